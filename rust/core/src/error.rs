@@ -1,0 +1,92 @@
+//! One error enum for the whole core.
+
+use std::fmt;
+
+/// What can go wrong in the core. `Display` names the op and its operands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Error {
+    /// A division by zero, or zero raised to a negative power.
+    ZeroDivision(Call),
+    /// A finite operand whose result is too large for a float.
+    Overflow(Call),
+    /// An operand outside the function's domain.
+    Domain(Call),
+    /// An op over a list got an empty one.
+    Empty {
+        /// The op's name.
+        op: &'static str,
+        /// The argument's name.
+        argument: &'static str,
+    },
+    /// Two lists that must match in length do not.
+    Length {
+        /// The op's name.
+        op: &'static str,
+        /// The argument whose length is wrong.
+        argument: String,
+        /// Its length.
+        got: usize,
+        /// The length that was needed.
+        expected: usize,
+    },
+    /// A class index outside the logits.
+    Target {
+        /// The op's name.
+        op: &'static str,
+        /// The index as given.
+        target: i64,
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// The system refused memory for the bookkeeping of a sweep.
+    Memory,
+}
+
+/// The core's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An op and the operands that it was called with, for messages.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Call {
+    /// `name(x)`.
+    Unary(&'static str, f64),
+    /// `x sign y`.
+    Binary(f64, &'static str, f64),
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Call::Unary(name, x) => write!(f, "{name}({x:?})"),
+            Call::Binary(x, sign, y) => write!(f, "{x:?} {sign} {y:?}"),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::ZeroDivision(call @ Call::Binary(_, "**", _)) => {
+                write!(f, "{call}: zero cannot be raised to a negative power")
+            }
+            Error::ZeroDivision(call) => write!(f, "{call}: division by zero"),
+            Error::Overflow(call) => write!(f, "{call}: result too large for a float"),
+            Error::Domain(call @ Call::Binary(..)) => {
+                write!(f, "{call}: a negative number to a fractional power is not real")
+            }
+            Error::Domain(call) => write!(f, "{call}: outside the function's domain"),
+            Error::Empty { op, argument } => {
+                write!(f, "{op}: {argument} is empty, expected at least one value")
+            }
+            Error::Length { op, argument, got, expected } => {
+                write!(f, "{op}: {argument} has length {got}, expected {expected}")
+            }
+            Error::Target { op, target, classes } => {
+                write!(f, "{op}: target {target} is out of range, expected 0 to {}", classes - 1)
+            }
+            Error::Memory => write!(f, "out of memory while ordering the graph"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

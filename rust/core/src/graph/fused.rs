@@ -1,0 +1,296 @@
+//! Ops over lists: many parents, one or many outputs, one rule that sends gradients back.
+//!
+//! Forward sums run in the order in which a program of scalar ops would run, so that the results
+//! are bit-equal to it. Each function returns the outputs and the [`Rule`]; the caller keeps the
+//! rule next to the parents, in the order that the function's documentation gives.
+
+use crate::error::{Error, Result};
+use crate::graph::op::{self, Unary};
+
+/// How the gradients of the outputs reach the parents; holds what it needs from the forward pass.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rule {
+    /// One output, a local derivative for each parent.
+    Gradients(Vec<f64>),
+    /// One output, the sum of its parents.
+    Sum,
+    /// `y = W·x + b`. Parents: x (n), b (m, if `bias`), W row by row (m·n).
+    Linear(Linear),
+    /// Outputs p = softmax(x). Parents: x.
+    Softmax(Vec<f64>),
+    /// Outputs ln p; holds p = softmax(x). Parents: x.
+    LogSoftmax(Vec<f64>),
+    /// Outputs s·x. Parents: x.
+    RmsNorm {
+        /// x, as it was.
+        x: Vec<f64>,
+        /// s = (mean(x²) + eps)^−½.
+        scale: f64,
+    },
+}
+
+/// What the backward pass of a linear map needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Linear {
+    /// x (n)
+    pub x: Vec<f64>,
+    /// W, row by row (m·n)
+    pub w: Vec<f64>,
+    /// Is there a bias among the parents?
+    pub bias: bool,
+    /// Is every product finite? Then a row whose gradient is 0 sends exactly 0, and is skipped.
+    pub finite: bool,
+}
+
+/// A nonlinearity fused into the output of a linear map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// the identity
+    Linear,
+    /// max(z, 0)
+    Relu,
+    /// tanh z
+    Tanh,
+    /// 1 / (1 + e⁻ᶻ)
+    Sigmoid,
+}
+
+impl Activation {
+    /// The activation of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Activation> {
+        match name {
+            "linear" => Some(Activation::Linear),
+            "relu" => Some(Activation::Relu),
+            "tanh" => Some(Activation::Tanh),
+            "sigmoid" => Some(Activation::Sigmoid),
+            _ => None,
+        }
+    }
+
+    /// The activation's value and slope at z.
+    ///
+    /// # Errors
+    /// Never, as the ops behind it never fail.
+    #[inline]
+    pub fn apply(self, z: f64) -> Result<Unary> {
+        match self {
+            Activation::Linear => op::pos(z),
+            Activation::Relu => op::relu(z),
+            Activation::Tanh => op::tanh(z),
+            Activation::Sigmoid => op::sigmoid(z),
+        }
+    }
+}
+
+/// Σ xᵢ, starting from 0 as Python's `sum` does. Parents: x.
+#[must_use]
+pub fn sum(x: &[f64]) -> (f64, Rule) {
+    (x.iter().fold(0.0, |total, v| total + v), Rule::Sum)
+}
+
+/// Σ wᵢ·xᵢ, starting from 0. Parents: w, then x.
+///
+/// # Errors
+/// [`Error::Length`] when the lists differ in length.
+pub fn dot(w: &[f64], x: &[f64]) -> Result<(f64, Rule)> {
+    same_length("dot", "x", x.len(), w.len())?;
+    let gradients = x.iter().chain(w).copied().collect();
+    Ok((accumulate(0.0, w, x), Rule::Gradients(gradients)))
+}
+
+/// b + Σ wᵢ·xᵢ, starting from b. Parents: w, then x, then b.
+///
+/// # Errors
+/// [`Error::Length`] when w and x differ in length.
+pub fn affine(w: &[f64], x: &[f64], b: f64) -> Result<(f64, Rule)> {
+    same_length("affine", "x", x.len(), w.len())?;
+    let gradients = x.iter().chain(w).copied().chain([1.0]).collect();
+    Ok((accumulate(b, w, x), Rule::Gradients(gradients)))
+}
+
+/// yᵢ = bᵢ + Σⱼ wᵢⱼ·xⱼ (m outputs), each sum starting from its bias, or from 0 without one.
+///
+/// `w` is m·n, row by row; `outputs` holds the biases on entry (0 without) and y on return.
+#[must_use]
+pub fn linear(x: Vec<f64>, w: Vec<f64>, bias: bool, outputs: &mut [f64]) -> Rule {
+    let n = x.len().max(1);
+    // The sum within a row may not be reordered, and waits for each addition; four rows at a
+    // time keep the adder busy.
+    let mut quads = w.chunks_exact(4 * n);
+    let mut out_quads = outputs.chunks_exact_mut(4);
+    for (rows, out) in (&mut quads).zip(&mut out_quads) {
+        if let [y0, y1, y2, y3] = out {
+            let (r0, rest) = rows.split_at(n);
+            let (r1, rest) = rest.split_at(n);
+            let (r2, r3) = rest.split_at(n);
+            for ((((v, w0), w1), w2), w3) in x.iter().zip(r0).zip(r1).zip(r2).zip(r3) {
+                *y0 += w0 * v;
+                *y1 += w1 * v;
+                *y2 += w2 * v;
+                *y3 += w3 * v;
+            }
+        }
+    }
+    for (row, y) in quads.remainder().chunks_exact(n).zip(out_quads.into_remainder()) {
+        *y = accumulate(*y, row, &x);
+    }
+    let finite = outputs.iter().all(|y| y.is_finite());
+    Rule::Linear(Linear { x, w, bias, finite })
+}
+
+/// pᵢ = e^(xᵢ−max) / Σⱼ e^(xⱼ−max): stable at any finite input. Parents: x.
+///
+/// # Errors
+/// [`Error::Empty`] for no input.
+pub fn softmax(x: &[f64]) -> Result<(Vec<f64>, Rule)> {
+    let (p, _, _) = shifted("softmax", x)?;
+    Ok((p.clone(), Rule::Softmax(p)))
+}
+
+/// ln pᵢ = (xᵢ−max) − ln Σⱼ e^(xⱼ−max). Parents: x.
+///
+/// # Errors
+/// [`Error::Empty`] for no input.
+pub fn log_softmax(x: &[f64]) -> Result<(Vec<f64>, Rule)> {
+    let (p, max, total) = shifted("log_softmax", x)?;
+    let log_total = total.ln();
+    let outputs = x.iter().map(|v| (v - max) - log_total).collect();
+    Ok((outputs, Rule::LogSoftmax(p)))
+}
+
+/// −ln softmax(x)\[target\] = ln Σⱼ e^(xⱼ−max) − (x\[target\]−max); d/dx = p − onehot(target).
+/// Parents: x.
+///
+/// # Errors
+/// [`Error::Empty`] for no input, [`Error::Target`] for a target outside 0..n.
+pub fn cross_entropy(x: &[f64], target: i64) -> Result<(f64, Rule)> {
+    let (mut p, max, total) = shifted("cross_entropy", x)?;
+    let out_of_range = Error::Target { op: "cross_entropy", target, classes: x.len() };
+    let index = usize::try_from(target).map_err(|_| out_of_range.clone())?;
+    let (Some(logit), Some(slope)) = (x.get(index), p.get_mut(index)) else {
+        return Err(out_of_range);
+    };
+    // 1 − p of the target from the others, which keeps small losses exact to the last digits.
+    *slope = 0.0;
+    let others: f64 = p.iter().sum();
+    if let Some(slope) = p.get_mut(index) {
+        *slope = -others;
+    }
+    Ok((total.ln() - (logit - max), Rule::Gradients(p)))
+}
+
+/// yᵢ = s·xᵢ with s = (Σ xⱼ²/n + eps)^−½ (Zhang and Sennrich 2019, without a gain). Parents: x.
+///
+/// # Errors
+/// [`Error::Empty`] for no input, and the errors of a power when the mean plus `eps` is not
+/// positive.
+pub fn rms_norm(x: Vec<f64>, eps: f64) -> Result<(Vec<f64>, Rule)> {
+    non_empty("rms_norm", "x", &x)?;
+    let mean = accumulate(0.0, &x, &x) / count(x.len());
+    let scale = op::pow_number(mean + eps, -0.5)?.value;
+    let outputs = x.iter().map(|v| v * scale).collect();
+    Ok((outputs, Rule::RmsNorm { x, scale }))
+}
+
+impl Rule {
+    /// Sends the outputs' gradients `dout` to the parents: calls `give(parent's index, gradient)`.
+    ///
+    /// `scratch` is a buffer that is reused from call to call.
+    #[inline]
+    pub fn pull_back(
+        &self,
+        dout: &[f64],
+        parents: usize,
+        scratch: &mut Vec<f64>,
+        mut give: impl FnMut(usize, f64),
+    ) {
+        match self {
+            Rule::Gradients(local) => {
+                let g = total(dout);
+                local.iter().enumerate().for_each(|(i, d)| give(i, d * g));
+            }
+            Rule::Sum => {
+                let g = total(dout);
+                (0..parents).for_each(|i| give(i, g));
+            }
+            Rule::Linear(map) => map.pull_back(dout, scratch, give),
+            Rule::Softmax(p) => {
+                // dxᵢ = pᵢ·(gᵢ − Σⱼ gⱼ·pⱼ)
+                let mean = accumulate(0.0, dout, p);
+                p.iter().zip(dout).enumerate().for_each(|(i, (p, g))| give(i, p * (g - mean)));
+            }
+            Rule::LogSoftmax(p) => {
+                // dxᵢ = gᵢ − pᵢ·Σⱼ gⱼ
+                let g_sum = total(dout);
+                p.iter().zip(dout).enumerate().for_each(|(i, (p, g))| give(i, g - p * g_sum));
+            }
+            Rule::RmsNorm { x, scale } => {
+                // dxᵢ = s·gᵢ − xᵢ·s³·Σⱼ gⱼ·xⱼ / n
+                let c = accumulate(0.0, dout, x) * scale * scale * scale / count(x.len());
+                x.iter().zip(dout).enumerate().for_each(|(i, (x, g))| give(i, scale * g - x * c));
+            }
+        }
+    }
+}
+
+impl Linear {
+    /// dx = Wᵀ·g (n), db = g (m), dW = g·xᵀ (m·n), g the outputs' gradients.
+    fn pull_back(&self, dout: &[f64], dx: &mut Vec<f64>, mut give: impl FnMut(usize, f64)) {
+        let n = self.x.len();
+        dx.clear();
+        dx.resize(n, 0.0);
+        let weights = n + if self.bias { dout.len() } else { 0 };
+        for (i, (&g, row)) in dout.iter().zip(self.w.chunks(n.max(1))).enumerate() {
+            if g == 0.0 && self.finite {
+                continue;
+            }
+            dx.iter_mut().zip(row).for_each(|(d, w)| *d += g * w);
+            let first = weights + i * n;
+            self.x.iter().enumerate().for_each(|(j, x)| give(first + j, g * x));
+        }
+        dx.iter().enumerate().for_each(|(j, d)| give(j, *d));
+        if self.bias {
+            dout.iter().enumerate().for_each(|(i, g)| give(n + i, *g));
+        }
+    }
+}
+
+/// start + Σ aᵢ·bᵢ, from left to right and without fused multiply-adds, as Python would.
+#[inline]
+fn accumulate(start: f64, a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).fold(start, |total, (a, b)| total + a * b)
+}
+
+fn total(x: &[f64]) -> f64 {
+    x.iter().fold(0.0, |total, v| total + v)
+}
+
+/// softmax(x), max(x) and Σ e^(x−max).
+fn shifted(op: &'static str, x: &[f64]) -> Result<(Vec<f64>, f64, f64)> {
+    non_empty(op, "logits", x)?;
+    let max = x.iter().copied().fold(f64::NEG_INFINITY, |m, v| if v > m { v } else { m });
+    let mut p: Vec<f64> = x.iter().map(|v| (v - max).exp()).collect();
+    let total = total(&p);
+    for e in &mut p {
+        *e /= total;
+    }
+    Ok((p, max, total))
+}
+
+fn non_empty(op: &'static str, argument: &'static str, x: &[f64]) -> Result<()> {
+    if x.is_empty() { Err(Error::Empty { op, argument }) } else { Ok(()) }
+}
+
+fn same_length(op: &'static str, argument: &str, got: usize, expected: usize) -> Result<()> {
+    if got == expected {
+        Ok(())
+    } else {
+        Err(Error::Length { op, argument: argument.into(), got, expected })
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "lists are far shorter than 2^53")]
+fn count(n: usize) -> f64 {
+    n as f64
+}

@@ -1,0 +1,276 @@
+//! Topological order and the reverse sweep, generic over who owns the nodes.
+//!
+//! ```text
+//! order:  push root; while the stack has a top v:
+//!           v unseen   -> open it (its adjoint becomes 0), push its unseen parents
+//!           v open     -> all its parents are done: append v to the order, pop
+//!           v done     -> it was pushed twice: pop
+//! sweep:  adjoint(root) = 1; for v in reversed order: v sends its adjoint to its parents
+//! finish: every gradient that was there before is added back
+//! ```
+//!
+//! The adjoint of a node lives in its `grad` during the sweep. Gradients of earlier calls are set
+//! aside while a node is opened and added at the end: so a second call doubles them and never
+//! runs them through the graph again. Leaves are opened when they are first seen and never
+//! stacked: most nodes of a model's graph hang on few parameters.
+
+/// A mark that no node of this pass carries yet lies below `open`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    fn open(self) -> u64 {
+        self.0
+    }
+
+    fn done(self) -> u64 {
+        self.0 + 1
+    }
+}
+
+/// How many nodes pass between two calls of [`Graph::pause`]: some tenths of a millisecond.
+const PAUSE_EVERY: usize = 1 << 14;
+
+/// What a graph tells the sweeps about its nodes. Handles are cheap copies; whoever calls keeps
+/// the root, and by it every node, alive.
+pub trait Graph {
+    /// A handle of a node.
+    type Node: Copy;
+    /// What may go wrong in a node's own rule or during a pause.
+    type Error;
+
+    /// Two fresh marks (the epoch and its successor), higher than all before.
+    fn next_epoch(&mut self) -> Epoch;
+    /// The node's mark.
+    fn mark(&self, node: Self::Node) -> u64;
+    /// Sets the node's mark. Marks and gradients lie behind a shared reference, as the nodes
+    /// belong to many owners.
+    fn set_mark(&self, node: Self::Node, mark: u64);
+    /// Has the node no parents?
+    fn is_leaf(&self, node: Self::Node) -> bool;
+    /// Calls `visit` with each parent, in operand order.
+    fn parents(&self, node: Self::Node, visit: impl FnMut(Self::Node));
+    /// The node's gradient; 0 for a node that keeps none between passes.
+    fn grad(&self, node: Self::Node) -> f64;
+    /// Sets the gradient, or all of them for a node that has several outputs.
+    fn set_grad(&self, node: Self::Node, grad: f64);
+    /// Sends the node's adjoint to its parents.
+    ///
+    /// # Errors
+    /// Those of a rule that the user gave.
+    fn propagate(&mut self, node: Self::Node) -> Result<(), Self::Error>;
+    /// A moment to answer an interrupt or to let others run.
+    ///
+    /// # Errors
+    /// The interrupt.
+    fn pause(&mut self) -> Result<Pause, Self::Error>;
+}
+
+/// What happened during a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// Nothing that concerns the pass.
+    Quiet,
+    /// Another pass ran over the same nodes and set marks: an unfinished order starts again.
+    Disturbed,
+}
+
+/// Why a pass ended early; all gradients are as they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop<E> {
+    /// The graph's own error.
+    Graph(E),
+    /// The bookkeeping got no memory.
+    Memory,
+}
+
+/// The bookkeeping of a pass, kept from call to call so that its memory is reused.
+#[derive(Debug)]
+pub struct Pass<N> {
+    stack: Vec<N>,
+    order: Vec<N>,
+    /// Gradients of earlier calls.
+    saved: Vec<(N, f64)>,
+}
+
+impl<N> Default for Pass<N> {
+    fn default() -> Self {
+        Pass { stack: Vec::new(), order: Vec::new(), saved: Vec::new() }
+    }
+}
+
+impl<N: Copy> Pass<N> {
+    /// Adds d(root)/d(node) to the gradient of every node that root depends on.
+    ///
+    /// # Errors
+    /// [`Stop`]; every gradient is then as it was before the call.
+    pub fn backward<G: Graph<Node = N>>(
+        &mut self,
+        graph: &mut G,
+        root: N,
+    ) -> Result<(), Stop<G::Error>> {
+        let outcome = match self.arrange(graph, root) {
+            Ok(()) => self.sweep(graph, root),
+            Err(stop) => Err(stop),
+        };
+        match outcome {
+            Ok(()) => self.saved.iter().for_each(|&(node, old)| {
+                let grad = graph.grad(node);
+                graph.set_grad(node, old + grad);
+            }),
+            Err(_) => self.restore(graph),
+        }
+        self.clear();
+        outcome
+    }
+
+    /// Sets the gradient of every node that root depends on to 0.
+    ///
+    /// # Errors
+    /// [`Stop`]; every gradient is then as it was before the call.
+    pub fn zero_grad<G: Graph<Node = N>>(
+        &mut self,
+        graph: &mut G,
+        root: N,
+    ) -> Result<(), Stop<G::Error>> {
+        let outcome = self.arrange(graph, root);
+        if outcome.is_err() {
+            self.restore(graph);
+        }
+        self.clear();
+        outcome
+    }
+
+    /// How many entries the buffers hold room for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.stack.capacity() + self.order.capacity() + 2 * self.saved.capacity()
+    }
+
+    fn clear(&mut self) {
+        self.stack.clear();
+        self.order.clear();
+        self.saved.clear();
+    }
+
+    /// Orders the nodes under root and sets their gradients to 0, the old ones set aside.
+    fn arrange<G: Graph<Node = N>>(
+        &mut self,
+        graph: &mut G,
+        root: N,
+    ) -> Result<(), Stop<G::Error>> {
+        while self.try_arrange(graph, root)? == Pause::Disturbed {
+            self.restore(graph);
+            self.clear();
+        }
+        Ok(())
+    }
+
+    fn try_arrange<G: Graph<Node = N>>(
+        &mut self,
+        graph: &mut G,
+        root: N,
+    ) -> Result<Pause, Stop<G::Error>> {
+        let epoch = graph.next_epoch();
+        let mut until_pause = PAUSE_EVERY;
+        if graph.is_leaf(root) {
+            open(graph, &mut self.saved, root, epoch.done())?;
+        } else {
+            push(&mut self.stack, root)?;
+        }
+        while let Some(&node) = self.stack.last() {
+            let mark = graph.mark(node);
+            if mark < epoch.open() {
+                open(graph, &mut self.saved, node, epoch.open())?;
+                self.push_parents(graph, node, epoch)?;
+                continue;
+            }
+            self.stack.pop();
+            if mark == epoch.open() {
+                graph.set_mark(node, epoch.done());
+                push(&mut self.order, node)?;
+                until_pause -= 1;
+                if until_pause == 0 {
+                    until_pause = PAUSE_EVERY;
+                    if graph.pause().map_err(Stop::Graph)? == Pause::Disturbed {
+                        return Ok(Pause::Disturbed);
+                    }
+                }
+            }
+        }
+        Ok(Pause::Quiet)
+    }
+
+    #[inline]
+    fn push_parents<G: Graph<Node = N>>(
+        &mut self,
+        graph: &G,
+        node: N,
+        epoch: Epoch,
+    ) -> Result<(), Stop<G::Error>> {
+        let Pass { stack, saved, .. } = self;
+        let mut outcome = Ok(());
+        graph.parents(node, |parent| {
+            if graph.mark(parent) >= epoch.open() || outcome.is_err() {
+                return;
+            }
+            outcome = if graph.is_leaf(parent) {
+                open(graph, saved, parent, epoch.done())
+            } else {
+                push(stack, parent)
+            };
+        });
+        outcome
+    }
+
+    fn sweep<G: Graph<Node = N>>(&mut self, graph: &mut G, root: N) -> Result<(), Stop<G::Error>> {
+        graph.set_grad(root, 1.0);
+        let mut until_pause = PAUSE_EVERY;
+        for &node in self.order.iter().rev() {
+            graph.propagate(node).map_err(Stop::Graph)?;
+            until_pause -= 1;
+            if until_pause == 0 {
+                until_pause = PAUSE_EVERY;
+                graph.pause().map_err(Stop::Graph)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Undoes an unfinished pass. What it touched without setting aside had a gradient of 0.
+    fn restore<G: Graph<Node = N>>(&self, graph: &G) {
+        for &node in &self.order {
+            graph.set_grad(node, 0.0);
+            graph.parents(node, |parent| graph.set_grad(parent, 0.0));
+        }
+        self.saved.iter().for_each(|&(node, old)| graph.set_grad(node, old));
+    }
+}
+
+/// Marks a node and makes its gradient 0, the old one set aside.
+#[inline]
+fn open<G: Graph>(
+    graph: &G,
+    saved: &mut Vec<(G::Node, f64)>,
+    node: G::Node,
+    mark: u64,
+) -> Result<(), Stop<G::Error>> {
+    graph.set_mark(node, mark);
+    let old = graph.grad(node);
+    // Most gradients are 0 here; a read is cheaper than a write that changes nothing.
+    if old != 0.0 {
+        push(saved, (node, old))?;
+        graph.set_grad(node, 0.0);
+    }
+    Ok(())
+}
+
+/// A push that reports a lack of memory instead of ending the process.
+#[inline]
+fn push<T, E>(items: &mut Vec<T>, item: T) -> Result<(), Stop<E>> {
+    if items.len() == items.capacity() {
+        items.try_reserve(items.len().max(64)).map_err(|_| Stop::Memory)?;
+    }
+    items.push(item);
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! The numerical core of fastgrad, free of Python.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`error`] | the one error enum |
+//! | [`graph::op`] | every scalar op: value and local derivatives, once |
+//! | [`graph::fused`] | ops over lists: many parents, one or many outputs |
+//! | [`graph::sweep`] | topological order and the reverse sweep, over any owner of nodes |
+//! | [`graph::optim`] | the update rules of SGD and Adam |
+
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod graph;
+
+pub use error::{Error, Result};

@@ -1,0 +1,47 @@
+//! Python bindings of fastgrad's core: the module `fastgrad._core`.
+//!
+//! One file a domain; each converts, calls the core, and converts back.
+//!
+//! | module | what it binds |
+//! | --- | --- |
+//! | [`value`] | the type `Value`, on the C interface |
+//! | [`operands`], [`lists`] | ops over lists of Values |
+//! | [`optim`] | SGD and Adam over lists of Values |
+
+// The raw interface of CPython is unsafe; nothing else in the workspace is.
+#![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]
+
+mod error;
+mod lists;
+mod operands;
+mod optim;
+mod value;
+
+use pyo3::prelude::*;
+
+/// The compiled core of fastgrad.
+#[pymodule(gil_used = true)]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    value::add_type(module)?;
+    lists::add_functions(module)?;
+    module.add_class::<optim::Momentum>()?;
+    module.add_class::<optim::Moments>()?;
+    module.add_function(wrap_pyfunction!(live_nodes, module)?)?;
+    module.add_function(wrap_pyfunction!(node_bytes, module)?)?;
+    Ok(())
+}
+
+/// How many nodes are alive in this process; instances of subclasses are not counted.
+#[pyfunction]
+fn live_nodes(_py: Python<'_>) -> usize {
+    // SAFETY: the interpreter's lock is held, as `_py` shows.
+    unsafe { value::slab::usage().0 }
+}
+
+/// How many bytes the memory of nodes holds from the system, free slots included.
+#[pyfunction]
+fn node_bytes(_py: Python<'_>) -> usize {
+    // SAFETY: the interpreter's lock is held, as `_py` shows.
+    unsafe { value::slab::usage().1 }
+}

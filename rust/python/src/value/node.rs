@@ -1,0 +1,335 @@
+//! The layout of a node, its making and its end.
+//!
+//! ```text
+//! [collector's head 16] [refcount, type 16] [tag 8] [data, grad 16] [left, right 16]
+//! [d_left, d_right 16] [dict 8] [weakrefs 8]                             = 104 bytes
+//! ```
+//! A node owns a reference to each parent and holds d(node)/d(parent) as it was at the time of
+//! the op. The head is part of every slot, but the collector learns of a node only once it has
+//! attributes: an ordinary graph cannot be cyclic, and walking it is most of the time of a pure
+//! Python engine.
+//!
+//! Nodes die in a loop, not by recursion: a node whose last owner goes is chained into a list of
+//! the dying through its `grad` field, its memory given back when its turn comes.
+
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+
+use fastgrad_core::graph::op::Op;
+use pyo3::ffi;
+
+use super::block::{self, Block};
+use super::slab;
+
+#[cfg(Py_GIL_DISABLED)]
+compile_error!("fastgrad does not support free-threaded builds of Python yet");
+
+/// A scalar in a graph; the memory behind every `Value`.
+#[repr(C)]
+pub struct Node {
+    base: ffi::PyObject,
+    /// mark of the last pass (48 bits), flags (8), op (8)
+    tag: u64,
+    /// the value
+    pub data: f64,
+    /// d(root)/d(node), summed over calls
+    pub grad: f64,
+    /// first parent, or null; of a fused node the block
+    left: *mut Node,
+    /// second parent, or null; of a fused node the output's index
+    right: *mut Node,
+    /// d(node)/d(left); of a fused node the slope of its activation
+    pub d_left: f64,
+    /// d(node)/d(right); of a power of a plain number the exponent
+    pub d_right: f64,
+    pub(super) dict: *mut ffi::PyObject,
+    weakrefs: *mut ffi::PyObject,
+}
+
+/// The memory came from the slab.
+const FROM_SLAB: u64 = 1 << 8;
+/// `_backward` was assigned: the callable is in the dict.
+pub const HAS_RULE: u64 = 1 << 9;
+/// `__init__` has run.
+pub const READY: u64 = 1 << 10;
+const MARK_SHIFT: u32 = 16;
+const FLAGS_AND_OP: u64 = (1 << MARK_SHIFT) - 1;
+
+/// Where the dict and the list of weak references lie, for the type.
+pub const DICT_OFFSET: usize = std::mem::offset_of!(Node, dict);
+/// See [`DICT_OFFSET`].
+pub const WEAKREFS_OFFSET: usize = std::mem::offset_of!(Node, weakrefs);
+
+static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
+
+/// The type `Value`, once the module is set up.
+#[inline(always)]
+pub fn value_type() -> *mut ffi::PyTypeObject {
+    TYPE.load(Relaxed)
+}
+
+/// Makes the type known; called once.
+pub fn set_value_type(value: *mut ffi::PyTypeObject) {
+    TYPE.store(value, Relaxed);
+}
+
+/// Is the object a `Value` or an instance of a subclass?
+///
+/// # Safety
+/// `object` is alive.
+#[inline(always)]
+pub unsafe fn is_value(object: *mut ffi::PyObject) -> bool {
+    // SAFETY: alive by contract.
+    unsafe {
+        ffi::Py_TYPE(object) == value_type()
+            || ffi::PyType_IsSubtype(ffi::Py_TYPE(object), value_type()) != 0
+    }
+}
+
+/// A new node without parents, of exact type `Value`; null with `MemoryError` set when the system
+/// has no memory.
+///
+/// # Safety
+/// The interpreter's lock is held.
+#[inline(always)]
+pub unsafe fn new(op: Op, data: f64) -> *mut Node {
+    // SAFETY: the slot is ours and large enough; the type lives as long as the module.
+    unsafe {
+        let node = slab::allocate();
+        if node.is_null() {
+            ffi::PyErr_NoMemory();
+            return node;
+        }
+        let value_type = value_type();
+        (*node).base.ob_type = value_type;
+        set_refcount(node, 1);
+        ffi::Py_INCREF(value_type.cast());
+        (*node).tag = FROM_SLAB | READY | op as u64;
+        (*node).data = data;
+        (*node).grad = 0.0;
+        (*node).left = ptr::null_mut();
+        (*node).right = ptr::null_mut();
+        (*node).dict = ptr::null_mut();
+        (*node).weakrefs = ptr::null_mut();
+        node
+    }
+}
+
+/// Gives a new node its parents (each may be null) and their derivatives; takes a reference to
+/// each.
+///
+/// # Safety
+/// `node` is new; parents are alive.
+#[inline(always)]
+pub unsafe fn set_parents(node: *mut Node, left: *mut Node, right: *mut Node, dl: f64, dr: f64) {
+    // SAFETY: alive by contract.
+    unsafe {
+        (*node).left = left;
+        (*node).right = right;
+        (*node).d_left = dl;
+        (*node).d_right = dr;
+        if !left.is_null() {
+            ffi::Py_INCREF(left.cast());
+        }
+        if !right.is_null() {
+            ffi::Py_INCREF(right.cast());
+        }
+    }
+}
+
+/// Makes a new node the output `index` of a block; takes a share of the block.
+///
+/// # Safety
+/// `node` is new; `block` is alive.
+pub unsafe fn set_block(node: *mut Node, block: *mut Block, index: usize, slope: f64) {
+    // SAFETY: alive by contract.
+    unsafe {
+        (*node).tag = ((*node).tag & !0xFF) | Op::Fused as u64;
+        (*node).left = block.cast();
+        (*node).right = ptr::without_provenance_mut(index);
+        (*node).d_left = slope;
+        (*block).share();
+    }
+}
+
+impl Node {
+    /// The kind of node.
+    #[inline(always)]
+    pub fn op(&self) -> Op {
+        let [low, ..] = self.tag.to_le_bytes();
+        // SAFETY: the low byte is only ever written from an `Op`.
+        unsafe { std::mem::transmute::<u8, Op>(low) }
+    }
+
+    /// Is the flag set?
+    #[inline(always)]
+    pub fn has(&self, flag: u64) -> bool {
+        self.tag & flag != 0
+    }
+
+    /// Sets or clears a flag.
+    pub fn set_flag(&mut self, flag: u64, on: bool) {
+        if on { self.tag |= flag } else { self.tag &= !flag }
+    }
+
+    /// The mark of the last pass.
+    #[inline(always)]
+    pub fn mark(&self) -> u64 {
+        self.tag >> MARK_SHIFT
+    }
+
+    /// Sets the mark.
+    #[inline(always)]
+    pub fn set_mark(&mut self, mark: u64) {
+        self.tag = (self.tag & FLAGS_AND_OP) | (mark << MARK_SHIFT);
+    }
+
+    /// Op and the flag that decide how a gradient leaves the node, as one number to compare.
+    #[inline(always)]
+    pub fn is_plain(&self) -> bool {
+        self.op() != Op::Fused && !self.has(HAS_RULE)
+    }
+
+    /// The parents of a node that is not fused; null where there is none.
+    #[inline(always)]
+    pub fn parents(&self) -> [*mut Node; 2] {
+        [self.left, self.right]
+    }
+
+    /// The block of a fused node, and which of its outputs this is.
+    #[inline(always)]
+    pub fn block(&self) -> Option<(*mut Block, usize)> {
+        (self.op() == Op::Fused).then(|| (self.left.cast(), self.right.addr()))
+    }
+}
+
+/// Sets up the memory of an instance that Python's own allocator made, for a subclass.
+///
+/// # Safety
+/// `node` is such memory, zeroed but for refcount and type.
+pub unsafe fn set_leaf(node: *mut Node) {
+    // SAFETY: by contract.
+    unsafe { (*node).tag = Op::Leaf as u64 }
+}
+
+#[inline(always)]
+unsafe fn set_refcount(node: *mut Node, count: ffi::Py_ssize_t) {
+    // SAFETY: by contract of the callers; a node is never immortal.
+    unsafe {
+        #[cfg(Py_3_12)]
+        {
+            (*node).base.ob_refcnt.ob_refcnt = count;
+        }
+        #[cfg(not(Py_3_12))]
+        {
+            (*node).base.ob_refcnt = count;
+        }
+    }
+}
+
+/// The dying: a list chained through `grad`, whose nodes nothing else can reach.
+struct Dying(*mut Node);
+
+impl Dying {
+    /// Gives up one reference to a parent; adds it when that was the last one.
+    #[inline(always)]
+    unsafe fn give_up(&mut self, node: *mut Node) {
+        // SAFETY: the caller owns the reference.
+        unsafe {
+            if ffi::Py_REFCNT(node.cast()) > 1 {
+                // Not the last: a plain decrement, which cannot reach zero.
+                ffi::Py_DECREF(node.cast());
+            } else if ffi::Py_TYPE(node.cast()) == value_type() {
+                retire(node);
+                (&raw mut (*node).grad).cast::<*mut Node>().write(self.0);
+                self.0 = node;
+            } else {
+                // A subclass ends in its own way; Python bounds the depth of such chains.
+                ffi::Py_DECREF(node.cast());
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn pop(&mut self) -> *mut Node {
+        let node = self.0;
+        if !node.is_null() {
+            // SAFETY: `grad` of a listed node holds the next one's address.
+            self.0 = unsafe { (&raw const (*node).grad).cast::<*mut Node>().read() };
+        }
+        node
+    }
+}
+
+/// Makes a node unreachable for good: the collector forgets it, weak references die.
+#[inline(always)]
+unsafe fn retire(node: *mut Node) {
+    // SAFETY: nobody owns the node any more; callbacks that run here cannot get at it.
+    unsafe {
+        set_refcount(node, 0);
+        if !(*node).dict.is_null() || !(*node).weakrefs.is_null() || !(*node).has(FROM_SLAB) {
+            retire_slowly(node);
+        }
+    }
+}
+
+#[cold]
+unsafe fn retire_slowly(node: *mut Node) {
+    // SAFETY: as in `retire`.
+    unsafe {
+        if ffi::PyObject_GC_IsTracked(node.cast()) != 0 {
+            ffi::PyObject_GC_UnTrack(node.cast());
+        }
+        if !(*node).weakrefs.is_null() {
+            ffi::PyObject_ClearWeakRefs(node.cast());
+        }
+    }
+}
+
+/// `tp_dealloc`: ends the node and all that only it kept alive.
+pub unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
+    // SAFETY: Python calls this once, when the last reference is gone.
+    unsafe {
+        let mut dying = Dying(ptr::null_mut());
+        let mut node = object.cast::<Node>();
+        retire(node);
+        loop {
+            let (left, right, fused) = ((*node).left, (*node).right, (*node).op() == Op::Fused);
+            end(node);
+            if fused {
+                block::drop_share(left.cast(), |parent| dying.give_up(parent));
+            } else {
+                if !left.is_null() {
+                    dying.give_up(left);
+                }
+                if !right.is_null() {
+                    dying.give_up(right);
+                }
+            }
+            node = dying.pop();
+            if node.is_null() {
+                return;
+            }
+        }
+    }
+}
+
+/// Frees a retired node's attributes and memory; its parents are the caller's.
+#[inline(always)]
+unsafe fn end(node: *mut Node) {
+    // SAFETY: the node is retired.
+    unsafe {
+        let class = ffi::Py_TYPE(node.cast());
+        let dict = (*node).dict;
+        if !dict.is_null() {
+            (*node).dict = ptr::null_mut();
+            ffi::Py_DECREF(dict);
+        }
+        if (*node).has(FROM_SLAB) {
+            slab::release(node);
+        } else if let Some(free) = (*class).tp_free {
+            free(node.cast());
+        }
+        ffi::Py_DECREF(class.cast());
+    }
+}

@@ -1,0 +1,210 @@
+//! Memory of nodes: equal slots in aligned chunks, a free list in each chunk.
+//!
+//! A slot is found in its chunk by masking the address, a chunk goes back to the system once its
+//! last node is gone (but for a few spare ones), so that a dropped graph leaves nothing behind.
+//! Python's own allocator would do; this one saves about 10 ns a node, lays the nodes of a graph
+//! side by side, and knows how many are alive. All of it runs under the interpreter's lock.
+
+#![allow(clippy::cast_ptr_alignment, reason = "chunks and slots are multiples of a word")]
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::cell::UnsafeCell;
+use std::ptr::{self, NonNull};
+
+use super::node::Node;
+
+/// The collector's header, which `CPython` expects right before an object that it may track.
+type CollectorHead = [usize; 2];
+
+const HEAD: usize = size_of::<CollectorHead>();
+const SLOT: usize = HEAD + size_of::<Node>();
+const CHUNK: usize = 1 << 18;
+const SLOTS: usize = (CHUNK - size_of::<Chunk>()) / SLOT;
+/// Empty chunks kept back: about what a training step of a small network allocates and drops.
+const SPARE: usize = 32;
+
+const LAYOUT: Layout = match Layout::from_size_align(CHUNK, CHUNK) {
+    Ok(layout) => layout,
+    Err(_) => Layout::new::<Chunk>(),
+};
+
+/// The start of a chunk; slots follow.
+#[repr(C)]
+struct Chunk {
+    /// First free slot; each free slot holds the address of the next.
+    free: *mut u8,
+    /// Slots in use.
+    live: usize,
+    /// Neighbours in the list of chunks that have a free slot.
+    next: *mut Chunk,
+    previous: *mut Chunk,
+}
+
+struct Slab {
+    /// Chunks with a free slot; the first one serves.
+    open: *mut Chunk,
+    /// Empty chunks, linked by `next`.
+    spare: *mut Chunk,
+    spares: usize,
+    chunks: usize,
+    live: usize,
+}
+
+/// Global, as the nodes of all threads share it.
+struct Shared(UnsafeCell<Slab>);
+
+// SAFETY: every access happens while the interpreter's lock is held.
+unsafe impl Sync for Shared {}
+
+static SLAB: Shared = Shared(UnsafeCell::new(Slab {
+    open: ptr::null_mut(),
+    spare: ptr::null_mut(),
+    spares: 0,
+    chunks: 0,
+    live: 0,
+}));
+
+/// Memory for a node, its collector's head zeroed; null when the system has none.
+///
+/// # Safety
+/// The interpreter's lock is held.
+#[inline]
+pub unsafe fn allocate() -> *mut Node {
+    // SAFETY: the lock is held, so this is the only reference; pointers in the lists are ours.
+    unsafe {
+        let slab = &mut *SLAB.0.get();
+        let mut chunk = slab.open;
+        if chunk.is_null() {
+            chunk = open_chunk(slab);
+            if chunk.is_null() {
+                return ptr::null_mut();
+            }
+        }
+        let slot = (*chunk).free;
+        (*chunk).free = slot.cast::<*mut u8>().read();
+        (*chunk).live += 1;
+        slab.live += 1;
+        if (*chunk).free.is_null() {
+            unlink(slab, chunk);
+        }
+        slot.cast::<CollectorHead>().write([0, 0]);
+        slot.add(HEAD).cast()
+    }
+}
+
+/// Takes a node's memory back.
+///
+/// # Safety
+/// The interpreter's lock is held; `node` came from [`allocate`] and is not used again.
+#[inline]
+pub unsafe fn release(node: *mut Node) {
+    // SAFETY: as in `allocate`; a chunk is aligned to its size, which the mask relies on.
+    unsafe {
+        let slab = &mut *SLAB.0.get();
+        let slot = node.cast::<u8>().sub(HEAD);
+        let chunk = slot.map_addr(|address| address & !(CHUNK - 1)).cast::<Chunk>();
+        let was_full = (*chunk).free.is_null();
+        slot.cast::<*mut u8>().write((*chunk).free);
+        (*chunk).free = slot;
+        (*chunk).live -= 1;
+        slab.live -= 1;
+        if was_full {
+            link(slab, chunk);
+        }
+        if (*chunk).live == 0 {
+            retire(slab, chunk);
+        }
+    }
+}
+
+/// Nodes alive, and bytes held from the system.
+///
+/// # Safety
+/// The interpreter's lock is held.
+pub unsafe fn usage() -> (usize, usize) {
+    // SAFETY: the lock is held.
+    let slab = unsafe { &*SLAB.0.get() };
+    (slab.live, slab.chunks * CHUNK)
+}
+
+/// Puts a chunk of free slots at the head of the open ones: a spare one, or a new one.
+#[cold]
+unsafe fn open_chunk(slab: &mut Slab) -> *mut Chunk {
+    // SAFETY: the layout is not empty; all slots lie within the chunk.
+    unsafe {
+        let mut chunk = slab.spare;
+        if chunk.is_null() {
+            let Some(memory) = NonNull::new(alloc(LAYOUT)) else { return ptr::null_mut() };
+            slab.chunks += 1;
+            chunk = memory.as_ptr().cast();
+            thread_slots(chunk);
+        } else {
+            slab.spare = (*chunk).next;
+            slab.spares -= 1;
+        }
+        link(slab, chunk);
+        chunk
+    }
+}
+
+/// Chains the slots of a new chunk in the order of their addresses.
+unsafe fn thread_slots(chunk: *mut Chunk) {
+    // SAFETY: SLOTS slots fit behind the chunk's header.
+    unsafe {
+        let first = chunk.add(1).cast::<u8>();
+        for i in 0..SLOTS {
+            let next = if i + 1 < SLOTS { first.add((i + 1) * SLOT) } else { ptr::null_mut() };
+            first.add(i * SLOT).cast::<*mut u8>().write(next);
+        }
+        chunk.write(Chunk {
+            free: first,
+            live: 0,
+            next: ptr::null_mut(),
+            previous: ptr::null_mut(),
+        });
+    }
+}
+
+/// Sets an empty chunk aside, or gives it back when enough are.
+#[cold]
+unsafe fn retire(slab: &mut Slab, chunk: *mut Chunk) {
+    // SAFETY: the chunk is in the list of open ones and no slot of it is in use.
+    unsafe {
+        unlink(slab, chunk);
+        if slab.spares < SPARE {
+            (*chunk).next = slab.spare;
+            slab.spare = chunk;
+            slab.spares += 1;
+        } else {
+            dealloc(chunk.cast(), LAYOUT);
+            slab.chunks -= 1;
+        }
+    }
+}
+
+unsafe fn link(slab: &mut Slab, chunk: *mut Chunk) {
+    // SAFETY: the chunk is in no list.
+    unsafe {
+        (*chunk).previous = ptr::null_mut();
+        (*chunk).next = slab.open;
+        if !slab.open.is_null() {
+            (*slab.open).previous = chunk;
+        }
+        slab.open = chunk;
+    }
+}
+
+unsafe fn unlink(slab: &mut Slab, chunk: *mut Chunk) {
+    // SAFETY: the chunk is in the list of open ones.
+    unsafe {
+        let (previous, next) = ((*chunk).previous, (*chunk).next);
+        if previous.is_null() {
+            slab.open = next;
+        } else {
+            (*previous).next = next;
+        }
+        if !next.is_null() {
+            (*next).previous = previous;
+        }
+    }
+}

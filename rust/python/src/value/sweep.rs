@@ -1,0 +1,314 @@
+//! `backward` and `zero_grad` over nodes: the core's passes, told where our nodes lie.
+//!
+//! A pass holds the interpreter's lock, since nodes are Python objects, but lets go of it for a
+//! moment every few thousand nodes: other threads run and Ctrl-C is answered. Only one thread is
+//! inside a pass at a time, for a pass keeps its marks and adjoints in the nodes themselves.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use fastgrad_core::graph::op::Op;
+use fastgrad_core::graph::sweep::{Epoch, Graph, Pass, Pause, Stop};
+use pyo3::exceptions::PyMemoryError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::block::Block;
+use super::node::{HAS_RULE, Node};
+use super::rules;
+
+/// Marks handed out so far; 48 bits of it fit into a node, which lasts for centuries.
+static MARKS: AtomicU64 = AtomicU64::new(1);
+
+/// Buffers larger than this many entries are freed after a pass.
+const KEEP: usize = 1 << 20;
+
+/// A node, or (with the lowest bit set) a block.
+#[derive(Clone, Copy)]
+struct Handle(*mut u8);
+
+/// What a handle points to.
+enum Target {
+    Node(*mut Node),
+    Block(*mut Block),
+}
+
+impl Handle {
+    #[inline(always)]
+    fn node(node: *mut Node) -> Handle {
+        Handle(node.cast())
+    }
+
+    #[inline(always)]
+    fn block(block: *mut Block) -> Handle {
+        Handle(block.cast::<u8>().wrapping_add(1))
+    }
+
+    #[inline(always)]
+    fn target(self) -> Target {
+        if self.0.addr() & 1 == 0 {
+            Target::Node(self.0.cast())
+        } else {
+            Target::Block(self.0.wrapping_sub(1).cast())
+        }
+    }
+}
+
+/// The nodes under a root that the caller holds: edges never change, so all of them stay alive.
+struct Nodes<'py> {
+    py: Python<'py>,
+    scratch: Vec<f64>,
+}
+
+impl Graph for Nodes<'_> {
+    type Node = Handle;
+    type Error = PyErr;
+
+    fn next_epoch(&mut self) -> Epoch {
+        Epoch(MARKS.fetch_add(2, Relaxed))
+    }
+
+    #[inline(always)]
+    fn mark(&self, handle: Handle) -> u64 {
+        // SAFETY: alive under the root, as everywhere in this impl.
+        unsafe {
+            match handle.target() {
+                Target::Node(node) => (*node).mark(),
+                Target::Block(block) => (*block).mark,
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn set_mark(&self, handle: Handle, mark: u64) {
+        // SAFETY: see `mark`.
+        unsafe {
+            match handle.target() {
+                Target::Node(node) => (*node).set_mark(mark),
+                Target::Block(block) => (*block).mark = mark,
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn is_leaf(&self, handle: Handle) -> bool {
+        match handle.target() {
+            // SAFETY: see `mark`.
+            Target::Node(node) => unsafe { (*node).op() == Op::Leaf && !(*node).has(HAS_RULE) },
+            Target::Block(_) => false,
+        }
+    }
+
+    #[inline(always)]
+    fn parents(&self, handle: Handle, mut visit: impl FnMut(Handle)) {
+        // SAFETY: see `mark`.
+        unsafe {
+            match handle.target() {
+                Target::Node(node) => match (*node).block() {
+                    Some((block, _)) => visit(Handle::block(block)),
+                    None => (*node)
+                        .parents()
+                        .into_iter()
+                        .filter(|parent| !parent.is_null())
+                        .for_each(|parent| visit(Handle::node(parent))),
+                },
+                Target::Block(block) => (*block)
+                    .parents
+                    .iter()
+                    .filter(|parent| !parent.is_null())
+                    .for_each(|&parent| visit(Handle::node(parent))),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn grad(&self, handle: Handle) -> f64 {
+        match handle.target() {
+            // SAFETY: see `mark`.
+            Target::Node(node) => unsafe { (*node).grad },
+            // Its adjoints are 0 between passes.
+            Target::Block(_) => 0.0,
+        }
+    }
+
+    #[inline(always)]
+    fn set_grad(&self, handle: Handle, grad: f64) {
+        // SAFETY: see `mark`.
+        unsafe {
+            match handle.target() {
+                Target::Node(node) => (*node).grad = grad,
+                Target::Block(block) => (*block).dout.fill(grad),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn propagate(&mut self, handle: Handle) -> PyResult<()> {
+        // SAFETY: see `mark`.
+        unsafe {
+            match handle.target() {
+                Target::Node(node) if (*node).is_plain() => send(node),
+                Target::Node(node) if (*node).has(HAS_RULE) => rules::call(self.py, node)?,
+                Target::Node(node) => send_to_block(node),
+                Target::Block(block) => (*block).pull_back(&mut self.scratch),
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn pause(&mut self) -> PyResult<Pause> {
+        let before = MARKS.load(Relaxed);
+        self.py.check_signals()?;
+        self.py.detach(|| ());
+        let quiet = MARKS.load(Relaxed) == before;
+        Ok(if quiet { Pause::Quiet } else { Pause::Disturbed })
+    }
+}
+
+/// grad(parent) += d(node)/d(parent) · grad(node)
+#[inline(always)]
+unsafe fn send(node: *mut Node) {
+    // SAFETY: the node and its parents are alive.
+    unsafe {
+        let g = (*node).grad;
+        let [left, right] = (*node).parents();
+        if !left.is_null() {
+            (*left).grad += (*node).d_left * g;
+        }
+        if !right.is_null() {
+            (*right).grad += (*node).d_right * g;
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn send_to_block(node: *mut Node) {
+    // SAFETY: a fused node shares its block.
+    unsafe {
+        if let Some((block, index)) = (*node).block() {
+            let block = &mut *block;
+            if let Some(adjoint) = block.dout.get_mut(index) {
+                *adjoint += (*node).grad * (*node).d_left;
+            }
+        }
+    }
+}
+
+/// What `node._backward()` does on its own: sends the gradient that the node has now.
+///
+/// # Safety
+/// `node` is alive and the interpreter's lock held.
+pub unsafe fn send_alone(node: *mut Node) {
+    // SAFETY: by contract.
+    unsafe {
+        match (*node).block() {
+            None => send(node),
+            Some((block, _)) => {
+                send_to_block(node);
+                (*block).pull_back(&mut Vec::new());
+            }
+        }
+    }
+}
+
+/// `root.backward()`.
+///
+/// # Safety
+/// The caller holds a reference to root.
+pub unsafe fn backward(py: Python<'_>, root: *mut Node) -> PyResult<()> {
+    run(py, |pass, nodes| pass.backward(nodes, Handle::node(root)))
+}
+
+/// `root.zero_grad()`.
+///
+/// # Safety
+/// The caller holds a reference to root.
+pub unsafe fn zero_grad(py: Python<'_>, root: *mut Node) -> PyResult<()> {
+    run(py, |pass, nodes| pass.zero_grad(nodes, Handle::node(root)))
+}
+
+type Outcome = std::result::Result<(), Stop<PyErr>>;
+
+fn run(
+    py: Python<'_>,
+    walk: impl FnOnce(&mut Pass<Handle>, &mut Nodes<'_>) -> Outcome,
+) -> PyResult<()> {
+    thread_local! {
+        static BUFFERS: RefCell<Pass<Handle>> = RefCell::default();
+    }
+    let _turn = Turn::take(py)?;
+    // A rule may call backward again: the inner pass then finds the buffers gone and makes its own.
+    let mut pass = BUFFERS.try_with(RefCell::take).unwrap_or_default();
+    let outcome = walk(&mut pass, &mut Nodes { py, scratch: Vec::new() });
+    if pass.capacity() <= KEEP {
+        let _gone_at_exit = BUFFERS.try_with(|buffers| buffers.replace(pass));
+    }
+    outcome.map_err(|stop| match stop {
+        Stop::Graph(error) => error,
+        Stop::Memory => PyMemoryError::new_err("no memory to order the graph"),
+    })
+}
+
+/// The right to be inside a pass; a thread that has it may take it again.
+struct Turn {
+    outermost: bool,
+}
+
+static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
+static FREE: Condvar = Condvar::new();
+
+fn owner() -> MutexGuard<'static, Option<ThreadId>> {
+    OWNER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Turn {
+    fn take(py: Python<'_>) -> PyResult<Turn> {
+        let me = thread::current().id();
+        loop {
+            let mut current = owner();
+            match *current {
+                None => {
+                    *current = Some(me);
+                    return Ok(Turn { outermost: true });
+                }
+                Some(thread) if thread == me => return Ok(Turn { outermost: false }),
+                Some(_) => {}
+            }
+            drop(current);
+            py.detach(wait_for_turn);
+            py.check_signals()?;
+        }
+    }
+}
+
+fn wait_for_turn() {
+    let limit = Duration::from_millis(20);
+    let waited = FREE.wait_timeout_while(owner(), limit, |owner| owner.is_some());
+    drop(waited.unwrap_or_else(PoisonError::into_inner));
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.outermost {
+            *owner() = None;
+            FREE.notify_one();
+        }
+    }
+}
+
+/// Takes a reference as a slot returns it.
+///
+/// # Safety
+/// `object` is alive.
+pub unsafe fn none() -> *mut ffi::PyObject {
+    // SAFETY: the singleton is always alive.
+    unsafe {
+        let none = ffi::Py_None();
+        ffi::Py_INCREF(none);
+        none
+    }
+}
