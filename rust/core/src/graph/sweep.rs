@@ -1,35 +1,28 @@
 //! Topological order and the reverse sweep, generic over who owns the nodes.
 //!
 //! ```text
-//! order:  push root; while the stack has a top v:
-//!           v unseen   -> open it (its adjoint becomes 0), push its unseen parents
-//!           v open     -> all its parents are done: append v to the order, pop
-//!           v done     -> it was pushed twice: pop
+//! order:  push enter(root); while the stack is not empty, pop:
+//!           exit(v)           -> all parents of v are done: append v to the order
+//!           enter(v), v seen  -> it was pushed twice: nothing
+//!           enter(v), v new   -> open it (mark it, its adjoint becomes 0),
+//!                                push exit(v), then enter(p) for each new parent p
 //! sweep:  adjoint(root) = 1; for v in reversed order: v sends its adjoint to its parents
 //! finish: every gradient that was there before is added back
 //! ```
+//!
+//! A node is touched once on the way in and not at all on the way out: on large graphs the time
+//! goes into cache misses, and marking the exit in the node itself cost a fifth of the order.
 //!
 //! The adjoint of a node lives in its `grad` during the sweep. Gradients of earlier calls are set
 //! aside while a node is opened and added at the end: so a second call doubles them and never
 //! runs them through the graph again. Leaves are opened when they are first seen and never
 //! stacked: most nodes of a model's graph hang on few parameters.
 
-/// A mark that no node of this pass carries yet lies below `open`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Epoch(pub u64);
-
-impl Epoch {
-    fn open(self) -> u64 {
-        self.0
-    }
-
-    fn done(self) -> u64 {
-        self.0 + 1
-    }
-}
-
 /// How many nodes pass between two calls of [`Graph::pause`]: some tenths of a millisecond.
 const PAUSE_EVERY: usize = 1 << 14;
+
+/// How far ahead the sweep asks for nodes.
+const AHEAD: usize = 8;
 
 /// What a graph tells the sweeps about its nodes. Handles are cheap copies; whoever calls keeps
 /// the root, and by it every node, alive.
@@ -39,15 +32,15 @@ pub trait Graph {
     /// What may go wrong in a node's own rule or during a pause.
     type Error;
 
-    /// Two fresh marks (the epoch and its successor), higher than all before.
-    fn next_epoch(&mut self) -> Epoch;
-    /// The node's mark.
-    fn mark(&self, node: Self::Node) -> u64;
+    /// A mark higher than all before.
+    fn next_mark(&mut self) -> u64;
+    /// The node's mark, and whether it has no parents.
+    fn look(&self, node: Self::Node) -> (u64, bool);
     /// Sets the node's mark. Marks and gradients lie behind a shared reference, as the nodes
     /// belong to many owners.
     fn set_mark(&self, node: Self::Node, mark: u64);
-    /// Has the node no parents?
-    fn is_leaf(&self, node: Self::Node) -> bool;
+    /// A hint that the node is needed soon.
+    fn prefetch(&self, _node: Self::Node) {}
     /// Calls `visit` with each parent, in operand order.
     fn parents(&self, node: Self::Node, visit: impl FnMut(Self::Node));
     /// The node's gradient; 0 for a node that keeps none between passes.
@@ -84,10 +77,17 @@ pub enum Stop<E> {
     Memory,
 }
 
+/// What is left to do for a node.
+#[derive(Clone, Copy, Debug)]
+enum Step<N> {
+    Enter(N),
+    Exit(N),
+}
+
 /// The bookkeeping of a pass, kept from call to call so that its memory is reused.
 #[derive(Debug)]
 pub struct Pass<N> {
-    stack: Vec<N>,
+    stack: Vec<Step<N>>,
     order: Vec<N>,
     /// Gradients of earlier calls.
     saved: Vec<(N, f64)>,
@@ -144,7 +144,7 @@ impl<N: Copy> Pass<N> {
     /// How many entries the buffers hold room for.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.stack.capacity() + self.order.capacity() + 2 * self.saved.capacity()
+        2 * self.stack.capacity() + self.order.capacity() + 2 * self.saved.capacity()
     }
 
     fn clear(&mut self) {
@@ -171,29 +171,24 @@ impl<N: Copy> Pass<N> {
         graph: &mut G,
         root: N,
     ) -> Result<Pause, Stop<G::Error>> {
-        let epoch = graph.next_epoch();
-        let mut until_pause = PAUSE_EVERY;
-        if graph.is_leaf(root) {
-            open(graph, &mut self.saved, root, epoch.done())?;
+        let mark = graph.next_mark();
+        if graph.look(root).1 {
+            open(graph, &mut self.saved, root, mark)?;
         } else {
-            push(&mut self.stack, root)?;
+            push(&mut self.stack, Step::Enter(root))?;
         }
-        while let Some(&node) = self.stack.last() {
-            let mark = graph.mark(node);
-            if mark < epoch.open() {
-                open(graph, &mut self.saved, node, epoch.open())?;
-                self.push_parents(graph, node, epoch)?;
-                continue;
-            }
-            self.stack.pop();
-            if mark == epoch.open() {
-                graph.set_mark(node, epoch.done());
-                push(&mut self.order, node)?;
-                until_pause -= 1;
-                if until_pause == 0 {
-                    until_pause = PAUSE_EVERY;
-                    if graph.pause().map_err(Stop::Graph)? == Pause::Disturbed {
-                        return Ok(Pause::Disturbed);
+        let mut until_pause = PAUSE_EVERY;
+        while let Some(step) = self.stack.pop() {
+            match step {
+                Step::Enter(node) => self.enter(graph, node, mark)?,
+                Step::Exit(node) => {
+                    push(&mut self.order, node)?;
+                    until_pause -= 1;
+                    if until_pause == 0 {
+                        until_pause = PAUSE_EVERY;
+                        if graph.pause().map_err(Stop::Graph)? == Pause::Disturbed {
+                            return Ok(Pause::Disturbed);
+                        }
                     }
                 }
             }
@@ -202,22 +197,28 @@ impl<N: Copy> Pass<N> {
     }
 
     #[inline]
-    fn push_parents<G: Graph<Node = N>>(
+    fn enter<G: Graph<Node = N>>(
         &mut self,
         graph: &G,
         node: N,
-        epoch: Epoch,
+        mark: u64,
     ) -> Result<(), Stop<G::Error>> {
+        if graph.look(node).0 >= mark {
+            return Ok(());
+        }
         let Pass { stack, saved, .. } = self;
+        open(graph, saved, node, mark)?;
+        push(stack, Step::Exit(node))?;
         let mut outcome = Ok(());
         graph.parents(node, |parent| {
-            if graph.mark(parent) >= epoch.open() || outcome.is_err() {
+            let (seen, leaf) = graph.look(parent);
+            if seen >= mark || outcome.is_err() {
                 return;
             }
-            outcome = if graph.is_leaf(parent) {
-                open(graph, saved, parent, epoch.done())
+            outcome = if leaf {
+                open(graph, saved, parent, mark)
             } else {
-                push(stack, parent)
+                push(stack, Step::Enter(parent))
             };
         });
         outcome
@@ -225,13 +226,17 @@ impl<N: Copy> Pass<N> {
 
     fn sweep<G: Graph<Node = N>>(&mut self, graph: &mut G, root: N) -> Result<(), Stop<G::Error>> {
         graph.set_grad(root, 1.0);
-        let mut until_pause = PAUSE_EVERY;
-        for &node in self.order.iter().rev() {
-            graph.propagate(node).map_err(Stop::Graph)?;
-            until_pause -= 1;
-            if until_pause == 0 {
-                until_pause = PAUSE_EVERY;
+        for (i, nodes) in self.order.rchunks(PAUSE_EVERY).enumerate() {
+            if i > 0 {
                 graph.pause().map_err(Stop::Graph)?;
+            }
+            // The order lists what comes next; asking for it early hides most cache misses.
+            let ahead = nodes.iter().rev().skip(AHEAD).map(Some).chain([None; AHEAD]);
+            for (&node, soon) in nodes.iter().rev().zip(ahead) {
+                if let Some(&soon) = soon {
+                    graph.prefetch(soon);
+                }
+                graph.propagate(node).map_err(Stop::Graph)?;
             }
         }
         Ok(())

@@ -1,9 +1,11 @@
 //! The layout of a node, its making and its end.
 //!
 //! ```text
-//! [collector's head 16] [refcount, type 16] [tag 8] [data, grad 16] [left, right 16]
-//! [d_left, d_right 16] [dict 8] [weakrefs 8]                             = 104 bytes
+//! [collector's head 16] [refcount, type 16] [data 8] [dict 8] [weakrefs 8]
+//! [tag 8] [grad 8] [left, right 16] [d_left, d_right 16]                 = 104 bytes
 //! ```
+//! What a sweep touches lies together at the end: `tag` to `d_right`.
+//!
 //! A node owns a reference to each parent and holds d(node)/d(parent) as it was at the time of
 //! the op. The head is part of every slot, but the collector learns of a node only once it has
 //! attributes: an ordinary graph cannot be cyclic, and walking it is most of the time of a pure
@@ -28,10 +30,12 @@ compile_error!("fastgrad does not support free-threaded builds of Python yet");
 #[repr(C)]
 pub struct Node {
     base: ffi::PyObject,
-    /// mark of the last pass (48 bits), flags (8), op (8)
-    tag: u64,
     /// the value
     pub data: f64,
+    pub(super) dict: *mut ffi::PyObject,
+    weakrefs: *mut ffi::PyObject,
+    /// mark of the last pass (48 bits), flags (8), op (8)
+    tag: u64,
     /// d(root)/d(node), summed over calls
     pub grad: f64,
     /// first parent, or null; of a fused node the block
@@ -42,8 +46,6 @@ pub struct Node {
     pub d_left: f64,
     /// d(node)/d(right); of a power of a plain number the exponent
     pub d_right: f64,
-    pub(super) dict: *mut ffi::PyObject,
-    weakrefs: *mut ffi::PyObject,
 }
 
 /// The memory came from the slab.
@@ -55,6 +57,8 @@ pub const READY: u64 = 1 << 10;
 const MARK_SHIFT: u32 = 16;
 const FLAGS_AND_OP: u64 = (1 << MARK_SHIFT) - 1;
 
+/// Where the fields that a sweep touches begin.
+pub const HOT_OFFSET: usize = std::mem::offset_of!(Node, tag);
 /// Where the dict and the list of weak references lie, for the type.
 pub const DICT_OFFSET: usize = std::mem::offset_of!(Node, dict);
 /// See [`DICT_OFFSET`].
@@ -182,6 +186,12 @@ impl Node {
     #[inline(always)]
     pub fn set_mark(&mut self, mark: u64) {
         self.tag = (self.tag & FLAGS_AND_OP) | (mark << MARK_SHIFT);
+    }
+
+    /// Nothing to send gradients to: no parents, and no rule of the user's.
+    #[inline(always)]
+    pub fn is_leaf(&self) -> bool {
+        self.tag & (HAS_RULE | 0xFF) == Op::Leaf as u64
     }
 
     /// Op and the flag that decide how a gradient leaves the node, as one number to compare.

@@ -7,9 +7,10 @@
 
 #![allow(clippy::cast_ptr_alignment, reason = "chunks and slots are multiples of a word")]
 
-use std::alloc::{Layout, alloc, dealloc};
 use std::cell::UnsafeCell;
-use std::ptr::{self, NonNull};
+use std::ptr;
+
+use pyo3::ffi;
 
 use super::node::Node;
 
@@ -18,21 +19,23 @@ type CollectorHead = [usize; 2];
 
 const HEAD: usize = size_of::<CollectorHead>();
 const SLOT: usize = HEAD + size_of::<Node>();
-const CHUNK: usize = 1 << 18;
+const CHUNK: usize = 1 << 20;
+/// What is asked of the system: room for a chunk wherever it has to start. The rest is never
+/// touched, and so takes no memory.
+const RANGE: usize = 2 * CHUNK;
 const SLOTS: usize = (CHUNK - size_of::<Chunk>()) / SLOT;
 /// Empty chunks kept back: about what a training step of a small network allocates and drops.
-const SPARE: usize = 32;
-
-const LAYOUT: Layout = match Layout::from_size_align(CHUNK, CHUNK) {
-    Ok(layout) => layout,
-    Err(_) => Layout::new::<Chunk>(),
-};
+const SPARE: usize = 8;
 
 /// The start of a chunk; slots follow.
 #[repr(C)]
 struct Chunk {
-    /// First free slot; each free slot holds the address of the next.
+    /// First freed slot; each holds the address of the next.
     free: *mut u8,
+    /// First slot that was never used; those behind it were not either.
+    fresh: *mut u8,
+    /// The range of memory that the chunk lies in.
+    range: *mut u8,
     /// Slots in use.
     live: usize,
     /// Neighbours in the list of chunks that have a free slot.
@@ -80,11 +83,16 @@ pub unsafe fn allocate() -> *mut Node {
                 return ptr::null_mut();
             }
         }
-        let slot = (*chunk).free;
-        (*chunk).free = slot.cast::<*mut u8>().read();
+        let mut slot = (*chunk).free;
+        if slot.is_null() {
+            slot = (*chunk).fresh;
+            (*chunk).fresh = slot.add(SLOT);
+        } else {
+            (*chunk).free = slot.cast::<*mut u8>().read();
+        }
         (*chunk).live += 1;
         slab.live += 1;
-        if (*chunk).free.is_null() {
+        if (*chunk).live == SLOTS {
             unlink(slab, chunk);
         }
         slot.cast::<CollectorHead>().write([0, 0]);
@@ -103,7 +111,7 @@ pub unsafe fn release(node: *mut Node) {
         let slab = &mut *SLAB.0.get();
         let slot = node.cast::<u8>().sub(HEAD);
         let chunk = slot.map_addr(|address| address & !(CHUNK - 1)).cast::<Chunk>();
-        let was_full = (*chunk).free.is_null();
+        let was_full = (*chunk).live == SLOTS;
         slot.cast::<*mut u8>().write((*chunk).free);
         (*chunk).free = slot;
         (*chunk).live -= 1;
@@ -130,14 +138,15 @@ pub unsafe fn usage() -> (usize, usize) {
 /// Puts a chunk of free slots at the head of the open ones: a spare one, or a new one.
 #[cold]
 unsafe fn open_chunk(slab: &mut Slab) -> *mut Chunk {
-    // SAFETY: the layout is not empty; all slots lie within the chunk.
+    // SAFETY: the lock is held; a spare chunk is in no other list.
     unsafe {
         let mut chunk = slab.spare;
         if chunk.is_null() {
-            let Some(memory) = NonNull::new(alloc(LAYOUT)) else { return ptr::null_mut() };
+            chunk = new_chunk();
+            if chunk.is_null() {
+                return chunk;
+            }
             slab.chunks += 1;
-            chunk = memory.as_ptr().cast();
-            thread_slots(chunk);
         } else {
             slab.spare = (*chunk).next;
             slab.spares -= 1;
@@ -147,22 +156,36 @@ unsafe fn open_chunk(slab: &mut Slab) -> *mut Chunk {
     }
 }
 
-/// Chains the slots of a new chunk in the order of their addresses.
-unsafe fn thread_slots(chunk: *mut Chunk) {
-    // SAFETY: SLOTS slots fit behind the chunk's header.
+/// A chunk of untouched memory; null when the system has none.
+///
+/// The memory comes from where Python's own arenas do, in ranges that go back to the system at
+/// once when freed: the C library's allocator kept them.
+unsafe fn new_chunk() -> *mut Chunk {
+    // SAFETY: within the range there is an aligned chunk.
     unsafe {
-        let first = chunk.add(1).cast::<u8>();
-        for i in 0..SLOTS {
-            let next = if i + 1 < SLOTS { first.add((i + 1) * SLOT) } else { ptr::null_mut() };
-            first.add(i * SLOT).cast::<*mut u8>().write(next);
+        let arenas = arenas();
+        let Some(allocate) = arenas.alloc else { return ptr::null_mut() };
+        let range = allocate(arenas.ctx, RANGE).cast::<u8>();
+        if range.is_null() {
+            return ptr::null_mut();
         }
-        chunk.write(Chunk {
-            free: first,
-            live: 0,
-            next: ptr::null_mut(),
-            previous: ptr::null_mut(),
-        });
+        let chunk = range.add(range.align_offset(CHUNK)).cast::<Chunk>();
+        let (free, next, previous) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        chunk.write(Chunk { free, fresh: first_slot(chunk), range, live: 0, next, previous });
+        chunk
     }
+}
+
+unsafe fn first_slot(chunk: *mut Chunk) -> *mut u8 {
+    // SAFETY: slots follow the header.
+    unsafe { chunk.add(1).cast() }
+}
+
+unsafe fn arenas() -> ffi::PyObjectArenaAllocator {
+    let mut arenas = ffi::PyObjectArenaAllocator { ctx: ptr::null_mut(), alloc: None, free: None };
+    // SAFETY: fills in the struct.
+    unsafe { ffi::PyObject_GetArenaAllocator(&raw mut arenas) };
+    arenas
 }
 
 /// Sets an empty chunk aside, or gives it back when enough are.
@@ -172,11 +195,17 @@ unsafe fn retire(slab: &mut Slab, chunk: *mut Chunk) {
     unsafe {
         unlink(slab, chunk);
         if slab.spares < SPARE {
+            // From the start again: slots in the order of their addresses.
+            (*chunk).free = ptr::null_mut();
+            (*chunk).fresh = first_slot(chunk);
             (*chunk).next = slab.spare;
             slab.spare = chunk;
             slab.spares += 1;
         } else {
-            dealloc(chunk.cast(), LAYOUT);
+            let arenas = arenas();
+            if let Some(free) = arenas.free {
+                free(arenas.ctx, (*chunk).range.cast(), RANGE);
+            }
             slab.chunks -= 1;
         }
     }

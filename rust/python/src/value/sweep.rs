@@ -11,13 +11,13 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use fastgrad_core::graph::op::Op;
-use fastgrad_core::graph::sweep::{Epoch, Graph, Pass, Pause, Stop};
+use fastgrad_core::graph::sweep::{Graph, Pass, Pause, Stop};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::block::Block;
-use super::node::{HAS_RULE, Node};
+use super::node::{HAS_RULE, HOT_OFFSET, Node};
 use super::rules;
 
 /// Marks handed out so far; 48 bits of it fit into a node, which lasts for centuries.
@@ -39,6 +39,8 @@ enum Target {
 impl Handle {
     #[inline(always)]
     fn node(node: *mut Node) -> Handle {
+        // SAFETY: nodes are aligned; told so, the compiler drops the test for a block.
+        unsafe { std::hint::assert_unchecked(node.addr() & 1 == 0) };
         Handle(node.cast())
     }
 
@@ -67,24 +69,24 @@ impl Graph for Nodes<'_> {
     type Node = Handle;
     type Error = PyErr;
 
-    fn next_epoch(&mut self) -> Epoch {
-        Epoch(MARKS.fetch_add(2, Relaxed))
+    fn next_mark(&mut self) -> u64 {
+        MARKS.fetch_add(1, Relaxed) + 1
     }
 
     #[inline(always)]
-    fn mark(&self, handle: Handle) -> u64 {
+    fn look(&self, handle: Handle) -> (u64, bool) {
         // SAFETY: alive under the root, as everywhere in this impl.
         unsafe {
             match handle.target() {
-                Target::Node(node) => (*node).mark(),
-                Target::Block(block) => (*block).mark,
+                Target::Node(node) => ((*node).mark(), (*node).is_leaf()),
+                Target::Block(block) => ((*block).mark, false),
             }
         }
     }
 
     #[inline(always)]
     fn set_mark(&self, handle: Handle, mark: u64) {
-        // SAFETY: see `mark`.
+        // SAFETY: see `look`.
         unsafe {
             match handle.target() {
                 Target::Node(node) => (*node).set_mark(mark),
@@ -94,17 +96,18 @@ impl Graph for Nodes<'_> {
     }
 
     #[inline(always)]
-    fn is_leaf(&self, handle: Handle) -> bool {
-        match handle.target() {
-            // SAFETY: see `mark`.
-            Target::Node(node) => unsafe { (*node).op() == Op::Leaf && !(*node).has(HAS_RULE) },
-            Target::Block(_) => false,
+    fn prefetch(&self, handle: Handle) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch reads nothing.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(handle.0.wrapping_add(HOT_OFFSET).cast());
         }
     }
 
     #[inline(always)]
     fn parents(&self, handle: Handle, mut visit: impl FnMut(Handle)) {
-        // SAFETY: see `mark`.
+        // SAFETY: see `look`.
         unsafe {
             match handle.target() {
                 Target::Node(node) => match (*node).block() {
@@ -127,7 +130,7 @@ impl Graph for Nodes<'_> {
     #[inline(always)]
     fn grad(&self, handle: Handle) -> f64 {
         match handle.target() {
-            // SAFETY: see `mark`.
+            // SAFETY: see `look`.
             Target::Node(node) => unsafe { (*node).grad },
             // Its adjoints are 0 between passes.
             Target::Block(_) => 0.0,
@@ -136,7 +139,7 @@ impl Graph for Nodes<'_> {
 
     #[inline(always)]
     fn set_grad(&self, handle: Handle, grad: f64) {
-        // SAFETY: see `mark`.
+        // SAFETY: see `look`.
         unsafe {
             match handle.target() {
                 Target::Node(node) => (*node).grad = grad,
@@ -147,7 +150,7 @@ impl Graph for Nodes<'_> {
 
     #[inline(always)]
     fn propagate(&mut self, handle: Handle) -> PyResult<()> {
-        // SAFETY: see `mark`.
+        // SAFETY: see `look`.
         unsafe {
             match handle.target() {
                 Target::Node(node) if (*node).is_plain() => send(node),

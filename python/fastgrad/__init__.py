@@ -1,0 +1,75 @@
+"""fastgrad: micrograd at native speed, with the same classes under the same names.
+
+A program written for micrograd changes two imports and nothing else:
+
+    from fastgrad.engine import Value
+    from fastgrad.nn import MLP
+
+The names below are here as well, each loaded when it is first used, so that `import fastgrad`
+costs next to nothing and numpy is only imported by those who need it.
+
+>>> import fastgrad
+>>> a = fastgrad.Value(3.0)
+>>> (a * a + 1.0).backward()
+>>> a.grad
+6.0
+"""
+
+# What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import datasets, draw, engine, nn, optim
+    from ._core import __version__
+    from .engine import Value
+    from .nn import MLP, Layer, Module, Neuron
+    from .optim import SGD, Adam, AdamW
+
+__all__ = [
+    "MLP",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Layer",
+    "Module",
+    "Neuron",
+    "Value",
+    "__version__",
+    "datasets",
+    "draw",
+    "engine",
+    "nn",
+    "optim",
+]
+
+_MODULES = ("datasets", "draw", "engine", "nn", "optim")
+_HOMES = {
+    "MLP": "nn",
+    "SGD": "optim",
+    "Adam": "optim",
+    "AdamW": "optim",
+    "Layer": "nn",
+    "Module": "nn",
+    "Neuron": "nn",
+    "Value": "engine",
+    "__version__": "_core",
+}
+
+# Hidden from type checkers, which would otherwise accept any misspelt name.
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        """Load a public name when it is first asked for, and keep it."""
+        from importlib import import_module
+
+        if name in _MODULES:
+            return import_module(f"{__name__}.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = found
+        return found
+
+
+def __dir__() -> list[str]:
+    """Every public name, loaded yet or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,353 @@
+"""Neurons, layers and networks of Values, and losses over what they say.
+
+The classes are micrograd's: the same names and arguments, the same draws from Python's `random`
+in the same order, the same parameters in the same order, and bit-equal outputs. Beyond it, a
+layer computes its neurons in one call and makes one node a neuron, neurons know more than one
+`activation`, and an `MLP` takes a whole batch.
+
+>>> import random
+>>> from fastgrad.nn import MLP, mean_squared_error
+>>> random.seed(1337)
+>>> model = MLP(2, [4, 1])
+>>> model
+MLP of [Layer of [ReLUNeuron(2), ReLUNeuron(2), ReLUNeuron(2), ReLUNeuron(2)], Layer of \
+[LinearNeuron(4)]]
+>>> loss = mean_squared_error(model([[0.0, 1.0], [1.0, 0.0]]), [1.0, -1.0])
+>>> model.zero_grad()
+>>> loss.backward()
+>>> for p in model.parameters():
+...     p.data -= 0.1 * p.grad
+"""
+
+from __future__ import annotations
+
+from operator import index
+
+from . import _core, engine
+from ._core import Value
+
+# What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+__all__ = [
+    "MLP",
+    "Layer",
+    "Module",
+    "Neuron",
+    "cross_entropy",
+    "hinge",
+    "mean_squared_error",
+]
+
+_NAMES = {"relu": "ReLU", "tanh": "Tanh", "sigmoid": "Sigmoid", "linear": "Linear"}
+_PLAIN = frozenset({Value, float, int})
+
+
+class Module:
+    """Something with parameters; a subclass says which.
+
+    >>> from fastgrad.engine import Value
+    >>> class Scale(Module):
+    ...     def __init__(self):
+    ...         self.factor = Value(2.0)
+    ...     def __call__(self, x):
+    ...         return self.factor * x
+    ...     def parameters(self):
+    ...         return [self.factor]
+    >>> Scale()(3.0)
+    Value(data=6.0, grad=0.0)
+    """
+
+    def zero_grad(self) -> None:
+        """Set the gradient of every parameter to zero."""
+        for p in self.parameters():
+            p.grad = 0.0
+
+    def parameters(self) -> list[Value]:
+        """List the Values that training changes, always in the same order."""
+        return []
+
+
+class Neuron(Module):
+    """A weighted sum of the inputs plus a bias, then an activation.
+
+    Weights are drawn from `random.uniform(-1, 1)`, the bias starts at zero. `activation` is
+    'relu', 'tanh', 'sigmoid' or 'linear'; without it `nonlin` chooses between 'relu' and
+    'linear'.
+
+    >>> import random
+    >>> random.seed(1337)
+    >>> Neuron(2)([1.0, -2.0])
+    Value(data=0.102443419482938, grad=0.0)
+    >>> Neuron(3, activation='tanh')
+    TanhNeuron(3)
+    """
+
+    def __init__(self, nin: int, nonlin: bool = True, activation: str | None = None) -> None:
+        """Draw `nin` weights."""
+        _check_size("nin", nin, least=0)
+        if activation is None:
+            activation = "relu" if nonlin else "linear"
+        _check_activation(activation)
+        import random  # here, since it takes longer to load than all of ours
+
+        self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
+        self.b = Value(0.0)
+        self.activation = activation
+
+    @property
+    def nonlin(self) -> bool:
+        """Whether there is an activation; setting it chooses 'relu' or 'linear'."""
+        return self.activation != "linear"
+
+    @nonlin.setter
+    def nonlin(self, nonlin: bool) -> None:
+        self.activation = "relu" if nonlin else "linear"
+
+    def __call__(self, x: Iterable[Value | float]) -> Value:
+        """Answer one row of inputs."""
+        activation = self.activation
+        _check_activation(activation)
+        act = engine.affine(self.w, x, self.b)
+        return act if activation == "linear" else getattr(act, activation)()
+
+    def parameters(self) -> list[Value]:
+        """List the weights, then the bias."""
+        return [*self.w, self.b]
+
+    def __repr__(self) -> str:
+        """Name the activation and the number of inputs, as micrograd does."""
+        return f"{_NAMES.get(self.activation, self.activation)}Neuron({len(self.w)})"
+
+
+class Layer(Module):
+    """Neurons side by side over the same inputs; `kwargs` go to each Neuron.
+
+    A layer of one neuron answers with its Value, a wider one with a list.
+
+    >>> layer = Layer(2, 3, activation='tanh')
+    >>> [type(out).__name__ for out in layer([1.0, -2.0])]
+    ['Value', 'Value', 'Value']
+    """
+
+    def __init__(self, nin: int, nout: int, **kwargs: Any) -> None:
+        """Make `nout` neurons of `nin` inputs."""
+        _check_size("nin", nin, least=0)
+        _check_size("nout", nout, least=1)
+        self.neurons = [Neuron(nin, **kwargs) for _ in range(nout)]
+
+    # What comes back depends on the number of neurons, which no type tells: hence Any.
+    def __call__(self, x: Iterable[Value | float]) -> Any:
+        """Answer one row of inputs."""
+        out = _core.layer(self.neurons, Neuron, x)
+        if out is None:  # a neuron of the user's own class computes itself
+            x = list(x)
+            out = [neuron(x) for neuron in self.neurons]
+        return out[0] if len(out) == 1 else out
+
+    def parameters(self) -> list[Value]:
+        """List the parameters of each neuron in turn."""
+        return [p for neuron in self.neurons for p in neuron.parameters()]
+
+    def __repr__(self) -> str:
+        """Show the neurons, as micrograd does."""
+        return f"Layer of [{', '.join(str(neuron) for neuron in self.neurons)}]"
+
+
+class MLP(Module):
+    """Layers one after the other: `activation` in all but the last, which is linear.
+
+    >>> model = MLP(2, [16, 16, 1])
+    >>> len(model.parameters())
+    337
+    >>> len(model([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]))
+    3
+    """
+
+    def __init__(self, nin: int, nouts: Sequence[int], activation: str = "relu") -> None:
+        """Make one layer for each width in `nouts`."""
+        # All are checked first, so that an error draws nothing from `random`.
+        _check_size("nin", nin, least=0)
+        try:
+            widths = [nin, *nouts]
+        except TypeError:
+            raise TypeError(f"nouts is {nouts!r}; expected a list of ints") from None
+        for position, width in enumerate(widths[1:]):
+            _check_size(f"nouts[{position}]", width, least=1)
+        _check_activation(activation)
+        last = len(widths) - 2
+        self.layers = [
+            Layer(widths[i], widths[i + 1], activation=activation if i < last else "linear")
+            for i in range(last + 1)
+        ]
+
+    # A Value, a list of them, or a list of either, as widths and inputs have it: hence Any.
+    def __call__(self, x: Any) -> Any:
+        """Answer one row of inputs, or a batch with a list of answers.
+
+        A row is a list, a tuple or a 1-D array of numbers or Values; a batch is a list or a tuple
+        of rows, or a 2-D array. `[]` is a batch without rows.
+        """
+        rows = _rows(x)
+        if rows is None:
+            return self._answer(x)
+        answers = []
+        try:
+            for row in rows:
+                answers.append(self._answer(row))
+        except (TypeError, ValueError) as error:
+            error.add_note(f"in row {len(answers)} of a batch of {len(rows)}")
+            raise
+        return answers
+
+    def _answer(self, x: Any) -> Any:
+        for layer in self.layers:
+            # A layer of one neuron answers with a bare Value; the next one wants a row.
+            x = layer((x,) if type(x) is Value else x)
+        return x
+
+    def parameters(self) -> list[Value]:
+        """List the parameters of each layer in turn."""
+        return [p for layer in self.layers for p in layer.parameters()]
+
+    def __repr__(self) -> str:
+        """Show the layers, as micrograd does."""
+        return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
+
+
+def mean_squared_error(
+    predictions: Iterable[Value | float], targets: Iterable[Value | float]
+) -> Value:
+    """Mean of (prediction - target)².
+
+    >>> from fastgrad.engine import Value
+    >>> mean_squared_error([Value(1.0), Value(3.0)], [1.0, 1.0])
+    Value(data=2.0, grad=0.0)
+    """
+    predictions = _numbers("predictions", predictions)
+    targets = _numbers("targets", targets)
+    _check_pair("predictions", predictions, "targets", targets)
+    errors = [p - t for p, t in zip(predictions, targets, strict=True)]
+    return engine.dot(errors, errors) / len(errors)
+
+
+def hinge(scores: Iterable[Value | float], labels: Iterable[float]) -> Value:
+    """Mean of relu(1 - label * score), the max-margin loss; labels are -1 or 1.
+
+    >>> from fastgrad.engine import Value
+    >>> hinge([Value(0.5), Value(-3.0)], [1, -1])
+    Value(data=0.25, grad=0.0)
+    """
+    scores = _numbers("scores", scores)
+    signs = _numbers("labels", labels)
+    _check_pair("scores", scores, "labels", signs)
+    _check_signs(signs)
+    scores = [score if isinstance(score, Value) else Value(score) for score in scores]
+    misses = [(1.0 - y * score).relu() for y, score in zip(signs, scores, strict=True)]
+    return engine.sum(misses) / len(misses)
+
+
+def cross_entropy(logits: Any, targets: int | Iterable[int]) -> Value:
+    """Mean of -log(softmax(logits)[target]) over rows of logits, or of the one row.
+
+    >>> from fastgrad.engine import Value
+    >>> row = [Value(0.0), Value(0.0)]
+    >>> round(cross_entropy(row, 1).data, 12)
+    0.69314718056
+    >>> round(cross_entropy([row, row], [0, 1]).data, 12)
+    0.69314718056
+    """
+    target = _as_index(targets)
+    if target is not None:
+        return engine.cross_entropy(logits, target)
+    rows = _listed("logits", logits)
+    wanted = _listed("targets", targets)
+    _check_pair("logits", rows, "targets", wanted)
+    for position, item in enumerate(wanted):
+        if _as_index(item) is None:
+            raise TypeError(f"targets[{position}] is {item!r}; expected an int")
+    return engine.sum(map(engine.cross_entropy, rows, wanted)) / len(rows)
+
+
+def _check_size(name: str, size: Any, least: int) -> None:
+    """Refuse a number of inputs or outputs that is not an int of at least `least`."""
+    if _as_index(size) is None:
+        raise TypeError(f"{name} is {size!r}; expected an int")
+    if size < least:
+        raise ValueError(f"{name} is {size}; expected at least {least}")
+
+
+def _check_activation(activation: Any) -> None:
+    if not isinstance(activation, str) or activation not in _NAMES:
+        known = ", ".join(map(repr, _NAMES))
+        raise ValueError(f"activation is {activation!r}; expected one of {known}")
+
+
+def _as_index(number: Any) -> int | None:
+    """Read an int, or something that stands for one as numpy's do; None for all else."""
+    try:
+        return index(number)
+    except TypeError:
+        return None
+
+
+def _rows(x: Any) -> list[Any] | None:
+    """List the rows of a batch; None where x is a single row."""
+    if type(x) in (list, tuple) and x and type(x[0]) in _PLAIN:
+        return None  # by far the most common: a row as a program writes it
+    dimensions = getattr(x, "ndim", 1)
+    if dimensions == 2:
+        return x.tolist()
+    if dimensions != 1:
+        raise ValueError(f"x has {dimensions} dimensions; expected 1 (a row) or 2 (a batch)")
+    if not isinstance(x, (list, tuple)):
+        return None
+    if x and not isinstance(x[0], (list, tuple)) and getattr(x[0], "ndim", 0) == 0:
+        return None
+    return list(x)
+
+
+def _listed(name: str, items: Any) -> list[Any]:
+    """Make a list of an argument that may be any iterable or an array."""
+    if hasattr(items, "tolist"):
+        items = items.tolist()  # Python's own floats: several times faster to compute with
+    try:
+        return list(items)
+    except TypeError:
+        raise TypeError(f"{name} is {items!r}; expected a list") from None
+
+
+def _numbers(name: str, items: Any) -> list[Any]:
+    """Make a list of an argument, and refuse what is neither a Value nor a number in it."""
+    found = _listed(name, items)
+    strange = {kind for kind in set(map(type, found)) if not _is_number(kind)}
+    for position, item in enumerate(found if strange else ()):
+        if type(item) in strange:
+            raise TypeError(f"{name}[{position}] is {item!r}; expected a Value or a number")
+    return found
+
+
+def _is_number(kind: type) -> bool:
+    # numpy's scalars turn into a float as its arrays do, but have no length.
+    return kind in _PLAIN or (
+        issubclass(kind, Value) or (hasattr(kind, "__float__") and not hasattr(kind, "__len__"))
+    )
+
+
+def _check_pair(name: str, items: list[Any], other_name: str, others: list[Any]) -> None:
+    if len(items) != len(others):
+        raise ValueError(
+            f"{name} has {len(items)} items and {other_name} has {len(others)};"
+            " expected as many of both"
+        )
+    if not items:
+        raise ValueError(f"{name} and {other_name} are empty; expected at least one item of each")
+
+
+def _check_signs(labels: list[Any]) -> None:
+    for position, label in enumerate(labels if set(labels) - {-1, 1} else ()):
+        if label not in (-1, 1):
+            raise ValueError(f"labels[{position}] is {label!r}; expected -1 or 1")

@@ -1,0 +1,40 @@
+"""What several test files share: where the project and the data files are."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+from hypothesis import settings
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+# The oracles are plain modules, imported by name.
+sys.path.insert(0, str(ROOT / "tests" / "reference"))
+
+# Examples may build large graphs, and the machine may be busy: no clock decides about a test.
+settings.register_profile("fastgrad", deadline=None, print_blob=True)
+settings.load_profile("fastgrad")
+
+
+@pytest.fixture(scope="session")
+def project_root():
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def data_directory():
+    """The directory of the files to measure with, which are not part of the project."""
+    directory = pathlib.Path(os.environ.get("FASTGRAD_DATA", ROOT.parent / "shared" / "data"))
+    if not directory.is_dir():
+        pytest.skip(f"no data directory at {directory}; set FASTGRAD_DATA to where names.txt is")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def names_file(data_directory):
+    """makemore's names, one a line."""
+    path = data_directory / "names.txt"
+    if not path.is_file():
+        pytest.skip(f"{path} is missing; set FASTGRAD_DATA to the directory where it is")
+    return path

@@ -1,0 +1,185 @@
+"""The command: its demo, its messages and its exit codes."""
+
+import importlib.util
+import re
+import struct
+import subprocess
+import sys
+
+import fastgrad
+import pytest
+from fastgrad import cli, demo
+
+
+def without(monkeypatch, missing):
+    """Make a package look as if it were not installed."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == missing else find(name)
+    )
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Leave micrograd two steps of the demo, of which one is timed."""
+    monkeypatch.setattr(demo, "PEER_STEPS", 2)
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"fastgrad {fastgrad.__version__}\n"
+
+
+def test_help_names_the_demo(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    assert "demo" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "command"),
+        (["demon"], "demon"),
+        (["demo", "--in", "x"], "--in"),
+        (["demo", "--out"], "--out"),
+    ],
+)
+def test_a_wrong_command_is_explained(capsys, arguments, words):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert "usage: fastgrad" in told
+    assert words in told
+
+
+def test_a_file_in_place_of_the_folder_is_explained(capsys, tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["demo", "--out", str(taken)])
+    assert ended.value.code == 2
+    assert f"argument --out: cannot make the folder {taken}: " in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_with_130_and_one_line(capsys, monkeypatch, tmp_path):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "run", interrupted)
+    assert cli.main(["demo", "--out", str(tmp_path)]) == 130
+    assert capsys.readouterr().err.split("\n") == ["", "fastgrad: interrupted", ""]
+
+
+def test_a_full_disk_is_told_without_a_traceback(capsys, monkeypatch, tmp_path):
+    def full(_):
+        raise OSError(28, "No space left on device", "moons.png")
+
+    monkeypatch.setattr(demo, "run", full)
+    assert cli.main(["demo", "--out", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("fastgrad: ")
+    assert "No space left on device" in told
+    assert told.count("\n") == 1
+
+
+def test_the_module_is_the_command(tmp_path):
+    command = [sys.executable, "-m", "fastgrad", "--version"]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, cwd=tmp_path)
+    assert done.stdout == f"fastgrad {fastgrad.__version__}\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end in another way there")
+def test_a_reader_that_goes_away_is_no_error_to_talk_about(tmp_path):
+    code = (
+        "import sys; from fastgrad import cli, demo\n"
+        "demo.run = lambda out: print('line\\n' * 100_000)\n"
+        "sys.exit(cli.main(['demo']))"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_the_expression_is_that_of_micrograds_readme():
+    found = demo.expression()
+    assert found["g"] == pytest.approx(24.70408163265306, rel=1e-14)
+    assert {name: round(number, 4) for name, number in found.items()} == demo.README_REFERENCE
+
+
+def test_the_demo_shows_what_it_promises(capsys, short, tmp_path):
+    out = tmp_path / "new" / "folder"
+    assert cli.main(["demo", "--out", str(out)]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""  # no progress bar where there is no terminal
+    assert told.out.isascii()
+    assert max(map(len, told.out.replace(str(out), "").splitlines())) <= 100
+
+    lines = [line.split() for line in told.out.splitlines()]
+    assert ["g", "24.7041", "24.7041"] in lines
+    assert ["dg/da", "138.8338", "138.8338"] in lines
+    assert ["dg/db", "645.5773", "645.5773"] in lines
+
+    rows = {int(line[0]): line for line in lines if len(line) == 7 and line[0].isdigit()}
+    assert list(rows) == [0, 1, 2, 3, 10, 50, 99]
+    for step, loss, accuracy in demo.MOONS_REFERENCE:
+        ours, theirs, our_share, _, their_share, _ = rows[step][1:]
+        assert float(ours) == pytest.approx(loss, abs=1e-6)
+        assert float(theirs) == pytest.approx(loss, abs=1e-8)
+        assert int(our_share) == int(their_share) == accuracy
+
+    assert "Measured: " in told.out
+    assert re.search(r"^ *fastgrad +99 +[\d.,]+ ms", told.out, flags=re.MULTILINE)
+    assert re.search(r"^ *micrograd +1 +[\d.,]+ ms", told.out, flags=re.MULTILINE)
+    assert re.search(r"fastgrad is [\d,]+ times as fast", told.out)
+    (apart,) = re.findall(r"differ by at most (\S+)\.$", told.out, flags=re.MULTILINE)
+    assert float(apart) <= 1e-12
+
+    path = out / "moons.png"
+    assert str(path) in told.out
+    picture = path.read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", picture[16:24])
+    assert width >= 800
+    assert height >= 500
+
+
+def test_the_demo_goes_on_where_packages_are_missing(capsys, monkeypatch, tmp_path):
+    without(monkeypatch, "micrograd")
+    seen = demo.train([[0.0, 1.0], [1.0, 0.0]], [1, -1], steps=3)
+    demo._show_times(seen, [[0.0, 1.0], [1.0, 0.0]], [1, -1])
+    told = capsys.readouterr().out
+    assert "micrograd is not installed" in told
+    assert "pip install micrograd" in told
+    assert "times as fast" not in told
+
+    without(monkeypatch, "matplotlib")
+    demo._show_picture(seen, None, None, tmp_path / "moons.png")
+    told = capsys.readouterr().out
+    assert "No picture, since matplotlib is not installed: pip install" in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_moons_loss_table_is_micrograds():
+    points, labels = fastgrad.datasets.moons()
+    seen = demo.train(points.tolist(), labels.tolist())
+    for step, loss, accuracy in demo.MOONS_REFERENCE:
+        assert seen.losses[step] == pytest.approx(loss, abs=1e-6)
+        assert seen.accuracies[step] == accuracy
+    assert seen.losses[0] == pytest.approx(demo.MOONS_REFERENCE[0][1], rel=1e-12)
+
+
+def test_micrograd_in_the_demo_makes_the_same_steps():
+    points, labels = ([[0.5, -1.0], [1.5, 2.0], [-1.0, 0.25]], [1, -1, 1])
+    ours, theirs = demo.train(points, labels, steps=4), demo.train_peer(points, labels, steps=4)
+    assert ours.losses == pytest.approx(theirs.losses, rel=1e-12)
+    assert ours.accuracies == theirs.accuracies

@@ -1,0 +1,70 @@
+"""What `import fastgrad` gives, what it costs, and that the documentation tells the truth."""
+
+import doctest
+import importlib
+import subprocess
+import sys
+
+import fastgrad
+import pytest
+
+MODULES = ["engine", "nn", "optim", "datasets", "draw"]
+
+
+def loaded_by(code):
+    """Modules that a fresh interpreter has loaded after running the code."""
+    report = f"{code}\nimport sys\nprint(*sys.modules)"
+    command = [sys.executable, "-I", "-c", report]
+    return set(subprocess.run(command, capture_output=True, check=True, text=True).stdout.split())
+
+
+def test_importing_the_package_loads_nothing_else():
+    loaded = loaded_by("import fastgrad")
+    assert {name for name in loaded if name.startswith("fastgrad")} == {"fastgrad"}
+    assert "numpy" not in loaded
+
+
+def test_names_load_what_they_need_and_no_more():
+    loaded = loaded_by("import fastgrad; fastgrad.MLP; fastgrad.SGD; fastgrad.draw")
+    ours = {name for name in loaded if name.startswith("fastgrad.")}
+    assert ours == {f"fastgrad.{name}" for name in ("_core", "engine", "nn", "optim", "draw")}
+    assert "numpy" not in loaded
+
+
+def test_every_public_name_is_there():
+    for name in fastgrad.__all__:
+        assert getattr(fastgrad, name) is not None
+        assert name in dir(fastgrad)
+    names = {}
+    exec("from fastgrad import *", names)
+    assert set(fastgrad.__all__) <= set(names)
+
+
+def test_names_are_the_objects_of_their_modules():
+    assert fastgrad.Value is fastgrad.engine.Value
+    assert fastgrad.MLP is fastgrad.nn.MLP
+    assert fastgrad.Adam is fastgrad.optim.Adam
+    assert fastgrad.__version__.count(".") == 2
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'fastgrad' has no attribute 'Tensor'"):
+        _ = fastgrad.Tensor
+    with pytest.raises(ImportError, match="Tensor"):
+        exec("from fastgrad import Tensor", {})
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_public_names_exist_and_are_documented(name):
+    module = importlib.import_module(f"fastgrad.{name}")
+    assert module.__doc__
+    for public in module.__all__:
+        assert getattr(module, public).__doc__, public
+
+
+@pytest.mark.parametrize("name", ["", *MODULES])
+def test_examples_in_the_documentation_run(name):
+    module = importlib.import_module(f"fastgrad.{name}" if name else "fastgrad")
+    failed, attempted = doctest.testmod(module)
+    assert attempted > 0
+    assert failed == 0
