@@ -1,7 +1,7 @@
 """Types of the compiled core; the public names are re-exported by `fastgrad.engine` and others."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 __version__: str
 
@@ -75,8 +75,17 @@ def softmax(logits: _Operands, /) -> list[Value]: ...
 def log_softmax(logits: _Operands, /) -> list[Value]: ...
 def cross_entropy(logits: _Operands, target: int) -> Value: ...
 def rms_norm(x: _Operands, eps: float = 1e-5) -> list[Value]: ...
-def layer(neurons: Sequence[Any], neuron_type: type, x: _Operands, /) -> list[Value] | None:
-    """One node a neuron; None where a neuron is not exactly `neuron_type`."""
+def layer(neurons: list[Any], neuron_type: type, x: _Operands, /) -> list[Value] | None: ...
+def layer_batch(
+    neurons: list[Any], neuron_type: type, rows: list[Any], /
+) -> list[list[Value]] | None: ...
+def zero_grads(params: Iterable[Any], /) -> None: ...
+
+class NeuronData:
+    w: list[Value]
+    b: Value
+    activation: str
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
 
 def live_nodes() -> int:
     """Nodes alive in this process."""

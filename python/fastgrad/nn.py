@@ -63,15 +63,14 @@ class Module:
 
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to zero."""
-        for p in self.parameters():
-            p.grad = 0.0
+        _core.zero_grads(self.parameters())
 
     def parameters(self) -> list[Value]:
         """List the Values that training changes, always in the same order."""
         return []
 
 
-class Neuron(Module):
+class Neuron(_core.NeuronData, Module):
     """A weighted sum of the inputs plus a bias, then an activation.
 
     Weights are drawn from `random.uniform(-1, 1)`, the bias starts at zero. `activation` is
@@ -109,10 +108,8 @@ class Neuron(Module):
 
     def __call__(self, x: Iterable[Value | float]) -> Value:
         """Answer one row of inputs."""
-        activation = self.activation
-        _check_activation(activation)
         act = engine.affine(self.w, x, self.b)
-        return act if activation == "linear" else getattr(act, activation)()
+        return act if self.activation == "linear" else getattr(act, self.activation)()
 
     def parameters(self) -> list[Value]:
         """List the weights, then the bias."""
@@ -120,7 +117,17 @@ class Neuron(Module):
 
     def __repr__(self) -> str:
         """Name the activation and the number of inputs, as micrograd does."""
-        return f"{_NAMES.get(self.activation, self.activation)}Neuron({len(self.w)})"
+        return f"{_NAMES[self.activation]}Neuron({len(self.w)})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copy and pickle: what the core keeps, and all attributes of one's own."""
+        kept = {"w": self.w, "b": self.b, "activation": self.activation}
+        return kept | vars(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over a state as `__getstate__` gives it."""
+        for name, item in state.items():
+            setattr(self, name, item)
 
 
 class Layer(Module):
@@ -143,10 +150,23 @@ class Layer(Module):
     def __call__(self, x: Iterable[Value | float]) -> Any:
         """Answer one row of inputs."""
         out = _core.layer(self.neurons, Neuron, x)
-        if out is None:  # a neuron of the user's own class computes itself
-            x = list(x)
-            out = [neuron(x) for neuron in self.neurons]
+        if out is None:
+            (out,) = self._each([x])
         return out[0] if len(out) == 1 else out
+
+    def batch(self, rows: list[Any]) -> list[list[Value]]:
+        """Answer each row of inputs with a list, in one call.
+
+        >>> [len(out) for out in Layer(2, 3).batch([[1.0, 0.0], [0.0, 1.0]])]
+        [3, 3]
+        """
+        outs = _core.layer_batch(self.neurons, Neuron, rows)
+        return self._each(rows) if outs is None else outs
+
+    def _each(self, rows: list[Any]) -> list[list[Value]]:
+        """Ask one neuron after the other: those of a user's own class compute themselves."""
+        rows = [list(row) for row in rows]
+        return [[neuron(row) for neuron in self.neurons] for row in rows]
 
     def parameters(self) -> list[Value]:
         """List the parameters of each neuron in turn."""
@@ -191,23 +211,17 @@ class MLP(Module):
         A row is a list, a tuple or a 1-D array of numbers or Values; a batch is a list or a tuple
         of rows, or a 2-D array. `[]` is a batch without rows.
         """
-        rows = _rows(x)
+        # A row as a program writes it is told at a glance.
+        plain = type(x) is list and x and type(x[0]) in _PLAIN
+        rows = None if plain else _rows(x)
         if rows is None:
-            return self._answer(x)
-        answers = []
-        try:
-            for row in rows:
-                answers.append(self._answer(row))
-        except (TypeError, ValueError) as error:
-            error.add_note(f"in row {len(answers)} of a batch of {len(rows)}")
-            raise
-        return answers
-
-    def _answer(self, x: Any) -> Any:
+            for layer in self.layers:
+                # A layer of one neuron answers with a bare Value; the next one wants a row.
+                x = layer((x,) if type(x) is Value else x)
+            return x
         for layer in self.layers:
-            # A layer of one neuron answers with a bare Value; the next one wants a row.
-            x = layer((x,) if type(x) is Value else x)
-        return x
+            rows = layer.batch(rows)
+        return [out[0] if len(out) == 1 else out for out in rows]
 
     def parameters(self) -> list[Value]:
         """List the parameters of each layer in turn."""
@@ -296,8 +310,6 @@ def _as_index(number: Any) -> int | None:
 
 def _rows(x: Any) -> list[Any] | None:
     """List the rows of a batch; None where x is a single row."""
-    if type(x) in (list, tuple) and x and type(x[0]) in _PLAIN:
-        return None  # by far the most common: a row as a program writes it
     dimensions = getattr(x, "ndim", 1)
     if dimensions == 2:
         return x.tolist()

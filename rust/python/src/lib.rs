@@ -6,13 +6,16 @@
 //! | --- | --- |
 //! | [`value`] | the type `Value`, on the C interface |
 //! | [`operands`], [`lists`] | ops over lists of Values |
+//! | [`linear`], [`neuron`] | linear maps and the layers of a network |
 //! | [`optim`] | SGD and Adam over lists of Values |
 
 // The raw interface of CPython is unsafe; nothing else in the workspace is.
 #![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]
 
 mod error;
+mod linear;
 mod lists;
+mod neuron;
 mod operands;
 mod optim;
 mod value;
@@ -25,8 +28,11 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     value::add_type(module)?;
     lists::add_functions(module)?;
+    linear::add_functions(module)?;
+    module.add_class::<neuron::NeuronData>()?;
     module.add_class::<optim::Momentum>()?;
     module.add_class::<optim::Moments>()?;
+    module.add_function(wrap_pyfunction!(optim::zero_grads, module)?)?;
     module.add_function(wrap_pyfunction!(live_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(node_bytes, module)?)?;
     Ok(())

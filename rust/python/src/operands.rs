@@ -1,8 +1,7 @@
 //! Lists of operands on their way into the core, and outputs on their way back.
 
-use fastgrad_core::Error;
 use fastgrad_core::graph::fused::Rule;
-use fastgrad_core::graph::op::Op;
+use fastgrad_core::graph::op::{Op, Unary};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -68,8 +67,8 @@ impl Operands {
             // SAFETY: the index is below the length at that moment, and no Python code runs
             // between the look and the use.
             return self.extend_indexed(source.py(), argument, list.len(), |i| unsafe {
-                let item = ffi::PyList_GET_ITEM(list.as_ptr(), i);
-                (i < ffi::PyList_GET_SIZE(list.as_ptr())).then_some(item)
+                let still_there = i < ffi::PyList_GET_SIZE(list.as_ptr());
+                still_there.then(|| ffi::PyList_GET_ITEM(list.as_ptr(), i))
             });
         }
         if let Ok(tuple) = source.cast_exact::<PyTuple>() {
@@ -112,40 +111,27 @@ impl Operands {
         Ok(())
     }
 
-    /// Makes the outputs of an op over these operands.
+    /// The block of an op over these operands; the caller has a share of it.
     ///
-    /// `name` is what `_op` shows; `values` and `slopes` are the outputs and the slopes of the
-    /// activation that follows, one each.
+    /// `name` is what `_op` shows.
+    pub fn into_block(mut self, name: &'static str, rule: Rule, outputs: usize) -> *mut Block {
+        Block::new(name.into(), std::mem::take(&mut self.nodes), Some(rule), outputs)
+    }
+
+    /// The nodes, whose references become the caller's, and the values.
+    pub fn into_parts(mut self) -> (Vec<*mut Node>, Vec<f64>) {
+        (std::mem::take(&mut self.nodes), std::mem::take(&mut self.data))
+    }
+
+    /// Makes the output nodes of an op over these operands, one for each value.
     pub fn into_outputs<'py>(
-        mut self,
+        self,
         py: Python<'py>,
         name: &'static str,
-        rule: Rule,
-        values: impl ExactSizeIterator<Item = (f64, f64)>,
+        (values, rule): (Vec<f64>, Rule),
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let parents = std::mem::take(&mut self.nodes);
-        let block = Block::new(name.into(), parents, Some(rule), values.len());
-        let mut outputs = Vec::with_capacity(values.len());
-        let mut outcome = Ok(());
-        for (index, (value, slope)) in values.enumerate() {
-            // SAFETY: the lock is held; the block is alive until our share goes.
-            unsafe {
-                let made = node::new(Op::Leaf, value);
-                match Bound::from_owned_ptr_or_err(py, made.cast()) {
-                    Ok(output) => {
-                        node::set_block(made, block, index, slope);
-                        outputs.push(output);
-                    }
-                    Err(error) => {
-                        outcome = Err(error);
-                        break;
-                    }
-                }
-            }
-        }
-        // SAFETY: our own share.
-        unsafe { block::drop_own_share(block) };
-        outcome.map(|()| outputs)
+        let outputs = Outputs::new(self.into_block(name, rule, values.len()));
+        values.iter().enumerate().map(|(i, value)| outputs.node(py, i, *value, 1.0)).collect()
     }
 
     /// As [`Operands::into_outputs`], for an op with one output.
@@ -155,8 +141,65 @@ impl Operands {
         name: &'static str,
         (value, rule): (f64, Rule),
     ) -> PyResult<Bound<'py, PyAny>> {
-        let outputs = self.into_outputs(py, name, rule, [(value, 1.0)].into_iter())?;
-        outputs.into_iter().next().ok_or_else(|| to_python(&Error::Memory))
+        Outputs::new(self.into_block(name, rule, 1)).node(py, 0, value, 1.0)
+    }
+}
+
+/// Makes the output nodes of a block; holds a share of it meanwhile.
+pub struct Outputs(*mut Block);
+
+impl Outputs {
+    /// Takes over the caller's share.
+    pub fn new(block: *mut Block) -> Outputs {
+        Outputs(block)
+    }
+
+    /// The output at `index`; `slope` is that of an activation after the op, 1 without one.
+    #[inline(always)]
+    pub fn node<'py>(
+        &self,
+        py: Python<'py>,
+        index: usize,
+        value: f64,
+        slope: f64,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        // SAFETY: the lock is held; the block is alive, as we hold a share.
+        unsafe {
+            let made = node::new(Op::Leaf, value);
+            let output = Bound::from_owned_ptr_or_err(py, made.cast())?;
+            node::set_block(made, self.0, index, slope);
+            Ok(output)
+        }
+    }
+}
+
+impl Outputs {
+    /// A list of all outputs, whose sums the block holds in the buffer of its adjoints.
+    pub fn list<'py>(
+        &self,
+        py: Python<'py>,
+        activation: impl Fn(f64) -> fastgrad_core::Result<Unary>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        // SAFETY: the block is alive and nobody else has seen it. Each place of the list is
+        // filled once; after an error the rest stay null, as a list may be until it is shown.
+        unsafe {
+            let sums = &mut *(*self.0).dout;
+            let list = ffi::PyList_New(sums.len().cast_signed());
+            let list = Bound::from_owned_ptr_or_err(py, list)?;
+            for (i, z) in sums.iter_mut().enumerate() {
+                let made = activation(std::mem::take(z)).map_err(|error| to_python(&error))?;
+                let node = self.node(py, i, made.value, made.dx)?;
+                ffi::PyList_SET_ITEM(list.as_ptr(), i.cast_signed(), node.into_ptr());
+            }
+            Ok(list.cast_into_unchecked())
+        }
+    }
+}
+
+impl Drop for Outputs {
+    fn drop(&mut self) {
+        // SAFETY: our own share, given up under the lock.
+        unsafe { block::drop_own_share(self.0) }
     }
 }
 

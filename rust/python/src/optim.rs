@@ -3,6 +3,7 @@
 use fastgrad_core::graph::optim::{Adam, Sgd};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::value::node::{self, Node};
@@ -127,4 +128,22 @@ impl Moments {
     fn __clear__(&mut self) {
         self.params.0.clear();
     }
+}
+
+/// Sets the gradient of every Value in a list to 0; what else is in it gets `grad = 0.0`.
+#[pyfunction]
+#[pyo3(signature = (params, /))]
+pub fn zero_grads(params: &Bound<'_, PyAny>) -> PyResult<()> {
+    for item in params.try_iter()? {
+        let item = item?;
+        // SAFETY: the item is alive and the lock held.
+        unsafe {
+            if node::is_value(item.as_ptr()) {
+                (*item.as_ptr().cast::<Node>()).grad = 0.0;
+                continue;
+            }
+        }
+        item.setattr(intern!(item.py(), "grad"), 0.0)?;
+    }
+    Ok(())
 }

@@ -4,6 +4,9 @@
 //! are bit-equal to it. Each function returns the outputs and the [`Rule`]; the caller keeps the
 //! rule next to the parents, in the order that the function's documentation gives.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use crate::error::{Error, Result};
 use crate::graph::op::{self, Unary};
 
@@ -14,8 +17,15 @@ pub enum Rule {
     Gradients(Vec<f64>),
     /// One output, the sum of its parents.
     Sum,
-    /// `y = W·x + b`. Parents: x (n), b (m, if `bias`), W row by row (m·n).
-    Linear(Linear),
+    /// Weights that linear maps share. Each output is the parent at the same place.
+    Shared(Arc<Weights>),
+    /// `y = W·x + b`. Parents: x. The gradients of W and b go to where the weights are shared.
+    Linear {
+        /// x, as it was (n)
+        x: Vec<f64>,
+        /// W and b, as they were
+        weights: Arc<Weights>,
+    },
     /// Outputs p = softmax(x). Parents: x.
     Softmax(Vec<f64>),
     /// Outputs ln p; holds p = softmax(x). Parents: x.
@@ -29,23 +39,20 @@ pub enum Rule {
     },
 }
 
-/// What the backward pass of a linear map needs.
+/// The weights of linear maps over several inputs, which share them: W row by row (m·n), then
+/// b (m, or none).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Linear {
-    /// x (n)
-    pub x: Vec<f64>,
-    /// W, row by row (m·n)
-    pub w: Vec<f64>,
-    /// Is there a bias among the parents?
-    pub bias: bool,
-    /// Is every product finite? Then a row whose gradient is 0 sends exactly 0, and is skipped.
-    pub finite: bool,
+pub struct Weights {
+    n: usize,
+    m: usize,
+    values: Vec<f64>,
 }
 
 /// A nonlinearity fused into the output of a linear map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Activation {
     /// the identity
+    #[default]
     Linear,
     /// max(z, 0)
     Relu,
@@ -65,6 +72,17 @@ impl Activation {
             "tanh" => Some(Activation::Tanh),
             "sigmoid" => Some(Activation::Sigmoid),
             _ => None,
+        }
+    }
+
+    /// The activation's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Activation::Linear => "linear",
+            Activation::Relu => "relu",
+            Activation::Tanh => "tanh",
+            Activation::Sigmoid => "sigmoid",
         }
     }
 
@@ -107,36 +125,6 @@ pub fn affine(w: &[f64], x: &[f64], b: f64) -> Result<(f64, Rule)> {
     same_length("affine", "x", x.len(), w.len())?;
     let gradients = x.iter().chain(w).copied().chain([1.0]).collect();
     Ok((accumulate(b, w, x), Rule::Gradients(gradients)))
-}
-
-/// yᵢ = bᵢ + Σⱼ wᵢⱼ·xⱼ (m outputs), each sum starting from its bias, or from 0 without one.
-///
-/// `w` is m·n, row by row; `outputs` holds the biases on entry (0 without) and y on return.
-#[must_use]
-pub fn linear(x: Vec<f64>, w: Vec<f64>, bias: bool, outputs: &mut [f64]) -> Rule {
-    let n = x.len().max(1);
-    // The sum within a row may not be reordered, and waits for each addition; four rows at a
-    // time keep the adder busy.
-    let mut quads = w.chunks_exact(4 * n);
-    let mut out_quads = outputs.chunks_exact_mut(4);
-    for (rows, out) in (&mut quads).zip(&mut out_quads) {
-        if let [y0, y1, y2, y3] = out {
-            let (r0, rest) = rows.split_at(n);
-            let (r1, rest) = rest.split_at(n);
-            let (r2, r3) = rest.split_at(n);
-            for ((((v, w0), w1), w2), w3) in x.iter().zip(r0).zip(r1).zip(r2).zip(r3) {
-                *y0 += w0 * v;
-                *y1 += w1 * v;
-                *y2 += w2 * v;
-                *y3 += w3 * v;
-            }
-        }
-    }
-    for (row, y) in quads.remainder().chunks_exact(n).zip(out_quads.into_remainder()) {
-        *y = accumulate(*y, row, &x);
-    }
-    let finite = outputs.iter().all(|y| y.is_finite());
-    Rule::Linear(Linear { x, w, bias, finite })
 }
 
 /// pᵢ = e^(xᵢ−max) / Σⱼ e^(xⱼ−max): stable at any finite input. Parents: x.
@@ -196,16 +184,25 @@ pub fn rms_norm(x: Vec<f64>, eps: f64) -> Result<(Vec<f64>, Rule)> {
 impl Rule {
     /// Sends the outputs' gradients `dout` to the parents: calls `give(parent's index, gradient)`.
     ///
-    /// `scratch` is a buffer that is reused from call to call.
+    /// The gradients of shared weights are added to `shared`; `scratch` is a buffer that is
+    /// reused from call to call.
     #[inline]
     pub fn pull_back(
         &self,
         dout: &[f64],
         parents: usize,
+        shared: &mut [f64],
         scratch: &mut Vec<f64>,
         mut give: impl FnMut(usize, f64),
     ) {
         match self {
+            Rule::Shared(_) => dout.iter().enumerate().for_each(|(i, g)| give(i, *g)),
+            Rule::Linear { x, weights } => {
+                scratch.clear();
+                scratch.resize(x.len(), 0.0);
+                weights.pull_back(x, dout, scratch, shared);
+                scratch.iter().enumerate().for_each(|(i, d)| give(i, *d));
+            }
             Rule::Gradients(local) => {
                 let g = total(dout);
                 local.iter().enumerate().for_each(|(i, d)| give(i, d * g));
@@ -214,7 +211,6 @@ impl Rule {
                 let g = total(dout);
                 (0..parents).for_each(|i| give(i, g));
             }
-            Rule::Linear(map) => map.pull_back(dout, scratch, give),
             Rule::Softmax(p) => {
                 // dxᵢ = pᵢ·(gᵢ − Σⱼ gⱼ·pⱼ)
                 let mean = accumulate(0.0, dout, p);
@@ -234,25 +230,81 @@ impl Rule {
     }
 }
 
-impl Linear {
-    /// dx = Wᵀ·g (n), db = g (m), dW = g·xᵀ (m·n), g the outputs' gradients.
-    fn pull_back(&self, dout: &[f64], dx: &mut Vec<f64>, mut give: impl FnMut(usize, f64)) {
-        let n = self.x.len();
-        dx.clear();
-        dx.resize(n, 0.0);
-        let weights = n + if self.bias { dout.len() } else { 0 };
-        for (i, (&g, row)) in dout.iter().zip(self.w.chunks(n.max(1))).enumerate() {
-            if g == 0.0 && self.finite {
-                continue;
+impl Weights {
+    /// Weights of m rows of n values; `values` holds the rows, then m biases or none.
+    #[must_use]
+    pub fn new(m: usize, n: usize, values: Vec<f64>) -> Weights {
+        Weights { n, m, values }
+    }
+
+    /// How many outputs there are.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.m
+    }
+
+    /// How many inputs there are.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.n
+    }
+
+    /// All values: the rows, then the biases.
+    #[must_use]
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// Where the weights and the bias of an output lie among the values.
+    #[must_use]
+    pub fn places(&self, output: usize) -> (Range<usize>, Option<usize>) {
+        let bias = self.m * self.n + output;
+        let row = output * self.n..(output + 1) * self.n;
+        (row, (bias < self.values.len()).then_some(bias))
+    }
+
+    /// yᵢ = bᵢ + Σⱼ wᵢⱼ·xⱼ for each output i, each sum starting from its bias, or from 0.
+    pub fn apply(&self, x: &[f64], y: &mut Vec<f64>) {
+        let (rows, bias) = self.values.split_at(self.m * self.n);
+        y.clear();
+        y.extend_from_slice(bias);
+        y.resize(self.m, 0.0);
+        let n = self.n.max(1);
+        // The sum within a row may not be reordered, and waits for each addition; four rows at a
+        // time keep the adder busy.
+        let mut quads = rows.chunks_exact(4 * n);
+        let mut out_quads = y.chunks_exact_mut(4);
+        for (rows, out) in (&mut quads).zip(&mut out_quads) {
+            if let [y0, y1, y2, y3] = out {
+                let (r0, rest) = rows.split_at(n);
+                let (r1, rest) = rest.split_at(n);
+                let (r2, r3) = rest.split_at(n);
+                for ((((v, w0), w1), w2), w3) in x.iter().zip(r0).zip(r1).zip(r2).zip(r3) {
+                    *y0 += w0 * v;
+                    *y1 += w1 * v;
+                    *y2 += w2 * v;
+                    *y3 += w3 * v;
+                }
             }
-            dx.iter_mut().zip(row).for_each(|(d, w)| *d += g * w);
-            let first = weights + i * n;
-            self.x.iter().enumerate().for_each(|(j, x)| give(first + j, g * x));
         }
-        dx.iter().enumerate().for_each(|(j, d)| give(j, *d));
-        if self.bias {
-            dout.iter().enumerate().for_each(|(i, g)| give(n + i, *g));
+        for (row, y) in quads.remainder().chunks_exact(n).zip(out_quads.into_remainder()) {
+            *y = accumulate(*y, row, x);
         }
+    }
+
+    /// dx += Wᵀ·g (n), dW += g·xᵀ (m·n), db += g (m); g the outputs' gradients. An output that
+    /// was not reached, or is cut off by its activation, has g = 0 and sends nothing.
+    fn pull_back(&self, x: &[f64], g: &[f64], dx: &mut [f64], dweights: &mut [f64]) {
+        let n = self.n.max(1);
+        let (rows, _) = self.values.split_at(self.m * self.n);
+        let Some((drows, dbias)) = dweights.split_at_mut_checked(rows.len()) else { return };
+        for ((&g, row), drow) in g.iter().zip(rows.chunks_exact(n)).zip(drows.chunks_exact_mut(n)) {
+            if g != 0.0 {
+                dx.iter_mut().zip(row).for_each(|(d, w)| *d += g * w);
+                drow.iter_mut().zip(x).for_each(|(d, x)| *d += g * x);
+            }
+        }
+        dbias.iter_mut().zip(g).for_each(|(d, g)| *d += g);
     }
 }
 

@@ -231,6 +231,11 @@ pub unsafe extern "C" fn clear(object: Object) -> c_int {
         let node = object.cast::<Node>();
         let dict = (*node).dict;
         (*node).dict = ptr::null_mut();
+        // Without attributes it is nothing to the collector, on which the node's end relies: it
+        // may come with the dict's.
+        if ffi::PyObject_GC_IsTracked(object) != 0 {
+            ffi::PyObject_GC_UnTrack(object.cast());
+        }
         ffi::Py_XDECREF(dict);
     }
     0

@@ -1,11 +1,13 @@
 //! What the outputs of one op over lists share: its parents, its rule, and their gradients.
 
 use std::borrow::Cow;
+use std::ptr;
 
 use fastgrad_core::graph::fused::Rule;
 use pyo3::ffi;
 
 use super::node::Node;
+use crate::linear;
 
 /// One op over lists. Its output nodes share it; the last one to go takes it along.
 pub struct Block {
@@ -18,6 +20,8 @@ pub struct Block {
     pub rule: Option<Rule>,
     /// adjoints of the outputs, all 0 between passes
     pub dout: Vec<f64>,
+    /// the block of the weights that several linear maps share; null without
+    pub weights: *mut Block,
     /// what `_op` shows
     pub name: Cow<'static, str>,
 }
@@ -32,24 +36,42 @@ impl Block {
         outputs: usize,
     ) -> *mut Block {
         let dout = vec![0.0; outputs];
-        Box::into_raw(Box::new(Block { shares: 1, mark: 0, parents, rule, dout, name }))
+        let weights = ptr::null_mut();
+        Box::into_raw(Box::new(Block { shares: 1, mark: 0, parents, rule, dout, weights, name }))
     }
 
-    pub(super) fn share(&mut self) {
+    /// The block of one input's linear map. It takes a share of the weights; `z`, the sums, serve
+    /// as the buffer of its adjoints once the outputs are made.
+    pub fn linear(
+        name: &'static str,
+        parents: Vec<*mut Node>,
+        rule: Rule,
+        z: Vec<f64>,
+        weights: *mut Block,
+    ) -> *mut Block {
+        let (name, rule) = (name.into(), Some(rule));
+        // SAFETY: the caller holds a share of the weights.
+        unsafe { (*weights).share() };
+        Box::into_raw(Box::new(Block { shares: 1, mark: 0, parents, rule, dout: z, weights, name }))
+    }
+
+    /// One more share.
+    pub fn share(&mut self) {
         self.shares += 1;
     }
 
     /// The parents of one output, in operand order; those of a linear map are x, its own row of
     /// weights and its own bias.
     pub fn parents_of(&self, output: usize) -> Vec<*mut Node> {
-        let all = self.parents.iter();
-        let Some(Rule::Linear(map)) = &self.rule else { return all.copied().collect() };
-        let n = map.x.len();
-        let weights = n + if map.bias { self.dout.len() } else { 0 };
-        let x = all.clone().take(n);
-        let row = all.clone().skip(weights + output * n).take(n);
-        let bias = all.skip(n + output).take(usize::from(map.bias));
-        x.chain(row).chain(bias).copied().collect()
+        let mut parents = self.parents.clone();
+        if let (Some(Rule::Linear { weights, .. }), false) = (&self.rule, self.weights.is_null()) {
+            // SAFETY: a block shares the weights that it names.
+            let shared = unsafe { &(*self.weights).parents };
+            let (row, bias) = weights.places(output);
+            parents.extend(shared.get(row).into_iter().flatten());
+            parents.extend(bias.and_then(|bias| shared.get(bias)));
+        }
+        parents
     }
 
     /// Adds what the adjoints in `dout` send to the parents' gradients, and makes `dout` 0 again.
@@ -59,7 +81,10 @@ impl Block {
     pub unsafe fn pull_back(&mut self, scratch: &mut Vec<f64>) {
         if let Some(rule) = &self.rule {
             let parents = &self.parents;
-            rule.pull_back(&self.dout, parents.len(), scratch, |i, gradient| {
+            // SAFETY: shared weights are another block, whose adjoints nobody else holds.
+            let shared = unsafe { self.weights.as_mut() }.map(|weights| &mut weights.dout[..]);
+            let shared = shared.unwrap_or_default();
+            rule.pull_back(&self.dout, parents.len(), shared, scratch, |i, gradient| {
                 if let Some(&parent) = parents.get(i)
                     && !parent.is_null()
                 {
@@ -76,12 +101,16 @@ impl Block {
 ///
 /// # Safety
 /// The caller has a share.
-pub unsafe fn drop_share(block: *mut Block, mut give_up: impl FnMut(*mut Node)) {
+pub unsafe fn drop_share(block: *mut Block, give_up: &mut dyn FnMut(*mut Node)) {
     // SAFETY: the share keeps the block alive; with the last one it is ours alone.
     unsafe {
         (*block).shares -= 1;
         if (*block).shares == 0 {
+            linear::forget(block);
             let block = Box::from_raw(block);
+            if !block.weights.is_null() {
+                drop_share(block.weights, give_up);
+            }
             block.parents.iter().filter(|parent| !parent.is_null()).for_each(|&p| give_up(p));
         }
     }
@@ -93,5 +122,5 @@ pub unsafe fn drop_share(block: *mut Block, mut give_up: impl FnMut(*mut Node)) 
 /// The caller has a share.
 pub unsafe fn drop_own_share(block: *mut Block) {
     // SAFETY: the block owned the references.
-    unsafe { drop_share(block, |parent| ffi::Py_DECREF(parent.cast())) }
+    unsafe { drop_share(block, &mut |parent| ffi::Py_DECREF(parent.cast())) }
 }

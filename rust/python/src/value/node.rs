@@ -307,7 +307,7 @@ pub unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
             let (left, right, fused) = ((*node).left, (*node).right, (*node).op() == Op::Fused);
             end(node);
             if fused {
-                block::drop_share(left.cast(), |parent| dying.give_up(parent));
+                block::drop_share(left.cast(), &mut |parent| dying.give_up(parent));
             } else {
                 if !left.is_null() {
                     dying.give_up(left);

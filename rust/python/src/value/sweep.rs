@@ -10,7 +10,6 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use fastgrad_core::graph::op::Op;
 use fastgrad_core::graph::sweep::{Graph, Pass, Pause, Stop};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
@@ -118,11 +117,17 @@ impl Graph for Nodes<'_> {
                         .filter(|parent| !parent.is_null())
                         .for_each(|parent| visit(Handle::node(parent))),
                 },
-                Target::Block(block) => (*block)
-                    .parents
-                    .iter()
-                    .filter(|parent| !parent.is_null())
-                    .for_each(|&parent| visit(Handle::node(parent))),
+                Target::Block(block) => {
+                    let shared = (*block).weights;
+                    if !shared.is_null() {
+                        visit(Handle::block(shared));
+                    }
+                    let parents = &(*block).parents;
+                    parents
+                        .iter()
+                        .filter(|parent| !parent.is_null())
+                        .for_each(|&parent| visit(Handle::node(parent)));
+                }
             }
         }
     }

@@ -1,0 +1,67 @@
+"""What the numbers ought to be: a bound, a multiple of the floor of the same run, or both."""
+
+from dataclasses import dataclass
+
+from measure import Row
+from units import number
+
+OURS, FLOOR = "fastgrad", "floor"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Bounds on fastgrad's median; None is no bound."""
+
+    most: float | None = None
+    of_floor: float | None = None
+    least: float | None = None
+
+    def text(self, unit: str) -> str:
+        parts = []
+        if self.most is not None:
+            parts.append(f"≤ {number(self.most)} {unit}")
+        if self.least is not None:
+            parts.append(f"≥ {number(self.least)} {unit}")
+        if self.of_floor is not None:
+            parts.append(f"≤ {number(self.of_floor)} × floor")
+        return " and ".join(parts)
+
+    def verdict(self, row: Row) -> str:
+        """Say whether the row meets the goal, or why that is not known."""
+        ours, floor = row.cells.get(OURS, {}), row.cells.get(FLOOR, {})
+        if "median" not in ours:
+            return "not measured"
+        median = ours["median"]
+        if self.most is not None and median > self.most:
+            return "missed"
+        if self.least is not None and median < self.least:
+            return "missed"
+        if self.of_floor is None:
+            return "met"
+        if "median" not in floor:
+            return "open: the floor is missing"
+        return "met" if median <= self.of_floor * floor["median"] else "missed"
+
+
+# The cases by how they begin: some go on with numbers of nodes.
+GOALS = [
+    ("eager", "a * b", Goal(most=35, of_floor=2)),
+    ("eager", "a + b", Goal(most=35, of_floor=2)),
+    ("backward", "", Goal(of_floor=1.5)),
+    ("memory", "bytes", Goal(most=112)),
+    ("memory", "returned", Goal(least=99)),
+    ("chain", "10,000,000 nodes, in all", Goal(most=60)),
+    ("demo", "as micrograd's notebook", Goal(most=8)),
+    ("demo", "through fastgrad.nn, the batch", Goal(most=0.6)),
+    ("microgpt", "the program unchanged", Goal(most=10)),
+    ("microgpt", "on list operations", Goal(most=2)),
+    ("import", "", Goal(most=5)),
+    ("wheel", "", Goal(most=3)),
+]
+
+
+def goal_of(row: Row) -> Goal | None:
+    for workload, beginning, goal in GOALS:
+        if row.workload == workload and row.case.startswith(beginning):
+            return goal
+    return None

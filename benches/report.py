@@ -1,0 +1,158 @@
+"""A run as text for the terminal, and as a dated record in JSON and Markdown."""
+
+import json
+from pathlib import Path
+
+from goals import FLOOR, OURS, goal_of
+from measure import Row
+from units import number
+
+TITLES = {
+    "eager": "One operation from Python, its result dropped at once",
+    "backward": "The backward pass, per node",
+    "memory": "Memory",
+    "chain": "A chain: built, gone back through, dropped",
+    "demo": "micrograd's demo, one step (100 points, a network of 2-16-16-1 neurons)",
+    "tanh demo": "The same with what micrograd-rust knows (tanh, squared error), one step",
+    "jax demo": "micrograd's demo, one step, beside arrays",
+    "microgpt": "A GPT of scalars, one step (a name of six letters, 54,000 operations)",
+    "import": "Starting: a process that imports, less a bare one",
+    "wheel": "Size",
+}
+
+METHOD = """\
+Sides are measured in turn, round after round, in one process for each workload (chains, memory
+and imports: a fresh process for each sample). Each side is warmed up once, outside the clock.
+A number is the median of the samples, then come the lowest and the highest. Outside the clock
+Python's cyclic collector is off; inside it is on, unless the side says otherwise. "off, run once
+by hand" is one full collection inside the clock after each sample, so that what a side leaves
+behind is paid for. Losses are compared, and a workload whose sides disagree fails. The floor is
+a C type for CPython written for measuring only: no attributes, no errors, hardly any checks."""
+
+
+# The terminal ------------------------------------------------------------------------------------
+
+
+def as_text(rows: list[Row]) -> str:
+    lines, workload, remark = [], None, ""
+    for row in rows:
+        if row.workload != workload:
+            workload = row.workload
+            lines += ["", TITLES[workload]]
+        lines += [f"  {heading(row)}", *map("    ".__add__, cell_lines(row))]
+        if row.remark and row.remark != remark:
+            lines.append(f"    {row.remark}")
+        remark = row.remark
+    return "\n".join(lines)
+
+
+def heading(row: Row) -> str:
+    goal = goal_of(row)
+    if goal is None:
+        return f"{row.case}, {row.unit}"
+    return f"{row.case}, {row.unit}: goal {goal.text(row.unit)}: {goal.verdict(row)}"
+
+
+def cell_lines(row: Row) -> list[str]:
+    width = max(map(len, row.cells), default=0)
+    return [f"{name:<{width}}  {cell_text(row, name)}" for name in row.cells]
+
+
+def cell_text(row: Row, name: str) -> str:
+    cell = row.cells[name]
+    if "note" in cell:
+        return f"{cell['note']:>9}"
+    ratio = ratio_text(row, name)
+    return f"{number(cell['median']):>9}  {spread(cell):<17} {ratio}".rstrip()
+
+
+def spread(cell: dict) -> str:
+    if cell["repeats"] == 1:
+        return ""
+    return f"{number(cell['low'])} to {number(cell['high'])}"
+
+
+def ratio_text(row: Row, name: str) -> str:
+    """Say how a peer compares with fastgrad, and fastgrad with the floor."""
+    ours, cell = row.cells.get(OURS, {}), row.cells[name]
+    if row.unit == "%" or "median" not in ours:
+        return ""
+    if name != OURS:
+        return f"{number(cell['median'] / ours['median'])} × fastgrad"
+    floor = row.cells.get(FLOOR, {})
+    return f"{number(ours['median'] / floor['median'])} × floor" if "median" in floor else ""
+
+
+def goals_text(rows: list[Row]) -> str:
+    """List the goals once more, each on a line."""
+    lines = ["", "Goals"]
+    for row in rows:
+        goal = goal_of(row)
+        if goal is None:
+            continue
+        ours = row.cells.get(OURS, {})
+        got = f"{number(ours['median'])} {row.unit}" if "median" in ours else "–"
+        floor = ratio_text(row, OURS) if "median" in ours else ""
+        measured = f"{got} ({floor})" if floor else got
+        lines.append(
+            f"  {goal.verdict(row):<7} {measured:<26} {goal.text(row.unit):<26}"
+            f" {row.workload}: {row.case}"
+        )
+    return "\n".join(lines)
+
+
+def facts_text(facts: dict[str, dict[str, str]]) -> str:
+    lines = []
+    for title, entries in facts.items():
+        if entries:
+            lines.append(f"{title}: " + ", ".join(f"{k} {v}" for k, v in entries.items()))
+    return "\n".join(lines)
+
+
+# The record --------------------------------------------------------------------------------------
+
+
+def write_record(folder: Path, date: str, facts: dict, rows: list[Row]) -> list[Path]:
+    """Write DATE-engine.json and DATE-engine.md."""
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {"date": date, **facts, "method": METHOD.replace("\n", " "), "rows": []}
+    for row in rows:
+        goal = goal_of(row)
+        judged = {"goal": goal.text(row.unit), "verdict": goal.verdict(row)} if goal else {}
+        record["rows"].append({**vars(row), **judged})
+    paths = [folder / f"{date}-engine.json", folder / f"{date}-engine.md"]
+    paths[0].write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    paths[1].write_text(as_markdown(date, facts, rows), encoding="utf-8")
+    return paths
+
+
+def as_markdown(date: str, facts: dict, rows: list[Row]) -> str:
+    lines = [f"# The scalar engine beside its peers, {date}", "", METHOD, ""]
+    for title, entries in facts.items():
+        for key, value in entries.items():
+            lines.append(f"- {title}, {key}: {value}")
+    workload = None
+    for row in rows:
+        if row.workload != workload:
+            workload = row.workload
+            lines += ["", f"## {TITLES[workload]}"]
+        lines += ["", f"**{heading(row)}**", "", *cells_markdown(row)]
+        if row.remark:
+            lines += ["", f"The {row.remark}."]
+    return "\n".join(lines) + "\n"
+
+
+def cells_markdown(row: Row) -> list[str]:
+    lines = [
+        f"| | median, {row.unit} | lowest to highest | samples | ratio |",
+        "| --- | ---: | --- | ---: | ---: |",
+    ]
+    for name, cell in row.cells.items():
+        if "note" in cell:
+            lines.append(f"| {name} | {cell['note']} | | | |")
+        else:
+            lines.append(
+                f"| {name} | {number(cell['median'])} | {spread(cell)} | {cell['repeats']} |"
+                f" {ratio_text(row, name)} |"
+            )
+    return lines

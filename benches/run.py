@@ -1,0 +1,102 @@
+"""Measure fastgrad beside its peers: `python benches/run.py [--quick] [--only NAME] [--record]`.
+
+Each workload runs in a process of its own, so that none leaves its memory, its modules or its
+garbage to the next. Peers that are not installed are named, never guessed.
+"""
+
+import argparse
+import datetime
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import alone
+import programs
+import workloads
+from engines import FASTGRAD, MICROGRAD, ROOT, find, missing, versions
+from measure import Row, Settings, machine
+from report import as_text, facts_text, goals_text, write_record
+
+WORKLOADS: dict[str, Callable[[Settings], list[Row]]] = {
+    "eager": workloads.eager,
+    "backward": workloads.backward,
+    "memory": alone.memories,
+    "chain": alone.chains,
+    "demo": programs.demo,
+    "tanh-demo": programs.tanh_demo,
+    "jax-demo": programs.jax_demo,
+    "microgpt": programs.microgpt,
+    "import": alone.imports,
+    "wheel": alone.wheel,
+}
+NEEDS = {"tanh-demo": "micrograd_rust", "jax-demo": "jax"}
+RECORDS = ROOT / "benches" / "record"
+
+
+def main() -> int:
+    options = parse()
+    if options.worker:
+        rows = WORKLOADS[options.worker](Settings(options.quick))
+        print(json.dumps([vars(row) for row in rows]))
+        return 0
+
+    check_needs()
+    facts = {"machine": machine(), "versions": versions(), "missing": missing()}
+    print(facts_text(facts))
+    rows, failed = [], []
+    for name in options.only or WORKLOADS:
+        if name in NEEDS and not find(NEEDS[name]):
+            continue
+        found = run_apart(name, options.quick)
+        if found is None:
+            failed.append(name)
+        else:
+            print(as_text(found), flush=True)
+            rows += found
+    print(goals_text(rows))
+    if failed:
+        print(f"\nfailed: {', '.join(failed)}", file=sys.stderr)
+    elif options.record:
+        date = datetime.date.today().isoformat()
+        for path in write_record(options.record, date, facts, rows):
+            print(f"wrote {path}")
+    return 1 if failed else 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="few rounds, to see that it runs")
+    parser.add_argument(
+        "--only", action="append", choices=WORKLOADS, metavar="NAME", help=", ".join(WORKLOADS)
+    )
+    parser.add_argument(
+        "--record", nargs="?", type=Path, const=RECORDS, metavar="FOLDER",
+        help="write a dated record of a full run, to benches/record unless told otherwise",
+    )  # fmt: skip
+    parser.add_argument("--worker", choices=WORKLOADS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.record and (options.quick or options.only):
+        parser.error("--record is for full runs: leave out --quick and --only")
+    return options
+
+
+def check_needs() -> None:
+    for engine in (FASTGRAD, MICROGRAD):
+        if not engine.installed():
+            sys.exit(f"benches: {engine.name} is not installed: {engine.advice}")
+
+
+def run_apart(name: str, quick: bool) -> list[Row] | None:
+    """Run a workload in a process of its own; None when it fails, the reason being printed."""
+    command = [sys.executable, __file__, "--worker", name, *(["--quick"] if quick else [])]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        print(f"\n{name} failed with exit code {done.returncode}", file=sys.stderr)
+        return None
+    return [Row(**row) for row in json.loads(done.stdout)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

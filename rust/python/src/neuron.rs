@@ -1,0 +1,137 @@
+//! What a neuron keeps, as fields that a layer reads without asking Python.
+
+use std::cell::UnsafeCell;
+
+use fastgrad_core::graph::fused::Activation;
+use pyo3::exceptions::{PyAttributeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+
+use crate::value::number;
+
+/// The weights, the bias and the activation of a neuron: the base of the Python class.
+///
+/// Frozen for `PyO3`, which then keeps no flag of who borrows it (setting one took a third of a
+/// layer's call); the fields are guarded by the interpreter's lock.
+#[pyclass(subclass, frozen, module = "fastgrad._core")]
+#[derive(Default)]
+pub struct NeuronData {
+    w: Field<Option<Py<PyAny>>>,
+    b: Field<Option<Py<PyAny>>>,
+    activation: Field<Activation>,
+}
+
+/// A field that is read and replaced as a whole, under the interpreter's lock.
+#[derive(Default)]
+struct Field<T>(UnsafeCell<T>);
+
+// SAFETY: the methods want a token of the lock.
+unsafe impl<T: Send> Sync for Field<T> {}
+
+impl<T> Field<T> {
+    fn set(&self, _py: Python<'_>, value: T) {
+        // SAFETY: no reference into the field outlives a call. The old value is dropped last, as
+        // its end may run Python code that comes back here.
+        let old = unsafe { std::mem::replace(&mut *self.0.get(), value) };
+        drop(old);
+    }
+}
+
+impl Field<Option<Py<PyAny>>> {
+    #[inline(always)]
+    fn get<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        // SAFETY: as in `set`.
+        unsafe { &*self.0.get() }.as_ref().map(|item| item.bind(py).clone())
+    }
+
+    fn required<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        let missing = || PyAttributeError::new_err(format!("this neuron has no {name} yet"));
+        self.get(py).ok_or_else(missing)
+    }
+}
+
+impl NeuronData {
+    /// The weights and the bias, once both are set.
+    #[inline(always)]
+    pub fn parameters<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        Some((self.w.get(py)?, self.b.get(py)?))
+    }
+
+    /// What follows the sum.
+    #[inline(always)]
+    pub fn activation(&self, _py: Python<'_>) -> Activation {
+        // SAFETY: as in `Field::set`.
+        unsafe { *self.activation.0.get() }
+    }
+}
+
+#[pymethods]
+impl NeuronData {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> NeuronData {
+        NeuronData::default()
+    }
+
+    /// The weights, a list of Values.
+    #[getter]
+    fn w<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.w.required(py, "w")
+    }
+
+    #[setter]
+    fn set_w(&self, weights: Bound<'_, PyAny>) {
+        self.w.set(weights.py(), Some(weights.unbind()));
+    }
+
+    /// The bias, a Value.
+    #[getter]
+    fn b<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.b.required(py, "b")
+    }
+
+    #[setter]
+    fn set_b(&self, bias: Bound<'_, PyAny>) {
+        self.b.set(bias.py(), Some(bias.unbind()));
+    }
+
+    /// The name of the activation: 'relu', 'tanh', 'sigmoid' or 'linear'.
+    #[getter(activation)]
+    fn activation_name(&self, py: Python<'_>) -> &'static str {
+        self.activation(py).name()
+    }
+
+    #[setter]
+    fn set_activation(&self, name: &Bound<'_, PyAny>) -> PyResult<()> {
+        let known = match name.cast::<PyString>() {
+            Ok(text) => Activation::from_name(&text.to_string_lossy()),
+            Err(_) => None,
+        };
+        let known = known.ok_or_else(|| {
+            let shown = number::shorten(name.as_borrowed());
+            PyValueError::new_err(format!(
+                "activation is {shown}; expected one of 'relu', 'tanh', 'sigmoid', 'linear'"
+            ))
+        })?;
+        self.activation.set(name.py(), known);
+        Ok(())
+    }
+
+    #[allow(clippy::needless_pass_by_value, reason = "the signature is PyO3's")]
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // SAFETY: the collector runs under the lock and changes nothing.
+        unsafe {
+            visit.call(&*self.w.0.get())?;
+            visit.call(&*self.b.0.get())
+        }
+    }
+
+    fn __clear__(&self, py: Python<'_>) {
+        self.w.set(py, None);
+        self.b.set(py, None);
+    }
+}
