@@ -66,7 +66,7 @@ endif
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
-	$(BIN)/python -m mypy.stubtest fastgrad._core
+	$(BIN)/python -m mypy.stubtest fastgrad._core --allowlist python/stubtest-allowlist.txt
 
 wheel: $(WHEEL_READY)  ## build the release wheel into dist and install it in .venv
 

@@ -1,13 +1,39 @@
 """Types of the compiled core; the public names are re-exported by `fastgrad.engine` and others."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, final
+
+from typing_extensions import disjoint_base
+
+__all__ = [
+    "Moments",
+    "Momentum",
+    "NeuronData",
+    "Value",
+    "__version__",
+    "affine",
+    "cross_entropy",
+    "dot",
+    "layer",
+    "layer_batch",
+    "linear",
+    "live_nodes",
+    "log_softmax",
+    "max",
+    "min",
+    "node_bytes",
+    "rms_norm",
+    "softmax",
+    "sum",
+    "zero_grads",
+]
 
 __version__: str
 
 _Operand: TypeAlias = Value | float
 _Operands: TypeAlias = Iterable[_Operand]
 
+@disjoint_base
 class Value:
     data: float
     grad: float
@@ -59,6 +85,7 @@ class Value:
     def backward(self) -> None: ...
     def _propagate(self) -> None: ...
     def zero_grad(self) -> None: ...
+    # Attributes are free: a program may set p.m and read it back. Not there at run time.
     def __getattr__(self, name: str) -> Any: ...
     def __setattr__(self, name: str, value: Any, /) -> None: ...
     def __delattr__(self, name: str, /) -> None: ...
@@ -81,6 +108,7 @@ def layer_batch(
 ) -> list[list[Value]] | None: ...
 def zero_grads(params: Iterable[Any], /) -> None: ...
 
+@disjoint_base
 class NeuronData:
     w: list[Value]
     b: Value
@@ -93,16 +121,18 @@ def live_nodes() -> int:
 def node_bytes() -> int:
     """Bytes that the allocator of nodes holds from the system, free ones included."""
 
+@final
 class Momentum:
     """State of SGD: velocities. One call a step."""
 
-    def __init__(self, params: Sequence[Value], /) -> None: ...
+    def __new__(cls, params: Iterable[Value], /) -> Self: ...
     def step(self, lr: float, momentum: float, weight_decay: float, /) -> None: ...
 
+@final
 class Moments:
     """State of Adam: first and second moments, and the step count."""
 
-    def __init__(self, params: Sequence[Value], /) -> None: ...
+    def __new__(cls, params: Iterable[Value], /) -> Self: ...
     @property
     def steps(self) -> int: ...
     def step(

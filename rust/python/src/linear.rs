@@ -6,6 +6,8 @@
 //! same value. So a call reads its weights but owns none of them, and a backward pass gathers
 //! their gradients in one place and gives them to the nodes once.
 
+#![allow(clippy::doc_markdown, reason = "some of these texts become docstrings")]
+
 use std::cell::{OnceCell, UnsafeCell};
 use std::ptr;
 use std::sync::Arc;
@@ -79,7 +81,7 @@ pub unsafe fn forget(block: *mut Block) {
 impl Source<'_> {
     /// How many inputs the first row takes.
     fn inputs(&self) -> PyResult<usize> {
-        self.rows.first().map_or(Ok(0), |row| row.len())
+        self.rows.first().map_or(Ok(0), PyAnyMethods::len)
     }
 
     /// The block of these weights: the one in use, or a new one.
@@ -287,12 +289,11 @@ impl<'py> Batch<'py> {
             let message = format!("x has length {n}, expected {weights}, one for each weight");
             return Err(PyValueError::new_err(message));
         }
-        let shared = match self.shared.get() {
-            Some(shared) => shared,
-            None => {
-                let shared = self.source.shared("layer", n)?;
-                self.shared.get_or_init(|| shared)
-            }
+        let shared = if let Some(shared) = self.shared.get() {
+            shared
+        } else {
+            let shared = self.source.shared("layer", n)?;
+            self.shared.get_or_init(|| shared)
         };
         shared.apply(row.py(), x, layer_op(self.activation), self.activation)
     }

@@ -1,4 +1,20 @@
 //! Scalar automatic differentiation, whoever owns the nodes.
+//!
+//! An op gives its value and its local derivatives; a node keeps them; the sweep multiplies them
+//! along the graph.
+//!
+//! ```
+//! use fastgrad_core::graph::{fused, op};
+//!
+//! let product = op::mul(3.0, -2.0)?;
+//! assert_eq!((product.value, product.dx, product.dy), (-6.0, -2.0, 3.0));
+//! assert_eq!(op::div(1.0, 0.0).unwrap_err().to_string(), "1.0 / 0.0: division by zero");
+//!
+//! let (loss, rule) = fused::cross_entropy(&[0.0, 0.0], 1)?;
+//! assert_eq!(loss, 2f64.ln());
+//! assert_eq!(rule, fused::Rule::Gradients(vec![0.5, -0.5]));
+//! # Ok::<(), fastgrad_core::Error>(())
+//! ```
 
 pub mod fused;
 pub mod op;

@@ -26,7 +26,8 @@ pub enum Kind {
     Fraction,
 }
 
-/// Reads an operand without running any Python code: a `Value`, or a float. None for the rest.
+/// Reads an operand without running any Python code: a `Value`, a float, or an int that a float
+/// can hold. None for the rest.
 ///
 /// # Safety
 /// `object` is alive.
@@ -40,9 +41,28 @@ pub unsafe fn quick(object: *mut ffi::PyObject) -> Option<Operand> {
             Some(Operand { data: (*node).data, node })
         } else if class == &raw mut ffi::PyFloat_Type {
             Some(Operand { data: ffi::PyFloat_AS_DOUBLE(object), node: std::ptr::null_mut() })
+        } else if class == &raw mut ffi::PyLong_Type {
+            let data = quick_int(object)?;
+            Some(Operand { data, node: std::ptr::null_mut() })
         } else {
             None
         }
+    }
+}
+
+/// An int as a float; None when it is too large for one.
+///
+/// # Safety
+/// `object` is an int.
+pub unsafe fn quick_int(object: *mut ffi::PyObject) -> Option<f64> {
+    // SAFETY: an int by contract.
+    unsafe {
+        let data = ffi::PyLong_AsDouble(object);
+        if data == -1.0 && !ffi::PyErr_Occurred().is_null() {
+            ffi::PyErr_Clear();
+            return None;
+        }
+        Some(data)
     }
 }
 

@@ -146,6 +146,25 @@ unsafe extern "C" fn nb_power(x: Object, y: Object, modulus: Object) -> Object {
         if modulus != ffi::Py_None() {
             return raise(PyTypeError::new_err("pow() of a Value takes no third argument"));
         }
+        if ffi::Py_TYPE(x) == node::value_type() {
+            let exponent = ffi::Py_TYPE(y);
+            if exponent == &raw mut ffi::PyFloat_Type {
+                return power_of_number(x, ffi::PyFloat_AS_DOUBLE(y), Kind::Fraction);
+            }
+            if exponent == &raw mut ffi::PyLong_Type
+                && let Some(n) = number::quick_int(y)
+            {
+                return power_of_number(x, n, Kind::Whole);
+            }
+        }
+        power_slowly(x, y)
+    }
+}
+
+#[cold]
+unsafe fn power_slowly(x: Object, y: Object) -> Object {
+    // SAFETY: as in `nb_power`.
+    unsafe {
         if !node::is_value(x) || node::is_value(y) {
             return binary(x, y, Op::Pow, op::pow);
         }

@@ -218,6 +218,9 @@ pub unsafe fn send_alone(node: *mut Node) {
             Some((block, _)) => {
                 send_to_block(node);
                 (*block).pull_back(&mut Vec::new());
+                if let Some(weights) = (*block).weights.as_mut() {
+                    weights.pull_back(&mut Vec::new());
+                }
             }
         }
     }
