@@ -203,9 +203,12 @@ impl Graph for Arena {
 
 const NODES: usize = 65_536;
 
+/// Makes a graph and returns its root.
+type Build = fn() -> (Arena, usize);
+
 /// Order and reverse sweep over graphs of about as many nodes as micrograd's demo has.
 fn sweeps(criterion: &mut Criterion) {
-    let graphs: [(&str, fn() -> (Arena, usize)); 3] =
+    let graphs: [(&str, Build); 3] =
         [("chain", chain), ("weighted sums", weighted_sums), ("random", random)];
     let mut group = criterion.benchmark_group("sweep");
     for (name, build) in graphs {

@@ -77,6 +77,17 @@ pub enum Stop<E> {
     Memory,
 }
 
+/// The bookkeeping got no memory. Without the graph's error in it a result is one byte, which
+/// matters in the innermost loops.
+#[derive(Clone, Copy)]
+struct NoMemory;
+
+impl<E> From<NoMemory> for Stop<E> {
+    fn from(_: NoMemory) -> Self {
+        Stop::Memory
+    }
+}
+
 /// What is left to do for a node.
 #[derive(Clone, Copy, Debug)]
 enum Step<N> {
@@ -197,12 +208,7 @@ impl<N: Copy> Pass<N> {
     }
 
     #[inline]
-    fn enter<G: Graph<Node = N>>(
-        &mut self,
-        graph: &G,
-        node: N,
-        mark: u64,
-    ) -> Result<(), Stop<G::Error>> {
+    fn enter<G: Graph<Node = N>>(&mut self, graph: &G, node: N, mark: u64) -> Result<(), NoMemory> {
         if graph.look(node).0 >= mark {
             return Ok(());
         }
@@ -212,14 +218,17 @@ impl<N: Copy> Pass<N> {
         let mut outcome = Ok(());
         graph.parents(node, |parent| {
             let (seen, leaf) = graph.look(parent);
-            if seen >= mark || outcome.is_err() {
+            if seen >= mark {
                 return;
             }
-            outcome = if leaf {
+            let done = if leaf {
                 open(graph, saved, parent, mark)
             } else {
                 push(stack, Step::Enter(parent))
             };
+            if done.is_err() {
+                outcome = done;
+            }
         });
         outcome
     }
@@ -259,7 +268,7 @@ fn open<G: Graph>(
     saved: &mut Vec<(G::Node, f64)>,
     node: G::Node,
     mark: u64,
-) -> Result<(), Stop<G::Error>> {
+) -> Result<(), NoMemory> {
     graph.set_mark(node, mark);
     let old = graph.grad(node);
     // Most gradients are 0 here; a read is cheaper than a write that changes nothing.
@@ -272,10 +281,15 @@ fn open<G: Graph>(
 
 /// A push that reports a lack of memory instead of ending the process.
 #[inline]
-fn push<T, E>(items: &mut Vec<T>, item: T) -> Result<(), Stop<E>> {
+fn push<T>(items: &mut Vec<T>, item: T) -> Result<(), NoMemory> {
     if items.len() == items.capacity() {
-        items.try_reserve(items.len().max(64)).map_err(|_| Stop::Memory)?;
+        grow(items)?;
     }
     items.push(item);
     Ok(())
+}
+
+#[cold]
+fn grow<T>(items: &mut Vec<T>) -> Result<(), NoMemory> {
+    items.try_reserve(items.len().max(64)).map_err(|_| NoMemory)
 }

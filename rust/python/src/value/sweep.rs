@@ -10,6 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use fastgrad_core::graph::op::Op;
 use fastgrad_core::graph::sweep::{Graph, Pass, Pause, Stop};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
@@ -108,26 +109,17 @@ impl Graph for Nodes<'_> {
     fn parents(&self, handle: Handle, mut visit: impl FnMut(Handle)) {
         // SAFETY: see `look`.
         unsafe {
-            match handle.target() {
-                Target::Node(node) => match (*node).block() {
-                    Some((block, _)) => visit(Handle::block(block)),
-                    None => (*node)
-                        .parents()
-                        .into_iter()
-                        .filter(|parent| !parent.is_null())
-                        .for_each(|parent| visit(Handle::node(parent))),
-                },
-                Target::Block(block) => {
-                    let shared = (*block).weights;
-                    if !shared.is_null() {
-                        visit(Handle::block(shared));
+            if let Target::Node(node) = handle.target()
+                && (*node).op() != Op::Fused
+            {
+                // One call for both, so that it is worth inlining.
+                for parent in (*node).parents() {
+                    if !parent.is_null() {
+                        visit(Handle::node(parent));
                     }
-                    let parents = &(*block).parents;
-                    parents
-                        .iter()
-                        .filter(|parent| !parent.is_null())
-                        .for_each(|&parent| visit(Handle::node(parent)));
                 }
+            } else {
+                fused_parents(handle, &mut visit);
             }
         }
     }
@@ -174,6 +166,29 @@ impl Graph for Nodes<'_> {
         self.py.detach(|| ());
         let quiet = MARKS.load(Relaxed) == before;
         Ok(if quiet { Pause::Quiet } else { Pause::Disturbed })
+    }
+}
+
+/// The parents of an output of a block, or of a block.
+#[inline(never)]
+unsafe fn fused_parents(handle: Handle, visit: &mut dyn FnMut(Handle)) {
+    // SAFETY: the handle is alive under the root.
+    unsafe {
+        match handle.target() {
+            Target::Node(node) => {
+                if let Some((block, _)) = (*node).block() {
+                    visit(Handle::block(block));
+                }
+            }
+            Target::Block(block) => {
+                let shared = (*block).weights;
+                if !shared.is_null() {
+                    visit(Handle::block(shared));
+                }
+                let parents = &(*block).parents;
+                parents.iter().filter(|p| !p.is_null()).for_each(|&p| visit(Handle::node(p)));
+            }
+        }
     }
 }
 
