@@ -126,13 +126,14 @@ impl Source<'_> {
     /// Reads all weights into a block of their own.
     fn build(&self, op: &'static str, n: usize) -> PyResult<Shared> {
         let mut operands = Operands::default();
+        let (of_row, of_bias) = (format!("{op}: a row of weights"), format!("{op}: bias"));
         for (i, row) in self.rows.iter().enumerate() {
             let before = operands.data.len();
-            operands.extend(row, "a row of weights")?;
+            operands.extend(row, &of_row)?;
             expect_length(op, || format!("row {i} of weights"), operands.data.len() - before, n)?;
         }
         for bias in &self.bias {
-            operands.push(bias, "bias")?;
+            operands.push(bias, &of_bias)?;
         }
         let weights = Arc::new(Weights::new(self.rows.len(), n, operands.data.clone()));
         let outputs = weights.values().len();
@@ -205,14 +206,14 @@ fn linear<'py>(
     let x = Operands::read(x, "linear: x")?;
     let key = rows.as_ptr();
     let rows = collect(rows, "linear: rows must be an iterable of rows")?;
-    let bias = match bias {
+    let given = match bias {
         Some(bias) => collect(bias, "linear: bias must be an iterable of Values and numbers")?,
         None => Vec::new(),
     };
-    let source = Source { key, rows, bias };
-    if !source.bias.is_empty() {
-        expect_length("linear", || "bias".into(), source.bias.len(), source.rows.len())?;
+    if bias.is_some() {
+        expect_length("linear", || "bias".into(), given.len(), rows.len())?;
     }
+    let source = Source { key, rows, bias: given };
     source.shared("linear", x.data.len())?.apply(py, x, "linear", Activation::Linear)
 }
 

@@ -284,44 +284,67 @@ struct Turn {
     outermost: bool,
 }
 
-static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
-static FREE: Condvar = Condvar::new();
+/// Who is inside a pass, how many wait to be, and how often that has changed hands.
+struct Door {
+    owner: Option<ThreadId>,
+    waiting: usize,
+    changes: u64,
+}
 
-fn owner() -> MutexGuard<'static, Option<ThreadId>> {
-    OWNER.lock().unwrap_or_else(PoisonError::into_inner)
+static DOOR: Mutex<Door> = Mutex::new(Door { owner: None, waiting: 0, changes: 0 });
+static CHANGED: Condvar = Condvar::new();
+
+fn door() -> MutexGuard<'static, Door> {
+    DOOR.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Turn {
     fn take(py: Python<'_>) -> PyResult<Turn> {
         let me = thread::current().id();
+        // Whoever has waited goes first. The interpreter's lock alone would give the next turn
+        // to the thread that has just had one, for it is the one that is running.
+        let mut has_waited = false;
         loop {
-            let mut current = owner();
-            match *current {
-                None => {
-                    *current = Some(me);
+            let mut door = door();
+            match door.owner {
+                Some(thread) if thread == me => return Ok(Turn { outermost: false }),
+                None if has_waited || door.waiting == 0 => {
+                    door.pass_to(Some(me));
                     return Ok(Turn { outermost: true });
                 }
-                Some(thread) if thread == me => return Ok(Turn { outermost: false }),
-                Some(_) => {}
+                _ => {}
             }
-            drop(current);
-            py.detach(wait_for_turn);
+            door.waiting += 1;
+            let changes = door.changes;
+            drop(door);
+            py.detach(|| wait_for_change(changes));
+            self::door().waiting -= 1;
+            has_waited = true;
             py.check_signals()?;
         }
     }
 }
 
-fn wait_for_turn() {
+impl Door {
+    fn pass_to(&mut self, owner: Option<ThreadId>) {
+        self.owner = owner;
+        self.changes += 1;
+        if self.waiting > 0 {
+            CHANGED.notify_all();
+        }
+    }
+}
+
+fn wait_for_change(seen: u64) {
     let limit = Duration::from_millis(20);
-    let waited = FREE.wait_timeout_while(owner(), limit, |owner| owner.is_some());
+    let waited = CHANGED.wait_timeout_while(door(), limit, |door| door.changes == seen);
     drop(waited.unwrap_or_else(PoisonError::into_inner));
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         if self.outermost {
-            *owner() = None;
-            FREE.notify_one();
+            door().pass_to(None);
         }
     }
 }
