@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -53,10 +52,9 @@ def chain(engine: Engine, nodes: int) -> dict:
 
 
 def memory(engine: Engine, nodes: int) -> dict:
-    """Bytes that a live node takes from the system, and the share that comes back."""
+    """Measure the bytes that a live node takes from the system, and the share that comes back."""
     value = engine.value()
-    del_me = grow(value, 100)
-    del del_me
+    grow(value, 100)  # warm-up
     gc.collect()
     before = resident_bytes()
     if before is None:
@@ -112,7 +110,7 @@ def row(
 
 
 def chains(settings: Settings) -> list[Row]:
-    """A chain of a million nodes on each engine, of ten million on those that bear it."""
+    """Grow a chain of a million nodes on each engine, of ten million on those that bear it."""
     rows = []
     for nodes, engines in (
         (1_000_000, present(*ENGINES.values())),
@@ -129,9 +127,10 @@ def chains(settings: Settings) -> list[Row]:
 
 
 def memories(settings: Settings) -> list[Row]:
-    """Resident memory with many nodes alive, and after they are gone."""
+    """Compare resident memory with many nodes alive, and after they are gone."""
     engines = present(*ENGINES.values())
-    samples, notes = compare("memory", 300_000, engines, settings.slow_rounds)
+    rounds = 2 if settings.quick else 3  # bytes do not sway as times do
+    samples, notes = compare("memory", 1_000_000, engines, rounds)
     rows = [
         row("memory", "bytes per live node", "bytes", samples, "bytes", 1.0),
         row("memory", "returned to the system after the drop", "%", samples, "returned", 1.0),
@@ -148,11 +147,10 @@ SLOW_TO_IMPORT = ["jax"]
 
 
 def imports(settings: Settings) -> list[Row]:
-    """Time of a whole process that imports a module, less that of one that imports nothing."""
-    rounds = 5 if settings.quick else 25
+    """Time an import statement that is the first of a fresh process."""
     cells = {
-        **time_imports([m for m in QUICK_TO_IMPORT if find(m)], rounds),
-        **time_imports([m for m in SLOW_TO_IMPORT if find(m)], min(rounds, 5)),
+        **time_imports([m for m in QUICK_TO_IMPORT if find(m)], settings.many_rounds),
+        **time_imports([m for m in SLOW_TO_IMPORT if find(m)], settings.slow_rounds),
     }
     peers = {name: cell for name, cell in cells.items() if not name.startswith("fastgrad")}
     return [
@@ -162,24 +160,27 @@ def imports(settings: Settings) -> list[Row]:
 
 
 def time_imports(modules: list[str], rounds: int) -> dict[str, dict]:
-    extra: dict[str, list[float]] = {module: [] for module in modules}
+    samples: dict[str, list[float]] = {module: [] for module in modules}
     for round_number in range(rounds + 1):
-        bare = run_seconds("pass")
         for module in modules:
-            seconds = run_seconds(f"import {module}") - bare
+            seconds = import_seconds(module)
             if round_number > 0:  # the first one fills the caches of files
-                extra[module].append(MILLI * seconds)
-    return {module: summary(values) for module, values in extra.items()}
+                samples[module].append(MILLI * seconds)
+    return {module: summary(values) for module, values in samples.items()}
 
 
-def run_seconds(code: str) -> float:
-    start = perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True)
-    return perf_counter() - start
+def import_seconds(module: str) -> float:
+    """Measure within the process: starting one takes longer, and sways by more, than an import."""
+    code = (
+        "from time import perf_counter\n"
+        f"start = perf_counter()\nimport {module}\nprint(perf_counter() - start)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return float(done.stdout)
 
 
 def wheel(_: Settings) -> list[Row]:
-    """The size of the wheel in dist/."""
+    """Weigh the wheel in dist/."""
     found = sorted((ROOT / "dist").glob("fastgrad-*.whl"), key=lambda path: path.stat().st_mtime)
     cell = summary([MEGA * found[-1].stat().st_size]) if found else note("no wheel in dist")
     return [Row("wheel", "size of the wheel", "MB", {FASTGRAD.name: cell})]
@@ -194,5 +195,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
     main()

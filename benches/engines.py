@@ -30,7 +30,7 @@ class Engine:
         return find(self.module)
 
     def value(self) -> Any:
-        """The class Value."""
+        """Import the class Value."""
         return importlib.import_module(self.module).Value
 
     def version(self) -> str:
@@ -70,7 +70,7 @@ look_for_the_floor()
 
 
 def present(*engines: Engine) -> list[Engine]:
-    """Those of the engines that are installed, in the order given."""
+    """Pick the engines that are installed, in the order given."""
     return [engine for engine in engines if engine.installed()]
 
 
@@ -83,7 +83,7 @@ def versions() -> dict[str, str]:
 
 
 def missing() -> dict[str, str]:
-    """Peers that are not there, and how to get them."""
+    """Name the peers that are not there, and how to get them."""
     absent = {e.name: e.advice for e in ENGINES.values() if not e.installed()}
     if not find("jax"):
         absent["jax"] = "pip install jax"
@@ -107,7 +107,7 @@ def module_from_text(name: str, path: Path, text: str) -> ModuleType:
 
 
 def micrograds_nn(engine: Engine, activation: str = "relu") -> ModuleType:
-    """micrograd's own nn.py, its text unchanged but for the import (and the activation)."""
+    """Load micrograd's own nn.py, its text unchanged but for the import (and the activation)."""
     spec = importlib.util.find_spec("micrograd.nn")
     path = Path(spec.origin)
     text = path.read_text(encoding="utf-8")
@@ -118,7 +118,7 @@ def micrograds_nn(engine: Engine, activation: str = "relu") -> ModuleType:
 
 
 def example(name: str, engine: Engine) -> ModuleType:
-    """A program of examples/, with its Value from `engine` and its networks from micrograd."""
+    """Load a program of examples/: its Value from `engine`, its networks from micrograd."""
     path = EXAMPLES / f"{name}.py"
     text = path.read_text(encoding="utf-8")
     text = text.replace("from fastgrad.engine ", f"from {engine.module} ")

@@ -4,7 +4,6 @@ import gc
 import os
 import platform
 import statistics
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,11 @@ class Settings:
     @property
     def rounds(self) -> int:
         return 3 if self.quick else 7
+
+    @property
+    def many_rounds(self) -> int:
+        """For the shortest workloads, whose times sway most."""
+        return 5 if self.quick else 15
 
     @property
     def slow_rounds(self) -> int:
@@ -106,7 +110,7 @@ def note(text: str) -> dict:
     return {"note": text}
 
 
-class Disagreement(Exception):
+class DisagreementError(Exception):
     """Two sides computed different results, so their times say nothing."""
 
 
@@ -122,13 +126,12 @@ def agreement(sides: list[Side], tolerance: float, steps: int = 8) -> str:
         for step, (got, expected) in enumerate(zip(side.results, reference, strict=False)):
             apart = abs(got - expected) / abs(expected)
             if not apart <= tolerance:
-                raise Disagreement(
+                raise DisagreementError(
                     f"step {step}: {side.name} has loss {got!r}, {sides[0].name} {expected!r}"
                 )
             worst = max(worst, apart)
-    names = ", ".join(side.name for side in sides)
     how_well = f"agree to {worst:.0e}" if worst else "are equal bit for bit"
-    return f"losses of the first {steps} steps {how_well} ({names})"
+    return f"losses of the first {steps} steps {how_well}"
 
 
 def resident_bytes() -> int | None:
@@ -141,7 +144,7 @@ def resident_bytes() -> int | None:
 
 
 def machine() -> dict[str, str]:
-    """What the numbers depend on besides the programs."""
+    """Tell what the numbers depend on besides the programs."""
     facts = {
         "cpu": cpu_model(),
         "cores": str(os.cpu_count()),
@@ -160,7 +163,3 @@ def cpu_model() -> str:
         return platform.processor() or "unknown"
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
-
-
-def warn(text: str) -> None:
-    print(f"benches: {text}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """Whole training steps: micrograd's demo and a GPT of scalars, the losses compared."""
 
+import itertools
 import random
 from collections.abc import Callable
 from typing import Any
@@ -29,19 +30,19 @@ Step = Callable[[], float]
 
 def repeated(name: str, step: Step, count: int, collector: str = ON) -> Side:
     """Time `count` steps at a time; each returns its loss."""
-    side = Side(name, lambda clock: sample(clock), collector)
+    results: list[float] = []
 
     def sample(clock: Clock) -> float:
         with clock:
             losses = [step() for _ in range(count)]
-        side.results += losses
+        results.extend(losses)
         return clock.seconds / count
 
-    return side
+    return Side(name, sample, collector, results)
 
 
 def both_collectors(engine: Engine, make: Callable[[Engine], Step], count: int) -> list[Side]:
-    """An engine with the collector on, and off: run by hand where graphs are freed by nothing else.
+    """Measure an engine with the collector on, and off: then run by hand where it is needed.
 
     The floor is measured with the collector on only.
     """
@@ -58,10 +59,10 @@ def rate(step: int) -> float:
 
 
 def written_out(engine: Engine) -> Step:
-    """The step as micrograd's notebook writes it, through the text of micrograd's nn.py."""
+    """Write the step as micrograd's notebook does, through the text of micrograd's nn.py."""
     program = example("moons", engine)
     points, labels, model = seeded_moons(program)
-    steps = iter(range(1_000_000))
+    steps = itertools.count()
 
     def step() -> float:
         loss, _ = program.evaluate(model, points, labels)
@@ -76,7 +77,7 @@ def written_out(engine: Engine) -> Step:
 
 
 def through_nn(one_call: bool) -> Step:
-    """The same step in fastgrad's own words: its MLP, loss and optimizer."""
+    """Write the same step in fastgrad's own words: its MLP, loss and optimizer."""
     from fastgrad import nn, optim
     from fastgrad.engine import dot
 
@@ -127,7 +128,7 @@ def demo(settings: Settings) -> list[Row]:
 
 
 def tanh_demo(settings: Settings) -> list[Row]:
-    """tanh for relu and a squared error for the hinge: micrograd-rust has no relu."""
+    """Take tanh for relu and a squared error for the hinge: micrograd-rust has no relu."""
     sides = [
         repeated(engine.name, with_tanh(engine), 1 if engine.leaks else 3)
         for engine in present(FASTGRAD, FLOOR, MICROGRAD_RUST)
@@ -144,7 +145,7 @@ def with_tanh(engine: Engine) -> Step:
     points, labels = points.tolist(), labels.tolist()
     random.seed(1337)
     model = nn.MLP(2, [16, 16, 1])
-    steps = iter(range(1_000_000))
+    steps = itertools.count()
 
     def step() -> float:
         inputs = [[value(x) for x in point] for point in points]
@@ -166,7 +167,7 @@ def with_tanh(engine: Engine) -> Step:
 
 
 def jax_demo(settings: Settings) -> list[Row]:
-    """The same step beside JAX, compiled, on arrays of f64.
+    """Run the same step beside JAX, compiled, on arrays of f64.
 
     It has a process to itself: the many objects of JAX would slow the collector down for others.
     """
@@ -184,7 +185,7 @@ def moons_and_layers() -> tuple[Any, Any, list]:
     """Points, labels, and weights and biases of each layer as lists of numbers."""
     points, labels, model = seeded_moons(example("moons", FASTGRAD))
     layers = [
-        ([[w.data for w in neuron.w] for neuron in layer.neurons], [n.b.data for n in layer.neurons])
+        ([[w.data for w in n.w] for n in layer.neurons], [n.b.data for n in layer.neurons])
         for layer in model.layers
     ]
     return points, labels, layers
@@ -232,7 +233,7 @@ def gpt_step(engine: Engine) -> Step:
     weights, parameters = gpt_weights(program)
     means, squares = [0.0] * len(parameters), [0.0] * len(parameters)
     symbols = encoded(NAME)
-    steps = iter(range(1_000_000))
+    steps = itertools.count()
 
     def step() -> float:
         loss = program.surprise(weights, symbols)

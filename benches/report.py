@@ -16,7 +16,7 @@ TITLES = {
     "tanh demo": "The same with what micrograd-rust knows (tanh, squared error), one step",
     "jax demo": "micrograd's demo, one step, beside arrays",
     "microgpt": "A GPT of scalars, one step (a name of six letters, 54,000 operations)",
-    "import": "Starting: a process that imports, less a bare one",
+    "import": "The import statement in a fresh process",
     "wheel": "Size",
 }
 
@@ -26,8 +26,12 @@ and imports: a fresh process for each sample). Each side is warmed up once, outs
 A number is the median of the samples, then come the lowest and the highest. Outside the clock
 Python's cyclic collector is off; inside it is on, unless the side says otherwise. "off, run once
 by hand" is one full collection inside the clock after each sample, so that what a side leaves
-behind is paid for. Losses are compared, and a workload whose sides disagree fails. The floor is
-a C type for CPython written for measuring only: no attributes, no errors, hardly any checks."""
+behind is paid for; fastgrad leaves nothing behind, so its "collector off" is without it. Losses
+are compared, and a workload whose sides disagree fails. Peers run the program as micrograd's users
+write it, also where fastgrad's row is for its own layers or list operations; for the GPT micrograd
+is given exp and log, which it lacks. JAX computes in f64, and has a process that it shares with
+fastgrad only, as its many objects would slow the collector down for micrograd. The floor is a C
+type for CPython written for measuring only: no attributes, no errors, hardly any checks."""
 
 
 # The terminal ------------------------------------------------------------------------------------
@@ -78,9 +82,9 @@ def ratio_text(row: Row, name: str) -> str:
     if row.unit == "%" or "median" not in ours:
         return ""
     if name != OURS:
-        return f"{number(cell['median'] / ours['median'])} × fastgrad"
+        return f"{number(cell['median'] / ours['median'])} x fastgrad"
     floor = row.cells.get(FLOOR, {})
-    return f"{number(ours['median'] / floor['median'])} × floor" if "median" in floor else ""
+    return f"{number(ours['median'] / floor['median'])} x floor" if "median" in floor else ""
 
 
 def goals_text(rows: list[Row]) -> str:
@@ -91,7 +95,7 @@ def goals_text(rows: list[Row]) -> str:
         if goal is None:
             continue
         ours = row.cells.get(OURS, {})
-        got = f"{number(ours['median'])} {row.unit}" if "median" in ours else "–"
+        got = f"{number(ours['median'])} {row.unit}" if "median" in ours else "?"
         floor = ratio_text(row, OURS) if "median" in ours else ""
         measured = f"{got} ({floor})" if floor else got
         lines.append(
@@ -104,8 +108,8 @@ def goals_text(rows: list[Row]) -> str:
 def facts_text(facts: dict[str, dict[str, str]]) -> str:
     lines = []
     for title, entries in facts.items():
-        if entries:
-            lines.append(f"{title}: " + ", ".join(f"{k} {v}" for k, v in entries.items()))
+        lines += [f"{title}:"] if entries else []
+        lines += [f"  {name}: {value}" for name, value in entries.items()]
     return "\n".join(lines)
 
 
@@ -136,7 +140,7 @@ def as_markdown(date: str, facts: dict, rows: list[Row]) -> str:
         if row.workload != workload:
             workload = row.workload
             lines += ["", f"## {TITLES[workload]}"]
-        lines += ["", f"**{heading(row)}**", "", *cells_markdown(row)]
+        lines += ["", f"### {heading(row)}", "", *cells_markdown(row)]
         if row.remark:
             lines += ["", f"The {row.remark}."]
     return "\n".join(lines) + "\n"
