@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | [`value`] | the type `Value`, on the C interface |
 //! | [`operands`], [`lists`] | ops over lists of Values |
-//! | [`linear`], [`neuron`] | linear maps and the layers of a network |
+//! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
 //! | [`optim`] | SGD and Adam over lists of Values |
 
 // The raw interface of CPython is unsafe; nothing else in the workspace is.
@@ -19,6 +19,7 @@ mod neuron;
 mod operands;
 mod optim;
 mod value;
+mod weights;
 
 use pyo3::prelude::*;
 

@@ -1,194 +1,16 @@
-//! Linear maps over Values: `linear` and the layers of a network.
-//!
-//! A network is called once for each example, with the same weights. The maps of all these calls
-//! share one block of weights as long as it is in use: it is found by the address of the list
-//! that the weights came from, and taken only if every weight in it is the same node with the
-//! same value. So a call reads its weights but owns none of them, and a backward pass gathers
-//! their gradients in one place and gives them to the nodes once.
+//! Linear maps over Values: `linear`, and the layers of a network.
 
 #![allow(clippy::doc_markdown, reason = "some of these texts become docstrings")]
 
-use std::cell::{OnceCell, UnsafeCell};
-use std::ptr;
-use std::sync::Arc;
-
-use fastgrad_core::Error;
-use fastgrad_core::graph::fused::{Activation, Rule, Weights};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use fastgrad_core::graph::fused::Activation;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyType};
 use pyo3::{Borrowed, ffi};
 
-use crate::error::to_python;
 use crate::neuron::NeuronData;
-use crate::operands::{Operands, Outputs, pause};
-use crate::value::block::{self, Block};
-use crate::value::node::Node;
-
-/// Where the weights of one call come from.
-struct Source<'py> {
-    /// what the call got them in; its address is where a block in use is looked for
-    key: *mut ffi::PyObject,
-    rows: Vec<Bound<'py, PyAny>>,
-    /// one for each row, or none at all
-    bias: Vec<Bound<'py, PyAny>>,
-}
-
-/// A share of a block of weights.
-struct Shared {
-    block: *mut Block,
-    weights: Arc<Weights>,
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // SAFETY: our own share, given up under the lock.
-        unsafe { block::drop_own_share(self.block) }
-    }
-}
-
-const PLACES: usize = 64;
-
-/// Blocks of weights in use, by the address of their list. They are not owned: one that ends
-/// takes its entry along.
-struct Registry(UnsafeCell<[(usize, *mut Block); PLACES]>);
-
-// SAFETY: every access happens while the interpreter's lock is held.
-unsafe impl Sync for Registry {}
-
-static IN_USE: Registry = Registry(UnsafeCell::new([(0, ptr::null_mut()); PLACES]));
-
-/// The place of a key; lists lie 16 bytes apart or more.
-unsafe fn place(key: usize) -> &'static mut (usize, *mut Block) {
-    // SAFETY: the lock is held and the reference is not kept; the index is below PLACES.
-    unsafe { (*IN_USE.0.get()).get_unchecked_mut((key >> 4) % PLACES) }
-}
-
-/// Called when a block ends: it is not to be found any more.
-///
-/// # Safety
-/// The block is still alive and the lock held.
-pub unsafe fn forget(block: *mut Block) {
-    // SAFETY: by contract.
-    unsafe {
-        if let Some(Rule::Shared(_)) = &(*block).rule {
-            let entries = &mut *IN_USE.0.get();
-            entries.iter_mut().filter(|entry| entry.1 == block).for_each(|e| e.1 = ptr::null_mut());
-        }
-    }
-}
-
-impl Source<'_> {
-    /// How many inputs the first row takes.
-    fn inputs(&self) -> PyResult<usize> {
-        self.rows.first().map_or(Ok(0), PyAnyMethods::len)
-    }
-
-    /// The block of these weights: the one in use, or a new one.
-    fn shared(&self, op: &'static str, n: usize) -> PyResult<Shared> {
-        // SAFETY: the lock is held; an entry's block is alive.
-        unsafe {
-            let (key, block) = *place(self.key.addr());
-            if key == self.key.addr()
-                && !block.is_null()
-                && let Some(weights) = self.still_in(&*block, n)
-            {
-                (*block).share();
-                return Ok(Shared { block, weights });
-            }
-        }
-        self.build(op, n)
-    }
-
-    /// The block's weights, if they are these nodes with these values.
-    fn still_in(&self, block: &Block, n: usize) -> Option<Arc<Weights>> {
-        let Some(Rule::Shared(weights)) = &block.rule else { return None };
-        let (m, values) = (self.rows.len(), weights.values());
-        let same_shape = weights.inputs() == n && weights.outputs() == m;
-        if !same_shape || values.len() != m * n + self.bias.len() {
-            return None;
-        }
-        for (i, row) in self.rows.iter().enumerate() {
-            let row = row.cast_exact::<PyList>().ok().filter(|row| row.len() == n)?;
-            let (nodes, values) = (block.parents.get(i * n..)?, values.get(i * n..)?);
-            // SAFETY: the list has n items, and no Python code runs while they are compared.
-            let items = unsafe { items(row) };
-            if !items.iter().zip(nodes).zip(values).all(|((&item, &node), v)| same(item, node, *v))
-            {
-                return None;
-            }
-        }
-        let known = block.parents.get(m * n..)?.iter().zip(values.get(m * n..)?);
-        let bias = self.bias.iter().map(Bound::as_ptr);
-        bias.zip(known).all(|(item, (&node, v))| same(item, node, *v)).then(|| weights.clone())
-    }
-
-    /// Reads all weights into a block of their own.
-    fn build(&self, op: &'static str, n: usize) -> PyResult<Shared> {
-        let mut operands = Operands::default();
-        let (of_row, of_bias) = (format!("{op}: a row of weights"), format!("{op}: bias"));
-        for (i, row) in self.rows.iter().enumerate() {
-            let before = operands.data.len();
-            operands.extend(row, &of_row)?;
-            expect_length(op, || format!("row {i} of weights"), operands.data.len() - before, n)?;
-        }
-        for bias in &self.bias {
-            operands.push(bias, &of_bias)?;
-        }
-        let weights = Arc::new(Weights::new(self.rows.len(), n, operands.data.clone()));
-        let outputs = weights.values().len();
-        let block = operands.into_block("weights", Rule::Shared(weights.clone()), outputs);
-        // SAFETY: the lock is held.
-        unsafe { *place(self.key.addr()) = (self.key.addr(), block) };
-        Ok(Shared { block, weights })
-    }
-}
-
-/// The items of a list, as long as nobody touches it.
-unsafe fn items<'a>(list: &'a Bound<'_, PyList>) -> &'a [*mut ffi::PyObject] {
-    // SAFETY: by contract of the caller; an empty list may have no array.
-    unsafe {
-        let raw = list.as_ptr().cast::<ffi::PyListObject>();
-        if list.is_empty() { &[] } else { std::slice::from_raw_parts((*raw).ob_item, list.len()) }
-    }
-}
-
-/// Is the item the known node, and its value the known one?
-#[inline(always)]
-fn same(item: *mut ffi::PyObject, node: *mut Node, value: f64) -> bool {
-    // SAFETY: a node among a block's parents is alive; in a number's place there is null.
-    !node.is_null() && item == node.cast() && unsafe { (*node).data }.to_bits() == value.to_bits()
-}
-
-fn expect_length(
-    op: &'static str,
-    argument: impl FnOnce() -> String,
-    got: usize,
-    expected: usize,
-) -> PyResult<()> {
-    if got == expected {
-        return Ok(());
-    }
-    Err(to_python(&Error::Length { op, argument: argument(), got, expected }))
-}
-
-impl Shared {
-    /// The map of one input: `name` is what `_op` shows.
-    fn apply<'py>(
-        &self,
-        py: Python<'py>,
-        x: Operands,
-        name: &'static str,
-        activation: Activation,
-    ) -> PyResult<Bound<'py, PyList>> {
-        let (parents, x) = x.into_parts();
-        let mut z = Vec::with_capacity(self.weights.outputs());
-        self.weights.apply(&x, &mut z);
-        let rule = Rule::Linear { x, weights: self.weights.clone() };
-        let block = Block::linear(name, parents, rule, z, self.block);
-        Outputs::new(block).list(py, |z| activation.apply(z))
-    }
-}
+use crate::operands::{Operands, pause};
+use crate::weights::{InUse, Shared, Source, expect_length, items};
 
 /// A matrix times a vector: one node for each row, bias[i] + the sum of rows[i][j] * x[j], added
 /// from left to right starting from the bias (or 0). ValueError when lengths do not match.
@@ -204,6 +26,10 @@ fn linear<'py>(
     bias: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyList>> {
     let x = Operands::read(x, "linear: x")?;
+    let n = x.data.len();
+    if let Some(shared) = in_use(rows, bias, n) {
+        return shared.apply(py, x, "linear", Activation::Linear);
+    }
     let key = rows.as_ptr();
     let rows = collect(rows, "linear: rows must be an iterable of rows")?;
     let given = match bias {
@@ -214,7 +40,22 @@ fn linear<'py>(
         expect_length("linear", || "bias".into(), given.len(), rows.len())?;
     }
     let source = Source { key, rows, bias: given };
-    source.shared("linear", x.data.len())?.apply(py, x, "linear", Activation::Linear)
+    source.share("linear", n)?.apply(py, x, "linear", Activation::Linear)
+}
+
+/// The block that earlier calls with the same list made, if nothing in it has changed.
+fn in_use(rows: &Bound<'_, PyAny>, bias: Option<&Bound<'_, PyAny>>, n: usize) -> Option<Shared> {
+    let rows = rows.cast_exact::<PyList>().ok()?;
+    let bias = match bias {
+        Some(bias) => Some(bias.cast_exact::<PyList>().ok()?),
+        None => None,
+    };
+    let known = InUse::find(rows.as_ptr(), (rows.len(), n), bias.is_some())?;
+    let same_rows = rows.iter().enumerate().all(|(i, row)| known.has_row(i, &row));
+    let same_bias = bias.is_none_or(|bias| {
+        bias.len() == rows.len() && bias.iter().enumerate().all(|(i, b)| known.has_bias(i, &b))
+    });
+    (same_rows && same_bias).then(|| known.share())
 }
 
 fn collect<'py>(
@@ -231,14 +72,15 @@ fn collect<'py>(
 #[pyfunction]
 #[pyo3(signature = (neurons, neuron_type, x, /))]
 fn layer<'py>(
+    py: Python<'py>,
     neurons: &Bound<'py, PyList>,
     neuron_type: &Bound<'py, PyType>,
     x: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, PyList>>> {
-    match Batch::read(neurons, neuron_type)? {
-        Some(batch) => batch.answer(x).map(Some),
-        None => Ok(None),
-    }
+    let Some(activation) = common_activation(neurons, neuron_type) else { return Ok(None) };
+    let x = Operands::read(x, "x")?;
+    let shared = weights_of(neurons, neuron_type, x.data.len())?;
+    shared.apply(py, x, layer_op(activation), activation).map(Some)
 }
 
 /// As layer, for each row of a batch: a list of lists.
@@ -250,11 +92,11 @@ fn layer_batch<'py>(
     neuron_type: &Bound<'py, PyType>,
     rows: &Bound<'py, PyList>,
 ) -> PyResult<Option<Bound<'py, PyList>>> {
-    let Some(batch) = Batch::read(neurons, neuron_type)? else { return Ok(None) };
     let outputs = PyList::empty(py);
     for (i, row) in rows.iter().enumerate() {
-        match batch.answer(&row) {
-            Ok(answer) => outputs.append(answer)?,
+        match layer(py, neurons, neuron_type, &row) {
+            Ok(Some(answer)) => outputs.append(answer)?,
+            Ok(None) => return Ok(None),
             Err(error) => {
                 let note = format!("in row {i} of a batch of {}", rows.len());
                 error.value(py).call_method1("add_note", (note,))?;
@@ -266,77 +108,90 @@ fn layer_batch<'py>(
     Ok(Some(outputs))
 }
 
-/// One layer on many rows.
-struct Batch<'py> {
-    source: Source<'py>,
-    activation: Activation,
-    shared: OnceCell<Shared>,
-}
-
-impl<'py> Batch<'py> {
-    fn read(
-        neurons: &Bound<'py, PyList>,
-        neuron_type: &Bound<'py, PyType>,
-    ) -> PyResult<Option<Batch<'py>>> {
-        let read = read_neurons(neurons, neuron_type)?;
-        Ok(read.map(|(source, activation)| Batch { source, activation, shared: OnceCell::new() }))
-    }
-
-    /// One node a neuron for one row.
-    fn answer(&self, row: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
-        let x = Operands::read(row, "x")?;
-        let (n, weights) = (x.data.len(), self.source.inputs()?);
-        if n != weights {
-            let message = format!("x has length {n}, expected {weights}, one for each weight");
-            return Err(PyValueError::new_err(message));
-        }
-        let shared = if let Some(shared) = self.shared.get() {
-            shared
-        } else {
-            let shared = self.source.shared("layer", n)?;
-            self.shared.get_or_init(|| shared)
-        };
-        shared.apply(row.py(), x, layer_op(self.activation), self.activation)
-    }
-}
-
-/// The neurons' fields, if all are of the type and share an activation.
-fn read_neurons<'py>(
-    neurons: &Bound<'py, PyList>,
+/// The fields of a neuron that is exactly of the type.
+///
+/// # Safety
+/// `neuron` stays alive; the type extends `NeuronData`.
+#[inline(always)]
+unsafe fn fields<'a, 'py>(
+    neuron: *mut ffi::PyObject,
     neuron_type: &Bound<'py, PyType>,
-) -> PyResult<Option<(Source<'py>, Activation)>> {
-    let mut activation = None;
-    let mut source = Source { key: neurons.as_ptr(), rows: Vec::new(), bias: Vec::new() };
-    source.rows.reserve(neurons.len());
-    source.bias.reserve(neurons.len());
+) -> Option<Borrowed<'a, 'py, NeuronData>> {
+    // SAFETY: an exact instance of such a type may be cast.
+    unsafe {
+        let exact = ffi::Py_TYPE(neuron) == neuron_type.as_type_ptr();
+        exact.then(|| Borrowed::from_ptr(neuron_type.py(), neuron).cast_unchecked())
+    }
+}
+
+/// The activation that all neurons share, if all are exactly of the type.
+fn common_activation(
+    neurons: &Bound<'_, PyList>,
+    neuron_type: &Bound<'_, PyType>,
+) -> Option<Activation> {
     let py = neurons.py();
     let base = py.get_type::<NeuronData>();
     // SAFETY: both are living types. Python's `issubclass` looks for hooks, at 100 ns.
     if unsafe { ffi::PyType_IsSubtype(neuron_type.as_type_ptr(), base.as_type_ptr()) } == 0 {
-        return Ok(None);
+        return None;
     }
-    // A slice, not an iterator, which would hold each neuron anew; no Python code runs here.
-    // SAFETY: the list is not touched before the loop ends.
+    let mut common = None;
+    // SAFETY: the list holds its items, and no Python code runs here.
     for &neuron in unsafe { items(neurons) } {
-        // SAFETY: the neuron is in the list; an exact type that extends `NeuronData` may be cast.
-        let neuron = unsafe {
-            if ffi::Py_TYPE(neuron) != neuron_type.as_type_ptr() {
-                return Ok(None);
-            }
-            Borrowed::from_ptr(py, neuron).cast_unchecked::<NeuronData>()
-        };
-        let data = neuron.get();
-        let own = data.activation(py);
-        if *activation.get_or_insert(own) != own {
-            return Ok(None);
+        // SAFETY: as above; the type extends `NeuronData`.
+        let own = unsafe { fields(neuron, neuron_type)? }.get().activation(py);
+        if *common.get_or_insert(own) != own {
+            return None;
         }
-        let Some((w, b)) = data.parameters(py) else {
+    }
+    Some(common.unwrap_or_default())
+}
+
+/// The weights of neurons that `common_activation` has looked at, for inputs of length n.
+fn weights_of(
+    neurons: &Bound<'_, PyList>,
+    neuron_type: &Bound<'_, PyType>,
+    n: usize,
+) -> PyResult<Shared> {
+    if let Some(known) = InUse::find(neurons.as_ptr(), (neurons.len(), n), true) {
+        // SAFETY: the list holds its items, and no Python code runs here.
+        let unchanged = unsafe { items(neurons) }.iter().enumerate().all(|(i, &neuron)| {
+            // SAFETY: as above; the type extends `NeuronData`, as `common_activation` saw.
+            let fields = unsafe { fields(neuron, neuron_type) };
+            fields
+                .and_then(|f| f.get().parameters(neurons.py()))
+                .is_some_and(|(w, b)| known.has_row(i, w) && known.has_bias(i, b))
+        });
+        if unchanged {
+            return Ok(known.share());
+        }
+    }
+    let source = read_neurons(neurons, neuron_type)?;
+    let weights = source.rows.first().map_or(Ok(n), PyAnyMethods::len)?;
+    if weights != n {
+        let message = format!("x has length {n}, expected {weights}, one for each weight");
+        return Err(PyValueError::new_err(message));
+    }
+    source.share("layer", n)
+}
+
+fn read_neurons<'py>(
+    neurons: &Bound<'py, PyList>,
+    neuron_type: &Bound<'py, PyType>,
+) -> PyResult<Source<'py>> {
+    let mut source = Source { key: neurons.as_ptr(), rows: Vec::new(), bias: Vec::new() };
+    for neuron in neurons {
+        // SAFETY: held by `neuron`.
+        let Some(fields) = (unsafe { fields(neuron.as_ptr(), neuron_type) }) else {
+            return Err(PyRuntimeError::new_err("the neurons changed while x was read"));
+        };
+        let Some((w, b)) = fields.get().parameters(neurons.py()) else {
             return Err(PyValueError::new_err("a neuron without w or b cannot be called"));
         };
-        source.rows.push(w);
-        source.bias.push(b);
+        source.rows.push(w.clone());
+        source.bias.push(b.clone());
     }
-    Ok(Some((source, activation.unwrap_or_default())))
+    Ok(source)
 }
 
 fn layer_op(activation: Activation) -> &'static str {

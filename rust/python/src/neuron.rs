@@ -39,25 +39,26 @@ impl<T> Field<T> {
 }
 
 impl Field<Option<Py<PyAny>>> {
+    /// What is set, if anything; good until Python code runs.
     #[inline(always)]
-    fn get<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+    fn get<'a, 'py>(&'a self, py: Python<'py>) -> Option<&'a Bound<'py, PyAny>> {
         // SAFETY: as in `set`.
-        unsafe { &*self.0.get() }.as_ref().map(|item| item.bind(py).clone())
+        unsafe { &*self.0.get() }.as_ref().map(|item| item.bind(py))
     }
 
     fn required<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
         let missing = || PyAttributeError::new_err(format!("this neuron has no {name} yet"));
-        self.get(py).ok_or_else(missing)
+        self.get(py).cloned().ok_or_else(missing)
     }
 }
 
 impl NeuronData {
-    /// The weights and the bias, once both are set.
+    /// The weights and the bias, once both are set; good until Python code runs.
     #[inline(always)]
-    pub fn parameters<'py>(
-        &self,
+    pub fn parameters<'a, 'py>(
+        &'a self,
         py: Python<'py>,
-    ) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    ) -> Option<(&'a Bound<'py, PyAny>, &'a Bound<'py, PyAny>)> {
         Some((self.w.get(py)?, self.b.get(py)?))
     }
 

@@ -255,7 +255,13 @@ impl<N: Copy> Pass<N> {
     fn restore<G: Graph<Node = N>>(&self, graph: &G) {
         for &node in &self.order {
             graph.set_grad(node, 0.0);
-            graph.parents(node, |parent| graph.set_grad(parent, 0.0));
+            graph.parents(node, |parent| {
+                // A parent that keeps no gradient between passes has its own turn in the order;
+                // with many outputs, clearing it for each of them would take forever.
+                if graph.grad(parent).to_bits() != 0 {
+                    graph.set_grad(parent, 0.0);
+                }
+            });
         }
         self.saved.iter().for_each(|&(node, old)| graph.set_grad(node, old));
     }

@@ -7,7 +7,7 @@ use fastgrad_core::graph::fused::Rule;
 use pyo3::ffi;
 
 use super::node::Node;
-use crate::linear;
+use crate::weights;
 
 /// One op over lists. Its output nodes share it; the last one to go takes it along.
 pub struct Block {
@@ -106,7 +106,7 @@ pub unsafe fn drop_share(block: *mut Block, give_up: &mut dyn FnMut(*mut Node)) 
     unsafe {
         (*block).shares -= 1;
         if (*block).shares == 0 {
-            linear::forget(block);
+            weights::forget(block);
             let block = Box::from_raw(block);
             if !block.weights.is_null() {
                 drop_share(block.weights, give_up);

@@ -233,6 +233,10 @@ pub unsafe fn send_alone(node: *mut Node) {
             Some((block, _)) => {
                 send_to_block(node);
                 (*block).pull_back(&mut Vec::new());
+                let shared = (*block).weights;
+                if !shared.is_null() {
+                    (*shared).pull_back(&mut Vec::new());
+                }
                 if let Some(weights) = (*block).weights.as_mut() {
                     weights.pull_back(&mut Vec::new());
                 }

@@ -1,0 +1,206 @@
+//! Weights that many calls share.
+//!
+//! A network is called once for each example, with the same weights. The maps of all these calls
+//! share one block of weights as long as it is in use: it is found by the address of the list
+//! that the weights came from, and taken only if every weight in it is the same node with the
+//! same value. So a call reads its weights but owns none of them, and a backward pass gathers
+//! their gradients in one place and gives them to the nodes once.
+
+use std::cell::UnsafeCell;
+use std::ptr;
+use std::sync::Arc;
+
+use fastgrad_core::Error;
+use fastgrad_core::graph::fused::{Activation, Rule, Weights};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use crate::error::to_python;
+use crate::operands::{Operands, Outputs};
+use crate::value::block::{self, Block};
+use crate::value::node::Node;
+
+/// Where the weights of one call come from.
+pub struct Source<'py> {
+    /// what the call got them in; its address is where a block in use is looked for
+    pub key: *mut ffi::PyObject,
+    /// m rows of n weights
+    pub rows: Vec<Bound<'py, PyAny>>,
+    /// one for each row, or none at all
+    pub bias: Vec<Bound<'py, PyAny>>,
+}
+
+/// A share of a block of weights.
+pub struct Shared {
+    block: *mut Block,
+    weights: Arc<Weights>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: our own share, given up under the lock.
+        unsafe { block::drop_own_share(self.block) }
+    }
+}
+
+const PLACES: usize = 64;
+
+/// Blocks of weights in use, by the address of their list. They are not owned: one that ends
+/// takes its entry along.
+struct Registry(UnsafeCell<[(usize, *mut Block); PLACES]>);
+
+// SAFETY: every access happens while the interpreter's lock is held.
+unsafe impl Sync for Registry {}
+
+static IN_USE: Registry = Registry(UnsafeCell::new([(0, ptr::null_mut()); PLACES]));
+
+/// The place of a key; lists lie 16 bytes apart or more.
+unsafe fn place(key: usize) -> &'static mut (usize, *mut Block) {
+    // SAFETY: the lock is held and the reference is not kept; the index is below PLACES.
+    unsafe { (*IN_USE.0.get()).get_unchecked_mut((key >> 4) % PLACES) }
+}
+
+/// Called when a block ends: it is not to be found any more.
+///
+/// # Safety
+/// The block is still alive and the lock held.
+pub unsafe fn forget(block: *mut Block) {
+    // SAFETY: by contract.
+    unsafe {
+        if let Some(Rule::Shared(_)) = &(*block).rule {
+            let entries = &mut *IN_USE.0.get();
+            entries.iter_mut().filter(|entry| entry.1 == block).for_each(|e| e.1 = ptr::null_mut());
+        }
+    }
+}
+
+/// The block of weights that calls with this list use, to be compared with the list as it is.
+pub struct InUse {
+    block: *mut Block,
+    weights: Arc<Weights>,
+}
+
+impl InUse {
+    /// The block for `key` with m rows of n weights, and m biases or none; if there is one.
+    pub fn find(key: *mut ffi::PyObject, (m, n): (usize, usize), bias: bool) -> Option<InUse> {
+        // SAFETY: the lock is held; an entry's block is alive.
+        unsafe {
+            let (address, block) = *place(key.addr());
+            if address != key.addr() || block.is_null() {
+                return None;
+            }
+            let Some(Rule::Shared(weights)) = &(*block).rule else { return None };
+            let values = m * n + if bias { m } else { 0 };
+            let shape = (weights.outputs(), weights.inputs(), weights.values().len());
+            (shape == (m, n, values)).then(|| InUse { block, weights: weights.clone() })
+        }
+    }
+
+    /// Is the list the row `i`, with the same nodes and values?
+    #[inline(always)]
+    pub fn has_row(&self, i: usize, row: &Bound<'_, PyAny>) -> bool {
+        let n = self.weights.inputs();
+        match row.cast_exact::<PyList>() {
+            // SAFETY: no Python code runs during a comparison.
+            Ok(row) if row.len() == n => self.has(i * n, unsafe { items(row) }),
+            _ => false,
+        }
+    }
+
+    /// Is the item the bias `i`, with the same value?
+    #[inline(always)]
+    pub fn has_bias(&self, i: usize, bias: &Bound<'_, PyAny>) -> bool {
+        let rows = self.weights.outputs() * self.weights.inputs();
+        self.has(rows + i, &[bias.as_ptr()])
+    }
+
+    /// Are the items the nodes from `start` on, with the values that these had?
+    #[inline(always)]
+    fn has(&self, start: usize, items: &[*mut ffi::PyObject]) -> bool {
+        // SAFETY: the block is in use, as long as no Python code runs.
+        let nodes = unsafe { &(*self.block).parents };
+        let known = nodes.get(start..).unwrap_or_default();
+        let values = self.weights.values().get(start..).unwrap_or_default();
+        items.iter().zip(known).zip(values).all(|((&item, &node), v)| same(item, node, *v))
+    }
+
+    /// A share of the block; call it before any Python code runs.
+    pub fn share(self) -> Shared {
+        // SAFETY: in use.
+        unsafe { (*self.block).share() };
+        Shared { block: self.block, weights: self.weights }
+    }
+}
+
+impl Source<'_> {
+    /// Reads all weights into a block of their own, to be found by the calls that follow.
+    pub fn share(&self, op: &'static str, n: usize) -> PyResult<Shared> {
+        let mut operands = Operands::default();
+        let (of_row, of_bias) = (format!("{op}: a row of weights"), format!("{op}: bias"));
+        for (i, row) in self.rows.iter().enumerate() {
+            let before = operands.data.len();
+            operands.extend(row, &of_row)?;
+            expect_length(op, || format!("row {i} of weights"), operands.data.len() - before, n)?;
+        }
+        for bias in &self.bias {
+            operands.push(bias, &of_bias)?;
+        }
+        let weights = Arc::new(Weights::new(self.rows.len(), n, operands.data.clone()));
+        let outputs = weights.values().len();
+        let block = operands.into_block("weights", Rule::Shared(weights.clone()), outputs);
+        // SAFETY: the lock is held.
+        unsafe { *place(self.key.addr()) = (self.key.addr(), block) };
+        Ok(Shared { block, weights })
+    }
+}
+
+/// The items of a list, as long as nobody touches it.
+///
+/// # Safety
+/// No Python code runs while the slice is in use.
+pub unsafe fn items<'a>(list: &'a Bound<'_, PyList>) -> &'a [*mut ffi::PyObject] {
+    // SAFETY: by contract of the caller; an empty list may have no array.
+    unsafe {
+        let raw = list.as_ptr().cast::<ffi::PyListObject>();
+        if list.is_empty() { &[] } else { std::slice::from_raw_parts((*raw).ob_item, list.len()) }
+    }
+}
+
+/// Is the item the known node, and its value the known one?
+#[inline(always)]
+fn same(item: *mut ffi::PyObject, node: *mut Node, value: f64) -> bool {
+    // SAFETY: a node among a block's parents is alive; in a number's place there is null.
+    !node.is_null() && item == node.cast() && unsafe { (*node).data }.to_bits() == value.to_bits()
+}
+
+/// An error of the op unless the lengths match.
+pub fn expect_length(
+    op: &'static str,
+    argument: impl FnOnce() -> String,
+    got: usize,
+    expected: usize,
+) -> PyResult<()> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(to_python(&Error::Length { op, argument: argument(), got, expected }))
+}
+
+impl Shared {
+    /// The map of one input: `name` is what `_op` shows.
+    pub fn apply<'py>(
+        &self,
+        py: Python<'py>,
+        x: Operands,
+        name: &'static str,
+        activation: Activation,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let (parents, x) = x.into_parts();
+        let mut z = Vec::with_capacity(self.weights.outputs());
+        self.weights.apply(&x, &mut z);
+        let rule = Rule::Linear { x, weights: self.weights.clone() };
+        let block = Block::linear(name, parents, rule, z, self.block);
+        Outputs::new(block).list(py, |z| activation.apply(z))
+    }
+}
