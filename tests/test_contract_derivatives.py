@@ -207,9 +207,10 @@ LISTS = {
 }
 FUNCTIONS = {name: f for name, (f, xs, _) in TABLE.items() if len(xs) == 2}
 FUNCTIONS |= {name: lambda x, y, f=f: f(x) for name, (f, xs, _) in TABLE.items() if len(xs) == 1}
+FUNCTIONS |= {f"{name}, shared": function for name, function in LISTS.items()}
 
 
-@pytest.mark.parametrize("function", [*FUNCTIONS.values(), *LISTS.values()])
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
 def test_point_3_derivatives_are_those_of_forward_time(function):
     expected = slopes(function, 3.0, 5.0)
     x, y = Value(3.0), Value(5.0)

@@ -131,7 +131,11 @@ impl Operands {
         (values, rule): (Vec<f64>, Rule),
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let outputs = Outputs::new(self.into_block(name, rule, values.len()));
-        values.iter().enumerate().map(|(i, value)| outputs.node(py, i, *value, 1.0)).collect()
+        let made = values.iter().enumerate().map(|(i, value)| {
+            pause(py, i)?;
+            outputs.node(py, i, *value, 1.0)
+        });
+        made.collect()
     }
 
     /// As [`Operands::into_outputs`], for an op with one output.
