@@ -8,7 +8,7 @@ import sys
 
 import fastgrad
 import pytest
-from fastgrad import cli, demo
+from fastgrad import cli, demo, engine, nn
 
 
 def without(monkeypatch, missing):
@@ -180,6 +180,9 @@ def test_moons_loss_table_is_micrograds():
 
 def test_micrograd_in_the_demo_makes_the_same_steps():
     points, labels = ([[0.5, -1.0], [1.5, 2.0], [-1.0, 0.25]], [1, -1, 1])
-    ours, theirs = demo.train(points, labels, steps=4), demo.train_peer(points, labels, steps=4)
+    ours, theirs = (
+        demo.train(points, labels, steps=4),
+        demo.train_plainly(nn, engine.Value, points, labels, steps=4),
+    )
     assert ours.losses == pytest.approx(theirs.losses, rel=1e-12)
     assert ours.accuracies == theirs.accuracies

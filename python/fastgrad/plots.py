@@ -82,4 +82,4 @@ def decision_boundary(
         pad=0.02,
         shrink=0.9,
     )
-    figure.savefig(path)
+    figure.savefig(path, bbox_inches="tight", pad_inches=0.1)

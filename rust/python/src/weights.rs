@@ -7,7 +7,7 @@
 //! their gradients in one place and gives them to the nodes once.
 
 use std::cell::UnsafeCell;
-use std::ptr;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fastgrad_core::Error;
@@ -44,22 +44,14 @@ impl Drop for Shared {
     }
 }
 
-const PLACES: usize = 64;
-
 /// Blocks of weights in use, by the address of their list. They are not owned: one that ends
 /// takes its entry along.
-struct Registry(UnsafeCell<[(usize, *mut Block); PLACES]>);
+struct Registry(UnsafeCell<BTreeMap<usize, *mut Block>>);
 
 // SAFETY: every access happens while the interpreter's lock is held.
 unsafe impl Sync for Registry {}
 
-static IN_USE: Registry = Registry(UnsafeCell::new([(0, ptr::null_mut()); PLACES]));
-
-/// The place of a key; lists lie 16 bytes apart or more.
-unsafe fn place(key: usize) -> &'static mut (usize, *mut Block) {
-    // SAFETY: the lock is held and the reference is not kept; the index is below PLACES.
-    unsafe { (*IN_USE.0.get()).get_unchecked_mut((key >> 4) % PLACES) }
-}
+static IN_USE: Registry = Registry(UnsafeCell::new(BTreeMap::new()));
 
 /// Called when a block ends: it is not to be found any more.
 ///
@@ -68,9 +60,12 @@ unsafe fn place(key: usize) -> &'static mut (usize, *mut Block) {
 pub unsafe fn forget(block: *mut Block) {
     // SAFETY: by contract.
     unsafe {
-        if let Some(Rule::Shared(_)) = &(*block).rule {
-            let entries = &mut *IN_USE.0.get();
-            entries.iter_mut().filter(|entry| entry.1 == block).for_each(|e| e.1 = ptr::null_mut());
+        if let Some(key) = (*block).key {
+            let in_use = &mut *IN_USE.0.get();
+            // A newer block may have taken the place.
+            if in_use.get(&key) == Some(&block) {
+                in_use.remove(&key);
+            }
         }
     }
 }
@@ -86,10 +81,7 @@ impl InUse {
     pub fn find(key: *mut ffi::PyObject, (m, n): (usize, usize), bias: bool) -> Option<InUse> {
         // SAFETY: the lock is held; an entry's block is alive.
         unsafe {
-            let (address, block) = *place(key.addr());
-            if address != key.addr() || block.is_null() {
-                return None;
-            }
+            let block = *(*IN_USE.0.get()).get(&key.addr())?;
             let Some(Rule::Shared(weights)) = &(*block).rule else { return None };
             let values = m * n + if bias { m } else { 0 };
             let shape = (weights.outputs(), weights.inputs(), weights.values().len());
@@ -150,7 +142,10 @@ impl Source<'_> {
         let outputs = weights.values().len();
         let block = operands.into_block("weights", Rule::Shared(weights.clone()), outputs);
         // SAFETY: the lock is held.
-        unsafe { *place(self.key.addr()) = (self.key.addr(), block) };
+        unsafe {
+            (*block).key = Some(self.key.addr());
+            (*IN_USE.0.get()).insert(self.key.addr(), block);
+        }
         Ok(Shared { block, weights })
     }
 }

@@ -22,6 +22,8 @@ pub struct Block {
     pub dout: Vec<f64>,
     /// the block of the weights that several linear maps share; null without
     pub weights: *mut Block,
+    /// where a block of weights is looked for
+    pub key: Option<usize>,
     /// what `_op` shows
     pub name: Cow<'static, str>,
 }
@@ -37,7 +39,16 @@ impl Block {
     ) -> *mut Block {
         let dout = vec![0.0; outputs];
         let weights = ptr::null_mut();
-        Box::into_raw(Box::new(Block { shares: 1, mark: 0, parents, rule, dout, weights, name }))
+        Box::into_raw(Box::new(Block {
+            shares: 1,
+            mark: 0,
+            parents,
+            rule,
+            dout,
+            weights,
+            key: None,
+            name,
+        }))
     }
 
     /// The block of one input's linear map. It takes a share of the weights; `z`, the sums, serve
@@ -52,7 +63,16 @@ impl Block {
         let (name, rule) = (name.into(), Some(rule));
         // SAFETY: the caller holds a share of the weights.
         unsafe { (*weights).share() };
-        Box::into_raw(Box::new(Block { shares: 1, mark: 0, parents, rule, dout: z, weights, name }))
+        Box::into_raw(Box::new(Block {
+            shares: 1,
+            mark: 0,
+            parents,
+            rule,
+            dout: z,
+            weights,
+            key: None,
+            name,
+        }))
     }
 
     /// One more share.
