@@ -179,10 +179,13 @@ def test_moons_loss_table_is_micrograds():
 
 
 def test_micrograd_in_the_demo_makes_the_same_steps():
+    from micrograd import engine as micrograd_engine
+    from micrograd import nn as micrograd_nn
+
     points, labels = ([[0.5, -1.0], [1.5, 2.0], [-1.0, 0.25]], [1, -1, 1])
-    ours, theirs = (
-        demo.train(points, labels, steps=4),
-        demo.train_plainly(nn, engine.Value, points, labels, steps=4),
-    )
+    ours = demo.train(points, labels, steps=4)
+    plain = demo.train_plainly(nn, engine.Value, points, labels, steps=4)
+    theirs = demo.train_plainly(micrograd_nn, micrograd_engine.Value, points, labels, steps=4)
+    assert plain.losses == pytest.approx(theirs.losses, rel=1e-12)
     assert ours.losses == pytest.approx(theirs.losses, rel=1e-12)
     assert ours.accuracies == theirs.accuracies
