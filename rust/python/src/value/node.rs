@@ -277,17 +277,26 @@ unsafe fn retire(node: *mut Node) {
     // SAFETY: nobody owns the node any more; callbacks that run here cannot get at it.
     unsafe {
         set_refcount(node, 0);
-        if !(*node).dict.is_null() || !(*node).weakrefs.is_null() || !(*node).has(FROM_SLAB) {
+        if is_tracked(node) || !(*node).weakrefs.is_null() {
             retire_slowly(node);
         }
     }
+}
+
+/// Does the collector know the node? Its head, right before the node, is in a list then. Having
+/// attributes is not the same: a subclass's instance is known without any, and so is a node that
+/// was given such a class.
+#[inline(always)]
+unsafe fn is_tracked(node: *mut Node) -> bool {
+    // SAFETY: every node has a head, be it from the slab or from Python's own allocator.
+    unsafe { (*node.cast::<[usize; 2]>().sub(1))[0] != 0 }
 }
 
 #[cold]
 unsafe fn retire_slowly(node: *mut Node) {
     // SAFETY: as in `retire`.
     unsafe {
-        if ffi::PyObject_GC_IsTracked(node.cast()) != 0 {
+        if is_tracked(node) {
             ffi::PyObject_GC_UnTrack(node.cast());
         }
         if !(*node).weakrefs.is_null() {
