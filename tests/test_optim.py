@@ -1,6 +1,8 @@
 """Optimizers against the formulas of their papers, schedules, and bad settings."""
 
+import copy
 import math
+import pickle
 import random
 
 import pytest
@@ -321,3 +323,26 @@ def test_schedules(schedule, rates):
 def test_bad_schedules_are_named(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+@pytest.mark.parametrize("make", [lambda p: SGD(p, lr=0.01, momentum=0.9), Adam, AdamW])
+def test_a_copied_optimizer_goes_on_where_the_first_one_was(make):
+    def train(parameters, optimizer, steps):
+        for _ in range(steps):
+            loss = sum((p * p - 1.0) ** 2 for p in parameters)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    parameters = [Value(0.5), Value(-2.0)]
+    optimizer = make(parameters)
+    train(parameters, optimizer, 5)
+    for copied in (copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))):
+        twins, twin = copied((parameters, optimizer))
+        train(twins, twin, 5)
+        again, once_more = copied((parameters, optimizer))
+        train(again, once_more, 5)
+        assert [p.data for p in twins] == [p.data for p in again]
+        assert [p.data for p in twins] != [p.data for p in parameters]
+    train(parameters, optimizer, 5)
+    assert [p.data for p in twins] == [p.data for p in parameters]

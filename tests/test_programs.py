@@ -213,8 +213,7 @@ def test_microgpt_gradients_are_those_of_the_oracle(name):
         assert abs(got.grad - p.grad) <= 1e-12 * p.reach
 
 
-def test_microgpt_without_a_file_and_on_list_operations(monkeypatch, tmp_path):
-    monkeypatch.setenv("FASTGRAD_DATA", str(tmp_path))
+def test_microgpt_without_a_file_and_on_list_operations():
     lines = []
     scalars = load("microgpt").main(steps=12, report=lines.append)
     lists = load("microgpt_fast").main(steps=12, report=quiet)

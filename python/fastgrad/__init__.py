@@ -18,7 +18,7 @@ costs next to nothing and numpy is only imported by those who need it.
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import datasets, draw, engine, nn, optim
+    from . import datasets, draw, engine, nn, optim, plots
     from ._core import __version__
     from .engine import Value
     from .nn import MLP, Layer, Module, Neuron
@@ -39,9 +39,10 @@ __all__ = [
     "engine",
     "nn",
     "optim",
+    "plots",
 ]
 
-_MODULES = ("datasets", "draw", "engine", "nn", "optim")
+_MODULES = ("datasets", "draw", "engine", "nn", "optim", "plots")
 _HOMES = {
     "MLP": "nn",
     "SGD": "optim",

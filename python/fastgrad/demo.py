@@ -205,7 +205,7 @@ def _median(seen: Training) -> float:
 def _show_picture(ours: Training, points: Any, labels: Any, path: Path) -> None:
     _headline("The decision boundary")
     if importlib.util.find_spec("matplotlib") is None:
-        print("  No picture, since matplotlib is not installed: pip install 'fastgrad[plots]'")
+        print("  No picture, since matplotlib is not installed: pip install matplotlib")
         return
     from .plots import decision_boundary
 

@@ -1,4 +1,4 @@
-"""Pictures with matplotlib, which is optional: `pip install 'fastgrad[plots]'`."""
+"""Pictures with matplotlib, which is optional: `pip install matplotlib`."""
 
 from __future__ import annotations
 

@@ -4,11 +4,12 @@
 
 use fastgrad_core::Error;
 use fastgrad_core::graph::fused::{self, Rule};
+use pyo3::exceptions::{PyIndexError, PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 
 use crate::error::to_python;
 use crate::operands::Operands;
-use crate::value::slots;
+use crate::value::{number, slots};
 
 /// The sum of Values and numbers as one node, added from left to right.
 ///
@@ -132,11 +133,27 @@ fn log_softmax<'py>(
 fn cross_entropy<'py>(
     py: Python<'py>,
     logits: &Bound<'py, PyAny>,
-    target: i64,
+    target: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let target = index(target)?;
     let operands = Operands::read(logits, "cross_entropy: logits")?;
     let made = fused::cross_entropy(&operands.data, target).map_err(|e| to_python(&e))?;
     operands.into_output(py, "cross_entropy", made)
+}
+
+/// A class index; one that no i64 can hold is out of range as well.
+fn index(target: &Bound<'_, PyAny>) -> PyResult<i64> {
+    target.extract().map_err(|error: PyErr| {
+        if error.is_instance_of::<PyOverflowError>(target.py()) {
+            return PyIndexError::new_err("cross_entropy: target is out of range");
+        }
+        let class = number::class_name(target.as_borrowed());
+        let shown = number::shorten(target.as_borrowed());
+        PyTypeError::new_err(format!(
+            "cross_entropy: target must be an int, got {class}: {shown} \
+             (for rows of logits there is fastgrad.nn.cross_entropy)"
+        ))
+    })
 }
 
 /// x divided by the root of its mean square: one node each, x[i] * (mean(x²) + eps)**-0.5

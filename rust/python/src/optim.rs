@@ -1,10 +1,11 @@
 //! Optimisers over lists of Values: the state in Rust, one call a step.
 
 use fastgrad_core::graph::optim::{Adam, Sgd};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
 
 use crate::value::node::{self, Node};
 use crate::value::number;
@@ -34,6 +35,18 @@ impl Params {
         self.0.iter().map(|param| param.as_ptr().cast())
     }
 
+    fn list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, &self.0)
+    }
+
+    fn expect_length(&self, got: usize) -> PyResult<()> {
+        if got == self.0.len() {
+            return Ok(());
+        }
+        let message = format!("the state is of {got} parameters, expected {}", self.0.len());
+        Err(PyValueError::new_err(message))
+    }
+
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.0.iter().try_for_each(|param| visit.call(param))
     }
@@ -54,6 +67,19 @@ impl Momentum {
         let params = Params::read(params)?;
         let velocity = vec![0.0; params.0.len()];
         Ok(Momentum { params, velocity })
+    }
+
+    /// For copy and pickle.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let make = py.get_type::<Momentum>();
+        (make, (self.params.list(py)?,), self.velocity.clone()).into_pyobject(py)
+    }
+
+    /// For copy and pickle.
+    fn __setstate__(&mut self, velocity: Vec<f64>) -> PyResult<()> {
+        self.params.expect_length(velocity.len())?;
+        self.velocity = velocity;
+        Ok(())
     }
 
     /// One step of every parameter; in one go, so that an interrupt finds all of them moved or none.
@@ -94,6 +120,20 @@ impl Moments {
         let params = Params::read(params)?;
         let state = vec![(0.0, 0.0); params.0.len()];
         Ok(Moments { params, state, steps: 0 })
+    }
+
+    /// For copy and pickle.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let make = py.get_type::<Moments>();
+        (make, (self.params.list(py)?,), (self.steps, self.state.clone())).into_pyobject(py)
+    }
+
+    /// For copy and pickle.
+    fn __setstate__(&mut self, state: (u64, Vec<(f64, f64)>)) -> PyResult<()> {
+        let (steps, state) = state;
+        self.params.expect_length(state.len())?;
+        (self.steps, self.state) = (steps, state);
+        Ok(())
     }
 
     /// One step of every parameter; in one go, so that an interrupt finds all of them moved or none.

@@ -28,8 +28,14 @@ type Object = *mut ffi::PyObject;
 /// Sets the exception; null is what a slot returns then.
 #[cold]
 pub fn raise(error: PyErr) -> Object {
-    // SAFETY: slots run with the interpreter's lock held.
-    error.restore(unsafe { Python::assume_attached() });
+    let mut error = Some(error);
+    let mut restore = |py: Python<'_>| error.take().map(|error| error.restore(py));
+    // PyO3 does not know that a raw slot is attached, and what is dropped unattached waits until
+    // the next attached call: errors in a loop would pile up, with all that they refer to.
+    if Python::try_attach(&mut restore).is_none() {
+        // SAFETY: slots run with the interpreter's lock held, also while the program shuts down.
+        restore(unsafe { Python::assume_attached() });
+    }
     ptr::null_mut()
 }
 
