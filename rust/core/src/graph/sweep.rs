@@ -18,6 +18,8 @@
 //! runs them through the graph again. Leaves are opened when they are first seen and never
 //! stacked: most nodes of a model's graph hang on few parameters.
 
+use std::iter;
+
 /// How many nodes pass between two calls of [`Graph::pause`]: some tenths of a millisecond.
 const PAUSE_EVERY: usize = 1 << 14;
 
@@ -41,6 +43,8 @@ pub trait Graph {
     fn set_mark(&self, node: Self::Node, mark: u64);
     /// A hint that the node is needed soon.
     fn prefetch(&self, _node: Self::Node) {}
+    /// A hint that the parents of the node, which is at hand itself, are needed soon.
+    fn prefetch_parents(&self, _node: Self::Node) {}
     /// Calls `visit` with each parent, in operand order.
     fn parents(&self, node: Self::Node, visit: impl FnMut(Self::Node));
     /// The node's gradient; 0 for a node that keeps none between passes.
@@ -224,6 +228,7 @@ impl<N: Copy> Pass<N> {
             let done = if leaf {
                 open(graph, saved, parent, mark)
             } else {
+                graph.prefetch_parents(parent);
                 push(stack, Step::Enter(parent))
             };
             if done.is_err() {
@@ -239,11 +244,16 @@ impl<N: Copy> Pass<N> {
             if i > 0 {
                 graph.pause().map_err(Stop::Graph)?;
             }
-            // The order lists what comes next; asking for it early hides most cache misses.
-            let ahead = nodes.iter().rev().skip(AHEAD).map(Some).chain([None; AHEAD]);
-            for (&node, soon) in nodes.iter().rev().zip(ahead) {
+            // The order lists what comes next: asking for a node early, and for its parents once
+            // it is there, hides most cache misses.
+            let next = |ahead| nodes.iter().rev().skip(ahead).map(Some).chain(iter::repeat(None));
+            let ahead = next(2 * AHEAD).zip(next(AHEAD));
+            for (&node, (later, soon)) in nodes.iter().rev().zip(ahead) {
+                if let Some(&later) = later {
+                    graph.prefetch(later);
+                }
                 if let Some(&soon) = soon {
-                    graph.prefetch(soon);
+                    graph.prefetch_parents(soon);
                 }
                 graph.propagate(node).map_err(Stop::Graph)?;
             }

@@ -97,11 +97,18 @@ impl Graph for Nodes<'_> {
 
     #[inline(always)]
     fn prefetch(&self, handle: Handle) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch reads nothing.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(handle.0.wrapping_add(HOT_OFFSET).cast());
+        // The fields often lie across two lines of the cache.
+        prefetch(handle.0.wrapping_add(HOT_OFFSET));
+        prefetch(handle.0.wrapping_add(HOT_OFFSET + 40));
+    }
+
+    #[inline(always)]
+    fn prefetch_parents(&self, handle: Handle) {
+        if let Target::Node(node) = handle.target() {
+            // SAFETY: see `look`. An address that is none, as of a fused node, does no harm.
+            for parent in unsafe { (*node).parents() } {
+                prefetch(parent.cast::<u8>().wrapping_add(HOT_OFFSET));
+            }
         }
     }
 
@@ -167,6 +174,18 @@ impl Graph for Nodes<'_> {
         let quiet = MARKS.load(Relaxed) == before;
         Ok(if quiet { Pause::Quiet } else { Pause::Disturbed })
     }
+}
+
+#[inline(always)]
+fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing, and ignores an address that is none.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 /// The parents of an output of a block, or of a block.
