@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "models": {"_core", "models", "text"},
     "training": {"models.base"},
     "sampling": {"models.base"},
-    "__init__": {"_core", "datasets", "draw", "engine", "nn", "optim"},
+    "__init__": {"_core", "datasets", "draw", "engine", "nn", "optim", "plots"},
     "demo": {"_core", "datasets", "draw", "engine", "nn", "optim", "plots"},
     "__main__": {"cli"},
 }

@@ -48,7 +48,11 @@ from ._core import (
     softmax,
 )
 
-# Not max, min and sum: a star import must not replace the builtins.
+# Re-exports by name, but not in __all__: a star import must not replace the builtins.
+from ._core import max as max
+from ._core import min as min
+from ._core import sum as sum
+
 __all__ = [
     "Value",
     "affine",

@@ -1,0 +1,225 @@
+"""Bad input: no call, however hostile, crashes, panics, or changes a Value when it fails.
+
+FASTGRAD_HOSTILE_CALLS and FASTGRAD_HOSTILE_SEED say how many calls are made, and which.
+"""
+
+import gc
+import math
+import os
+import pathlib
+import subprocess
+import sys
+import weakref
+
+import hostile_calls
+import pytest
+from fastgrad import _core, engine, nn, optim
+from fastgrad.engine import Value
+
+CALLS = os.environ.get("FASTGRAD_HOSTILE_CALLS", "20000")
+SEED = os.environ.get("FASTGRAD_HOSTILE_SEED", "1")
+
+
+def test_hostile_calls():
+    program = [sys.executable, pathlib.Path(hostile_calls.__file__), CALLS, SEED]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    last = "\n".join(done.stdout.splitlines()[-2:])
+    assert done.returncode == 0, f"exit code {done.returncode} in {last}\n{done.stderr}"
+    assert last.split("\n")[-1].startswith(f"{CALLS} calls: ")
+    print(last)
+
+
+# What such calls have found ----------------------------------------------------------------------
+
+
+def test_a_list_that_is_emptied_while_it_is_read():
+    class Emptying(int):
+        def __float__(self):
+            values.clear()
+            return 1.0
+
+    for function in (engine.sum, engine.softmax, lambda xs: engine.dot(xs, [1.0] * len(xs))):
+        values = [Emptying(1), *[Value(1.0)] * 1000]
+        with pytest.raises(ValueError, match="changed while it was read"):
+            function(values)
+
+
+def test_a_list_that_grows_while_it_is_read():
+    class Growing(int):
+        def __float__(self):
+            values.extend([Value(1.0)] * 10_000)
+            return 1.0
+
+    values = [Growing(1), Value(2.0)]
+    assert engine.sum(values).data == 3.0
+
+
+def test_a_model_that_changes_while_it_is_called():
+    class Meddling(int):
+        def __float__(self):
+            meddle()
+            return 1.0
+
+    x = [Meddling(1), 2.0]
+    layer = nn.Layer(2, 3)
+    meddle = layer.neurons[1].w.clear
+    with pytest.raises(ValueError, match="length"):
+        layer(x)
+    layer = nn.Layer(2, 3)
+    meddle = lambda: layer.neurons.append("no neuron")  # noqa: E731
+    with pytest.raises(RuntimeError, match="the neurons changed while x was read"):
+        layer(x)
+    layer = nn.Layer(2, 3)
+    meddle = layer.neurons.clear
+    assert layer(x) == []
+
+
+def test_a_node_that_changes_its_class_and_goes():
+    class Other(Value):
+        pass
+
+    before = _core.live_nodes()
+    for _ in range(1000):
+        v = Value(1.0)
+        v.__class__ = Other
+        w = Other(1.0)
+        w.__class__ = Value
+        assert (type(v), type(w)) == (Other, Value)
+        del v, w
+    assert _core.live_nodes() == before
+
+
+def test_exceptions_on_the_way_do_not_keep_what_they_saw():
+    class Strange:
+        def __repr__(self):
+            raise LookupError(self)
+
+    v = Value(1.0)
+    for call in (
+        lambda strange: v + strange,
+        lambda strange: v.max(strange),
+        lambda strange: Value(strange),
+        lambda strange: Value(1.0, strange),
+        lambda strange: setattr(v, "data", strange),
+        lambda strange: v.__setstate__(strange),
+    ):
+        strange = Strange()
+        gone = weakref.ref(strange)
+        with pytest.raises((TypeError, ValueError)) as caught:
+            call(strange)
+        del strange, caught
+        gc.collect()
+        assert gone() is None
+
+
+FIELDS = vars(Value)
+DESCRIPTORS = {
+    "data": lambda wrong: FIELDS["data"].__get__(wrong, type(wrong)),
+    "grad": lambda wrong: FIELDS["grad"].__set__(wrong, 1.0),
+    "_prev": lambda wrong: FIELDS["_prev"].__get__(wrong, type(wrong)),
+    "exp": lambda wrong: Value.exp(wrong),
+    "backward": lambda wrong: Value.backward(wrong),
+    "zero_grad": lambda wrong: Value.zero_grad(wrong),
+    "_propagate": lambda wrong: Value._propagate(wrong),
+    "max": lambda wrong: Value.max(wrong, 1.0),
+    "__add__": lambda wrong: Value.__add__(wrong, 1.0),
+    "__repr__": lambda wrong: Value.__repr__(wrong),
+    "__init__": lambda wrong: Value.__init__(wrong, 1.0),
+    "__setstate__": lambda wrong: Value.__setstate__(wrong, (1.0, 0.0, None)),
+    "__new__": lambda wrong: Value.__new__(wrong),
+}
+
+
+@pytest.mark.parametrize("call", DESCRIPTORS.values(), ids=DESCRIPTORS.keys())
+def test_methods_and_descriptors_of_other_types(call):
+    for wrong in (3, "x", 1.5, [], object(), int):
+        with pytest.raises(TypeError):
+            call(wrong)
+
+
+@pytest.mark.parametrize("arguments", [("x",), (1, 2, 3), (None,)])
+def test_methods_with_too_much(arguments):
+    v = Value(1.0)
+    for name in ("exp", "relu", "backward", "zero_grad", "_propagate"):
+        with pytest.raises(TypeError):
+            getattr(v, name)(*arguments)
+        with pytest.raises(TypeError):
+            getattr(v, name)(nonsense=1)
+    for function in (engine.sum, engine.softmax, engine.max):
+        with pytest.raises(TypeError):
+            function(*arguments, *arguments, *arguments)
+        with pytest.raises(TypeError):
+            function(nonsense=1)
+
+
+def test_a_value_that_was_never_initialised():
+    v = Value.__new__(Value)
+    assert (v.data, v.grad, v._prev, v._op, v.label) == (0.0, 0.0, (), "", "")
+    root = v * 2 + engine.sum([v, 1.0])
+    root.backward()
+    assert (root.data, v.grad) == (1.0, 3.0)
+    a = Value(5.0)
+    v.__init__(4.0, (a,), "late", local_grads=(2.0,))
+    assert (v.data, v.grad, v._op, v._prev) == (4.0, 0.0, "late", (a,))
+    root.zero_grad()
+    root.backward()
+    assert (v.grad, a.grad) == (3.0, 6.0)
+
+
+def test_a_value_may_be_initialised_again_unless_it_was_computed():
+    v = Value(1.0)
+    root = v * 3
+    v.grad = 5.0
+    v.__init__(2.0, label="again")
+    assert (v.data, v.grad, v.label, root.data) == (2.0, 0.0, "again", 3.0)
+    for wrong in ((), ("x",), (1.0, 3), (1.0, (v,), "op"), (1.0, (), 3), (10**400,)):
+        with pytest.raises((TypeError, OverflowError)):
+            v.__init__(*wrong)
+    with pytest.raises(TypeError, match="cannot be changed"):
+        root.__init__(1.0)
+    assert (v.data, v.label, root.data, root._prev) == (2.0, "again", 3.0, (v,))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [None, 3, (), (1.0,), (1.0, 2.0), [1.0, 2.0, None], ("a", 2.0, None), (1.0, 2.0, 3), "abc"],
+)
+def test_a_state_that_is_none(state):
+    v = Value(7.0, label="v")
+    with pytest.raises((ValueError, TypeError)):
+        v.__setstate__(state)
+    assert (v.data, v.grad, v.label) == (7.0, 0.0, "v")
+
+
+def test_two_nodes_made_each_others_operands_do_not_hang():
+    # It cannot be done by accident; it must still end, though nobody collects it.
+    a = Value.__new__(Value)
+    b = a * 2
+    a.__init__(1.0, (b,), "circle", local_grads=(3.0,))
+    b.backward()
+    b.zero_grad()
+    assert (a.grad, b.grad) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("size", [-1, 2.0, "2", None, math.nan, [2], 1j, -(10**30)])
+def test_networks_of_no_size(size):
+    for make in (lambda: nn.Neuron(size), lambda: nn.Layer(1, size), lambda: nn.MLP(1, [size])):
+        with pytest.raises((TypeError, ValueError)):
+            make()
+
+
+@pytest.mark.parametrize("wrong", ["x", None, -1.0, math.nan, math.inf, 1j, [0.1], 10**400])
+def test_rates_that_are_none_leave_the_parameters(wrong):
+    p = Value(1.0)
+    p.grad = 2.0
+    optimizer = optim.Adam([p])
+    for call in (
+        lambda: optimizer.step(lr=wrong) if wrong is not None else optimizer.step("x"),
+        lambda: setattr(optimizer, "lr", wrong),
+        lambda: optim.SGD([p], lr=wrong),
+        lambda: optim.SGD([p], lr=lambda step: wrong).step(),
+        lambda: optim.AdamW([p], betas=(wrong, 0.9)),
+    ):
+        with pytest.raises((TypeError, ValueError, OverflowError)):
+            call()
+    assert (p.data, p.grad, optimizer.steps) == (1.0, 2.0, 0)
