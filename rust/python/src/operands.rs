@@ -64,11 +64,12 @@ impl Operands {
     /// Appends all of an iterable.
     pub fn extend(&mut self, source: &Bound<'_, PyAny>, argument: &str) -> PyResult<()> {
         if let Ok(list) = source.cast_exact::<PyList>() {
-            // SAFETY: the index is below the length at that moment, and no Python code runs
-            // between the look and the use.
-            return self.extend_indexed(source.py(), argument, list.len(), |i| unsafe {
-                let still_there = i < ffi::PyList_GET_SIZE(list.as_ptr());
-                still_there.then(|| ffi::PyList_GET_ITEM(list.as_ptr(), i))
+            return self.extend_indexed(source.py(), argument, list.len(), |i| {
+                // SAFETY: the index is below the length now, and no Python code runs in between.
+                unsafe {
+                    let there = i < ffi::PyList_GET_SIZE(list.as_ptr());
+                    there.then(|| ffi::PyList_GET_ITEM(list.as_ptr(), i))
+                }
             });
         }
         if let Ok(tuple) = source.cast_exact::<PyTuple>() {
