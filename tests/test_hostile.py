@@ -22,7 +22,8 @@ SEED = os.environ.get("FASTGRAD_HOSTILE_SEED", "1")
 
 def test_hostile_calls():
     program = [sys.executable, pathlib.Path(hostile_calls.__file__), CALLS, SEED]
-    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    patience = 120 + int(CALLS) / 100  # seconds; corrupted memory may also mean a loop without end
+    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=patience)
     last = "\n".join(done.stdout.splitlines()[-2:])
     assert done.returncode == 0, f"exit code {done.returncode} in {last}\n{done.stderr}"
     assert last.split("\n")[-1].startswith(f"{CALLS} calls: ")
@@ -95,6 +96,7 @@ def test_exceptions_on_the_way_do_not_keep_what_they_saw():
             raise LookupError(self)
 
     v = Value(1.0)
+    kept = 0
     for call in (
         lambda strange: v + strange,
         lambda strange: v.max(strange),
@@ -109,7 +111,8 @@ def test_exceptions_on_the_way_do_not_keep_what_they_saw():
             call(strange)
         del strange, caught
         gc.collect()
-        assert gone() is None
+        kept += gone() is not None  # which no report could show
+    assert kept == 0
 
 
 FIELDS = vars(Value)
