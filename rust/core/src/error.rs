@@ -40,6 +40,8 @@ pub enum Error {
     },
     /// The system refused memory for the bookkeeping of a sweep.
     Memory,
+    /// The work was asked to end early, see [`crate::watch::Watch::stop`].
+    Interrupted,
 }
 
 /// The core's result.
@@ -85,6 +87,7 @@ impl fmt::Display for Error {
                 write!(f, "{op}: target {target} is out of range, expected 0 to {}", classes - 1)
             }
             Error::Memory => write!(f, "out of memory while ordering the graph"),
+            Error::Interrupted => write!(f, "interrupted"),
         }
     }
 }

@@ -3,7 +3,8 @@
 use fastgrad_core::Error;
 use pyo3::PyErr;
 use pyo3::exceptions::{
-    PyIndexError, PyMemoryError, PyOverflowError, PyValueError, PyZeroDivisionError,
+    PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOverflowError, PyValueError,
+    PyZeroDivisionError,
 };
 
 /// The exception that Python itself raises for the same mistake.
@@ -18,5 +19,6 @@ pub fn to_python(error: &Error) -> PyErr {
         }
         Error::Target { .. } => PyIndexError::new_err(message),
         Error::Memory => PyMemoryError::new_err(message),
+        Error::Interrupted => PyKeyboardInterrupt::new_err(message),
     }
 }

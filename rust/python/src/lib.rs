@@ -8,6 +8,7 @@
 //! | [`operands`], [`lists`] | ops over lists of Values |
 //! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
 //! | [`optim`] | SGD and Adam over lists of Values |
+//! | [`watch`] | long work without the interpreter's lock, with Ctrl-C and progress |
 
 // The raw interface of CPython is unsafe; nothing else in the workspace is.
 #![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]
@@ -19,6 +20,8 @@ mod neuron;
 mod operands;
 mod optim;
 mod value;
+#[allow(dead_code, reason = "the first long computation is about to use it")]
+mod watch;
 mod weights;
 
 use pyo3::prelude::*;
