@@ -26,9 +26,9 @@ MAY_IMPORT = {
     "draw": {"engine"},
     "plots": set(),
     "text": set(),
-    "models": {"_core", "models", "text"},
+    "models": {"_core", "models", "sampling", "text"},
     "training": {"models.base"},
-    "sampling": {"models.base"},
+    "sampling": {"_core", "models.base"},
     "__init__": {"_core", "datasets", "draw", "engine", "nn", "optim", "plots"},
     "demo": {"_core", "datasets", "draw", "engine", "nn", "optim", "plots"},
     "__main__": {"cli"},
@@ -37,7 +37,7 @@ MAY_IMPORT = {
 IMPORTS_ALL = "cli"
 
 # Parts of the Rust core that meet in tests only.
-DOMAINS = {"graph", "counts", "nplm"}
+DOMAINS = {"graph", "counts", "sampling", "bigram", "nplm"}
 
 
 def module_of(path):
