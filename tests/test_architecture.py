@@ -30,7 +30,19 @@ MAY_IMPORT = {
     "training": {"models.base"},
     "sampling": {"models.base"},
     "__init__": {"_core", "datasets", "draw", "engine", "nn", "optim", "plots"},
-    "demo": {"_core", "datasets", "draw", "engine", "nn", "optim", "plots"},
+    "demo": {
+        "_core",
+        "datasets",
+        "demo",
+        "draw",
+        "engine",
+        "models",
+        "nn",
+        "optim",
+        "plots",
+        "sampling",
+        "text",
+    },
     "__main__": {"cli"},
 }
 # The command line is the one that may import everything.
