@@ -9,6 +9,7 @@ import fastgrad
 import pytest
 
 MODULES = ["engine", "nn", "optim", "datasets", "draw"]
+MODULES += ["plots.canvas", "plots.curves", "plots.heatmap"]
 
 
 def loaded_by(code):

@@ -21,6 +21,7 @@ __all__ = [
     "log_softmax",
     "max",
     "min",
+    "names",
     "node_bytes",
     "rms_norm",
     "softmax",
@@ -115,6 +116,7 @@ class NeuronData:
     activation: str
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
 
+def names() -> bytes: ...
 def live_nodes() -> int:
     """Nodes alive in this process."""
 
