@@ -1,12 +1,8 @@
-"""What a training run has seen: losses and rates, in memory and as a log."""
+"""What a training run has seen: losses and rates."""
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,24 +100,3 @@ class Record:
             dev_loss=np.array(self.dev_losses, dtype=np.float64),
             stopped=self.stopped,
         )
-
-
-class Log:
-    """A file with a JSON object a line (JSONL), or nothing where there is no path."""
-
-    def __init__(self, path: str | os.PathLike[str] | None, *, append: bool) -> None:
-        """Open the file, at its end where a run goes on."""
-        self._file: IO[str] | None = None
-        if path is not None:
-            self._file = Path(path).open("a" if append else "w", encoding="utf-8")  # noqa: SIM115
-
-    def write(self, **entry: Any) -> None:
-        """Add a line, at once, so that it can be followed while the run goes on."""
-        if self._file is not None:
-            self._file.write(json.dumps(entry, allow_nan=False) + "\n")
-            self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()

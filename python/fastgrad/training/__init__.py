@@ -1,0 +1,28 @@
+"""Training of any model that follows `fastgrad.models.base.Trainable`.
+
+A model's `fit` makes a plan, checks it, and has `Loop` make the steps: in chunks of which each is
+one call into Rust, with evaluations, callbacks, a log and checkpoints between them. Where the
+chunks end depends on the clock; the results do not.
+"""
+
+from .finder import RateSweep, find_rate
+from .history import History
+from .loop import DivergedError, Loop
+from .plan import Plan, Progress, make_plan
+from .rates import Rate, plan_rates
+from .resuming import Saved, read_saved
+
+__all__ = [
+    "DivergedError",
+    "History",
+    "Loop",
+    "Plan",
+    "Progress",
+    "Rate",
+    "RateSweep",
+    "Saved",
+    "find_rate",
+    "make_plan",
+    "plan_rates",
+    "read_saved",
+]
