@@ -8,9 +8,9 @@ chunks end depends on the clock; the results do not.
 from .finder import RateSweep, find_rate
 from .history import History
 from .loop import DivergedError, Loop
-from .plan import Plan, Progress, make_plan
+from .plan import Plan, Progress, checked_count, make_plan
 from .rates import Rate, plan_rates
-from .resuming import Saved, read_saved
+from .resuming import Saved, history_arrays, read_history, read_saved
 
 __all__ = [
     "DivergedError",
@@ -21,8 +21,11 @@ __all__ = [
     "Rate",
     "RateSweep",
     "Saved",
+    "checked_count",
     "find_rate",
+    "history_arrays",
     "make_plan",
     "plan_rates",
+    "read_history",
     "read_saved",
 ]

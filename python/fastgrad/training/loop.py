@@ -10,8 +10,8 @@ import numpy as np
 
 from .history import History, Record
 from .plan import Plan, Progress
-from .rates import compress_rates
 from .report import Report
+from .resuming import write_saved
 from .snapshots import LastTwo, Snapshot
 
 if TYPE_CHECKING:
@@ -150,7 +150,8 @@ class Loop:
         progress = self._progress(loss)
         self._evaluated = record.steps
         report.note(progress)
-        if any([callback(progress) is True for callback in plan.callbacks]):
+        answers = [callback(progress) for callback in plan.callbacks]
+        if any(answer is True for answer in answers):
             return "stopped by a callback"
         if plan.patience is not None and record.since_best() >= plan.patience:
             return "stopped early"
@@ -195,24 +196,8 @@ class Loop:
     def _save(self) -> None:
         if self._plan.checkpoint is None:
             return
-        record = self._record
-        changes, rates = compress_rates(self._plan.rates)
-        history = record.history()
-        arrays: dict[str, NDArray[Any]] = {
-            "history.loss": history.loss,
-            "history.dev_step": history.dev_step,
-            "history.dev_loss": history.dev_loss,
-            "rates.step": changes,
-            "rates.rate": rates,
-        }
-        if self._best is not None:
-            arrays |= {f"best.{name}": array for name, array in self._best.arrays.items()}
-        config = {
-            "steps": self._plan.steps,
-            "evaluate_every": self._plan.evaluate_every,
-            "patience": self._plan.patience,
-            "stopped": record.stopped,
-        }
+        best = None if self._best is None else self._best.arrays
+        arrays, config = write_saved(self._plan, self._record.history(), best)
         self._run.save(self._plan.checkpoint, arrays, config)
         self._saved = monotonic()
 

@@ -52,7 +52,7 @@ class Plan:
 def make_plan(
     *,
     steps: int,
-    lr: Rate | NDArray[np.float64],
+    lr: Rate,
     evaluate_every: int | None = None,
     patience: int | None = None,
     callbacks: Iterable[Callable[[Progress], object]] = (),
@@ -70,7 +70,7 @@ def make_plan(
         raise TypeError(f"callbacks is {callbacks!r}; expected a list of functions")
     return Plan(
         steps=steps,
-        rates=lr if isinstance(lr, np.ndarray) else plan_rates(lr, steps),
+        rates=plan_rates(lr, steps),
         evaluate_every=(
             max(1, steps // _EVALUATIONS)
             if evaluate_every is None

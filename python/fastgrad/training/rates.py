@@ -10,14 +10,15 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Rate: TypeAlias = float | Sequence[tuple[int, float]] | Callable[[int], float]
+Rate: TypeAlias = float | Sequence[tuple[int, float]] | Callable[[int], float] | NDArray[np.float64]
 
 
 def plan_rates(lr: Rate, steps: int) -> NDArray[np.float64]:
     """Give the rate of each step: (steps,) float64.
 
     `lr` is a number; a list of (step, rate), where each rate holds from its step on and the first
-    step is 0; or a function of the step, which counts from 0, as those of `fastgrad.optim` are.
+    step is 0; a function of the step, which counts from 0, as those of `fastgrad.optim` are; or an
+    array of all rates.
 
     Raises `ValueError` for a rate that is negative or not finite, naming its step, and for steps
     out of order; `TypeError` for anything that is no rate.
@@ -30,6 +31,8 @@ def plan_rates(lr: Rate, steps: int) -> NDArray[np.float64]:
     """
     if callable(lr):
         return _from_function(lr, steps)
+    if isinstance(lr, np.ndarray) and lr.shape == (steps,):
+        return _from_function(lr.tolist().__getitem__, steps)
     if isinstance(lr, Iterable):
         return _from_list(lr, steps)
     return np.full(steps, _checked_rate("lr", lr))

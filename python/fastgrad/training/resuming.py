@@ -1,4 +1,4 @@
-"""A training run out of a checkpoint, checked as closely as what a user passes."""
+"""What a checkpoint keeps of a training run, checked when read as closely as a user's arguments."""
 
 from __future__ import annotations
 
@@ -9,22 +9,18 @@ import numpy as np
 
 from .history import History
 from .plan import checked_count
-from .rates import expand_rates, plan_rates
+from .rates import compress_rates, expand_rates, plan_rates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+    from .plan import Plan
     from .rates import Rate
 
-_KINDS = {
-    "history.loss": np.float64,
-    "history.dev_step": np.int64,
-    "history.dev_loss": np.float64,
-    "rates.step": np.int64,
-    "rates.rate": np.float64,
-}
+    Arrays = Mapping[str, NDArray[Any]]
+
 _BEST = "best."
 
 
@@ -42,8 +38,8 @@ class Saved:
     def planned(self, steps: int | None, lr: Rate | None) -> tuple[int, NDArray[np.float64]]:
         """Give how many steps the resumed run is to have in all, and every step's rate.
 
-        The steps made keep theirs. Raises `ValueError` where there are to be more steps than the
-        saved rates, or fewer than were made.
+        The steps made keep theirs. Raises `ValueError` where there are to be more steps than
+        rates were saved for, or fewer than were made.
         """
         made = len(self.history.loss)
         total = self.steps if steps is None else checked_count("steps", steps)
@@ -57,51 +53,84 @@ class Saved:
         return total, np.concatenate([self.rates[:made], rates[made:]])
 
 
-def read_saved(arrays: Mapping[str, NDArray[Any]], config: Any) -> Saved:
-    """Check and read what a loop has saved.
+def history_arrays(history: History) -> dict[str, NDArray[Any]]:
+    """Give a history as named arrays for a checkpoint."""
+    changes, rates = compress_rates(history.rate)
+    return {
+        "history.loss": history.loss,
+        "history.rate_step": changes,
+        "history.rate": rates,
+        "history.dev_step": history.dev_step,
+        "history.dev_loss": history.dev_loss,
+    }
 
-    Raises `ValueError` or `TypeError` where it is not that.
-    """
+
+def read_history(arrays: Arrays, stopped: str = "") -> History:
+    """Undo `history_arrays`; `ValueError` where the arrays are not of one history."""
+    loss = _checked(arrays, "history.loss", np.float64)
+    dev_step = _checked(arrays, "history.dev_step", np.int64)
+    dev_loss = _checked(arrays, "history.dev_loss", np.float64)
+    if len(dev_step) != len(dev_loss) or (dev_step > len(loss)).any():
+        raise ValueError("history.dev_step does not fit the other arrays of the history")
+    rate = _read_rates(arrays, "history", len(loss))
+    return History(loss, rate, dev_step, dev_loss, stopped)
+
+
+def write_saved(
+    plan: Plan, history: History, best: dict[str, NDArray[Any]] | None
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Give a run as named arrays and settings for a checkpoint."""
+    changes, rates = compress_rates(plan.rates)
+    arrays = history_arrays(history) | {"plan.rate_step": changes, "plan.rate": rates}
+    for name, array in (best or {}).items():
+        arrays[_BEST + name] = array
+    config = {
+        "steps": plan.steps,
+        "evaluate_every": plan.evaluate_every,
+        "patience": plan.patience,
+        "stopped": history.stopped,
+    }
+    return arrays, config
+
+
+def read_saved(arrays: Arrays, config: Any) -> Saved:
+    """Undo `write_saved`; `ValueError` or `TypeError` where it is not what that has made."""
     if not isinstance(config, dict):
-        raise TypeError(f"training is {config!r}; expected its settings")
-    found = {name: _checked(name, arrays.get(name)) for name in _KINDS}
-    steps = checked_count("training.steps", config.get("steps"))
-    changes = found["rates.step"]
-    rates = found["rates.rate"]
-    if (
-        not len(changes)
-        or len(changes) != len(rates)
-        or changes[0] != 0
-        or changes[-1] >= steps
-        or (np.diff(changes) <= 0).any()
-    ):
-        raise ValueError("training.rates do not fit its steps")
-    loss, dev_step = found["history.loss"], found["history.dev_step"]
-    if len(loss) > steps or len(dev_step) != len(found["history.dev_loss"]):
-        raise ValueError("training.history does not fit its steps")
-    planned = expand_rates(changes, rates, steps)
+        raise TypeError(f"the settings of the training are {config!r}; expected a dictionary")
+    history = read_history(arrays, str(config.get("stopped", "")))
+    steps = checked_count("steps", config.get("steps"))
+    if len(history.loss) > steps:
+        raise ValueError(f"steps is {steps}, but the history has {len(history.loss)} of them")
     patience = config.get("patience")
     best = {name.removeprefix(_BEST): a for name, a in arrays.items() if name.startswith(_BEST)}
     return Saved(
-        history=History(
-            loss=loss,
-            rate=planned[: len(loss)].copy(),
-            dev_step=dev_step,
-            dev_loss=found["history.dev_loss"],
-            stopped=str(config.get("stopped", "")),
-        ),
+        history=history,
         steps=steps,
-        rates=planned,
-        evaluate_every=checked_count("training.evaluate_every", config.get("evaluate_every")),
-        patience=None if patience is None else checked_count("training.patience", patience),
+        rates=_read_rates(arrays, "plan", steps),
+        evaluate_every=checked_count("evaluate_every", config.get("evaluate_every")),
+        patience=None if patience is None else checked_count("patience", patience),
         best=best or None,
     )
 
 
-def _checked(name: str, array: NDArray[Any] | None) -> NDArray[Any]:
-    if array is None or array.ndim != 1 or array.dtype != _KINDS[name]:
-        raise ValueError(f"{name} is missing or damaged; expected (K,) {_KINDS[name].__name__}")
-    finite = np.isfinite(array).all() and (array >= 0).all()
-    if not finite:
+def _read_rates(arrays: Arrays, of: str, steps: int) -> NDArray[np.float64]:
+    changes = _checked(arrays, f"{of}.rate_step", np.int64)
+    rates = _checked(arrays, f"{of}.rate", np.float64)
+    starts_at_zero = not len(changes) or changes[0] == 0
+    if (
+        len(changes) != len(rates)
+        or bool(steps) != bool(len(changes))
+        or not starts_at_zero
+        or (np.diff(changes, append=steps) <= 0).any()
+    ):
+        raise ValueError(f"{of}.rate does not fit the {steps} steps")
+    return expand_rates(changes, rates, steps)
+
+
+def _checked(arrays: Arrays, name: str, dtype: type[np.generic]) -> NDArray[Any]:
+    array = arrays.get(name)
+    if array is None or array.ndim != 1 or array.dtype != dtype:
+        raise ValueError(f"{name} is missing or damaged; expected (K,) {dtype.__name__}")
+    if not (np.isfinite(array).all() and (array >= 0).all()):
         raise ValueError(f"{name} holds a number that is not finite and at least 0")
     return array
