@@ -1,0 +1,1 @@
+"""Language models, all behind one protocol, `fastgrad.models.base.LanguageModel`."""
