@@ -30,7 +30,10 @@ MAY_IMPORT = {
     "models": {"_core", "checkpoint", "models", "sampling", "text"},
     "training": {"models.base"},
     "sampling": {"_core", "models.base"},
-    "__init__": {"_core", "datasets", "draw", "engine", "nn", "optim", "plots"},
+    "__init__": {
+        *("_core", "checkpoint", "datasets", "draw", "engine", "models", "nn", "optim", "plots"),
+        *("sampling", "text"),
+    },
     "demo": {
         "_core",
         "datasets",

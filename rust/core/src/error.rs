@@ -42,6 +42,15 @@ pub enum Error {
     Memory,
     /// The work was asked to end early, see [`crate::watch::Watch::stop`].
     Interrupted,
+    /// An argument that is wrong: which one, what it is and what was expected.
+    Invalid(String),
+    /// Sampling came to a context after which no symbol has any probability.
+    DeadEnd {
+        /// The symbols of the context.
+        context: Vec<u32>,
+    },
+    /// A thread ended without a result, which is a mistake in the core.
+    Failed,
 }
 
 /// The core's result.
@@ -88,6 +97,11 @@ impl fmt::Display for Error {
             }
             Error::Memory => write!(f, "out of memory while ordering the graph"),
             Error::Interrupted => write!(f, "interrupted"),
+            Error::Invalid(message) => write!(f, "{message}"),
+            Error::DeadEnd { context } => {
+                write!(f, "no symbol has any probability after the symbols {context:?}")
+            }
+            Error::Failed => write!(f, "a computation failed from within; please report it"),
         }
     }
 }
