@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::counts;
+
 /// What can go wrong in the core. `Display` names the op and its operands.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Error {
@@ -40,6 +42,8 @@ pub enum Error {
     },
     /// The system refused memory for the bookkeeping of a sweep.
     Memory,
+    /// A text cannot be counted, or counts are not such.
+    Counts(counts::Problem),
     /// The work was asked to end early, see [`crate::watch::Watch::stop`].
     Interrupted,
 }
@@ -87,9 +91,16 @@ impl fmt::Display for Error {
                 write!(f, "{op}: target {target} is out of range, expected 0 to {}", classes - 1)
             }
             Error::Memory => write!(f, "out of memory while ordering the graph"),
+            Error::Counts(problem) => problem.fmt(f),
             Error::Interrupted => write!(f, "interrupted"),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+impl From<counts::Problem> for Error {
+    fn from(problem: counts::Problem) -> Error {
+        Error::Counts(problem)
+    }
+}
