@@ -2,6 +2,7 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
+//! | [`counts`] | n-gram counts of characters, from text of any size |
 //! | [`error`] | the one error enum |
 //! | [`graph::op`] | every scalar op: value and local derivatives, once |
 //! | [`graph::fused`] | ops over lists: many parents, one or many outputs |
@@ -13,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod counts;
 pub mod error;
 pub mod graph;
 pub mod random;
