@@ -31,7 +31,10 @@ MAY_IMPORT = {
     "models.nplm": {"_core", "checkpoint", "models", "sampling", "text", "training"},
     "training": {"models.base", "training"},
     "sampling": {"_core", "models.base"},
-    "__init__": {"_core", "datasets", "draw", "engine", "nn", "optim", "plots"},
+    "__init__": {
+        *("_core", "checkpoint", "datasets", "draw", "engine", "models", "nn", "optim", "plots"),
+        *("sampling", "text"),
+    },
     "demo": {
         "_core",
         "datasets",
@@ -47,8 +50,8 @@ MAY_IMPORT = {
     },
     "__main__": {"cli"},
 }
-# The command line is the one that may import everything.
-IMPORTS_ALL = "cli"
+# The command line is what may import everything.
+IMPORTS_ALL = {"cli", "commands"}
 
 # Parts of the Rust core that meet in tests only.
 DOMAINS = {"graph", "counts", "sampling", "bigram", "nplm"}
@@ -115,7 +118,7 @@ def test_modules_import_only_what_they_may(path):
     module = module_of(path)
     package = ("fastgrad", *path.relative_to(PACKAGE).parent.parts)
     imported = imported_modules(path.read_text(encoding="utf-8"), package) - {module}
-    if module == IMPORTS_ALL:
+    if module.split(".")[0] in IMPORTS_ALL:
         return
     parts = module.split(".")
     names = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]

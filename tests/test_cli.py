@@ -43,7 +43,6 @@ def test_help_names_the_demo(capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "command"),
         (["demon"], "demon"),
         (["demo", "--in", "x"], "--in"),
         (["demo", "--out"], "--out"),
@@ -56,6 +55,16 @@ def test_a_wrong_command_is_explained(capsys, arguments, words):
     told = capsys.readouterr().err
     assert "usage: fastgrad" in told
     assert words in told
+
+
+def test_an_empty_command_shows_what_there_is(capsys):
+    assert cli.main([]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    for command in ("demo", "train", "sample", "eval", "plot", "examples:"):
+        assert command in told.err
+    assert cli.main(["train"]) == 2
+    assert "bigram" in capsys.readouterr().err
 
 
 def test_a_file_in_place_of_the_folder_is_explained(capsys, tmp_path):

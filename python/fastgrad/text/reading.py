@@ -68,12 +68,17 @@ def _decode(data: bytes, name: str) -> str:
         ) from None
 
 
+def check_iterable(source: Source) -> None:
+    """Refuse what is not a source at all."""
+    if not isinstance(source, Iterable):
+        raise TypeError(
+            f"source is {source!r}; expected a path, '-', bytes or an iterable of str, one an item"
+        )
+
+
 def _checked_items(items: Iterable[str]) -> list[str]:
     """Take items as they are, their final newlines off; refuse what no file could hold."""
-    if not isinstance(items, Iterable):
-        raise TypeError(
-            f"source is {items!r}; expected a path, '-', bytes or an iterable of str, one an item"
-        )
+    check_iterable(items)
     lines: list[str] = []
     for position, item in enumerate(items):
         if not isinstance(item, str):

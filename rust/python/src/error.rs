@@ -3,8 +3,8 @@
 use fastgrad_core::Error;
 use pyo3::PyErr;
 use pyo3::exceptions::{
-    PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOverflowError, PyValueError,
-    PyZeroDivisionError,
+    PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOverflowError, PyRuntimeError,
+    PyValueError, PyZeroDivisionError,
 };
 
 /// The exception that Python itself raises for the same mistake.
@@ -14,11 +14,14 @@ pub fn to_python(error: &Error) -> PyErr {
     match error {
         Error::ZeroDivision(_) => PyZeroDivisionError::new_err(message),
         Error::Overflow(_) => PyOverflowError::new_err(message),
-        Error::Domain(_) | Error::Empty { .. } | Error::Length { .. } => {
-            PyValueError::new_err(message)
-        }
+        Error::Domain(_)
+        | Error::Empty { .. }
+        | Error::Length { .. }
+        | Error::Invalid(_)
+        | Error::DeadEnd { .. } => PyValueError::new_err(message),
         Error::Target { .. } => PyIndexError::new_err(message),
         Error::Memory => PyMemoryError::new_err(message),
         Error::Interrupted => PyKeyboardInterrupt::new_err(message),
+        Error::Failed => PyRuntimeError::new_err(message),
     }
 }

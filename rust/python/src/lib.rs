@@ -9,11 +9,14 @@
 //! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
 //! | [`optim`] | SGD and Adam over lists of Values |
 //! | [`data`] | the names that the package carries |
+//! | [`arrays`] | numpy arrays on their way in |
+//! | [`sampling`] | items drawn from tables and rows of probabilities |
 //! | [`watch`] | long work without the interpreter's lock, with Ctrl-C and progress |
 
 // The raw interface of CPython is unsafe; nothing else in the workspace is.
 #![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]
 
+mod arrays;
 mod data;
 mod error;
 mod linear;
@@ -21,8 +24,8 @@ mod lists;
 mod neuron;
 mod operands;
 mod optim;
+mod sampling;
 mod value;
-#[allow(dead_code, reason = "the first long computation is about to use it")]
 mod watch;
 mod weights;
 
@@ -40,6 +43,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<optim::Moments>()?;
     module.add_function(wrap_pyfunction!(optim::zero_grads, module)?)?;
     module.add_function(wrap_pyfunction!(data::names, module)?)?;
+    module.add_class::<sampling::TableSampler>()?;
+    module.add_function(wrap_pyfunction!(sampling::draw_rows, module)?)?;
+    module.add_function(wrap_pyfunction!(sampling::normal_numbers, module)?)?;
     module.add_function(wrap_pyfunction!(live_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(node_bytes, module)?)?;
     Ok(())

@@ -1,0 +1,172 @@
+"""`fastgrad train`: from a text to a model in a folder."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .arguments import UsageError, add_command, make_folder, number, whole
+from .places import note_text
+from .report import grams, show
+from .texts import add_file, text_of
+
+if TYPE_CHECKING:
+    import argparse
+
+    from .texts import Text
+
+__all__ = ["add_to"]
+
+_BIGRAM_EXAMPLES = """\
+examples:
+  fastgrad train bigram -o out                         the bundled names
+  fastgrad train bigram words.txt -o out               a text of your own, one item a line
+  fastgrad train bigram words.txt -o out --order 3     trigrams: two symbols tell of the third
+  fastgrad train bigram -o out --neural --steps 500    a network that finds the same model
+  zcat big.txt.gz | fastgrad train bigram - -o out     a file of any size, in constant memory
+
+Then `fastgrad sample out`, `fastgrad eval out other.txt` and `fastgrad plot out`."""
+
+# Options that only the network has, and what they are where they are not given.
+_NEURAL = {"steps": 500, "lr": 50.0, "penalty": 0.0, "seed": 0}
+
+
+def add_to(commands: Any) -> None:
+    """Declare the command, with a command of its own for each kind of model."""
+    parser = add_command(
+        commands,
+        "train",
+        None,
+        help="train a model of a text",
+        description="Train a model of a text and save it in a folder.",
+    )
+    _add_bigram(parser.add_subparsers(title="models", metavar="MODEL"))
+
+
+def _add_bigram(models: Any) -> None:
+    parser = add_command(
+        models,
+        "bigram",
+        _train_bigram,
+        help="how often each symbol follows another",
+        description="Count which symbol follows which, or train a network of one layer to know.",
+        epilog=_BIGRAM_EXAMPLES,
+    )
+    add_file(parser, "to train on")
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for the model, made where it is missing; a model that is there is kept as"
+        " model.safetensors.previous",
+    )
+    parser.add_argument(
+        "--order",
+        type=int,
+        choices=(2, 3),
+        default=2,
+        help="2 for bigrams, 3 for trigrams (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--smoothing",
+        type=number(0),
+        metavar="S",
+        help="added to every count, so that nothing is impossible (default: 1)",
+    )
+    network = parser.add_argument_group("the same model as a network")
+    network.add_argument(
+        "--neural", action="store_true", help="train weights by gradient descent, do not count"
+    )
+    network.add_argument(
+        "--steps", type=whole(0), metavar="N", help=f"steps (default: {_NEURAL['steps']})"
+    )
+    network.add_argument(
+        "--lr",
+        type=number(0, above=True),
+        metavar="RATE",
+        help=f"learning rate (default: {_NEURAL['lr']:g})",
+    )
+    network.add_argument(
+        "--penalty",
+        type=number(0),
+        metavar="P",
+        help="of the mean of squared weights, in the loss (default: 0; the lecture has 0.01)",
+    )
+    network.add_argument(
+        "--seed",
+        type=whole(0, 2**64 - 1),
+        metavar="N",
+        help=f"of the first weights (default: {_NEURAL['seed']})",
+    )
+
+
+def _train_bigram(options: argparse.Namespace) -> None:
+    _check_bigram(options)
+    text = text_of(options.file)
+    make_folder(options.out, "-o/--out")
+    from ..models import BigramCounts
+
+    counts = BigramCounts.of(text.source, order=options.order, progress=True)
+    _show_text(text, counts)
+    model = _neural(options, counts) if options.neural else _counted(options, counts)
+    model.save(options.out)
+    note_text(options.out, text, counts.items)
+    show("saved", str(options.out / "model.safetensors"))
+
+
+def _check_bigram(options: argparse.Namespace) -> None:
+    """Refuse options that say nothing about the model that was asked for."""
+    for name in _NEURAL:
+        if getattr(options, name) is None:
+            setattr(options, name, _NEURAL[name])
+        elif not options.neural:
+            raise UsageError(f"argument --{name}: only together with --neural")
+    if options.neural and options.order != 2:
+        raise UsageError("argument --order: a network of bigrams has order 2")
+    if options.neural and options.smoothing is not None:
+        raise UsageError("argument --smoothing: not with --neural, where --penalty smooths")
+
+
+def _show_text(text: Text, counts: Any) -> None:
+    """Tell what was read."""
+    show("text", text.name)
+    items = f"{counts.items:,}"
+    if text.is_small:
+        from ..text import repeats
+
+        items += f", of which {repeats(text.items()):,} repeat an earlier one"
+    show("items", items)
+    vocab = counts.vocab
+    characters = vocab.characters if vocab.characters.isprintable() else repr(vocab.characters)
+    listed = characters if len(characters) <= 70 else f"{characters[:69]}…"
+    show("characters", f"{len(vocab) - 1:,}: {listed}")
+    show("symbols", f"V = {len(vocab):,}, with {vocab.boundary!r} for start and end of an item")
+    if (note := vocab.boundary_note()) is not None:
+        show("", note)
+    ids, _ = counts.entries()
+    cells = len(vocab) ** counts.order
+    show(grams(counts.order), f"{counts.total:,}, {len(ids):,} of {cells:,} possible ones occur")
+
+
+def _counted(options: argparse.Namespace, counts: Any) -> Any:
+    from ..models import BigramModel
+
+    smoothing = 1.0 if options.smoothing is None else options.smoothing
+    model = BigramModel(counts, smoothing)
+    _show_loss(model, counts, f"with {smoothing:g} added to each count" if smoothing else "raw")
+    if smoothing:
+        _show_loss(BigramModel(counts), counts, "raw, the least that a table can have")
+    return model
+
+
+def _show_loss(model: Any, counts: Any, remark: str) -> None:
+    loss = model.loss(counts)
+    perplexity = math.exp(loss)
+    show("loss", f"{loss:.8f} nats a symbol, perplexity {perplexity:.4f}: {remark}")
+
+
+def _neural(options: argparse.Namespace, counts: Any) -> Any:
+    raise NotImplementedError
