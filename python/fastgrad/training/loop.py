@@ -60,6 +60,8 @@ class Loop:
         best: dict[str, NDArray[Any]] | None = None,
     ) -> None:
         """Take the steps that were made before from `past`, and the best arrays so far."""
+        if plan.patience is not None and run.dev_loss() is None:
+            raise ValueError(f"patience is {plan.patience}, but there is no dev to measure it on")
         self._run = run
         self._plan = plan
         self._record = Record(plan.rates, past)
@@ -151,7 +153,8 @@ class Loop:
         self._evaluated = record.steps
         report.note(progress)
         answers = [callback(progress) for callback in plan.callbacks]
-        if any(answer is True for answer in answers):
+        # What other objects say of their truth is no wish to stop.
+        if any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
             return "stopped by a callback"
         if plan.patience is not None and record.since_best() >= plan.patience:
             return "stopped early"
