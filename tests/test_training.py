@@ -193,14 +193,12 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(at, patience, eve
     expected = train(whole, **settings)
 
     run = ToyRun(x=1.0, interrupt_at=at)
-    try:
+    if at >= len(expected.loss):
+        return  # It stops before.
+    with pytest.raises(KeyboardInterrupt, match=r"of 40 steps; saved in toy\.safetensors"):
         train(run, checkpoint="toy.safetensors", **settings)
-    except KeyboardInterrupt as interrupt:
-        assert "of 40 steps; saved in toy.safetensors" in str(interrupt)
-        run.interrupt_at = None
-        history = resume(run, run.saved[-1])
-    else:
-        return  # It had stopped before.
+    run.interrupt_at = None
+    history = resume(run, run.saved[-1])
     assert run.x[0] == whole.x[0]
     for name in ("loss", "rate", "dev_step", "dev_loss"):
         assert getattr(history, name).tolist() == getattr(expected, name).tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ...text import read, windows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...text import Vocab
+    from ...text import Source, Vocab
     from ..base import Examples
 
 
@@ -39,7 +39,7 @@ def prepare(source: Examples, vocab: Vocab, context: int, name: str) -> Prepared
     """
     if isinstance(source, tuple) and any(isinstance(part, np.ndarray) for part in source):
         return _checked_pair(source, len(vocab), context, name)
-    return Prepared(*windows(read(source), vocab, context))
+    return Prepared(*windows(read(cast("Source", source)), vocab, context))
 
 
 def checked_contexts(array: Any, symbols: int, context: int, name: str) -> NDArray[np.uint32]:
