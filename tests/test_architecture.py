@@ -25,11 +25,15 @@ MAY_IMPORT = {
     "datasets": set(),
     "draw": {"engine"},
     "plots": set(),
-    "text": set(),
-    "models": {"_core", "models", "sampling", "text"},
+    "text": {"text"},
+    "checkpoint": set(),
+    "models": {"_core", "checkpoint", "models", "sampling", "text"},
     "training": {"models.base"},
     "sampling": {"_core", "models.base"},
-    "__init__": {"_core", "datasets", "draw", "engine", "nn", "optim", "plots"},
+    "__init__": {
+        *("_core", "checkpoint", "datasets", "draw", "engine", "models", "nn", "optim", "plots"),
+        *("sampling", "text"),
+    },
     "demo": {"_core", "datasets", "draw", "engine", "nn", "optim", "plots"},
     "__main__": {"cli"},
 }
