@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`error`] | the one error enum |
+//! | [`bigram`] | the neural bigram: loss, gradient and training |
 //! | [`graph::op`] | every scalar op: value and local derivatives, once |
 //! | [`graph::fused`] | ops over lists: many parents, one or many outputs |
 //! | [`graph::sweep`] | topological order and the reverse sweep, over any owner of nodes |
@@ -13,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bigram;
 pub mod error;
 pub mod graph;
 pub mod random;
