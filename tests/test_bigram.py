@@ -113,6 +113,25 @@ def test_counts_are_those_of_a_dict(items, order):
     assert counts == BigramCounts.of_ids(encode_items(items, counts.vocab), counts.vocab, order)
 
 
+@given(
+    st.lists(st.text("ab \r\t\v\x1c\x1f\x85\xa0\u2028\u3000\ufeff\0.🙂", max_size=8), min_size=1),
+    st.sampled_from(["\n", "\r\n", "\n\n"]),
+    st.booleans(),
+    st.sampled_from([2, 3]),
+)
+def test_counting_reads_a_text_as_reading_does(lines, end, marked, order):
+    data = b"\xef\xbb\xbf" * marked + end.join(lines).encode()
+    for source in (data, lines):
+        try:
+            expected = BigramCounts.of(text.read(source), order=order)
+        except ValueError as error:
+            with pytest.raises(ValueError, match=str(error)):
+                BigramCounts.of(source, order=order)
+        else:
+            assert BigramCounts.of(source, order=order) == expected
+            assert expected.items == len(text.read(source))
+
+
 @given(ITEMS, ITEMS, st.sampled_from([2, 3]))
 def test_counts_add_up_over_alphabets(first, second, order):
     a, b = BigramCounts.of(first, order=order), BigramCounts.of(second, order=order)

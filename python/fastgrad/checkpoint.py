@@ -255,7 +255,8 @@ def _read_checked(name: str) -> bytes:
             raise _DamageError("damaged, its header claims to be longer than it can be")
         if start[_SIZE_AT:] != f"{size:016}".encode():
             raise _DamageError(f"damaged, its {size} bytes are not as many as it was saved with")
-        data = start + file.read()
+        file.seek(0)
+        data = file.read()
     digest = hashlib.sha256(data[:_DIGEST_AT] + _NO_DIGEST)
     digest.update(memoryview(data)[_DIGEST_AT + 64 :])
     if digest.hexdigest().encode() != start[_DIGEST_AT : _DIGEST_AT + 64]:
@@ -299,4 +300,6 @@ def _no_constant(text: str) -> NoReturn:
 def _array(name: str, entry: dict[str, Any]) -> NDArray[Any]:
     if entry["dtype"] not in _DTYPES:
         raise _DamageError(f"not a valid checkpoint: array {name!r} has dtype {entry['dtype']}")
-    return np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"]).copy()
+    # A bytearray is the array's own memory from now on; older versions of safetensors give bytes.
+    array = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    return array if array.flags.writeable else array.copy()

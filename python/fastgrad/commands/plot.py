@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .arguments import CommandError, add_command, make_folder
 from .places import add_model, load_model
+from .report import plural
 
 if TYPE_CHECKING:
     import argparse
@@ -16,7 +17,7 @@ __all__ = ["add_to"]
 
 _EXAMPLES = """\
 examples:
-  fastgrad plot out                           writes out/bigrams.png
+  fastgrad plot out                           writes out/bigrams.png, of a network out/loss.png too
   fastgrad plot out -o table.pdf              matplotlib's formats, by the name's end
 
 The picture is that of the makemore lecture: a row for each symbol, a column for each that may
@@ -50,28 +51,37 @@ def _run(options: argparse.Namespace) -> None:
         raise CommandError("no picture, since matplotlib is not installed: pip install matplotlib")
     model = load_model(options.model)
     folder = options.model if options.model.is_dir() else options.model.parent
-    path = options.out or folder / "bigrams.png"
+    path = options.out or folder
     if path.is_dir():
         path /= "bigrams.png"
     make_folder(path.parent, "-o/--out")
-    draw_model(model, path)
+    _draw_table(model, path)
     print(path)
+    history = getattr(model, "history", ())
+    if options.out is None and len(history) > 1:
+        _draw_loss(history, folder / "loss.png")
+        print(folder / "loss.png")
 
 
-def draw_model(model: Any, path: Path) -> None:
-    """Draw the table of a counted or a trained bigram model, or the pairs of a trigram model."""
+def _draw_table(model: Any, path: Path) -> None:
+    """Draw the counts, or the probabilities of a model that has none."""
     from ..plots import bigram_heatmap
 
     counts = getattr(model, "counts", None)
-    if counts is None:
-        table = model.table()
-        title = "How likely one symbol is to follow another"
-        if model.order == 3:
-            raise CommandError("only counted trigrams can be drawn")
+    if counts is not None:
+        table, title = counts.table, "How often one symbol follows another"
+        title += f": {plural(counts.items, 'item')}"
     else:
-        table = counts.table
-        title = f"How often one symbol follows another: {counts.items:,} items"
-        if model.order == 3:
-            table = table.sum(axis=0)
-            title += ", pairs summed over the symbol before them"
+        table, title = model.table(), "How likely one symbol is to follow another"
+    if model.order == 3 and counts is not None:
+        table = table.sum(axis=0)
+        title += ", of trigrams the last two symbols"
+    elif model.order == 3:
+        raise CommandError("a network of trigrams has no table of pairs to draw")
     bigram_heatmap(table, model.vocab.symbols, path, title)
+
+
+def _draw_loss(history: Any, path: Path) -> None:
+    from ..plots import loss_curve
+
+    loss_curve(history, path, title="The loss of the network, its penalty included")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["grams", "show"]
+__all__ = ["grams", "plural", "show"]
 
 _WIDTH = 12
 
@@ -13,5 +13,10 @@ def show(name: str, finding: str) -> None:
 
 
 def grams(order: int) -> str:
-    """Name n-grams: bigrams or trigrams."""
-    return "bigrams" if order == 2 else "trigrams"
+    """Name an n-gram: bigram or trigram."""
+    return "bigram" if order == 2 else "trigram"
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a number of things: 1 item, 1,000 items."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .arguments import add_command, number, whole
 from .places import add_model, load_model, noted_text
+from .report import plural
 from .texts import Text
 
 if TYPE_CHECKING:
@@ -100,10 +101,10 @@ def _text_to_compare(options: argparse.Namespace) -> Text | None:
 def _compared(samples: list[str], text: Text | None) -> str:
     """Say how many samples are in a text, and how many are new."""
     if text is None:
-        return f"{len(samples):,} samples; --against FILE tells how many are in a text"
+        return f"{plural(len(samples), 'sample')}; --against FILE tells how many are in a text"
     known = set(text.items())
     found = sum(sample in known for sample in samples)
     return (
-        f"{len(samples):,} samples: {found:,} are in the text ({text.name}),"
-        f" {len(samples) - found:,} are new"
+        f"{plural(len(samples), 'sample')}: {found:,} in the text ({text.name}),"
+        f" {len(samples) - found:,} new"
     )

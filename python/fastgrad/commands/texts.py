@@ -6,8 +6,6 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .arguments import CommandError
-
 if TYPE_CHECKING:
     import argparse
 
@@ -73,6 +71,7 @@ def text_of(file: str | None) -> Text:
     if file is None:
         names = bundled()
         return Text(names.source, f"{names.name}, as no file was named")
-    if file == "":
-        raise CommandError("the file's name is empty")
-    return Text(file, "standard input" if file == "-" else file)
+    if file == "-":
+        return Text(file, "standard input")
+    os.stat(file)  # So that what is missing is said before anything is made.
+    return Text(file, file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,7 +147,8 @@ def _show_text(text: Text, counts: Any) -> None:
         show("", note)
     ids, _ = counts.entries()
     cells = len(vocab) ** counts.order
-    show(grams(counts.order), f"{counts.total:,}, {len(ids):,} of {cells:,} possible ones occur")
+    occur = f"{len(ids):,} of {cells:,} possible ones occur"
+    show(f"{grams(counts.order)}s", f"{counts.total:,}; {occur}")
 
 
 def _counted(options: argparse.Namespace, counts: Any) -> Any:
@@ -156,17 +156,23 @@ def _counted(options: argparse.Namespace, counts: Any) -> Any:
 
     smoothing = 1.0 if options.smoothing is None else options.smoothing
     model = BigramModel(counts, smoothing)
-    _show_loss(model, counts, f"with {smoothing:g} added to each count" if smoothing else "raw")
+    _show_loss("loss", BigramModel(counts), counts, "raw: no table has less")
     if smoothing:
-        _show_loss(BigramModel(counts), counts, "raw, the least that a table can have")
+        _show_loss("", model, counts, f"smoothed, {smoothing:g} added to each count")
     return model
 
 
-def _show_loss(model: Any, counts: Any, remark: str) -> None:
-    loss = model.loss(counts)
-    perplexity = math.exp(loss)
-    show("loss", f"{loss:.8f} nats a symbol, perplexity {perplexity:.4f}: {remark}")
-
-
 def _neural(options: argparse.Namespace, counts: Any) -> Any:
-    raise NotImplementedError
+    from ..models import BigramModel, NeuralBigram
+
+    given = {name: getattr(options, name) for name in _NEURAL}
+    model = NeuralBigram.fit(counts, **given, progress=True)
+    show("steps", f"{options.steps:,} at a rate of {options.lr:g}, penalty {options.penalty:g}")
+    _show_loss("loss", model, counts, "the network")
+    _show_loss("", BigramModel(counts), counts, "counted, raw: no table has less")
+    return model
+
+
+def _show_loss(name: str, model: Any, counts: Any, remark: str) -> None:
+    loss, perplexity = model.loss(counts), model.perplexity(counts)
+    show(name, f"{loss:.8f} nats a symbol, perplexity {perplexity:.4f} ({remark})")

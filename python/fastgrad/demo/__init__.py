@@ -6,7 +6,7 @@ import platform
 from typing import TYPE_CHECKING
 
 from .._core import __version__
-from . import scalar
+from . import bigram, scalar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,3 +18,4 @@ def run(out: Path) -> None:
     """Show everything on standard output, and save the pictures in the folder `out`."""
     print(f"fastgrad {__version__} on Python {platform.python_version()}, {platform.machine()}")
     scalar.show(out)
+    bigram.show(out)

@@ -53,6 +53,13 @@ pub enum Error {
         /// The symbols of the context.
         context: Vec<u32>,
     },
+    /// A training whose loss is no longer finite.
+    Diverged {
+        /// The step that met the loss.
+        step: u64,
+        /// The loss, nan or inf.
+        loss: f64,
+    },
     /// A thread ended without a result, which is a mistake in the core.
     Failed,
 }
@@ -105,6 +112,9 @@ impl fmt::Display for Error {
             Error::Invalid(message) => write!(f, "{message}"),
             Error::DeadEnd { context } => {
                 write!(f, "no symbol has any probability after the symbols {context:?}")
+            }
+            Error::Diverged { step, loss } => {
+                write!(f, "the loss is {loss:?} at step {step}; a smaller lr may help")
             }
             Error::Failed => write!(f, "a computation failed from within; please report it"),
         }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`counts`] | n-gram counts of characters, from text of any size |
 //! | [`error`] | the one error enum |
+//! | [`bigram`] | the neural bigram: loss, gradient and training |
 //! | [`graph::op`] | every scalar op: value and local derivatives, once |
 //! | [`graph::fused`] | ops over lists: many parents, one or many outputs |
 //! | [`graph::sweep`] | topological order and the reverse sweep, over any owner of nodes |
@@ -14,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bigram;
 pub mod counts;
 pub mod error;
 pub mod graph;

@@ -10,6 +10,7 @@
 //! | [`optim`] | SGD and Adam over lists of Values |
 //! | [`data`] | the names that the package carries |
 //! | [`arrays`] | numpy arrays on their way in |
+//! | [`bigram`] | training of the neural bigram |
 //! | [`sampling`] | items drawn from tables and rows of probabilities |
 //! | [`watch`] | long work without the interpreter's lock, with Ctrl-C and progress |
 
@@ -17,6 +18,7 @@
 #![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]
 
 mod arrays;
+mod bigram;
 mod data;
 mod error;
 mod linear;
@@ -43,6 +45,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<optim::Moments>()?;
     module.add_function(wrap_pyfunction!(optim::zero_grads, module)?)?;
     module.add_function(wrap_pyfunction!(data::names, module)?)?;
+    module.add_function(wrap_pyfunction!(bigram::train_bigram, module)?)?;
+    module.add_function(wrap_pyfunction!(bigram::bigram_loss_and_gradient, module)?)?;
     module.add_class::<sampling::TableSampler>()?;
     module.add_function(wrap_pyfunction!(sampling::draw_rows, module)?)?;
     module.add_function(wrap_pyfunction!(sampling::normal_numbers, module)?)?;
