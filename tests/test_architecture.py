@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "models": {"_core", "checkpoint", "models", "sampling", "text"},
     "models.nplm": {"_core", "checkpoint", "models", "sampling", "text", "training"},
     "training": {"models.base", "training"},
-    "sampling": {"_core", "models.base"},
+    "sampling": {"_core", "models._progress", "models.base"},
     "__init__": {
         *("_core", "checkpoint", "datasets", "draw", "engine", "models", "nn", "optim", "plots"),
         *("sampling", "text"),

@@ -39,10 +39,11 @@ class ToyRun:
                 self.x[0] = 1e9
                 raise KeyboardInterrupt
             error = self.x[0] - noise(step)
-            losses.append(math.nan if step == self.nan_at else error**2)
-            if not math.isfinite(losses[-1]):
+            after = self.x[0] - rate * 2 * error
+            if step == self.nan_at or not (math.isfinite(error**2) and math.isfinite(after)):
                 break
-            self.x[0] -= rate * 2 * error
+            losses.append(error**2)
+            self.x[0] = after
         return np.array(losses)
 
     def dev_loss(self):

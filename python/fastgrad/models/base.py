@@ -99,7 +99,8 @@ class TrainingRun(Protocol):
     def train(self, first_step: int, rates: NDArray[np.float64]) -> NDArray[np.float64]:
         """Make as many steps as there are rates, in place; give each step's loss before its update.
 
-        A loss that is not finite ends the run before that step's update: it is the last one given.
+        Fewer losses than rates tell of a step whose loss, or a parameter after it, was not finite;
+        that step was not made. An exception leaves the arrays as they were.
         """
         ...
 

@@ -68,5 +68,4 @@ def find_rate(
     rates[-1] = high
     run = model.copy().start(train, **options)
     losses = run.train(0, rates)
-    made = len(losses) - (not math.isfinite(losses[-1]))
-    return RateSweep(rates[:made], losses[:made])
+    return RateSweep(rates[: len(losses)], losses)

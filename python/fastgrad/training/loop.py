@@ -27,25 +27,24 @@ _SAVE_EVERY = 10.0
 
 
 class DivergedError(ArithmeticError):
-    """The loss became nan or infinite.
+    """The loss, or a parameter, became nan or infinite.
 
-    `step` is the step whose loss that was, counted from 0, `loss` what it was, and `rate` the rate
-    of the update before it. The model has the parameters of the step before, the last whose loss
-    was finite; where there is none, those it had at the start.
+    `step` is the step in which it did, counted from 0, and `rate` that step's learning rate. The
+    model has the parameters of the step before, the last whose loss is known to be finite; where
+    there is none, those that it had at the start.
     """
 
-    def __init__(self, step: int, loss: float, rate: float) -> None:
+    def __init__(self, step: int, rate: float) -> None:
         """Keep what the message names."""
-        super().__init__(step, loss, rate)
+        super().__init__(step, rate)
         self.step = step
-        self.loss = loss
         self.rate = rate
 
     def __str__(self) -> str:
         """Say what happened, where, and what the model is now."""
         return (
-            f"the loss is {self.loss} at step {self.step}, at rate {self.rate:g}; the model keeps"
-            " the parameters of the last step whose loss was finite. A smaller rate may help"
+            f"the loss became nan or infinite at step {self.step}, at rate {self.rate:g}; the model"
+            " keeps the last parameters whose loss was finite. A smaller rate may help"
         )
 
 
@@ -126,10 +125,9 @@ class Loop:
         start = perf_counter()
         losses = self._run.train(first, self._plan.rates[first:end])
         seconds = perf_counter() - start
-        if not math.isfinite(losses[-1]):
-            self._record.add(losses[:-1])
-            self._diverged(losses[-1])
         self._record.add(losses)
+        if len(losses) < end - first:
+            self._diverged()
         self._last_two.take(self._record.steps)
         self._seconds += seconds
         # How long a step takes varies: the chunk grows by a factor of 4 at most.
@@ -141,10 +139,9 @@ class Loop:
         """Look at the dev loss, tell, and save; return a reason to stop, or nothing."""
         record, plan = self._record, self._plan
         loss = self._run.dev_loss()
-        finite = all(np.isfinite(array).all() for array in self._run.arrays.values())
-        if not finite or not math.isfinite(loss or 0.0):
+        if loss is not None and not math.isfinite(loss):
             # The last update has done it, and no batch has been tried since.
-            self._diverged(math.nan if loss is None or math.isfinite(loss) else loss)
+            self._diverged()
         if loss is not None:
             if plan.patience is not None and loss < min(record.dev_losses, default=math.inf):
                 self._best = Snapshot.of(self._run.arrays, record.steps)
@@ -175,11 +172,11 @@ class Loop:
             examples_per_second=steps * self._run.batch / max(seconds, 1e-9),
         )
 
-    def _diverged(self, loss: float) -> NoReturn:
-        """Go back to the last step whose loss was finite: the one before this one."""
+    def _diverged(self) -> NoReturn:
+        """Go back to where the last loss came from: what was made of it since is at fault."""
         step = self._record.steps
         self._rewind(max(step - 1, self._first))
-        raise DivergedError(step, float(loss), float(self._plan.rates[max(step - 1, 0)]))
+        raise DivergedError(step, float(self._plan.rates[min(step, self._plan.steps - 1)]))
 
     def _rewind(self, step: int) -> None:
         """Set the arrays to what they were after `step` steps, making some of them again."""

@@ -28,10 +28,10 @@ def train(
     seed: int,
     threads: int | None,
 ) -> NDArray[np.float64]:
-    """Make a step a rate, in place; give the losses, the last of which may not be finite."""
-    losses, _ = _core.nplm_train(
+    """Make a step a rate, in place; give the losses, fewer where one was not finite."""
+    return _core.nplm_train(
         parameters,
-        state,
+        [{name: state[f"{kind}.{name}"] for name in parameters} for kind in optimizer.kinds],
         examples.contexts,
         examples.targets,
         batch=batch,
@@ -45,7 +45,6 @@ def train(
         weight_decay=optimizer.weight_decay,
         threads=threads,
     )
-    return losses
 
 
 def loss(parameters: Parameters, examples: Prepared, threads: int | None) -> float:

@@ -43,11 +43,16 @@ class Optimizer:
         if self.eps == 0:
             raise ValueError(f"eps is {self.eps!r}; expected more than 0")
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What it remembers of every parameter."""
+        return _STATE[self.optimizer]
+
     def state(self, parameters: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Give the arrays that it remembers before the first step: zeros, named `mean.C` and so."""
         return {
             f"{kind}.{name}": np.zeros_like(array)
-            for kind in _STATE[self.optimizer]
+            for kind in self.kinds
             for name, array in parameters.items()
         }
 
