@@ -7,12 +7,14 @@
 //! | [`graph::fused`] | ops over lists: many parents, one or many outputs |
 //! | [`graph::sweep`] | topological order and the reverse sweep, over any owner of nodes |
 //! | [`graph::optim`] | the update rules of SGD and Adam |
+//! | [`random`] | seeded random numbers, and draws from any distribution |
 //! | [`watch`] | how long work is watched, and ended early |
 
 #![forbid(unsafe_code)]
 
 pub mod error;
 pub mod graph;
+pub mod random;
 pub mod watch;
 
 pub use error::{Error, Result};
