@@ -7,6 +7,7 @@
 //! | [`value`] | the type `Value`, on the C interface |
 //! | [`operands`], [`lists`] | ops over lists of Values |
 //! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
+//! | [`nplm`] | the neural probabilistic language model over numpy arrays |
 //! | [`optim`] | SGD and Adam over lists of Values |
 //! | [`data`] | the names that the package carries |
 //! | [`arrays`] | numpy arrays on their way in |
@@ -24,6 +25,7 @@ mod error;
 mod linear;
 mod lists;
 mod neuron;
+mod nplm;
 mod operands;
 mod optim;
 mod sampling;
@@ -40,6 +42,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     value::add_type(module)?;
     lists::add_functions(module)?;
     linear::add_functions(module)?;
+    nplm::add_functions(module)?;
     module.add_class::<neuron::NeuronData>()?;
     module.add_class::<optim::Momentum>()?;
     module.add_class::<optim::Moments>()?;

@@ -1,0 +1,117 @@
+//! Vectors of 16 `f32`, with AVX-512F.
+
+use core::arch::x86_64::{
+    __m512, __mmask16, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm512_add_ps, _mm512_div_ps,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps,
+    _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps,
+    _mm512_set1_ps, _mm512_sqrt_ps, _mm512_storeu_ps, _mm512_sub_ps,
+};
+
+use super::functions;
+use super::simd::{Simd, Simd32};
+
+/// The proof that the processor has AVX-512F.
+#[derive(Clone, Copy)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// # Safety
+    /// The processor has AVX-512F.
+    #[inline(always)]
+    pub unsafe fn new() -> Avx512 {
+        Avx512(())
+    }
+}
+
+/// The mask of the first n places.
+#[inline(always)]
+fn first(n: usize) -> __mmask16 {
+    0xffff_u16 >> (16 - n.clamp(1, 16))
+}
+
+/// Functions that are one instruction.
+macro_rules! instructions {
+    ($($name:ident($($arg:ident),*) = $instruction:ident;)*) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: __m512),*) -> __m512 {
+            // SAFETY: the token is the proof that the processor has the instruction.
+            unsafe { $instruction($($arg),*) }
+        }
+    )*};
+}
+
+impl Simd for Avx512 {
+    type T = f32;
+    type Reg = __m512;
+    const WIDTH: usize = 16;
+    const ROWS: usize = 12;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m512 {
+        // SAFETY: the token is the proof that the processor has the instruction.
+        unsafe { _mm512_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> __m512 {
+        // SAFETY: the token, and the caller's promise.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, x: __m512) {
+        // SAFETY: the token, and the caller's promise.
+        unsafe { _mm512_storeu_ps(to, x) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(self, from: *const f32, n: usize) -> __m512 {
+        // SAFETY: the token, and the caller's promise.
+        unsafe { _mm512_maskz_loadu_ps(first(n), from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, n: usize, x: __m512) {
+        // SAFETY: the token, and the caller's promise.
+        unsafe { _mm512_mask_storeu_ps(to, first(n), x) }
+    }
+
+    instructions! {
+        add(a, b) = _mm512_add_ps;
+        sub(a, b) = _mm512_sub_ps;
+        mul(a, b) = _mm512_mul_ps;
+        div(a, b) = _mm512_div_ps;
+        fma(a, b, c) = _mm512_fmadd_ps;
+        max(a, b) = _mm512_max_ps;
+        sqrt(a) = _mm512_sqrt_ps;
+    }
+
+    #[inline(always)]
+    fn exp(self, a: __m512) -> __m512 {
+        functions::exp(self, a)
+    }
+
+    #[inline(always)]
+    fn tanh(self, a: __m512) -> __m512 {
+        functions::tanh(self, a)
+    }
+
+    #[inline(always)]
+    fn sum(self, a: __m512) -> f32 {
+        // SAFETY: the token is the proof that the processor has the instructions.
+        unsafe { _mm512_reduce_add_ps(a) }
+    }
+}
+
+impl Simd32 for Avx512 {
+    instructions! {
+        min(a, b) = _mm512_min_ps;
+        scale(a, n) = _mm512_scalef_ps;
+    }
+
+    #[inline(always)]
+    fn round(self, a: __m512) -> __m512 {
+        // SAFETY: the token is the proof that the processor has the instruction.
+        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+    }
+}

@@ -1,0 +1,160 @@
+//! Forward and backward of the embedding and of the hidden layer.
+//!
+//! Each function takes one slice of the batch, or, where a parameter's gradient is made, all
+//! slices and a block of the parameter's rows. `d…` is the gradient of the loss with respect to ….
+//! The output layer is in [`super::softmax`].
+
+use super::workspace::Slice;
+use super::{Params, Shape};
+use crate::linalg::product::Product;
+use crate::linalg::{Cpu, Float, LANES, lanes};
+
+/// x = the rows of C of an example's symbols, side by side.
+pub fn embed<T: Float>(shape: &Shape, c: &[T], slice: &mut Slice<T>) {
+    let features = shape.features;
+    let rows = slice.x_rows.chunks_exact_mut(slice.x_row.max(1));
+    let contexts = slice.ids.chunks_exact(shape.context.max(1));
+    for (example, (x, ids)) in rows.zip(contexts).enumerate() {
+        if example >= slice.examples {
+            x.fill(T::default());
+            continue;
+        }
+        for (x, &id) in x.chunks_exact_mut(features.max(1)).zip(ids) {
+            if let Some(row) = row_of(c, id, features) {
+                x.copy_from_slice(row);
+            }
+        }
+    }
+    let inputs = shape.inputs();
+    lanes::transpose((&slice.x_rows, slice.x_row), (LANES, inputs), (&mut slice.x, LANES));
+}
+
+/// C ← C + α·dC: a row of dC is the sum of dx over all places where its symbol stands.
+///
+/// Returns whether the rows that were changed are finite.
+pub fn embed_gradient<T: Float>(shape: &Shape, slices: &[Slice<T>], alpha: T, c: &mut [T]) -> bool {
+    let features = shape.features.max(1);
+    let mut sum = T::default();
+    for slice in slices {
+        let rows = slice.dx_rows.chunks_exact(slice.x_row.max(1));
+        let contexts = slice.ids.chunks_exact(shape.context.max(1)).take(slice.examples);
+        for (dx, ids) in rows.zip(contexts) {
+            for (dx, &id) in dx.chunks_exact(features).zip(ids) {
+                let start = id as usize * features;
+                let Some(row) = c.get_mut(start..start + features) else { continue };
+                for (c, dx) in row.iter_mut().zip(dx) {
+                    *c = *c + alpha * *dx;
+                    sum = sum + T::default() * *c;
+                }
+            }
+        }
+    }
+    sum == T::default()
+}
+
+fn row_of<T>(matrix: &[T], id: u32, width: usize) -> Option<&[T]> {
+    let start = usize::try_from(id).ok()?.checked_mul(width)?;
+    matrix.get(start..start + width)
+}
+
+/// a = tanh(d + H·x).
+pub fn hidden<T: Float>(cpu: Cpu, shape: &Shape, params: &Params<&[T]>, slice: &mut Slice<T>) {
+    let inputs = shape.inputs();
+    let product = Product {
+        rows: shape.hidden,
+        columns: LANES,
+        terms: inputs,
+        left_row: inputs,
+        left_step: 1,
+        right_row: LANES,
+        out_row: LANES,
+        alpha: T::from_f64(1.0),
+        beta: T::from_f64(0.0),
+    };
+    product.add_up(cpu, &[(params.H, &slice.x)], &mut slice.a);
+    lanes::bias_tanh(cpu, &mut slice.a, params.d);
+}
+
+/// From da to d(H·x) = da·(1 − a²), and dx ← β·dx + Hᵀ·d(H·x).
+pub fn hidden_backward<T: Float>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    beta: T,
+    slice: &mut Slice<T>,
+) {
+    lanes::tanh_slope(cpu, &mut slice.da, &slice.a);
+    let product = Product {
+        rows: slice.examples,
+        columns: shape.inputs(),
+        terms: shape.hidden,
+        left_row: 1,
+        left_step: LANES,
+        right_row: shape.inputs(),
+        out_row: slice.x_row,
+        alpha: T::from_f64(1.0),
+        beta,
+    };
+    product.add_up(cpu, &[(&slice.da, params.H)], &mut slice.dx_rows);
+}
+
+/// H ← β·H + α·dH and d ← β'·d + α·dd, for a block of rows that begins with row `first`:
+/// dH = Σ d(H·x)·xᵀ and dd = Σ d(H·x), over all examples.
+pub fn hidden_gradient<T: Float>(
+    cpu: Cpu,
+    shape: &Shape,
+    slices: &[Slice<T>],
+    first: usize,
+    weights: Into<'_, T>,
+    biases: Into<'_, T>,
+) {
+    let pairs: Vec<(&[T], &[T])> =
+        slices.iter().map(|slice| (rows_from(&slice.da, first), &*slice.x_rows)).collect();
+    let x_row = slices.first().map_or(0, |slice| slice.x_row);
+    weight_gradient(cpu, &pairs, (biases.out.len(), shape.inputs()), x_row, weights);
+    bias_gradient(cpu, &pairs, biases);
+}
+
+/// Where a gradient goes: out ← β·out + α·gradient.
+#[derive(Debug)]
+pub struct Into<'a, T> {
+    /// The rows in question.
+    pub out: &'a mut [T],
+    /// The factor of the gradient.
+    pub alpha: T,
+    /// The factor of what was there before.
+    pub beta: T,
+}
+
+/// The rows of a panel from one on.
+pub(super) fn rows_from<T>(panel: &[T], first: usize) -> &[T] {
+    panel.get(first * LANES..).unwrap_or_default()
+}
+
+/// The gradient of some rows of a matrix: the sum, over slices, of panel · rows.
+pub(super) fn weight_gradient<T: Float>(
+    cpu: Cpu,
+    pairs: &[(&[T], &[T])],
+    (rows, columns): (usize, usize),
+    right_row: usize,
+    into: Into<'_, T>,
+) {
+    let product = Product {
+        rows,
+        columns,
+        terms: LANES,
+        left_row: LANES,
+        left_step: 1,
+        right_row,
+        out_row: columns,
+        alpha: into.alpha,
+        beta: into.beta,
+    };
+    product.add_up(cpu, pairs, into.out);
+}
+
+/// The gradient of some biases: the sum over all examples.
+pub(super) fn bias_gradient<T: Float>(cpu: Cpu, pairs: &[(&[T], &[T])], into: Into<'_, T>) {
+    let panels: Vec<&[T]> = pairs.iter().map(|(panel, _)| *panel).collect();
+    lanes::sum_rows(cpu, &panels, into.alpha, into.beta, into.out);
+}
