@@ -18,16 +18,29 @@ costs next to nothing and numpy is only imported by those who need it.
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import checkpoint, datasets, draw, engine, models, nn, optim, plots, sampling, text
+    from . import (
+        checkpoint,
+        datasets,
+        draw,
+        engine,
+        models,
+        nn,
+        optim,
+        plots,
+        sampling,
+        text,
+        training,
+    )
     from ._core import __version__
     from .engine import Value
-    from .models import BigramCounts, BigramModel, NeuralBigram, load
+    from .models import NPLM, BigramCounts, BigramModel, NeuralBigram, load
     from .nn import MLP, Layer, Module, Neuron
     from .optim import SGD, Adam, AdamW
     from .text import Vocab
 
 __all__ = [
     "MLP",
+    "NPLM",
     "SGD",
     "Adam",
     "AdamW",
@@ -51,6 +64,7 @@ __all__ = [
     "plots",
     "sampling",
     "text",
+    "training",
 ]
 
 _MODULES = (
@@ -64,9 +78,11 @@ _MODULES = (
     "plots",
     "sampling",
     "text",
+    "training",
 )
 _HOMES = {
     "MLP": "nn",
+    "NPLM": "models",
     "SGD": "optim",
     "Adam": "optim",
     "AdamW": "optim",

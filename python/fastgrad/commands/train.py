@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import train_nplm
 from .arguments import UsageError, add_command, make_folder, number, whole
 from .places import note_text
 from .report import grams, show
@@ -36,11 +37,26 @@ def add_to(commands: Any) -> None:
     parser = add_command(
         commands,
         "train",
-        None,
+        _resume,
         help="train a model of a text",
         description="Train a model of a text and save it in a folder.",
     )
-    _add_bigram(parser.add_subparsers(title="models", metavar="MODEL"))
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="go on with the training of a network that was interrupted, to the same result",
+    )
+    models = parser.add_subparsers(title="models", metavar="MODEL")
+    _add_bigram(models)
+    train_nplm.add_to(models)
+
+
+def _resume(options: argparse.Namespace) -> None:
+    """Do what `train` does where no model is named."""
+    if options.resume is None:
+        raise UsageError("expected a model, bigram or nplm, or --resume DIR")
+    train_nplm.resume(options.resume)
 
 
 def _add_bigram(models: Any) -> None:

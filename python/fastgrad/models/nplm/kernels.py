@@ -40,7 +40,7 @@ def train(
         seed=seed,
         optimizer=optimizer.optimizer,
         momentum=optimizer.momentum,
-        betas=optimizer.betas,
+        betas=(optimizer.betas[0], optimizer.betas[1]),
         eps=optimizer.eps,
         weight_decay=optimizer.weight_decay,
         threads=threads,

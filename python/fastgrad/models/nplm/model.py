@@ -243,7 +243,11 @@ class NPLM(Network):
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a model from a file of `save` or `fit`; `CheckpointError` for anything else."""
-        model, _ = read_model(path, {saved.KIND: partial(saved.read_run, cls)})
+        return read_model(path, {saved.KIND: cls._from_parts})
+
+    @classmethod
+    def _from_parts(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> Self:
+        model, _ = saved.read_run(cls, tensors, config)
         return model
 
     def sample(self, n: int = 10, **options: Any) -> list[str]:
