@@ -25,7 +25,7 @@ def draw(model: Any, folder: Path, out: Path | None) -> None:
 
 
 def draw_sweep(folder: Path) -> bool:
-    """Draw the losses that rising rates met, where the finder has left them; tell whether it has."""
+    """Draw the losses that rising rates met, if the finder has left them; tell whether it has."""
     if not (folder / RATES).is_file():
         return False
     from .. import checkpoint
