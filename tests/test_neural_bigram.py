@@ -2,14 +2,17 @@
 
 import math
 import pickle
+import runpy
+from random import Random
 
 import numpy as np
 import pytest
 from fastgrad import checkpoint, models
+from fastgrad._core import bigram_loss_and_gradient
 from fastgrad.checkpoint import CheckpointError
 from fastgrad.models import BigramCounts, BigramModel, LanguageModel, NeuralBigram
 from fastgrad.text import Vocab
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ITEMS = st.lists(st.text("abc", min_size=1, max_size=6), min_size=1, max_size=8)
@@ -53,6 +56,41 @@ def test_trigrams_too(names_file):
     assert model.weights.shape == (729, 27)
     assert 2.185743 < model.loss(counts) < 2.2
     assert model.context == 2
+
+
+@pytest.fixture(scope="module")
+def example(project_root):
+    return runpy.run_path(str(project_root / "examples" / "neural_bigram.py"))
+
+
+def test_every_step_is_that_of_scalar_values(example):
+    vocab = Vocab.of(example["NAMES"])
+    weights = example["zero_weights"](len(vocab))
+    pairs = example["bigrams_of"](example["NAMES"], vocab)
+    history = example["train"](weights, pairs, 20, 10.0, 0.01)
+    model = NeuralBigram.fit(example["NAMES"], steps=20, lr=10.0, penalty=0.01)
+    assert model.history == pytest.approx(history, rel=1e-12)
+    scalars = np.array([[weight.data for weight in row] for row in weights])
+    assert model.weights == pytest.approx(scalars, rel=1e-10, abs=1e-12)
+
+
+@settings(max_examples=30)
+@given(ITEMS, st.floats(0, 1), st.integers(0, 2**32))
+def test_every_gradient_is_that_of_scalar_values(example, items, penalty, seed):
+    counts = BigramCounts.of(items)
+    random = Random(seed)
+    weights = example["zero_weights"](len(counts.vocab))
+    for row in weights:
+        for weight in row:
+            weight.data = random.gauss(0, 2)
+    loss = example["loss_of"](weights, example["bigrams_of"](items, counts.vocab), penalty)
+    loss.backward()
+    given_weights = np.array([[weight.data for weight in row] for row in weights])
+    total, data, gradient = bigram_loss_and_gradient(given_weights, *counts.entries(), penalty)
+    assert total == pytest.approx(loss.data, rel=1e-12)
+    assert data == pytest.approx(NeuralBigram(counts.vocab, given_weights).loss(counts), rel=1e-12)
+    expected = np.array([[weight.grad for weight in row] for row in weights])
+    assert gradient == pytest.approx(expected, rel=1e-12, abs=1e-14)
 
 
 # --- Properties ------------------------------------------------------------------------------
