@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "checkpoint": set(),
     "models": {"_core", "checkpoint", "models", "sampling", "text"},
     "training": {"models.base"},
-    "sampling": {"_core", "models.base"},
+    "sampling": {"_core", "models._progress", "models.base"},
     "__init__": {
         *("_core", "checkpoint", "datasets", "draw", "engine", "models", "nn", "optim", "plots"),
         *("sampling", "text"),
