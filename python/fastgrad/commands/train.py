@@ -83,7 +83,7 @@ def _add_network(group: Any) -> None:
     group.add_argument(
         "--neural", action="store_true", help="train weights by gradient descent, do not count"
     )
-    group.add_argument("--steps", type=whole(0), metavar="N", help="steps (default: 1000)")
+    group.add_argument("--steps", type=whole(0), metavar="N", help="steps (default: 2000)")
     group.add_argument(
         "--lr",
         type=number(0, above=True),
