@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 from .base import LanguageModel
 from .bigram import BigramModel
 from .counts import BigramCounts
+from .neural_bigram import NeuralBigram
 from .saving import read_model
 
 if TYPE_CHECKING:
     import os
 
-__all__ = ["BigramCounts", "BigramModel", "LanguageModel", "load"]
+__all__ = ["BigramCounts", "BigramModel", "LanguageModel", "NeuralBigram", "load"]
 
 
-def load(path: str | os.PathLike[str]) -> BigramModel:
+def load(path: str | os.PathLike[str]) -> BigramModel | NeuralBigram:
     """Read a saved model of any kind: a checkpoint, or the folder that holds `model.safetensors`.
 
     Raises `fastgrad.checkpoint.CheckpointError` where the file is damaged, hostile or of another
@@ -35,4 +36,5 @@ def load(path: str | os.PathLike[str]) -> BigramModel:
     >>> load(folder)
     BigramModel(1 items, 5 bigrams of 4 symbols; smoothing 0.0)
     """
-    return read_model(path, {"bigram": BigramModel._from_parts})
+    makers = {"bigram": BigramModel._from_parts, "neural bigram": NeuralBigram._from_parts}
+    return read_model(path, makers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -165,3 +166,14 @@ def amount(name: str, value: Any) -> float:
     if not finite or value < 0:
         raise ValueError(f"{name} is {value!r}; expected a finite number of at least 0")
     return float(value)
+
+
+def whole(name: str, value: Any, least: int = 0) -> int:
+    """Refuse what is not an int of at least `least`."""
+    try:
+        number = index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; expected an int") from None
+    if number < least:
+        raise ValueError(f"{name} is {value!r}; expected at least {least}")
+    return number
