@@ -4,6 +4,8 @@
 //!
 //! | module | what it binds |
 //! | --- | --- |
+//! | [`counts`], [`counting`] | counts of n-grams, and where the text comes from |
+//! | [`feed`] | long work over bytes that only Python can provide |
 //! | [`value`] | the type `Value`, on the C interface |
 //! | [`operands`], [`lists`] | ops over lists of Values |
 //! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
@@ -13,14 +15,16 @@
 // The raw interface of CPython is unsafe; nothing else in the workspace is.
 #![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]
 
+mod counting;
+mod counts;
 mod error;
+mod feed;
 mod linear;
 mod lists;
 mod neuron;
 mod operands;
 mod optim;
 mod value;
-#[allow(dead_code, reason = "the first long computation is about to use it")]
 mod watch;
 mod weights;
 
@@ -39,6 +43,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(optim::zero_grads, module)?)?;
     module.add_function(wrap_pyfunction!(live_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(node_bytes, module)?)?;
+    module.add_class::<counts::NgramCounts>()?;
+    counting::add_functions(module)?;
     Ok(())
 }
 
