@@ -1,6 +1,7 @@
 """The commands as a user types them: train, sample, eval, plot, and what they say of mistakes."""
 
 import importlib.util
+import inspect
 import json
 import math
 import os
@@ -12,7 +13,8 @@ import time
 
 import pytest
 from fastgrad import cli, datasets
-from fastgrad.models import BigramModel
+from fastgrad.models import BigramModel, NeuralBigram
+from fastgrad.sampling import sample
 
 COMMAND = [sys.executable, "-m", "fastgrad"]
 # Of data/names.txt; the raw loss is that of the requirement.
@@ -88,8 +90,8 @@ def test_the_bundled_names_from_training_to_picture(capsys, tmp_path):
     known = set(datasets.names())
     found = sum(name in known for name in made_up)
     assert report == (
-        f"20 samples: {found} in the text (the 32,469 names that fastgrad carries),"
-        f" {20 - found} new\n"
+        f"20 samples, {len(set(made_up))} distinct: {found} in the text"
+        f" (the 32,469 names that fastgrad carries), {20 - found} new\n"
     )
     assert made_up == BigramModel.load(out).sample(20, seed=1)
 
@@ -110,7 +112,7 @@ def test_samples_alone_are_on_standard_output_the_same_each_time(out):
     first, second = (subprocess.run(arguments, capture_output=True, check=True) for _ in range(2))
     assert first.stdout == second.stdout
     assert first.stdout.count(b"\n") == 50
-    assert first.stderr.decode().startswith("50 samples: ")
+    assert first.stderr.decode().startswith("50 samples, ")
     assert "text.txt" in first.stderr.decode()
 
 
@@ -121,7 +123,7 @@ def test_options_of_sample_reach_the_model(capsys, out):
     assert all(name.startswith("oli") for name in prompted.splitlines())
     none, report = run(capsys, "sample", out, "-n", 0)
     assert none == ""
-    assert report.startswith("0 samples: ")
+    assert report.startswith("0 samples, 0 distinct: 0 in the text (")
 
 
 def test_samples_can_be_looked_up_in_another_text(capsys, out, tmp_path):
@@ -129,7 +131,8 @@ def test_samples_can_be_looked_up_in_another_text(capsys, out, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text(samples, encoding="utf-8")
     _, report = run(capsys, "sample", out, "-n", 5, "--against", other)
-    assert report == f"5 samples: 5 in the text ({other}), 0 new\n"
+    found = sum(map(bool, samples.splitlines()))  # A text has no empty items.
+    assert report.endswith(f" distinct: {found} in the text ({other}), {5 - found} new\n")
 
 
 @pytest.mark.parametrize("note", [None, "{", "[]", '{"bundled": false, "path": 7, "items": 1}'])
@@ -153,9 +156,9 @@ def test_a_trigram_model_goes_the_same_way(capsys, tmp_path, text):
     out = tmp_path / "out"
     printed, _ = run(capsys, "train", "bigram", text, "-o", out, "--order", 3, "--smoothing", 0.5)
     told = lines(printed)
-    assert told["trigrams"] == "19; 13 of 512 possible ones occur"
+    assert told["trigrams"] == "20; 16 of 512 possible ones occur"
     assert "0.5 added to each count" in told["loss"]
-    assert lines(run(capsys, "eval", out, text)[0])["trigrams"] == "19"
+    assert lines(run(capsys, "eval", out, text)[0])["trigrams"] == "20"
     assert run(capsys, "sample", out, "-n", 4)[0].count("\n") == 4
     run(capsys, "plot", out)
     assert (out / "bigrams.png").is_file()
@@ -163,16 +166,49 @@ def test_a_trigram_model_goes_the_same_way(capsys, tmp_path, text):
 
 def test_the_network_finds_the_counting_model(capsys, tmp_path, text):
     out = tmp_path / "out"
-    steps = ("--steps", 300, "--seed", 3)
-    printed, _ = run(capsys, "train", "bigram", text, "-o", out, "--neural", *steps)
+    printed, _ = run(capsys, "train", "bigram", text, "-o", out, "--neural", "--penalty", 0)
     told = lines(printed)
-    assert told["steps"].startswith("300 at a rate of ")
+    # ln(8), as the weights start at 0.
+    assert told["steps"].startswith("2,000; loss and penalty 2.079442 before, ")
     network, counted = (float(line.split()[0]) for line in told["loss"].split("\n"))
-    assert counted <= network < counted + 0.02
+    assert counted <= network < counted + 0.001
     assert run(capsys, "sample", out, "-n", 4)[0].count("\n") == 4
     printed, _ = run(capsys, "plot", out)
     assert printed.splitlines() == [str(out / "bigrams.png"), str(out / "loss.png")]
     assert (out / "loss.png").is_file()
+
+
+def test_options_of_the_network_reach_it(capsys, tmp_path, text):
+    losses = set()
+    for more in (
+        (),
+        ("--lr", 2),
+        ("--lr", 2, "--batch", 3),
+        ("--lr", 2, "--batch", 3, "--seed", 4),
+    ):
+        arguments = ("train", "bigram", text, "-o", tmp_path, "--neural", "--steps", 9, *more)
+        told = lines(run(capsys, *arguments)[0])
+        assert told["steps"].startswith("9; ")
+        losses.add(told["loss"].split()[0])
+    assert len(losses) == 4
+    told = refused(capsys, *arguments, "--lr", "1e308")
+    assert "a smaller lr may help" in told
+
+
+def test_help_tells_the_librarys_defaults(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "bigram", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    defaults = inspect.signature(NeuralBigram.fit).parameters
+    assert f"steps (default: {defaults['steps'].default})" in told
+    assert f"minimised (default: {defaults['penalty'].default})" in told
+    assert defaults["lr"].default is None
+    assert defaults["batch"].default is None
+    with pytest.raises(SystemExit):
+        cli.main(["sample", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    longest = inspect.signature(sample).parameters["max_length"].default
+    assert f"N characters (default: {longest})" in told
 
 
 def test_text_from_a_pipe(tmp_path, capsys):
@@ -270,7 +306,7 @@ def test_a_picture_needs_matplotlib(capsys, monkeypatch, out):
     [
         (b"", "empty"),
         (b"\n \r\n", "empty"),
-        (b"emma\nolivi\xe4\n", "line 2: byte 0xe4 at offset 11"),
+        (b"emma\nolivi\xe4\n", "line 2: byte 0xe4 at offset 10"),
     ],
 )
 def test_a_text_that_is_none_is_refused_with_its_name(capsys, tmp_path, content, words):
@@ -314,7 +350,8 @@ def test_a_damaged_model_is_refused(capsys, out):
         (["train", "bigram", "-o", "OUT", "--steps", "5"], "--steps: only together with --neural"),
         (["train", "bigram", "-o", "OUT", "--seed", "5"], "--seed: only together with --neural"),
         (["train", "bigram", "-o", "OUT", "--neural", "--smoothing", "1"], "not with --neural"),
-        (["train", "bigram", "-o", "OUT", "--neural", "--order", "3"], "--order"),
+        (["train", "bigram", "-o", "OUT", "--neural", "--batch", "3"], "--batch: needs --lr"),
+        (["train", "bigram", "-o", "OUT", "--neural", "--seed", "3"], "together with --batch"),
         (["train", "bigram", "-o", "OUT", "--neural", "--lr", "0"], "'0'; expected a number above"),
         (["train", "bigram", "-o", "FILE"], "cannot make the folder"),
         (["sample", "OUT", "-n", "-1"], "'-1'; expected a whole number, at least 0"),

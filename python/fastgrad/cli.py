@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(_told(error))
     except MemoryError as error:
         return _fail(str(error) or "not enough memory")
-    except (CommandError, ValueError) as error:
+    except (ArithmeticError, CommandError, ValueError) as error:
         return _fail(str(error))
     return 0
 

@@ -18,7 +18,7 @@ __all__ = ["add_to"]
 _EXAMPLES = """\
 examples:
   fastgrad sample out -n 20 --seed 1
-  fastgrad sample out --prompt ma --temperature 0.7
+  fastgrad sample out --prompt ma --temperature 0.7 --top-k 5
   fastgrad sample out -n 1000000 > names.txt
 
 Standard output has the samples, one a line, as UTF-8, and nothing else. Standard error tells how
@@ -63,7 +63,8 @@ def add_to(commands: Any) -> None:
         "--max-length",
         type=whole(1),
         metavar="N",
-        help="cut longer samples to N characters (default: the library's limit)",
+        default=100,
+        help="cut longer samples to N characters (default: %(default)s)",
     )
     parser.add_argument(
         "--against",
@@ -74,14 +75,14 @@ def add_to(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     model = load_model(options.model)
-    limits = {} if options.max_length is None else {"max_length": options.max_length}
     samples = model.sample(
         options.n,
         seed=options.seed,
         prompt=options.prompt,
         temperature=options.temperature,
         top_k=options.top_k,
-        **limits,
+        max_length=options.max_length,
+        progress=True,
     )
     # What this library reads is UTF-8, whatever a pipe on this system otherwise is.
     if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
@@ -102,9 +103,10 @@ def _compared(samples: list[str], text: Text | None) -> str:
     """Say how many samples are in a text, and how many are new."""
     if text is None:
         return f"{plural(len(samples), 'sample')}; --against FILE tells how many are in a text"
-    known = set(text.items())
-    found = sum(sample in known for sample in samples)
+    from ..sampling import novelty
+
+    found = novelty(samples, text.items())
     return (
-        f"{plural(len(samples), 'sample')}: {found:,} in the text ({text.name}),"
-        f" {len(samples) - found:,} new"
+        f"{plural(found.total, 'sample')}, {found.distinct:,} distinct: {found.known:,} in the text"
+        f" ({text.name}), {found.new:,} new"
     )

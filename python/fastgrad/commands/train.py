@@ -23,13 +23,14 @@ examples:
   fastgrad train bigram -o out                         the bundled names
   fastgrad train bigram words.txt -o out               a text of your own, one item a line
   fastgrad train bigram words.txt -o out --order 3     trigrams: two symbols tell of the third
-  fastgrad train bigram -o out --neural --steps 500    a network that finds the same model
+  fastgrad train bigram -o out --neural --penalty 0    a network that finds the same model
+  fastgrad train bigram -o out --neural --lr 50 --steps 200             as in the lecture
   zcat big.txt.gz | fastgrad train bigram - -o out     a file of any size, in constant memory
 
 Then `fastgrad sample out`, `fastgrad eval out other.txt` and `fastgrad plot out`."""
 
-# Options that only the network has, and what they are where they are not given.
-_NEURAL = {"steps": 500, "lr": 50.0, "penalty": 0.0, "seed": 0}
+# Options that only the network has; where they are not given, the library's defaults hold.
+_NEURAL = ("steps", "lr", "penalty", "batch", "seed")
 
 
 def add_to(commands: Any) -> None:
@@ -91,30 +92,35 @@ def _add_bigram(models: Any) -> None:
         metavar="S",
         help="added to every count, so that nothing is impossible (default: 1)",
     )
-    network = parser.add_argument_group("the same model as a network")
-    network.add_argument(
+    _add_network(parser.add_argument_group("the same model as a network"))
+
+
+def _add_network(group: Any) -> None:
+    group.add_argument(
         "--neural", action="store_true", help="train weights by gradient descent, do not count"
     )
-    network.add_argument(
-        "--steps", type=whole(0), metavar="N", help=f"steps (default: {_NEURAL['steps']})"
-    )
-    network.add_argument(
+    group.add_argument("--steps", type=whole(0), metavar="N", help="steps (default: 2000)")
+    group.add_argument(
         "--lr",
         type=number(0, above=True),
         metavar="RATE",
-        help=f"learning rate (default: {_NEURAL['lr']:g})",
+        help="learning rate of plain gradient descent; the lecture has 50 (default: accelerated"
+        " steps, which need none)",
     )
-    network.add_argument(
+    group.add_argument(
         "--penalty",
         type=number(0),
         metavar="P",
-        help="of the mean of squared weights, in the loss (default: 0; the lecture has 0.01)",
+        help="weight of the mean squared weight in what is minimised (default: 0.01)",
     )
-    network.add_argument(
-        "--seed",
-        type=whole(0, 2**64 - 1),
+    group.add_argument(
+        "--batch",
+        type=whole(1),
         metavar="N",
-        help=f"of the first weights (default: {_NEURAL['seed']})",
+        help="examples a step, which needs --lr (default: all)",
+    )
+    group.add_argument(
+        "--seed", type=whole(0, 2**64 - 1), metavar="N", help="of the batches (default: 0)"
     )
 
 
@@ -134,15 +140,15 @@ def _train_bigram(options: argparse.Namespace) -> None:
 
 def _check_bigram(options: argparse.Namespace) -> None:
     """Refuse options that say nothing about the model that was asked for."""
-    for name in _NEURAL:
-        if getattr(options, name) is None:
-            setattr(options, name, _NEURAL[name])
-        elif not options.neural:
-            raise UsageError(f"argument --{name}: only together with --neural")
-    if options.neural and options.order != 2:
-        raise UsageError("argument --order: a network of bigrams has order 2")
     if options.neural and options.smoothing is not None:
         raise UsageError("argument --smoothing: not with --neural, where --penalty smooths")
+    if options.neural and options.seed is not None and options.batch is None:
+        raise UsageError("argument --seed: only together with --batch; all else is not random")
+    if options.batch is not None and options.lr is None:
+        raise UsageError("argument --batch: needs --lr, the rate of a step on part of the text")
+    for name in _NEURAL:
+        if not options.neural and getattr(options, name) is not None:
+            raise UsageError(f"argument --{name}: only together with --neural")
 
 
 def _show_text(text: Text, counts: Any) -> None:
@@ -182,8 +188,12 @@ def _neural(options: argparse.Namespace, counts: Any) -> Any:
     from ..models import BigramModel, NeuralBigram
 
     given = {name: getattr(options, name) for name in _NEURAL}
-    model = NeuralBigram.fit(counts, **given, progress=True)
-    show("steps", f"{options.steps:,} at a rate of {options.lr:g}, penalty {options.penalty:g}")
+    settings = {name: value for name, value in given.items() if value is not None}
+    model = NeuralBigram.fit(counts, **settings, progress=True)
+    start, end = model.history[0], model.history[-1]
+    show(
+        "steps", f"{len(model.history) - 1:,}; loss and penalty {start:.6f} before, {end:.6f} after"
+    )
     _show_loss("loss", model, counts, "the network")
     _show_loss("", BigramModel(counts), counts, "counted, raw: no table has less")
     return model

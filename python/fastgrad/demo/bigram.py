@@ -6,9 +6,9 @@ import importlib.util
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from ..datasets import names_bytes
+from ..datasets import names, names_bytes
 from ..models import BigramCounts, BigramModel, NeuralBigram
-from ..text import read
+from ..sampling import novelty, sample
 from .report import headline, table
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _count() -> BigramCounts:
 def _compare(counts: BigramCounts, smoothed: BigramModel) -> None:
     """Print the losses of the counts, raw and smoothed, and of a network that was trained."""
     start = perf_counter()
-    neural = NeuralBigram.fit(counts)
+    neural = NeuralBigram.fit(counts, penalty=0.0)
     taken = perf_counter() - start
     models = {
         "counted": BigramModel(counts),
@@ -59,10 +59,9 @@ def _compare(counts: BigramCounts, smoothed: BigramModel) -> None:
 
 def _make_up(model: BigramModel) -> None:
     """Print names that the model makes up, and how many of them nobody has given."""
-    known = set(read(names_bytes()))
-    made_up = model.sample(SAMPLES, seed=SEED)
-    new = sum(name not in known for name in made_up)
-    print(f"  {SAMPLES} names from the table, {new} of which are not in the list:")
+    made_up = sample(model, SAMPLES, seed=SEED)
+    new = novelty(made_up, names()).new
+    print(f"  {SAMPLES} names made up from the table, {new} of them new, not in the list:")
     for start in range(0, SAMPLES, 5):
         print("    " + ", ".join(made_up[start : start + 5]))
 

@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
     from typing import Self, TypeAlias
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..text import Vocab
+    from ..text import Source, Vocab
 
-    # A path ("-" is standard input), the text itself as bytes, or items, one string each.
-    Source: TypeAlias = str | os.PathLike[str] | bytes | Iterable[str]
     # A text, or what `fastgrad.text.windows` made of one: contexts and what follows them.
     Examples: TypeAlias = Source | tuple[NDArray[np.uint32], NDArray[np.uint32]]
 
