@@ -19,7 +19,6 @@ pub fn to_python(error: &Error) -> PyErr {
         | Error::Empty { .. }
         | Error::Length { .. }
         | Error::Invalid(_)
-        | Error::Counts(_)
         | Error::DeadEnd { .. }
         | Error::Cpu { .. }
         | Error::Id { .. } => PyValueError::new_err(message),
