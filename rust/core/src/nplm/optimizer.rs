@@ -120,7 +120,8 @@ impl<'a, T: Float> Block<'a, T> {
     #[must_use]
     pub fn take(&mut self, n: usize) -> Block<'a, T> {
         let cut = |slice: &mut &'a mut [T]| {
-            let (head, tail) = std::mem::take(slice).split_at_mut(n.min(slice.len()));
+            let n = n.min(slice.len());
+            let (head, tail) = std::mem::take(slice).split_at_mut(n);
             *slice = tail;
             head
         };
