@@ -206,7 +206,7 @@ def test_only_the_end_of_a_context_counts(small):
     contexts = np.array([[0, 0], [0, 3]], dtype=np.uint32)
     rows = small.probabilities_of(contexts)
     assert rows.shape == (2, len(small.vocab))
-    assert rows.sum(axis=1) == pytest.approx(1.0, abs=1e-9)
+    assert rows.sum(axis=1) == pytest.approx(1.0, abs=1e-6)
     assert rows[0] == pytest.approx(small.probabilities(), abs=1e-6)
     symbol = small.vocab.symbols[3]
     assert rows[1] == pytest.approx(small.probabilities(symbol), abs=1e-6)
@@ -381,8 +381,8 @@ def test_checkpoints_with_bad_numbers_are_refused(small, tmp_path):
 
 
 def test_a_rate_that_ruins_everything_stops(small, tmp_path):
-    with pytest.raises(DivergedError, match=r"at rate 1e\+30") as error:
-        small.fit(FEW, FEW, steps=100, batch=8, lr=[(0, 0.1), (50, 1e30)], checkpoint=tmp_path)
+    with pytest.raises(DivergedError, match=r"at rate 1e\+38") as error:
+        small.fit(FEW, FEW, steps=100, batch=8, lr=[(0, 0.1), (50, 1e38)], checkpoint=tmp_path)
     assert 50 < error.value.step < 60
     assert all(np.isfinite(p).all() for p in small.parameters().values())
     assert np.isfinite(small.history.loss).all()
@@ -414,8 +414,8 @@ def test_networks_that_are_none(settings, error, message):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"train": []}, ValueError, "the list of items is empty"),
-        ({"train": b" \n"}, ValueError, "the text is empty"),
+        ({"train": []}, ValueError, "is empty; expected at least one item"),
+        ({"train": b" \n"}, ValueError, "is empty; expected at least one item"),
         ({"dev": []}, ValueError, "empty"),
         ({"train": ["zoë"]}, UnknownCharacterError, "'z'"),
         ({"dev": ["Ava"]}, UnknownCharacterError, "'A'"),
