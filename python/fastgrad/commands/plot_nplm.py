@@ -49,10 +49,11 @@ def _numbers(arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
 def _draw_embeddings(model: Any, path: Path) -> None:
     from ..plots import embedding_scatter
 
-    what = f"{model.shape.embedding} features of each symbol"
-    method = "pca" if model.shape.embedding > 2 else "first"
-    seen = "" if method == "first" else ", seen from where they spread most"
-    embedding_scatter(model.embeddings, model.vocab.symbols, path, what + seen, method)
+    features = model.shape.embedding
+    method = "pca" if features > 2 else "first"
+    title = f"What the network has learned of each symbol: {features} features"
+    title += ", the two directions of the largest spread" if method == "pca" else ""
+    embedding_scatter(model.embeddings, model.vocab.symbols, path, title, method)
 
 
 def _draw_losses(history: Any, path: Path) -> None:

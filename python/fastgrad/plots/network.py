@@ -55,9 +55,11 @@ def embedding_scatter(
 
     figure = new_figure(7.6, 7.0)
     axes = figure.add_subplot()
-    colours = [_BOUNDARY, *[_SYMBOL] * (len(points) - 1)]
     many = len(points) > _MANY
-    axes.scatter(points[:, 0], points[:, 1], s=12 if many else 260, c=colours, linewidths=0)
+    # The boundary last, so that nothing lies on it.
+    for part, colour in ((points[1:], _SYMBOL), (points[:1], _BOUNDARY)):
+        size, edge = (12, "none") if many else (260, "white")
+        axes.scatter(part[:, 0], part[:, 1], s=size, c=colour, edgecolors=edge, linewidths=1)
     for (x, y), label in zip(points, labels(symbols), strict=True):
         axes.annotate(
             label,
@@ -117,11 +119,12 @@ def rate_sweep(
     if smooth is not None:
         axes.plot(across, line, color=_SYMBOL, linewidth=1.8, label="mean of neighbours")
     if chosen is not None:
-        axes.axvline(chosen, color=_LINE, linewidth=1.2, linestyle="--", label=f"{chosen:.3g}")
+        axes.axvline(chosen, color=_LINE, linewidth=1.2, linestyle="--", label=f"{chosen:.2g}")
     axes.set_xscale("log")
     # Where a sweep ends in losses without bounds, the valley must still be seen.
-    low, high = float(line.min()), float(np.percentile(up, 90))
-    axes.set_ylim(low - 0.1 * (high - low) - 1e-3, high + 0.6 * (high - low) + 1e-3)
+    low, high = float(up.min()), float(np.percentile(up, 90))
+    margin = 0.3 * (high - low) + 1e-3
+    axes.set_ylim(low - margin / 6, high + margin)
     axes.set(xlabel="learning rate", ylabel="loss, nats a symbol")
     axes.set_title(title, parse_math=False)
     axes.grid(color="#dddddd", linewidth=0.6)
