@@ -18,6 +18,10 @@ from fastgrad.engine import Value
 class Child(Value):
     pass
 
+class Holder:
+    def __init__(self, held):
+        self.held = held
+
 {program}
 
 failures = []
@@ -148,10 +152,57 @@ def main():
 
 @pytest.mark.parametrize(
     "more",
-    ["", "w._backward = lambda v=v: v", "w.list = [[v]]", "w.me = w", "w = w * 1.0; w.down = v"],
+    [
+        "",
+        "w._backward = lambda v=v: v",
+        "w.list = [[v]]",
+        "w.me = w",
+        "w = w * 1.0; w.down = v",
+        "w.deep = [{1: ([(v,)],)}, Holder(Holder(v))]",
+    ],
 )
 def test_point_9_a_long_chain_through_attributes(more):
     run(ATTRIBUTES.format(more=more))
+
+
+FINALIZERS = """
+def main():
+    class Last(Value):
+        def __del__(self):
+            ends.append(self.data)
+            short = Value(0.0)
+            short.holder = Holder(Value(2.0) * 3.0)
+            ref = weakref.ref(short.holder)
+            del short
+            assert ref() is None
+
+    n, ends, v = 20_000, [], None
+    for i in range(n):
+        w = Last(i, (Value(1.0),) if v is None else (v, v * 2.0), "own")
+        w.previous = v
+        v = w
+    del v, w
+    assert ends == [float(i) for i in reversed(range(n))]
+"""
+
+
+def test_point_9_a_long_chain_of_finalizers():
+    run(FINALIZERS)
+
+
+WIDE = """
+def main():
+    v = Child(1.0)
+    for _ in range(100):
+        others = [Child(2.0, (Value(3.0),), "own") for _ in range(1000)]
+        v = Child(1.0, [v, *others], "own")
+    del v, others
+    assert _core.live_nodes() == 0
+"""
+
+
+def test_point_9_a_chain_of_many_parents_each():
+    run(WIDE)
 
 
 RULES = """
