@@ -21,16 +21,19 @@ type Object = *mut ffi::PyObject;
 /// and, with the lists and closures between two nodes, some 20 KiB of stack.
 const DEEPEST: usize = 32;
 
-/// Never dropped, as threads may give up objects while their other locals are being taken down;
-/// an empty list owns no memory.
-type Waiting = ManuallyDrop<Vec<Object>>;
+/// What a thread knows of the ends that it is inside of.
+struct Endings {
+    depth: Cell<usize>,
+    /// References still to be given up. Never dropped, as a thread may give up objects while its
+    /// locals are being taken down; an empty list owns no memory.
+    waiting: Cell<ManuallyDrop<Vec<Object>>>,
+}
 
 thread_local! {
-    /// Ends that this thread is inside of.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// References still to be given up. Each thread has its own list: Python code at an object's
-    /// end runs where its last reference went.
-    static WAITING: Cell<Waiting> = const { Cell::new(ManuallyDrop::new(Vec::new())) };
+    // Not one for all: Python code at an object's end is to run where the last reference went.
+    static ENDINGS: Endings = const {
+        Endings { depth: Cell::new(0), waiting: Cell::new(ManuallyDrop::new(Vec::new())) }
+    };
 }
 
 /// Gives up a reference to an object through which further nodes may be reached, at once or soon.
@@ -42,39 +45,47 @@ thread_local! {
 /// The interpreter's lock is held; the caller owns the reference.
 #[cold]
 pub unsafe fn give_up(object: Object) {
-    let depth = DEPTH.get();
-    if depth >= DEEPEST && wait(object) {
-        return;
-    }
-    DEPTH.set(depth + 1);
-    // SAFETY: by contract. Python code may run here, and come back to this function; the list is
-    // in its place meanwhile.
-    unsafe { ffi::Py_DECREF(object) };
-    if depth + 1 == DEEPEST {
-        while let Some(next) = next() {
-            // SAFETY: the list owned the reference.
-            unsafe { ffi::Py_DECREF(next) };
+    // SAFETY: by contract.
+    ENDINGS.with(|endings| unsafe { endings.give_up(object) });
+}
+
+impl Endings {
+    #[inline(always)]
+    unsafe fn give_up(&self, object: Object) {
+        let depth = self.depth.get();
+        if depth >= DEEPEST && self.wait(object) {
+            return;
         }
-        // A node with many such parents has made a long list.
-        drop(ManuallyDrop::into_inner(WAITING.take()));
+        self.depth.set(depth + 1);
+        // SAFETY: by contract. Python code may run here, and come back to this function; the list
+        // is in its place meanwhile.
+        unsafe { ffi::Py_DECREF(object) };
+        if depth + 1 == DEEPEST {
+            while let Some(next) = self.next() {
+                // SAFETY: the list owned the reference.
+                unsafe { ffi::Py_DECREF(next) };
+            }
+            // A node with many such parents has made a long list.
+            drop(ManuallyDrop::into_inner(self.waiting.take()));
+        }
+        self.depth.set(depth);
     }
-    DEPTH.set(depth);
-}
 
-/// Puts an object on the list; false when there is no memory for it.
-fn wait(object: Object) -> bool {
-    let mut waiting = WAITING.take();
-    let has_room = waiting.try_reserve(1).is_ok();
-    if has_room {
-        waiting.push(object);
+    /// Puts an object on the list; false when there is no memory for it.
+    fn wait(&self, object: Object) -> bool {
+        let mut waiting = self.waiting.take();
+        let has_room = waiting.try_reserve(1).is_ok();
+        if has_room {
+            waiting.push(object);
+        }
+        self.waiting.set(waiting);
+        has_room
     }
-    WAITING.set(waiting);
-    has_room
-}
 
-fn next() -> Option<Object> {
-    let mut waiting = WAITING.take();
-    let next = waiting.pop();
-    WAITING.set(waiting);
-    next
+    fn next(&self) -> Option<Object> {
+        let mut waiting = self.waiting.take();
+        let next = waiting.pop();
+        self.waiting.set(waiting);
+        next
+    }
 }
