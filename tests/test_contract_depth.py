@@ -233,3 +233,31 @@ def main():
 
 def test_point_9_a_long_chain_of_rules():
     run(RULES)
+
+
+NESTED = """
+def main():
+    def nested(depth):
+        x = Value(1.0)
+        v = x * 2.0
+        if depth > 1:
+            v._backward = lambda: x.__setattr__("grad", nested(depth - 1))
+        v.backward()
+        return x.grad + 1.0
+
+    assert nested(100) == 102.0
+    for rule in (v := Value(1.0) * 2.0).backward, lambda: v.backward(), lambda: nested(100):
+        v._backward = rule
+        try:
+            v.backward()
+        except RecursionError as error:
+            assert "100 times" in str(error)
+        else:
+            raise AssertionError("no exception came out")
+    assert nested(100) == 102.0
+    v = rule = None
+"""
+
+
+def test_point_9_rules_that_call_backward_within_one_another():
+    run(NESTED)
