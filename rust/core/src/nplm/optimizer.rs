@@ -86,9 +86,7 @@ impl<T: Float> Update<T> {
         match self {
             Update::Gradient => self,
             Update::Sgd { down, .. } => Update::Sgd { down, keep: T::from_f64(1.0) },
-            Update::Momentum(rule) => {
-                Update::Momentum(Momentum { decay: T::default(), ..rule })
-            }
+            Update::Momentum(rule) => Update::Momentum(Momentum { decay: T::default(), ..rule }),
             Update::AdamW(rule) => Update::AdamW(AdamW { shrink: T::from_f64(1.0), ..rule }),
         }
     }
@@ -120,7 +118,8 @@ impl<'a, T: Float> Block<'a, T> {
     #[must_use]
     pub fn take(&mut self, n: usize) -> Block<'a, T> {
         let cut = |slice: &mut &'a mut [T]| {
-            let (head, tail) = std::mem::take(slice).split_at_mut(n.min(slice.len()));
+            let n = n.min(slice.len());
+            let (head, tail) = std::mem::take(slice).split_at_mut(n);
             *slice = tail;
             head
         };
