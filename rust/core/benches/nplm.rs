@@ -28,8 +28,7 @@ fn main() {
     criterion.final_summary();
 }
 
-const SMALL: Shape =
-    Shape { vocabulary: 27, context: 3, features: 10, hidden: 200, direct: false };
+const SMALL: Shape = Shape { vocabulary: 27, context: 3, features: 10, hidden: 200, direct: false };
 const MIDDLE: Shape =
     Shape { vocabulary: 27, context: 8, features: 24, hidden: 512, direct: false };
 
@@ -150,7 +149,7 @@ fn functions(criterion: &mut Criterion) {
     });
     group.bench_function("transpose", |bencher| {
         bencher.iter(|| {
-            lanes::transpose((black_box(&x), LANES), (200, LANES), (black_box(&mut y), 200))
+            lanes::transpose(cpu, (black_box(&x), LANES), (200, LANES), (black_box(&mut y), 200))
         });
     });
     group.finish();

@@ -142,19 +142,63 @@ pub fn sum_rows<T: Float>(cpu: Cpu, panels: &[&[T]], alpha: T, beta: T, out: &mu
     cpu.run(SumRows(panels, alpha, beta, out));
 }
 
-/// Writes the transpose of a matrix of `rows` times `columns`.
+/// Writes the transpose of a matrix of `rows` times `columns`, block by block.
 ///
 /// # Panics
 /// If a slice is too short.
 pub fn transpose<T: Float>(
+    cpu: Cpu,
     (from, from_row): (&[T], usize),
     (rows, columns): (usize, usize),
     (to, to_row): (&mut [T], usize),
 ) {
-    for i in 0..rows {
-        let Some(row) = from.get(i * from_row..i * from_row + columns) else { break };
-        for (x, to) in row.iter().zip(to.iter_mut().skip(i).step_by(to_row)) {
-            *to = *x;
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    let fits = |length: usize, rows: usize, row: usize, columns: usize| {
+        (rows - 1)
+            .checked_mul(row)
+            .and_then(|n| n.checked_add(columns))
+            .is_some_and(|n| n <= length)
+    };
+    assert!(fits(from.len(), rows, from_row, columns), "matrix too short");
+    assert!(fits(to.len(), columns, to_row, rows), "transpose too short");
+    cpu.run(Transpose { from, from_row, rows, columns, to, to_row });
+}
+
+struct Transpose<'a, T> {
+    from: &'a [T],
+    from_row: usize,
+    rows: usize,
+    columns: usize,
+    to: &'a mut [T],
+    to_row: usize,
+}
+
+impl<T: Float> Kernel<T> for Transpose<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, s: S) {
+        for row in (0..self.rows).step_by(S::WIDTH) {
+            for column in (0..self.columns).step_by(S::WIDTH) {
+                let (high, wide) =
+                    (S::WIDTH.min(self.rows - row), S::WIDTH.min(self.columns - column));
+                // SAFETY: the lengths are checked above, and the block lies within the matrix.
+                unsafe {
+                    let from = self.from.as_ptr().add(row * self.from_row + column);
+                    let to = self.to.as_mut_ptr().add(column * self.to_row + row);
+                    if (high, wide) == (S::WIDTH, S::WIDTH) {
+                        s.transpose(from, self.from_row, to, self.to_row);
+                        continue;
+                    }
+                    for i in 0..high {
+                        for j in 0..wide {
+                            *to.add(j * self.to_row + i) = *from.add(i * self.from_row + j);
+                        }
+                    }
+                }
+            }
         }
     }
 }
@@ -184,6 +228,6 @@ macro_rules! of_slices {
 of_slices! {
     /// x ← eˣ. The error of `f32` is below 1.5 units in the last place.
     exp, Exp;
-    /// x ← tanh x. The error of `f32` is below 3 units in the last place.
+    /// x ← tanh x. The error of `f32` is below 5 units in the last place, 6.5 on the portable path.
     tanh, Tanh;
 }

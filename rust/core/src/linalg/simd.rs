@@ -56,6 +56,25 @@ pub trait Simd: Copy {
     fn exp(self, a: Self::Reg) -> Self::Reg;
     /// tanh a
     fn tanh(self, a: Self::Reg) -> Self::Reg;
+    /// Writes the transpose of a square of WIDTH × WIDTH numbers; rows are strides apart.
+    ///
+    /// # Safety
+    /// All WIDTH rows of WIDTH numbers can be read and written.
+    #[inline(always)]
+    unsafe fn transpose(
+        self,
+        from: *const Self::T,
+        from_row: usize,
+        to: *mut Self::T,
+        to_row: usize,
+    ) {
+        for i in 0..Self::WIDTH {
+            for j in 0..Self::WIDTH {
+                // SAFETY: the caller's promise.
+                unsafe { *to.add(j * to_row + i) = *from.add(i * from_row + j) };
+            }
+        }
+    }
     /// The sum of a vector's numbers, always added in the same order.
     fn sum(self, a: Self::Reg) -> Self::T;
 }

@@ -5,9 +5,9 @@ use super::params::check_ids;
 use super::train::{Team, blocks_of, change, forward_and_backward};
 use super::workspace::{self, Slice};
 use super::{Data, Params, Shape, model, softmax};
+use crate::Result;
 use crate::linalg::{Cpu, Float, LANES};
 use crate::watch::Watch;
-use crate::Result;
 
 /// Slices that are worked out between two looks at the watch, for each thread.
 const SLICES: usize = 8;
@@ -81,7 +81,7 @@ fn forward<T: Float>(
                 slice.fill(shape.context, data, &mut numbers);
             }
             team.each(&mut slices, |slice| {
-                model::embed(shape, params.C, slice);
+                model::embed(cpu, shape, params.C, slice);
                 model::hidden(cpu, shape, params, slice);
                 softmax::output(cpu, shape, params, weight, slice);
             });

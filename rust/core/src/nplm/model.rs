@@ -10,7 +10,7 @@ use crate::linalg::product::Product;
 use crate::linalg::{Cpu, Float, LANES, lanes};
 
 /// x = the rows of C of an example's symbols, side by side.
-pub fn embed<T: Float>(shape: &Shape, c: &[T], slice: &mut Slice<T>) {
+pub fn embed<T: Float>(cpu: Cpu, shape: &Shape, c: &[T], slice: &mut Slice<T>) {
     let features = shape.features;
     let rows = slice.x_rows.chunks_exact_mut(slice.x_row.max(1));
     let contexts = slice.ids.chunks_exact(shape.context.max(1));
@@ -26,7 +26,7 @@ pub fn embed<T: Float>(shape: &Shape, c: &[T], slice: &mut Slice<T>) {
         }
     }
     let inputs = shape.inputs();
-    lanes::transpose((&slice.x_rows, slice.x_row), (LANES, inputs), (&mut slice.x, LANES));
+    lanes::transpose(cpu, (&slice.x_rows, slice.x_row), (LANES, inputs), (&mut slice.x, LANES));
 }
 
 /// C ← C + α·dC: a row of dC is the sum of dx over all places where its symbol stands.

@@ -86,9 +86,7 @@ impl<T: Float> Update<T> {
         match self {
             Update::Gradient => self,
             Update::Sgd { down, .. } => Update::Sgd { down, keep: T::from_f64(1.0) },
-            Update::Momentum(rule) => {
-                Update::Momentum(Momentum { decay: T::default(), ..rule })
-            }
+            Update::Momentum(rule) => Update::Momentum(Momentum { decay: T::default(), ..rule }),
             Update::AdamW(rule) => Update::AdamW(AdamW { shrink: T::from_f64(1.0), ..rule }),
         }
     }

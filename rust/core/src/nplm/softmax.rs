@@ -90,7 +90,7 @@ pub fn output_backward<T: Float>(
         beta: T::from_f64(0.0),
     };
     product.add_up(cpu, &[(params.U, &slice.y)], &mut slice.da);
-    lanes::transpose((&slice.a, LANES), (hidden, LANES), (&mut slice.a_rows, slice.a_row));
+    lanes::transpose(cpu, (&slice.a, LANES), (hidden, LANES), (&mut slice.a_rows, slice.a_row));
     if shape.direct {
         let product = Product {
             rows: slice.examples,

@@ -212,7 +212,7 @@ pub(super) fn forward_and_backward<T: Float>(
     #[allow(clippy::cast_precision_loss, reason = "a mini-batch is smaller than 2^53")]
     let weight = 1.0 / examples as f64;
     team.each(slices, |slice| {
-        model::embed(shape, params.C, slice);
+        model::embed(cpu, shape, params.C, slice);
         model::hidden(cpu, shape, params, slice);
         softmax::output(cpu, shape, params, weight, slice);
         softmax::output_backward(cpu, shape, params, weight, slice);
@@ -285,13 +285,7 @@ fn cut<'a, T: Float>(
 }
 
 impl<T: Float> Part<'_, T> {
-    fn change(
-        &mut self,
-        cpu: Cpu,
-        shape: &Shape,
-        slices: &[Slice<T>],
-        update: &Update<T>,
-    ) -> bool {
+    fn change(&mut self, cpu: Cpu, shape: &Shape, slices: &[Slice<T>], update: &Update<T>) -> bool {
         let plain = update.without_decay();
         match self {
             Part::Embedding(c) => change_embedding(cpu, shape, slices, update, c),

@@ -107,11 +107,12 @@ pub fn set<'py, T: Number>(
         return Err(PyTypeError::new_err(message));
     };
     for key in given.keys() {
-        let known = key.cast::<PyString>().is_ok_and(|key| {
-            ["C", "H", "d", "U", "b", "W"].iter().any(|known| key == known)
-        });
+        let known = key
+            .cast::<PyString>()
+            .is_ok_and(|key| ["C", "H", "d", "U", "b", "W"].iter().any(|known| key == known));
         if !known {
-            let message = format!("{name} has the key {}; expected C, H, d, U, b and W", key.repr()?);
+            let message =
+                format!("{name} has the key {}; expected C, H, d, U, b and W", key.repr()?);
             return Err(PyValueError::new_err(message));
         }
     }
@@ -152,10 +153,7 @@ pub fn shape<T: Number>(
 }
 
 /// Checks the shapes of all parameters.
-pub fn check_shapes<T: Number>(
-    shape: &Shape,
-    set: &Params<Option<Named<'_, T>>>,
-) -> PyResult<()> {
+pub fn check_shapes<T: Number>(shape: &Shape, set: &Params<Option<Named<'_, T>>>) -> PyResult<()> {
     let (v, h) = (Some(shape.vocabulary), Some(shape.hidden));
     let (m, inputs) = (Some(shape.features), Some(shape.inputs()));
     let check = |array: &Option<Named<'_, T>>, expected: &[Option<usize>], letters| {
@@ -243,9 +241,9 @@ pub fn is_double(params: &Bound<'_, PyAny>) -> PyResult<bool> {
     };
     // Whatever is no array of doubles is measured against single precision, and refused there.
     let py = params.py();
-    Ok(array.cast::<PyUntypedArray>().is_ok_and(|array| {
-        array.dtype().is_equiv_to(&dtype::<f64>(py))
-    }))
+    Ok(array
+        .cast::<PyUntypedArray>()
+        .is_ok_and(|array| array.dtype().is_equiv_to(&dtype::<f64>(py))))
 }
 
 /// Contexts and targets.
@@ -255,7 +253,10 @@ pub struct Examples<'py> {
 }
 
 impl<'py> Examples<'py> {
-    pub fn read(inputs: &Bound<'py, PyAny>, targets: &Bound<'py, PyAny>) -> PyResult<Examples<'py>> {
+    pub fn read(
+        inputs: &Bound<'py, PyAny>,
+        targets: &Bound<'py, PyAny>,
+    ) -> PyResult<Examples<'py>> {
         let inputs = array::<u32>("inputs", inputs)?;
         let targets = array::<u32>("targets", targets)?;
         context_of(&inputs)?;

@@ -138,8 +138,7 @@ fn probabilities_with<'py, T: Number>(
     let ids = ids.as_slice()?;
     let all = work(&shape, examples, 2);
     let threads = team(threads, all, examples)?;
-    let result = run(py, all, None, |watch| {
-        evaluate::probabilities(&shape, &slices, ids, threads, watch)
-    })?;
+    let result =
+        run(py, all, None, |watch| evaluate::probabilities(&shape, &slices, ids, threads, watch))?;
     PyArray1::from_vec(py, result).reshape([examples, shape.vocabulary])
 }

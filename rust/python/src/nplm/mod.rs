@@ -7,9 +7,9 @@ mod given;
 mod look;
 mod run;
 
+use fastgrad_core::nplm::Data;
 use fastgrad_core::nplm::optimizer::Optimizer;
 use fastgrad_core::nplm::train::{self, Plan};
-use fastgrad_core::nplm::Data;
 use numpy::PyArray1;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -101,7 +101,9 @@ fn nplm_train<'py>(
         decay: given::number("weight_decay", weight_decay, 0.0, f64::INFINITY)?,
         threads: 0,
     };
-    if let Some((i, rate)) = plan.rates.iter().enumerate().find(|(_, r)| !(**r >= 0.0 && r.is_finite())) {
+    if let Some((i, rate)) =
+        plan.rates.iter().enumerate().find(|(_, r)| !(**r >= 0.0 && r.is_finite()))
+    {
         let message = format!("rates[{i}] is {rate:?}; expected a finite number of at least 0");
         return Err(PyValueError::new_err(message));
     }
