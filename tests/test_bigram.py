@@ -203,7 +203,7 @@ def test_a_large_alphabet_is_counted_sparsely_and_makes_no_table():
         ({"source": [""]}, ValueError, "items is empty"),
         ({"source": "no such file"}, FileNotFoundError, "no such file"),
         ({"source": b"a\n\xff"}, ValueError, "line 2"),
-        ({"source": ["a", "b\nc"]}, ValueError, "item 1"),
+        ({"source": ["a", "b\nc"]}, ValueError, r"items\[1\] .*newline"),
         ({"source": [1]}, TypeError, "str"),
         ({"source": 5}, TypeError, "source is 5"),
         ({"order": 1}, ValueError, "order is 1; expected 2 for bigrams or 3 for trigrams"),

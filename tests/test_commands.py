@@ -9,6 +9,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 
 import pytest
 from fastgrad import cli, datasets
@@ -410,9 +411,10 @@ def test_ctrl_c_while_text_arrives_ends_with_130(tmp_path):
     command = [*COMMAND, "train", "bigram", "-", "-o", tmp_path]
     pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, **pipes) as process:
-        # More than a pipe holds: when it is written, most of it has been read, and more is awaited.
+        # More than a pipe holds: when it is written, most of it has been read.
         process.stdin.write(b"emma\n" * 100_000)
         process.stdin.flush()
+        time.sleep(0.2)  # Now the rest has been as well, and more is awaited.
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 130
         assert process.stderr.read().endswith(b"fastgrad: interrupted\n")

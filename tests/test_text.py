@@ -165,15 +165,15 @@ def test_what_cannot_be_read(tmp_path):
         read(tmp_path / "nothing")
     with pytest.raises(OSError, match=str(tmp_path)):
         read(tmp_path)
-    with pytest.raises(TypeError, match="item 1 is 3; expected a str"):
+    with pytest.raises(TypeError, match=r"items\[1\] is 3; expected a str"):
         read(["a", 3])
-    with pytest.raises(TypeError, match="item 0 is b'a'; expected a str"):
+    with pytest.raises(TypeError, match=r"items\[0\] is b.a.; expected a str"):
         read([b"a"])
     with pytest.raises(TypeError, match="source is 3; expected a path"):
         read(3)
-    with pytest.raises(ValueError, match=r"item 1, 'b\\nc', holds a newline"):
+    with pytest.raises(ValueError, match=r"items\[1\] is .b\\nc., with a newline in it"):
         read(["a", "b\nc"])
-    with pytest.raises(ValueError, match=r"item 0, .* holds a lone surrogate at position 1"):
+    with pytest.raises(ValueError, match=r"items\[0\], .* holds a lone surrogate at position 1"):
         read(["a\ud800"])
     with pytest.raises(ValueError, match="items is empty"):
         read([])
