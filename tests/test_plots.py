@@ -150,7 +150,9 @@ def test_a_folder_that_is_missing_is_an_os_error(tmp_path):
     ],
 )
 def test_curves_of_losses_are_drawn(tmp_path, history):
-    loss_curve(history, tmp_path / "loss.png", title="$_ \x00 中", goal=2.4, goal_name="$_ 中")
+    for log_steps in (False, True):
+        words = {"title": "$_ \x00 中", "goal_name": "$_ 中"}
+        loss_curve(history, tmp_path / "loss.png", goal=2.4, log_steps=log_steps, **words)
     assert min(size(tmp_path / "loss.png")) > 600
 
 
