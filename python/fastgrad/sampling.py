@@ -4,9 +4,9 @@
     >>> from fastgrad.sampling import novelty, sample
     >>> items = ["ada", "dana", "nadia"]
     >>> model = BigramModel.fit(items)
-    >>> made_up = sample(model, 4, seed=3)
+    >>> made_up = sample(model, 4, seed=5)
     >>> made_up
-    []
+    ['nada', 'dana', 'anadia', 'a']
     >>> print(novelty(made_up, items))
     4 samples, 4 distinct: 1 in the training text, 3 new
 
@@ -72,8 +72,10 @@ def sample(
 
     >>> from fastgrad.models import BigramModel
     >>> model = BigramModel.fit(["ada", "dana", "nadia"])
-    >>> sample(model, 2, prompt="na", temperature=0)
-    []
+    >>> sample(model, 3, prompt="di", seed=1)
+    ['diana', 'dia', 'diana']
+    >>> sample(model, 1, prompt="di", temperature=0)
+    ['dia']
     """
     if not isinstance(model, LanguageModel):
         raise TypeError(f"model is {model!r}; expected a language model")
