@@ -45,7 +45,9 @@ def read(source: Source) -> list[str]:
         lines = _checked_items(source)
     items = [item for line in lines if (item := line.strip())]
     if not items:
-        raise ValueError(f"{name_of(source)} is empty; expected at least one item, one a line")
+        raise ValueError(
+            f"{name_of(source)} is empty; expected at least one line that is not blank"
+        )
     return items
 
 
@@ -84,6 +86,8 @@ def _checked_items(items: Iterable[str]) -> list[str]:
         if not isinstance(item, str):
             raise TypeError(f"items[{position}] is {item!r}; expected a str")
         line = item.removesuffix("\n")
+        if not position:  # A file opened as plain UTF-8 gives its byte order mark as well.
+            line = line.removeprefix("\ufeff")
         if "\n" in line:
             raise ValueError(
                 f"items[{position}] is {quote(line)}, with a newline in it; expected one line each"
