@@ -166,7 +166,7 @@ fn spaces_without_end_inside_a_line_and_after_it() {
 
 #[test]
 fn what_is_not_utf8_is_named_by_line_and_offset() {
-    let mut text = b"\xef\xbb\xbfab\ncd\r\n\n".repeat(1);
+    let mut text = b"\xef\xbb\xbfab\ncd\r\n\n".to_vec();
     text.extend_from_slice("эюя\n".repeat(100).as_bytes());
     let offset = text.len() as u64 + 2;
     text.extend_from_slice(b"ok\xffno\n");

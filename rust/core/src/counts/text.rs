@@ -9,6 +9,12 @@ pub fn is_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
 }
 
+/// An item without the whitespace at its ends.
+#[must_use]
+pub fn strip(item: &str) -> &str {
+    item.trim_matches(is_space)
+}
+
 /// How many newlines there are: sums of bytes, which become vector code.
 pub fn newlines(text: &[u8]) -> u64 {
     let ones = |chunk: &[u8]| chunk.iter().map(|&byte| u8::from(byte == b'\n')).sum::<u8>();
