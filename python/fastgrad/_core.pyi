@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self, SupportsIndex, TypeAlias, final
 
 import numpy as np
-from numpy import uint32, uint64
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
@@ -33,6 +32,7 @@ __all__ = [
     "log_softmax",
     "max",
     "min",
+    "names",
     "node_bytes",
     "normal_numbers",
     "rms_norm",
@@ -129,6 +129,7 @@ class NeuronData:
     activation: str
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
 
+def names() -> bytes: ...
 def live_nodes() -> int:
     """Nodes alive in this process."""
 
@@ -257,14 +258,14 @@ class NgramCounts:
 
     @staticmethod
     def from_entries(
-        order: int, characters: str, items: int, ids: NDArray[uint32], counts: NDArray[uint64]
+        order: int, characters: str, items: int, ids: NDArray[np.uint32], counts: NDArray[np.uint64]
     ) -> NgramCounts:
         """Counts from what `entries` returns; ValueError for entries that no text has."""
 
-    def dense(self) -> NDArray[uint64]:
+    def dense(self) -> NDArray[np.uint64]:
         """All counts, shape (V,) * order; MemoryError beyond 2**27 cells."""
 
-    def entries(self) -> tuple[NDArray[uint32], NDArray[uint64]]:
+    def entries(self) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
         """What occurs: ids (K, order) in lexicographic order, and counts (K,) above 0."""
 
     def with_characters(self, characters: str) -> NgramCounts:
@@ -293,5 +294,5 @@ def count_bytes(
 def count_items(items: Iterable[str], order: int = 2, threads: int | None = None) -> NgramCounts:
     """Count strings, one item each."""
 
-def count_ids(ids: NDArray[uint32], characters: str, order: int = 2) -> NgramCounts:
+def count_ids(ids: NDArray[np.uint32], characters: str, order: int = 2) -> NgramCounts:
     """Count ids, shape (N,), of which one or more 0 stand between items."""
