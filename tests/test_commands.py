@@ -136,8 +136,9 @@ def test_any_script_from_training_to_picture(capsys, tmp_path, order):
     assert len(samples.split("\n")) == 201
     (tmp_path / "samples.txt").write_bytes(samples.encode("utf-8"))
     assert lines(run(capsys, "eval", out, tmp_path / "samples.txt")[0])["perplexity"] != "inf"
-    run(capsys, "plot", out)
-    assert (out / "bigrams.png").is_file()
+    if order == 2:  # The symbols of the picture are the same.
+        run(capsys, "plot", out)
+        assert (out / "bigrams.png").is_file()
 
 
 def test_samples_alone_are_on_standard_output_the_same_each_time(out):
