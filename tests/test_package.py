@@ -9,10 +9,13 @@ import fastgrad
 import pytest
 
 MODULES = ["engine", "nn", "optim", "datasets", "draw", "text", "checkpoint", "models"]
+MODULES += ["training", "models.nplm"]
 # Modules whose names others pass on.
 INNER = ["text.reading", "text.vocab", "text.splits", "text.windows"]
 INNER += ["plots.canvas", "plots.curves", "plots.heatmap"]
 INNER += ["models.counts", "models.bigram", "models.neural_bigram"]
+INNER += ["models.nplm.model", "models.nplm.network", "plots.network"]
+INNER += ["training.rates", "training.history", "training.finder"]
 
 
 def loaded_by(code):

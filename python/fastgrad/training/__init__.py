@@ -3,6 +3,19 @@
 A model's `fit` makes a plan, checks it, and has `Loop` make the steps: in chunks of which each is
 one call into Rust, with evaluations, callbacks, a log and checkpoints between them. Where the
 chunks end depends on the clock; the results do not.
+
+>>> from fastgrad.models import NPLM
+>>> from fastgrad.text import Vocab
+>>> names = ["emma", "olivia", "ava", "mia"]
+>>> model = NPLM(Vocab.of(names), hidden=8)
+>>> seen = []
+>>> history = model.fit(
+...     names, steps=40, lr=0.1, batch=4, evaluate_every=20, callbacks=[seen.append]
+... )
+>>> [(progress.step, progress.rate) for progress in seen]
+[(20, 0.1), (40, 0.1)]
+>>> history.loss.shape, history.stopped
+((40,), 'finished')
 """
 
 from .finder import RateSweep, find_rate

@@ -136,6 +136,12 @@ class Network:
 
         The text is a source or a pair of arrays, as in `fit`. Raises `UnknownCharacterError` for a
         character that is not in the vocabulary.
+
+        >>> from fastgrad.models import NPLM
+        >>> from fastgrad.text import Vocab
+        >>> model = NPLM(Vocab("abc"))
+        >>> round(model.loss(["cab", "bac"]), 1)  # ln 4, as nothing is known yet
+        1.4
         """
         examples = prepare(source, self._vocab, self.context, "source")
         return kernels.loss(self._parameters, examples, threads)
@@ -150,6 +156,12 @@ class Network:
         """Give the distribution of the symbol after `context`, the start of an item; shape (V,).
 
         Only the last symbols of `context` count, as many as the model looks at.
+
+        >>> from fastgrad.models import NPLM
+        >>> from fastgrad.text import Vocab
+        >>> chances = NPLM(Vocab("abc")).probabilities("ca")
+        >>> chances.shape, round(float(chances.sum()), 6)
+        ((4,), 1.0)
         """
         ids = np.zeros((1, self.context), dtype=np.uint32)
         last = self._vocab.encode(context)[-self.context :]
@@ -192,6 +204,13 @@ class Network:
         With each comes the cosine of the angle between its features and those of `symbol`, 1 for
         the same direction. `symbol` may be the boundary's. Raises `ValueError` where it is no
         symbol, or `k` is not from 1 to V - 1.
+
+        >>> from fastgrad.models import NPLM
+        >>> from fastgrad.text import Vocab
+        >>> model = NPLM(Vocab("abc"), embedding=2)
+        >>> model.C[:] = [[0, 1], [1, 0], [3, 4], [-1, 0]]
+        >>> [(symbol, round(cosine, 6)) for symbol, cosine in model.nearest("a", k=2)]
+        [('b', 0.6), ('.', 0.0)]
         """
         symbols = self._vocab.symbols
         if symbol not in symbols:
