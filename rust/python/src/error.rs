@@ -5,7 +5,7 @@ use fastgrad_core::counts::Problem;
 use pyo3::PyErr;
 use pyo3::exceptions::{
     PyFloatingPointError, PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOSError,
-    PyOverflowError, PyRuntimeError, PyValueError, PyZeroDivisionError,
+    PyOverflowError, PyRuntimeError, PyUnicodeError, PyValueError, PyZeroDivisionError,
 };
 
 /// The exception that Python itself raises for the same mistake.
@@ -34,6 +34,7 @@ fn of_counts(problem: &Problem, message: String) -> PyErr {
     match problem {
         Problem::Io { name, code, reason, .. } => os_error(name, *code, reason),
         Problem::Overflow => PyOverflowError::new_err(message),
+        Problem::Utf8 { .. } => PyUnicodeError::new_err(message),
         Problem::Dense { .. } => PyMemoryError::new_err(message),
         _ => PyValueError::new_err(message),
     }
