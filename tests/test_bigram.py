@@ -311,8 +311,10 @@ def test_it_is_a_language_model():
     assert model.probabilities()[0] == 0
 
 
-def test_a_model_pickles():
-    model = pickle.loads(pickle.dumps(BigramModel.fit(["emma"], 0.5)))
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_model_pickles(protocol):
+    model = pickle.loads(pickle.dumps(BigramModel.fit(["emma"], 0.5), protocol))
+    assert not model.table().flags.writeable
     assert model.loss(["emma"]) == BigramModel.fit(["emma"], 0.5).loss(["emma"])
     assert repr(model) == "BigramModel(1 items, 5 bigrams of 4 symbols; smoothing 0.5)"
 
