@@ -14,6 +14,7 @@ from fastgrad.training import (
     Loop,
     RateSweep,
     find_rate,
+    loop,
     make_plan,
     plan_rates,
     read_saved,
@@ -218,6 +219,21 @@ def test_an_interrupt_while_evaluating_loses_nothing(at):
     assert run.x[0] == whole.x[0]
     assert history.dev_loss.tolist() == expected.dev_loss.tolist()
     assert history.dev_step.tolist() == expected.dev_step.tolist()
+
+
+@pytest.mark.parametrize("patience", [None, 4])
+def test_a_run_can_go_on_from_every_checkpoint_on_its_way(patience, monkeypatch):
+    monkeypatch.setattr(loop, "_SAVE_EVERY", -1.0)
+    settings = {"lr": cosine(0.3, 0.0, 40), "evaluate_every": 7, "patience": patience}
+    whole = ToyRun(x=1.0)
+    expected = train(whole, checkpoint="toy.safetensors", **settings)
+    assert len(whole.saved) > 6
+    for saved in whole.saved:
+        run = ToyRun(x=1.0)
+        history = resume(run, saved)
+        assert run.x[0] == whole.x[0]
+        assert history.loss.tolist() == expected.loss.tolist()
+        assert history.dev_loss.tolist() == expected.dev_loss.tolist()
 
 
 def test_without_a_checkpoint_the_message_says_what_is_left():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Seconds that a chunk of steps should take: what a call costs is small beside it, and a bar and
 # Ctrl-C are quick enough.
 _CHUNK = 0.075
-# Seconds between checkpoints; one is saved after the first evaluation that comes later.
+# Seconds between checkpoints; one is saved after the first chunk that ends later.
 _SAVE_EVERY = 10.0
 
 
@@ -65,7 +65,8 @@ class Loop:
         self._plan = plan
         self._record = Record(plan.rates, past)
         self._first = self._record.steps
-        self._evaluated = self._record.dev_steps[-1] if self._record.dev_steps else self._first
+        # A checkpoint may have been saved when an evaluation was due and not done.
+        self._evaluated = self._record.dev_steps[-1] if self._record.dev_steps else 0
         self._last_two = LastTwo(run.arrays, self._first)
         self._best = None if best is None else Snapshot(self._first, best)
         self._chunk = 1
@@ -112,6 +113,8 @@ class Loop:
             if record.steps >= plan.steps:
                 return "finished"
             report.advance(self._advance())
+            if monotonic() - self._saved > _SAVE_EVERY:
+                self._save()
 
     def _is_due(self) -> bool:
         steps = self._record.steps
@@ -136,7 +139,7 @@ class Loop:
         return len(losses)
 
     def _evaluate(self, report: Report) -> str:
-        """Look at the dev loss, tell, and save; return a reason to stop, or nothing."""
+        """Look at the dev loss, and tell; return a reason to stop, or nothing."""
         record, plan = self._record, self._plan
         loss = self._run.dev_loss()
         if loss is not None and not math.isfinite(loss):
@@ -155,8 +158,6 @@ class Loop:
             return "stopped by a callback"
         if plan.patience is not None and record.since_best() >= plan.patience:
             return "stopped early"
-        if monotonic() - self._saved > _SAVE_EVERY:
-            self._save()
         return ""
 
     def _progress(self, dev_loss: float | None) -> Progress:
