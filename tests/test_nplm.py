@@ -414,8 +414,8 @@ def test_networks_that_are_none(settings, error, message):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"train": []}, ValueError, "is empty; expected at least one item"),
-        ({"train": b" \n"}, ValueError, "is empty; expected at least one item"),
+        ({"train": []}, ValueError, "is empty; expected at least one"),
+        ({"train": b" \n"}, ValueError, "is empty; expected at least one"),
         ({"dev": []}, ValueError, "empty"),
         ({"train": ["zoë"]}, UnknownCharacterError, "'z'"),
         ({"dev": ["Ava"]}, UnknownCharacterError, "'A'"),
