@@ -51,8 +51,7 @@ def _draw_embeddings(model: Any, path: Path) -> None:
 
     features = model.shape.embedding
     method = "pca" if features > 2 else "first"
-    title = f"What the network has learned of each symbol: {features} features"
-    title += ", the two directions of the largest spread" if method == "pca" else ""
+    title = f"What the network has learned of each symbol ({features} features)"
     embedding_scatter(model.embeddings, model.vocab.symbols, path, title, method)
 
 

@@ -94,7 +94,13 @@ def _add_network(group: Any) -> None:
 
 def _add_training(group: Any) -> None:
     default = "(default: %(default)s)"
-    group.add_argument("--steps", type=whole(1), default=30_000, metavar="N", help=default)
+    group.add_argument(
+        "--steps",
+        type=whole(1),
+        default=30_000,
+        metavar="N",
+        help=f"mini-batches to learn from {default}",
+    )
     group.add_argument(
         "--batch", type=whole(1), default=64, metavar="N", help=f"examples a step {default}"
     )
@@ -109,7 +115,10 @@ def _add_training(group: Any) -> None:
         " (default: %(default)s)",
     )
     group.add_argument(
-        "--optimizer", choices=("adamw", "momentum", "sgd"), default="adamw", help=default
+        "--optimizer",
+        choices=("adamw", "momentum", "sgd"),
+        default="adamw",
+        help=f"how weights move {default}",
     )
     group.add_argument(
         "--weight-decay",
@@ -139,7 +148,10 @@ def _add_training(group: Any) -> None:
         help="stop after N evaluations, a twentieth of the steps apart, without a new best",
     )
     group.add_argument(
-        "--threads", type=whole(1), metavar="N", help="they do not change the result (default: all)"
+        "--threads",
+        type=whole(1),
+        metavar="N",
+        help="they do not change the result (default: as many as pay)",
     )
 
 
