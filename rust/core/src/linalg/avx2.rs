@@ -10,6 +10,7 @@ use core::arch::x86_64::{
     _mm256_srai_epi32, _mm256_storeu_ps, _mm256_sub_epi32, _mm256_sub_ps,
 };
 
+use super::cpu::{self, Kernel};
 use super::functions;
 use super::simd::{Simd, Simd32};
 
@@ -24,16 +25,19 @@ impl Avx2 {
     pub unsafe fn new() -> Avx2 {
         Avx2(())
     }
+}
 
-    /// The mask of the first n places.
-    #[inline(always)]
-    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "n is up to 8")]
-    fn first(self, n: usize) -> __m256i {
-        // SAFETY: the token is the proof that the processor has the instructions.
-        unsafe {
-            let places = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-            _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), places)
-        }
+/// The mask of the first n places.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "n is up to 8")]
+unsafe fn first(n: usize) -> __m256i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let places = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), places)
     }
 }
 
@@ -53,6 +57,12 @@ impl Simd for Avx2 {
     type Reg = __m256;
     const WIDTH: usize = 8;
     const ROWS: usize = 6;
+
+    #[inline(always)]
+    fn apart<K: Kernel<f32>>(self, kernel: K) -> K::Output {
+        // SAFETY: the token is the proof that the processor has the instructions.
+        unsafe { cpu::apart_avx2(kernel) }
+    }
 
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {
@@ -75,13 +85,13 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn load_first(self, from: *const f32, n: usize) -> __m256 {
         // SAFETY: the token, and the caller's promise.
-        unsafe { _mm256_maskload_ps(from, self.first(n)) }
+        unsafe { _mm256_maskload_ps(from, first(n)) }
     }
 
     #[inline(always)]
     unsafe fn store_first(self, to: *mut f32, n: usize, x: __m256) {
         // SAFETY: the token, and the caller's promise.
-        unsafe { _mm256_maskstore_ps(to, self.first(n), x) }
+        unsafe { _mm256_maskstore_ps(to, first(n), x) }
     }
 
     instructions! {

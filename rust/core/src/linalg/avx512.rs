@@ -7,6 +7,7 @@ use core::arch::x86_64::{
     _mm512_set1_ps, _mm512_sqrt_ps, _mm512_storeu_ps, _mm512_sub_ps,
 };
 
+use super::cpu::{self, Kernel};
 use super::functions;
 use super::simd::{Simd, Simd32};
 
@@ -45,6 +46,12 @@ impl Simd for Avx512 {
     type Reg = __m512;
     const WIDTH: usize = 16;
     const ROWS: usize = 12;
+
+    #[inline(always)]
+    fn apart<K: Kernel<f32>>(self, kernel: K) -> K::Output {
+        // SAFETY: the token is the proof that the processor has the instructions.
+        unsafe { cpu::apart_avx512(kernel) }
+    }
 
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {

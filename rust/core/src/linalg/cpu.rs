@@ -97,7 +97,7 @@ impl Cpu {
 ///
 /// `run` must be `#[inline(always)]`, as must be what it calls with its token: only then are they
 /// compiled with the instructions that the token stands for.
-pub(super) trait Kernel<T: Float> {
+pub trait Kernel<T: Float> {
     /// What the kernel gives back.
     type Output;
     /// The work.
@@ -116,6 +116,31 @@ fn avx2<T: Float, K: Kernel<T>>(kernel: K) -> K::Output {
 fn avx512<T: Float, K: Kernel<T>>(kernel: K) -> K::Output {
     // SAFETY: this function has the features.
     kernel.run(unsafe { T::avx512() })
+}
+
+/// Runs a kernel as a function of its own, compiled for a processor with AVX2 and FMA.
+///
+/// It is this one that must not be inlined: rustc 1.95 forgets `inline(never)` on functions with
+/// features.
+///
+/// # Safety
+/// The processor has them.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+pub(super) unsafe fn apart_avx2<T: Float, K: Kernel<T>>(kernel: K) -> K::Output {
+    // SAFETY: the caller's promise.
+    unsafe { avx2(kernel) }
+}
+
+/// Runs a kernel as a function of its own, compiled for a processor with AVX-512F.
+///
+/// # Safety
+/// The processor has it.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+pub(super) unsafe fn apart_avx512<T: Float, K: Kernel<T>>(kernel: K) -> K::Output {
+    // SAFETY: the caller's promise.
+    unsafe { avx512(kernel) }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Vectors of plain numbers, for any processor; the compiler finds instructions for them.
 
+use super::cpu::Kernel;
 use super::functions;
 use super::simd::{Simd, Simd32};
 
@@ -30,6 +31,12 @@ macro_rules! portable {
         type Reg = [$t; WIDTH];
         const WIDTH: usize = WIDTH;
         const ROWS: usize = $rows;
+
+        // In place, so that doubles are compiled for the processor too.
+        #[inline(always)]
+        fn apart<K: Kernel<$t>>(self, kernel: K) -> K::Output {
+            kernel.run(self)
+        }
 
         #[inline(always)]
         fn splat(self, x: $t) -> Self::Reg {

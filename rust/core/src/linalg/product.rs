@@ -109,7 +109,7 @@ impl<T: Float> Tiles<'_, T> {
     /// Picks the code for the height of a tile.
     ///
     /// # Safety
-    /// As for [`accumulate`].
+    /// As for [`Tile`].
     #[inline(always)]
     unsafe fn tile<S: Simd<T = T>>(&self, s: S, place: Place, height: usize) {
         // SAFETY: the caller's promise.
@@ -135,75 +135,116 @@ impl<T: Float> Tiles<'_, T> {
     /// Picks the code for the width of a tile: one vector or two, the last one whole or not.
     ///
     /// # Safety
-    /// As for [`accumulate`].
+    /// As for [`Tile`].
     #[inline(always)]
     unsafe fn of_height<S: Simd<T = T>, const R: usize>(&self, s: S, place: Place) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            if place.width == 2 * S::WIDTH {
-                self.accumulate::<S, R, 2, true>(s, place);
-            } else if place.width > S::WIDTH {
-                self.accumulate::<S, R, 2, false>(s, place);
-            } else {
-                self.accumulate::<S, R, 1, false>(s, place);
+        if place.width == 2 * S::WIDTH {
+            s.apart(Tile::<T, R, 2, true> { tiles: self, place });
+        } else if place.width > S::WIDTH {
+            s.apart(Tile::<T, R, 2, false> { tiles: self, place });
+        } else {
+            s.apart(Tile::<T, R, 1, false> { tiles: self, place });
+        }
+    }
+}
+
+/// A tile of R rows and V vectors, the last of which is whole or not.
+///
+/// Whoever makes one promises that it lies within the result, and that all slices have the lengths
+/// of the shape.
+struct Tile<'a, T, const R: usize, const V: usize, const WHOLE: bool> {
+    tiles: &'a Tiles<'a, T>,
+    place: Place,
+}
+
+impl<T: Float, const R: usize, const V: usize, const WHOLE: bool> Kernel<T>
+    for Tile<'_, T, R, V, WHOLE>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, s: S) {
+        let mut sums = [[s.splat(T::default()); V]; R];
+        for (a, b) in self.tiles.pairs {
+            self.add(s, a.as_ptr(), b.as_ptr(), &mut sums);
+        }
+        self.write(s, sums);
+    }
+}
+
+impl<T: Float, const R: usize, const V: usize, const WHOLE: bool> Tile<'_, T, R, V, WHOLE> {
+    /// Adds the product of a pair.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "there are four groups of three rows at most")]
+    fn add<S: Simd<T = T>>(&self, s: S, a: *const T, b: *const T, sums: &mut [[S::Reg; V]; R]) {
+        let Product { terms, left_row, left_step, right_row, .. } = self.tiles.shape;
+        // Pointers go one step too far at the end, where they are not read through. Each stands for
+        // three rows: so the addresses of a step do not depend on each other.
+        let mut left = [a.wrapping_add(self.place.row * left_row); 4];
+        for (group, pointer) in left.iter_mut().enumerate() {
+            *pointer = pointer.wrapping_add(3 * group * left_row);
+        }
+        // Or the compiler would make a chain of them again.
+        let mut left = std::hint::black_box(left);
+        let mut right = b.wrapping_add(self.place.column);
+        for _ in 0..terms {
+            let mut row = [s.splat(T::default()); V];
+            for (v, y) in row.iter_mut().enumerate() {
+                *y = self.load(s, right, v);
+            }
+            for (r, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: within A, as add_up has checked.
+                let x = s.splat(unsafe { *left[r / 3].wrapping_add(r % 3 * left_row) });
+                for (sum, y) in sums.iter_mut().zip(row) {
+                    *sum = s.fma(x, y, *sum);
+                }
+            }
+            for pointer in &mut left {
+                *pointer = pointer.wrapping_add(left_step);
+            }
+            right = right.wrapping_add(right_row);
+        }
+    }
+
+    /// Writes α·sums + β·(what was there before).
+    #[inline(always)]
+    fn write<S: Simd<T = T>>(&self, s: S, sums: [[S::Reg; V]; R]) {
+        let Product { alpha, beta, out_row, .. } = self.tiles.shape;
+        let (alpha, keeps, beta) = (s.splat(alpha), beta != T::default(), s.splat(beta));
+        for (r, sums) in sums.into_iter().enumerate() {
+            let at = (self.place.row + r) * out_row + self.place.column;
+            let to = self.tiles.out.wrapping_add(at);
+            for (v, sum) in sums.into_iter().enumerate() {
+                let x = s.mul(alpha, sum);
+                let x = if keeps { s.fma(beta, self.load(s, to, v), x) } else { x };
+                // SAFETY: within the result, which the call has borrowed for writing.
+                unsafe {
+                    let to = to.add(v * S::WIDTH);
+                    match self.partial::<S>(v) {
+                        None => s.store(to, x),
+                        Some(n) => s.store_first(to, n, x),
+                    }
+                }
             }
         }
     }
 
-    /// A tile of R rows and V vectors, the last of which is whole or not.
-    ///
-    /// # Safety
-    /// Rows and columns lie within the result, and all slices have the lengths of the shape.
+    /// Vector v of a row that begins at an address, as far as it belongs to the tile.
     #[inline(always)]
-    unsafe fn accumulate<S: Simd<T = T>, const R: usize, const V: usize, const WHOLE: bool>(
-        &self,
-        s: S,
-        place: Place,
-    ) {
-        let shape = &self.shape;
-        let last = place.width - (V - 1) * S::WIDTH;
-        let load = |from: *const T, v: usize| {
-            // SAFETY: the columns of the tile lie within the rows of B and of the result.
-            unsafe {
-                let from = from.add(v * S::WIDTH);
-                if WHOLE || v + 1 < V { s.load(from) } else { s.load_first(from, last) }
-            }
-        };
-        let mut sums = [[s.splat(T::default()); V]; R];
-        for (a, b) in self.pairs {
-            // Pointers go one step too far at the end, where they are not read through.
-            let mut a = a.as_ptr().wrapping_add(place.row * shape.left_row);
-            let mut b = b.as_ptr().wrapping_add(place.column);
-            for _ in 0..shape.terms {
-                let mut right = [s.splat(T::default()); V];
-                for (v, x) in right.iter_mut().enumerate() {
-                    *x = load(b, v);
-                }
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    // SAFETY: within A, as add_up has checked.
-                    let left = s.splat(unsafe { *a.wrapping_add(r * shape.left_row) });
-                    for (sum, x) in sums.iter_mut().zip(right) {
-                        *sum = s.fma(left, x, *sum);
-                    }
-                }
-                a = a.wrapping_add(shape.left_step);
-                b = b.wrapping_add(shape.right_row);
+    fn load<S: Simd<T = T>>(&self, s: S, row: *const T, v: usize) -> S::Reg {
+        // SAFETY: the columns of the tile lie within the rows of B and of the result.
+        unsafe {
+            let from = row.add(v * S::WIDTH);
+            match self.partial::<S>(v) {
+                None => s.load(from),
+                Some(n) => s.load_first(from, n),
             }
         }
-        let (alpha, beta) = (s.splat(shape.alpha), s.splat(shape.beta));
-        let keeps = shape.beta != T::default();
-        for (r, sums) in sums.into_iter().enumerate() {
-            let at = (place.row + r) * shape.out_row + place.column;
-            let to = self.out.wrapping_add(at);
-            for (v, sum) in sums.into_iter().enumerate() {
-                let x = s.mul(alpha, sum);
-                let x = if keeps { s.fma(beta, load(to, v), x) } else { x };
-                // SAFETY: within the result, which the call has borrowed for writing.
-                unsafe {
-                    let to = to.add(v * S::WIDTH);
-                    if WHOLE || v + 1 < V { s.store(to, x) } else { s.store_first(to, last, x) }
-                }
-            }
-        }
+    }
+
+    /// How many numbers of vector v belong to the tile, if not all.
+    #[inline(always)]
+    fn partial<S: Simd<T = T>>(&self, v: usize) -> Option<usize> {
+        (!WHOLE && v + 1 == V).then(|| self.place.width - v * S::WIDTH)
     }
 }

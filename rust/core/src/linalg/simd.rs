@@ -1,5 +1,6 @@
 //! What the kernels need of a processor.
 
+use super::cpu::Kernel;
 use super::float::Float;
 
 /// Vectors of a processor; a value of the type is the proof that the processor has them.
@@ -14,6 +15,9 @@ pub trait Simd: Copy {
     const WIDTH: usize;
     /// Rows of a register tile that is two vectors wide: as many as the registers hold.
     const ROWS: usize;
+
+    /// Runs a kernel as a function of its own: its loops then have all registers for themselves.
+    fn apart<K: Kernel<Self::T>>(self, kernel: K) -> K::Output;
 
     /// x in every place.
     fn splat(self, x: Self::T) -> Self::Reg;
