@@ -294,6 +294,10 @@ def test_progress_is_told_and_may_stop_the_work():
     train_bigram(**given_arguments(steps=30000, progress=told.append))
     assert told[-1] == 30000
     assert told == sorted(told)
+    told.clear()
+    train_bigram(**given_arguments(steps=60_000, progress=told.append))
+    assert told[-1] == 60_000
+    assert told == sorted(told)
 
     def stop(done):
         raise RuntimeError("enough")
