@@ -291,13 +291,34 @@ def test_damaged_settings_are_refused(changes):
 # Rates.
 
 
+def planned(lr, steps):
+    return plan_rates(lr, steps).part(0, steps).tolist()
+
+
 def test_rates_of_every_kind():
-    assert plan_rates(0.5, 3).tolist() == [0.5, 0.5, 0.5]
-    assert plan_rates([(0, 0.1), (2, 0.01)], 4).tolist() == [0.1, 0.1, 0.01, 0.01]
-    assert plan_rates([(0, 0.1), (9, 0.01)], 2).tolist() == [0.1, 0.1]
-    assert plan_rates(np.array([1.0, 0.5]), 2).tolist() == [1.0, 0.5]
+    assert planned(0.5, 3) == [0.5, 0.5, 0.5]
+    assert planned([(0, 0.1), (2, 0.01)], 4) == [0.1, 0.1, 0.01, 0.01]
+    assert planned([(0, 0.1), (9, 0.01)], 2) == [0.1, 0.1]
+    assert planned(np.array([1.0, 0.5]), 2) == [1.0, 0.5]
     schedule = warmup(cosine(1.0, 0.0, steps=4), steps=2)
-    assert plan_rates(schedule, 6).tolist() == [schedule(k) for k in range(6)]
+    assert planned(schedule, 6) == [schedule(k) for k in range(6)]
+
+
+def test_a_trillion_steps_at_one_rate_take_no_room():
+    rates = plan_rates([(0, 0.1), (10**11, 0.01)], 10**12)
+    assert rates.part(10**11 - 1, 10**11 + 1).tolist() == [0.1, 0.01]
+    history = train(ToyRun(), steps=10**12, evaluate_every=50, callbacks=[lambda at: True])
+    assert len(history.loss) == 50
+
+
+@given(st.lists(st.sampled_from([0.1, 0.2]), min_size=1), st.integers(0, 9), st.data())
+def test_rates_that_take_over_from_others(rates, step, data):
+    other = data.draw(st.lists(st.sampled_from([0.1, 0.3]), min_size=step + 1))
+    both = plan_rates(np.array(rates * 10), len(rates) * 10).then(
+        step, plan_rates(np.array(other), len(other))
+    )
+    assert both.part(0, len(other)).tolist() == (rates * 10)[:step] + other[step:]
+    assert (np.diff(both.starts) > 0).all()
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from .finder import RateSweep, find_rate
 from .history import History
 from .loop import DivergedError, Loop
 from .plan import Plan, Progress, checked_count, make_plan
-from .rates import Rate, plan_rates
+from .rates import Rate, Rates, plan_rates
 from .resuming import Saved, history_arrays, read_history, read_saved
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Progress",
     "Rate",
     "RateSweep",
+    "Rates",
     "Saved",
     "checked_count",
     "find_rate",

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from .rates import Rates
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class History:
     """What a training run has seen, step by step.
 
@@ -54,7 +56,7 @@ class History:
 class Record:
     """A history while it grows."""
 
-    def __init__(self, rates: NDArray[np.float64], history: History | None = None) -> None:
+    def __init__(self, rates: Rates, history: History | None = None) -> None:
         """Start with nothing, or where an earlier part of the run has ended."""
         past = history or History()
         self.rates = rates
@@ -62,13 +64,18 @@ class Record:
         self.dev_steps = past.dev_step.tolist()
         self.dev_losses = past.dev_loss.tolist()
         self.stopped = ""
-        self._losses = np.empty(max(len(rates), self.steps))
-        self._losses[: self.steps] = past.loss
+        # Twice as long whenever it is full: how many steps there will be is a plan, no promise.
+        self._losses = past.loss.copy()
 
     def add(self, losses: NDArray[np.float64]) -> None:
         """Take the losses of the steps that were just made."""
-        self._losses[self.steps : self.steps + len(losses)] = losses
-        self.steps += len(losses)
+        end = self.steps + len(losses)
+        if end > len(self._losses):
+            longer = np.empty(max(end, 2 * len(self._losses), 1024))
+            longer[: self.steps] = self._losses[: self.steps]
+            self._losses = longer
+        self._losses[self.steps : end] = losses
+        self.steps = end
 
     def add_dev(self, loss: float) -> None:
         """Take a loss on the development text, after the steps made so far."""
@@ -83,9 +90,8 @@ class Record:
             self.dev_losses.pop()
 
     def mean_since(self, step: int) -> float:
-        """Give the mean loss of the steps from `step` on, nan where there are none."""
-        losses = self._losses[step : self.steps]
-        return float(losses.mean()) if len(losses) else float("nan")
+        """Give the mean loss of the steps from `step` on, of which there must be one."""
+        return float(self._losses[step : self.steps].mean())
 
     def since_best(self) -> int:
         """Count the evaluations since the one with the lowest loss, which came first."""
@@ -95,7 +101,7 @@ class Record:
         """Give what was seen so far, as arrays of its own."""
         return History(
             loss=self._losses[: self.steps].copy(),
-            rate=self.rates[: self.steps].copy(),
+            rate=self.rates.part(0, self.steps),
             dev_step=np.array(self.dev_steps, dtype=np.int64),
             dev_loss=np.array(self.dev_losses, dtype=np.float64),
             stopped=self.stopped,

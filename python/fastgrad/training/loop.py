@@ -126,7 +126,7 @@ class Loop:
         first, every = self._record.steps, self._plan.evaluate_every
         end = min(first + self._chunk, (first // every + 1) * every, self._plan.steps)
         start = perf_counter()
-        losses = self._run.train(first, self._plan.rates[first:end])
+        losses = self._run.train(first, self._plan.rates.part(first, end))
         seconds = perf_counter() - start
         self._record.add(losses)
         if len(losses) < end - first:
@@ -167,9 +167,9 @@ class Loop:
         return Progress(
             step=record.steps,
             steps=self._plan.steps,
-            loss=record.mean_since(record.steps - steps),
+            loss=record.mean_since(self._evaluated),
             dev_loss=dev_loss,
-            rate=float(self._plan.rates[record.steps - 1]),
+            rate=self._rate(record.steps - 1),
             examples_per_second=steps * self._run.batch / max(seconds, 1e-9),
         )
 
@@ -177,14 +177,17 @@ class Loop:
         """Go back to where the last loss came from: what was made of it since is at fault."""
         step = self._record.steps
         self._rewind(max(step - 1, self._first))
-        raise DivergedError(step, float(self._plan.rates[min(step, self._plan.steps - 1)]))
+        raise DivergedError(step, self._rate(min(step, self._plan.steps - 1)))
+
+    def _rate(self, step: int) -> float:
+        return float(self._plan.rates.part(step, step + 1)[0])
 
     def _rewind(self, step: int) -> None:
         """Set the arrays to what they were after `step` steps, making some of them again."""
         snapshot = self._last_two.before(step)
         snapshot.put(self._run.arrays)
         if step > snapshot.step:
-            self._run.train(snapshot.step, self._plan.rates[snapshot.step : step])
+            self._run.train(snapshot.step, self._plan.rates.part(snapshot.step, step))
         self._record.cut(step)
 
     def _finish(self, report: Report) -> None:

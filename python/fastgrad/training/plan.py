@@ -9,10 +9,7 @@ from operator import index
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .rates import Rate, plan_rates
+from .rates import Rate, Rates, plan_rates
 
 # How many evaluations a run has unless it is told otherwise.
 _EVALUATIONS = 20
@@ -40,7 +37,7 @@ class Plan:
     """What a training run is to do; `make_plan` checks it."""
 
     steps: int
-    rates: NDArray[np.float64]
+    rates: Rates
     evaluate_every: int
     patience: int | None
     callbacks: tuple[Callable[[Progress], object], ...]
@@ -52,7 +49,7 @@ class Plan:
 def make_plan(
     *,
     steps: int,
-    lr: Rate,
+    lr: Rate | Rates,
     evaluate_every: int | None = None,
     patience: int | None = None,
     callbacks: Iterable[Callable[[Progress], object]] = (),

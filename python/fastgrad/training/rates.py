@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from operator import index
 from typing import TypeAlias
 
@@ -13,8 +14,45 @@ from numpy.typing import NDArray
 Rate: TypeAlias = float | Sequence[tuple[int, float]] | Callable[[int], float] | NDArray[np.float64]
 
 
-def plan_rates(lr: Rate, steps: int) -> NDArray[np.float64]:
-    """Give the rate of each step: (steps,) float64.
+@dataclass(frozen=True, eq=False)
+class Rates:
+    """The rate of each of `steps` steps: `values[i]` from step `starts[i]` on; `starts[0]` is 0.
+
+    So a million steps at one rate take no more room than one.
+    """
+
+    starts: NDArray[np.int64]
+    values: NDArray[np.float64]
+    steps: int
+
+    @classmethod
+    def of(cls, rates: NDArray[np.float64]) -> Rates:
+        """Take the rate of every step; neighbours that are the same are kept once."""
+        starts = np.flatnonzero(np.diff(rates, prepend=np.nan) != 0)
+        return cls(starts, rates[starts], len(rates))
+
+    def part(self, first: int, end: int) -> NDArray[np.float64]:
+        """Give the rates of the steps from `first` to before `end`: (end - first,) float64."""
+        places = np.searchsorted(self.starts, np.arange(first, end), side="right") - 1
+        return self.values[places]
+
+    def then(self, step: int, other: Rates) -> Rates:
+        """Give these rates up to before `step`, and those of `other` from there on.
+
+        >>> plan_rates(0.1, steps=9).then(2, plan_rates(0.5, steps=4)).part(0, 4).tolist()
+        [0.1, 0.1, 0.5, 0.5]
+        """
+        if step == 0:
+            return other
+        kept, later = self.starts < step, other.starts > step
+        starts = np.concatenate([self.starts[kept], [step], other.starts[later]])
+        there = other.part(step, step + 1)
+        values = np.concatenate([self.values[kept], there, other.values[later]])
+        return Rates(starts, values, other.steps)
+
+
+def plan_rates(lr: Rate | Rates, steps: int) -> Rates:
+    """Work out the rate of each step.
 
     `lr` is a number; a list of (step, rate), where each rate holds from its step on and the first
     step is 0; a function of the step, which counts from 0, as those of `fastgrad.optim` are; or an
@@ -23,36 +61,21 @@ def plan_rates(lr: Rate, steps: int) -> NDArray[np.float64]:
     Raises `ValueError` for a rate that is negative or not finite, naming its step, and for steps
     out of order; `TypeError` for anything that is no rate.
 
-    >>> plan_rates([(0, 0.1), (3, 0.01)], steps=5).tolist()
+    >>> plan_rates([(0, 0.1), (3, 0.01)], steps=5).part(0, 5).tolist()
     [0.1, 0.1, 0.1, 0.01, 0.01]
     >>> from fastgrad.optim import linear
-    >>> plan_rates(linear(1.0, 0.5, steps=2), steps=3).tolist()
-    [1.0, 0.75, 0.5]
+    >>> plan_rates(linear(1.0, 0.5, steps=2), steps=3).part(1, 3).tolist()
+    [0.75, 0.5]
     """
+    if isinstance(lr, Rates):
+        return Rates(lr.starts, lr.values, steps)
     if callable(lr):
-        return _from_function(lr, steps)
+        return Rates.of(_from_function(lr, steps))
     if isinstance(lr, np.ndarray) and lr.shape == (steps,):
-        return _from_function(lr.tolist().__getitem__, steps)
+        return Rates.of(_from_function(lr.tolist().__getitem__, steps))
     if isinstance(lr, Iterable):
         return _from_list(lr, steps)
-    return np.full(steps, _checked_rate("lr", lr))
-
-
-def compress_rates(rates: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Give the steps at which the rate changes, and the rates from there on: two arrays (K,).
-
-    >>> [part.tolist() for part in compress_rates(np.array([0.1, 0.1, 0.5]))]
-    [[0, 2], [0.1, 0.5]]
-    """
-    changes = np.flatnonzero(np.diff(rates, prepend=np.nan) != 0)
-    return changes, rates[changes]
-
-
-def expand_rates(
-    changes: NDArray[np.int64], rates: NDArray[np.float64], steps: int
-) -> NDArray[np.float64]:
-    """Undo `compress_rates`."""
-    return np.repeat(rates, np.diff(changes, append=steps))
+    return Rates(np.zeros(1, dtype=np.int64), np.array([_checked_rate("lr", lr)]), steps)
 
 
 def _from_function(rate: Callable[[int], float], steps: int) -> NDArray[np.float64]:
@@ -68,7 +91,7 @@ def _from_function(rate: Callable[[int], float], steps: int) -> NDArray[np.float
     return rates
 
 
-def _from_list(pairs: Iterable[tuple[int, float]], steps: int) -> NDArray[np.float64]:
+def _from_list(pairs: Iterable[tuple[int, float]], steps: int) -> Rates:
     starts: list[int] = []
     rates: list[float] = []
     for position, pair in enumerate(pairs):
@@ -86,7 +109,9 @@ def _from_list(pairs: Iterable[tuple[int, float]], steps: int) -> NDArray[np.flo
         rates.append(_checked_rate(f"lr[{position}]", rate))
     if not starts:
         raise ValueError("lr is empty; expected at least one pair of step and rate")
-    return np.array(rates)[np.searchsorted(starts, np.arange(steps), side="right") - 1]
+    # What would start after the last step is left out.
+    used = sum(start < steps for start in starts)
+    return Rates(np.array(starts[:used], dtype=np.int64), np.array(rates[:used]), steps)
 
 
 def _checked_rate(name: str, value: object) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .history import History
 from .plan import checked_count
-from .rates import compress_rates, expand_rates, plan_rates
+from .rates import Rates, plan_rates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,12 +30,12 @@ class Saved:
 
     history: History
     steps: int
-    rates: NDArray[np.float64]
+    rates: Rates
     evaluate_every: int
     patience: int | None
     best: dict[str, NDArray[Any]] | None
 
-    def planned(self, steps: int | None, lr: Rate | None) -> tuple[int, NDArray[np.float64]]:
+    def planned(self, steps: int | None, lr: Rate | None) -> tuple[int, Rates]:
         """Give how many steps the resumed run is to have in all, and every step's rate.
 
         The steps made keep theirs. Raises `ValueError` where there are to be more steps than
@@ -49,17 +49,17 @@ class Saved:
             raise ValueError(
                 f"steps is {steps}, but rates were saved for {self.steps}; expected lr as well"
             )
-        rates = self.rates[:total] if lr is None else plan_rates(lr, total)
-        return total, np.concatenate([self.rates[:made], rates[made:]])
+        later = plan_rates(self.rates if lr is None else lr, total)
+        return total, self.rates.then(made, later)
 
 
 def history_arrays(history: History) -> dict[str, NDArray[Any]]:
     """Give a history as named arrays for a checkpoint."""
-    changes, rates = compress_rates(history.rate)
+    rates = Rates.of(history.rate)
     return {
         "history.loss": history.loss,
-        "history.rate_step": changes,
-        "history.rate": rates,
+        "history.rate_step": rates.starts,
+        "history.rate": rates.values,
         "history.dev_step": history.dev_step,
         "history.dev_loss": history.dev_loss,
     }
@@ -72,16 +72,16 @@ def read_history(arrays: Arrays, stopped: str = "") -> History:
     dev_loss = _checked(arrays, "history.dev_loss", np.float64)
     if len(dev_step) != len(dev_loss) or (dev_step > len(loss)).any():
         raise ValueError("history.dev_step does not fit the other arrays of the history")
-    rate = _read_rates(arrays, "history", len(loss))
-    return History(loss, rate, dev_step, dev_loss, stopped)
+    rates = _read_rates(arrays, "history", len(loss))
+    return History(loss, rates.part(0, len(loss)), dev_step, dev_loss, stopped)
 
 
 def write_saved(
     plan: Plan, history: History, best: dict[str, NDArray[Any]] | None
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Give a run as named arrays and settings for a checkpoint."""
-    changes, rates = compress_rates(plan.rates)
-    arrays = history_arrays(history) | {"plan.rate_step": changes, "plan.rate": rates}
+    rates = {"plan.rate_step": plan.rates.starts, "plan.rate": plan.rates.values}
+    arrays = history_arrays(history) | rates
     for name, array in (best or {}).items():
         arrays[_BEST + name] = array
     config = {
@@ -113,18 +113,15 @@ def read_saved(arrays: Arrays, config: Any) -> Saved:
     )
 
 
-def _read_rates(arrays: Arrays, of: str, steps: int) -> NDArray[np.float64]:
-    changes = _checked(arrays, f"{of}.rate_step", np.int64)
-    rates = _checked(arrays, f"{of}.rate", np.float64)
-    starts_at_zero = not len(changes) or changes[0] == 0
-    if (
-        len(changes) != len(rates)
-        or bool(steps) != bool(len(changes))
-        or not starts_at_zero
-        or (np.diff(changes, append=steps) <= 0).any()
-    ):
+def _read_rates(arrays: Arrays, of: str, steps: int) -> Rates:
+    starts = _checked(arrays, f"{of}.rate_step", np.int64)
+    values = _checked(arrays, f"{of}.rate", np.float64)
+    fits = len(starts) == len(values) and bool(len(starts)) == bool(steps)
+    # Ascending, from 0 on, and before the last step.
+    ends = np.append(starts, steps)
+    if not fits or ends[0] != 0 or (np.diff(ends) <= 0).any():
         raise ValueError(f"{of}.rate does not fit the {steps} steps")
-    return expand_rates(changes, rates, steps)
+    return Rates(starts, values, steps)
 
 
 def _checked(arrays: Arrays, name: str, dtype: type[np.generic]) -> NDArray[Any]:
