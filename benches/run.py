@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import alone
+import counting
 import programs
 import workloads
 from engines import FASTGRAD, MICROGRAD, ROOT, find, missing, versions
@@ -28,6 +29,8 @@ WORKLOADS: dict[str, Callable[[Settings], list[Row]]] = {
     "tanh-demo": programs.tanh_demo,
     "jax-demo": programs.jax_demo,
     "microgpt": programs.microgpt,
+    "counting": counting.in_memory,
+    "counting-file": counting.from_file,
     "import": alone.imports,
     "wheel": alone.wheel,
 }

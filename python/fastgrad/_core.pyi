@@ -213,9 +213,7 @@ def count_bytes(
 ) -> NgramCounts:
     """Count a text in memory, one item a line."""
 
-def count_items(
-    items: Iterable[str], order: int = 2, threads: int | None = None
-) -> NgramCounts:
+def count_items(items: Iterable[str], order: int = 2, threads: int | None = None) -> NgramCounts:
     """Count strings, one item each."""
 
 def count_ids(ids: NDArray[uint32], characters: str, order: int = 2) -> NgramCounts:
