@@ -11,6 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,11 @@ def with_fastgrad(text: bytes) -> Any:
 
 
 def with_dict(text: bytes) -> Table:
-    """The lecture's loop."""
+    """Count as the lecture does."""
     counts: Table = {}
     for name in text.decode().splitlines():
         symbols = [".", *name, "."]
-        for pair in zip(symbols, symbols[1:], strict=False):
+        for pair in pairwise(symbols):
             counts[pair] = counts.get(pair, 0) + 1
     return counts
 
@@ -107,7 +108,7 @@ PEERS: list[tuple[str, str | None, Callable[[bytes], Any]]] = [
 
 
 def names_text() -> bytes:
-    """The names, one a line, with a newline at the end."""
+    """Read the names, one a line, with a newline at the end."""
     folders = (os.environ.get("FASTGRAD_DATA"), ROOT.parent / "shared" / "data", ROOT / "data")
     for folder in filter(None, folders):
         path = Path(folder) / "names.txt"
