@@ -61,6 +61,8 @@ GOALS = [
     ("counting a file", "one thread", Goal(least=1.5)),
     ("counting a file", "two threads", Goal(least=2.8)),
     ("counting a file", "memory", Goal(most=64)),
+    # Five million names a second.
+    ("sampling", "a name from a table of bigrams", Goal(most=200)),
     ("import", "", Goal(most=5)),
     ("wheel", "", Goal(most=3)),
 ]

@@ -250,8 +250,8 @@ def test_entries_are_checked(changed, message):
         (lambda: count_bytes(b"ab", -2), ValueError, "order is -2"),
         (lambda: count_bytes(b"ab", threads=0), ValueError, "threads is 0; expected None or"),
         (lambda: count_bytes(b"ab", threads=1025), ValueError, "threads is 1025"),
-        (lambda: count_bytes(b"a\nb\xff"), ValueError, "line 2, byte offset 3: 0xff"),
-        (lambda: count_bytes(b"\xed\xa0\x80"), ValueError, "line 1, byte offset 0: 0xed"),
+        (lambda: count_bytes(b"a\nb\xff"), ValueError, "the text, line 2: byte 0xff at offset 3 is not"),
+        (lambda: count_bytes(b"\xed\xa0\x80"), ValueError, "line 1: byte 0xed at offset 0"),
         (lambda: count_items("ab"), TypeError, "items is a str; expected a sequence"),
         (lambda: count_items(3), TypeError, "int"),
         (lambda: count_items([]), ValueError, "items is empty"),
@@ -259,8 +259,8 @@ def test_entries_are_checked(changed, message):
         (lambda: count_items(["a", 3]), TypeError, r"items\[1\] is of type int; expected str"),
         (lambda: count_items(["a", "b\ud800"]), ValueError, r"items\[1\] is no text.*ud800"),
         (lambda: count_items(["a", " b\nc\n"]), ValueError, r"items\[1\] is ' b\\nc\\n', which"),
-        (lambda: count_ids([1], "a"), TypeError, "ids is list; expected an array of uint32"),
-        (lambda: count_ids(np.array([1]), "a"), TypeError, "ids is an array of int64 in 1"),
+        (lambda: count_ids([1], "a"), TypeError, "ids is of type list; expected a numpy array of uint32"),
+        (lambda: count_ids(np.array([1]), "a"), TypeError, "ids is an array of int64; expected uint32"),
         (lambda: count_ids(np.zeros(3, np.uint32), "a"), ValueError, "ids is empty"),
         (lambda: count_ids(np.array([1, 2], np.uint32), "a"), ValueError, r"ids\[1\] is 2"),
         (lambda: count_ids(np.array([1], np.uint32), "ba"), ValueError, r"characters\[1\] is 'a'"),
@@ -289,7 +289,7 @@ def test_mistakes_in_a_file_name_it(tmp_path):
     path = tmp_path / "some.txt"
     path.write_bytes(b"ab\n" * 200_000 + b"\x80\n")
     for threads in (1, 2):
-        with pytest.raises(ValueError, match=r"some.txt: line 200001, byte offset 600000: 0x80"):
+        with pytest.raises(ValueError, match=r"some.txt, line 200001: byte 0x80 at offset 600000"):
             count_path(path, threads=threads)
     path.write_bytes(b"\n")
     with pytest.raises(ValueError, match=r"some.txt is empty"):

@@ -11,12 +11,13 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use fastgrad_core::counts::{self, Settings};
-use numpy::{Ix1, PyArrayMethods};
+use numpy::Ix1;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyString};
 
-use crate::counts::{NgramCounts, array, read_order};
+use crate::arrays;
+use crate::counts::{NgramCounts, read_order};
 use crate::feed::feed;
 use crate::value::number::shorten;
 use crate::watch::{briefly, run};
@@ -130,7 +131,7 @@ fn count_ids(
 ) -> PyResult<NgramCounts> {
     let order = read_order(order)?;
     let characters = characters.chars().collect();
-    let ids = array::<u32, Ix1>(ids, "ids")?.try_readonly()?;
+    let ids = arrays::read::<u32, Ix1>("ids", ids)?;
     let copied;
     let ids = if let Ok(ids) = ids.as_slice() {
         ids

@@ -1,16 +1,12 @@
 //! The type `NgramCounts`.
 
 use fastgrad_core::counts::{Counts, Order};
-use numpy::ndarray::Dimension;
-use numpy::{
-    Element, IntoPyArray, Ix1, Ix2, PyArray, PyArray1, PyArray2, PyArrayMethods, PyUntypedArray,
-    PyUntypedArrayMethods,
-};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use numpy::{IntoPyArray, Ix1, Ix2, PyArray1, PyArray2, PyArrayMethods};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::arrays;
 use crate::error::to_python;
-use crate::value::number;
 
 /// How often each n-gram of characters occurs in a text.
 #[pyclass(module = "fastgrad._core", frozen)]
@@ -90,8 +86,8 @@ impl NgramCounts {
         counts: &Bound<'_, PyAny>,
     ) -> PyResult<NgramCounts> {
         let order = read_order(order)?;
-        let ids = array::<u32, Ix2>(ids, "ids")?.try_readonly()?;
-        let counts = array::<u64, Ix1>(counts, "counts")?.try_readonly()?;
+        let ids = arrays::read::<u32, Ix2>("ids", ids)?;
+        let counts = arrays::read::<u64, Ix1>("counts", counts)?;
         let (rows, width) = ids.as_array().dim();
         if width != order.get() || rows != counts.as_array().len() {
             let message = format!(
@@ -131,23 +127,6 @@ impl NgramCounts {
         let make = py.get_type::<NgramCounts>().getattr("from_entries")?;
         Ok((make, (self.order(), self.characters(), self.items(), ids, counts)))
     }
-}
-
-/// An argument that must be an array of one type and shape.
-pub fn array<'a, 'py, T: Element, D: Dimension>(
-    given: &'a Bound<'py, PyAny>,
-    argument: &str,
-) -> PyResult<&'a Bound<'py, PyArray<T, D>>> {
-    given.cast().map_err(|_| {
-        let what = match given.cast::<PyUntypedArray>() {
-            Ok(array) => format!("an array of {} in {} dimensions", array.dtype(), array.ndim()),
-            Err(_) => number::class_name(given.as_borrowed()),
-        };
-        let (dtype, dimensions) = (T::get_dtype(given.py()), D::NDIM.unwrap_or(0));
-        let dimensions = if dimensions == 1 { "1 dimension" } else { "2 dimensions" };
-        let message = format!("{argument} is {what}; expected an array of {dtype} in {dimensions}");
-        PyTypeError::new_err(message)
-    })
 }
 
 /// The order that an argument names.

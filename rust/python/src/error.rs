@@ -4,8 +4,8 @@ use fastgrad_core::Error;
 use fastgrad_core::counts::Problem;
 use pyo3::PyErr;
 use pyo3::exceptions::{
-    PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOSError, PyOverflowError, PyValueError,
-    PyZeroDivisionError,
+    PyFloatingPointError, PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOSError,
+    PyOverflowError, PyRuntimeError, PyUnicodeError, PyValueError, PyZeroDivisionError,
 };
 
 /// The exception that Python itself raises for the same mistake.
@@ -15,13 +15,17 @@ pub fn to_python(error: &Error) -> PyErr {
     match error {
         Error::ZeroDivision(_) => PyZeroDivisionError::new_err(message),
         Error::Overflow(_) => PyOverflowError::new_err(message),
-        Error::Domain(_) | Error::Empty { .. } | Error::Length { .. } => {
-            PyValueError::new_err(message)
-        }
+        Error::Domain(_)
+        | Error::Empty { .. }
+        | Error::Length { .. }
+        | Error::Invalid(_)
+        | Error::DeadEnd { .. } => PyValueError::new_err(message),
         Error::Target { .. } => PyIndexError::new_err(message),
         Error::Memory => PyMemoryError::new_err(message),
         Error::Counts(problem) => of_counts(problem, message),
         Error::Interrupted => PyKeyboardInterrupt::new_err(message),
+        Error::Diverged { .. } => PyFloatingPointError::new_err(message),
+        Error::Failed => PyRuntimeError::new_err(message),
     }
 }
 
@@ -30,6 +34,7 @@ fn of_counts(problem: &Problem, message: String) -> PyErr {
     match problem {
         Problem::Io { name, code, reason, .. } => os_error(name, *code, reason),
         Problem::Overflow => PyOverflowError::new_err(message),
+        Problem::Utf8 { .. } => PyUnicodeError::new_err(message),
         Problem::Dense { .. } => PyMemoryError::new_err(message),
         _ => PyValueError::new_err(message),
     }
