@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import slow_counts
 from fastgrad._core import NgramCounts, count_bytes, count_ids, count_items, count_path
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 # All that str.strip takes away, and much that it does not.
@@ -107,6 +107,7 @@ def test_texts_are_counted_as_in_plain_python(text, order, threads):
     assert dense.sum() == counts.total
 
 
+@settings(max_examples=25)
 @given(texts, st.sampled_from(["a", "日", " ", "\r\n"]), st.integers(0, 3))
 def test_texts_of_many_blocks_are_counted_as_in_plain_python(text, filler, threads):
     text = text + filler * 300_000 + text + "\n" + text
@@ -168,22 +169,20 @@ def test_counts_are_copied_pickled_and_taken_apart(text, order):
 # Corners ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("threads", [1, 2, 1024, None])
-def test_large_texts_of_all_kinds_do_not_depend_on_threads(threads, tmp_path):
+@pytest.mark.parametrize("kind", ["ascii", "spaces", "any", "han"])
+def test_large_texts_of_all_kinds_do_not_depend_on_threads(kind, tmp_path):
     rng = np.random.default_rng(5)
-    alphabet = np.array([*"abcdefgh  \t", *"éя日🙂", *map(chr, range(0x4E00, 0x5800))])
-    kinds = {"ascii": alphabet[:8], "spaces": alphabet[:11], "any": alphabet[:15], "han": alphabet}
+    everything = [*"abcdefgh  \t", *"éя日🙂", *map(chr, range(0x4E00, 0x5800))]
+    alphabet = everything[: {"ascii": 8, "spaces": 11, "any": 15, "han": None}[kind]]
+    lines = ["".join(line) for line in rng.choice(alphabet, (6_000, 9))]
+    lines[1] = "".join(rng.choice(alphabet, 60_000))
     path = tmp_path / "text"
-    for name, kind in kinds.items():
-        lines = ["".join(rng.choice(kind, 9)) for _ in range(12_000)]
-        lines[1] = "".join(rng.choice(kind, 40_000))
-        for end in ("\n", "\r\n"):
-            path.write_bytes(end.join(lines).encode())
-            for order in (2, 3):
-                expected = slow_counts.count(
-                    [line.strip() for line in lines if line.strip()], order
-                )
-                assert slow_counts.table(count_path(path, order, threads)) == expected, name
+    for order, end in ((2, "\n"), (3, "\r\n")):
+        expected = counted("\n".join(lines), order)
+        path.write_bytes((end.join(lines) + end).encode() * 5)
+        for threads in (1, 2, 1024, None):
+            counts = slow_counts.table(count_path(path, order, threads))
+            assert counts == {gram: 5 * count for gram, count in expected.items()}
 
 
 def test_equality_and_sums_know_their_limits():
@@ -250,7 +249,7 @@ def test_entries_are_checked(changed, message):
         (lambda: count_bytes(b"ab", -2), ValueError, "order is -2"),
         (lambda: count_bytes(b"ab", threads=0), ValueError, "threads is 0; expected None or"),
         (lambda: count_bytes(b"ab", threads=1025), ValueError, "threads is 1025"),
-        (lambda: count_bytes(b"a\nb\xff"), ValueError, "the text, line 2: byte 0xff at offset 3 is not"),
+        (lambda: count_bytes(b"a\nb\xff"), ValueError, "the text, line 2: byte 0xff at offset 3"),
         (lambda: count_bytes(b"\xed\xa0\x80"), ValueError, "line 1: byte 0xed at offset 0"),
         (lambda: count_items("ab"), TypeError, "items is a str; expected a sequence"),
         (lambda: count_items(3), TypeError, "int"),
@@ -259,8 +258,8 @@ def test_entries_are_checked(changed, message):
         (lambda: count_items(["a", 3]), TypeError, r"items\[1\] is of type int; expected str"),
         (lambda: count_items(["a", "b\ud800"]), ValueError, r"items\[1\] is no text.*ud800"),
         (lambda: count_items(["a", " b\nc\n"]), ValueError, r"items\[1\] is ' b\\nc\\n', which"),
-        (lambda: count_ids([1], "a"), TypeError, "ids is of type list; expected a numpy array of uint32"),
-        (lambda: count_ids(np.array([1]), "a"), TypeError, "ids is an array of int64; expected uint32"),
+        (lambda: count_ids([1], "a"), TypeError, "ids is of type list; expected a numpy"),
+        (lambda: count_ids(np.array([1]), "a"), TypeError, "an array of int64; expected uint32"),
         (lambda: count_ids(np.zeros(3, np.uint32), "a"), ValueError, "ids is empty"),
         (lambda: count_ids(np.array([1, 2], np.uint32), "a"), ValueError, r"ids\[1\] is 2"),
         (lambda: count_ids(np.array([1], np.uint32), "ba"), ValueError, r"characters\[1\] is 'a'"),
@@ -367,9 +366,9 @@ def test_ctrl_c_ends_the_waiting(call, tmp_path):
     assert process.stdout.readline() == b"ready\n"
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    assert process.wait(timeout=60) != 0
+    _, error = process.communicate()
     assert error.strip().endswith(b"KeyboardInterrupt")
-    assert process.returncode != 0
 
 
 def test_memory_stays_small_whatever_the_size_of_the_text(tmp_path):
