@@ -28,6 +28,9 @@ many of them are in the text that the model was trained on, as long as that is w
 
 # A hundred megabytes of names, a fraction of a second's work.
 _PART = 2**20
+# What is written at once. Python without buffers (`python -u`) takes a reader that went away in the
+# middle of a page for success; it notices at the next one.
+_PAGE = 1000
 
 
 def add_to(commands: Any) -> None:
@@ -87,7 +90,8 @@ def _run(options: argparse.Namespace) -> None:
         reconfigure(encoding="utf-8")
     found = 0
     for samples in _parts(model, options):
-        sys.stdout.write("\n".join(samples) + "\n")
+        for start in range(0, len(samples), _PAGE):
+            sys.stdout.write("".join(f"{item}\n" for item in samples[start : start + _PAGE]))
         if known is not None:
             found += sum(sample in known for sample in samples)
     sys.stdout.flush()
