@@ -162,6 +162,19 @@ def test_rows_are_drawn_from_as_often_as_they_should():
         assert abs(chi_square(counts, shaped(row, temperature, top_k))) < 5
 
 
+@pytest.mark.parametrize("size", [1024, 1025])
+def test_large_vocabularies_are_drawn_from_as_they_should(size):
+    row = np.arange(size) % 7 / (np.arange(size) % 7).sum()
+    row[:3] += 0.1
+    row /= row.sum()
+    rows, streams = np.tile(row, (3000, 1)), np.arange(3000, dtype=np.uint64)
+    for temperature, top_k in [(1.0, None), (0.7, 600)]:
+        drawn = [draw_rows(rows, streams, step, 9, temperature, top_k) for step in range(3)]
+        counts = np.bincount(np.concatenate(drawn), minlength=size)
+        assert abs(chi_square(counts, shaped(row, temperature, top_k))) < 5
+    assert draw_rows(rows[:2], streams[:2], 0, 0, 0.0).tolist() == [2, 2]
+
+
 def test_a_draw_is_a_function_of_seed_stream_and_step():
     # Of 2**k equal probabilities the draw is the first k bits of the number.
     streams = np.array([0, 1, 5, 2**64 - 1], dtype=np.uint64)
