@@ -5,6 +5,7 @@
 //! | [`cpu`] | which instructions are used, chosen once a process |
 //! | [`product`] | sums of matrix products, in register tiles |
 //! | [`lanes`] | functions of whole panels: tanh, softmax, sums over lanes, transposition |
+//! | [`table`] | rows looked up, and added to, by number |
 //! | [`update`] | the update rules of momentum and `AdamW` |
 //! | `simd` | what the kernels need of a processor, written for each in `avx512`, `avx2`, `portable` |
 //! | `functions` | exp and tanh of `f32`, with their error bounds |
@@ -33,6 +34,7 @@ pub mod lanes;
 mod portable;
 pub mod product;
 mod simd;
+pub mod table;
 pub mod update;
 
 pub use buffer::Buffer;

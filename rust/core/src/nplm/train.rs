@@ -322,7 +322,7 @@ fn change_embedding<T: Float>(
     } else if beta != T::from_f64(1.0) {
         out.iter_mut().for_each(|c| *c = *c * beta);
     }
-    let finite = model::embed_gradient(shape, slices, alpha, out);
+    let finite = model::embed_gradient(cpu, shape, slices, alpha, out);
     match update {
         Update::Sgd { .. } | Update::Gradient => finite,
         _ => c.apply(cpu, update),
