@@ -20,7 +20,10 @@
 //! computes it. Between sets of instructions results may differ in their last bits.
 
 #![allow(unsafe_code)]
-#![allow(clippy::inline_always, reason = "only inlined code is compiled for the kernel's processor")]
+#![allow(
+    clippy::inline_always,
+    reason = "only inlined code is compiled for the kernel's processor"
+)]
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -87,8 +87,7 @@ pub fn hidden_gradient<T: Float>(
     shape: &Shape,
     slices: &[Slice<T>],
     first: usize,
-    weights: Into<'_, T>,
-    biases: Into<'_, T>,
+    (weights, biases): (Sink<'_, T>, Sink<'_, T>),
 ) {
     let pairs: Vec<(&[T], &[T])> =
         slices.iter().map(|slice| (rows_from(&slice.da, first), &*slice.x_rows)).collect();
@@ -99,7 +98,7 @@ pub fn hidden_gradient<T: Float>(
 
 /// Where a gradient goes: out ← β·out + α·gradient.
 #[derive(Debug)]
-pub struct Into<'a, T> {
+pub struct Sink<'a, T> {
     /// The rows in question.
     pub out: &'a mut [T],
     /// The factor of the gradient.
@@ -119,8 +118,9 @@ pub(super) fn weight_gradient<T: Float>(
     pairs: &[(&[T], &[T])],
     (rows, columns): (usize, usize),
     right_row: usize,
-    into: Into<'_, T>,
+    into: Sink<'_, T>,
 ) {
+    let Sink { out, alpha, beta } = into;
     let product = Product {
         rows,
         columns,
@@ -129,16 +129,17 @@ pub(super) fn weight_gradient<T: Float>(
         left_step: 1,
         right_row,
         out_row: columns,
-        alpha: into.alpha,
-        beta: into.beta,
+        alpha,
+        beta,
     };
-    product.add_up(cpu, pairs, into.out);
+    product.add_up(cpu, pairs, out);
 }
 
 /// The gradient of some biases: the sum over all examples.
-pub(super) fn bias_gradient<T: Float>(cpu: Cpu, pairs: &[(&[T], &[T])], into: Into<'_, T>) {
+pub(super) fn bias_gradient<T: Float>(cpu: Cpu, pairs: &[(&[T], &[T])], into: Sink<'_, T>) {
     let panels: Vec<&[T]> = pairs.iter().map(|(panel, _)| *panel).collect();
-    lanes::sum_rows(cpu, &panels, into.alpha, into.beta, into.out);
+    let Sink { out, alpha, beta } = into;
+    lanes::sum_rows(cpu, &panels, alpha, beta, out);
 }
 
 impl<T> Slice<T> {

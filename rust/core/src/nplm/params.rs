@@ -201,7 +201,7 @@ pub fn check_ids(argument: &'static str, ids: &[u32], vocabulary: usize) -> Resu
     let is_in = |id: u32| usize::try_from(id).is_ok_and(|id| id < vocabulary);
     // Without a way out in the middle, the loop is made of vectors.
     let limit = u32::try_from(vocabulary).unwrap_or(u32::MAX);
-    if !ids.iter().fold(false, |any, id| any | (*id >= limit)) {
+    if ids.iter().fold(0, |any, id| any | u32::from(*id >= limit)) == 0 {
         return Ok(());
     }
     match ids.iter().enumerate().find(|(_, id)| !is_in(**id)) {
