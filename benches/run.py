@@ -13,7 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import alone
+import counting
 import programs
+import sampling_names
 import workloads
 from engines import FASTGRAD, MICROGRAD, ROOT, find, missing, versions
 from measure import Row, Settings, machine
@@ -28,6 +30,10 @@ WORKLOADS: dict[str, Callable[[Settings], list[Row]]] = {
     "tanh-demo": programs.tanh_demo,
     "jax-demo": programs.jax_demo,
     "microgpt": programs.microgpt,
+    "counting": counting.in_memory,
+    "counting-file": counting.from_file,
+    "sampling": sampling_names.names,
+    "neural-bigram": sampling_names.neural_bigram,
     "import": alone.imports,
     "wheel": alone.wheel,
 }

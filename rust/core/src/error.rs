@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::counts;
+
 /// What can go wrong in the core. `Display` names the op and its operands.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Error {
@@ -58,8 +60,26 @@ pub enum Error {
     },
     /// The system refused memory for the bookkeeping of a sweep.
     Memory,
+    /// A text cannot be counted, or counts are not such.
+    Counts(counts::Problem),
     /// The work was asked to end early, see [`crate::watch::Watch::stop`].
     Interrupted,
+    /// An argument that is wrong: which one, what it is and what was expected.
+    Invalid(String),
+    /// Sampling came to a context after which no symbol has any probability.
+    DeadEnd {
+        /// The symbols of the context.
+        context: Vec<u32>,
+    },
+    /// A training whose loss is no longer finite.
+    Diverged {
+        /// The step that met the loss.
+        step: u64,
+        /// The loss, nan or inf.
+        loss: f64,
+    },
+    /// A thread ended without a result, which is a mistake in the core.
+    Failed,
 }
 
 /// The core's result.
@@ -113,9 +133,24 @@ impl fmt::Display for Error {
                 write!(f, "{argument}: id {id} at position {position}; expected 0 to {last}")
             }
             Error::Memory => write!(f, "out of memory while ordering the graph"),
+            Error::Counts(problem) => problem.fmt(f),
             Error::Interrupted => write!(f, "interrupted"),
+            Error::Invalid(message) => write!(f, "{message}"),
+            Error::DeadEnd { context } => {
+                write!(f, "no symbol has any probability after the symbols {context:?}")
+            }
+            Error::Diverged { step, loss } => {
+                write!(f, "the loss is {loss:?} at step {step}; a smaller lr may help")
+            }
+            Error::Failed => write!(f, "a computation failed from within; please report it"),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+impl From<counts::Problem> for Error {
+    fn from(problem: counts::Problem) -> Error {
+        Error::Counts(problem)
+    }
+}

@@ -2,7 +2,9 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
+//! | [`counts`] | n-gram counts of characters, from text of any size |
 //! | [`error`] | the one error enum |
+//! | [`bigram`] | the neural bigram: loss, gradient and training |
 //! | [`graph::op`] | every scalar op: value and local derivatives, once |
 //! | [`graph::fused`] | ops over lists: many parents, one or many outputs |
 //! | [`graph::sweep`] | topological order and the reverse sweep, over any owner of nodes |
@@ -10,16 +12,20 @@
 //! | [`linalg`] | products of small matrices and vector functions, for the processor at hand |
 //! | [`nplm`] | the neural probabilistic language model, trained in place |
 //! | [`random`] | seeded random numbers, and draws from any distribution |
+//! | [`sampling`] | items drawn symbol by symbol from a language model's distributions |
 //! | [`watch`] | how long work is watched, and ended early |
 
 // Allowed in one module, `linalg`.
 #![deny(unsafe_code)]
 
+pub mod bigram;
+pub mod counts;
 pub mod error;
 pub mod graph;
 pub mod linalg;
 pub mod nplm;
 pub mod random;
+pub mod sampling;
 pub mod watch;
 
 pub use error::{Error, Result};

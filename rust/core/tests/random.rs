@@ -1,5 +1,7 @@
 //! Random numbers: published outputs, ranges, and moments.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may fail loudly")]
+
 use fastgrad_core::random::{Random, Stream, mix};
 
 /// The first outputs of the authors' C code for the state 1, 2, 3, 4.
@@ -22,7 +24,7 @@ fn xoshiro_gives_the_published_numbers() {
     assert_eq!(XOSHIRO.map(|_| random.next_u64()), XOSHIRO);
 }
 
-/// SplitMix64 from 1234567, as Rosetta Code and others print it.
+/// `SplitMix64` from 1234567, as Rosetta Code and others print it.
 #[test]
 fn splitmix_gives_the_published_numbers() {
     let expected: [u64; 5] = [

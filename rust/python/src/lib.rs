@@ -4,23 +4,36 @@
 //!
 //! | module | what it binds |
 //! | --- | --- |
+//! | [`counts`], [`counting`] | counts of n-grams, and where the text comes from |
+//! | [`feed`] | long work over bytes that only Python can provide |
 //! | [`value`] | the type `Value`, on the C interface |
 //! | [`operands`], [`lists`] | ops over lists of Values |
 //! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
 //! | [`nplm`] | the neural probabilistic language model over numpy arrays |
 //! | [`optim`] | SGD and Adam over lists of Values |
+//! | [`data`] | the names that the package carries |
+//! | [`arrays`] | numpy arrays on their way in |
+//! | [`bigram`] | training of the neural bigram |
+//! | [`sampling`] | items drawn from tables and rows of probabilities |
 //! | [`watch`] | long work without the interpreter's lock, with Ctrl-C and progress |
 
 // The raw interface of CPython is unsafe; nothing else in the workspace is.
 #![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]
 
+mod arrays;
+mod bigram;
+mod counting;
+mod counts;
+mod data;
 mod error;
+mod feed;
 mod linear;
 mod lists;
 mod neuron;
 mod nplm;
 mod operands;
 mod optim;
+mod sampling;
 mod value;
 mod watch;
 mod weights;
@@ -39,8 +52,16 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<optim::Momentum>()?;
     module.add_class::<optim::Moments>()?;
     module.add_function(wrap_pyfunction!(optim::zero_grads, module)?)?;
+    module.add_function(wrap_pyfunction!(data::names, module)?)?;
+    module.add_function(wrap_pyfunction!(bigram::train_bigram, module)?)?;
+    module.add_function(wrap_pyfunction!(bigram::bigram_loss_and_gradient, module)?)?;
+    module.add_class::<sampling::TableSampler>()?;
+    module.add_function(wrap_pyfunction!(sampling::draw_rows, module)?)?;
+    module.add_function(wrap_pyfunction!(sampling::normal_numbers, module)?)?;
     module.add_function(wrap_pyfunction!(live_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(node_bytes, module)?)?;
+    module.add_class::<counts::NgramCounts>()?;
+    counting::add_functions(module)?;
     Ok(())
 }
 

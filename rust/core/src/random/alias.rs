@@ -90,6 +90,8 @@ impl Builder {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may fail loudly")]
+#[allow(clippy::cast_precision_loss, reason = "a few bits do not matter")]
 mod tests {
     use super::*;
 

@@ -12,7 +12,7 @@ pub mod alias;
 /// 2^64 divided by the golden ratio, odd: how far `SplitMix64` goes from number to number.
 const STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
 /// 2^-53, the distance of neighbouring numbers of [`Random::unit`].
-const UNIT: f64 = 1.0 / (1u64 << 53) as f64;
+const UNIT: f64 = f64::EPSILON / 2.0;
 
 /// The mixing function of `SplitMix64`, a bijection: Steele, Lea & Flood, "Fast splittable
 /// pseudorandom number generators" (2014), with the constants of Stafford's variant 13.

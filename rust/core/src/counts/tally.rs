@@ -1,0 +1,160 @@
+//! What one thread counts: blocks of text, each on the fastest way that it allows.
+
+use super::ascii::{Ascii, Part};
+use super::general::General;
+use super::gram::{self, Order};
+use super::source::Block;
+use super::strip::strip_lines;
+use super::text::{Context, is_space};
+
+/// Shorter runs of ASCII among other text are not worth a call of their own, nor are shorter runs
+/// of other text.
+const RUN: usize = 512;
+
+/// How many n-grams a thread keeps in a hash map of its own.
+const OWN_ENTRIES: usize = 1 << 19;
+
+/// The counts of the blocks that one thread took.
+pub struct Tally {
+    order: Order,
+    general: General,
+    /// Made when the first ASCII text comes.
+    ascii: Option<Ascii>,
+    /// Counts that have left the tables.
+    done: Vec<(u64, u64)>,
+    /// How many blocks were counted.
+    blocks: u64,
+    /// Whether the last block had whitespace to be stripped: then the next is likely to.
+    strips: bool,
+    /// A text without the whitespace at the ends of its lines.
+    stripped: String,
+}
+
+impl Tally {
+    /// No counts.
+    pub fn new(order: Order) -> Tally {
+        Tally {
+            order,
+            general: General::new(order),
+            ascii: None,
+            done: Vec::new(),
+            blocks: 0,
+            strips: false,
+            stripped: String::new(),
+        }
+    }
+
+    /// Counts a block.
+    ///
+    /// # Errors
+    /// The position in the block of the first byte that is not UTF-8; nothing is counted then.
+    pub fn count(&mut self, block: &Block<'_>) -> Result<(), usize> {
+        let text = str::from_utf8(block.text).map_err(|error| error.valid_up_to())?;
+        let (mut history, mut text) = (block.context.history, text);
+        if block.context.gap.is_some() {
+            (history, text) = self.close_gap(block.context.clone(), text);
+        }
+        self.blocks += 1;
+        // Text of which nothing is known is counted as it is; the tables tell if that was wrong.
+        if !self.strips && text.is_ascii() && self.count_ascii(history, text, block.last) {
+            return Ok(());
+        }
+        let mut stripped = std::mem::take(&mut self.stripped);
+        self.strips = strip_lines(text, history != 0, block.last, &mut stripped);
+        self.count_runs(history, if self.strips { &stripped } else { text }, block.last);
+        self.stripped = stripped;
+        Ok(())
+    }
+
+    /// Counts a run of whitespace, or not, as what comes after it decides.
+    fn close_gap<'t>(&mut self, mut context: Context, text: &'t str) -> (u64, &'t str) {
+        let rest = text.trim_start_matches(|c| c != '\n' && is_space(c));
+        let (spaces, _) = text.split_at(text.len() - rest.len());
+        context.skip(self.order, spaces);
+        let Some(gap) = context.gap.filter(|_| !rest.is_empty() && !rest.starts_with('\n')) else {
+            return (context.history, rest);
+        };
+        for (&gram, &count) in &gap.grams {
+            self.general.add(gram, count);
+        }
+        (gap.history, rest)
+    }
+
+    /// Counts stripped text: long runs of ASCII in one way, what is between them in the other.
+    fn count_runs(&mut self, mut history: u64, mut text: &str, last: bool) {
+        loop {
+            let ascii = ascii_length(text);
+            let run = match text.split_at(ascii) {
+                (all, "") => all.len(),
+                (before, _) => before.rfind('\n').map_or(0, |at| at + 1),
+            };
+            let is_ascii = run >= RUN || run == text.len();
+            let (head, rest) =
+                text.split_at(if is_ascii { run } else { line_end(text, ascii.max(RUN)) });
+            let ends = last && rest.is_empty();
+            if !is_ascii || !self.count_ascii(history, head, ends) {
+                self.general.count(history, head, ends);
+            }
+            if rest.is_empty() {
+                return;
+            }
+            (history, text) = (0, rest);
+        }
+    }
+
+    /// Counts ASCII text in tables; false where that cannot be done.
+    fn count_ascii(&mut self, history: u64, text: &str, ended: bool) -> bool {
+        let Some(before) = bytes_of(history) else { return false };
+        // The table of trigrams is so large that it does not pay for a small text.
+        if text.len() < Part::LEAST || (self.order == Order::Trigrams && self.blocks == 1) {
+            return false;
+        }
+        let tables = self.ascii.get_or_insert_with(|| Ascii::new(self.order));
+        if tables.is_full(text.len()) {
+            self.done.extend(tables.take());
+        }
+        tables.count(Part { before, text: text.as_bytes(), ended })
+    }
+
+    /// Whether there are so many n-grams that they had better be shared with other threads.
+    pub fn is_large(&self) -> bool {
+        self.general.mapped() > OWN_ENTRIES
+    }
+
+    /// Takes the counts out that make it large.
+    pub fn take_mapped(&mut self) -> Vec<(u64, u64)> {
+        self.general.take_mapped()
+    }
+
+    /// All counts; an n-gram may come more than once.
+    pub fn finish(mut self) -> Vec<(u64, u64)> {
+        let mut grams = self.done;
+        grams.extend(self.general.finish());
+        grams.extend(self.ascii.iter_mut().flat_map(Ascii::take));
+        grams
+    }
+}
+
+/// The two bytes that a history stands for; none where one is not ASCII.
+fn bytes_of(history: u64) -> Option<[u8; 2]> {
+    let byte = |place| match gram::character(gram::place_of(history, place)) {
+        None => Some(b'\n'),
+        Some(c) => u8::try_from(c).ok().filter(u8::is_ascii),
+    };
+    Some([byte(1)?, byte(0)?])
+}
+
+/// How many bytes of ASCII a text begins with.
+fn ascii_length(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let chunks = bytes.chunks(256).take_while(|chunk| chunk.is_ascii());
+    let whole: usize = chunks.map(<[u8]>::len).sum();
+    let rest = bytes.get(whole..).unwrap_or_default();
+    whole + rest.iter().take_while(|byte| byte.is_ascii()).count()
+}
+
+/// Where the line ends that has the byte at a position.
+fn line_end(text: &str, position: usize) -> usize {
+    let rest = text.as_bytes().get(position..).unwrap_or_default();
+    memchr::memchr(b'\n', rest).map_or(text.len(), |at| position + at + 1)
+}
