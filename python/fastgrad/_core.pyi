@@ -169,6 +169,46 @@ class Moments:
         /,
     ) -> None: ...
 
+# C, H, d, U, b, and W or not; all float32 or all float64. The docstrings at run time say more.
+_Params: TypeAlias = dict[str, NDArray[Any]]
+
+def nplm_train(
+    params: _Params,
+    state: Sequence[_Params],
+    inputs: NDArray[np.uint32],
+    targets: NDArray[np.uint32],
+    *,
+    batch: int,
+    rates: NDArray[np.float64],
+    first_step: int = 0,
+    seed: int = 0,
+    optimizer: Literal["sgd", "momentum", "adamw"] = "sgd",
+    momentum: float = 0.9,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> NDArray[np.float64]:
+    """Train in place, one step for each rate; losses of the steps done, fewer after a nan."""
+
+def nplm_loss(
+    params: _Params,
+    inputs: NDArray[np.uint32],
+    targets: NDArray[np.uint32],
+    *,
+    threads: int | None = None,
+) -> float: ...
+def nplm_gradients(
+    params: _Params,
+    inputs: NDArray[np.uint32],
+    targets: NDArray[np.uint32],
+    *,
+    threads: int | None = None,
+) -> tuple[float, _Params]: ...
+def nplm_probabilities(
+    params: _Params, contexts: NDArray[np.uint32], *, threads: int | None = None
+) -> NDArray[np.float64]: ...
 @final
 class TableSampler:
     """All distributions of a language model as alias tables: (V**context, V), a row a context.
@@ -302,44 +342,3 @@ def count_items(items: Iterable[str], order: int = 2, threads: int | None = None
 
 def count_ids(ids: NDArray[np.uint32], characters: str, order: int = 2) -> NgramCounts:
     """Count ids, shape (N,), of which one or more 0 stand between items."""
-
-# C, H, d, U, b, and W or not; all float32 or all float64. The docstrings at run time say more.
-_Params: TypeAlias = dict[str, NDArray[Any]]
-
-def nplm_train(
-    params: _Params,
-    state: Sequence[_Params],
-    inputs: NDArray[np.uint32],
-    targets: NDArray[np.uint32],
-    *,
-    batch: int,
-    rates: NDArray[np.float64],
-    first_step: int = 0,
-    seed: int = 0,
-    optimizer: Literal["sgd", "momentum", "adamw"] = "sgd",
-    momentum: float = 0.9,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
-    weight_decay: float = 0.0,
-    threads: int | None = None,
-    progress: Callable[[int], object] | None = None,
-) -> NDArray[np.float64]:
-    """Train in place, one step for each rate; losses of the steps done, fewer after a nan."""
-
-def nplm_loss(
-    params: _Params,
-    inputs: NDArray[np.uint32],
-    targets: NDArray[np.uint32],
-    *,
-    threads: int | None = None,
-) -> float: ...
-def nplm_gradients(
-    params: _Params,
-    inputs: NDArray[np.uint32],
-    targets: NDArray[np.uint32],
-    *,
-    threads: int | None = None,
-) -> tuple[float, _Params]: ...
-def nplm_probabilities(
-    params: _Params, contexts: NDArray[np.uint32], *, threads: int | None = None
-) -> NDArray[np.float64]: ...

@@ -309,7 +309,7 @@ fn updates_are_those_of_the_formulas() {
         v.iter_mut().for_each(|v| *v = v.abs());
         let (p0, m0, v0) = (p.clone(), m.clone(), v.clone());
         let rule = AdamW { shrink: 0.98, rate: 0.1, root: 0.3, betas: (0.9, 0.99), epsilon: 1e-3 };
-        update::adamw(cpu, rule, &mut p, (&mut m, &mut v), &g);
+        update::adamw(cpu, rule, &mut p, &mut m, &mut v, &g);
         for i in 0..21 {
             assert!((m[i] - (0.9 * m0[i] + 0.1 * g[i])).abs() < 1e-15);
             assert!((v[i] - (0.99 * v0[i] + 0.01 * g[i] * g[i])).abs() < 1e-15);

@@ -18,10 +18,10 @@ pub fn to_python(error: &Error) -> PyErr {
         Error::Domain(_)
         | Error::Empty { .. }
         | Error::Length { .. }
-        | Error::Invalid(_)
-        | Error::DeadEnd { .. }
         | Error::Cpu { .. }
-        | Error::Id { .. } => PyValueError::new_err(message),
+        | Error::Id { .. }
+        | Error::Invalid(_)
+        | Error::DeadEnd { .. } => PyValueError::new_err(message),
         Error::Target { .. } => PyIndexError::new_err(message),
         Error::Memory => PyMemoryError::new_err(message),
         Error::Counts(problem) => of_counts(problem, message),

@@ -14,15 +14,8 @@ const EXP_RANGE: (f32, f32) = (-104.0, 89.0);
 /// ln 2 in two parts; products of the first with the whole numbers in question are exact.
 const LN_2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
 /// eʳ for |r| ≤ ln 2/2 to a relative error of 2e-9: a minimax polynomial, from 1 to r⁶.
-const EXP: [f32; 7] = [
-    1.0,
-    1.000_000_036_343_837_7,
-    0.499_999_920_722_725_64,
-    0.166_664_200_749_95,
-    0.041_668_226_823_638_65,
-    0.008_374_823_858_397_508,
-    0.001_383_680_023_558_347_3,
-];
+const EXP: [f32; 7] =
+    [1.0, 1.0, 0.499_999_9, 0.166_664_2, 0.041_668_225, 0.008_374_824, 0.001_383_68];
 
 /// eˣ = 2ⁿ·eʳ where n is the whole number nearest to x/ln 2, and r = x − n·ln 2.
 #[inline(always)]
@@ -39,20 +32,8 @@ pub(super) fn exp<S: Simd32>(s: S, x: S::Reg) -> S::Reg {
 /// tanh is ±1 beyond this, after rounding.
 const TANH_RANGE: f32 = 9.02;
 /// tanh x = x·P(x²)/Q(x²) for |x| ≤ 9.02 to a relative error of 2.2e-8: a minimax quotient.
-const TANH_P: [f32; 5] = [
-    1.0,
-    0.133_796_552_866_647_85,
-    0.003_493_957_852_487_704,
-    2.058_215_027_167_782_3e-5,
-    1.331_713_883_945_917_8e-8,
-];
-const TANH_Q: [f32; 5] = [
-    1.0,
-    0.467_129_706_706_823_35,
-    0.025_870_787_028_367_37,
-    0.000_328_296_414_218_667_2,
-    7.761_245_050_769_852e-7,
-];
+const TANH_P: [f32; 5] = [1.0, 0.133_796_56, 0.003_493_958, 2.058_215e-5, 1.331_713_85e-8];
+const TANH_Q: [f32; 5] = [1.0, 0.467_129_7, 0.025_870_787, 0.000_328_296_42, 7.761_245e-7];
 
 /// tanh as a quotient of polynomials: without branches, and as exact near 0 as elsewhere.
 #[inline(always)]

@@ -3,7 +3,7 @@
 use super::LANES;
 use super::cpu::{Cpu, Kernel};
 use super::float::Float;
-use super::simd::Simd;
+use super::simd::{Simd, Transposed};
 
 /// A number for each example of a panel.
 pub type Lanes<T> = [T; LANES];
@@ -180,23 +180,19 @@ impl<T: Float> Kernel<T> for Transpose<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, s: S) {
-        for row in (0..self.rows).step_by(S::WIDTH) {
-            for column in (0..self.columns).step_by(S::WIDTH) {
-                let (high, wide) =
-                    (S::WIDTH.min(self.rows - row), S::WIDTH.min(self.columns - column));
+        let Transpose { from, from_row, rows, columns, to, to_row } = self;
+        for row in (0..rows).step_by(S::WIDTH) {
+            for column in (0..columns).step_by(S::WIDTH) {
                 // SAFETY: the lengths are checked above, and the block lies within the matrix.
                 unsafe {
-                    let from = self.from.as_ptr().add(row * self.from_row + column);
-                    let to = self.to.as_mut_ptr().add(column * self.to_row + row);
-                    if (high, wide) == (S::WIDTH, S::WIDTH) {
-                        s.transpose(from, self.from_row, to, self.to_row);
-                        continue;
-                    }
-                    for i in 0..high {
-                        for j in 0..wide {
-                            *to.add(j * self.to_row + i) = *from.add(i * self.from_row + j);
-                        }
-                    }
+                    s.transpose(Transposed {
+                        from: from.as_ptr().add(row * from_row + column),
+                        from_row,
+                        rows: S::WIDTH.min(rows - row),
+                        columns: S::WIDTH.min(columns - column),
+                        to: to.as_mut_ptr().add(column * to_row + row),
+                        to_row,
+                    });
                 }
             }
         }

@@ -5,6 +5,7 @@
 //! | [`cpu`] | which instructions are used, chosen once a process |
 //! | [`product`] | sums of matrix products, in register tiles |
 //! | [`lanes`] | functions of whole panels: tanh, softmax, sums over lanes, transposition |
+//! | [`table`] | rows looked up, and added to, by number |
 //! | [`update`] | the update rules of momentum and `AdamW` |
 //! | `simd` | what the kernels need of a processor, written for each in `avx512`, `avx2`, `portable` |
 //! | `functions` | exp and tanh of `f32`, with their error bounds |
@@ -19,7 +20,10 @@
 //! computes it. Between sets of instructions results may differ in their last bits.
 
 #![allow(unsafe_code)]
-#![allow(clippy::inline_always, reason = "only inlined code is compiled for the kernel's processor")]
+#![allow(
+    clippy::inline_always,
+    reason = "only inlined code is compiled for the kernel's processor"
+)]
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -33,6 +37,7 @@ pub mod lanes;
 mod portable;
 pub mod product;
 mod simd;
+pub mod table;
 pub mod update;
 
 pub use buffer::Buffer;

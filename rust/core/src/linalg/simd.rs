@@ -60,27 +60,40 @@ pub trait Simd: Copy {
     fn exp(self, a: Self::Reg) -> Self::Reg;
     /// tanh a
     fn tanh(self, a: Self::Reg) -> Self::Reg;
-    /// Writes the transpose of a square of WIDTH × WIDTH numbers; rows are strides apart.
+    /// Writes the transpose of a block of up to WIDTH × WIDTH numbers.
     ///
     /// # Safety
-    /// All WIDTH rows of WIDTH numbers can be read and written.
+    /// All numbers of the block can be read and written.
     #[inline(always)]
-    unsafe fn transpose(
-        self,
-        from: *const Self::T,
-        from_row: usize,
-        to: *mut Self::T,
-        to_row: usize,
-    ) {
-        for i in 0..Self::WIDTH {
-            for j in 0..Self::WIDTH {
+    unsafe fn transpose(self, block: Transposed<Self::T>) {
+        for i in 0..block.rows {
+            for j in 0..block.columns {
                 // SAFETY: the caller's promise.
-                unsafe { *to.add(j * to_row + i) = *from.add(i * from_row + j) };
+                unsafe {
+                    *block.to.add(j * block.to_row + i) = *block.from.add(i * block.from_row + j);
+                }
             }
         }
     }
     /// The sum of a vector's numbers, always added in the same order.
     fn sum(self, a: Self::Reg) -> Self::T;
+}
+
+/// A block of a matrix, and where its transpose goes.
+#[derive(Clone, Copy)]
+pub struct Transposed<T> {
+    /// The block's first number.
+    pub from: *const T,
+    /// From a row of the matrix to the next.
+    pub from_row: usize,
+    /// Rows of the block.
+    pub rows: usize,
+    /// Columns of the block.
+    pub columns: usize,
+    /// Where the first number goes.
+    pub to: *mut T,
+    /// From a row of the transpose to the next.
+    pub to_row: usize,
 }
 
 /// What exp and tanh of `f32` need besides.

@@ -6,7 +6,7 @@ use super::cpu::{Cpu, Kernel};
 use super::float::Float;
 use super::simd::Simd;
 
-/// Momentum as PyTorch's SGD has it: v ← μ·v + g + λ·p, then p ← p − η·v.
+/// Momentum as `PyTorch`'s SGD has it: v ← μ·v + g + λ·p, then p ← p − η·v.
 #[derive(Clone, Copy, Debug)]
 pub struct Momentum<T> {
     /// The learning rate η.
@@ -17,7 +17,7 @@ pub struct Momentum<T> {
     pub decay: T,
 }
 
-/// `AdamW` (Loshchilov & Hutter 2019), as PyTorch has it, with the step's constants worked out:
+/// `AdamW` (Loshchilov & Hutter 2019), as `PyTorch` has it, with the step's constants worked out:
 /// p ← shrink·p, m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², then
 /// p ← p − rate·m/(√v/root + ε).
 #[derive(Clone, Copy, Debug)]
@@ -65,13 +65,7 @@ impl<T: Float> Kernel<T> for MomentumKernel<'_, T> {
 }
 
 /// Applies `AdamW` to parameters `p` with moments `m` and `v` and gradients `g`, of equal lengths.
-pub fn adamw<T: Float>(
-    cpu: Cpu,
-    rule: AdamW<T>,
-    p: &mut [T],
-    (m, v): (&mut [T], &mut [T]),
-    g: &[T],
-) {
+pub fn adamw<T: Float>(cpu: Cpu, rule: AdamW<T>, p: &mut [T], m: &mut [T], v: &mut [T], g: &[T]) {
     cpu.run(AdamWKernel(rule, p, m, v, g));
 }
 

@@ -7,24 +7,16 @@
 use super::workspace::Slice;
 use super::{Params, Shape};
 use crate::linalg::product::Product;
+use crate::linalg::table::{self, Layout};
 use crate::linalg::{Cpu, Float, LANES, lanes};
 
 /// x = the rows of C of an example's symbols, side by side.
 pub fn embed<T: Float>(cpu: Cpu, shape: &Shape, c: &[T], slice: &mut Slice<T>) {
-    let features = shape.features;
-    let rows = slice.x_rows.chunks_exact_mut(slice.x_row.max(1));
-    let contexts = slice.ids.chunks_exact(shape.context.max(1));
-    for (example, (x, ids)) in rows.zip(contexts).enumerate() {
-        if example >= slice.examples {
-            x.fill(T::default());
-            continue;
-        }
-        for (x, &id) in x.chunks_exact_mut(features.max(1)).zip(ids) {
-            if let Some(row) = row_of(c, id, features) {
-                x.copy_from_slice(row);
-            }
-        }
-    }
+    let used = slice.examples * shape.context;
+    let ids = slice.ids.get(..used).unwrap_or_default();
+    table::gather(cpu, slice.layout(shape), c, ids, &mut slice.x_rows);
+    let empty = slice.x_rows.get_mut(slice.examples * slice.x_row..);
+    empty.unwrap_or_default().fill(T::default());
     let inputs = shape.inputs();
     lanes::transpose(cpu, (&slice.x_rows, slice.x_row), (LANES, inputs), (&mut slice.x, LANES));
 }
@@ -32,29 +24,19 @@ pub fn embed<T: Float>(cpu: Cpu, shape: &Shape, c: &[T], slice: &mut Slice<T>) {
 /// C ← C + α·dC: a row of dC is the sum of dx over all places where its symbol stands.
 ///
 /// Returns whether the rows that were changed are finite.
-pub fn embed_gradient<T: Float>(shape: &Shape, slices: &[Slice<T>], alpha: T, c: &mut [T]) -> bool {
-    let features = shape.features.max(1);
-    let mut sum = T::default();
+pub fn embed_gradient<T: Float>(
+    cpu: Cpu,
+    shape: &Shape,
+    slices: &[Slice<T>],
+    alpha: T,
+    c: &mut [T],
+) -> bool {
+    let mut finite = true;
     for slice in slices {
-        let rows = slice.dx_rows.chunks_exact(slice.x_row.max(1));
-        let contexts = slice.ids.chunks_exact(shape.context.max(1)).take(slice.examples);
-        for (dx, ids) in rows.zip(contexts) {
-            for (dx, &id) in dx.chunks_exact(features).zip(ids) {
-                let start = id as usize * features;
-                let Some(row) = c.get_mut(start..start + features) else { continue };
-                for (c, dx) in row.iter_mut().zip(dx) {
-                    *c = *c + alpha * *dx;
-                    sum = sum + T::default() * *c;
-                }
-            }
-        }
+        let ids = slice.ids.get(..slice.examples * shape.context).unwrap_or_default();
+        finite &= table::scatter(cpu, slice.layout(shape), alpha, &slice.dx_rows, ids, c);
     }
-    sum == T::default()
-}
-
-fn row_of<T>(matrix: &[T], id: u32, width: usize) -> Option<&[T]> {
-    let start = usize::try_from(id).ok()?.checked_mul(width)?;
-    matrix.get(start..start + width)
+    finite
 }
 
 /// a = tanh(d + H·x).
@@ -105,8 +87,7 @@ pub fn hidden_gradient<T: Float>(
     shape: &Shape,
     slices: &[Slice<T>],
     first: usize,
-    weights: Into<'_, T>,
-    biases: Into<'_, T>,
+    (weights, biases): (Sink<'_, T>, Sink<'_, T>),
 ) {
     let pairs: Vec<(&[T], &[T])> =
         slices.iter().map(|slice| (rows_from(&slice.da, first), &*slice.x_rows)).collect();
@@ -117,7 +98,7 @@ pub fn hidden_gradient<T: Float>(
 
 /// Where a gradient goes: out ← β·out + α·gradient.
 #[derive(Debug)]
-pub struct Into<'a, T> {
+pub struct Sink<'a, T> {
     /// The rows in question.
     pub out: &'a mut [T],
     /// The factor of the gradient.
@@ -137,8 +118,9 @@ pub(super) fn weight_gradient<T: Float>(
     pairs: &[(&[T], &[T])],
     (rows, columns): (usize, usize),
     right_row: usize,
-    into: Into<'_, T>,
+    into: Sink<'_, T>,
 ) {
+    let Sink { out, alpha, beta } = into;
     let product = Product {
         rows,
         columns,
@@ -147,14 +129,23 @@ pub(super) fn weight_gradient<T: Float>(
         left_step: 1,
         right_row,
         out_row: columns,
-        alpha: into.alpha,
-        beta: into.beta,
+        alpha,
+        beta,
     };
-    product.add_up(cpu, pairs, into.out);
+    product.add_up(cpu, pairs, out);
 }
 
 /// The gradient of some biases: the sum over all examples.
-pub(super) fn bias_gradient<T: Float>(cpu: Cpu, pairs: &[(&[T], &[T])], into: Into<'_, T>) {
+pub(super) fn bias_gradient<T: Float>(cpu: Cpu, pairs: &[(&[T], &[T])], into: Sink<'_, T>) {
     let panels: Vec<&[T]> = pairs.iter().map(|(panel, _)| *panel).collect();
-    lanes::sum_rows(cpu, &panels, into.alpha, into.beta, into.out);
+    let Sink { out, alpha, beta } = into;
+    lanes::sum_rows(cpu, &panels, alpha, beta, out);
+}
+
+impl<T> Slice<T> {
+    /// How rows of C lie in rows of x.
+    fn layout(&self, shape: &Shape) -> Layout {
+        let Shape { context, features, .. } = *shape;
+        Layout { width: features, side_by_side: context, other_row: self.x_row }
+    }
 }

@@ -1,6 +1,6 @@
 //! How a block of parameters is changed, given a function that makes its gradient.
 
-use super::model::Into;
+use super::model::Sink;
 use crate::linalg::update::{self, AdamW, Momentum};
 use crate::linalg::{Cpu, Float};
 
@@ -9,12 +9,12 @@ use crate::linalg::{Cpu, Float};
 pub enum Optimizer {
     /// p ← p − η·(g + λ·p).
     Sgd,
-    /// As PyTorch's SGD with momentum μ: v ← μ·v + g + λ·p, p ← p − η·v.
+    /// As `PyTorch`'s SGD with momentum μ: v ← μ·v + g + λ·p, p ← p − η·v.
     Momentum {
         /// μ.
         momentum: f64,
     },
-    /// As PyTorch's `AdamW`, Loshchilov & Hutter, "Decoupled weight decay regularization" (2019).
+    /// As `PyTorch`'s `AdamW`, Loshchilov & Hutter, "Decoupled weight decay regularization" (2019).
     AdamW {
         /// β₁ and β₂.
         betas: (f64, f64),
@@ -117,20 +117,17 @@ impl<'a, T: Float> Block<'a, T> {
     /// Cuts off the first `n` parameters.
     #[must_use]
     pub fn take(&mut self, n: usize) -> Block<'a, T> {
-        let cut = |slice: &mut &'a mut [T]| {
-            let n = n.min(slice.len());
-            let (head, tail) = std::mem::take(slice).split_at_mut(n);
-            *slice = tail;
-            head
-        };
-        let [first, second] = &mut self.states;
-        Block { p: cut(&mut self.p), g: cut(&mut self.g), states: [cut(first), cut(second)] }
+        let cut = |slice: &'a mut [T]| slice.split_at_mut(n.min(slice.len()));
+        let Block { p, g, states: [first, second] } = std::mem::take(self);
+        let (p, g, first, second) = (cut(p), cut(g), cut(first), cut(second));
+        *self = Block { p: p.1, g: g.1, states: [first.1, second.1] };
+        Block { p: p.0, g: g.0, states: [first.0, second.0] }
     }
 
     /// Where the gradient is to be written.
-    pub fn gradient(&mut self, update: &Update<T>) -> Into<'_, T> {
+    pub fn gradient(&mut self, update: &Update<T>) -> Sink<'_, T> {
         let (alpha, beta, into_parameters) = update.factors();
-        Into { out: if into_parameters { self.p } else { self.g }, alpha, beta }
+        Sink { out: if into_parameters { self.p } else { self.g }, alpha, beta }
     }
 
     /// Changes the parameters, whose gradient is where [`Block::gradient`] has said.
@@ -143,7 +140,7 @@ impl<'a, T: Float> Block<'a, T> {
             Update::Gradient => return true,
             Update::Sgd { .. } => {}
             Update::Momentum(rule) => update::momentum(cpu, *rule, self.p, first, self.g),
-            Update::AdamW(rule) => update::adamw(cpu, *rule, self.p, (first, second), self.g),
+            Update::AdamW(rule) => update::adamw(cpu, *rule, self.p, first, second, self.g),
         }
         update::all_finite(cpu, self.p)
     }

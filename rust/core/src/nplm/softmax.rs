@@ -4,7 +4,7 @@
 //! characters; for words this is the function to replace by one that goes over the vocabulary in
 //! tiles, twice: once for the largest logit and the sum, once for the gradients.
 
-use super::model::{Into, bias_gradient, rows_from, weight_gradient};
+use super::model::{Sink, bias_gradient, rows_from, weight_gradient};
 use super::workspace::Slice;
 use super::{Params, Shape};
 use crate::linalg::lanes::Lanes;
@@ -111,8 +111,7 @@ pub fn output_gradient<T: Float>(
     shape: &Shape,
     slices: &[Slice<T>],
     first: usize,
-    weights: Into<'_, T>,
-    biases: Into<'_, T>,
+    (weights, biases): (Sink<'_, T>, Sink<'_, T>),
 ) {
     let pairs: Vec<(&[T], &[T])> =
         slices.iter().map(|slice| (rows_from(&slice.y, first), &*slice.a_rows)).collect();
@@ -127,7 +126,7 @@ pub fn direct_gradient<T: Float>(
     shape: &Shape,
     slices: &[Slice<T>],
     first: usize,
-    weights: Into<'_, T>,
+    weights: Sink<'_, T>,
 ) {
     let pairs: Vec<(&[T], &[T])> =
         slices.iter().map(|slice| (rows_from(&slice.y, first), &*slice.x_rows)).collect();

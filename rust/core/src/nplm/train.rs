@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::model::{self, Into};
+use super::model::{self, Sink};
 use super::optimizer::{Block, Optimizer, Update};
 use super::workspace::{self, Slice};
 use super::{Data, Params, Shape, softmax};
@@ -291,12 +291,12 @@ impl<T: Float> Part<'_, T> {
             Part::Embedding(c) => change_embedding(cpu, shape, slices, update, c),
             Part::Hidden(first, weights, biases) => {
                 let into = (weights.gradient(update), biases.gradient(&plain));
-                model::hidden_gradient(cpu, shape, slices, *first, into.0, into.1);
+                model::hidden_gradient(cpu, shape, slices, *first, into);
                 weights.apply(cpu, update) & biases.apply(cpu, &plain)
             }
             Part::Output(first, weights, biases) => {
                 let into = (weights.gradient(update), biases.gradient(&plain));
-                softmax::output_gradient(cpu, shape, slices, *first, into.0, into.1);
+                softmax::output_gradient(cpu, shape, slices, *first, into);
                 weights.apply(cpu, update) & biases.apply(cpu, &plain)
             }
             Part::Direct(first, weights) => {
@@ -316,13 +316,15 @@ fn change_embedding<T: Float>(
     update: &Update<T>,
     c: &mut Block<'_, T>,
 ) -> bool {
-    let Into { out, alpha, beta } = c.gradient(update);
+    let Sink { out, alpha, beta } = c.gradient(update);
     if beta == T::default() {
         out.fill(beta);
     } else if beta != T::from_f64(1.0) {
-        out.iter_mut().for_each(|c| *c = *c * beta);
+        for c in out.iter_mut() {
+            *c = *c * beta;
+        }
     }
-    let finite = model::embed_gradient(shape, slices, alpha, out);
+    let finite = model::embed_gradient(cpu, shape, slices, alpha, out);
     match update {
         Update::Sgd { .. } | Update::Gradient => finite,
         _ => c.apply(cpu, update),
