@@ -36,7 +36,7 @@ class Run:
     steps: int
     rates: Any
     what: str
-    seeds: tuple[int, ...] = (1,)
+    seeds: tuple[int, ...] = (0,)
     network: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
 
@@ -53,7 +53,7 @@ RUNS = {
         steps=200_000,
         rates=LECTURE,
         what="the lecture's init and rates",
-        seeds=(1, 2, 3),
+        seeds=(0, 1, 2, 3, 4),
         network={"init": "lecture"},
     ),
     "scaled": Run(
@@ -61,7 +61,7 @@ RUNS = {
         steps=200_000,
         rates=LECTURE,
         what="scaled init, the lecture's rates",
-        seeds=(1, 2, 3),
+        seeds=(0, 1, 2, 3, 4),
     ),
     "larger": Run(
         goal=2.08,

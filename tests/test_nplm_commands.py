@@ -175,7 +175,7 @@ def test_ctrl_c_saves_and_resume_ends_where_the_whole_run_does(capsys, text, tmp
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("train",), 2, "expected a model, bigram or nplm, or --resume DIR"),
+        (("train", "--resume"), 2, "--resume: expected one argument"),
         (("train", "nplm"), 2, "-o/--out"),
         (("train", "nplm", "TEXT", "-o", "OUT", "--context", 0), 2, "'0'; expected a whole number"),
         (("train", "nplm", "TEXT", "-o", "OUT", "--lr", "nan"), 2, "'nan'; expected a number"),

@@ -1,7 +1,9 @@
 """The training loop, with a model of one number whose every step is known."""
 
+import io
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -136,6 +138,20 @@ def test_the_log_has_a_json_object_a_line(tmp_path):
 def test_the_bar_keeps_quiet_where_there_is_no_terminal(capsys):
     train(ToyRun(), progress=True)
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_bar_tells_losses_and_speed_on_a_terminal(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    history = train(ToyRun(), progress=True)
+    last = terminal.getvalue().rpartition("\r")[2]
+    assert "40/40" in last
+    assert f"dev {history.dev_loss[-1]:.4f}, " in last
+    assert re.search(r"loss \d\.\d{4}, dev .*, [\d,]+ examples/s", last)
 
 
 # Losses that are not finite.

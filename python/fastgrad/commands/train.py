@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,6 @@ from .report import grams, show
 from .texts import add_file, text_of
 
 if TYPE_CHECKING:
-    import argparse
-
     from .texts import Text
 
 __all__ = ["add_to"]
@@ -38,12 +37,13 @@ def add_to(commands: Any) -> None:
     parser = add_command(
         commands,
         "train",
-        _resume,
+        None,
         help="train a model of a text",
         description="Train a model of a text and save it in a folder.",
     )
     parser.add_argument(
         "--resume",
+        action=_Resume,
         type=Path,
         metavar="DIR",
         help="go on with the training of a network that was interrupted, to the same result",
@@ -53,11 +53,19 @@ def add_to(commands: Any) -> None:
     train_nplm.add_to(models)
 
 
-def _resume(options: argparse.Namespace) -> None:
-    """Do what `train` does where no model is named."""
-    if options.resume is None:
-        raise UsageError("expected a model, bigram or nplm, or --resume DIR")
-    train_nplm.resume(options.resume)
+class _Resume(argparse.Action):
+    """The option that names a folder and is a command in itself."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Have the run of the folder resumed, unless a model is named as well."""
+        namespace.resume = values
+        namespace.run = lambda options: train_nplm.resume(options.resume)
 
 
 def _add_bigram(models: Any) -> None:

@@ -72,7 +72,7 @@ def _make_up(model: NPLM, items: list[str]) -> None:
     known = set(items)
     made_up = model.sample(SAMPLES, seed=SEED)
     new = sum(name not in known for name in made_up)
-    print(f"  {SAMPLES} names from the network, {new} of which are not in the list:")
+    print(f"  {SAMPLES} names made up by the network, {new} of them new, not in the list:")
     for start in range(0, SAMPLES, 5):
         print("    " + ", ".join(made_up[start : start + 5]))
 
