@@ -69,15 +69,15 @@ RUNS = {
         rates=falling(0.002, 50_000),
         what="context 3, AdamW",
         network={"embedding": 48, "hidden": 512},
-        training={"batch": 128, "optimizer": "adamw", "weight_decay": 0.1},
+        training={"batch": 128, "optimizer": "adamw", "weight_decay": 0.03},
     ),
     "minute": Run(
         goal=2.02,
-        steps=40_000,
-        rates=falling(0.003, 40_000),
+        steps=30_000,
+        rates=falling(0.003, 30_000),
         what="the best found within a minute on two cores",
-        network={"context": 8, "embedding": 24, "hidden": 400},
-        training={"batch": 128, "optimizer": "adamw", "weight_decay": 0.05},
+        network={"context": 8, "embedding": 32, "hidden": 400},
+        training={"batch": 128, "optimizer": "adamw", "weight_decay": 0.06},
     ),
 }
 
