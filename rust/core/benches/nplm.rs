@@ -3,6 +3,7 @@
 //! `cargo bench -p fastgrad-core --bench nplm`, or `… -- step` for a part of it.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark may fail loudly")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -76,7 +77,7 @@ fn steps(criterion: &mut Criterion) {
                 first_step += steps as u64;
                 let mut sets = vec![slices(&mut params)];
                 sets.extend(states.iter_mut().map(slices));
-                train(&shape, sets, &data, &plan, &Watch::new()).unwrap()
+                train(&shape, &mut sets, &data, &plan, &Watch::new()).unwrap()
             });
         });
         group.finish();
