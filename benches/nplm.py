@@ -4,6 +4,8 @@ Each size and number of threads is measured in a process of its own, as numerica
 on their threads when they are loaded: `python benches/nplm.py SIZE THREADS [--quick]`.
 """
 
+# ruff: noqa: N806, the names are the paper's
+
 import json
 import os
 import subprocess
@@ -49,7 +51,7 @@ SIZES = {"S": Size(27, 3, 10, 200, 32, 400), "M": Size(27, 8, 24, 512, 256, 20)}
 
 
 def small(settings: Settings) -> list[Row]:
-    """The lecture's size; too small to be shared between threads."""
+    """Measure the lecture's size, which is too small to be shared between threads."""
     return measured_apart("S", 1, settings)
 
 
@@ -80,7 +82,10 @@ def main() -> None:
 
 def steps(name: str, threads: int, settings: Settings) -> list[Row]:
     size = SIZES[name]
-    sides = [side("fastgrad", size, FastgradRun(size, threads)), side("numpy", size, NumpyRun(size))]
+    sides = [
+        side("fastgrad", size, FastgradRun(size, threads)),
+        side("numpy", size, NumpyRun(size)),
+    ]
     absent = {}
     if find("jax"):
         from jax_nplm import ScanRun, StepRun
@@ -195,7 +200,7 @@ class NumpyRun:
     def step(self, numbers: Any) -> float:
         import numpy as np
 
-        C, H, d, U, b = self.start.params.values()  # noqa: N806
+        C, H, d, U, b = self.start.params.values()
         ids, targets = self.start.inputs[numbers], self.start.targets[numbers]
         batch = len(numbers)
         x = C[ids].reshape(batch, -1)
@@ -236,7 +241,7 @@ class TorchRun:
         from torch.nn import functional
 
         losses = []
-        C, H, d, U, b = self.params  # noqa: N806
+        C, H, d, U, b = self.params
         for batch in torch.from_numpy(numbers):
             x = C[self.inputs[batch]].view(len(batch), -1)
             y = torch.tanh(x @ H.T + d) @ U.T + b

@@ -161,7 +161,9 @@ def test_single_precision_is_double_precision_rounded(sizes, count, seed):
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 @pytest.mark.parametrize("name", slow_nplm.OPTIMIZERS)
-@pytest.mark.parametrize("sizes", [(27, 3, 10, 50, False), (11, 2, 5, 0, True), (40, 1, 3, 7, True)])
+@pytest.mark.parametrize(
+    "sizes", [(27, 3, 10, 50, False), (11, 2, 5, 0, True), (40, 1, 3, 7, True)]
+)
 def test_training_is_what_numpy_does(name, sizes, decay):
     params, inputs, targets = example(sizes, 90)
     rule, sets = slow_nplm.OPTIMIZERS[name]
@@ -482,7 +484,11 @@ IDS = np.zeros((6, 2), np.uint32)
         (put_param("C", lambda c, _: c.astype(">f4")), TypeError, "dtype >f4; expected float32"),
         (put_param("d", lambda d, _: d.astype(float)), TypeError, "float64; expected float32"),
         (put_param("C", lambda c, _: c.astype(float)), TypeError, "float32; expected float64"),
-        (put_param("C", lambda c, _: c[0]), ValueError, r"\['C'\] has shape \[3\]; expected \(V, m"),
+        (
+            put_param("C", lambda c, _: c[0]),
+            ValueError,
+            r"\['C'\] has shape \[3\]; expected \(V, m",
+        ),
         (put_param("H", lambda h, _: h[:, 1:].copy()), ValueError, r"\(h, c·m\) = \[4, 6\]"),
         (put_param("U", lambda u, _: u[1:]), ValueError, r"\(V, h\) = \[5, 4\]"),
         (put_param("b", lambda b, _: b[1:]), ValueError, r"\(V,\) = \[5\]"),
@@ -510,7 +516,11 @@ IDS = np.zeros((6, 2), np.uint32)
         (put("rates", [0.1]), TypeError, "rates is of type .*list"),
         (put("rates", np.ones(3, np.float32)), TypeError, "float32; expected float64"),
         (put("rates", np.ones((3, 1))), ValueError, "rates has shape"),
-        (put("rates", np.array([0.1, np.nan])), ValueError, r"rates\[1\] is NaN; expected a finite"),
+        (
+            put("rates", np.array([0.1, np.nan])),
+            ValueError,
+            r"rates\[1\] is NaN; expected a finite",
+        ),
         (put("rates", np.array([-0.1])), ValueError, r"rates\[0\] is -0.1; expected a finite"),
         (put("rates", np.array([np.inf])), ValueError, r"rates\[0\] is inf; expected a finite"),
         (put("first_step", -1), ValueError, "first_step is -1; expected an int from 0"),

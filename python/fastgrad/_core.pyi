@@ -209,6 +209,7 @@ def nplm_gradients(
 def nplm_probabilities(
     params: _Params, contexts: NDArray[np.uint32], *, threads: int | None = None
 ) -> NDArray[np.float64]: ...
+
 @final
 class TableSampler:
     """All distributions of a language model as alias tables: (V**context, V), a row a context.

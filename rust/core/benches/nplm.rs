@@ -39,7 +39,7 @@ fn random_numbers(seed: u64, n: usize) -> Vec<f32> {
     (0..n).map(|_| 0.1 * random.normal() as f32).collect()
 }
 
-/// Steps of SGD, momentum and AdamW over 100,000 random examples.
+/// Steps of SGD, momentum and `AdamW` over 100,000 random examples.
 fn steps(criterion: &mut Criterion) {
     let adamw = Optimizer::AdamW { betas: (0.9, 0.999), epsilon: 1e-8 };
     for (name, shape, batch, steps, threads, optimizer) in [
@@ -150,7 +150,7 @@ fn functions(criterion: &mut Criterion) {
     });
     group.bench_function("transpose", |bencher| {
         bencher.iter(|| {
-            lanes::transpose(cpu, (black_box(&x), LANES), (200, LANES), (black_box(&mut y), 200))
+            lanes::transpose(cpu, (black_box(&x), LANES), (200, LANES), (black_box(&mut y), 200));
         });
     });
     group.finish();

@@ -151,7 +151,9 @@ fn train_with<'py, T: Number>(
 
     let mut ranges = Ranges::default();
     for (_, array) in sets.iter().flat_map(|set| set.as_ref().named()) {
-        array.iter().for_each(|array| ranges.add(array));
+        if let Some(array) = array {
+            ranges.add(array);
+        }
     }
     ranges.add(&examples.inputs);
     ranges.add(&examples.targets);
