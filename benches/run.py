@@ -14,6 +14,7 @@ from pathlib import Path
 
 import alone
 import counting
+import nplm
 import programs
 import sampling_names
 import workloads
@@ -34,6 +35,8 @@ WORKLOADS: dict[str, Callable[[Settings], list[Row]]] = {
     "counting-file": counting.from_file,
     "sampling": sampling_names.names,
     "neural-bigram": sampling_names.neural_bigram,
+    "nplm-S": nplm.small,
+    "nplm-M": nplm.middle,
     "import": alone.imports,
     "wheel": alone.wheel,
 }

@@ -3,6 +3,7 @@
 //! `cargo bench -p fastgrad-core --bench nplm`, or `… -- step` for a part of it.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark may fail loudly")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -38,7 +39,7 @@ fn random_numbers(seed: u64, n: usize) -> Vec<f32> {
     (0..n).map(|_| 0.1 * random.normal() as f32).collect()
 }
 
-/// Steps of SGD, momentum and AdamW over 100,000 random examples.
+/// Steps of SGD, momentum and `AdamW` over 100,000 random examples.
 fn steps(criterion: &mut Criterion) {
     let adamw = Optimizer::AdamW { betas: (0.9, 0.999), epsilon: 1e-8 };
     for (name, shape, batch, steps, threads, optimizer) in [
@@ -76,7 +77,7 @@ fn steps(criterion: &mut Criterion) {
                 first_step += steps as u64;
                 let mut sets = vec![slices(&mut params)];
                 sets.extend(states.iter_mut().map(slices));
-                train(&shape, sets, &data, &plan, &Watch::new()).unwrap()
+                train(&shape, &mut sets, &data, &plan, &Watch::new()).unwrap()
             });
         });
         group.finish();
@@ -149,7 +150,7 @@ fn functions(criterion: &mut Criterion) {
     });
     group.bench_function("transpose", |bencher| {
         bencher.iter(|| {
-            lanes::transpose(cpu, (black_box(&x), LANES), (200, LANES), (black_box(&mut y), 200))
+            lanes::transpose(cpu, (black_box(&x), LANES), (200, LANES), (black_box(&mut y), 200));
         });
     });
     group.finish();

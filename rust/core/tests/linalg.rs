@@ -1,8 +1,10 @@
 //! Kernels against plain loops, on every set of instructions that this processor has.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may fail loudly")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "small numbers")]
 
 use fastgrad_core::linalg::product::Product;
+use fastgrad_core::linalg::table::{self, Layout};
 use fastgrad_core::linalg::update::{self, AdamW, Momentum};
 use fastgrad_core::linalg::{Buffer, Cpu, Float, LANES, lanes};
 use fastgrad_core::random::Random;
@@ -305,8 +307,8 @@ fn updates_are_those_of_the_formulas() {
             assert!((v[i] - (0.9 * v0[i] + g[i] + 0.01 * p0[i])).abs() < 1e-15);
             assert!((p[i] - (p0[i] - 0.1 * v[i])).abs() < 1e-15);
         }
-        let [mut p, mut m, mut v, g] = [1, 2, 3, 4].map(|seed| numbers::<f64>(seed, 21));
-        v.iter_mut().for_each(|v| *v = v.abs());
+        let [mut p, mut m, v, g] = [1, 2, 3, 4].map(|seed| numbers::<f64>(seed, 21));
+        let mut v: Vec<f64> = v.iter().map(|v| v.abs()).collect();
         let (p0, m0, v0) = (p.clone(), m.clone(), v.clone());
         let rule = AdamW { shrink: 0.98, rate: 0.1, root: 0.3, betas: (0.9, 0.99), epsilon: 1e-3 };
         update::adamw(cpu, rule, &mut p, &mut m, &mut v, &g);
@@ -319,19 +321,56 @@ fn updates_are_those_of_the_formulas() {
     }
 }
 
+fn check_range<T: Float>(cpu: Cpu) {
+    let large = [T::LARGE, -T::LARGE, f64::MAX, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+    for n in [0, 1, 7, 16, 33, 100] {
+        let mut x = numbers::<T>(1, n);
+        for at in 0..n {
+            let good = std::mem::replace(&mut x[at], T::from_f64(0.999 * T::LARGE));
+            assert!(update::all_in_range(cpu, &x), "{at} of {n}");
+            for bad in large {
+                x[at] = T::from_f64(bad);
+                assert!(!update::all_in_range(cpu, &x), "{bad} at {at} of {n}");
+            }
+            x[at] = good;
+        }
+        assert!(update::all_in_range(cpu, &x));
+    }
+}
+
 #[test]
-fn what_is_not_finite_is_found_wherever_it_is() {
+fn what_is_out_of_range_is_found_wherever_it_is() {
     for cpu in Cpu::available() {
-        for n in [0, 1, 7, 16, 33, 100] {
-            let mut x = numbers::<f32>(1, n);
-            assert!(update::all_finite(cpu, &x));
-            for at in 0..n {
-                for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-                    let good = std::mem::replace(&mut x[at], bad);
-                    assert!(!update::all_finite(cpu, &x), "{at} of {n}");
-                    x[at] = good;
+        check_range::<f32>(cpu);
+        check_range::<f64>(cpu);
+    }
+}
+
+#[test]
+fn rows_are_copied_and_added_to_by_number() {
+    for cpu in Cpu::available() {
+        for width in [1, 10, 24, 35] {
+            let layout = Layout { width, side_by_side: 3, other_row: 3 * width + 2 };
+            let table = numbers::<f32>(1, 5 * width);
+            // The last one does not exist.
+            let ids = [4, 0, 4, 2, 2, 7];
+            let mut rows = vec![9.0; 2 * layout.other_row];
+            table::gather(cpu, layout, &table, &ids, &mut rows);
+            let mut sums = table.clone();
+            assert!(table::scatter(cpu, layout, -0.5, &rows, &ids, &mut sums));
+            for j in 0..width {
+                for (place, id) in ids.into_iter().enumerate().take(5) {
+                    let at = place / 3 * layout.other_row + place % 3 * width + j;
+                    assert_eq!(rows[at], table[id as usize * width + j]);
+                }
+                for (id, factor) in [(0, 0.5), (1, 1.0), (2, 0.0), (3, 1.0), (4, 0.0)] {
+                    let (sum, start) = (sums[id * width + j], table[id * width + j]);
+                    assert!((sum - factor * start).abs() <= 1e-6 * start.abs());
                 }
             }
+            assert_eq!(rows[layout.other_row + 2 * width], 9.0);
+            rows[width] = f32::INFINITY;
+            assert!(!table::scatter(cpu, layout, -0.5, &rows, &ids, &mut sums));
         }
     }
 }

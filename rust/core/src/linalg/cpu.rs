@@ -144,6 +144,7 @@ pub(super) unsafe fn apart_avx512<T: Float, K: Kernel<T>>(kernel: K) -> K::Outpu
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may fail loudly")]
 mod tests {
     use super::*;
 

@@ -24,6 +24,13 @@ pub trait Float:
     + Neg<Output = Self>
     + 'static
 {
+    /// Numbers below this can be multiplied by each other, and millions of products added up,
+    /// without overflow.
+    const LARGE: f64;
+    /// What multiplies `LARGE` to infinity, and nothing below it.
+    #[doc(hidden)]
+    const TO_INFINITY: f64;
+
     /// The number nearest to `x`.
     fn from_f64(x: f64) -> Self;
     /// The same number as a double.
@@ -51,6 +58,9 @@ pub trait Float:
 }
 
 impl Float for f32 {
+    const LARGE: f64 = power_of_two(50);
+    const TO_INFINITY: f64 = power_of_two(128 - 50);
+
     #[allow(clippy::cast_possible_truncation, reason = "rounding is what is asked for")]
     #[inline(always)]
     fn from_f64(x: f64) -> f32 {
@@ -83,8 +93,16 @@ impl Float for f32 {
     }
 }
 
+/// 2ⁿ for exponents of normal numbers.
+const fn power_of_two(n: u64) -> f64 {
+    f64::from_bits((1023 + n) << 52)
+}
+
 /// Doubles are for checking: their kernels are the portable ones, compiled for the processor.
 impl Float for f64 {
+    const LARGE: f64 = power_of_two(500);
+    const TO_INFINITY: f64 = power_of_two(1024 - 500);
+
     #[inline(always)]
     fn from_f64(x: f64) -> f64 {
         x

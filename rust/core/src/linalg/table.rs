@@ -3,6 +3,7 @@
 use super::cpu::{Cpu, Kernel};
 use super::float::Float;
 use super::simd::Simd;
+use super::update::Range;
 
 /// A matrix in rows, of which several lie side by side in a row of another one.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +52,8 @@ impl<T: Float> Kernel<T> for Gather<'_, T> {
 }
 
 /// Adds α times what lies side by side in the rows of `from` to the table's rows with these ids,
-/// one after the other. Returns whether the rows that were changed are finite.
+/// one after the other. Returns whether the rows that were changed are finite, and below
+/// [`Float::LARGE`].
 #[must_use]
 pub fn scatter<T: Float>(
     cpu: Cpu,
@@ -78,9 +80,7 @@ impl<T: Float> Kernel<T> for Scatter<'_, T> {
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, s: S) -> bool {
         let Layout { width, side_by_side, other_row } = self.layout;
-        let (zero, alpha) = (s.splat(T::default()), s.splat(self.alpha));
-        // The sum of all 0·x is 0 just if all are finite.
-        let mut check = zero;
+        let (alpha, mut range) = (s.splat(self.alpha), Range::new(s));
         let groups = self.ids.chunks_exact(side_by_side.max(1));
         for (ids, from) in groups.zip(self.from.chunks(other_row.max(1))) {
             for (&id, from) in ids.iter().zip(from.chunks_exact(width.max(1))) {
@@ -94,12 +94,12 @@ impl<T: Float> Kernel<T> for Scatter<'_, T> {
                         let sum = s.load_first(to.as_ptr(), n);
                         let sum = s.fma(alpha, s.load_first(from.as_ptr(), n), sum);
                         s.store_first(to.as_mut_ptr(), n, sum);
-                        check = s.fma(zero, sum, check);
+                        range.look(s, sum);
                     }
                 }
             }
         }
-        s.sum(check) == T::default()
+        range.holds(s)
     }
 }
 

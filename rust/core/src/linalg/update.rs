@@ -103,31 +103,56 @@ impl<T: Float> Kernel<T> for AdamWKernel<'_, T> {
     }
 }
 
-/// Whether all numbers are finite.
-pub fn all_finite<T: Float>(cpu: Cpu, x: &[T]) -> bool {
-    cpu.run(AllFinite(x))
+/// Whether all numbers are finite, and smaller than [`Float::LARGE`].
+pub fn all_in_range<T: Float>(cpu: Cpu, x: &[T]) -> bool {
+    cpu.run(AllInRange(x))
 }
 
-struct AllFinite<'a, T>(&'a [T]);
+struct AllInRange<'a, T>(&'a [T]);
 
-impl<T: Float> Kernel<T> for AllFinite<'_, T> {
+impl<T: Float> Kernel<T> for AllInRange<'_, T> {
     type Output = bool;
 
-    /// The sum of all 0·x is 0 just if all are finite.
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, s: S) -> bool {
-        let zero = s.splat(T::default());
-        let (mut even, mut odd) = (zero, zero);
+        let (mut even, mut odd) = (Range::new(s), Range::new(s));
         for pair in self.0.chunks(2 * S::WIDTH) {
             let (left, right) = pair.split_at(pair.len().min(S::WIDTH));
             // SAFETY: as many numbers as the slices have, 1 to WIDTH.
             unsafe {
-                even = s.fma(zero, s.load_first(left.as_ptr(), left.len()), even);
+                even.look(s, s.load_first(left.as_ptr(), left.len()));
                 if !right.is_empty() {
-                    odd = s.fma(zero, s.load_first(right.as_ptr(), right.len()), odd);
+                    odd.look(s, s.load_first(right.as_ptr(), right.len()));
                 }
             }
         }
-        s.sum(s.add(even, odd)) == T::default()
+        even.holds(s) && odd.holds(s)
+    }
+}
+
+/// Whether numbers are in range: Σ 0·(x·f) is 0 just if all x·f are finite, and f is such that
+/// large ones are not.
+pub(super) struct Range<S: Simd> {
+    sum: S::Reg,
+    factor: S::Reg,
+}
+
+impl<S: Simd> Range<S> {
+    #[inline(always)]
+    pub fn new(s: S) -> Range<S> {
+        let factor = s.splat(S::T::from_f64(S::T::TO_INFINITY));
+        Range { sum: s.splat(S::T::default()), factor }
+    }
+
+    /// Takes the numbers of a vector into account.
+    #[inline(always)]
+    pub fn look(&mut self, s: S, x: S::Reg) {
+        self.sum = s.fma(s.splat(S::T::default()), s.mul(x, self.factor), self.sum);
+    }
+
+    /// Whether all numbers so far are in range.
+    #[inline(always)]
+    pub fn holds(&self, s: S) -> bool {
+        s.sum(self.sum) == S::T::default()
     }
 }

@@ -23,7 +23,7 @@ pub fn embed<T: Float>(cpu: Cpu, shape: &Shape, c: &[T], slice: &mut Slice<T>) {
 
 /// C ← C + α·dC: a row of dC is the sum of dx over all places where its symbol stands.
 ///
-/// Returns whether the rows that were changed are finite.
+/// Returns whether the rows that were changed are in range.
 pub fn embed_gradient<T: Float>(
     cpu: Cpu,
     shape: &Shape,
@@ -31,12 +31,12 @@ pub fn embed_gradient<T: Float>(
     alpha: T,
     c: &mut [T],
 ) -> bool {
-    let mut finite = true;
+    let mut in_range = true;
     for slice in slices {
         let ids = slice.ids.get(..slice.examples * shape.context).unwrap_or_default();
-        finite &= table::scatter(cpu, slice.layout(shape), alpha, &slice.dx_rows, ids, c);
+        in_range &= table::scatter(cpu, slice.layout(shape), alpha, &slice.dx_rows, ids, c);
     }
-    finite
+    in_range
 }
 
 /// a = tanh(d + H·x).

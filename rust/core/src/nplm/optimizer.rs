@@ -132,7 +132,7 @@ impl<'a, T: Float> Block<'a, T> {
 
     /// Changes the parameters, whose gradient is where [`Block::gradient`] has said.
     ///
-    /// Returns whether they are finite now.
+    /// Returns whether they are in range now.
     #[must_use]
     pub fn apply(&mut self, cpu: Cpu, update: &Update<T>) -> bool {
         let [first, second] = &mut self.states;
@@ -142,6 +142,6 @@ impl<'a, T: Float> Block<'a, T> {
             Update::Momentum(rule) => update::momentum(cpu, *rule, self.p, first, self.g),
             Update::AdamW(rule) => update::adamw(cpu, *rule, self.p, first, second, self.g),
         }
-        update::all_finite(cpu, self.p)
+        update::all_in_range(cpu, self.p)
     }
 }

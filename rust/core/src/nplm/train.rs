@@ -31,55 +31,19 @@ pub struct Plan<'a> {
     pub threads: usize,
 }
 
-/// Trains in place; gives back the loss of each step's mini-batch, before its update.
-///
-/// `sets` are the parameters, and behind them [`Optimizer::states`] sets of the optimiser's
-/// numbers, which are zeros at first. Example i of step s is drawn from all with equal probability
-/// by number i of the generator of stream s.
-///
-/// A step whose loss, or a parameter after it, is nan or infinite is taken back and ends the
-/// training: there are fewer losses than rates then.
-///
-/// # Errors
-/// [`Error::Empty`], [`Error::Length`], [`Error::Id`] for wrong input, [`Error::Cpu`],
-/// [`Error::Interrupted`]; all of them leave parameters and states as they were.
-pub fn train<T: Float>(
-    shape: &Shape,
-    mut sets: Vec<Params<&mut [T]>>,
-    data: &Data<'_>,
-    plan: &Plan<'_>,
-    watch: &Watch,
-) -> Result<Vec<f64>> {
-    const OP: &str = "nplm_train";
-    let cpu = Cpu::chosen()?;
-    let (got, expected) = (sets.len(), 1 + plan.optimizer.states());
-    if got != expected {
-        return Err(Error::Length { op: OP, argument: "sets".to_string(), got, expected });
-    }
-    for set in &sets {
-        set.read().check(shape, OP)?;
-    }
-    data.check(shape, OP)?;
+/// What training has done, and how to take it back.
+#[derive(Debug)]
+pub struct Trained<T> {
+    /// The loss of each step's mini-batch, before its update.
+    pub losses: Vec<f64>,
+    before: Vec<Params<Vec<T>>>,
+}
 
-    let before: Vec<Params<Vec<T>>> =
-        sets.iter().map(|set| set.as_ref().map(|slice| slice.to_vec())).collect();
-    let team = Team::new(plan.threads)?;
-    let mut trainer = Trainer::new(cpu, *shape, plan, &team);
-    let result = team.run(|| trainer.steps(&mut sets, data, plan.rates, watch));
-    let Ok((losses, Ended::AfterUpdate)) = result else {
-        if result.is_err() {
-            restore(&mut sets, &before);
-        }
-        return result.map(|(losses, _)| losses);
-    };
-    // The steps before the one that went wrong are done once more, to the same result.
-    restore(&mut sets, &before);
-    let rates = plan.rates.get(..losses.len()).unwrap_or_default();
-    let again = team.run(|| trainer.steps(&mut sets, data, rates, watch));
-    if again.is_err() {
-        restore(&mut sets, &before);
+impl<T: Copy> Trained<T> {
+    /// Puts back what was there before the first step.
+    pub fn undo(&self, sets: &mut [Params<&mut [T]>]) {
+        restore(sets, &self.before);
     }
-    again.map(|(losses, _)| losses)
 }
 
 /// Puts back what was copied.
@@ -89,13 +53,64 @@ fn restore<T: Copy>(sets: &mut [Params<&mut [T]>], before: &[Params<Vec<T>>]) {
     }
 }
 
+/// Trains in place.
+///
+/// `sets` are the parameters, and behind them [`Optimizer::states`] sets of the optimiser's
+/// numbers, which are zeros at first. Example i of step s is drawn from all with equal probability
+/// by number i of the generator of stream s.
+///
+/// A step is taken back, and ends the training, if its loss is nan or infinite, or a parameter after
+/// it is that or as large as [`Float::LARGE`]: there are fewer losses than rates then. So what is
+/// left has a finite loss.
+///
+/// # Errors
+/// [`Error::Empty`], [`Error::Length`], [`Error::Id`] for wrong input, [`Error::Cpu`],
+/// [`Error::Interrupted`]; all of them leave parameters and states as they were.
+pub fn train<T: Float>(
+    shape: &Shape,
+    sets: &mut [Params<&mut [T]>],
+    data: &Data<'_>,
+    plan: &Plan<'_>,
+    watch: &Watch,
+) -> Result<Trained<T>> {
+    const OP: &str = "nplm_train";
+    let cpu = Cpu::chosen()?;
+    let (got, expected) = (sets.len(), 1 + plan.optimizer.states());
+    if got != expected {
+        return Err(Error::Length { op: OP, argument: "sets".to_string(), got, expected });
+    }
+    for set in &*sets {
+        set.read().check(shape, OP)?;
+    }
+    data.check(shape, OP)?;
+
+    let before: Vec<Params<Vec<T>>> =
+        sets.iter().map(|set| set.as_ref().map(|slice| slice.to_vec())).collect();
+    let team = Team::new(plan.threads)?;
+    let mut trainer = Trainer::new(cpu, *shape, plan, &team);
+    let mut result = team.run(|| trainer.steps(sets, data, plan.rates, watch));
+    if let Ok((losses, Ended::AfterUpdate)) = &result {
+        // The steps before the one that went wrong are done once more, to the same result.
+        restore(sets, &before);
+        let rates = plan.rates.get(..losses.len()).unwrap_or_default();
+        result = team.run(|| trainer.steps(sets, data, rates, watch));
+    }
+    match result {
+        Ok((losses, _)) => Ok(Trained { losses, before }),
+        Err(error) => {
+            restore(sets, &before);
+            Err(error)
+        }
+    }
+}
+
 /// How a run of steps ended.
 enum Ended {
     /// After all of them.
     Whole,
     /// A loss was not finite; the step's update was not made.
     BeforeUpdate,
-    /// A parameter was not finite after the update.
+    /// A parameter was not in range after the update.
     AfterUpdate,
 }
 
@@ -242,7 +257,7 @@ enum Part<'a, T> {
     Direct(usize, Block<'a, T>),
 }
 
-/// Makes all gradients and changes the parameters; returns whether they are finite now.
+/// Makes all gradients and changes the parameters; returns whether they are in range now.
 pub(super) fn change<T: Float>(
     cpu: Cpu,
     shape: &Shape,
@@ -251,14 +266,14 @@ pub(super) fn change<T: Float>(
     update: &Update<T>,
     blocks: Params<Block<'_, T>>,
 ) -> bool {
-    let finite = std::sync::atomic::AtomicBool::new(true);
+    let in_range = std::sync::atomic::AtomicBool::new(true);
     let mut parts = cut(shape, team.threads(), blocks);
     team.each(&mut parts, |part| {
         if !part.change(cpu, shape, slices, update) {
-            finite.store(false, std::sync::atomic::Ordering::Relaxed);
+            in_range.store(false, std::sync::atomic::Ordering::Relaxed);
         }
     });
-    finite.into_inner()
+    in_range.into_inner()
 }
 
 /// Cuts matrices into blocks of rows, a few for each thread, biases with them.
@@ -324,9 +339,9 @@ fn change_embedding<T: Float>(
             *c = *c * beta;
         }
     }
-    let finite = model::embed_gradient(cpu, shape, slices, alpha, out);
+    let in_range = model::embed_gradient(cpu, shape, slices, alpha, out);
     match update {
-        Update::Sgd { .. } | Update::Gradient => finite,
+        Update::Sgd { .. } | Update::Gradient => in_range,
         _ => c.apply(cpu, update),
     }
 }

@@ -1,5 +1,7 @@
 //! What a model says, without changing it: losses, gradients, probabilities.
 
+#![allow(clippy::doc_markdown, clippy::doc_link_with_quotes, reason = "these become docstrings")]
+
 use fastgrad_core::nplm::{Data, evaluate};
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::prelude::*;

@@ -51,7 +51,8 @@ use for_numbers;
 /// progress: called with the number of steps done, every few dozen milliseconds.
 ///
 /// Returns float64 (done,). done is less than the number of rates if the loss of step
-/// first_step + done, or a parameter after it, was nan or infinite: that step was taken back.
+/// first_step + done was nan or infinite, or a parameter after it was that or too large to go on
+/// with (2**50 in float32, 2**500 in float64): that step was taken back.
 ///
 /// Any exception, KeyboardInterrupt included, leaves params and state as they were before the call.
 /// TypeError for wrong types or dtypes; ValueError for wrong shapes, values out of range, ids that
@@ -150,7 +151,9 @@ fn train_with<'py, T: Number>(
 
     let mut ranges = Ranges::default();
     for (_, array) in sets.iter().flat_map(|set| set.as_ref().named()) {
-        array.iter().for_each(|array| ranges.add(array));
+        if let Some(array) = array {
+            ranges.add(array);
+        }
     }
     ranges.add(&examples.inputs);
     ranges.add(&examples.targets);
@@ -173,8 +176,16 @@ fn train_with<'py, T: Number>(
     let step = work(&shape, plan.batch, 6);
     plan.threads = team(threads, step, plan.batch)?;
     let all = step.saturating_mul(plan.rates.len() as u64);
-    let losses = run(py, all, progress, |watch| train::train(&shape, slices, &data, &plan, watch))?;
-    Ok(PyArray1::from_vec(py, losses))
+    let mut trained = None;
+    let result = run(py, all, progress, |watch| {
+        let done = train::train(&shape, &mut slices, &data, &plan, watch)?;
+        Ok(trained.insert(done).losses.clone())
+    });
+    // The last look at signals and progress comes when everything is done.
+    if let (Err(_), Some(trained)) = (&result, &trained) {
+        trained.undo(&mut slices);
+    }
+    result.map(|losses| PyArray1::from_vec(py, losses))
 }
 
 /// The optimizer of a name, its constants checked.
