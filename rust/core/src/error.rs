@@ -38,6 +38,17 @@ pub enum Error {
         /// How many classes there are.
         classes: usize,
     },
+    /// An argument that the data does not allow; the text names it, its value and what would do.
+    Argument(String),
+    /// A byte that is not part of any character.
+    NotUtf8 {
+        /// What the text is called: a path, or what stands for one.
+        name: String,
+        /// The line's number, from 1.
+        line: u64,
+        /// How many bytes of the text come before the byte.
+        offset: u64,
+    },
     /// The system refused memory for the bookkeeping of a sweep.
     Memory,
     /// The work was asked to end early, see [`crate::watch::Watch::stop`].
@@ -85,6 +96,10 @@ impl fmt::Display for Error {
             }
             Error::Target { op, target, classes } => {
                 write!(f, "{op}: target {target} is out of range, expected 0 to {}", classes - 1)
+            }
+            Error::Argument(text) => write!(f, "{text}"),
+            Error::NotUtf8 { name, line, offset } => {
+                write!(f, "{name}: line {line}, byte offset {offset}: not UTF-8")
             }
             Error::Memory => write!(f, "out of memory while ordering the graph"),
             Error::Interrupted => write!(f, "interrupted"),

@@ -14,9 +14,11 @@ pub fn to_python(error: &Error) -> PyErr {
     match error {
         Error::ZeroDivision(_) => PyZeroDivisionError::new_err(message),
         Error::Overflow(_) => PyOverflowError::new_err(message),
-        Error::Domain(_) | Error::Empty { .. } | Error::Length { .. } => {
-            PyValueError::new_err(message)
-        }
+        Error::Domain(_)
+        | Error::Empty { .. }
+        | Error::Length { .. }
+        | Error::Argument(_)
+        | Error::NotUtf8 { .. } => PyValueError::new_err(message),
         Error::Target { .. } => PyIndexError::new_err(message),
         Error::Memory => PyMemoryError::new_err(message),
         Error::Interrupted => PyKeyboardInterrupt::new_err(message),

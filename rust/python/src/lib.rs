@@ -8,6 +8,7 @@
 //! | [`operands`], [`lists`] | ops over lists of Values |
 //! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
 //! | [`optim`] | SGD and Adam over lists of Values |
+//! | [`words`], [`ngram`] | running text as ids, and n-gram models over them |
 //! | [`watch`] | long work without the interpreter's lock, with Ctrl-C and progress |
 
 // The raw interface of CPython is unsafe; nothing else in the workspace is.
@@ -17,12 +18,13 @@ mod error;
 mod linear;
 mod lists;
 mod neuron;
+mod ngram;
 mod operands;
 mod optim;
 mod value;
-#[allow(dead_code, reason = "the first long computation is about to use it")]
 mod watch;
 mod weights;
+mod words;
 
 use pyo3::prelude::*;
 
@@ -36,6 +38,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<neuron::NeuronData>()?;
     module.add_class::<optim::Momentum>()?;
     module.add_class::<optim::Moments>()?;
+    module.add_class::<words::WordReader>()?;
+    module.add_class::<ngram::KneserNeyTable>()?;
+    module.add_class::<ngram::InterpolatedTable>()?;
     module.add_function(wrap_pyfunction!(optim::zero_grads, module)?)?;
     module.add_function(wrap_pyfunction!(live_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(node_bytes, module)?)?;
