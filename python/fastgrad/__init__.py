@@ -18,41 +18,68 @@ costs next to nothing and numpy is only imported by those who need it.
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import datasets, draw, engine, nn, optim, plots
+    from . import checkpoint, datasets, draw, engine, models, nn, optim, plots, sampling, text
     from ._core import __version__
     from .engine import Value
+    from .models import BigramCounts, BigramModel, NeuralBigram, load
     from .nn import MLP, Layer, Module, Neuron
     from .optim import SGD, Adam, AdamW
+    from .text import Vocab
 
 __all__ = [
     "MLP",
     "SGD",
     "Adam",
     "AdamW",
+    "BigramCounts",
+    "BigramModel",
     "Layer",
     "Module",
+    "NeuralBigram",
     "Neuron",
     "Value",
+    "Vocab",
     "__version__",
+    "checkpoint",
     "datasets",
     "draw",
     "engine",
+    "load",
+    "models",
     "nn",
     "optim",
     "plots",
+    "sampling",
+    "text",
 ]
 
-_MODULES = ("datasets", "draw", "engine", "nn", "optim", "plots")
+_MODULES = (
+    "checkpoint",
+    "datasets",
+    "draw",
+    "engine",
+    "models",
+    "nn",
+    "optim",
+    "plots",
+    "sampling",
+    "text",
+)
 _HOMES = {
     "MLP": "nn",
     "SGD": "optim",
     "Adam": "optim",
     "AdamW": "optim",
+    "BigramCounts": "models",
+    "BigramModel": "models",
     "Layer": "nn",
     "Module": "nn",
+    "NeuralBigram": "models",
     "Neuron": "nn",
     "Value": "engine",
+    "Vocab": "text",
     "__version__": "_core",
+    "load": "models",
 }
 
 # Hidden from type checkers, which would otherwise accept any misspelt name.

@@ -38,8 +38,6 @@ pub enum Error {
         /// How many classes there are.
         classes: usize,
     },
-    /// An argument that the data does not allow; the text names it, its value and what would do.
-    Argument(String),
     /// A byte that is not part of any character.
     NotUtf8 {
         /// What the text is called: a path, or what stands for one.
@@ -48,11 +46,29 @@ pub enum Error {
         line: u64,
         /// How many bytes of the text come before the byte.
         offset: u64,
+        /// The byte itself.
+        byte: u8,
     },
     /// The system refused memory for the bookkeeping of a sweep.
     Memory,
     /// The work was asked to end early, see [`crate::watch::Watch::stop`].
     Interrupted,
+    /// An argument that is wrong: which one, what it is and what was expected.
+    Invalid(String),
+    /// Sampling came to a context after which no symbol has any probability.
+    DeadEnd {
+        /// The symbols of the context.
+        context: Vec<u32>,
+    },
+    /// A training whose loss is no longer finite.
+    Diverged {
+        /// The step that met the loss.
+        step: u64,
+        /// The loss, nan or inf.
+        loss: f64,
+    },
+    /// A thread ended without a result, which is a mistake in the core.
+    Failed,
 }
 
 /// The core's result.
@@ -97,12 +113,19 @@ impl fmt::Display for Error {
             Error::Target { op, target, classes } => {
                 write!(f, "{op}: target {target} is out of range, expected 0 to {}", classes - 1)
             }
-            Error::Argument(text) => write!(f, "{text}"),
-            Error::NotUtf8 { name, line, offset } => {
-                write!(f, "{name}: line {line}, byte offset {offset}: not UTF-8")
+            Error::NotUtf8 { name, line, offset, byte } => {
+                write!(f, "{name}, line {line}: byte 0x{byte:02x} at offset {offset} is not UTF-8")
             }
             Error::Memory => write!(f, "out of memory while ordering the graph"),
             Error::Interrupted => write!(f, "interrupted"),
+            Error::Invalid(message) => write!(f, "{message}"),
+            Error::DeadEnd { context } => {
+                write!(f, "no symbol has any probability after the symbols {context:?}")
+            }
+            Error::Diverged { step, loss } => {
+                write!(f, "the loss is {loss:?} at step {step}; a smaller lr may help")
+            }
+            Error::Failed => write!(f, "a computation failed from within; please report it"),
         }
     }
 }

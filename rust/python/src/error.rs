@@ -3,8 +3,8 @@
 use fastgrad_core::Error;
 use pyo3::PyErr;
 use pyo3::exceptions::{
-    PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOverflowError, PyValueError,
-    PyZeroDivisionError,
+    PyFloatingPointError, PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOverflowError,
+    PyRuntimeError, PyValueError, PyZeroDivisionError,
 };
 
 /// The exception that Python itself raises for the same mistake.
@@ -19,8 +19,11 @@ pub fn to_python(error: &Error) -> PyErr {
         | Error::Length { .. }
         | Error::Argument(_)
         | Error::NotUtf8 { .. } => PyValueError::new_err(message),
+        Error::Invalid(_) | Error::DeadEnd { .. } => PyValueError::new_err(message),
         Error::Target { .. } => PyIndexError::new_err(message),
         Error::Memory => PyMemoryError::new_err(message),
         Error::Interrupted => PyKeyboardInterrupt::new_err(message),
+        Error::Diverged { .. } => PyFloatingPointError::new_err(message),
+        Error::Failed => PyRuntimeError::new_err(message),
     }
 }

@@ -9,11 +9,16 @@
 //! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
 //! | [`optim`] | SGD and Adam over lists of Values |
 //! | [`words`], [`ngram`] | running text as ids, and n-gram models over them |
+//! | [`arrays`] | numpy arrays on their way in |
+//! | [`bigram`] | training of the neural bigram |
+//! | [`sampling`] | items drawn from tables and rows of probabilities |
 //! | [`watch`] | long work without the interpreter's lock, with Ctrl-C and progress |
 
 // The raw interface of CPython is unsafe; nothing else in the workspace is.
 #![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]
 
+mod arrays;
+mod bigram;
 mod error;
 mod linear;
 mod lists;
@@ -21,6 +26,7 @@ mod neuron;
 mod ngram;
 mod operands;
 mod optim;
+mod sampling;
 mod value;
 mod watch;
 mod weights;
@@ -42,6 +48,11 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ngram::KneserNeyTable>()?;
     module.add_class::<ngram::InterpolatedTable>()?;
     module.add_function(wrap_pyfunction!(optim::zero_grads, module)?)?;
+    module.add_function(wrap_pyfunction!(bigram::train_bigram, module)?)?;
+    module.add_function(wrap_pyfunction!(bigram::bigram_loss_and_gradient, module)?)?;
+    module.add_class::<sampling::TableSampler>()?;
+    module.add_function(wrap_pyfunction!(sampling::draw_rows, module)?)?;
+    module.add_function(wrap_pyfunction!(sampling::normal_numbers, module)?)?;
     module.add_function(wrap_pyfunction!(live_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(node_bytes, module)?)?;
     Ok(())

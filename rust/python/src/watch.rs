@@ -71,7 +71,7 @@ pub fn run<T: Send>(
 }
 
 /// Answers signals and tells progress.
-fn look(py: Python<'_>, progress: Option<&Py<PyAny>>, watch: &Watch) -> PyResult<()> {
+pub fn look(py: Python<'_>, progress: Option<&Py<PyAny>>, watch: &Watch) -> PyResult<()> {
     py.check_signals()?;
     if let Some(callback) = progress {
         callback.call1(py, (watch.done(),))?;

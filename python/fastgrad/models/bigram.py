@@ -1,0 +1,144 @@
+"""The counting model: probabilities are relative frequencies, smoothed where asked for."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._core import NgramCounts
+from ..text import Vocab
+from .counts import BigramCounts
+from .saving import read_model, write_model
+from .tables import TableModel, amount, check_cells
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+    from ..text import Source
+
+
+class BigramModel(TableModel):
+    """A bigram model, or a trigram model where the counts are of order 3.
+
+    The probability of a symbol after a context is (N + s) / (R + s * V): N is how often the symbol
+    followed the context, R how often the context occurred, s the smoothing ("add-one", or Laplace,
+    where it is 1), V the size of the vocabulary, boundary included. With s = 0 an n-gram that never
+    occurred has probability 0, and after a context that never occurred everything has.
+
+    Raises `ValueError` for a smoothing that is negative or not finite, and `MemoryError` where the
+    table of V**order probabilities would be too large.
+
+    >>> model = BigramModel.fit(["emma", "ava"], smoothing=1.0)
+    >>> model
+    BigramModel(2 items, 9 bigrams of 5 symbols; smoothing 1.0)
+    >>> dict(zip(model.vocab.symbols, model.probabilities("em").round(3).tolist()))
+    {'.': 0.143, 'a': 0.286, 'e': 0.143, 'm': 0.286, 'v': 0.143}
+    >>> round(model.loss(["eva"]), 4)
+    1.281
+    >>> BigramModel.fit(["emma", "ava"]).loss(["eva"])
+    inf
+    """
+
+    __slots__ = ("counts", "smoothing")
+
+    counts: BigramCounts
+    """What the probabilities come from."""
+    smoothing: float
+    """What is added to each count."""
+
+    def __init__(self, counts: BigramCounts, smoothing: float = 0.0):
+        """Compute the table."""
+        if not isinstance(counts, BigramCounts):
+            raise TypeError(f"counts is {counts!r}; expected BigramCounts. BigramModel.fit counts")
+        self.counts = counts
+        self.smoothing = amount("smoothing", smoothing)
+        check_cells(counts.vocab, counts.order)
+        super().__init__(counts.vocab, counts.order - 1, _smoothed(counts, self.smoothing))
+
+    @classmethod
+    def fit(
+        cls,
+        source: Source,
+        smoothing: float = 0.0,
+        order: int = 2,
+        *,
+        threads: int | None = None,
+        progress: bool = False,
+    ) -> BigramModel:
+        """Count a source of text and make the model of it; see `BigramCounts.of`."""
+        amount("smoothing", smoothing)  # Before the counting, which may take long.
+        counts = BigramCounts.of(source, order=order, threads=threads, progress=progress)
+        return cls(counts, smoothing)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the counts and the smoothing to a checkpoint, exactly; see `fastgrad.checkpoint`.
+
+        Where `path` is a folder, the file is `model.safetensors` in it.
+        """
+        ids, counts = self.counts.entries()
+        config = {
+            "order": self.order,
+            "smoothing": self.smoothing,
+            "items": self.counts.items,
+            "vocab": self.vocab.to_config(),
+        }
+        write_model(path, "bigram", {"ids": ids, "counts": counts}, config)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> BigramModel:
+        """Read a model that `save` wrote; `CheckpointError` for anything else."""
+        return read_model(path, {"bigram": cls._from_parts})
+
+    @classmethod
+    def _from_parts(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> BigramModel:
+        vocab = Vocab.from_config(config["vocab"])
+        counts = NgramCounts.from_entries(
+            config["order"], vocab.characters, config["items"], tensors["ids"], tensors["counts"]
+        )
+        _refuse_impossible(counts)
+        return cls(BigramCounts(counts), config["smoothing"])
+
+    def __repr__(self) -> str:
+        """Tell what was counted, and the smoothing."""
+        counted = repr(self.counts).removeprefix("BigramCounts(").removesuffix(")")
+        return f"BigramModel({counted}; smoothing {self.smoothing})"
+
+
+def _smoothed(counts: BigramCounts, smoothing: float) -> NDArray[np.float64]:
+    """Give (N + s) / (R + s * V), and 0 where both are 0; shape (V**context, V)."""
+    size = len(counts.vocab)
+    times = counts.table.reshape(-1, size)
+    # Sums are of integers, and exact.
+    contexts = times.sum(axis=1, dtype=np.uint64).astype(np.float64) + smoothing * size
+    if not math.isfinite(contexts.max()):
+        raise ValueError(f"smoothing is {smoothing!r}, which is too large for {size} symbols")
+    table = times.astype(np.float64)
+    table += smoothing
+    np.divide(table, contexts[:, None], out=table, where=contexts[:, None] > 0)
+    return table
+
+
+def _refuse_impossible(counts: NgramCounts) -> None:
+    """Refuse counts that no text has: each context is reached as often as it is left.
+
+    The first n-1 symbols of an n-gram are the context left, the last n-1 the one reached. Items
+    begin in the context of boundaries alone, and end in one whose last symbol is the boundary.
+    """
+    ids, times = counts.entries()
+    keys = ids.astype(np.uint64)
+    base = np.uint64(len(counts.characters) + 1)
+    left, reached = keys[:, 0], keys[:, -1]
+    if counts.order == 3:
+        left, reached = left * base + keys[:, 1], keys[:, 1] * base + reached
+    reached = np.where(keys[:, -1] == 0, 0, reached)
+    contexts, places = np.unique(np.concatenate([left, reached]), return_inverse=True)
+    balance = np.zeros(len(contexts), dtype=np.uint64)
+    # Within uint64, where what is taken from 0 comes back around, sums stay exact.
+    np.add.at(balance, places[: len(times)], times)
+    np.subtract.at(balance, places[len(times) :], times)
+    if balance.any():
+        raise ValueError("the counts are not those of any text")

@@ -1,0 +1,225 @@
+"""How often each n-gram occurs in a text."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._core import NgramCounts, count_bytes, count_ids, count_items, count_path
+from ..text import UnknownCharacterError, Vocab, name_of
+from ..text.reading import check_iterable
+from ._progress import bar
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..text import Source
+
+
+class BigramCounts:
+    """Counts of the n-grams of a text: of bigrams, or of trigrams where `order` is 3.
+
+    An item is padded with `order - 1` boundaries in front and one behind, so that one of L
+    characters has L + 1 n-grams. Counts of parts add up to those of the whole, whatever the
+    alphabet of each part, and they pickle, so that any map-reduce tool can count in parts.
+
+    Large alphabets are counted sparsely; only `table` needs memory for every possible n-gram.
+
+    >>> counts = BigramCounts.of(["emma", "ava"])
+    >>> counts
+    BigramCounts(2 items, 9 bigrams of 5 symbols)
+    >>> counts.top(2)
+    [('a.', 2), ('.a', 1)]
+    >>> counts.table[counts.vocab.encode("m")[0]].tolist()
+    [0, 1, 0, 1, 0]
+    >>> counts == BigramCounts.of(["emma"]) + BigramCounts.of(["ava"])
+    True
+    """
+
+    __slots__ = ("_counts", "_table", "vocab")
+
+    vocab: Vocab
+    """The symbols counted; an n-gram is given by their ids."""
+
+    def __init__(self, counts: NgramCounts):
+        """Wrap what the counting functions of `_core` give; use `of` and `of_ids` instead."""
+        if not isinstance(counts, NgramCounts):
+            raise TypeError(f"counts is {counts!r}; expected NgramCounts. BigramCounts.of counts")
+        self._counts = counts
+        self._table: NDArray[np.uint64] | None = None
+        self.vocab = Vocab(counts.characters)
+
+    @classmethod
+    def of(
+        cls,
+        source: Source,
+        *,
+        order: int = 2,
+        threads: int | None = None,
+        progress: bool = False,
+    ) -> BigramCounts:
+        r"""Count the n-grams of a source of text (see `fastgrad.text`).
+
+        A path is streamed, so that a file may be larger than memory. Large inputs are counted by
+        `threads` threads, all cores where it is None. `progress` shows a bar at a terminal.
+
+        Raises what `fastgrad.text.read` raises, and `ValueError` unless `order` is 2 or 3.
+
+        >>> BigramCounts.of(b"emma\n", order=3).top(1)
+        [('..e', 1)]
+        """
+        _check_order(order)
+        if isinstance(source, (str, os.PathLike)):
+            path = os.fspath(source)
+            with bar(progress, _size_of(path), "B", f"counting {name_of(source)}") as report:
+                counts = count_path(path, order, threads, report)
+        elif isinstance(source, bytes):
+            with bar(progress, len(source), "B", "counting") as report:
+                counts = count_bytes(source, order, threads, report)
+        else:
+            check_iterable(source)
+            items = source if isinstance(source, (list, tuple)) else list(source)
+            counts = count_items(items, order, threads)
+        if not counts.items:
+            raise ValueError(f"{name_of(source)} is empty; expected at least one item, one a line")
+        return cls(counts)
+
+    @classmethod
+    def of_ids(cls, ids: NDArray[np.uint32], vocab: Vocab, order: int = 2) -> BigramCounts:
+        """Count the n-grams of items given as ids, one or more 0 between them, as `encode_items`.
+
+        Raises `ValueError` for an id that `vocab` has not.
+
+        >>> from fastgrad.text import Vocab, encode_items
+        >>> vocab = Vocab("abcd")
+        >>> BigramCounts.of_ids(encode_items(["ab", "cab"], vocab), vocab).top(1)
+        [('ab', 2)]
+        """
+        _check_order(order)
+        return cls(count_ids(np.asarray(ids), vocab.characters, order))
+
+    @property
+    def order(self) -> int:
+        """How long the n-grams are: 2 or 3."""
+        return self._counts.order
+
+    @property
+    def items(self) -> int:
+        """How many items were counted."""
+        return self._counts.items
+
+    @property
+    def total(self) -> int:
+        """How many n-grams were counted: the characters and the ends of all items."""
+        return self._counts.total
+
+    @property
+    def table(self) -> NDArray[np.uint64]:
+        """All counts as a read-only array of shape (V,) * order, V the size of the vocabulary.
+
+        Raises `MemoryError` where it would have more than 2**27 cells; `entries` always works.
+        """
+        if self._table is None:
+            table = self._counts.dense()
+            table.flags.writeable = False
+            self._table = table
+        return self._table
+
+    def entries(self) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
+        """Give the n-grams that occur, as (K, order) ids in lexicographic order, and their counts.
+
+        >>> ids, counts = BigramCounts.of(["aa"]).entries()
+        >>> ids.tolist(), counts.tolist()
+        ([[0, 1], [1, 0], [1, 1]], [1, 1, 1])
+        """
+        return self._counts.entries()
+
+    def top(self, k: int = 10) -> list[tuple[str, int]]:
+        """Give the `k` most frequent n-grams, those of the same count in the order of their ids."""
+        ids, counts = self.entries()
+        # Counts are negated within their own type: the largest comes first, and order is kept.
+        chosen = np.argsort(~counts, kind="stable")[: max(k, 0)]
+        return [
+            (self.vocab.decode(gram), int(count))
+            for gram, count in zip(ids[chosen], counts[chosen], strict=True)
+        ]
+
+    def over(self, vocab: Vocab) -> BigramCounts:
+        """Give the same counts with the ids of a larger vocabulary.
+
+        Raises `UnknownCharacterError` where `vocab` lacks a character.
+        """
+        if vocab == self.vocab:
+            return self
+        for character in self.vocab.characters:
+            if character not in vocab:
+                raise UnknownCharacterError(character)
+        return BigramCounts(self._counts.with_characters(vocab.characters))
+
+    def __add__(self, other: BigramCounts) -> BigramCounts:
+        """Add counts, over the characters of both; `ValueError` where the orders differ."""
+        if not isinstance(other, BigramCounts):
+            return NotImplemented
+        return BigramCounts(self._counts + other._counts)
+
+    def __radd__(self, other: int) -> BigramCounts:
+        """Let `sum` start with 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
+    def __eq__(self, other: object) -> bool:
+        """Compare order, characters, items and every count."""
+        return self._counts == other._counts if isinstance(other, BigramCounts) else NotImplemented
+
+    # Equal counts may have come about in different ways; nobody needs them as keys.
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Give `table` to numpy."""
+        return np.array(self.table, dtype=dtype, copy=True if copy is None else copy)
+
+    def __reduce__(self) -> tuple[type[BigramCounts], tuple[NgramCounts]]:
+        """Pickle and copy by the counts."""
+        return BigramCounts, (self._counts,)
+
+    def __repr__(self) -> str:
+        """Tell how much was counted."""
+        grams = "bigrams" if self.order == 2 else "trigrams"
+        return (
+            f"BigramCounts({self.items:,} items, {self.total:,} {grams}"
+            f" of {len(self.vocab):,} symbols)"
+        )
+
+
+def counts_for(
+    source: Source | BigramCounts,
+    vocab: Vocab,
+    order: int,
+    *,
+    threads: int | None = None,
+    progress: bool = False,
+) -> BigramCounts:
+    """Count a text, or take counts as they are, in the terms of a model.
+
+    Raises `UnknownCharacterError` for a character that the model does not know.
+    """
+    if isinstance(source, BigramCounts):
+        if source.order != order:
+            raise ValueError(f"source has counts of order {source.order}; expected {order}")
+        return source.over(vocab)
+    counts = BigramCounts.of(source, order=order, threads=threads, progress=progress)
+    return counts.over(vocab)
+
+
+def _check_order(order: int) -> None:
+    if order not in (2, 3):
+        raise ValueError(f"order is {order!r}; expected 2 for bigrams or 3 for trigrams")
+
+
+def _size_of(path: str) -> int | None:
+    """Give a file's size for the bar, None where there is none to know."""
+    try:
+        return os.stat(path).st_size or None
+    except OSError:
+        return None

@@ -1,0 +1,55 @@
+"""Models as checkpoints: which kind of model a file holds, and where it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .. import checkpoint
+from ..checkpoint import CheckpointError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Model = TypeVar("Model")
+
+# The file in a folder that a command line's `-o out/` names.
+_FILE = "model.safetensors"
+
+
+def model_path(path: str | os.PathLike[str]) -> Path:
+    """Give the file that holds a model: `path`, or where it is a folder, the file in it."""
+    return Path(path) / _FILE if os.path.isdir(path) else Path(path)
+
+
+def write_model(
+    path: str | os.PathLike[str],
+    kind: str,
+    tensors: Mapping[str, NDArray[Any]],
+    config: Mapping[str, Any],
+) -> None:
+    """Save a model's arrays and configuration, with the name of its kind."""
+    checkpoint.save(model_path(path), tensors, {"model": kind, **config})
+
+
+def read_model(
+    path: str | os.PathLike[str],
+    makers: Mapping[str, Callable[[dict[str, NDArray[Any]], dict[str, Any]], Model]],
+) -> Model:
+    """Read a checkpoint and let the maker of its kind of model make the model.
+
+    Raises `CheckpointError`, with the file's name, also for what the maker refuses.
+    """
+    file = model_path(path)
+    tensors, config = checkpoint.load(file)
+    kind = config.get("model")
+    if not isinstance(kind, str) or kind not in makers:
+        raise CheckpointError(f"{file}: holds a model {kind!r}; expected {', '.join(makers)}")
+    try:
+        return makers[kind](tensors, config)
+    except KeyError as error:
+        raise CheckpointError(f"{file}: damaged, {error} is missing") from None
+    except (ArithmeticError, MemoryError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{file}: damaged: {error}") from None

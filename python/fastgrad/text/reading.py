@@ -1,0 +1,107 @@
+"""Reading a source of text, whatever kind it is, into a list of items."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import TypeAlias
+
+Source: TypeAlias = str | os.PathLike[str] | bytes | Iterable[str]
+
+# What messages show of an item that may be a book.
+_LONGEST_QUOTE = 60
+
+
+class NotUtf8Error(UnicodeError):
+    """A byte of a text is not UTF-8; the message names file, line and byte offset."""
+
+
+def name_of(source: Source) -> str:
+    """Say in a message where a text comes from."""
+    if isinstance(source, (str, os.PathLike)):
+        return "standard input" if os.fspath(source) == "-" else str(os.fspath(source))
+    return "the text" if isinstance(source, bytes) else "the list of items"
+
+
+def read(source: Source) -> list[str]:
+    r"""Read the items of a source into a list.
+
+    Raises `OSError` where a file cannot be opened, `NotUtf8Error` (a `UnicodeError`, and so a
+    `ValueError`) for a byte that is not UTF-8, `ValueError` where the text has no item or an item
+    of an iterable holds a newline, and `TypeError` for what is not a source.
+
+    >>> read(["Ada", "  Bo \n", ""])
+    ['Ada', 'Bo']
+    >>> read(b"Ada\nB\xf6\n")
+    Traceback (most recent call last):
+    fastgrad.text.reading.NotUtf8Error: the text, line 2: byte 0xf6 at offset 5 is not UTF-8
+    """
+    if isinstance(source, (str, os.PathLike)):
+        lines = _decode(_read_bytes(os.fspath(source)), name_of(source)).split("\n")
+    elif isinstance(source, bytes):
+        lines = _decode(source, name_of(source)).split("\n")
+    else:
+        lines = _checked_items(source)
+    items = [item for line in lines if (item := line.strip())]
+    if not items:
+        raise ValueError(f"{name_of(source)} is empty; expected at least one item, one a line")
+    return items
+
+
+def _read_bytes(path: str) -> bytes:
+    if path == "-":
+        return sys.stdin.buffer.read()
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _decode(data: bytes, name: str) -> str:
+    """Decode UTF-8, less a byte order mark; offsets in messages count from the file's start."""
+    try:
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise NotUtf8Error(
+            f"{name}, line {line}: byte 0x{data[error.start]:02x} at offset {error.start}"
+            " is not UTF-8"
+        ) from None
+
+
+def check_iterable(source: Source) -> None:
+    """Refuse what is not a source at all."""
+    if not isinstance(source, Iterable):
+        raise TypeError(
+            f"source is {source!r}; expected a path, '-', bytes or an iterable of str, one an item"
+        )
+
+
+def _checked_items(items: Iterable[str]) -> list[str]:
+    """Take items as they are, their final newlines off; refuse what no file could hold."""
+    check_iterable(items)
+    lines: list[str] = []
+    for position, item in enumerate(items):
+        if not isinstance(item, str):
+            raise TypeError(f"item {position} is {item!r}; expected a str")
+        line = item.removesuffix("\n")
+        if "\n" in line:
+            raise ValueError(f"item {position}, {quote(item)}, holds a newline; expected one item")
+        if not line.isascii():
+            _refuse_surrogates(line, position)
+        lines.append(line)
+    return lines
+
+
+def _refuse_surrogates(item: str, position: int) -> None:
+    try:
+        item.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"item {position}, {quote(item)}, holds a lone surrogate at position {error.start},"
+            " which no UTF-8 text can hold"
+        ) from None
+
+
+def quote(item: str) -> str:
+    """Show an item in a message, only the start of a long one."""
+    return repr(item) if len(item) <= _LONGEST_QUOTE else repr(item[:_LONGEST_QUOTE]) + "…"

@@ -1,0 +1,131 @@
+"""Splitting items into training, development and test parts."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Sequence
+from operator import index
+from typing import Literal, NamedTuple
+
+# The lecture's own seed and cuts.
+_LECTURE_SEED = 42
+_LECTURE_CUTS = (0.8, 0.9)
+_DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
+
+
+class Split(NamedTuple):
+    """The three parts of a list of items; `train, dev, test = split(items)` takes it apart."""
+
+    train: list[str]
+    dev: list[str]
+    test: list[str]
+
+    @property
+    def leaks(self) -> int:
+        """How many items of dev and test are in train as well, repeats counted each time."""
+        known = set(self.train)
+        return sum(item in known for part in (self.dev, self.test) for item in part)
+
+
+def leaks(parts: tuple[list[str], list[str], list[str]]) -> int:
+    """Count the items of dev and test that are in train as well, repeats counted each time.
+
+    >>> leaks((["ada", "bo"], ["ada", "cy"], ["bo", "bo"]))
+    3
+    """
+    return Split(*parts).leaks
+
+
+def repeats(items: Sequence[str]) -> int:
+    """Count the items that repeat an earlier one: items less distinct items.
+
+    >>> repeats(["ada", "bo", "ada", "ada"])
+    2
+    """
+    return len(items) - len(set(items))
+
+
+def split(
+    items: Sequence[str],
+    fractions: tuple[float, float, float] = _DEFAULT_FRACTIONS,
+    *,
+    seed: int = 0,
+    method: Literal["random", "lecture"] = "random",
+    keep_repeats_together: bool = False,
+) -> Split:
+    """Shuffle items and cut them into training, development and test parts.
+
+    "random" shuffles by `seed` and cuts by `fractions`, three numbers that add up to 1. "lecture"
+    is makemore's split, whatever `seed`: `random.seed(42)`, one `random.shuffle`, and cuts at
+    `int(0.8 * n)` and `int(0.9 * n)`. Neither touches the global generator, nor `items`.
+
+    An item that occurs twice may end up in two parts, which flatters the loss there
+    (`Split.leaks` counts them). With `keep_repeats_together` all copies of an item are in one part,
+    and the parts are as large as asked for within the number of copies of one item.
+
+    Raises `ValueError` where the arguments contradict each other, and where a part that should
+    hold something would be empty.
+
+    >>> names = ["ada", "bo", "cy", "di", "ed", "flo", "guy", "hal", "ira", "jo"]
+    >>> train, dev, test = split(names, seed=1)
+    >>> len(train), len(dev), len(test)
+    (8, 1, 1)
+    >>> split(names, method="lecture").train[:3]
+    ['hal', 'di', 'cy']
+    """
+    cuts = _checked_cuts(fractions, method)
+    if isinstance(items, str):
+        raise TypeError("items is a str; expected a list of str, as `read` gives it")
+    if method == "lecture" and keep_repeats_together:
+        raise ValueError("keep_repeats_together is not for the lecture's split, which is fixed")
+    shuffled = list(items)
+    random.Random(_LECTURE_SEED if method == "lecture" else index(seed)).shuffle(shuffled)
+
+    # The tolerance only matters where 0.7 + 0.2 falls short of 0.9; it never moves the lecture's.
+    first, second = (int(cut * len(shuffled) + 1e-9) for cut in cuts)
+    if keep_repeats_together:
+        parts = _cut_between_distinct(shuffled, first, second)
+    else:
+        parts = Split(shuffled[:first], shuffled[first:second], shuffled[second:])
+    _refuse_empty(parts, (cuts[0], cuts[1] - cuts[0], 1.0 - cuts[1]), len(shuffled))
+    return parts
+
+
+def _checked_cuts(fractions: tuple[float, float, float], method: str) -> tuple[float, float]:
+    if method == "lecture":
+        if tuple(fractions) != _DEFAULT_FRACTIONS:
+            raise ValueError(f"fractions is {fractions!r}; the lecture's are {_DEFAULT_FRACTIONS}")
+        return _LECTURE_CUTS
+    if method != "random":
+        raise ValueError(f"method is {method!r}; expected 'random' or 'lecture'")
+    try:
+        train, dev, test = (float(fraction) for fraction in fractions)
+    except (TypeError, ValueError):
+        raise TypeError(f"fractions is {fractions!r}; expected three numbers") from None
+    # Written so that a nan is refused as well.
+    if not (min(train, dev, test) >= 0 and math.isclose(train + dev + test, 1.0, abs_tol=1e-9)):
+        raise ValueError(
+            f"fractions is {fractions!r}; expected three numbers of at least 0 that add up to 1"
+        )
+    return train, min(train + dev, 1.0)
+
+
+def _cut_between_distinct(shuffled: list[str], first: int, second: int) -> Split:
+    """Give each distinct item to the part in which its first copy would start."""
+    part_of: dict[str, int] = {}
+    taken = 0
+    for item, copies in Counter(shuffled).items():
+        part_of[item] = (taken >= first) + (taken >= second)
+        taken += copies
+    parts = Split([], [], [])
+    for item in shuffled:
+        parts[part_of[item]].append(item)
+    return parts
+
+
+def _refuse_empty(parts: Split, fractions: tuple[float, float, float], n: int) -> None:
+    for name, part, fraction in zip(Split._fields, parts, fractions, strict=True):
+        if not part and fraction > 1e-9:
+            raise ValueError(f"items holds {n}, which leaves none for {name}; expected more")

@@ -1,0 +1,84 @@
+"""Items as arrays of ids, and as pairs of context and following symbol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .vocab import Vocab
+
+
+def encode_items(items: Sequence[str], vocab: Vocab) -> NDArray[np.uint32]:
+    """Give the ids of all items in one array, a 0 after each item: (N,) uint32.
+
+    N is the number of characters plus the number of items. Raises `UnknownCharacterError` for the
+    first character without an id, and `ValueError` for an item that is empty.
+
+    >>> from fastgrad.text import Vocab
+    >>> encode_items(["ada", "bo"], Vocab("abdo")).tolist()
+    [1, 3, 1, 0, 2, 4, 0]
+    """
+    if isinstance(items, str):
+        raise TypeError("items is a str; expected a list of str, as `read` gives it")
+    items = list(items)
+    # A newline, which no vocabulary holds, is looked up as 0, as is every unknown character.
+    ids = vocab._look_up("\n".join([*items, ""]))
+    zeros = np.flatnonzero(ids == 0)
+    lengths = np.diff(zeros, prepend=-1)
+    if len(zeros) != len(items):
+        _refuse_unknown(items, vocab)
+    if not (lengths > 1).all():
+        raise ValueError(f"items[{int(np.argmin(lengths))}] is ''; expected at least a character")
+    return ids
+
+
+def _refuse_unknown(items: Sequence[str], vocab: Vocab) -> None:
+    for item in items:
+        vocab.encode(item)
+
+
+def windows(
+    items: Sequence[str], vocab: Vocab, context: int
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Give every symbol of the items, their ends included, with the `context` symbols before it.
+
+    Returns X (N, context) and Y (N,), both uint32: Y[i] is the symbol that follows the row X[i],
+    oldest symbol first. In front of an item stand as many boundaries as the context is long.
+
+    Raises what `encode_items` raises, and `ValueError` unless `context` is at least 1.
+
+    >>> from fastgrad.text import Vocab
+    >>> X, Y = windows(["bo"], Vocab("bo"), context=3)
+    >>> X.tolist(), Y.tolist()
+    ([[0, 0, 0], [0, 0, 1], [0, 1, 2]], [1, 2, 0])
+    """
+    width = _checked_context(context)
+    following = encode_items(items, vocab)
+    contexts = np.zeros((len(following), width), dtype=np.uint32)
+    # Column by column from the newest symbol back. Each is the last one moved down by a row, but
+    # where that one has reached the boundary in front of its item, all before it is boundary.
+    nearer = following
+    for column in reversed(range(width)):
+        older = np.zeros_like(nearer)
+        older[1:] = nearer[:-1]
+        if column < width - 1:
+            older[contexts[:, column + 1] == 0] = 0
+        contexts[:, column] = older
+        nearer = older
+    return contexts, following
+
+
+def _checked_context(context: int) -> int:
+    try:
+        width = index(context)
+    except TypeError:
+        raise TypeError(f"context is {context!r}; expected an int") from None
+    if width < 1:
+        raise ValueError(f"context is {context!r}; expected at least 1")
+    return width

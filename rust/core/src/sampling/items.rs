@@ -1,0 +1,157 @@
+//! Items drawn from a table.
+
+use std::ops::Range;
+
+use crate::random::Stream;
+use crate::sampling::table::Table;
+use crate::watch::Watch;
+use crate::{Error, Result};
+
+/// The boundary, which begins contexts and ends items.
+const END: u32 = 0;
+/// How many symbols are drawn between looks at the watch, and made room for at a time.
+const BREATH: usize = 1 << 12;
+/// How many symbols a part of the work has at most, if items are no longer than that.
+const PART: usize = 1 << 20;
+/// How many items a part of the work has at most.
+const PART_ITEMS: usize = 1 << 13;
+
+/// What is to be drawn.
+#[derive(Debug)]
+pub struct Plan<'a, C> {
+    table: &'a Table,
+    seed: u64,
+    prompt: Vec<u32>,
+    max_length: usize,
+    /// How each symbol but the boundary is written.
+    codes: &'a [C],
+    /// The number of the context after the prompt.
+    context: u32,
+}
+
+/// Items one after the other, and where each one ends.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Items<C> {
+    /// The code of each symbol.
+    pub codes: Vec<C>,
+    /// For each item how many codes there are up to its end.
+    pub ends: Vec<usize>,
+}
+
+impl<C> Items<C> {
+    /// The items, one by one.
+    pub fn iter(&self) -> impl Iterator<Item = &[C]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let item = self.codes.get(start..end).unwrap_or_default();
+            start = end;
+            item
+        })
+    }
+}
+
+impl<'a, C: Copy + Default> Plan<'a, C> {
+    /// Items that begin with `prompt` and go on until the boundary is drawn or they have
+    /// `max_length` symbols, the prompt's included; symbol i is written `codes[i - 1]`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a prompt of symbols that are not there or too long.
+    pub fn new(
+        table: &'a Table,
+        seed: u64,
+        prompt: &[u32],
+        max_length: usize,
+        codes: &'a [C],
+    ) -> Result<Plan<'a, C>> {
+        let size = table.size;
+        if codes.len() + 1 != size as usize {
+            return Err(Error::Invalid(format!(
+                "characters has {} of them; expected {}, one for each symbol but the boundary",
+                codes.len(),
+                size - 1
+            )));
+        }
+        for (position, &symbol) in prompt.iter().enumerate() {
+            if symbol == END || symbol >= size {
+                return Err(Error::Invalid(format!(
+                    "prompt[{position}] is {symbol}; expected a symbol from 1 to {}",
+                    size - 1
+                )));
+            }
+        }
+        if prompt.len() > max_length {
+            return Err(Error::Invalid(format!(
+                "max_length is {max_length}; expected at least the length of the prompt, {}",
+                prompt.len()
+            )));
+        }
+        let context = prompt.iter().fold(END, |context, &symbol| table.follow(context, symbol));
+        Ok(Plan { table, seed, prompt: prompt.to_vec(), max_length, codes, context })
+    }
+
+    /// How many symbols an item may have.
+    #[must_use]
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// How many items make a part of the work: about a millisecond's worth, less if they are long.
+    #[must_use]
+    pub fn items_a_part(&self) -> u64 {
+        (PART / self.max_length.saturating_add(1)).clamp(1, PART_ITEMS) as u64
+    }
+
+    /// Draws the items of a range of streams.
+    ///
+    /// # Errors
+    /// [`Error::DeadEnd`] where the table gives no symbol any probability, [`Error::Memory`],
+    /// [`Error::Interrupted`].
+    pub fn draw(&self, streams: Range<u64>, watch: &Watch) -> Result<Items<C>> {
+        let mut items = Items { codes: Vec::new(), ends: Vec::new() };
+        for stream in streams {
+            self.item(Stream::new(self.seed, stream), &mut items.codes, watch)?;
+            items.ends.push(items.codes.len());
+        }
+        Ok(items)
+    }
+
+    /// Draws one item and appends it.
+    fn item(&self, stream: Stream, codes: &mut Vec<C>, watch: &Watch) -> Result<()> {
+        let prompt = self.prompt.iter().filter_map(|&symbol| self.code(symbol));
+        codes.extend(prompt);
+        let (mut context, mut length) = (self.context, self.prompt.len());
+        while length < self.max_length {
+            watch.advance(0)?;
+            let until = self.max_length.min(length.saturating_add(BREATH));
+            codes.try_reserve(until - length).map_err(|_| Error::Memory)?;
+            while length < until {
+                let symbol = self.table.draw(context, stream.at(length as u64));
+                let Some(code) = self.code(symbol) else {
+                    return self.end(context, symbol);
+                };
+                codes.push(code);
+                context = self.table.follow(context, symbol);
+                length += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// How a symbol is written; none for the boundary, and for what is no symbol.
+    #[inline]
+    fn code(&self, symbol: u32) -> Option<C> {
+        self.codes.get(symbol.wrapping_sub(1) as usize).copied()
+    }
+
+    /// An item's end is the boundary; anything else is no symbol.
+    #[cold]
+    #[inline(never)]
+    fn dead_end(&self, context: u32) -> Error {
+        Error::DeadEnd { context: self.table.symbols(context) }
+    }
+
+    #[inline]
+    fn end(&self, context: u32, symbol: u32) -> Result<()> {
+        if symbol == END { Ok(()) } else { Err(self.dead_end(context)) }
+    }
+}

@@ -1,0 +1,86 @@
+//! Parts of work made by several threads, and taken in order by the one that asked for them.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use crate::Result;
+use crate::watch::Watch;
+
+/// How long the caller waits for a part before it is given a chance to look around.
+const PATIENCE: Duration = Duration::from_millis(40);
+/// How many parts a thread may be ahead, so that memory stays bounded.
+const AHEAD: usize = 2;
+
+/// Makes the parts 0 to `parts` - 1 on `threads` threads, and hands them to `take` in order.
+///
+/// Thread t makes the parts t, t + threads, and so on. `take` is called on the caller's thread:
+/// with a part, or with none after some time without one.
+///
+/// # Errors
+/// The first error of `take`, or that of the first part that could not be made; either ends the
+/// work of all threads.
+pub fn in_order<T: Send, E: From<crate::Error>>(
+    parts: u64,
+    threads: usize,
+    watch: &Watch,
+    make: impl Fn(u64) -> Result<T> + Sync,
+    mut take: impl FnMut(Option<T>) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let threads = threads.clamp(1, usize::try_from(parts).unwrap_or(usize::MAX).max(1));
+    thread::scope(|scope| {
+        let (mut receivers, mut workers) = (Vec::new(), Vec::new());
+        for first in 0..threads as u64 {
+            let (sender, receiver) = sync_channel(AHEAD);
+            let make = &make;
+            receivers.push(receiver);
+            workers.push(scope.spawn(move || work(first, threads, parts, make, &sender)));
+        }
+        let mut turns = (0..parts).zip(receivers.iter().cycle());
+        let result = turns.try_for_each(|(_, receiver)| {
+            let part = wait(receiver, &mut take)?;
+            take(Some(part))
+        });
+        // Whoever still works is told to stop, or finds nobody listening.
+        if result.is_err() {
+            watch.stop();
+        }
+        drop(receivers);
+        for worker in workers {
+            // One that panicked was noticed above, by its silence.
+            let _ = worker.join();
+        }
+        result
+    })
+}
+
+/// Makes every so many-th part until there are no more, or nobody wants them.
+fn work<T: Send>(
+    first: u64,
+    threads: usize,
+    parts: u64,
+    make: &(impl Fn(u64) -> Result<T> + Sync),
+    sender: &SyncSender<Result<T>>,
+) {
+    for part in (first..parts).step_by(threads) {
+        let made = make(part);
+        let failed = made.is_err();
+        if sender.send(made).is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// Waits for a part, and lets the caller look around meanwhile.
+fn wait<T, E: From<crate::Error>>(
+    receiver: &Receiver<Result<T>>,
+    take: &mut impl FnMut(Option<T>) -> std::result::Result<(), E>,
+) -> std::result::Result<T, E> {
+    loop {
+        match receiver.recv_timeout(PATIENCE) {
+            Ok(part) => return Ok(part?),
+            Err(RecvTimeoutError::Timeout) => take(None)?,
+            Err(RecvTimeoutError::Disconnected) => return Err(crate::Error::Failed.into()),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Temperature and top-k on a row of probabilities, and draws from single rows.
+
+use std::cmp::Ordering;
+
+use crate::random::Stream;
+use crate::random::alias::{self, Builder, Cell};
+use crate::watch::Watch;
+use crate::{Error, Result};
+
+/// How far from 1 the sum of a row may be: far enough for probabilities computed in f32.
+const TOLERANCE: f64 = 1e-4;
+/// How many weights are worked on between looks at the watch.
+const BREATH: usize = 1 << 16;
+
+/// What is done to probabilities before symbols are drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shaping {
+    temperature: f64,
+    top_k: Option<usize>,
+}
+
+/// What a row of probabilities turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// A distribution.
+    Distribution,
+    /// One symbol, for sure.
+    Certain(u32),
+    /// Zeros only: nothing can be drawn.
+    Empty,
+}
+
+impl Shaping {
+    /// A temperature of at least 0, and how many symbols may be drawn, at least 1.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for others.
+    pub fn new(temperature: f64, top_k: Option<usize>) -> Result<Shaping> {
+        if temperature.is_nan() || temperature < 0.0 {
+            let message =
+                format!("temperature is {temperature:?}; expected a number of at least 0");
+            return Err(Error::Invalid(message));
+        }
+        if top_k == Some(0) {
+            return Err(Error::Invalid("top_k is 0; expected at least 1, or None".to_owned()));
+        }
+        Ok(Shaping { temperature, top_k })
+    }
+
+    /// Turns a row p into the weights w to draw with, of any scale.
+    ///
+    /// Top-k keeps the k largest probabilities. Then, with the temperature T,
+    ///
+    /// ```text
+    /// w_i = (p_i / max p)^(1/T) = exp((ln p_i - ln max p) / T)      w_i = 0 where p_i = 0
+    /// ```
+    ///
+    /// T = 0 is the limit with the symbol of the largest probability only. Among equal
+    /// probabilities the first come first in both. T = 1 leaves p as it is.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the row holds what is no probability or does not sum to about 1;
+    /// `number` is the row's, for the message.
+    pub fn apply(&self, row: &[f64], number: usize, weights: &mut Vec<f64>) -> Result<Row> {
+        if sum(row, number)? == 0.0 {
+            return Ok(Row::Empty);
+        }
+        let likeliest = first_largest(row);
+        if self.temperature == 0.0 || self.top_k == Some(1) {
+            return Ok(Row::Certain(likeliest));
+        }
+        weights.clear();
+        weights.extend_from_slice(row);
+        if let Some(k) = self.top_k {
+            keep_largest(weights, k);
+        }
+        if self.temperature != 1.0 {
+            let most = row.iter().copied().fold(0.0, f64::max);
+            let log_most = libm::log(most);
+            for weight in weights.iter_mut().filter(|weight| **weight > 0.0) {
+                *weight = libm::exp((libm::log(*weight) - log_most) / self.temperature);
+            }
+        }
+        Ok(Row::Distribution)
+    }
+}
+
+/// The sum of a row, which must be about 1, or 0.
+fn sum(row: &[f64], number: usize) -> Result<f64> {
+    let mut sum = 0.0;
+    for (symbol, &p) in row.iter().enumerate() {
+        if !(0.0..f64::INFINITY).contains(&p) {
+            return Err(Error::Invalid(format!(
+                "probabilities[{number}, {symbol}] is {p:?}; expected a number from 0 to 1"
+            )));
+        }
+        sum += p;
+    }
+    if sum != 0.0 && (sum - 1.0).abs() > TOLERANCE {
+        return Err(Error::Invalid(format!(
+            "probabilities[{number}] sums to {sum:?}; expected a sum of 1"
+        )));
+    }
+    Ok(sum)
+}
+
+/// Where the largest entry is, the first if there are several.
+#[allow(clippy::cast_possible_truncation, reason = "a vocabulary has fewer than 2^32 symbols")]
+fn first_largest(row: &[f64]) -> u32 {
+    let mut best = (0, f64::NEG_INFINITY);
+    for (place, &p) in row.iter().enumerate() {
+        if p > best.1 {
+            best = (place, p);
+        }
+    }
+    best.0 as u32
+}
+
+/// Sets all but the k largest entries to 0; among equal ones the first stay.
+fn keep_largest(weights: &mut [f64], k: usize) {
+    if k >= weights.len() {
+        return;
+    }
+    let mut order: Vec<(usize, f64)> = weights.iter().copied().enumerate().collect();
+    let (_, _, rest) = order.select_nth_unstable_by(k - 1, |(i, p), (j, q)| {
+        q.partial_cmp(p).unwrap_or(Ordering::Equal).then(i.cmp(j))
+    });
+    for (place, _) in rest {
+        if let Some(weight) = weights.get_mut(*place) {
+            *weight = 0.0;
+        }
+    }
+}
+
+/// Draws one symbol from each row of `probabilities` (rows × `size`), with the number of `step` in
+/// the row's stream of `seed`.
+///
+/// # Errors
+/// [`Error::Invalid`] for a row that is no distribution, zeros only included;
+/// [`Error::Interrupted`].
+pub fn draw_rows(
+    probabilities: &[f64],
+    size: u32,
+    (seed, streams, step): (u64, &[u64], u64),
+    shaping: Shaping,
+    watch: &Watch,
+) -> Result<Vec<u32>> {
+    let mut builder = Builder::default();
+    let (mut weights, mut cells) = (Vec::new(), vec![Cell::default(); size as usize]);
+    let mut drawn = Vec::with_capacity(streams.len());
+    let rows = probabilities.chunks_exact((size as usize).max(1));
+    for (number, (row, &stream)) in rows.zip(streams).enumerate() {
+        if number % (BREATH / row.len() + 1) == 0 {
+            watch.advance(0)?;
+        }
+        drawn.push(match shaping.apply(row, number, &mut weights)? {
+            Row::Certain(symbol) => symbol,
+            Row::Distribution => {
+                builder.build(&weights, &mut cells);
+                let look_up = |place| cells.get(place as usize).copied().unwrap_or_default();
+                alias::outcome(Stream::new(seed, stream).at(step), size, look_up)
+            }
+            Row::Empty => {
+                return Err(Error::Invalid(format!(
+                    "probabilities[{number}] is 0 for every symbol; expected a sum of 1"
+                )));
+            }
+        });
+    }
+    Ok(drawn)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may fail loudly")]
+#[allow(clippy::cast_precision_loss, reason = "a few bits do not matter")]
+mod tests {
+    use super::*;
+
+    fn shaped(temperature: f64, top_k: Option<usize>, row: &[f64]) -> (Row, Vec<f64>) {
+        let mut weights = Vec::new();
+        let shaping = Shaping::new(temperature, top_k).unwrap();
+        let found = shaping.apply(row, 0, &mut weights).unwrap();
+        (found, weights)
+    }
+
+    #[test]
+    fn top_k_keeps_the_first_of_equals() {
+        let row = [0.1, 0.3, 0.2, 0.2, 0.2];
+        assert_eq!(shaped(1.0, Some(3), &row).1, [0.0, 0.3, 0.2, 0.2, 0.0]);
+        assert_eq!(shaped(1.0, Some(9), &row).1, row);
+        assert_eq!(shaped(1.0, Some(1), &row).0, Row::Certain(1));
+        assert_eq!(shaped(0.0, None, &[0.2, 0.4, 0.4]).0, Row::Certain(1));
+        assert_eq!(shaped(0.0, None, &[0.0; 3]).0, Row::Empty);
+    }
+
+    #[test]
+    fn temperature_is_a_power() {
+        let row = [0.5, 0.25, 0.25, 0.0];
+        let close = |got: &[f64], wanted: [f64; 4]| {
+            got.iter().zip(wanted).all(|(g, w)| (g - w).abs() < 1e-15)
+        };
+        assert!(close(&shaped(0.5, None, &row).1, [1.0, 0.25, 0.25, 0.0]));
+        assert!(close(&shaped(f64::INFINITY, None, &row).1, [1.0, 1.0, 1.0, 0.0]));
+        assert!(close(&shaped(1e-320, None, &row).1, [1.0, 0.0, 0.0, 0.0]));
+    }
+
+    #[test]
+    fn wrong_settings_and_rows_are_refused() {
+        assert!(Shaping::new(-0.5, None).is_err());
+        assert!(Shaping::new(f64::NAN, None).is_err());
+        assert!(Shaping::new(1.0, Some(0)).is_err());
+        let shaping = Shaping::new(1.0, None).unwrap();
+        for row in [[-0.1, 1.1], [f64::NAN, 1.0], [f64::INFINITY, 0.0], [0.5, 0.4]] {
+            assert!(shaping.apply(&row, 0, &mut Vec::new()).is_err(), "{row:?}");
+        }
+    }
+}

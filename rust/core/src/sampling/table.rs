@@ -1,0 +1,97 @@
+//! All distributions of a model with a short context, ready for drawing.
+
+use crate::random::alias::{self, Builder, Cell};
+use crate::sampling::shaping::{Row, Shaping};
+use crate::watch::Watch;
+use crate::{Error, Result};
+
+/// What a draw gives where nothing can follow. No vocabulary is as large.
+pub(super) const NOTHING: u32 = u32::MAX;
+/// How many cells are made between looks at the watch.
+const BREATH: usize = 1 << 16;
+
+/// For each context an alias table of what follows, one after the other.
+#[derive(Debug)]
+pub struct Table {
+    cells: Vec<Cell>,
+    /// V, the size of the vocabulary.
+    pub(super) size: u32,
+    /// How many symbols a context has.
+    pub(super) context: u32,
+    /// V^(context - 1): a context's number modulo this is that of its last symbols.
+    pub(super) tails: u32,
+}
+
+impl Table {
+    /// The table of `probabilities`, one row of `size` for each of the size^context contexts.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a wrong shape or a row that is no distribution; a row of zeros is
+    /// one of which nothing can be drawn. [`Error::Memory`], [`Error::Interrupted`].
+    pub fn new(
+        probabilities: &[f64],
+        (size, context): (u32, u32),
+        shaping: Shaping,
+        watch: &Watch,
+    ) -> Result<Table> {
+        let rows = size.checked_pow(context).filter(|_| size > 0 && context > 0);
+        let wanted = rows.and_then(|rows| (rows as usize).checked_mul(size as usize));
+        if wanted != Some(probabilities.len()) {
+            return Err(Error::Invalid(format!(
+                "probabilities has {} entries; expected size**(context + 1) of them, with a size \
+                 of {size} and a context of {context}",
+                probabilities.len()
+            )));
+        }
+        let mut cells = Vec::new();
+        cells.try_reserve_exact(probabilities.len()).map_err(|_| Error::Memory)?;
+        cells.resize(probabilities.len(), alias::certain(NOTHING));
+        let (mut builder, mut weights, width) = (Builder::default(), Vec::new(), size as usize);
+        let pairs = probabilities.chunks_exact(width).zip(cells.chunks_exact_mut(width));
+        for (number, (row, cells)) in pairs.enumerate() {
+            if number % (BREATH / width + 1) == 0 {
+                watch.advance(0)?;
+            }
+            match shaping.apply(row, number, &mut weights)? {
+                Row::Distribution => builder.build(&weights, cells),
+                Row::Certain(symbol) => cells.fill(alias::certain(symbol)),
+                Row::Empty => (),
+            }
+        }
+        Ok(Table { cells, size, context, tails: size.pow(context - 1) })
+    }
+
+    /// The size of the vocabulary, and the length of a context.
+    #[must_use]
+    pub fn shape(&self) -> (u32, u32) {
+        (self.size, self.context)
+    }
+
+    /// The symbol that a random number draws in a context; [`NOTHING`] where there is none.
+    #[inline]
+    pub(super) fn draw(&self, context: u32, number: u64) -> u32 {
+        let start = context as usize * self.size as usize;
+        alias::outcome(number, self.size, |place| {
+            let nothing = alias::certain(NOTHING);
+            self.cells.get(start + place as usize).copied().unwrap_or(nothing)
+        })
+    }
+
+    /// The number of the context that a symbol makes of the one before.
+    #[inline]
+    pub(super) fn follow(&self, context: u32, symbol: u32) -> u32 {
+        // A division is slow, and with one symbol to remember there is nothing to divide.
+        let tail = if self.tails == 1 { 0 } else { context % self.tails };
+        tail * self.size + symbol
+    }
+
+    /// The symbols of a context.
+    pub(super) fn symbols(&self, mut context: u32) -> Vec<u32> {
+        let mut symbols = vec![0; self.context as usize];
+        for symbol in symbols.iter_mut().rev() {
+            *symbol = context % self.size;
+            context /= self.size;
+        }
+        symbols
+    }
+}

@@ -1,0 +1,269 @@
+//! Sampling from tables and from single rows, and seeded normal numbers.
+
+use std::ffi::c_int;
+use std::thread;
+
+use fastgrad_core::random::Random;
+use fastgrad_core::sampling::ordered::in_order;
+use fastgrad_core::sampling::{self, Items, Plan, Shaping, Table};
+use fastgrad_core::watch::Watch;
+use fastgrad_core::{Error, Result};
+use numpy::{IntoPyArray, Ix1, Ix2, PyArray1};
+use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyString};
+
+use crate::error::to_python;
+use crate::{arrays, watch};
+
+/// How many symbols are drawn at most before it is worth starting threads.
+const FEW: u64 = 1 << 16;
+
+/// All distributions of a language model, ready for drawing.
+#[pyclass(module = "fastgrad._core", frozen)]
+pub struct TableSampler {
+    table: Table,
+}
+
+#[pymethods]
+impl TableSampler {
+    #[new]
+    #[pyo3(signature = (probabilities, context, temperature=1.0, top_k=None))]
+    fn new(
+        py: Python<'_>,
+        probabilities: &Bound<'_, PyAny>,
+        context: u32,
+        temperature: f64,
+        top_k: Option<usize>,
+    ) -> PyResult<TableSampler> {
+        let shaping = Shaping::new(temperature, top_k).map_err(|error| to_python(&error))?;
+        let (given, rows, size) = read_rows(probabilities)?;
+        if context == 0 || size.checked_pow(context).map(|rows| rows as usize) != Some(rows) {
+            return Err(PyValueError::new_err(format!(
+                "probabilities has shape ({rows}, {size}) and context is {context}; expected \
+                 size**context rows and a context of at least 1"
+            )));
+        }
+        let make = |watch: &Watch| Table::new(&given, (size, context), shaping, watch);
+        let table = if given.len() as u64 > FEW {
+            watch::run(py, None, make)?
+        } else {
+            watch::briefly(py, make)?
+        };
+        Ok(TableSampler { table })
+    }
+
+    /// Draws the items of the streams 0 to n - 1 of a seed, as strings.
+    #[pyo3(signature = (
+        n, seed, prompt, max_length, characters, threads=None, progress=None
+    ))]
+    #[allow(clippy::too_many_arguments, reason = "they have names in Python")]
+    #[allow(clippy::needless_pass_by_value, reason = "the signature is PyO3's")]
+    fn sample<'py>(
+        &self,
+        py: Python<'py>,
+        n: u64,
+        seed: u64,
+        prompt: Vec<u32>,
+        max_length: usize,
+        characters: &str,
+        threads: Option<usize>,
+        progress: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let threads = match threads {
+            Some(0) => return Err(PyValueError::new_err("threads is 0; expected at least 1")),
+            Some(threads) => threads,
+            None => thread::available_parallelism().map_or(1, usize::from),
+        };
+        let bytes: std::result::Result<Vec<u8>, _> = characters.chars().map(u8::try_from).collect();
+        let strings = Strings { py, list: PyList::empty(py), characters, progress };
+        // Characters up to U+00FF are written as one byte, by Python too.
+        if let Ok(bytes) = bytes {
+            let plan = Plan::new(&self.table, seed, &prompt, max_length, &bytes);
+            strings.collect(n, &plan.map_err(|error| to_python(&error))?, threads)
+        } else {
+            let codes: Vec<u32> = characters.chars().map(u32::from).collect();
+            let plan = Plan::new(&self.table, seed, &prompt, max_length, &codes);
+            strings.collect(n, &plan.map_err(|error| to_python(&error))?, threads)
+        }
+    }
+}
+
+/// The list of strings that is being made, and what is needed for that.
+struct Strings<'a, 'py> {
+    py: Python<'py>,
+    list: Bound<'py, PyList>,
+    characters: &'a str,
+    progress: Option<&'a Bound<'py, PyAny>>,
+}
+
+/// What ended the work early: the core, or Python while it was looked at.
+enum Stop {
+    Core(Error),
+    Python(PyErr),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Core(error)
+    }
+}
+
+impl<'py> Strings<'_, 'py> {
+    /// Has all items drawn without the lock, and makes the strings of each part with it.
+    fn collect<C: Code>(
+        self,
+        n: u64,
+        plan: &Plan<'_, C>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let Strings { py, list, characters, progress } = self;
+        let few = n.saturating_mul(plan.max_length() as u64) <= FEW;
+        let part_of = |part: u64, size: u64| part * size..n.min((part + 1).saturating_mul(size));
+        let drawn = if few {
+            let items = py.detach(|| plan.draw(0..n, &Watch::new()));
+            items.map_err(Stop::from).and_then(|items| append(&list, &items).map_err(Stop::Python))
+        } else {
+            let size = plan.items_a_part();
+            let unbound = list.clone().unbind();
+            let progress = progress.map(|callback| callback.clone().unbind());
+            py.detach(|| {
+                let watch = Watch::new();
+                let make = |part| plan.draw(part_of(part, size), &watch);
+                in_order(n.div_ceil(size), threads, &watch, make, |items| {
+                    Python::attach(|py| {
+                        if let Some(items) = items {
+                            append(unbound.bind(py), &items)?;
+                            watch.advance(items.ends.len() as u64).map_err(|e| to_python(&e))?;
+                        }
+                        watch::look(py, progress.as_ref(), &watch)
+                    })
+                    .map_err(Stop::Python)
+                })
+            })
+        };
+        match drawn {
+            Ok(()) => Ok(list),
+            Err(Stop::Python(error)) => Err(error),
+            Err(Stop::Core(Error::DeadEnd { context })) => Err(dead_end(&context, characters)),
+            Err(Stop::Core(error)) => Err(to_python(&error)),
+        }
+    }
+}
+
+/// Tells of a context in characters, the boundary left out: it is only ever in front.
+fn dead_end(context: &[u32], characters: &str) -> PyErr {
+    let written = |&symbol: &u32| characters.chars().nth(symbol.wrapping_sub(1) as usize);
+    let shown: String = context.iter().filter_map(written).collect();
+    PyValueError::new_err(if shown.is_empty() {
+        "the model gives no probability to any first symbol".to_owned()
+    } else {
+        format!("the model gives no probability to any symbol after {shown:?}")
+    })
+}
+
+/// A character as Python stores it, in one byte or in four.
+trait Code: Copy + Default + Send + Sync {
+    /// What Python calls this way to store characters.
+    const KIND: c_int;
+}
+
+impl Code for u8 {
+    const KIND: c_int = 1;
+}
+
+impl Code for u32 {
+    const KIND: c_int = 4;
+}
+
+/// Appends the items to a list, a string each.
+fn append<C: Code>(list: &Bound<'_, PyList>, items: &Items<C>) -> PyResult<()> {
+    for item in items.iter() {
+        list.append(string(list.py(), item)?)?;
+    }
+    Ok(())
+}
+
+/// A string of characters.
+fn string<'py, C: Code>(py: Python<'py>, item: &[C]) -> PyResult<Bound<'py, PyString>> {
+    // SAFETY: the buffer holds as many characters as are told, of the kind that is told, each of
+    // them from a `str`; the result is a new reference to a string, or null with an exception.
+    unsafe {
+        let (start, length) = (item.as_ptr().cast(), item.len().cast_signed());
+        let made = ffi::PyUnicode_FromKindAndData(C::KIND, start, length);
+        Ok(Bound::from_owned_ptr_or_err(py, made)?.cast_into_unchecked())
+    }
+}
+
+/// Draws one symbol from each row, with the number of a step in the row's stream.
+#[pyfunction]
+#[pyo3(signature = (probabilities, streams, step, seed, temperature=1.0, top_k=None))]
+pub fn draw_rows<'py>(
+    py: Python<'py>,
+    probabilities: &Bound<'py, PyAny>,
+    streams: &Bound<'py, PyAny>,
+    step: u64,
+    seed: u64,
+    temperature: f64,
+    top_k: Option<usize>,
+) -> PyResult<Bound<'py, PyArray1<u32>>> {
+    let shaping = Shaping::new(temperature, top_k).map_err(|error| to_python(&error))?;
+    let (given, rows, size) = read_rows(probabilities)?;
+    let streams = arrays::read::<u64, Ix1>("streams", streams)?.as_array().to_vec();
+    if streams.len() != rows {
+        return Err(PyValueError::new_err(format!(
+            "streams has length {}; expected {rows}, one for each row of probabilities",
+            streams.len()
+        )));
+    }
+    let draw =
+        |watch: &Watch| sampling::draw_rows(&given, size, (seed, &streams, step), shaping, watch);
+    let drawn = if given.len() as u64 > FEW {
+        watch::run(py, None, draw)?
+    } else {
+        watch::briefly(py, draw)?
+    };
+    Ok(drawn.into_pyarray(py))
+}
+
+/// Draws numbers of the normal distribution with mean 0 and variance 1.
+#[pyfunction]
+#[pyo3(signature = (n, seed, stream=0))]
+pub fn normal_numbers(
+    py: Python<'_>,
+    n: usize,
+    seed: u64,
+    stream: u64,
+) -> PyResult<Bound<'_, PyArray1<f64>>> {
+    const BREATH: usize = 1 << 12;
+    let draw = |watch: &Watch| -> Result<Vec<f64>> {
+        let mut random = Random::new(seed, stream);
+        let mut numbers = Vec::new();
+        numbers.try_reserve_exact(n).map_err(|_| Error::Memory)?;
+        while numbers.len() < n {
+            watch.advance(0)?;
+            let some = BREATH.min(n - numbers.len());
+            numbers.extend((0..some).map(|_| random.normal()));
+        }
+        Ok(numbers)
+    };
+    let drawn = if n > BREATH { watch::run(py, None, draw)? } else { watch::briefly(py, draw)? };
+    Ok(drawn.into_pyarray(py))
+}
+
+/// Rows of probabilities, their number, and the size of the vocabulary.
+///
+/// They are copied, as another thread may change the array while the lock is let go.
+fn read_rows(given: &Bound<'_, PyAny>) -> PyResult<(Vec<f64>, usize, u32)> {
+    let array = arrays::read::<f64, Ix2>("probabilities", given)?;
+    let (rows, size) = array.as_array().dim();
+    match u32::try_from(size) {
+        Ok(size) if size > 0 && size < u32::MAX => {
+            Ok((array.as_array().iter().copied().collect(), rows, size))
+        }
+        _ => Err(PyValueError::new_err(format!(
+            "probabilities has shape ({rows}, {size}); expected at least one symbol a row"
+        ))),
+    }
+}
