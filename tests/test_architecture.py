@@ -26,8 +26,9 @@ MAY_IMPORT = {
     "draw": {"engine"},
     "plots": set(),
     "text": {"text"},
+    "words": {"_core", "text", "words"},
     "checkpoint": set(),
-    "models": {"_core", "checkpoint", "models", "sampling", "text"},
+    "models": {"_core", "checkpoint", "models", "sampling", "text", "words"},
     "training": {"models.base"},
     "sampling": {"_core", "models.base"},
     "__init__": {
@@ -41,7 +42,7 @@ MAY_IMPORT = {
 IMPORTS_ALL = "cli"
 
 # Parts of the Rust core that meet in tests only.
-DOMAINS = {"graph", "counts", "sampling", "bigram", "nplm"}
+DOMAINS = {"graph", "counts", "sampling", "bigram", "nplm", "words", "ngram"}
 
 
 def module_of(path):

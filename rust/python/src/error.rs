@@ -4,7 +4,7 @@ use fastgrad_core::Error;
 use pyo3::PyErr;
 use pyo3::exceptions::{
     PyFloatingPointError, PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOverflowError,
-    PyRuntimeError, PyValueError, PyZeroDivisionError,
+    PyRuntimeError, PyUnicodeError, PyValueError, PyZeroDivisionError,
 };
 
 /// The exception that Python itself raises for the same mistake.
@@ -17,9 +17,9 @@ pub fn to_python(error: &Error) -> PyErr {
         Error::Domain(_)
         | Error::Empty { .. }
         | Error::Length { .. }
-        | Error::Argument(_)
-        | Error::NotUtf8 { .. } => PyValueError::new_err(message),
-        Error::Invalid(_) | Error::DeadEnd { .. } => PyValueError::new_err(message),
+        | Error::Invalid(_)
+        | Error::DeadEnd { .. } => PyValueError::new_err(message),
+        Error::NotUtf8 { .. } => PyUnicodeError::new_err(message),
         Error::Target { .. } => PyIndexError::new_err(message),
         Error::Memory => PyMemoryError::new_err(message),
         Error::Interrupted => PyKeyboardInterrupt::new_err(message),

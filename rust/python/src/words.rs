@@ -47,14 +47,19 @@ impl WordReader {
         watch::briefly(py, |_| reader.feed(piece))
     }
 
-    /// How many tokens there are so far, marks included.
-    #[getter]
-    fn tokens(&self) -> PyResult<usize> {
-        self.reader.as_ref().map(Reader::tokens).ok_or_else(ended)
+    /// Ends the text, which must have a token, and with it a line or paragraph that is marked.
+    fn end(&mut self) -> PyResult<()> {
+        let reader = self.reader.as_mut().ok_or_else(ended)?;
+        reader.end().map_err(|error| to_python(&error))
     }
 
-    /// Numbers the text with a vocabulary of its own: the ids, the symbols, and how many types the
-    /// text has.
+    /// How many distinct tokens there are so far.
+    #[getter]
+    fn types(&self) -> PyResult<usize> {
+        self.reader.as_ref().map(Reader::types).ok_or_else(ended)
+    }
+
+    /// Numbers the text with a vocabulary of its own: the ids, and the symbols.
     #[pyo3(signature = (rare, mark=None, *, train=None, max_size=None, min_count=1))]
     fn choose<'py>(
         &mut self,
@@ -64,12 +69,11 @@ impl WordReader {
         train: Option<usize>,
         max_size: Option<usize>,
         min_count: u64,
-    ) -> PyResult<(Bound<'py, PyAny>, Vec<String>, usize)> {
+    ) -> PyResult<(Bound<'py, PyAny>, Vec<String>)> {
         let text = self.finish()?;
-        let types = text.types();
         let limits = Limits { train, max_size, min_count, rare, mark };
         let Encoded { ids, symbols } = watch::run(py, None, |watch| text.choose(&limits, watch))?;
-        Ok((to_array(py, ids), symbols, types))
+        Ok((to_array(py, ids), symbols))
     }
 
     /// Numbers the text with symbols that are given; `rare` and `mark` are places among them.

@@ -72,7 +72,7 @@ impl Interpolated {
     /// in keeps equal weights. An early end leaves the model as it was.
     ///
     /// # Errors
-    /// [`Error::Argument`] for no ids, or one outside the vocabulary; [`Error::Interrupted`].
+    /// [`Error::Invalid`] for no ids, or one outside the vocabulary; [`Error::Interrupted`].
     pub fn fit<I: Id>(
         &mut self,
         before: &[I],
@@ -100,7 +100,7 @@ impl Interpolated {
     /// The estimates for each id of a text.
     fn parts_of<I: Id>(&self, before: &[I], ids: &[I], watch: &Watch) -> Result<Vec<Parts>> {
         if ids.is_empty() {
-            return Err(Error::Argument("ids: empty, expected at least one".to_owned()));
+            return Err(Error::Invalid("ids: empty, expected at least one".to_owned()));
         }
         check("before", before, self.trie.size())?;
         check("ids", ids, self.trie.size())?;

@@ -42,7 +42,7 @@ pub trait Model {
 /// The probability of each id, given those before it and those of `before`.
 ///
 /// # Errors
-/// [`Error::Argument`] for an id outside the model's vocabulary, [`Error::Interrupted`].
+/// [`Error::Invalid`] for an id outside the model's vocabulary, [`Error::Interrupted`].
 pub fn score<I: Id>(
     model: &impl Model,
     before: &[I],
@@ -64,7 +64,7 @@ pub fn score<I: Id>(
 /// The distributions after contexts of `width` ids each, one after the other.
 ///
 /// # Errors
-/// [`Error::Argument`] for an id outside the model's vocabulary, [`Error::Interrupted`].
+/// [`Error::Invalid`] for an id outside the model's vocabulary, [`Error::Interrupted`].
 pub fn distributions(
     model: &impl Model,
     contexts: &[u32],
@@ -103,7 +103,7 @@ fn check<I: Id>(name: &str, ids: &[I], size: usize) -> Result<()> {
                 "{name}: id {id} at place {place}; expected less than {size}, the size of the \
                  vocabulary"
             );
-            Err(Error::Argument(message))
+            Err(Error::Invalid(message))
         }
     }
 }

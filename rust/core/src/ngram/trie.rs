@@ -65,15 +65,15 @@ impl Trie {
     /// Counts the n-grams of up to `order` ids in a text whose ids are below `size`.
     ///
     /// # Errors
-    /// [`Error::Argument`] for another order than 2 to 5, for no ids at all, more than 2^32 - 2 of
+    /// [`Error::Invalid`] for another order than 2 to 5, for no ids at all, more than 2^32 - 2 of
     /// them, or one that is not below `size`; [`Error::Interrupted`].
     pub fn new<I: Id>(ids: &[I], order: usize, size: usize, watch: &Watch) -> Result<Trie> {
         if !ORDERS.contains(&order) {
-            return Err(Error::Argument(format!("order is {order}; expected 2 to 5")));
+            return Err(Error::Invalid(format!("order is {order}; expected 2 to 5")));
         }
         if ids.is_empty() || u32::try_from(ids.len()).is_err() {
             let message = format!("ids: {} of them, expected 1 to 2^32 - 1", ids.len());
-            return Err(Error::Argument(message));
+            return Err(Error::Invalid(message));
         }
         check("ids", ids, size)?;
         let mut trie = Trie { levels: vec![Level::default(); order], size };

@@ -70,28 +70,36 @@ impl Reader {
         Ok(())
     }
 
-    /// Ends the text.
+    /// How many types there are so far.
+    #[must_use]
+    pub fn types(&self) -> usize {
+        self.text.types.len()
+    }
+
+    /// Ends the text, and with it a line or a paragraph that is to be marked.
     ///
     /// # Errors
-    /// [`Error::NotUtf8`], or [`Error::Argument`] where there was no token.
-    pub fn finish(mut self) -> Result<Text> {
+    /// [`Error::NotUtf8`], or [`Error::Invalid`] where there was no token.
+    pub fn end(&mut self) -> Result<()> {
         self.read_pending()?;
         if self.open && self.marks != Marks::None {
             self.text.ids.push(MARK);
+            self.open = false;
         }
         if self.text.types.is_empty() {
-            return Err(Error::Argument(format!(
-                "{}: empty, expected at least one word",
-                self.name
-            )));
+            let message = format!("{} is empty; expected at least one word", self.name);
+            return Err(Error::Invalid(message));
         }
-        Ok(self.text)
+        Ok(())
     }
 
-    /// How many tokens there are so far, marks included.
-    #[must_use]
-    pub fn tokens(&self) -> usize {
-        self.text.ids.len()
+    /// What was read; it may have no token, and its last line no mark, without [`Reader::end`].
+    ///
+    /// # Errors
+    /// [`Error::NotUtf8`].
+    pub fn finish(mut self) -> Result<Text> {
+        self.read_pending()?;
+        Ok(self.text)
     }
 
     /// Reads what is pending, all of it.
@@ -152,6 +160,7 @@ impl Reader {
             name: self.name.clone(),
             line: self.lines + lines as u64 + 1,
             offset: self.offset + place as u64,
+            byte: bytes.get(place).copied().unwrap_or_default(),
         }
     }
 }
@@ -171,11 +180,5 @@ impl Text {
         let id = u32::try_from(self.types.len() + 1).map_err(|_| Error::Memory)?;
         self.types.insert(token.into(), id);
         Ok(id)
-    }
-
-    /// How many types there are, without the mark.
-    #[must_use]
-    pub fn types(&self) -> usize {
-        self.types.len()
     }
 }

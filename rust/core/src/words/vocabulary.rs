@@ -50,7 +50,7 @@ impl Text {
     /// a number is put before the bracket at its end, or behind it where there is none.
     ///
     /// # Errors
-    /// [`Error::Argument`] for limits that the text does not meet, [`Error::Interrupted`].
+    /// [`Error::Invalid`] for limits that the text does not meet, [`Error::Interrupted`].
     pub fn choose(self, limits: &Limits, watch: &Watch) -> Result<Encoded> {
         let counts = self.counts(limits.train)?;
         let mut symbols = vec![self.free_symbol(&limits.rare, "")];
@@ -64,7 +64,7 @@ impl Text {
             Some(size) => {
                 let least = symbols.len() + 1;
                 let message = format!("max_size is {size}; expected at least {least}");
-                return Err(Error::Argument(message));
+                return Err(Error::Invalid(message));
             }
         };
         let kept = most_frequent(&counts, limits.min_count.max(1), room);
@@ -75,7 +75,7 @@ impl Text {
                 limits.min_count,
                 counts.iter().max().unwrap_or(&0)
             );
-            return Err(Error::Argument(message));
+            return Err(Error::Invalid(message));
         }
         let first = symbols.len();
         let numbers = numbers(&kept, counts.len(), first)?;
@@ -118,7 +118,7 @@ impl Text {
         let size = train.unwrap_or(self.ids.len());
         let part = self.ids.get(..size).filter(|part| !part.is_empty()).ok_or_else(|| {
             let message = format!("train is {size}; expected 1 to {} tokens", self.ids.len());
-            Error::Argument(message)
+            Error::Invalid(message)
         })?;
         let mut counts = vec![0; self.types.len() + 1];
         for &id in part {
