@@ -1,9 +1,11 @@
 """Types of the compiled core; the public names are re-exported by `fastgrad.engine` and others."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self, SupportsIndex, TypeAlias, final
 
 import numpy as np
+from numpy import uint32, uint64
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
@@ -13,10 +15,15 @@ __all__ = [
     "Moments",
     "Momentum",
     "NeuronData",
+    "NgramCounts",
     "Value",
     "WordReader",
     "__version__",
     "affine",
+    "count_bytes",
+    "count_ids",
+    "count_items",
+    "count_path",
     "cross_entropy",
     "dot",
     "layer",
@@ -207,3 +214,66 @@ class InterpolatedTable:
     ) -> list[float]: ...
     def score(self, ids: _Ids, start: int = 0) -> NDArray[np.float64]: ...
     def distributions(self, contexts: NDArray[np.uint32], /) -> NDArray[np.float64]: ...
+
+@final
+class NgramCounts:
+    """How often each n-gram of characters occurs in a text. Id 0 is the boundary."""
+
+    @property
+    def order(self) -> int:
+        """2 for bigrams, 3 for trigrams."""
+
+    @property
+    def characters(self) -> str:
+        """The alphabet, ascending, without the boundary; id i + 1 is characters[i]."""
+
+    @property
+    def items(self) -> int:
+        """How many items were counted."""
+
+    @property
+    def total(self) -> int:
+        """How many n-grams were counted."""
+
+    @staticmethod
+    def from_entries(
+        order: int, characters: str, items: int, ids: NDArray[uint32], counts: NDArray[uint64]
+    ) -> NgramCounts:
+        """Counts from what `entries` returns; ValueError for entries that no text has."""
+
+    def dense(self) -> NDArray[uint64]:
+        """All counts, shape (V,) * order; MemoryError beyond 2**27 cells."""
+
+    def entries(self) -> tuple[NDArray[uint32], NDArray[uint64]]:
+        """What occurs: ids (K, order) in lexicographic order, and counts (K,) above 0."""
+
+    def with_characters(self, characters: str) -> NgramCounts:
+        """The same counts over a larger alphabet; ValueError where it lacks a character."""
+
+    def __add__(self, other: NgramCounts, /) -> NgramCounts: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+def count_path(
+    path: str | os.PathLike[str],
+    order: int = 2,
+    threads: int | None = None,
+    progress: Callable[[int], Any] | None = None,
+) -> NgramCounts:
+    """Count a file, one item a line; "-" is standard input. Raises what `open` raises."""
+
+def count_bytes(
+    data: bytes,
+    order: int = 2,
+    threads: int | None = None,
+    progress: Callable[[int], Any] | None = None,
+) -> NgramCounts:
+    """Count a text in memory, one item a line."""
+
+def count_items(
+    items: Iterable[str], order: int = 2, threads: int | None = None
+) -> NgramCounts:
+    """Count strings, one item each."""
+
+def count_ids(ids: NDArray[uint32], characters: str, order: int = 2) -> NgramCounts:
+    """Count ids, shape (N,), of which one or more 0 stand between items."""

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::counts;
+
 /// What can go wrong in the core. `Display` names the op and its operands.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Error {
@@ -51,6 +53,8 @@ pub enum Error {
     },
     /// The system refused memory for the bookkeeping of a sweep.
     Memory,
+    /// A text cannot be counted, or counts are not such.
+    Counts(counts::Problem),
     /// The work was asked to end early, see [`crate::watch::Watch::stop`].
     Interrupted,
     /// An argument that is wrong: which one, what it is and what was expected.
@@ -117,6 +121,7 @@ impl fmt::Display for Error {
                 write!(f, "{name}, line {line}: byte 0x{byte:02x} at offset {offset} is not UTF-8")
             }
             Error::Memory => write!(f, "out of memory while ordering the graph"),
+            Error::Counts(problem) => problem.fmt(f),
             Error::Interrupted => write!(f, "interrupted"),
             Error::Invalid(message) => write!(f, "{message}"),
             Error::DeadEnd { context } => {
@@ -131,3 +136,9 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<counts::Problem> for Error {
+    fn from(problem: counts::Problem) -> Error {
+        Error::Counts(problem)
+    }
+}

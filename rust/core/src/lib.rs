@@ -2,6 +2,7 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
+//! | [`counts`] | n-gram counts of characters, from text of any size |
 //! | [`error`] | the one error enum |
 //! | [`bigram`] | the neural bigram: loss, gradient and training |
 //! | [`graph::op`] | every scalar op: value and local derivatives, once |
@@ -17,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bigram;
+pub mod counts;
 pub mod error;
 pub mod graph;
 pub mod ngram;

@@ -4,6 +4,8 @@
 //!
 //! | module | what it binds |
 //! | --- | --- |
+//! | [`counts`], [`counting`] | counts of n-grams, and where the text comes from |
+//! | [`feed`] | long work over bytes that only Python can provide |
 //! | [`value`] | the type `Value`, on the C interface |
 //! | [`operands`], [`lists`] | ops over lists of Values |
 //! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
@@ -19,7 +21,10 @@
 
 mod arrays;
 mod bigram;
+mod counting;
+mod counts;
 mod error;
+mod feed;
 mod linear;
 mod lists;
 mod neuron;
@@ -55,6 +60,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sampling::normal_numbers, module)?)?;
     module.add_function(wrap_pyfunction!(live_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(node_bytes, module)?)?;
+    module.add_class::<counts::NgramCounts>()?;
+    counting::add_functions(module)?;
     Ok(())
 }
 

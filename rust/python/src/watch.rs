@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use crate::error::to_python;
 
 /// How often signals are looked at and progress is told.
-const PERIOD: Duration = Duration::from_millis(40);
+pub const PERIOD: Duration = Duration::from_millis(40);
 
 /// Runs work that takes a few milliseconds at most, on this thread, without the lock.
 pub fn briefly<T: Send>(

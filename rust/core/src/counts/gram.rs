@@ -1,0 +1,100 @@
+//! N-grams as numbers: symbols side by side, 21 bits each, so that their order is that of texts.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::Problem;
+use crate::Result;
+
+/// The number of bits of a symbol: 0 for the boundary, otherwise a code point plus 1, or an id.
+pub const BITS: u32 = 21;
+
+/// The symbol of a character.
+pub fn symbol(character: char) -> u64 {
+    u64::from(u32::from(character)) + 1
+}
+
+/// The character of a symbol; none for the boundary.
+pub fn character(symbol: u64) -> Option<char> {
+    u32::try_from(symbol.checked_sub(1)?).ok().and_then(char::from_u32)
+}
+
+/// How many symbols an n-gram has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// A symbol and the one before it.
+    Bigrams,
+    /// A symbol and the two before it.
+    Trigrams,
+}
+
+impl Order {
+    /// The order `n`.
+    ///
+    /// # Errors
+    /// [`Problem::Order`] unless `n` is 2 or 3.
+    pub fn new(n: usize) -> Result<Order> {
+        match n {
+            2 => Ok(Order::Bigrams),
+            3 => Ok(Order::Trigrams),
+            _ => Err(Problem::Order(n).into()),
+        }
+    }
+
+    /// The order as a number.
+    #[must_use]
+    pub fn get(self) -> usize {
+        match self {
+            Order::Bigrams => 2,
+            Order::Trigrams => 3,
+        }
+    }
+
+    /// The n-gram that a symbol makes with its history, which is 0 where an item starts.
+    pub(super) fn gram(history: u64, symbol: u64) -> u64 {
+        history << BITS | symbol
+    }
+
+    /// The history of the symbol that comes after this n-gram.
+    pub(super) fn history(self, gram: u64) -> u64 {
+        match self {
+            Order::Bigrams => gram & ((1 << BITS) - 1),
+            Order::Trigrams => gram & ((1 << (2 * BITS)) - 1),
+        }
+    }
+
+    /// The symbols of an n-gram, first to last.
+    pub(super) fn symbols(self, gram: u64) -> impl Iterator<Item = u64> {
+        let places = (0..self.get()).rev();
+        places.map(move |place| place_of(gram, place))
+    }
+}
+
+/// The symbol at a place of an n-gram, the last one being at 0.
+pub fn place_of(gram: u64, place: usize) -> u64 {
+    (0..place).fold(gram, |gram, _| gram >> BITS) & ((1 << BITS) - 1)
+}
+
+/// Counts by n-gram.
+pub type GramMap = HashMap<u64, u64, BuildHasherDefault<Mix>>;
+
+/// Spreads the bits of an n-gram, by multiplication and a fold of the product.
+#[derive(Default)]
+pub struct Mix(u64);
+
+impl Hasher for Mix {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(self.0 ^ u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, gram: u64) {
+        let product = gram.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ product >> 32;
+    }
+}

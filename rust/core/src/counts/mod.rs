@@ -1,0 +1,91 @@
+//! N-gram counts of characters, from text of any size.
+//!
+//! A text holds one item a line. Whitespace at both ends of a line is stripped, blank lines do not
+//! count, and an item of L characters has L + 1 n-grams: it is padded with n − 1 boundaries in
+//! front and with one behind.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `table` | the result: [`Counts`], which add up |
+//! | `gram` | n-grams as numbers |
+//! | `text` | whitespace, and where a text may be cut into blocks |
+//! | `source` | blocks from memory or from a reader, in constant memory |
+//! | `parallel` | blocks over threads, and the first mistake of all |
+//! | `tally` | what one thread counts: which of the ways a text goes |
+//! | `ascii`, `pairs`, `triples` | the fast way, for ASCII |
+//! | `general` | the way for any alphabet |
+//! | `ids` | counts of ids |
+//! | `problem` | what can go wrong |
+
+mod ascii;
+mod general;
+mod gram;
+mod ids;
+mod pairs;
+mod parallel;
+mod problem;
+mod source;
+mod table;
+mod tally;
+mod text;
+mod triples;
+
+use std::io::Read;
+
+pub use gram::Order;
+pub use ids::count_ids;
+pub use problem::Problem;
+pub use table::Counts;
+pub use text::strip;
+
+use crate::Result;
+use crate::watch::Watch;
+use source::{Memory, Stream};
+
+/// A table of counts has at most that many cells: 1 GiB.
+pub const MAX_CELLS: usize = 1 << 27;
+
+/// How a text is to be counted; none of it but the order changes the result.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings<'a> {
+    /// Bigrams or trigrams.
+    pub order: Order,
+    /// How many threads may count; 0 is taken as 1, and more than 16 as 16.
+    pub threads: usize,
+    /// Whose text it is, for messages.
+    pub name: &'a str,
+    /// How many bytes a thread takes at a time.
+    pub block: usize,
+}
+
+impl<'a> Settings<'a> {
+    /// One thread, and blocks of 256 KiB, which lie in the second cache with the tables.
+    #[must_use]
+    pub fn new(order: Order, name: &'a str) -> Settings<'a> {
+        Settings { order, threads: 1, name, block: 1 << 18 }
+    }
+}
+
+/// Counts a text in memory; the watch advances by bytes.
+///
+/// # Errors
+/// [`Problem::Utf8`], [`Problem::Blank`], or an early end of the work.
+pub fn count_bytes(text: &[u8], settings: &Settings<'_>, watch: &Watch) -> Result<Counts> {
+    let threads = settings.threads.min(text.len().div_ceil(settings.block.max(1)));
+    let settings = Settings { threads, ..*settings };
+    parallel::count(Memory::new(text, settings.order, settings.block), &settings, watch)
+}
+
+/// Counts all that a reader gives, in constant memory but for the counts; the watch advances by
+/// bytes. Only one thread at a time reads.
+///
+/// # Errors
+/// [`Problem::Utf8`], [`Problem::Blank`], [`Problem::Io`], or an early end of the work.
+pub fn count_reader<R: Read + Send>(
+    reader: R,
+    settings: &Settings<'_>,
+    watch: &Watch,
+) -> Result<Counts> {
+    let stream = Stream::new(reader, settings.name, settings.order, settings.block);
+    parallel::count(stream, settings, watch)
+}

@@ -1,0 +1,183 @@
+//! Blocks over threads: each takes the next block and counts it, and all counts are added up.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use super::gram::GramMap;
+use super::source::{Block, Source};
+use super::table::Counts;
+use super::tally::Tally;
+use super::text::newlines;
+use super::{Problem, Settings};
+use crate::watch::Watch;
+use crate::{Error, Result};
+
+/// More threads do not help: they would wait for the one that reads.
+const MOST_THREADS: usize = 16;
+
+/// What the threads share.
+struct Shared<'a, S> {
+    settings: &'a Settings<'a>,
+    watch: &'a Watch,
+    /// None after the last block, and after a mistake.
+    source: Mutex<Option<S>>,
+    lines: Mutex<Lines>,
+    /// The first mistake in the text, and the number of its block.
+    mistake: Mutex<Option<(u64, Mistake)>>,
+    /// N-grams of large alphabets.
+    grams: Mutex<GramMap>,
+}
+
+enum Mistake {
+    /// The source failed.
+    Source(Error),
+    /// A byte is not UTF-8.
+    Utf8 { offset: u64, byte: u8, lines_before: u64 },
+}
+
+/// Counts all blocks of a source.
+///
+/// # Errors
+/// The first mistake in the order of the text, however many threads there are.
+pub fn count<'d, S: Source<'d>>(
+    source: S,
+    settings: &Settings<'_>,
+    watch: &Watch,
+) -> Result<Counts> {
+    let shared = Shared {
+        settings,
+        watch,
+        source: Mutex::new(Some(source)),
+        lines: Mutex::default(),
+        mistake: Mutex::default(),
+        grams: Mutex::default(),
+    };
+    let mut grams = Vec::new();
+    for part in work_in_threads(&shared, settings.threads.clamp(1, MOST_THREADS)) {
+        grams.extend(part?);
+    }
+    if let Some((index, mistake)) = own(shared.mistake) {
+        return Err(shared_error(settings, index, mistake, &own(shared.lines)));
+    }
+    grams.extend(own(shared.grams));
+    if grams.is_empty() {
+        return Err(Problem::Blank { name: settings.name.to_owned() }.into());
+    }
+    Counts::from_grams(settings.order, grams)
+}
+
+type Grams = Vec<(u64, u64)>;
+
+fn work_in_threads<'d, S: Source<'d>>(
+    shared: &Shared<'_, S>,
+    threads: usize,
+) -> Vec<Result<Grams>> {
+    if threads == 1 {
+        return vec![work(shared)];
+    }
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| work(shared))).collect();
+        // A panic goes on in the thread that called, which knows what to make of it.
+        let results = workers.into_iter().map(|worker| match worker.join() {
+            Ok(grams) => grams,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        results.collect()
+    })
+}
+
+/// Takes blocks and counts them until there are no more.
+fn work<'d, S: Source<'d>>(shared: &Shared<'_, S>) -> Result<Grams> {
+    let mut tally = Tally::new(shared.settings.order);
+    let mut buffer = Vec::new();
+    while let Some(block) = shared.next(&mut buffer) {
+        match tally.count(&block) {
+            Ok(()) => lock(&shared.lines).add(block.index, newlines(block.text)),
+            Err(position) => shared.not_utf8(&block, position),
+        }
+        if tally.is_large() {
+            let mut shared = lock(&shared.grams);
+            for (gram, count) in tally.take_sparse() {
+                *shared.entry(gram).or_default() += count;
+            }
+        }
+        shared.watch.advance(block.text.len() as u64)?;
+    }
+    Ok(tally.finish())
+}
+
+impl<'d, S: Source<'d>> Shared<'_, S> {
+    fn next<'b>(&self, buffer: &'b mut Vec<u8>) -> Option<Block<'b>>
+    where
+        'd: 'b,
+    {
+        let mut source = lock(&self.source);
+        match source.as_mut()?.next(buffer, self.watch) {
+            Ok(block) => block,
+            Err(error) => {
+                *source = None;
+                // All blocks that there are have smaller numbers.
+                self.record(u64::MAX, Mistake::Source(error));
+                None
+            }
+        }
+    }
+
+    fn not_utf8(&self, block: &Block<'_>, position: usize) {
+        *lock(&self.source) = None;
+        let lines_before = newlines(block.text.get(..position).unwrap_or_default());
+        let byte = block.text.get(position).copied().unwrap_or(0);
+        let offset = block.offset + position as u64;
+        self.record(block.index, Mistake::Utf8 { offset, byte, lines_before });
+    }
+
+    fn record(&self, index: u64, mistake: Mistake) {
+        let mut first = lock(&self.mistake);
+        if first.as_ref().is_none_or(|&(other, _)| index < other) {
+            *first = Some((index, mistake));
+        }
+    }
+}
+
+fn shared_error(settings: &Settings<'_>, index: u64, mistake: Mistake, lines: &Lines) -> Error {
+    match mistake {
+        Mistake::Source(error) => error,
+        Mistake::Utf8 { offset, byte, lines_before } => {
+            let line = lines.before(index) + lines_before + 1;
+            Problem::Utf8 { name: settings.name.to_owned(), line, offset, byte }.into()
+        }
+    }
+}
+
+/// How many newlines the blocks have, which are counted in any order.
+#[derive(Default)]
+struct Lines {
+    /// Blocks below this number are in `total`.
+    next: u64,
+    total: u64,
+    later: BTreeMap<u64, u64>,
+}
+
+impl Lines {
+    fn add(&mut self, index: u64, lines: u64) {
+        self.later.insert(index, lines);
+        while let Some(lines) = self.later.remove(&self.next) {
+            self.total += lines;
+            self.next += 1;
+        }
+    }
+
+    /// The newlines of all blocks below a number.
+    fn before(&self, index: u64) -> u64 {
+        self.total + self.later.range(..index).map(|(_, lines)| lines).sum::<u64>()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn own<T>(mutex: Mutex<T>) -> T {
+    mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,163 @@
+//! Lines, whitespace and where a text may be cut.
+
+use std::collections::BTreeMap;
+
+use super::gram::{Order, symbol};
+
+/// What is stripped from both ends of an item: what Python's `str.strip` strips.
+pub fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
+}
+
+/// An item without the whitespace at its ends.
+#[must_use]
+pub fn strip(item: &str) -> &str {
+    item.trim_matches(is_space)
+}
+
+/// How many newlines there are: sums of bytes, which become vector code.
+pub fn newlines(text: &[u8]) -> u64 {
+    let ones = |chunk: &[u8]| chunk.iter().map(|&byte| u8::from(byte == b'\n')).sum::<u8>();
+    text.chunks(192).map(|chunk| u64::from(ones(chunk))).sum()
+}
+
+/// What stands before a block in the line that it begins in.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// The symbols up to the last one that is not whitespace; 0 where no item has begun.
+    pub history: u64,
+    /// The whitespace after that, if any, while it is not known whether the item goes on.
+    pub gap: Option<Gap>,
+}
+
+/// A run of whitespace of any length: what will be counted if the item goes on after it.
+#[derive(Clone, Debug)]
+pub struct Gap {
+    /// The symbols before the next character.
+    pub history: u64,
+    /// The n-grams so far.
+    pub grams: BTreeMap<u64, u64>,
+}
+
+impl Context {
+    /// Takes in whitespace without a newline, of any length but in whole characters.
+    pub fn skip(&mut self, order: Order, spaces: &str) {
+        if self.history == 0 {
+            return;
+        }
+        let history = self.history;
+        let gap = self.gap.get_or_insert_with(|| Gap { history, grams: BTreeMap::new() });
+        let (mut last, mut run) = (0, 0);
+        for space in spaces.chars() {
+            let gram = Order::gram(gap.history, symbol(space));
+            gap.history = order.history(gram);
+            if gram != last {
+                gap.add(last, run);
+                (last, run) = (gram, 0);
+            }
+            run += 1;
+        }
+        gap.add(last, run);
+    }
+
+    /// What stands behind a text that ends where [`cut`] says.
+    pub fn after(&self, order: Order, text: &[u8]) -> Context {
+        let Some((rest, last)) = pop(text) else { return self.clone() };
+        if last == '\n' {
+            return Context::default();
+        }
+        let before = match pop(rest) {
+            Some((_, '\n')) => 0,
+            Some((_, space)) if is_space(space) && self.is_leading(rest) => 0,
+            Some((_, c)) => symbol(c),
+            None => self.gap.as_ref().map_or(self.history, |gap| gap.history),
+        };
+        Context { history: order.history(Order::gram(before, symbol(last))), gap: None }
+    }
+
+    /// Whether the whitespace at the end of `text` is that before an item.
+    fn is_leading(&self, mut text: &[u8]) -> bool {
+        while let Some((rest, c)) = pop(text) {
+            if c == '\n' || !is_space(c) {
+                return c == '\n';
+            }
+            text = rest;
+        }
+        self.history == 0
+    }
+}
+
+impl Gap {
+    fn add(&mut self, gram: u64, count: u64) {
+        if count > 0 {
+            *self.grams.entry(gram).or_default() += count;
+        }
+    }
+}
+
+/// Where to cut a text so that what comes after it can be counted without knowing more of it than
+/// a [`Context`]: after the last newline, or else after the last character that is not whitespace.
+pub enum Cut {
+    /// After that many bytes.
+    At(usize),
+    /// There is nothing but whitespace in that many bytes, after which a character begins.
+    Spaces(usize),
+}
+
+/// Finds the place to cut at; what is not UTF-8 counts as characters.
+pub fn cut(text: &[u8]) -> Cut {
+    if let Some(at) = last_newline(text) {
+        return Cut::At(at + 1);
+    }
+    let whole = text.len() - unfinished(text);
+    let mut rest = text.get(..whole).unwrap_or(text);
+    while let Some((before, c)) = pop(rest) {
+        if !is_space(c) {
+            return Cut::At(rest.len());
+        }
+        rest = before;
+    }
+    Cut::Spaces(whole)
+}
+
+fn last_newline(text: &[u8]) -> Option<usize> {
+    let mut end = text.len();
+    // Looking for any newline in a chunk is much faster than going back byte by byte.
+    for chunk in text.rchunks(256) {
+        end -= chunk.len();
+        if chunk.contains(&b'\n') {
+            return chunk.iter().rposition(|&byte| byte == b'\n').map(|at| end + at);
+        }
+    }
+    None
+}
+
+/// How many bytes at the end begin a character that is longer.
+fn unfinished(text: &[u8]) -> usize {
+    let lead = text.iter().rev().take(4).position(|&byte| byte & 0xc0 != 0x80);
+    match lead.and_then(|back| Some((back + 1, text.get(text.len() - 1 - back)?))) {
+        Some((length, 0xc0..=0xdf)) if length < 2 => length,
+        Some((length, 0xe0..=0xef)) if length < 3 => length,
+        Some((length, 0xf0..=0xff)) if length < 4 => length,
+        _ => 0,
+    }
+}
+
+/// Takes the last character off; what is not UTF-8 comes as U+FFFD, byte by byte.
+fn pop(text: &[u8]) -> Option<(&[u8], char)> {
+    let (&last, rest) = text.split_last()?;
+    if last.is_ascii() {
+        return Some((rest, char::from(last)));
+    }
+    for length in 2..=4 {
+        let Some((before, tail)) = text.split_at_checked(text.len().wrapping_sub(length)) else {
+            break;
+        };
+        if let Ok(tail) = std::str::from_utf8(tail)
+            && let Some(c) = tail.chars().next()
+        {
+            return Some((before, c));
+        }
+    }
+    Some((rest, char::REPLACEMENT_CHARACTER))
+}

@@ -1,0 +1,299 @@
+//! Counts of n-grams against a slow and obvious count, over random texts in blocks of all sizes.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use fastgrad_core::counts::{
+    Counts, Order, Problem, Settings, count_bytes, count_ids, count_reader,
+};
+use fastgrad_core::watch::Watch;
+use fastgrad_core::{Error, Result};
+
+type Table = BTreeMap<Vec<char>, u64>;
+
+/// Stands for the boundary in the tables of this file.
+const EDGE: char = '\u{10ffff}';
+
+/// Counts as one reads the rules: strip each line, drop blank ones, pad, count.
+fn slowly(text: &str, order: usize) -> Table {
+    let is_space = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
+    let mut table = Table::new();
+    for line in text.split('\n') {
+        let item = line.trim_matches(is_space);
+        if !item.is_empty() {
+            let edges = vec![EDGE; order - 1];
+            let padded: Vec<char> = edges.into_iter().chain(item.chars()).chain([EDGE]).collect();
+            for gram in padded.windows(order) {
+                *table.entry(gram.to_vec()).or_default() += 1;
+            }
+        }
+    }
+    table
+}
+
+fn table(counts: &Counts) -> Table {
+    let name = |id: u32| {
+        id.checked_sub(1).map_or(EDGE, |place| *counts.characters().get(place as usize).unwrap())
+    };
+    counts.entries().map(|(ids, count)| (ids.map(name).collect(), count)).collect()
+}
+
+fn order(n: usize) -> Order {
+    Order::new(n).unwrap()
+}
+
+fn settings(n: usize, threads: usize, block: usize) -> Settings<'static> {
+    Settings { threads, block, ..Settings::new(order(n), "the text") }
+}
+
+fn count(text: &[u8], n: usize) -> Result<Counts> {
+    count_bytes(text, &Settings::new(order(n), "the text"), &Watch::new())
+}
+
+/// Gives a few bytes at a time, as a pipe may.
+struct Drops<'a>(&'a [u8], usize);
+
+impl Read for Drops<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.1.min(self.0.len()).min(buffer.len());
+        let (now, later) = self.0.split_at(count);
+        buffer.split_at_mut(count).0.copy_from_slice(now);
+        self.0 = later;
+        Ok(count)
+    }
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % n as u64).unwrap()
+    }
+
+    fn text(&mut self, pieces: &[&str], length: usize) -> String {
+        (0..length).map(|_| *pieces.get(self.below(pieces.len())).unwrap()).collect()
+    }
+}
+
+const ALPHABETS: [&[&str]; 6] = [
+    &["a", "b", "c", "\n"],
+    &["a", "b", " ", "\t", "\n", "\r\n", "\r", "\0", "\u{1d}", "\u{b}"],
+    &["a", "b", "c", "d", "e", "f", "\r\n"],
+    &["a", " ", " ", " ", " ", " ", " ", "\n"],
+    &["a", "é", "я", "日", "🙂", "\u{3000}", "\u{a0}", "\u{2028}", " ", "\n", "\u{feff}"],
+    &["日", "\u{3000}", "\u{3000}", "\u{2029}", "\u{85}", "\n"],
+];
+
+#[test]
+fn random_texts_in_blocks_of_all_sizes() {
+    let mut random = Random(2026);
+    for round in 0..600 {
+        let length = random.below(if round % 10 == 0 { 3000 } else { 60 });
+        let text = random.text(ALPHABETS.get(round % ALPHABETS.len()).unwrap(), length);
+        for n in [2, 3] {
+            let mut expected = slowly(&text, n);
+            if text.starts_with('\u{feff}') {
+                expected = slowly(text.strip_prefix('\u{feff}').unwrap(), n);
+            }
+            let (block, threads) = (4 + random.below(40), 1 + random.below(3));
+            let settings = settings(n, threads, block);
+            let watch = Watch::new();
+            let whole = count(text.as_bytes(), n);
+            let parts = count_bytes(text.as_bytes(), &settings, &watch);
+            let drops = Drops(text.as_bytes(), 1 + random.below(9));
+            let read = count_reader(drops, &settings, &Watch::new());
+            if expected.is_empty() {
+                let blank = Error::Counts(Problem::Blank { name: "the text".into() });
+                assert_eq!(
+                    [whole, parts, read],
+                    [Err(blank.clone()), Err(blank.clone()), Err(blank)]
+                );
+            } else {
+                let whole = whole.unwrap();
+                assert_eq!(table(&whole), expected, "{text:?}");
+                assert_eq!(parts.unwrap(), whole, "{text:?} in blocks of {block}");
+                assert_eq!(read.unwrap(), whole, "{text:?} read in blocks of {block}");
+                let mark = if text.starts_with('\u{feff}') { 3 } else { 0 };
+                assert_eq!(watch.done(), (text.len() - mark) as u64);
+            }
+        }
+    }
+}
+
+#[test]
+fn large_alphabets_and_long_runs_of_ascii() {
+    let mut random = Random(7);
+    let many: Vec<String> =
+        (0..3000).map(|i| char::from_u32(0x4e00 + i).unwrap().to_string()).collect();
+    let mut text = String::new();
+    for _ in 0..40 {
+        for _ in 0..random.below(2000) {
+            text += many.get(random.below(many.len())).unwrap();
+        }
+        text += "\n";
+        text += &random.text(&["x", "y ", "z\n", "zz"], 3000);
+        text += "\n  né\n";
+    }
+    for n in [2, 3] {
+        let expected = slowly(&text, n);
+        for (threads, block) in [(1, 1 << 18), (2, 5000), (3, 100)] {
+            let counts = count_bytes(text.as_bytes(), &settings(n, threads, block), &Watch::new());
+            let counts = counts.unwrap();
+            assert_eq!(table(&counts), expected);
+            assert_eq!(counts.total(), expected.values().sum::<u64>());
+        }
+    }
+}
+
+#[test]
+fn spaces_without_end_inside_a_line_and_after_it() {
+    let spaces = " \t".repeat(5000);
+    for n in [2, 3] {
+        for end in ["", "b", "\n", "\nb", "я", "\r\n  \n"] {
+            let text = format!("{spaces}\nxa{spaces}{end}");
+            for threads in [1, 3] {
+                let counts = count_bytes(text.as_bytes(), &settings(n, threads, 64), &Watch::new());
+                assert_eq!(table(&counts.unwrap()), slowly(&text, n), "{end:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_utf8_is_named_by_line_and_offset() {
+    let mut text = b"\xef\xbb\xbfab\ncd\r\n\n".to_vec();
+    text.extend_from_slice("эюя\n".repeat(100).as_bytes());
+    let offset = text.len() as u64 + 2;
+    text.extend_from_slice(b"ok\xffno\n");
+    text.extend_from_slice(&b"a\n".repeat(500));
+    text.extend_from_slice(b"\xc3\n");
+    for (threads, block) in [(1, 1 << 18), (1, 10), (3, 10), (3, 100)] {
+        let settings = settings(2, threads, block);
+        let error = count_bytes(&text, &settings, &Watch::new()).unwrap_err();
+        let name = "the text".to_owned();
+        let expected = Problem::Utf8 { name, line: 104, offset, byte: 0xff };
+        assert_eq!(error, Error::Counts(expected));
+        assert_eq!(count_reader(&text[..], &settings, &Watch::new()).unwrap_err(), error);
+    }
+    for (cut_off, offset) in [(&b"a\n\xf0\x9f\x99"[..], 2), (b"\xe6\x97", 0), (b"ab \xc3", 3)] {
+        for block in [4, 5, 100] {
+            let error = count_bytes(cut_off, &settings(3, 1, block), &Watch::new()).unwrap_err();
+            let Error::Counts(Problem::Utf8 { offset: found, .. }) = error else {
+                panic!("{error}")
+            };
+            assert_eq!(found, offset);
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_fails() {
+    struct Fails(bool);
+    impl Read for Fails {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let first = std::mem::take(&mut self.0);
+            buffer.fill(b'a');
+            if first { Ok(buffer.len()) } else { Err(io::Error::from_raw_os_error(5)) }
+        }
+    }
+    for threads in [1, 2] {
+        let error =
+            count_reader(Fails(true), &settings(2, threads, 16), &Watch::new()).unwrap_err();
+        let Error::Counts(Problem::Io { name, code, .. }) = error else { panic!("{error}") };
+        assert_eq!((&name[..], code), ("the text", Some(5)));
+    }
+}
+
+#[test]
+fn work_ends_early() {
+    let watch = Watch::new();
+    watch.stop();
+    for threads in [1, 2] {
+        let settings = settings(2, threads, 64);
+        let ended = count_reader(
+            io::Cursor::new("a").chain(io::repeat(b' ').take(1 << 40)),
+            &settings,
+            &watch,
+        );
+        assert_eq!(ended, Err(Error::Interrupted));
+        assert_eq!(count_bytes(b"ab\n", &settings, &watch), Err(Error::Interrupted));
+    }
+}
+
+#[test]
+fn counts_of_parts_add_up() {
+    let (left, right) = ("anna\nбоб\n", "zoe\nanna\n");
+    for n in [2, 3] {
+        let sum = count(left.as_bytes(), n).unwrap().plus(&count(right.as_bytes(), n).unwrap());
+        assert_eq!(sum.unwrap(), count(format!("{left}{right}").as_bytes(), n).unwrap());
+    }
+    let mixed = count(b"a", 2).unwrap().plus(&count(b"a", 3).unwrap());
+    assert_eq!(mixed, Err(Error::Counts(Problem::Orders(2, 3))));
+    let most = || {
+        Counts::from_entries(order(2), vec!['a'], u64::MAX / 2, &[0, 1, 1, 0], &[u64::MAX / 2; 2])
+    };
+    let sum = most().unwrap().plus(&most().unwrap());
+    assert_eq!(sum, Err(Error::Counts(Problem::Overflow)));
+}
+
+#[test]
+fn ids_are_counted_between_zeros() {
+    let counts =
+        count_ids(&[0, 1, 2, 0, 0, 2, 3], vec!['a', 'b', 'c', 'd'], order(2), "ids", &Watch::new());
+    let counts = counts.unwrap();
+    assert_eq!(counts.characters(), ['a', 'b', 'c', 'd']);
+    assert_eq!(table(&counts), slowly("ab\nbc", 2));
+    assert_eq!((counts.items(), counts.total()), (2, 6));
+    let beyond = count_ids(&[1, 5], vec!['a'], order(2), "ids", &Watch::new());
+    let expected = Problem::Id { position: 1, value: 5, characters: 1 };
+    assert_eq!(beyond, Err(Error::Counts(expected)));
+    let many: Vec<char> = (0x4e00..0x4e00 + 2000).filter_map(char::from_u32).collect();
+    let text: String = many.iter().rev().collect();
+    let ids: Vec<u32> = (1..=2000).rev().collect();
+    for n in [2, 3] {
+        let counts = count_ids(&ids, many.clone(), order(n), "ids", &Watch::new()).unwrap();
+        assert_eq!(counts, count(text.as_bytes(), n).unwrap());
+    }
+}
+
+#[test]
+fn dense_and_larger_alphabets() {
+    let counts = count(b"ab\n", 2).unwrap();
+    assert_eq!(counts.dense().unwrap(), [0, 1, 0, 0, 0, 1, 1, 0, 0]);
+    let larger = counts.with_characters(vec!['a', 'b', 'c']).unwrap();
+    assert_eq!(larger.dense().unwrap(), [0, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    let smaller = counts.with_characters(vec!['a']);
+    assert_eq!(smaller, Err(Error::Counts(Problem::Unknown { character: 'b' })));
+    let wide = counts.with_characters(('a'..='\u{5000}').collect()).unwrap();
+    assert!(matches!(wide.dense(), Err(Error::Counts(Problem::Dense { .. }))));
+}
+
+#[test]
+fn entries_are_checked() {
+    let reason = |ids: &[u32], counts: &[u64], items| {
+        Counts::from_entries(order(2), vec!['a', 'b'], items, ids, counts).unwrap_err().to_string()
+    };
+    assert_eq!(
+        reason(&[0, 1, 0, 1], &[1, 1], 0),
+        "entry 1 is not above the one before it; expected ids in lexicographic order"
+    );
+    assert_eq!(reason(&[0, 1], &[0], 0), "entry 0 has count 0; expected at least 1");
+    assert_eq!(reason(&[0, 0], &[1], 1), "entry 0 has a boundary where no text can have one");
+    assert_eq!(
+        reason(&[0, 3], &[1], 1),
+        "ids[1] is 3; expected at most 2, the number of characters"
+    );
+    assert_eq!(reason(&[1, 0], &[7], 1), "items is 1; expected 7, as many n-grams end an item");
+    assert_eq!(reason(&[1, 0, 1], &[7], 7), "entry 1 has ids but no count, or none");
+    assert_eq!(reason(&[1, 0], &[], 7), "entry 0 has ids but no count, or none");
+    let unsorted = Counts::from_entries(order(2), vec!['b', 'a'], 0, &[], &[]).unwrap_err();
+    assert_eq!(
+        unsorted.to_string(),
+        "characters[1] is 'a'; expected characters in ascending order, each once"
+    );
+}

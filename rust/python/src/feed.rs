@@ -1,0 +1,111 @@
+//! Work over bytes that only Python can provide: standard input, pipes, strings.
+//!
+//! The thread that called asks Python for bytes and answers signals, so that Ctrl-C ends a read that
+//! waits; the work runs on threads of its own and reads what was handed over.
+
+use std::io::{self, Read};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Instant;
+
+use fastgrad_core::Result;
+use fastgrad_core::watch::Watch;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use crate::error::to_python;
+use crate::watch::{PERIOD, look};
+
+/// How many pieces wait for the work at most.
+const WAITING: usize = 4;
+
+/// The bytes handed over, as the work reads them.
+pub struct Fed {
+    pieces: Receiver<Vec<u8>>,
+    piece: io::Cursor<Vec<u8>>,
+}
+
+impl Read for Fed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.piece.read(buffer)?;
+            if count > 0 {
+                return Ok(count);
+            }
+            match self.pieces.recv() {
+                Ok(piece) => self.piece = io::Cursor::new(piece),
+                Err(_) => return Ok(0),
+            }
+        }
+    }
+}
+
+/// Runs work over the pieces that `produce` gives until it gives none.
+///
+/// An exception of `produce`, of `progress` or of a signal handler ends the work and is passed on.
+pub fn feed<T: Send>(
+    py: Python<'_>,
+    progress: Option<&Bound<'_, PyAny>>,
+    mut produce: impl FnMut() -> PyResult<Option<Vec<u8>>>,
+    work: impl FnOnce(Fed, &Watch) -> Result<T> + Send,
+) -> PyResult<T> {
+    let watch = Watch::new();
+    let progress = progress.map(|callback| callback.clone().unbind());
+    let (sender, pieces) = mpsc::sync_channel(WAITING);
+    let fed = Fed { pieces, piece: io::Cursor::default() };
+    let (done, mut ended) = mpsc::channel::<()>();
+    let mut looked = Instant::now();
+    let mut raised = Ok(());
+    let result = thread::scope(|scope| {
+        let watch = &watch;
+        let worker = scope.spawn(move || {
+            let result = work(fed, watch);
+            drop(done);
+            result
+        });
+        raised = loop {
+            if looked.elapsed() > PERIOD {
+                looked = Instant::now();
+                if let Err(error) = look(py, progress.as_ref(), watch) {
+                    break Err(error);
+                }
+            }
+            match produce() {
+                Ok(Some(piece)) => {
+                    // It fails when the work has ended, with an error that is told below.
+                    if py.detach(|| sender.send(piece)).is_err() {
+                        break Ok(());
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        drop(sender);
+        loop {
+            if raised.is_err() {
+                watch.stop();
+            }
+            let ended = &mut ended;
+            let waited = py.detach(move || ended.recv_timeout(PERIOD));
+            if waited != Err(RecvTimeoutError::Timeout) {
+                break;
+            }
+            if raised.is_ok() {
+                raised = look(py, progress.as_ref(), watch);
+            }
+        }
+        py.detach(|| worker.join())
+    });
+    raised?;
+    match result {
+        Ok(Ok(value)) => {
+            look(py, progress.as_ref(), &watch)?;
+            Ok(value)
+        }
+        Ok(Err(error)) => Err(to_python(&error)),
+        Err(_) => {
+            Err(PyRuntimeError::new_err("a computation failed from within; please report it"))
+        }
+    }
+}
