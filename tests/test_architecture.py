@@ -22,24 +22,36 @@ MAY_IMPORT = {
     "engine": {"_core"},
     "nn": {"_core", "engine"},
     "optim": {"_core", "engine"},
-    "datasets": set(),
+    "datasets": {"_core"},
     "draw": {"engine"},
-    "plots": set(),
+    "plots": {"plots"},
     "text": {"text"},
     "words": {"_core", "text", "words"},
     "checkpoint": set(),
     "models": {"_core", "checkpoint", "models", "sampling", "text", "words"},
     "training": {"models.base"},
-    "sampling": {"_core", "models.base"},
+    "sampling": {"_core", "models._progress", "models.base"},
     "__init__": {
         *("_core", "checkpoint", "datasets", "draw", "engine", "models", "nn", "optim", "plots"),
         *("sampling", "text"),
     },
-    "demo": {"_core", "datasets", "draw", "engine", "nn", "optim", "plots"},
+    "demo": {
+        "_core",
+        "datasets",
+        "demo",
+        "draw",
+        "engine",
+        "models",
+        "nn",
+        "optim",
+        "plots",
+        "sampling",
+        "text",
+    },
     "__main__": {"cli"},
 }
-# The command line is the one that may import everything.
-IMPORTS_ALL = "cli"
+# The command line is what may import everything.
+IMPORTS_ALL = {"cli", "commands"}
 
 # Parts of the Rust core that meet in tests only.
 DOMAINS = {"graph", "counts", "sampling", "bigram", "nplm", "words", "ngram"}
@@ -106,7 +118,7 @@ def test_modules_import_only_what_they_may(path):
     module = module_of(path)
     package = ("fastgrad", *path.relative_to(PACKAGE).parent.parts)
     imported = imported_modules(path.read_text(encoding="utf-8"), package) - {module}
-    if module == IMPORTS_ALL:
+    if module.split(".")[0] in IMPORTS_ALL:
         return
     row = module if module in MAY_IMPORT else module.split(".")[0]
     assert row in MAY_IMPORT, f"{module} is new: give it a row here and a place in ARCHITECTURE.md"

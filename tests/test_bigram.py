@@ -199,8 +199,8 @@ def test_a_large_alphabet_is_counted_sparsely_and_makes_no_table():
     [
         ({"source": b""}, ValueError, "the text is empty"),
         ({"source": b" \n\r\n"}, ValueError, "the text is empty"),
-        ({"source": []}, ValueError, "the list of items is empty"),
-        ({"source": [""]}, ValueError, "the list of items is empty"),
+        ({"source": []}, ValueError, "items is empty"),
+        ({"source": [""]}, ValueError, "items is empty"),
         ({"source": "no such file"}, FileNotFoundError, "no such file"),
         ({"source": b"a\n\xff"}, ValueError, "line 2"),
         ({"source": ["a", "b\nc"]}, ValueError, "item 1"),
@@ -235,6 +235,12 @@ def test_counts_that_do_not_fit():
         BigramCounts(3)
     with pytest.raises(ValueError, match="2"):
         BigramCounts.of_ids(np.array([1, 2], dtype=np.uint32), Vocab("a"))
+    for wrong in ([-1], [2**32 + 1]):
+        with pytest.raises(ValueError, match=r"ids\[0\] is"):
+            BigramCounts.of_ids(np.array(wrong), Vocab("a"))
+    for wrong in ([0.5], [[1]]):
+        with pytest.raises(TypeError, match="expected one dimension of integers"):
+            BigramCounts.of_ids(np.array(wrong), Vocab("a"))
     with pytest.raises(UnknownCharacterError, match="'b'"):
         BigramCounts.of(["ab"]).over(Vocab("a"))
 

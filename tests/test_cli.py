@@ -9,6 +9,7 @@ import sys
 import fastgrad
 import pytest
 from fastgrad import cli, demo, engine, nn
+from fastgrad.demo import scalar
 
 
 def without(monkeypatch, missing):
@@ -22,7 +23,7 @@ def without(monkeypatch, missing):
 @pytest.fixture
 def short(monkeypatch):
     """Leave micrograd two steps of the demo, of which one is timed."""
-    monkeypatch.setattr(demo, "PEER_STEPS", 2)
+    monkeypatch.setattr(scalar, "PEER_STEPS", 2)
 
 
 def test_version(capsys):
@@ -42,7 +43,6 @@ def test_help_names_the_demo(capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "command"),
         (["demon"], "demon"),
         (["demo", "--in", "x"], "--in"),
         (["demo", "--out"], "--out"),
@@ -55,6 +55,16 @@ def test_a_wrong_command_is_explained(capsys, arguments, words):
     told = capsys.readouterr().err
     assert "usage: fastgrad" in told
     assert words in told
+
+
+def test_an_empty_command_shows_what_there_is(capsys):
+    assert cli.main([]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    for command in ("demo", "train", "sample", "eval", "plot", "examples:"):
+        assert command in told.err
+    assert cli.main(["train"]) == 2
+    assert "bigram" in capsys.readouterr().err
 
 
 def test_a_file_in_place_of_the_folder_is_explained(capsys, tmp_path):
@@ -111,9 +121,9 @@ def test_a_reader_that_goes_away_is_no_error_to_talk_about(tmp_path):
 
 
 def test_the_expression_is_that_of_micrograds_readme():
-    found = demo.expression()
+    found = scalar.expression()
     assert found["g"] == pytest.approx(24.70408163265306, rel=1e-14)
-    assert {name: round(number, 4) for name, number in found.items()} == demo.README_REFERENCE
+    assert {name: round(number, 4) for name, number in found.items()} == scalar.README_REFERENCE
 
 
 def test_the_demo_shows_what_it_promises(capsys, short, tmp_path):
@@ -131,7 +141,7 @@ def test_the_demo_shows_what_it_promises(capsys, short, tmp_path):
 
     rows = {int(line[0]): line for line in lines if len(line) == 7 and line[0].isdigit()}
     assert list(rows) == [0, 1, 2, 3, 10, 50, 99]
-    for step, loss, accuracy in demo.MOONS_REFERENCE:
+    for step, loss, accuracy in scalar.MOONS_REFERENCE:
         ours, theirs, our_share, _, their_share, _ = rows[step][1:]
         assert float(ours) == pytest.approx(loss, abs=1e-6)
         assert float(theirs) == pytest.approx(loss, abs=1e-8)
@@ -155,15 +165,15 @@ def test_the_demo_shows_what_it_promises(capsys, short, tmp_path):
 
 def test_the_demo_goes_on_where_packages_are_missing(capsys, monkeypatch, tmp_path):
     without(monkeypatch, "micrograd")
-    seen = demo.train([[0.0, 1.0], [1.0, 0.0]], [1, -1], steps=3)
-    demo._show_times(seen, [[0.0, 1.0], [1.0, 0.0]], [1, -1])
+    seen = scalar.train([[0.0, 1.0], [1.0, 0.0]], [1, -1], steps=3)
+    scalar._show_times(seen, [[0.0, 1.0], [1.0, 0.0]], [1, -1])
     told = capsys.readouterr().out
     assert "micrograd is not installed" in told
     assert "pip install micrograd" in told
     assert "times as fast" not in told
 
     without(monkeypatch, "matplotlib")
-    demo._show_picture(seen, None, None, tmp_path / "moons.png")
+    scalar._show_picture(seen, None, None, tmp_path / "moons.png")
     told = capsys.readouterr().out
     assert "No picture, since matplotlib is not installed: pip install" in told
     assert not list(tmp_path.iterdir())
@@ -171,11 +181,11 @@ def test_the_demo_goes_on_where_packages_are_missing(capsys, monkeypatch, tmp_pa
 
 def test_moons_loss_table_is_micrograds():
     points, labels = fastgrad.datasets.moons()
-    seen = demo.train(points.tolist(), labels.tolist())
-    for step, loss, accuracy in demo.MOONS_REFERENCE:
+    seen = scalar.train(points.tolist(), labels.tolist())
+    for step, loss, accuracy in scalar.MOONS_REFERENCE:
         assert seen.losses[step] == pytest.approx(loss, abs=1e-6)
         assert seen.accuracies[step] == accuracy
-    assert seen.losses[0] == pytest.approx(demo.MOONS_REFERENCE[0][1], rel=1e-12)
+    assert seen.losses[0] == pytest.approx(scalar.MOONS_REFERENCE[0][1], rel=1e-12)
 
 
 def test_micrograd_in_the_demo_makes_the_same_steps():
@@ -183,9 +193,9 @@ def test_micrograd_in_the_demo_makes_the_same_steps():
     from micrograd import nn as micrograd_nn
 
     points, labels = ([[0.5, -1.0], [1.5, 2.0], [-1.0, 0.25]], [1, -1, 1])
-    ours = demo.train(points, labels, steps=4)
-    plain = demo.train_plainly(nn, engine.Value, points, labels, steps=4)
-    theirs = demo.train_plainly(micrograd_nn, micrograd_engine.Value, points, labels, steps=4)
+    ours = scalar.train(points, labels, steps=4)
+    plain = scalar.train_plainly(nn, engine.Value, points, labels, steps=4)
+    theirs = scalar.train_plainly(micrograd_nn, micrograd_engine.Value, points, labels, steps=4)
     assert plain.losses == pytest.approx(theirs.losses, rel=1e-12)
     assert ours.losses == pytest.approx(theirs.losses, rel=1e-12)
     assert ours.accuracies == theirs.accuracies

@@ -11,6 +11,7 @@ import pytest
 MODULES = ["engine", "nn", "optim", "datasets", "draw", "text", "checkpoint", "models"]
 # Modules whose names others pass on.
 INNER = ["text.reading", "text.vocab", "text.splits", "text.windows"]
+INNER += ["plots.canvas", "plots.curves", "plots.heatmap"]
 INNER += ["models.counts", "models.bigram", "models.neural_bigram"]
 
 

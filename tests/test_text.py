@@ -175,7 +175,7 @@ def test_what_cannot_be_read(tmp_path):
         read(["a", "b\nc"])
     with pytest.raises(ValueError, match=r"item 0, .* holds a lone surrogate at position 1"):
         read(["a\ud800"])
-    with pytest.raises(ValueError, match="the list of items is empty"):
+    with pytest.raises(ValueError, match="items is empty"):
         read([])
 
 
@@ -383,4 +383,4 @@ def test_names_of_sources():
     assert text.name_of(pathlib.Path("x") / "y.txt") == str(pathlib.Path("x/y.txt"))
     assert text.name_of("-") == "standard input"
     assert text.name_of(b"") == "the text"
-    assert text.name_of([]) == "the list of items"
+    assert text.name_of([]) == "items"

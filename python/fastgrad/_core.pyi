@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self, SupportsIndex, TypeAlias, final
 
 import numpy as np
-from numpy import uint32, uint64
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
@@ -16,16 +15,19 @@ __all__ = [
     "Momentum",
     "NeuronData",
     "NgramCounts",
+    "TableSampler",
     "Value",
     "WordReader",
     "__version__",
     "affine",
+    "bigram_loss_and_gradient",
     "count_bytes",
     "count_ids",
     "count_items",
     "count_path",
     "cross_entropy",
     "dot",
+    "draw_rows",
     "layer",
     "layer_batch",
     "linear",
@@ -33,10 +35,13 @@ __all__ = [
     "log_softmax",
     "max",
     "min",
+    "names",
     "node_bytes",
+    "normal_numbers",
     "rms_norm",
     "softmax",
     "sum",
+    "train_bigram",
     "zero_grads",
 ]
 
@@ -127,6 +132,7 @@ class NeuronData:
     activation: str
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
 
+def names() -> bytes: ...
 def live_nodes() -> int:
     """Nodes alive in this process."""
 
@@ -216,6 +222,77 @@ class InterpolatedTable:
     def distributions(self, contexts: NDArray[np.uint32], /) -> NDArray[np.float64]: ...
 
 @final
+class TableSampler:
+    """All distributions of a language model as alias tables: (V**context, V), a row a context.
+
+    A row of zeros is allowed; an item that comes there is a `ValueError`.
+    """
+
+    def __new__(
+        cls,
+        probabilities: NDArray[np.float64],
+        context: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+    ) -> Self: ...
+    def sample(
+        self,
+        n: int,
+        seed: int,
+        prompt: Sequence[int],
+        max_length: int,
+        characters: str,
+        threads: int | None = None,
+        progress: Callable[[int], Any] | None = None,
+    ) -> list[str]:
+        """Draw the items of the streams 0 to n - 1; `characters` are those of the ids from 1 on."""
+
+def draw_rows(
+    probabilities: NDArray[np.float64],
+    streams: NDArray[np.uint64],
+    step: int,
+    seed: int,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+) -> NDArray[np.uint32]:
+    """Draw a symbol from each row of (B, V): a function of the row, its stream, step and seed."""
+
+def normal_numbers(n: int, seed: int, stream: int = 0) -> NDArray[np.float64]:
+    """Draw n numbers of the standard normal distribution, the same on every machine."""
+
+def train_bigram(
+    w: NDArray[np.float64],
+    velocity: NDArray[np.float64],
+    ids: NDArray[np.uint32],
+    counts: NDArray[np.uint64],
+    *,
+    steps: int,
+    first_step: int = 0,
+    lr: float | None = None,
+    momentum: float = 0.0,
+    penalty: float = 0.0,
+    batch: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int], Any] | None = None,
+) -> NDArray[np.float64]:
+    """Train w (V**(n - 1), V) in place on n-grams ids (K, n) and their counts (K,).
+
+    Returns the total loss before each step. velocity, of w's shape, is zeros at first; w, velocity
+    and the number of the next step are all the state there is. Without lr: Nesterov's accelerated
+    gradient at safe rates; with lr: v = momentum * v + g, w -= lr * v. penalty multiplies
+    mean(w**2). A batch of step t is drawn from stream t of the seed. After an error or Ctrl-C w
+    and velocity are what they were before the call.
+    """
+
+def bigram_loss_and_gradient(
+    w: NDArray[np.float64],
+    ids: NDArray[np.uint32],
+    counts: NDArray[np.uint64],
+    penalty: float = 0.0,
+) -> tuple[float, float, NDArray[np.float64]]:
+    """Compute the total loss, the data's part of it, and the gradient of the total."""
+
+@final
 class NgramCounts:
     """How often each n-gram of characters occurs in a text. Id 0 is the boundary."""
 
@@ -237,14 +314,14 @@ class NgramCounts:
 
     @staticmethod
     def from_entries(
-        order: int, characters: str, items: int, ids: NDArray[uint32], counts: NDArray[uint64]
+        order: int, characters: str, items: int, ids: NDArray[np.uint32], counts: NDArray[np.uint64]
     ) -> NgramCounts:
         """Counts from what `entries` returns; ValueError for entries that no text has."""
 
-    def dense(self) -> NDArray[uint64]:
+    def dense(self) -> NDArray[np.uint64]:
         """All counts, shape (V,) * order; MemoryError beyond 2**27 cells."""
 
-    def entries(self) -> tuple[NDArray[uint32], NDArray[uint64]]:
+    def entries(self) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
         """What occurs: ids (K, order) in lexicographic order, and counts (K,) above 0."""
 
     def with_characters(self, characters: str) -> NgramCounts:
@@ -270,10 +347,8 @@ def count_bytes(
 ) -> NgramCounts:
     """Count a text in memory, one item a line."""
 
-def count_items(
-    items: Iterable[str], order: int = 2, threads: int | None = None
-) -> NgramCounts:
+def count_items(items: Iterable[str], order: int = 2, threads: int | None = None) -> NgramCounts:
     """Count strings, one item each."""
 
-def count_ids(ids: NDArray[uint32], characters: str, order: int = 2) -> NgramCounts:
+def count_ids(ids: NDArray[np.uint32], characters: str, order: int = 2) -> NgramCounts:
     """Count ids, shape (N,), of which one or more 0 stand between items."""

@@ -1,14 +1,18 @@
-"""The command `fastgrad`."""
+"""The command `fastgrad`: its arguments, its exit codes, and what becomes of errors.
+
+What each command does stands in `commands`, a module for each.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ._core import __version__
+from .commands import demo, evaluate, plot, sample, train
+from .commands.arguments import EPILOG_STYLE, CommandError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,53 +22,81 @@ __all__ = ["main"]
 # What shells report for a program that ended on Ctrl-C: 128 and the number of the signal.
 _INTERRUPTED = 130
 
+_EXAMPLES = """\
+examples:
+  fastgrad demo                               see everything at work
+  fastgrad train bigram -o out                count the bundled names
+  fastgrad sample out -n 20 --seed 1          make up names like them
+  fastgrad train bigram words.txt -o out      a text of your own, one item a line
+  fastgrad eval out other.txt                 how well does it predict another text?
+  fastgrad plot out                           look at the table
+
+`fastgrad COMMAND --help` tells more. Exit codes: 0 success, 1 a failure on the way, 2 a command
+that makes no sense, 130 Ctrl-C."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with the given arguments, or those of the process; return its exit code.
 
-    0 is success, 1 a failure on the way, 2 a command that makes no sense, 130 Ctrl-C.
+    0 is success, 1 a failure on the way, 2 a command that makes no sense (argparse leaves with
+    it), 130 Ctrl-C.
     """
+    _print_anything()
     parser = _parser()
     options = parser.parse_args(argv)
+    if options.run is None:
+        options.parser.print_help(sys.stderr)
+        return 2
     try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        parser.error(f"argument --out: cannot make the folder {options.out}: {error.strerror}")
-    try:
-        from . import demo  # imports numpy, which `--version` need not wait for
-
-        demo.run(options.out)
+        options.run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print("\nfastgrad: interrupted", file=sys.stderr)
-        return _INTERRUPTED
+        return _fail("interrupted", _INTERRUPTED, start="\n")
     except BrokenPipeError:
         # The reader went away, as `head` does. Python would complain once more as it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except UsageError as error:
+        options.parser.error(str(error))
     except OSError as error:
-        print(f"fastgrad: {error}", file=sys.stderr)
-        return 1
+        return _fail(_told(error))
+    except MemoryError as error:
+        return _fail(str(error) or "not enough memory")
+    except (ArithmeticError, CommandError, ValueError) as error:
+        return _fail(str(error))
     return 0
+
+
+def _fail(reason: str, code: int = 1, start: str = "") -> int:
+    print(f"{start}fastgrad: {reason}", file=sys.stderr)
+    return code
+
+
+def _told(error: OSError) -> str:
+    """Say what the system refused, without its number where there is a name for it."""
+    if error.strerror is None or error.filename is None:
+        return error.strerror or str(error)
+    return f"{error.filename}: {error.strerror}"
+
+
+def _print_anything() -> None:
+    """Let no character of a name or a text be an error: a terminal may know fewer than Unicode."""
+    for stream in (sys.stdout, sys.stderr):
+        if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
+            reconfigure(errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="fastgrad", description="micrograd at native speed: see it at work."
+        prog="fastgrad",
+        description="micrograd and makemore at native speed: train, sample, measure, look.",
+        epilog=_EXAMPLES,
+        formatter_class=EPILOG_STYLE,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"fastgrad {__version__}")
-    commands = parser.add_subparsers(title="commands", dest="command", required=True)
-    demo = commands.add_parser(
-        "demo",
-        help="train a classifier, compare with micrograd, draw the result",
-        description="Work out micrograd's README expression, train its demo's classifier, measure"
-        " a step beside micrograd's where that is installed, and draw the decision boundary.",
-    )
-    demo.add_argument(
-        "--out",
-        type=Path,
-        default=Path("out"),
-        metavar="DIR",
-        help="folder for the picture, made where it is missing (default: %(default)s)",
-    )
+    parser.set_defaults(run=None, parser=parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for module in (demo, train, sample, evaluate, plot):
+        module.add_to(commands)
     return parser

@@ -1,4 +1,4 @@
-"""Small data sets that are drawn, not loaded."""
+"""Small data sets: points that are drawn, and names that the package carries."""
 
 from __future__ import annotations
 
@@ -6,12 +6,38 @@ import math
 from operator import index
 from typing import TYPE_CHECKING
 
-import numpy as np
+from . import _core
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["moons"]
+__all__ = ["moons", "names", "names_bytes"]
+
+
+def names() -> list[str]:
+    """List 32,469 first names in lower case, of which 29,910 are distinct.
+
+    They are the names given to at least five children in the United States in 2017: the girls',
+    the most frequent first, then the boys' in the same way, so that 2,559 names are there twice.
+    Source: the US Social Security Administration's national data, which are in the public domain;
+    see `data/README.md` in the repository. Each call makes a new list.
+
+    >>> names()[:5]
+    ['emma', 'olivia', 'ava', 'isabella', 'sophia']
+    >>> len(names()), len(set(names()))
+    (32469, 29910)
+    """
+    return names_bytes().decode("ascii").splitlines()
+
+
+def names_bytes() -> bytes:
+    r"""Return the text of `names()`, one a line, as every function that reads text takes it.
+
+    >>> names_bytes()[:12]
+    b'emma\nolivia\n'
+    """
+    return _core.names()
 
 
 def moons(
@@ -27,6 +53,8 @@ def moons(
     >>> points.shape, labels.tolist()
     ((4, 2), [1, 1, -1, -1])
     """
+    import numpy as np  # here, since the names need none of it
+
     count = _check_count(n)
     _check_noise(noise)
     # The stream that np.random.seed starts, without touching the global one.

@@ -10,17 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable
-    from typing import TypeAlias
-
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..text import Vocab
-
-    # A path ("-" is standard input), the text itself as bytes, or items, one string each.
-    Source: TypeAlias = str | os.PathLike[str] | bytes | Iterable[str]
+    from ..text import Source, Vocab
 
 __all__ = ["LanguageModel"]
 

@@ -80,8 +80,7 @@ class BigramCounts:
                 counts = count_bytes(source, order, threads, report)
         else:
             check_iterable(source)
-            items = source if isinstance(source, (list, tuple)) else list(source)
-            counts = count_items(items, order, threads)
+            counts = count_items(source, order, threads)
         if not counts.items:
             raise ValueError(f"{name_of(source)} is empty; expected at least one item, one a line")
         return cls(counts)
@@ -98,7 +97,7 @@ class BigramCounts:
         [('ab', 2)]
         """
         _check_order(order)
-        return cls(count_ids(np.asarray(ids), vocab.characters, order))
+        return cls(count_ids(_as_ids(ids), vocab.characters, order))
 
     @property
     def order(self) -> int:
@@ -210,6 +209,21 @@ def counts_for(
         return source.over(vocab)
     counts = BigramCounts.of(source, order=order, threads=threads, progress=progress)
     return counts.over(vocab)
+
+
+def _as_ids(ids: NDArray[Any]) -> NDArray[np.uint32]:
+    """Take integers of any type that fit; the core checks them against the alphabet."""
+    array = np.asarray(ids)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise TypeError(
+            f"ids has shape {array.shape} and dtype {array.dtype}; expected one dimension of"
+            " integers"
+        )
+    found = array.astype(np.uint32, copy=False)
+    if found is not array and (found != array).any():
+        position = int(np.argmax(found != array))
+        raise ValueError(f"ids[{position}] is {array[position]}; expected the id of a symbol")
+    return found
 
 
 def _check_order(order: int) -> None:

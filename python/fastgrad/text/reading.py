@@ -21,7 +21,7 @@ def name_of(source: Source) -> str:
     """Say in a message where a text comes from."""
     if isinstance(source, (str, os.PathLike)):
         return "standard input" if os.fspath(source) == "-" else str(os.fspath(source))
-    return "the text" if isinstance(source, bytes) else "the list of items"
+    return "the text" if isinstance(source, bytes) else "items"
 
 
 def read(source: Source) -> list[str]:

@@ -4,10 +4,8 @@ use fastgrad_core::Error;
 use fastgrad_core::counts::Problem;
 use pyo3::PyErr;
 use pyo3::exceptions::{
-    PyFloatingPointError, PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOverflowError,
-    PyRuntimeError, PyUnicodeError, PyValueError, PyZeroDivisionError,
-    PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOSError, PyOverflowError, PyValueError,
-    PyZeroDivisionError,
+    PyFloatingPointError, PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOSError,
+    PyOverflowError, PyRuntimeError, PyUnicodeError, PyValueError, PyZeroDivisionError,
 };
 
 /// The exception that Python itself raises for the same mistake.

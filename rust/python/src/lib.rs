@@ -11,6 +11,7 @@
 //! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
 //! | [`optim`] | SGD and Adam over lists of Values |
 //! | [`words`], [`ngram`] | running text as ids, and n-gram models over them |
+//! | [`data`] | the names that the package carries |
 //! | [`arrays`] | numpy arrays on their way in |
 //! | [`bigram`] | training of the neural bigram |
 //! | [`sampling`] | items drawn from tables and rows of probabilities |
@@ -23,6 +24,7 @@ mod arrays;
 mod bigram;
 mod counting;
 mod counts;
+mod data;
 mod error;
 mod feed;
 mod linear;
@@ -53,6 +55,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ngram::KneserNeyTable>()?;
     module.add_class::<ngram::InterpolatedTable>()?;
     module.add_function(wrap_pyfunction!(optim::zero_grads, module)?)?;
+    module.add_function(wrap_pyfunction!(data::names, module)?)?;
     module.add_function(wrap_pyfunction!(bigram::train_bigram, module)?)?;
     module.add_function(wrap_pyfunction!(bigram::bigram_loss_and_gradient, module)?)?;
     module.add_class::<sampling::TableSampler>()?;

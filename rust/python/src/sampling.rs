@@ -146,21 +146,25 @@ impl<'py> Strings<'_, 'py> {
         match drawn {
             Ok(()) => Ok(list),
             Err(Stop::Python(error)) => Err(error),
-            Err(Stop::Core(Error::DeadEnd { context })) => Err(dead_end(&context, characters)),
+            Err(Stop::Core(Error::DeadEnd { context })) => Err(dead_end(py, &context, characters)),
             Err(Stop::Core(error)) => Err(to_python(&error)),
         }
     }
 }
 
 /// Tells of a context in characters, the boundary left out: it is only ever in front.
-fn dead_end(context: &[u32], characters: &str) -> PyErr {
+fn dead_end(py: Python<'_>, context: &[u32], characters: &str) -> PyErr {
     let written = |&symbol: &u32| characters.chars().nth(symbol.wrapping_sub(1) as usize);
-    let shown: String = context.iter().filter_map(written).collect();
-    PyValueError::new_err(if shown.is_empty() {
-        "the model gives no probability to any first symbol".to_owned()
-    } else {
-        format!("the model gives no probability to any symbol after {shown:?}")
-    })
+    let before: String = context.iter().filter_map(written).collect();
+    if before.is_empty() {
+        return PyValueError::new_err("the model gives no probability to any first symbol");
+    }
+    match PyString::new(py, &before).repr() {
+        Ok(shown) => PyValueError::new_err(format!(
+            "the model gives no probability to any symbol after {shown}"
+        )),
+        Err(error) => error,
+    }
 }
 
 /// A character as Python stores it, in one byte or in four.

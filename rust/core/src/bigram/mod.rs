@@ -193,7 +193,7 @@ pub fn loss_and_gradient(
             squares += w * w;
         }
     }
-    Ok(Loss::new(data / n, penalty * squares / count(w.len())))
+    Ok(Loss::new(data / n, penalty, squares / count(w.len())))
 }
 
 /// Refuses what is no finite number of at least 0.
@@ -206,8 +206,10 @@ fn check_amount(name: &str, value: f64) -> Result<()> {
 }
 
 impl Loss {
-    fn new(data: f64, penalty: f64) -> Loss {
-        Loss { total: data + penalty, data }
+    fn new(data: f64, penalty: f64, mean_square: f64) -> Loss {
+        // Squares may overflow, and 0 times infinity would be nan.
+        let pull = if penalty == 0.0 { 0.0 } else { penalty * mean_square };
+        Loss { total: data + pull, data }
     }
 }
 

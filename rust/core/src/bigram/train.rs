@@ -84,8 +84,8 @@ pub fn train(
             sums.0 += data;
             sums.1 += squares;
         }
-        let penalty = training.penalty * sums.1 / count(w.len());
-        *loss = Loss::new(sums.0 / step_of.n, penalty).total;
+        let mean_square = sums.1 / count(w.len());
+        *loss = Loss::new(sums.0 / step_of.n, training.penalty, mean_square).total;
         if !loss.is_finite() {
             return Err(Error::Diverged { step, loss: *loss });
         }

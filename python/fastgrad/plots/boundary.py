@@ -1,13 +1,13 @@
-"""Pictures with matplotlib, which is optional: `pip install matplotlib`."""
+"""Which side of the plane a classifier gives to which class."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
+
+from .canvas import new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,9 +41,7 @@ def decision_boundary(
     # One line of the grid at a time: a graph of all its points would be large.
     heights = np.array([score([[x, y] for x in across.tolist()]) for y in up.tolist()])
 
-    # A figure of our own, so that a user's choice of backend for pyplot stays as it is.
-    figure = Figure(figsize=(7.6, 4.9), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.6, 4.9)
     axes = figure.add_subplot()
     filled = axes.contourf(across, up, heights, levels=_SHADES, cmap=_SIDES, extend="both")
     axes.contour(

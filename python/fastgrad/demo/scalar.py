@@ -1,29 +1,26 @@
-"""What `fastgrad demo` shows: an expression, a training run, and how long a step takes."""
+"""Scalar autograd: an expression, a training run, and how long a step takes."""
 
 from __future__ import annotations
 
 import importlib.util
-import platform
 import random
 import statistics
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
-from . import nn
-from ._core import __version__
-from .datasets import moons
-from .engine import Value, dot
-from .nn import MLP, hinge
-from .optim import SGD, linear
+from .. import nn
+from ..datasets import moons
+from ..engine import Value, dot
+from ..nn import MLP, hinge
+from ..optim import SGD, linear
+from .report import headline, progress, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["run"]
+__all__ = ["show"]
 
 SEED = 1337
 WIDTHS = [16, 16, 1]
@@ -63,9 +60,8 @@ class Training:
         self.seconds.append(seconds)
 
 
-def run(out: Path) -> None:
+def show(out: Path) -> None:
     """Show everything on standard output, and save the picture in the folder `out`."""
-    print(f"fastgrad {__version__} on Python {platform.python_version()}, {platform.machine()}")
     _show_expression()
     points, labels = moons(n=100, noise=0.1, seed=SEED)
     ours = _show_training(points.tolist(), labels.tolist())
@@ -98,7 +94,7 @@ def train(points: list[list[float]], labels: list[int], steps: int = STEPS) -> T
     parameters = model.parameters()
     optimizer = SGD(parameters, lr=RATES)
     seen = Training(model)
-    for _ in _progress(steps, "fastgrad"):
+    for _ in progress(steps, "fastgrad"):
         start = perf_counter()
         scores = model(points)
         loss = hinge(scores, labels) + PENALTY * dot(parameters, parameters)
@@ -116,7 +112,7 @@ def train_plainly(
     random.seed(SEED)
     model = nn.MLP(2, WIDTHS)
     seen = Training(model)
-    for step in _progress(steps, nn.__name__.partition(".")[0]):
+    for step in progress(steps, nn.__name__.partition(".")[0]):
         start = perf_counter()
         inputs: list[Any] = [[value(x) for x in point] for point in points]
         scores: list[Any] = [model(row) for row in inputs]
@@ -132,20 +128,15 @@ def train_plainly(
     return seen
 
 
-def _progress(steps: int, name: str) -> Iterable[int]:
-    """Count steps under a bar, which is left out where it would not be seen as one."""
-    return tqdm(range(steps), desc=f"  {name:<9}", unit="step", disable=None, leave=False)
-
-
 def _show_expression() -> None:
-    _headline("The expression of micrograd's README, and its gradients")
+    headline("The expression of micrograd's README, and its gradients")
     found = expression()
     rows = [[name, f"{found[name]:.4f}", f"{README_REFERENCE[name]:.4f}"] for name in found]
-    _table(["", "fastgrad", "micrograd's README"], rows)
+    table(["", "fastgrad", "micrograd's README"], rows)
 
 
 def _show_training(points: list[list[float]], labels: list[int]) -> Training:
-    _headline("micrograd's demo: a network learns to tell two half-moons apart")
+    headline("micrograd's demo: a network learns to tell two half-moons apart")
     seen = train(points, labels)
     shape = "-".join(map(str, [2, *WIDTHS]))
     print(
@@ -162,26 +153,26 @@ def _show_training(points: list[list[float]], labels: list[int]) -> Training:
         ]
         for step, loss, accuracy in MOONS_REFERENCE
     ]
-    _table(["step", "loss", "micrograd's", "accuracy", "micrograd's"], rows)
+    table(["step", "loss", "micrograd's", "accuracy", "micrograd's"], rows)
     return seen
 
 
 def _show_times(ours: Training, points: list[list[float]], labels: list[int]) -> None:
-    _headline("How long a step takes")
+    headline("How long a step takes")
     print("  Measured: a whole training step (forward pass over all points, loss, backward pass,")
     print("  update), in this process, with Python's cyclic collector on. First with the library's")
     print("  batch, loss and optimizer, then with micrograd's own program on either's classes.")
     plain = train_plainly(nn, Value, points, labels, STEPS)
     runs = [("fastgrad", ours), ("fastgrad, micrograd's program", plain)]
     if importlib.util.find_spec("micrograd") is None:
-        _table(*_times(runs))
+        table(*_times(runs))
         print("  micrograd is not installed, so it was not measured: pip install micrograd==0.1.0")
         return
     from micrograd import engine as peer_engine
     from micrograd import nn as peer_nn
 
     peer = train_plainly(peer_nn, peer_engine.Value, points, labels, PEER_STEPS)
-    _table(*_times([*runs, ("micrograd", peer)]))
+    table(*_times([*runs, ("micrograd", peer)]))
     same, all_of_it = _median(peer) / _median(plain), _median(peer) / _median(ours)
     apart = max(abs(a - b) for a, b in zip(plain.losses, peer.losses, strict=False))
     print(f"  fastgrad is {same:,.0f} times as fast on the same program, {all_of_it:,.0f} times")
@@ -203,11 +194,11 @@ def _median(seen: Training) -> float:
 
 
 def _show_picture(ours: Training, points: Any, labels: Any, path: Path) -> None:
-    _headline("The decision boundary")
+    headline("The decision boundary")
     if importlib.util.find_spec("matplotlib") is None:
         print("  No picture, since matplotlib is not installed: pip install matplotlib")
         return
-    from .plots import decision_boundary
+    from ..plots import decision_boundary
 
     title = (
         f"Two moons after {len(ours.losses)} steps: loss {ours.losses[-1]:.4f},"
@@ -217,17 +208,3 @@ def _show_picture(ours: Training, points: Any, labels: Any, path: Path) -> None:
         lambda rows: [score.data for score in ours.model(rows)], points, labels, path, title
     )
     print(f"  {path.resolve()}")
-
-
-def _headline(text: str) -> None:
-    print(f"\n{text}")
-
-
-def _table(head: list[str], rows: list[list[str]]) -> None:
-    """Print rows under a head: the first column to the left unless it holds numbers."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in [head, *rows]:
-        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-        if not head[0]:
-            cells[0] = row[0].ljust(widths[0])
-        print("  " + "   ".join(cells).rstrip())

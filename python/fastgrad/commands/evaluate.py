@@ -1,0 +1,98 @@
+"""`fastgrad eval`: how well a model predicts a text."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from .arguments import CommandError, add_command
+from .places import add_model, load_model
+from .report import grams, plural, show
+from .texts import add_file, text_of
+
+if TYPE_CHECKING:
+    import argparse
+
+    from .texts import Text
+
+__all__ = ["add_to"]
+
+_EXAMPLES = """\
+examples:
+  fastgrad eval out other.txt
+  grep -i smith people.txt | fastgrad eval out -
+
+The loss is the mean negative log-likelihood in nats per symbol, the end of each item included; the
+perplexity is e to the power of it. Both are inf where the model gives something in the text the
+probability zero, which smoothing prevents."""
+
+# How many of a long list of n-grams are named.
+_NAMED = 8
+
+
+def add_to(commands: Any) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "eval",
+        _run,
+        help="measure how well a model predicts a text",
+        description="Print the loss and the perplexity of a text under a model.",
+        epilog=_EXAMPLES,
+    )
+    add_model(parser)
+    add_file(parser, "to measure")
+
+
+def _run(options: argparse.Namespace) -> None:
+    model = load_model(options.model)
+    text = text_of(options.file)
+    from ..models import BigramCounts
+    from ..text import UnknownCharacterError
+
+    counts = BigramCounts.of(text.source, order=model.order, progress=True)
+    try:
+        loss, perplexity = model.loss(counts), model.perplexity(counts)
+    except UnknownCharacterError as error:
+        raise CommandError(_first_place(error, text)) from None
+    show("model", f"{options.model}: {model!r}")
+    show("text", text.name)
+    show("items", f"{counts.items:,}")
+    show(f"{grams(model.order)}s", f"{counts.total:,}")
+    show("loss", f"{loss:.8f} nats a symbol" if math.isfinite(loss) else "inf")
+    show("perplexity", f"{perplexity:.4f}")
+    if not math.isfinite(loss):
+        _explain(model, model.unseen(counts), text)
+
+
+def _first_place(error: Any, text: Text) -> str:
+    """Say where in a text a character is that the model does not know."""
+    if text.is_small:
+        for number, item in enumerate(text.items(), 1):
+            if (position := item.find(error.character)) >= 0:
+                place = type(error)(error.character, position, item)
+                return f"{text.name}: item {number:,}: {place}"
+    return f"{text.name}: {error}"
+
+
+def _explain(model: Any, unseen: list[tuple[str, int]], text: Text) -> None:
+    """Say what in a text has probability zero."""
+    times = sum(count for _, count in unseen)
+    named = ", ".join(repr(gram) for gram, _ in unseen[:_NAMED])
+    more = f" and {len(unseen) - _NAMED:,} more" if len(unseen) > _NAMED else ""
+    show("why inf", f"{plural(times, grams(model.order))} of probability zero: {named}{more}")
+    if text.is_small:
+        show("", f"in {plural(_impossible(model, unseen, text), 'item')}")
+    show("", "a model trained with --smoothing above 0 gives all that it knows a chance")
+
+
+def _impossible(model: Any, unseen: list[tuple[str, int]], text: Text) -> int:
+    """Count the items that have an n-gram of probability zero."""
+    zero = {gram for gram, _ in unseen}
+    boundary, order = model.vocab.boundary, model.order
+    found = 0
+    for item in text.items():
+        padded = f"{boundary * (order - 1)}{item}{boundary}"
+        windows = (padded[i : i + order] for i in range(len(item) + 1))
+        found += not zero.isdisjoint(windows)
+    return found

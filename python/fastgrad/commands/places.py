@@ -1,0 +1,58 @@
+"""What is in the folder of a model: the model itself, and a note of the text it was made from."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .arguments import CommandError
+from .texts import Text, bundled
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["add_model", "load_model", "note_text", "noted_text"]
+
+# The model file knows characters and counts, but not the text. So that samples can be compared
+# with the text, the folder has a note of where it was. A model without one is as good.
+_NOTE = "text.json"
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Declare the argument that names a model."""
+    parser.add_argument(
+        "model", type=Path, metavar="DIR", help="folder that `train` wrote, or a model's file"
+    )
+
+
+def load_model(place: Path) -> Any:
+    """Load the model of a folder, or of a file."""
+    from ..models import load
+
+    if not place.exists():
+        raise CommandError(f"{place}: there is no model; `fastgrad train bigram -o {place}` trains")
+    return load(place)
+
+
+def note_text(folder: Path, text: Text, items: int) -> None:
+    """Write down where the text of the folder's model is."""
+    is_bundled = isinstance(text.source, bytes)
+    note = {"bundled": is_bundled, "path": text.path, "items": items}
+    fresh = folder / f"{_NOTE}.saving"
+    fresh.write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+    os.replace(fresh, folder / _NOTE)
+
+
+def noted_text(place: Path) -> Text | None:
+    """Find the text that a model was made from, where its folder has a note that holds true."""
+    try:
+        note = json.loads(((place if place.is_dir() else place.parent) / _NOTE).read_bytes())
+        if note["bundled"]:
+            return bundled()
+        if note["path"] is not None and Path(note["path"]).is_file():
+            return Text(note["path"], note["path"])
+    except (OSError, ValueError, LookupError, TypeError):
+        pass  # Whatever is wrong with it, it is only a note.
+    return None

@@ -1,0 +1,87 @@
+"""`fastgrad plot`: the table of a model as a picture."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .arguments import CommandError, add_command, make_folder
+from .places import add_model, load_model
+from .report import plural
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["add_to"]
+
+_EXAMPLES = """\
+examples:
+  fastgrad plot out                           writes out/bigrams.png, of a network out/loss.png too
+  fastgrad plot out -o table.pdf              matplotlib's formats, by the name's end
+
+The picture is that of the makemore lecture: a row for each symbol, a column for each that may
+follow, the darker the more often. Counts are drawn where the model has them, probabilities where
+it was trained as a network; of a trigram model, the pairs that its last two symbols make. Beyond
+32 symbols the cells hold no numbers, beyond 60 only the most frequent symbols are drawn."""
+
+
+def add_to(commands: Any) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "plot",
+        _run,
+        help="draw the table of a model",
+        description="Draw the table of a bigram model as a heat map.",
+        epilog=_EXAMPLES,
+    )
+    add_model(parser)
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="where the picture goes (default: bigrams.png beside the model)",
+    )
+
+
+def _run(options: argparse.Namespace) -> None:
+    if importlib.util.find_spec("matplotlib") is None:
+        raise CommandError("no picture, since matplotlib is not installed: pip install matplotlib")
+    model = load_model(options.model)
+    folder = options.model if options.model.is_dir() else options.model.parent
+    path = options.out or folder
+    if path.is_dir():
+        path /= "bigrams.png"
+    make_folder(path.parent, "-o/--out")
+    _draw_table(model, path)
+    print(path)
+    history = getattr(model, "history", ())
+    if options.out is None and len(history) > 1:
+        _draw_loss(history, folder / "loss.png")
+        print(folder / "loss.png")
+
+
+def _draw_table(model: Any, path: Path) -> None:
+    """Draw the counts, or the probabilities of a model that has none."""
+    from ..plots import bigram_heatmap
+
+    counts = getattr(model, "counts", None)
+    if counts is not None:
+        table, title = counts.table, "How often one symbol follows another"
+        title += f": {plural(counts.items, 'item')}"
+    else:
+        table, title = model.table(), "How likely one symbol is to follow another"
+    if model.order == 3 and counts is not None:
+        table = table.sum(axis=0)
+        title += ", of trigrams the last two symbols"
+    elif model.order == 3:
+        raise CommandError("a network of trigrams has no table of pairs to draw")
+    bigram_heatmap(table, model.vocab.symbols, path, title)
+
+
+def _draw_loss(history: Any, path: Path) -> None:
+    from ..plots import loss_curve
+
+    loss_curve(history, path, title="The loss of the network, its penalty included")

@@ -1,0 +1,112 @@
+"""`fastgrad sample`: items that a model makes up."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .arguments import add_command, number, whole
+from .places import add_model, load_model, noted_text
+from .report import plural
+from .texts import Text
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["add_to"]
+
+_EXAMPLES = """\
+examples:
+  fastgrad sample out -n 20 --seed 1
+  fastgrad sample out --prompt ma --temperature 0.7 --top-k 5
+  fastgrad sample out -n 1000000 > names.txt
+
+Standard output has the samples, one a line, as UTF-8, and nothing else. Standard error tells how
+many of them are in the text that the model was trained on, as long as that is where it was."""
+
+
+def add_to(commands: Any) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "sample",
+        _run,
+        help="make up items",
+        description="Print items that a model makes up, one a line.",
+        epilog=_EXAMPLES,
+    )
+    add_model(parser)
+    parser.add_argument(
+        "-n", type=whole(0), default=10, metavar="N", help="how many (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed",
+        type=whole(0, 2**64 - 1),
+        default=0,
+        metavar="N",
+        help="the same seed gives the same samples on every machine (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--prompt", default="", metavar="TEXT", help="how each sample begins (default: empty)"
+    )
+    parser.add_argument(
+        "--temperature",
+        type=number(0),
+        default=1.0,
+        metavar="T",
+        help="below 1 bolder, above 1 wilder, 0 always the likeliest (default: 1)",
+    )
+    parser.add_argument(
+        "--top-k", type=whole(1), metavar="K", help="only the K likeliest symbols (default: all)"
+    )
+    parser.add_argument(
+        "--max-length",
+        type=whole(1),
+        metavar="N",
+        default=100,
+        help="cut longer samples to N characters (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="FILE",
+        help="text to look the samples up in (default: the one that the model was trained on)",
+    )
+
+
+def _run(options: argparse.Namespace) -> None:
+    model = load_model(options.model)
+    samples = model.sample(
+        options.n,
+        seed=options.seed,
+        prompt=options.prompt,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        max_length=options.max_length,
+        progress=True,
+    )
+    # What this library reads is UTF-8, whatever a pipe on this system otherwise is.
+    if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
+        reconfigure(encoding="utf-8")
+    sys.stdout.writelines(f"{sample}\n" for sample in samples)
+    sys.stdout.flush()
+    print(_compared(samples, _text_to_compare(options)), file=sys.stderr)
+
+
+def _text_to_compare(options: argparse.Namespace) -> Text | None:
+    if options.against is not None:
+        return Text(options.against, options.against)
+    text = noted_text(options.model)
+    return text if text is not None and text.is_small else None
+
+
+def _compared(samples: list[str], text: Text | None) -> str:
+    """Say how many samples are in a text, and how many are new."""
+    if text is None:
+        return f"{plural(len(samples), 'sample')}; --against FILE tells how many are in a text"
+    from ..sampling import novelty
+
+    found = novelty(samples, text.items())
+    return (
+        f"{plural(found.total, 'sample')}, {found.distinct:,} distinct: {found.known:,} in the text"
+        f" ({text.name}), {found.new:,} new"
+    )

@@ -1,0 +1,188 @@
+"""`fastgrad train`: from a text to a model in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .arguments import UsageError, add_command, make_folder, number, whole
+from .places import note_text
+from .report import grams, show
+from .texts import add_file, text_of
+
+if TYPE_CHECKING:
+    import argparse
+
+    from .texts import Text
+
+__all__ = ["add_to"]
+
+_BIGRAM_EXAMPLES = """\
+examples:
+  fastgrad train bigram -o out                         the bundled names
+  fastgrad train bigram words.txt -o out               a text of your own, one item a line
+  fastgrad train bigram words.txt -o out --order 3     trigrams: two symbols tell of the third
+  fastgrad train bigram -o out --neural --penalty 0    a network that finds the same model
+  fastgrad train bigram -o out --neural --lr 50 --steps 200             as in the lecture
+  zcat big.txt.gz | fastgrad train bigram - -o out     a file of any size, in constant memory
+
+Then `fastgrad sample out`, `fastgrad eval out other.txt` and `fastgrad plot out`."""
+
+# Options that only the network has; where they are not given, the library's defaults hold.
+_NEURAL = ("steps", "lr", "penalty", "batch", "seed")
+
+
+def add_to(commands: Any) -> None:
+    """Declare the command, with a command of its own for each kind of model."""
+    parser = add_command(
+        commands,
+        "train",
+        None,
+        help="train a model of a text",
+        description="Train a model of a text and save it in a folder.",
+    )
+    _add_bigram(parser.add_subparsers(title="models", metavar="MODEL"))
+
+
+def _add_bigram(models: Any) -> None:
+    parser = add_command(
+        models,
+        "bigram",
+        _train_bigram,
+        help="how often each symbol follows another",
+        description="Count which symbol follows which, or train a network of one layer to know.",
+        epilog=_BIGRAM_EXAMPLES,
+    )
+    add_file(parser, "to train on")
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for the model, made where it is missing; a model that is there is kept as"
+        " model.safetensors.previous",
+    )
+    parser.add_argument(
+        "--order",
+        type=int,
+        choices=(2, 3),
+        default=2,
+        help="2 for bigrams, 3 for trigrams (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--smoothing",
+        type=number(0),
+        metavar="S",
+        help="added to every count, so that nothing is impossible (default: 1)",
+    )
+    _add_network(parser.add_argument_group("the same model as a network"))
+
+
+def _add_network(group: Any) -> None:
+    group.add_argument(
+        "--neural", action="store_true", help="train weights by gradient descent, do not count"
+    )
+    group.add_argument("--steps", type=whole(0), metavar="N", help="steps (default: 2000)")
+    group.add_argument(
+        "--lr",
+        type=number(0, above=True),
+        metavar="RATE",
+        help="learning rate of plain gradient descent; the lecture has 50 (default: accelerated"
+        " steps, which need none)",
+    )
+    group.add_argument(
+        "--penalty",
+        type=number(0),
+        metavar="P",
+        help="weight of the mean squared weight in what is minimised (default: 0.01)",
+    )
+    group.add_argument(
+        "--batch",
+        type=whole(1),
+        metavar="N",
+        help="examples a step, which needs --lr (default: all)",
+    )
+    group.add_argument(
+        "--seed", type=whole(0, 2**64 - 1), metavar="N", help="of the batches (default: 0)"
+    )
+
+
+def _train_bigram(options: argparse.Namespace) -> None:
+    _check_bigram(options)
+    text = text_of(options.file)
+    make_folder(options.out, "-o/--out")
+    from ..models import BigramCounts
+
+    counts = BigramCounts.of(text.source, order=options.order, progress=True)
+    _show_text(text, counts)
+    model = _neural(options, counts) if options.neural else _counted(options, counts)
+    model.save(options.out)
+    note_text(options.out, text, counts.items)
+    show("saved", str(options.out / "model.safetensors"))
+
+
+def _check_bigram(options: argparse.Namespace) -> None:
+    """Refuse options that say nothing about the model that was asked for."""
+    if options.neural and options.smoothing is not None:
+        raise UsageError("argument --smoothing: not with --neural, where --penalty smooths")
+    if options.neural and options.seed is not None and options.batch is None:
+        raise UsageError("argument --seed: only together with --batch; all else is not random")
+    if options.batch is not None and options.lr is None:
+        raise UsageError("argument --batch: needs --lr, the rate of a step on part of the text")
+    for name in _NEURAL:
+        if not options.neural and getattr(options, name) is not None:
+            raise UsageError(f"argument --{name}: only together with --neural")
+
+
+def _show_text(text: Text, counts: Any) -> None:
+    """Tell what was read."""
+    show("text", text.name)
+    items = f"{counts.items:,}"
+    if text.is_small:
+        from ..text import repeats
+
+        items += f", of which {repeats(text.items()):,} repeat an earlier one"
+    show("items", items)
+    vocab = counts.vocab
+    characters = vocab.characters if vocab.characters.isprintable() else repr(vocab.characters)
+    listed = characters if len(characters) <= 70 else f"{characters[:69]}…"
+    show("characters", f"{len(vocab) - 1:,}: {listed}")
+    show("symbols", f"V = {len(vocab):,}, with {vocab.boundary!r} for start and end of an item")
+    if (note := vocab.boundary_note()) is not None:
+        show("", note)
+    ids, _ = counts.entries()
+    cells = len(vocab) ** counts.order
+    occur = f"{len(ids):,} of {cells:,} possible ones occur"
+    show(f"{grams(counts.order)}s", f"{counts.total:,}; {occur}")
+
+
+def _counted(options: argparse.Namespace, counts: Any) -> Any:
+    from ..models import BigramModel
+
+    smoothing = 1.0 if options.smoothing is None else options.smoothing
+    model = BigramModel(counts, smoothing)
+    _show_loss("loss", BigramModel(counts), counts, "raw: no table has less")
+    if smoothing:
+        _show_loss("", model, counts, f"smoothed, {smoothing:g} added to each count")
+    return model
+
+
+def _neural(options: argparse.Namespace, counts: Any) -> Any:
+    from ..models import BigramModel, NeuralBigram
+
+    given = {name: getattr(options, name) for name in _NEURAL}
+    settings = {name: value for name, value in given.items() if value is not None}
+    model = NeuralBigram.fit(counts, **settings, progress=True)
+    start, end = model.history[0], model.history[-1]
+    show(
+        "steps", f"{len(model.history) - 1:,}; loss and penalty {start:.6f} before, {end:.6f} after"
+    )
+    _show_loss("loss", model, counts, "the network")
+    _show_loss("", BigramModel(counts), counts, "counted, raw: no table has less")
+    return model
+
+
+def _show_loss(name: str, model: Any, counts: Any, remark: str) -> None:
+    loss, perplexity = model.loss(counts), model.perplexity(counts)
+    show(name, f"{loss:.8f} nats a symbol, perplexity {perplexity:.4f} ({remark})")

@@ -1,0 +1,21 @@
+"""What `fastgrad demo` shows: each of the library's systems at work, on numbers that are known."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING
+
+from .._core import __version__
+from . import bigram, scalar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["run"]
+
+
+def run(out: Path) -> None:
+    """Show everything on standard output, and save the pictures in the folder `out`."""
+    print(f"fastgrad {__version__} on Python {platform.python_version()}, {platform.machine()}")
+    scalar.show(out)
+    bigram.show(out)

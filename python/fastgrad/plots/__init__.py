@@ -1,0 +1,11 @@
+"""Pictures with matplotlib, which is optional: `pip install matplotlib`.
+
+All of them save a PNG and leave pyplot, its figures and its backend alone. They take numbers,
+arrays and strings, and know nothing of models.
+"""
+
+from .boundary import decision_boundary
+from .curves import loss_curve
+from .heatmap import bigram_heatmap
+
+__all__ = ["bigram_heatmap", "decision_boundary", "loss_curve"]

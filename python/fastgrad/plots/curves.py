@@ -1,0 +1,79 @@
+"""Curves over the steps of a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from .canvas import legible, new_figure
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["loss_curve"]
+
+_COLOURS = ("#2f6db3", "#d9822b", "#3a8f5c", "#8a5fb0", "#777777")
+
+
+def loss_curve(
+    history: ArrayLike | Mapping[str, ArrayLike],
+    path: str | PathLike[str],
+    title: str = "Loss",
+    goal: float | None = None,
+    goal_name: str = "goal",
+) -> None:
+    """Save a PNG of how losses, in nats a symbol, went down while a model was trained.
+
+    `history` is one curve, or several with a name each. A curve is an array of K losses, one a
+    step from step 0 on, or an array of shape (2, K): steps above, losses below. `goal` is a loss
+    to compare with, drawn as a line across. Losses that are not finite leave a gap.
+
+    Raises ValueError for a curve of another shape or without a single loss, OSError where the
+    file cannot be written.
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "loss.png")
+    ...     loss_curve({"train": [3.3, 2.7, 2.5], "dev": [[0, 2], [3.3, 2.6]]}, path, goal=2.454)
+    ...     os.path.getsize(path) > 1000
+    True
+    """
+    named = history if isinstance(history, Mapping) else {"": history}
+    curves = {name: _points(name, curve) for name, curve in named.items()}
+    if not curves:
+        raise ValueError("history is empty; expected at least one curve")
+
+    figure = new_figure(7.6, 4.6)
+    axes = figure.add_subplot()
+    for i, (name, (steps, losses)) in enumerate(curves.items()):
+        # A single step makes no line; a point shows it.
+        marker = "o" if len(steps) == 1 else ""
+        colour = _COLOURS[i % len(_COLOURS)]
+        axes.plot(steps, losses, color=colour, linewidth=1.4, marker=marker, label=legible(name))
+    if goal is not None:
+        axes.axhline(goal, color="#333333", linewidth=0.9, linestyle="--", label=legible(goal_name))
+    axes.set(xlabel="step", ylabel="loss, nats a symbol")
+    axes.set_title(legible(title), parse_math=False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(color="#dddddd", linewidth=0.6)
+    if any(curves) or goal is not None:
+        for text in axes.legend(frameon=False).get_texts():
+            text.set_parse_math(False)
+    figure.savefig(path)
+
+
+def _points(name: str, curve: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    numbers = np.asarray(curve, dtype=np.float64)
+    if numbers.ndim == 1 and numbers.size:
+        return np.arange(numbers.size, dtype=np.float64), numbers
+    if numbers.ndim == 2 and len(numbers) == 2 and numbers.size:
+        return numbers[0], numbers[1]
+    raise ValueError(
+        f"the curve {name!r} of history has shape {numbers.shape}; expected (K,) losses, or (2, K)"
+        " steps and losses"
+    )

@@ -1,0 +1,211 @@
+"""Making up items with any language model, and telling what is new in them.
+
+    >>> from fastgrad.models import BigramModel
+    >>> from fastgrad.sampling import novelty, sample
+    >>> items = ["ada", "dana", "nadia"]
+    >>> model = BigramModel.fit(items)
+    >>> made_up = sample(model, 4, seed=5)
+    >>> made_up
+    ['nada', 'dana', 'anadia', 'a']
+    >>> print(novelty(made_up, items))
+    4 samples, 4 distinct: 1 in the training text, 3 new
+
+Item number i of a seed uses random numbers of its own, so the same seed gives the same items on
+every machine and with any number of threads, and the first ten of a million are the ten that
+`n=10` gives.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from operator import index
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._core import TableSampler, draw_rows
+from .models._progress import bar
+from .models.base import LanguageModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+__all__ = ["Novelty", "novelty", "sample"]
+
+# How many symbols a batch has room for, and how many items are drawn side by side at most.
+_BATCH_SYMBOLS = 2**22
+_BATCH_ITEMS = 4096
+
+
+def sample(
+    model: LanguageModel,
+    n: int = 10,
+    *,
+    seed: int | None = 0,
+    prompt: str = "",
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    max_length: int = 100,
+    threads: int | None = None,
+    progress: bool = False,
+) -> list[str]:
+    """Make up `n` items, symbol after symbol, each drawn from the model's distribution.
+
+    An item begins with `prompt`, and ends where the model draws the boundary or when it has
+    `max_length` symbols, those of the prompt included. `seed` is a whole number from 0 to
+    2**64 - 1; None takes fresh entropy, so that no two calls are alike.
+
+    With p the model's probabilities and T the temperature, symbols are drawn with probabilities
+    proportional to p**(1/T): T < 1 prefers what is likely already, T > 1 what is not, and T = 0
+    always takes the likeliest symbol. `top_k` keeps the k likeliest symbols only. Among equally
+    likely symbols the first in the vocabulary come first in both.
+
+    Models that give a table of all contexts are sampled from alias tables (Vose 1991) on `threads`
+    threads, all cores unless told otherwise; others are asked for batches of distributions. The
+    random numbers are the same. `progress` shows a bar where standard error is a terminal.
+
+    Raises `ValueError` for a prompt with a character that the model does not know, for a setting
+    out of range, and where the model gives no probability to any symbol.
+
+    >>> from fastgrad.models import BigramModel
+    >>> model = BigramModel.fit(["ada", "dana", "nadia"])
+    >>> sample(model, 3, prompt="di", seed=1)
+    ['diana', 'dia', 'diana']
+    >>> sample(model, 1, prompt="di", temperature=0)
+    ['dia']
+    """
+    if not isinstance(model, LanguageModel):
+        raise TypeError(f"model is {model!r}; expected a language model")
+    n = _whole("n", n)
+    max_length = _whole("max_length", max_length)
+    seed = secrets.randbits(64) if seed is None else _whole("seed", seed, most=2**64 - 1)
+    if top_k is not None:
+        top_k = _whole("top_k", top_k, least=1)
+    if threads is not None:
+        threads = _whole("threads", threads, least=1)
+    start = model.vocab.encode(prompt)
+    if len(start) > max_length:
+        raise ValueError(
+            f"prompt has {len(start)} symbols; expected at most max_length, {max_length}"
+        )
+    table = model.table()
+    with bar(progress, n, " items", "sampling") as report:
+        if table is None:
+            batches = _batches(model, n, seed, start, temperature, top_k, max_length, report)
+            return [item for batch in batches for item in batch]
+        sampler = TableSampler(table, model.context, temperature, top_k)
+        characters = "".join(model.vocab.symbols[1:])
+        return sampler.sample(n, seed, start.tolist(), max_length, characters, threads, report)
+
+
+def _batches(
+    model: LanguageModel,
+    n: int,
+    seed: int,
+    start: NDArray[np.uint32],
+    temperature: float,
+    top_k: int | None,
+    max_length: int,
+    report: Callable[[int], None] | None,
+) -> Iterator[list[str]]:
+    """Draw many items side by side, all their first symbols, then all their second ones."""
+    room = min(_BATCH_ITEMS, max(1, _BATCH_SYMBOLS // (max_length + 1)))
+    prompt = model.vocab.decode(start)
+    for first in range(0, n, room):
+        streams = np.arange(first, min(first + room, n), dtype=np.uint64)
+        contexts = np.zeros((len(streams), model.context), dtype=np.uint32)
+        known = start[-model.context :]
+        contexts[:, model.context - len(known) :] = known
+        drawn = np.zeros((len(streams), max_length - len(start)), dtype=np.uint32)
+        going_on = np.arange(len(streams))
+        for place in range(drawn.shape[1]):
+            step = len(start) + place
+            rows = _distributions(model, contexts[going_on])
+            symbols = draw_rows(rows, streams[going_on], step, seed, temperature, top_k)
+            drawn[going_on, place] = symbols
+            going_on, symbols = going_on[symbols > 0], symbols[symbols > 0]
+            if not len(going_on):
+                break
+            contexts[going_on, :-1] = contexts[going_on, 1:]
+            contexts[going_on, -1] = symbols
+        yield _texts(model, prompt, drawn)
+        if report is not None:
+            report(first + len(streams))
+
+
+def _distributions(model: LanguageModel, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
+    """Ask the model what follows each context; refuse rows of zeros by their contexts."""
+    rows = np.asarray(model.probabilities_of(contexts), dtype=np.float64)
+    empty = ~rows.any(axis=1)
+    if empty.any():
+        context = contexts[int(np.argmax(empty))]
+        before = model.vocab.decode(context[context > 0])
+        after = f"to any symbol after {before!r}" if before else "to any first symbol"
+        raise ValueError(f"the model gives no probability {after}")
+    return rows
+
+
+def _texts(model: LanguageModel, prompt: str, drawn: NDArray[np.uint32]) -> list[str]:
+    """Read rows of ids, each up to its first 0, in one call."""
+    text = model.vocab.decode(drawn[drawn > 0])
+    ends = np.cumsum((drawn > 0).sum(axis=1)).tolist()
+    starts = [0, *ends[:-1]]
+    return [prompt + text[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """How much of a sample is in the training text already; `str` tells it in one line."""
+
+    total: int
+    """How many samples there are."""
+    distinct: int
+    """How many different ones."""
+    known: int
+    """How many are items of the training text."""
+    new: int
+    """How many are not."""
+
+    def __str__(self) -> str:
+        """Tell all four numbers."""
+        return (
+            f"{self.total:,} samples, {self.distinct:,} distinct: {self.known:,} in the training"
+            f" text, {self.new:,} new"
+        )
+
+
+def novelty(samples: Iterable[str], items: Iterable[str]) -> Novelty:
+    """Count how many samples are among the items of the training text.
+
+    >>> novelty(["emma", "emmy", "emmy"], ["emma", "olivia"])
+    Novelty(total=3, distinct=2, known=1, new=2)
+    """
+    made_up, given = _strings("samples", samples), set(_strings("items", items))
+    known = sum(item in given for item in made_up)
+    return Novelty(len(made_up), len(set(made_up)), known, len(made_up) - known)
+
+
+def _strings(name: str, values: Iterable[str]) -> list[str]:
+    """Refuse a single string, which would be taken for its characters, and what is no string."""
+    if isinstance(values, str | bytes):
+        raise TypeError(f"{name} is {values[:40]!r}; expected a list of str")
+    found = list(values)
+    for position, value in enumerate(found):
+        if not isinstance(value, str):
+            raise TypeError(f"{name}[{position}] is {value!r}; expected a str")
+    return found
+
+
+def _whole(name: str, value: Any, least: int = 0, most: int = 2**63 - 1) -> int:
+    """Refuse what is not a whole number in a range."""
+    try:
+        number = index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; expected a whole number") from None
+    if not least <= number <= most:
+        at_most = "" if number < least else f" and at most {most}"
+        raise ValueError(f"{name} is {number}; expected at least {least}{at_most}")
+    return number

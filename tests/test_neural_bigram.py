@@ -1,0 +1,244 @@
+"""The neural bigram learns what counting knows: makemore, part 1."""
+
+import math
+import pickle
+import runpy
+from random import Random
+
+import numpy as np
+import pytest
+from fastgrad import checkpoint, models
+from fastgrad._core import bigram_loss_and_gradient
+from fastgrad.checkpoint import CheckpointError
+from fastgrad.models import BigramCounts, BigramModel, LanguageModel, NeuralBigram
+from fastgrad.text import Vocab
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+ITEMS = st.lists(st.text("abc", min_size=1, max_size=6), min_size=1, max_size=8)
+
+
+@pytest.fixture(scope="module")
+def counts(names_file):
+    return BigramCounts.of(names_file)
+
+
+# --- The lecture's numbers -------------------------------------------------------------------
+
+
+def test_the_lectures_optimum(counts, names_file):
+    model = NeuralBigram.fit(names_file)
+    assert model.history[-1] == pytest.approx(2.480399, abs=1e-6)
+    assert model.loss(names_file) == pytest.approx(2.460362, abs=1e-6)
+    assert model.history[0] == pytest.approx(math.log(27), rel=1e-12)
+    penalty = 0.01 * (model.weights**2).mean()
+    assert model.history[-1] == pytest.approx(model.loss(counts) + penalty, rel=1e-12)
+
+
+def test_it_finds_the_counting_model(counts):
+    model = NeuralBigram.fit(counts, penalty=0)
+    assert model.loss(counts) == pytest.approx(2.454014489154874, abs=1e-6)
+    assert model.history[-1] == pytest.approx(model.loss(counts), rel=1e-12)
+    assert model.table() == pytest.approx(BigramModel(counts).table(), abs=2e-3)
+
+
+def test_the_lectures_own_steps(counts):
+    """A rate of 50 and 100 steps take the lecture from a random start to about 2.49."""
+    history = NeuralBigram.fit(counts, steps=100, lr=50).history
+    assert history.shape == (101,)
+    assert history[-1] < 2.49
+    assert (np.diff(history) < 0).all()
+
+
+def test_trigrams_too(names_file):
+    counts = BigramCounts.of(names_file, order=3)
+    model = NeuralBigram.fit(counts, steps=100, penalty=0)
+    assert model.weights.shape == (729, 27)
+    assert 2.185743 < model.loss(counts) < 2.2
+    assert model.context == 2
+
+
+@pytest.fixture(scope="module")
+def example(project_root):
+    return runpy.run_path(str(project_root / "examples" / "neural_bigram.py"))
+
+
+def test_every_step_is_that_of_scalar_values(example):
+    vocab = Vocab.of(example["NAMES"])
+    weights = example["zero_weights"](len(vocab))
+    pairs = example["bigrams_of"](example["NAMES"], vocab)
+    history = example["train"](weights, pairs, 20, 10.0, 0.01)
+    model = NeuralBigram.fit(example["NAMES"], steps=20, lr=10.0, penalty=0.01)
+    assert model.history == pytest.approx(history, rel=1e-12)
+    scalars = np.array([[weight.data for weight in row] for row in weights])
+    assert model.weights == pytest.approx(scalars, rel=1e-10, abs=1e-12)
+
+
+@settings(max_examples=30)
+@given(ITEMS, st.floats(0, 1), st.integers(0, 2**32))
+def test_every_gradient_is_that_of_scalar_values(example, items, penalty, seed):
+    counts = BigramCounts.of(items)
+    random = Random(seed)
+    weights = example["zero_weights"](len(counts.vocab))
+    for row in weights:
+        for weight in row:
+            weight.data = random.gauss(0, 2)
+    loss = example["loss_of"](weights, example["bigrams_of"](items, counts.vocab), penalty)
+    loss.backward()
+    given_weights = np.array([[weight.data for weight in row] for row in weights])
+    total, data, gradient = bigram_loss_and_gradient(given_weights, *counts.entries(), penalty)
+    assert total == pytest.approx(loss.data, rel=1e-12)
+    assert data == pytest.approx(NeuralBigram(counts.vocab, given_weights).loss(counts), rel=1e-12)
+    expected = np.array([[weight.grad for weight in row] for row in weights])
+    assert gradient == pytest.approx(expected, rel=1e-12, abs=1e-14)
+
+
+# --- Properties ------------------------------------------------------------------------------
+
+
+@given(ITEMS, st.sampled_from([2, 3]), st.sampled_from([0.0, 0.1]))
+def test_no_step_does_better_than_the_counts(items, order, penalty):
+    counts = BigramCounts.of(items, order=order)
+    model = NeuralBigram.fit(counts, steps=50, penalty=penalty)
+    assert model.order == order
+    assert model.loss(counts) >= BigramModel(counts).loss(counts) - 1e-12
+    assert model.history[-1] <= model.history[0]
+    assert np.isclose(model.table().sum(axis=1), 1).all()
+    assert np.isfinite(model.loss(counts))
+    if penalty == 0:
+        assert model.history[-1] == pytest.approx(model.loss(counts), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, {"lr": 1.0, "momentum": 0.9}, {"lr": 5.0, "batch": 7}])
+def test_training_is_the_same_however_it_is_watched(options):
+    items = ["emma", "olivia", "ava"]
+    first = NeuralBigram.fit(items, steps=333, **options)
+    second = NeuralBigram.fit(items, steps=333, progress=True, **options)
+    assert (first.weights == second.weights).all()
+    assert (first.history == second.history).all()
+    assert len(first.history) == 334
+
+
+def test_draws_follow_the_seed():
+    options = {"steps": 20, "lr": 1.0, "batch": 4}
+    first, again, other = (NeuralBigram.fit(["emma"], seed=s, **options) for s in (1, 1, 2))
+    assert (first.weights == again.weights).all()
+    assert (first.weights != other.weights).any()
+
+
+def test_no_steps_leave_equal_chances():
+    model = NeuralBigram.fit(["emma"], steps=0)
+    assert model.probabilities().tolist() == [0.25] * 4
+    assert model.history.tolist() == [pytest.approx(math.log(4))]
+    assert model.unseen(["mae"]) == []
+
+
+# --- Objects and files -----------------------------------------------------------------------
+
+
+def test_it_is_a_language_model_and_comes_back_from_a_file(tmp_path):
+    model = NeuralBigram.fit(["emma", "ava"], steps=20)
+    assert isinstance(model, LanguageModel)
+    assert repr(model) == "NeuralBigram(order 2, 5 symbols, 20 steps)"
+    model.save(tmp_path)
+    for loaded in (models.load(tmp_path), NeuralBigram.load(tmp_path), _copied(model)):
+        assert isinstance(loaded, NeuralBigram)
+        assert loaded.vocab == model.vocab
+        for name in ("weights", "history"):
+            assert (getattr(loaded, name) == getattr(model, name)).all()
+        assert (loaded.table() == model.table()).all()
+    with pytest.raises(CheckpointError, match="holds a model 'neural bigram'; expected bigram"):
+        BigramModel.load(tmp_path)
+
+
+def _copied(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+def test_weights_are_copied():
+    weights = np.zeros((2, 2))
+    model = NeuralBigram(Vocab("a"), weights)
+    weights[0, 0] = 5
+    assert model.weights[0, 0] == 0
+    with pytest.raises(ValueError, match="read-only"):
+        model.weights[0, 0] = 1
+
+
+def test_large_logits_do_not_overflow():
+    model = NeuralBigram(Vocab("a"), np.array([[1e308, -1e308], [0.0, 0.0]]))
+    assert model.table().tolist() == [[1, 0], [0.5, 0.5]]
+    assert model.loss(["a"]) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"steps": -1}, ValueError, "steps is -1; expected at least 0"),
+        ({"steps": 1.5}, TypeError, r"steps is 1\.5; expected an int"),
+        ({"lr": math.nan}, ValueError, "lr is nan"),
+        ({"lr": -1}, ValueError, "lr is -1"),
+        ({"lr": "1"}, TypeError, "lr is '1'"),
+        ({"lr": 1, "momentum": -1}, ValueError, "momentum is -1"),
+        ({"lr": 1, "momentum": math.inf}, ValueError, "momentum is inf"),
+        ({"momentum": 0.5}, ValueError, "momentum"),
+        ({"penalty": -0.01}, ValueError, r"penalty is -0\.01"),
+        ({"penalty": math.inf}, ValueError, "penalty is inf"),
+        ({"batch": 0}, ValueError, "batch is 0; expected at least 1"),
+        ({"batch": 1.5}, TypeError, r"batch is 1\.5"),
+        ({"seed": -1}, ValueError, "seed is -1"),
+        ({"order": 4}, ValueError, "order is 4"),
+        ({"source": b""}, ValueError, "is empty"),
+        ({"source": BigramCounts, "order": 3}, ValueError, "expected 2, that of the counts"),
+        ({"lr": 1e300}, FloatingPointError, "lr"),
+    ],
+)
+def test_settings_that_make_no_sense(settings, error, message):
+    if settings.get("source") is BigramCounts:
+        settings = {**settings, "source": BigramCounts.of(["emma"])}
+    with pytest.raises(error, match=message):
+        NeuralBigram.fit(**({"source": ["emma"]} | settings))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.zeros((3, 3)), r"weights has shape \(3, 3\); expected \(2, 2\)"),
+        (np.zeros((8, 2)), r"or \(4, 2\) for trigrams"),
+        (np.zeros(2), "weights has shape"),
+        (np.full((2, 2), np.nan), "nan or infinity"),
+    ],
+)
+def test_weights_that_are_none(weights, message):
+    with pytest.raises(ValueError, match=message):
+        NeuralBigram(Vocab("a"), weights)
+    with pytest.raises(TypeError, match="vocab is 'a'"):
+        NeuralBigram("a", weights)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weights": np.zeros((3, 3))},
+        {"weights": np.zeros((2, 2), dtype=np.float32)},
+        {"weights": np.full((2, 2), np.inf)},
+        {"weights": None},
+        {"history": None},
+        {"history": np.zeros((1, 1))},
+        {"vocab": None},
+        {"vocab": {"characters": ""}},
+    ],
+    ids=str,
+)
+def test_a_file_with_wrong_parts_is_refused_by_name(tmp_path, changes):
+    tensors = {"weights": np.zeros((2, 2)), "history": np.zeros(1)}
+    config = {"model": "neural bigram", "vocab": {"characters": "a"}}
+    for name, value in changes.items():
+        part = tensors if name in tensors else config
+        part[name] = value
+        if value is None:
+            del part[name]
+    path = tmp_path / "model.safetensors"
+    checkpoint.save(path, tensors, config)
+    with pytest.raises(CheckpointError) as caught:
+        models.load(tmp_path)
+    assert str(caught.value).startswith(str(path))

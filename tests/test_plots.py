@@ -1,0 +1,178 @@
+"""Pictures: real PNG files, of a size to look at, whatever the symbols and numbers are."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastgrad.plots import bigram_heatmap, canvas, heatmap, loss_curve
+
+ALPHABET = [".", *"abcdefghijklmnopqrstuvwxyz"]
+# Symbols that mean something to matplotlib, that are invisible, that turn writing round, that
+# combine, that no bundled font has, or that are not characters at all.
+HOSTILE = list(
+    "$_^{}\\%&#~<>\"'` \x00\t\x1f\x7f\x85\xa0\xad\u0301\u200b\u202e\ufeff\ud800א中ｱ😀\U0010ffff"
+)
+
+
+def size(path):
+    picture = Path(path).read_bytes()
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+    return struct.unpack(">II", picture[16:24])
+
+
+def texts(monkeypatch, table, symbols, path):
+    """Draw a heat map and return the texts in its cells."""
+    figures = []
+    make = heatmap.new_figure
+
+    def remember(*arguments, **options):
+        figures.append(make(*arguments, **options))
+        return figures[-1]
+
+    monkeypatch.setattr(heatmap, "new_figure", remember)
+    bigram_heatmap(table, symbols, path)
+    return [text.get_text() for text in figures[0].axes[0].texts]
+
+
+def test_the_lectures_picture_has_a_legible_cell_for_each_pair(monkeypatch, tmp_path):
+    table = np.arange(27 * 27).reshape(27, 27).astype(np.uint64)
+    cells = texts(monkeypatch, table, ALPHABET, tmp_path / "pairs.png")
+    assert len(cells) == 729
+    assert cells[0] == "..\n0"
+    assert cells[1] == ".a\n1"
+    assert cells[-1] == "zz\n728"
+    width, height = size(tmp_path / "pairs.png")
+    # Two letters of nine points above a number need some 40 by 30 dots.
+    assert min(width, height) / 27 > 50
+    assert max(width, height) < 2500
+
+
+def test_probabilities_are_written_as_such(monkeypatch, tmp_path):
+    table = [[0.0, 1.0], [0.98765, 0.01235]]
+    cells = texts(monkeypatch, table, [".", "a"], tmp_path / "pairs.png")
+    assert cells == ["..\n0", ".a\n1.0", "a.\n.99", "aa\n.012"]
+
+
+@pytest.mark.parametrize(
+    ("count", "written"),
+    [
+        (0, "0"),
+        (9_999, "9999"),
+        (10_000, "10k"),
+        (12_499, "12k"),
+        (999_499, "999k"),
+        (999_501, "1.0M"),
+        (9_949_999, "9.9M"),
+        (9_960_000, "10M"),
+        (1e12, "1.0T"),
+        (2**64 - 1, "2e19"),
+    ],
+)
+def test_large_counts_are_shortened(monkeypatch, tmp_path, count, written):
+    table = np.array([[count]], dtype=np.uint64 if count == 2**64 - 1 else np.float64)
+    assert texts(monkeypatch, table, ["a"], tmp_path / "pairs.png") == [f"aa\n{written}"]
+
+
+@pytest.mark.parametrize("count", [33, 60, 61, 300])
+def test_larger_alphabets_are_drawn_without_numbers(monkeypatch, tmp_path, count):
+    symbols = [chr(0x400 + i) for i in range(count)]
+    table = np.random.default_rng(1).integers(0, 99, (count, count))
+    assert texts(monkeypatch, table, symbols, tmp_path / "pairs.png") == []
+    assert min(size(tmp_path / "pairs.png")) >= 800
+    assert max(size(tmp_path / "pairs.png")) <= 2500
+
+
+def test_the_most_frequent_symbols_are_kept_in_their_order():
+    table = np.zeros((100, 100))
+    table[3, 90] = 5
+    table[97, 97] = 1
+    kept, symbols = heatmap._most_frequent(table, [str(i) for i in range(100)])
+    assert kept.shape == (60, 60)
+    assert symbols == [str(i) for i in [*range(58), 90, 97]]
+    assert kept[3, 58] == 5
+    assert kept.sum() == 6
+
+
+def test_hostile_symbols_are_drawn_without_a_warning(tmp_path):
+    for symbols in (HOSTILE[:18], HOSTILE[18:], HOSTILE * 2):
+        table = np.random.default_rng(2).integers(0, 10**6, (len(symbols), len(symbols)))
+        bigram_heatmap(table, symbols, tmp_path / "pairs.png", title="$\\frac{1}$ \x00 中 {0}")
+        assert min(size(tmp_path / "pairs.png")) > 400
+
+
+def test_symbols_that_cannot_be_seen_are_written_as_codes():
+    written = canvas.labels(
+        ["a", " ", "\x00", "\t", "\\", "\u0301", "\u200b", "中", "é", "$", "ab"]
+    )
+    assert written == ["a", "␣", "\\x00", "\\t", "\\", "U+0301", "U+200B", "U+4E2D", "é", "$", "ab"]
+    assert canvas.labels(["interminable-word"]) == ["interminabl…"]
+    assert canvas.legible("a b\u200b中$") == "a bU+200BU+4E2D$"
+
+
+def test_an_empty_table_and_a_single_symbol_are_drawn(tmp_path):
+    bigram_heatmap(np.zeros((3, 3)), "abc", tmp_path / "empty.png")
+    bigram_heatmap([[7]], ["."], tmp_path / "one.png")
+    assert min(size(tmp_path / "empty.png")) > 300
+    assert min(size(tmp_path / "one.png")) > 300
+
+
+@pytest.mark.parametrize(
+    ("table", "symbols", "words"),
+    [
+        ([[1, 2]], "a", r"table has shape \(1, 2\) for 1 symbols"),
+        ([1, 2], "ab", r"table has shape \(2,\) for 2 symbols"),
+        ([[1, 2], [3, 4]], "abc", r"table has shape \(2, 2\) for 3 symbols"),
+        (np.zeros((0, 0)), "", "at least one"),
+        ([[-1.0]], "a", r"table holds -1\.0; expected counts or probabilities"),
+        ([[float("nan")]], "a", "table holds nan"),
+        ([[float("inf")]], "a", "table holds inf"),
+    ],
+)
+def test_senseless_tables_are_refused(tmp_path, table, symbols, words):
+    with pytest.raises(ValueError, match=words):
+        bigram_heatmap(table, symbols, tmp_path / "pairs.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_missing_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        bigram_heatmap([[1]], "a", tmp_path / "missing" / "pairs.png")
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [3.0, 2.5, 2.4],
+        [3.0],
+        {"train": np.linspace(3, 2, 20_000), "dev": [[0, 10_000, 19_999], [3, 2.6, 2.5]]},
+        {"$x_$": [3.0, float("inf"), float("nan"), 2.0]},
+    ],
+)
+def test_curves_of_losses_are_drawn(tmp_path, history):
+    loss_curve(history, tmp_path / "loss.png", title="$_ \x00 中", goal=2.4, goal_name="$_ 中")
+    assert min(size(tmp_path / "loss.png")) > 600
+
+
+@pytest.mark.parametrize(
+    ("history", "words"),
+    [
+        ([], r"curve '' of history has shape \(0,\)"),
+        ({}, "history is empty"),
+        ({"dev": [[1.0], [2.0], [3.0]]}, r"curve 'dev' of history has shape \(3, 1\)"),
+    ],
+)
+def test_curves_without_losses_are_refused(tmp_path, history, words):
+    with pytest.raises(ValueError, match=words):
+        loss_curve(history, tmp_path / "loss.png")
+
+
+def test_pyplot_and_its_backend_are_left_alone(tmp_path):
+    import matplotlib
+    from matplotlib import pyplot
+
+    backend, numbers = matplotlib.get_backend(), pyplot.get_fignums()
+    bigram_heatmap([[1]], "a", tmp_path / "pairs.png")
+    loss_curve([1.0], tmp_path / "loss.png")
+    assert matplotlib.get_backend() == backend
+    assert pyplot.get_fignums() == numbers
