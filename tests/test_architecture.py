@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "sampling": {"_core", "models._progress", "models.base"},
     "__init__": {
         *("_core", "checkpoint", "datasets", "draw", "engine", "models", "nn", "optim", "plots"),
-        *("sampling", "text"),
+        *("sampling", "text", "words"),
     },
     "demo": {
         "_core",

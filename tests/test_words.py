@@ -63,13 +63,13 @@ def test_brown_has_the_numbers_of_its_description(brown):
 
 def test_a_file_may_be_packed_or_come_from_standard_input(tmp_path, monkeypatch):
     plain, packed = tmp_path / "t.txt", tmp_path / "t.txt.gz"
-    plain.write_text("\ufeffα β\r\nα\r\n", encoding="utf-8")
+    plain.write_text("\ufeffä b\r\nä\r\n", encoding="utf-8")
     packed.write_bytes(gzip.compress(plain.read_bytes()))
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(plain.read_bytes())))
-    for source in (plain, str(plain), packed, "-", plain.read_bytes(), ["α β", "α\n"]):
+    for source in (plain, str(plain), packed, "-", plain.read_bytes(), ["ä b", "ä\n"]):
         text = read_words(source, marks="line")
         # The mark has its place whatever its count.
-        assert text.vocab.symbols == ("<rare>", "</s>", "α", "β")
+        assert text.vocab.symbols == ("<rare>", "</s>", "ä", "b")
         assert text.ids.tolist() == [2, 3, 1, 2, 1], source
 
 
@@ -125,7 +125,7 @@ def test_a_vocabulary_survives_json_pickle_and_copy():
     assert repr(vocab) == "WordVocab(36 symbols: <rare> </p> a summer's more Shall I compare …)"
 
 
-words = st.text(st.sampled_from("ab1-'’.,é_ \t\n\r\x1c\u3000\u2028\x85"), max_size=60)
+words = st.text(st.sampled_from("ab1-'\u2019.,é_ \t\n\r\x1c\u3000\u2028\x85"), max_size=60)
 
 
 @given(
@@ -157,7 +157,7 @@ def test_texts_are_read_as_the_oracle_reads_them(
         assert found.vocab.read(text.split("\n")).ids.tolist() == ids
 
 
-@given(st.text(st.sampled_from("a9'-’.,é_@"), min_size=1))
+@given(st.text(st.sampled_from("a9'-\u2019.,é_@"), min_size=1))
 def test_simple_tokens_are_what_the_documentation_says(word):
     tokens = slow_simple(word)
     symbols = read_words([word], tokenizer="simple").vocab.symbols
@@ -200,7 +200,7 @@ def test_what_is_not_utf8_is_named(data, line, offset, byte, tmp_path):
     ("source", "options", "error", "message"),
     [
         (b"", {}, ValueError, "the text is empty; expected at least one word"),
-        ([" ", ""], {}, ValueError, "the list of items is empty; expected at least one word"),
+        ([" ", ""], {}, ValueError, "is empty; expected at least one word"),
         (["a", "b\nc"], {}, ValueError, "item 1, 'b\\nc', holds a newline; expected one line"),
         (["a", 7], {}, TypeError, "item 1 is 7; expected a str"),
         (["a\ud800"], {}, ValueError, "item 0, 'a\\ud800', holds a lone surrogate at position 1"),

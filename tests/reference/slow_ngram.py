@@ -16,7 +16,7 @@ class SlowKneserNey:
         self.counts = {order: Counter(grams(text, order))}
         for k in range(1, order):
             # How many different words occur in front.
-            longer = {gram for gram in grams(text, k + 1)}
+            longer = set(grams(text, k + 1))
             self.counts[k] = Counter(gram[1:] for gram in longer)
         self.after = {k: defaultdict(dict) for k in self.counts}
         for k, counts in self.counts.items():

@@ -25,7 +25,7 @@ def slow_tokens(text, tokenizer="space", marks=None):
 
 def slow_simple(word):
     letter = r"[^\W_]"
-    return re.findall(rf"{letter}+(?:['’-]{letter}+)*|.", word, re.DOTALL)
+    return re.findall(rf"{letter}+(?:['\u2019-]{letter}+)*|.", word, re.DOTALL)
 
 
 def slow_words(text, train=None, max_size=None, min_count=1, tokenizer="space", marks=None):

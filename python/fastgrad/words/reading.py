@@ -69,7 +69,7 @@ def _pieces_of_file(path: str, name: str) -> Iterator[bytes]:
                 raise OSError(f"{name} is damaged: {error}") from None
 
 
-def _read(file: IO[bytes]) -> Iterator[bytes]:
+def _read(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
     while piece := file.read(_PIECE):
         yield piece
 
