@@ -38,6 +38,7 @@ __all__ = [
     "names",
     "node_bytes",
     "normal_numbers",
+    "plays",
     "rms_norm",
     "softmax",
     "sum",
@@ -133,6 +134,7 @@ class NeuronData:
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
 
 def names() -> bytes: ...
+def plays() -> bytes: ...
 def live_nodes() -> int:
     """Nodes alive in this process."""
 

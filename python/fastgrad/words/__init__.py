@@ -24,8 +24,7 @@ WordText(8 tokens, |V| = 4, 37.5% rare)
 'the <rare>'
 """
 
-from .reading import Marks, Tokenizer
 from .text import WordText, read_words
 from .vocab import WordVocab
 
-__all__ = ["Marks", "Tokenizer", "WordText", "WordVocab", "read_words"]
+__all__ = ["WordText", "WordVocab", "read_words"]

@@ -56,6 +56,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ngram::InterpolatedTable>()?;
     module.add_function(wrap_pyfunction!(optim::zero_grads, module)?)?;
     module.add_function(wrap_pyfunction!(data::names, module)?)?;
+    module.add_function(wrap_pyfunction!(data::plays, module)?)?;
     module.add_function(wrap_pyfunction!(bigram::train_bigram, module)?)?;
     module.add_function(wrap_pyfunction!(bigram::bigram_loss_and_gradient, module)?)?;
     module.add_class::<sampling::TableSampler>()?;
