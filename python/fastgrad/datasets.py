@@ -53,7 +53,7 @@ def plays() -> bytes:
     >>> text
     WordText(464,401 tokens, |V| = 8,000, 3.2% rare)
     >>> text.decode(0, 10)
-    ''
+    X
     """
     return _core.plays()
 
