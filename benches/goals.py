@@ -56,6 +56,8 @@ GOALS = [
     ("demo", "through fastgrad.nn, the batch", Goal(most=0.6)),
     ("microgpt", "the program unchanged", Goal(most=10)),
     ("microgpt", "on list operations", Goal(most=2)),
+    # Five million names a second.
+    ("sampling", "a name from a table of bigrams", Goal(most=200)),
     ("import", "", Goal(most=5)),
     ("wheel", "", Goal(most=3)),
 ]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import alone
 import programs
+import sampling_names
 import workloads
 from engines import FASTGRAD, MICROGRAD, ROOT, find, missing, versions
 from measure import Row, Settings, machine
@@ -28,6 +29,8 @@ WORKLOADS: dict[str, Callable[[Settings], list[Row]]] = {
     "tanh-demo": programs.tanh_demo,
     "jax-demo": programs.jax_demo,
     "microgpt": programs.microgpt,
+    "sampling": sampling_names.names,
+    "neural-bigram": sampling_names.neural_bigram,
     "import": alone.imports,
     "wheel": alone.wheel,
 }

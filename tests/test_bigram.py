@@ -11,7 +11,7 @@ import slow_bigram
 from fastgrad import checkpoint, models, text
 from fastgrad.checkpoint import CheckpointError
 from fastgrad.models import BigramCounts, BigramModel, LanguageModel
-from fastgrad.text import UnknownCharacterError, Vocab, encode_items
+from fastgrad.text import NotUtf8Error, UnknownCharacterError, Vocab, encode_items
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -114,7 +114,7 @@ def test_counts_are_those_of_a_dict(items, order):
 
 
 @given(
-    st.lists(st.text("ab \r\t\v\x1c\x1f\x85\xa0\u2028\u3000\ufeff\0.🙂", max_size=8), min_size=1),
+    st.lists(st.text("ab \r\t\v\x1c\x1f\x85\xa0\u2028\u3000\0.🙂", max_size=8), min_size=1),
     st.sampled_from(["\n", "\r\n", "\n\n"]),
     st.booleans(),
     st.sampled_from([2, 3]),
@@ -125,7 +125,7 @@ def test_counting_reads_a_text_as_reading_does(lines, end, marked, order):
         try:
             expected = BigramCounts.of(text.read(source), order=order)
         except ValueError as error:
-            with pytest.raises(ValueError, match=str(error)):
+            with pytest.raises(ValueError, match=f"^{error}$"):
                 BigramCounts.of(source, order=order)
         else:
             assert BigramCounts.of(source, order=order) == expected
@@ -202,8 +202,8 @@ def test_a_large_alphabet_is_counted_sparsely_and_makes_no_table():
         ({"source": []}, ValueError, "items is empty"),
         ({"source": [""]}, ValueError, "items is empty"),
         ({"source": "no such file"}, FileNotFoundError, "no such file"),
-        ({"source": b"a\n\xff"}, ValueError, "line 2"),
-        ({"source": ["a", "b\nc"]}, ValueError, "item 1"),
+        ({"source": b"a\n\xff"}, NotUtf8Error, "^the text, line 2: byte 0xff at offset 2 is"),
+        ({"source": ["a", "b\nc"]}, ValueError, r"items\[1\] .*newline"),
         ({"source": [1]}, TypeError, "str"),
         ({"source": 5}, TypeError, "source is 5"),
         ({"order": 1}, ValueError, "order is 1; expected 2 for bigrams or 3 for trigrams"),

@@ -257,7 +257,11 @@ WRONG = {
     "ids too large": ({"ids": SMALL_IDS + 1}, ValueError, r"ids\[3, 1\] is 5; expected less than"),
     "unigrams": ({"ids": SMALL_IDS[:, :1]}, ValueError, "ids hold 1-grams"),
     "no counts": ({"counts": SMALL_COUNTS * 0}, ValueError, "counts has no count above 0"),
-    "few counts": ({"counts": SMALL_COUNTS[:3]}, ValueError, "counts has length 3; expected 16"),
+    "few counts": (
+        {"counts": SMALL_COUNTS[:3]},
+        ValueError,
+        r"counts has length 3; expected \d+, one",
+    ),
     "huge lr": ({"lr": 1e308}, FloatingPointError, r"the loss is .* at step 1"),
 }
 

@@ -18,6 +18,10 @@ from fastgrad.engine import Value
 class Child(Value):
     pass
 
+class Holder:
+    def __init__(self, held):
+        self.held = held
+
 {program}
 
 failures = []
@@ -148,10 +152,57 @@ def main():
 
 @pytest.mark.parametrize(
     "more",
-    ["", "w._backward = lambda v=v: v", "w.list = [[v]]", "w.me = w", "w = w * 1.0; w.down = v"],
+    [
+        "",
+        "w._backward = lambda v=v: v",
+        "w.list = [[v]]",
+        "w.me = w",
+        "w = w * 1.0; w.down = v",
+        "w.deep = [{1: ([(v,)],)}, Holder(Holder(v))]",
+    ],
 )
 def test_point_9_a_long_chain_through_attributes(more):
     run(ATTRIBUTES.format(more=more))
+
+
+FINALIZERS = """
+def main():
+    class Last(Value):
+        def __del__(self):
+            ends.append(self.data)
+            short = Value(0.0)
+            short.holder = Holder(Value(2.0) * 3.0)
+            ref = weakref.ref(short.holder)
+            del short
+            assert ref() is None
+
+    n, ends, v = 20_000, [], None
+    for i in range(n):
+        w = Last(i, (Value(1.0),) if v is None else (v, v * 2.0), "own")
+        w.previous = v
+        v = w
+    del v, w
+    assert ends == [float(i) for i in reversed(range(n))]
+"""
+
+
+def test_point_9_a_long_chain_of_finalizers():
+    run(FINALIZERS)
+
+
+WIDE = """
+def main():
+    v = Child(1.0)
+    for _ in range(100):
+        others = [Child(2.0, (Value(3.0),), "own") for _ in range(1000)]
+        v = Child(1.0, [v, *others], "own")
+    del v, others
+    assert _core.live_nodes() == 0
+"""
+
+
+def test_point_9_a_chain_of_many_parents_each():
+    run(WIDE)
 
 
 RULES = """
@@ -182,3 +233,31 @@ def main():
 
 def test_point_9_a_long_chain_of_rules():
     run(RULES)
+
+
+NESTED = """
+def main():
+    def nested(depth):
+        x = Value(1.0)
+        v = x * 2.0
+        if depth > 1:
+            v._backward = lambda: x.__setattr__("grad", nested(depth - 1))
+        v.backward()
+        return x.grad + 1.0
+
+    assert nested(100) == 102.0
+    for rule in (v := Value(1.0) * 2.0).backward, lambda: v.backward(), lambda: nested(100):
+        v._backward = rule
+        try:
+            v.backward()
+        except RecursionError as error:
+            assert "100 times" in str(error)
+        else:
+            raise AssertionError("no exception came out")
+    assert nested(100) == 102.0
+    v = rule = None
+"""
+
+
+def test_point_9_rules_that_call_backward_within_one_another():
+    run(NESTED)

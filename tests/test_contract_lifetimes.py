@@ -274,6 +274,34 @@ def test_point_9_a_subclass_with_a_finalizer_may_come_back(alive):
     assert alive() == 0
 
 
+def test_point_9_what_is_about_to_end_may_be_kept_at_the_end_of_another(alive):
+    saved = []
+
+    class Twin(Value):
+        def __del__(self):
+            other = self.other()
+            if other is not None:
+                saved.append(other)
+
+    class Child(Value):
+        pass
+
+    for depth in (1, 10, 31, 32, 33, 100):
+        left, right = Twin(1.0, (Value(2.0),), "own"), Twin(1.0, (Value(2.0),), "own")
+        left.other, right.other = weakref.ref(right), weakref.ref(left)
+        root = Child(1.0, (left, right), "own")
+        del left, right
+        for _ in range(depth):
+            root = Child(1.0, (root,), "own")
+        del root
+        assert len(saved) == 1
+        assert alive() == 1  # instances of subclasses are not counted
+        (saved[0] * 3).backward()
+        assert saved[0].grad == 3.0
+        saved.clear()
+        assert alive() == 0
+
+
 def test_point_9_exceptions_at_the_end_of_a_node_are_reported_and_do_no_harm(alive, monkeypatch):
     reports = []
     monkeypatch.setattr(sys, "unraisablehook", lambda report: reports.append(report.exc_type))

@@ -207,6 +207,26 @@ def test_point_10_a_graph_may_end_on_another_thread():
     assert _core.live_nodes() == before
 
 
+def test_point_10_each_object_ends_on_the_thread_that_dropped_it():
+    class Child(Value):
+        def __del__(self):
+            ends.append((self.data, threading.get_ident()))
+            turn.wait(1e-5)
+
+    def work():
+        v = None
+        for i in range(500):
+            v = Child(i, () if v is None else (v,), "own")
+            v.pair = [Value(1.0), Value(2.0) * 3.0]
+        del v
+        here = [data for data, thread in ends if thread == threading.get_ident()]
+        assert here == [float(i) for i in reversed(range(500))]
+
+    ends, turn = [], threading.Event()
+    together(*[work] * THREADS)
+    assert len(ends) == 500 * THREADS
+
+
 def test_point_10_an_exception_on_one_thread_leaves_the_others_alone():
     w = Value(1.0)
 

@@ -114,6 +114,7 @@ def test_items_come_from_any_iterable(tmp_path):
     path.write_text("emma\nava\n", encoding="utf-8")
     with open(path, encoding="utf-8") as file:
         assert read(file) == ["emma", "ava"]
+    assert read(["\ufeffemma", "\ufeffava"]) == ["emma", "\ufeffava"]
 
 
 def test_only_a_newline_ends_a_line():
@@ -130,7 +131,8 @@ def test_a_file_and_a_list_give_the_same_items(lines):
             with pytest.raises(ValueError, match="is empty"):
                 read(source)
         return
-    assert read(lines) == expected
+    if not lines[0].startswith("\ufeff"):
+        assert read(lines) == expected
     if not whole.startswith(b"\xef\xbb\xbf"):
         assert read(whole) == expected
 
@@ -154,7 +156,7 @@ def test_a_byte_that_is_not_utf8_is_named_with_its_place(tmp_path):
 def test_an_empty_text_is_told(data, tmp_path):
     path = tmp_path / "empty.txt"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"empty.txt is empty; expected at least one item"):
+    with pytest.raises(ValueError, match=r"empty.txt is empty; expected at least one line that"):
         read(path)
     with pytest.raises(ValueError, match="the text is empty"):
         read(data)
@@ -165,15 +167,15 @@ def test_what_cannot_be_read(tmp_path):
         read(tmp_path / "nothing")
     with pytest.raises(OSError, match=str(tmp_path)):
         read(tmp_path)
-    with pytest.raises(TypeError, match="item 1 is 3; expected a str"):
+    with pytest.raises(TypeError, match=r"items\[1\] is 3; expected a str"):
         read(["a", 3])
-    with pytest.raises(TypeError, match="item 0 is b'a'; expected a str"):
+    with pytest.raises(TypeError, match=r"items\[0\] is b.a.; expected a str"):
         read([b"a"])
     with pytest.raises(TypeError, match="source is 3; expected a path"):
         read(3)
-    with pytest.raises(ValueError, match=r"item 1, 'b\\nc', holds a newline"):
+    with pytest.raises(ValueError, match=r"items\[1\] is .b\\nc., with a newline in it"):
         read(["a", "b\nc"])
-    with pytest.raises(ValueError, match=r"item 0, .* holds a lone surrogate at position 1"):
+    with pytest.raises(ValueError, match=r"items\[0\], .* holds a lone surrogate at position 1"):
         read(["a\ud800"])
     with pytest.raises(ValueError, match="items is empty"):
         read([])

@@ -318,18 +318,19 @@ class NgramCounts:
     def from_entries(
         order: int, characters: str, items: int, ids: NDArray[np.uint32], counts: NDArray[np.uint64]
     ) -> NgramCounts:
-        """Counts from what `entries` returns; ValueError for entries that no text has."""
+        """Make counts from what `entries` returns; ValueError for entries that no text has."""
 
     def dense(self) -> NDArray[np.uint64]:
-        """All counts, shape (V,) * order; MemoryError beyond 2**27 cells."""
+        """Give all counts, shape (V,) * order; MemoryError beyond 2**27 cells."""
 
     def entries(self) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
-        """What occurs: ids (K, order) in lexicographic order, and counts (K,) above 0."""
+        """List what occurs: ids (K, order) in lexicographic order, and counts (K,) above 0."""
 
     def with_characters(self, characters: str) -> NgramCounts:
-        """The same counts over a larger alphabet; ValueError where it lacks a character."""
+        """Give the same counts over a larger alphabet; ValueError where it lacks a character."""
 
     def __add__(self, other: NgramCounts, /) -> NgramCounts: ...
+    def __radd__(self, other: NgramCounts, /) -> NgramCounts: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 

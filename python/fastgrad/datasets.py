@@ -51,9 +51,9 @@ def plays() -> bytes:
     >>> from fastgrad.words import read_words
     >>> text = read_words(plays(), tokenizer="simple", marks="paragraph", max_size=8_000)
     >>> text
-    WordText(464,401 tokens, |V| = 8,000, 3.2% rare)
-    >>> text.decode(0, 10)
-    X
+    WordText(464,401 tokens, |V| = 8,000, 3.4% rare)
+    >>> text.decode(43, 53)
+    "those his goodly eyes , That o'er the files and"
     """
     return _core.plays()
 

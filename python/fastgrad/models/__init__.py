@@ -5,7 +5,7 @@ All follow the protocol `LanguageModel` of `fastgrad.models.base`.
 >>> from fastgrad.models import BigramModel
 >>> model = BigramModel.fit(["emma", "olivia", "ava"], smoothing=1.0)
 >>> round(model.loss(["olive"]), 3)
-1.982
+1.804
 """
 
 from __future__ import annotations

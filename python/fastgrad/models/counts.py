@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core import NgramCounts, count_bytes, count_ids, count_items, count_path
-from ..text import UnknownCharacterError, Vocab, name_of
+from ..text import NotUtf8Error, UnknownCharacterError, Vocab, name_of
 from ..text.reading import check_iterable
 from ._progress import bar
 
@@ -71,19 +71,10 @@ class BigramCounts:
         [('..e', 1)]
         """
         _check_order(order)
-        if isinstance(source, (str, os.PathLike)):
-            path = os.fspath(source)
-            with bar(progress, _size_of(path), "B", f"counting {name_of(source)}") as report:
-                counts = count_path(path, order, threads, report)
-        elif isinstance(source, bytes):
-            with bar(progress, len(source), "B", "counting") as report:
-                counts = count_bytes(source, order, threads, report)
-        else:
-            check_iterable(source)
-            counts = count_items(source, order, threads)
-        if not counts.items:
-            raise ValueError(f"{name_of(source)} is empty; expected at least one item, one a line")
-        return cls(counts)
+        try:
+            return cls(_count(source, order, threads, progress))
+        except UnicodeError as error:
+            raise NotUtf8Error(str(error)) from None
 
     @classmethod
     def of_ids(cls, ids: NDArray[np.uint32], vocab: Vocab, order: int = 2) -> BigramCounts:
@@ -209,6 +200,19 @@ def counts_for(
         return source.over(vocab)
     counts = BigramCounts.of(source, order=order, threads=threads, progress=progress)
     return counts.over(vocab)
+
+
+def _count(source: Source, order: int, threads: int | None, progress: bool) -> NgramCounts:
+    """Let the core count, each kind of source in its own way."""
+    if isinstance(source, (str, os.PathLike)):
+        path = os.fspath(source)
+        with bar(progress, _size_of(path), "B", f"counting {name_of(source)}") as report:
+            return count_path(path, order, threads, report)
+    if isinstance(source, bytes):
+        with bar(progress, len(source), "B", "counting") as report:
+            return count_bytes(source, order, threads, report)
+    check_iterable(source)
+    return count_items(source, order, threads)
 
 
 def _as_ids(ids: NDArray[Any]) -> NDArray[np.uint32]:

@@ -45,7 +45,9 @@ def read(source: Source) -> list[str]:
         lines = _checked_items(source)
     items = [item for line in lines if (item := line.strip())]
     if not items:
-        raise ValueError(f"{name_of(source)} is empty; expected at least one item, one a line")
+        raise ValueError(
+            f"{name_of(source)} is empty; expected at least one line that is not blank"
+        )
     return items
 
 
@@ -82,10 +84,14 @@ def _checked_items(items: Iterable[str]) -> list[str]:
     lines: list[str] = []
     for position, item in enumerate(items):
         if not isinstance(item, str):
-            raise TypeError(f"item {position} is {item!r}; expected a str")
+            raise TypeError(f"items[{position}] is {item!r}; expected a str")
         line = item.removesuffix("\n")
+        if not position:  # A file opened as plain UTF-8 gives its byte order mark as well.
+            line = line.removeprefix("\ufeff")
         if "\n" in line:
-            raise ValueError(f"item {position}, {quote(item)}, holds a newline; expected one item")
+            raise ValueError(
+                f"items[{position}] is {quote(line)}, with a newline in it; expected one line each"
+            )
         if not line.isascii():
             _refuse_surrogates(line, position)
         lines.append(line)
@@ -97,7 +103,7 @@ def _refuse_surrogates(item: str, position: int) -> None:
         item.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"item {position}, {quote(item)}, holds a lone surrogate at position {error.start},"
+            f"items[{position}], {quote(item)}, holds a lone surrogate at position {error.start},"
             " which no UTF-8 text can hold"
         ) from None
 

@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 use crate::error::to_python;
 use crate::{arrays, watch};
 
-/// How many logits are worked on at most before it is worth starting a thread.
-const FEW: usize = 1 << 14;
+/// How many logits and draws, a few milliseconds' worth, are worked on without a thread.
+const FEW: u64 = 1 << 18;
 
 /// Trains in place for some steps; returns the loss before each of them.
 #[pyfunction]
@@ -63,7 +63,8 @@ pub fn train_bigram<'py>(
         let state = (new_w.as_mut_slice(), new_velocity.as_mut_slice());
         bigram::train(&examples, &training, state, first_step, &mut losses, watch)
     };
-    if examples.logits().saturating_mul(steps) > FEW || batch.is_some() {
+    let each = (examples.logits() as u64).saturating_add(batch.unwrap_or(0));
+    if each.saturating_mul(steps as u64) > FEW {
         watch::run(py, progress, work)?;
     } else {
         watch::briefly(py, work)?;
@@ -94,7 +95,7 @@ pub fn bigram_loss_and_gradient<'py>(
         Ok((loss, dw))
     };
     let (loss, dw) =
-        if w.len() > FEW { watch::run(py, None, work)? } else { watch::briefly(py, work)? };
+        if w.len() as u64 > FEW { watch::run(py, None, work)? } else { watch::briefly(py, work)? };
     let dw = dw.into_pyarray(py).reshape(shape)?;
     Ok((loss.total, loss.data, dw))
 }

@@ -35,6 +35,7 @@ fn of_counts(problem: &Problem, message: String) -> PyErr {
     match problem {
         Problem::Io { name, code, reason, .. } => os_error(name, *code, reason),
         Problem::Overflow => PyOverflowError::new_err(message),
+        Problem::Utf8 { .. } => PyUnicodeError::new_err(message),
         Problem::Dense { .. } => PyMemoryError::new_err(message),
         _ => PyValueError::new_err(message),
     }

@@ -136,15 +136,12 @@ impl Ascii {
 
 /// The n-gram that three bytes stand for, of order 3; or of order 2, if the first one is `\n`.
 fn meaning([a, b, c]: [u8; 3]) -> Option<u64> {
-    let symbol = |byte| if byte == b'\n' { 0 } else { u64::from(byte) + 1 };
-    let starts = b == b'\n';
-    let last = match c {
-        b'\n' | b'\r' if starts || b == b'\r' => return None,
-        b'\n' | b'\r' => 0,
-        c => symbol(c),
-    };
-    let first = if starts { 0 } else { symbol(a) };
-    Some(Order::gram(Order::gram(first, symbol(b)), last))
+    if b == b'\r' {
+        return None;
+    }
+    let is_end = |byte| byte == b'\n' || byte == b'\r';
+    let symbols = [a, b, c].map(|byte| if is_end(byte) { 0 } else { u64::from(byte) + 1 });
+    Order::Trigrams.meaning(symbols.into_iter().fold(0, Order::gram))
 }
 
 /// Whether the text's last two bytes show no whitespace to strip, nor a `\r` elsewhere than before

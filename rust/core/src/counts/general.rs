@@ -1,79 +1,72 @@
-//! Counting over any alphabet: a dense table while it is small, a hash map beyond.
+//! Counting over any alphabet: a table for the symbols that come first, a hash map for the others.
+//!
+//! As for ASCII, newlines are counted like other symbols, as boundaries, and what the n-grams around
+//! them mean is worked out in the end. Symbols that come early are the frequent ones, so that even
+//! of a text with thousands of symbols little goes to the map.
 
 use super::gram::{self, GramMap, Order, symbol};
 
+/// The id of the boundary; 0 is that of symbols not met yet.
+const BOUNDARY: u32 = 1;
+
 /// Counts by n-grams of code points.
 pub struct General {
-    order: Order,
-    store: Store,
-}
-
-enum Store {
-    Dense(Dense),
-    Sparse(GramMap),
+    table: Table,
+    /// The n-grams in which there is a symbol that the table has no room for.
+    map: GramMap,
 }
 
 impl General {
     /// No counts.
     pub fn new(order: Order) -> General {
-        General { order, store: Store::Dense(Dense::new(order)) }
+        General { table: Table::new(order), map: GramMap::default() }
     }
 
-    /// Counts the characters of one line; returns the history behind them.
-    pub fn count(&mut self, mut history: u64, mut text: &str) -> u64 {
-        if let Store::Dense(dense) = &mut self.store {
-            (history, text) = dense.count(history, text);
-            if text.is_empty() {
-                return history;
+    /// Counts text, whose lines are stripped, after a history.
+    pub fn count(&mut self, mut history: u64, mut text: &str, last: bool) {
+        loop {
+            if let Some(row) = self.table.row(history) {
+                let (row, rest) = self.table.count(row, text);
+                (history, text) = (self.table.history(row), rest);
             }
-            self.store = Store::Sparse(dense.grams().collect());
+            // Here the text ends, or comes a symbol that is new, or one that has no room.
+            let mut characters = text.chars();
+            let Some(c) = characters.next() else { break };
+            let gram = Order::gram(history, if c == '\n' { 0 } else { symbol(c) });
+            self.add(gram, 1);
+            history = self.table.order.history(gram);
+            text = characters.as_str();
         }
-        if let Store::Sparse(map) = &mut self.store {
-            for c in text.chars() {
-                let gram = Order::gram(history, symbol(c));
-                *map.entry(gram).or_default() += 1;
-                history = self.order.history(gram);
-            }
+        if last && gram::place_of(history, 0) != 0 {
+            self.add(Order::gram(history, 0), 1);
         }
-        history
-    }
-
-    /// Counts the end of an item.
-    pub fn end(&mut self, history: u64) {
-        self.add(Order::gram(history, 0), 1);
     }
 
     /// Adds to the count of one n-gram.
     pub fn add(&mut self, gram: u64, count: u64) {
-        if let Store::Dense(dense) = &mut self.store {
-            if dense.add(gram, count) {
-                return;
-            }
-            self.store = Store::Sparse(dense.grams().collect());
-        }
-        if let Store::Sparse(map) = &mut self.store {
-            *map.entry(gram).or_default() += count;
+        match self.table.cell(gram) {
+            Some(cell) => *cell += count,
+            None => *self.map.entry(gram).or_default() += count,
         }
     }
 
-    /// How many n-grams a hash map holds.
-    pub fn entries(&self) -> usize {
-        match &self.store {
-            Store::Dense(_) => 0,
-            Store::Sparse(map) => map.len(),
-        }
+    /// How many n-grams the hash map holds.
+    pub fn mapped(&self) -> usize {
+        self.map.len()
     }
 
-    /// Takes the counts out, leaving none.
-    pub fn take(&mut self) -> Vec<(u64, u64)> {
-        match &mut self.store {
-            Store::Dense(dense) => {
-                let grams = dense.grams().collect();
-                self.store = Store::Dense(Dense::new(self.order));
-                grams
-            }
-            Store::Sparse(map) => map.drain().collect(),
-        }
+    /// Takes out what is in the hash map.
+    pub fn take_mapped(&mut self) -> Vec<(u64, u64)> {
+        let order = self.table.order;
+        let meant = |(gram, count)| Some((order.meaning(gram)?, count));
+        self.map.drain().filter_map(meant).collect()
+    }
+
+    /// All counts that are left.
+    pub fn finish(mut self) -> Vec<(u64, u64)> {
+        let mut grams = self.take_mapped();
+        grams.extend(self.table.grams());
+        grams
     }
 }
 
@@ -81,10 +74,10 @@ impl General {
 ///
 /// With `shift` bits a symbol, the cell of an n-gram is `row << shift | id`, where the row stands
 /// for the history; and the row of the next symbol is that number without its first symbol.
-struct Dense {
+struct Table {
     order: Order,
-    /// The id of each code point, 0 where it has none yet. Empty until it is needed; after that the
-    /// system provides the pages that are touched.
+    /// The id of each code point. Empty until it is needed; after that the system provides the
+    /// pages that are touched.
     ids: Vec<u32>,
     /// The symbol of each id.
     symbols: Vec<u64>,
@@ -92,9 +85,9 @@ struct Dense {
     cells: Vec<u64>,
 }
 
-impl Dense {
-    fn new(order: Order) -> Dense {
-        Dense { order, ids: Vec::new(), symbols: vec![0], shift: 0, cells: vec![0] }
+impl Table {
+    fn new(order: Order) -> Table {
+        Table { order, ids: Vec::new(), symbols: vec![0, 0], shift: 1, cells: Vec::new() }
     }
 
     /// The number of bits for an id, at most: tables of 8 and of 16 MiB.
@@ -105,30 +98,15 @@ impl Dense {
         }
     }
 
-    /// Counts the characters of one line until there are too many symbols; returns the history at
-    /// that point and the rest of the text.
-    fn count<'t>(&mut self, mut history: u64, mut text: &'t str) -> (u64, &'t str) {
-        loop {
-            let Some(row) = self.row(history) else { return (history, text) };
-            let (row, rest) = self.count_known(row, text);
-            history = self.history(row);
-            text = rest;
-            let Some(c) = text.chars().next() else { return (history, text) };
-            if self.id(symbol(c)).is_none() {
-                return (history, text);
-            }
-        }
-    }
-
     /// Counts until a symbol comes that has no id; returns the row at that point.
-    fn count_known<'t>(&mut self, mut row: usize, text: &'t str) -> (usize, &'t str) {
-        let rows = self.cells.len() >> self.shift;
+    fn count<'t>(&mut self, mut row: usize, text: &'t str) -> (usize, &'t str) {
+        let (shift, rows) = (self.shift, self.cells.len() >> self.shift);
         let mut characters = text.chars();
         loop {
             let rest = characters.as_str();
             let Some(c) = characters.next() else { return (row, rest) };
             let id = self.ids.get(c as usize).map_or(0, |&id| id as usize);
-            let cell = row << self.shift | id;
+            let cell = row << shift | id;
             match self.cells.get_mut(cell) {
                 Some(count) if id > 0 => *count += 1,
                 _ => return (row, rest),
@@ -137,28 +115,21 @@ impl Dense {
         }
     }
 
-    /// Adds to a count; false where there are too many symbols.
-    fn add(&mut self, gram: u64, count: u64) -> bool {
-        let last = gram::place_of(gram, 0);
-        // Ids first: they may change the shape of the table, and with it the row.
-        let (Some(_), Some(id)) = (self.row(gram >> gram::BITS), self.id(last)) else {
-            return false;
-        };
-        let row = self.row(gram >> gram::BITS);
-        let cell = row.and_then(|row| self.cells.get_mut(row << self.shift | id));
-        cell.map(|cell| *cell += count).is_some()
+    /// The cell of an n-gram; none where there are too many symbols.
+    fn cell(&mut self, gram: u64) -> Option<&mut u64> {
+        let id = self.id(gram::place_of(gram, 0))?;
+        let row = self.row(gram >> gram::BITS)?;
+        self.cells.get_mut(row << self.shift | id)
     }
 
-    /// The row of a history, whose symbols get ids where they have none.
-    fn row(&mut self, history: u64) -> Option<usize> {
-        let places = (0..self.order.get() - 1).rev();
-        let symbols = places.map(|place| gram::place_of(history, place));
-        let mut ids = [0; 2];
-        for (id, symbol) in ids.iter_mut().zip(symbols) {
-            *id = self.id(symbol)?;
+    /// The row of a history; none where a symbol has no id.
+    fn row(&self, history: u64) -> Option<usize> {
+        let mut row = 0;
+        for place in (0..self.order.get() - 1).rev() {
+            let id = self.known(gram::place_of(history, place)).filter(|&id| id > 0)?;
+            row = row << self.shift | id;
         }
-        let used = ids.iter().take(self.order.get() - 1);
-        Some(used.fold(0, |row, id| row << self.shift | id))
+        Some(row)
     }
 
     /// The history that a row stands for.
@@ -166,21 +137,34 @@ impl Dense {
         let mask = (1 << self.shift) - 1;
         let places = (0..self.order.get() - 1).rev();
         let ids = places.map(|place| (0..place).fold(row, |row, _| row >> self.shift) & mask);
-        let symbols = ids.map(|id| self.symbols.get(id).copied().unwrap_or(0));
-        symbols.fold(0, Order::gram)
+        ids.fold(0, |history, id| Order::gram(history, self.symbol(id)))
     }
 
-    /// The id of a symbol, a new one if need be; none where there are too many.
+    fn symbol(&self, id: usize) -> u64 {
+        self.symbols.get(id).copied().unwrap_or(0)
+    }
+
+    /// The id of a symbol, 0 for a new one.
+    fn known(&self, symbol: u64) -> Option<usize> {
+        match symbol.checked_sub(1) {
+            None => Some(BOUNDARY as usize),
+            Some(code) => {
+                let id = self.ids.get(usize::try_from(code).ok()?);
+                Some(id.map_or(0, |&id| id as usize))
+            }
+        }
+    }
+
+    /// The id of a symbol, which a new one gets if there is room.
     fn id(&mut self, symbol: u64) -> Option<usize> {
-        let Some(code) = symbol.checked_sub(1).and_then(|code| usize::try_from(code).ok()) else {
-            return Some(0);
-        };
+        let known = self.known(symbol)?;
+        if known > 0 && !self.cells.is_empty() {
+            return Some(known);
+        }
         if self.ids.is_empty() {
             self.ids = vec![0; char::MAX as usize + 1];
-        }
-        let known = *self.ids.get(code)?;
-        if known > 0 {
-            return Some(known as usize);
+            // Text has newlines where n-grams have boundaries.
+            *self.ids.get_mut('\n' as usize)? = BOUNDARY;
         }
         let new = self.symbols.len();
         if new >> self.shift > 0 {
@@ -189,6 +173,10 @@ impl Dense {
             }
             self.widen();
         }
+        if known > 0 {
+            return Some(known);
+        }
+        let code = usize::try_from(symbol.checked_sub(1)?).ok()?;
         *self.ids.get_mut(code)? = u32::try_from(new).ok()?;
         self.symbols.push(symbol);
         Some(new)
@@ -198,13 +186,11 @@ impl Dense {
     fn widen(&mut self) {
         let old = self.shift;
         self.shift = (old + 2).clamp(5, self.most());
-        let order = u32::try_from(self.order.get()).unwrap_or(3);
+        let order = self.places();
         let mut cells = vec![0; 1 << (self.shift * order)];
         for (at, &count) in self.cells.iter().enumerate().filter(|&(_, &count)| count > 0) {
-            let mask = (1 << old) - 1;
-            let new = (0..order)
-                .rev()
-                .fold(0, |new, place| new << self.shift | (at >> (old * place)) & mask);
+            let ids = (0..order).rev().map(|place| at >> (old * place) & ((1 << old) - 1));
+            let new = ids.fold(0, |new, id| new << self.shift | id);
             if let Some(cell) = cells.get_mut(new) {
                 *cell = count;
             }
@@ -212,15 +198,21 @@ impl Dense {
         self.cells = cells;
     }
 
+    fn places(&self) -> u32 {
+        match self.order {
+            Order::Bigrams => 2,
+            Order::Trigrams => 3,
+        }
+    }
+
     /// The n-grams that occur.
     fn grams(&self) -> impl Iterator<Item = (u64, u64)> {
         let mask = (1 << self.shift) - 1;
-        let order = u32::try_from(self.order.get()).unwrap_or(3);
         let used = self.cells.iter().enumerate().filter(|&(_, &count)| count > 0);
-        used.map(move |(at, &count)| {
-            let ids = (0..order).rev().map(|place| (at >> (self.shift * place)) & mask);
-            let symbols = ids.map(|id| self.symbols.get(id).copied().unwrap_or(0));
-            (symbols.fold(0, Order::gram), count)
+        used.filter_map(move |(at, &count)| {
+            let ids = (0..self.places()).rev().map(|place| at >> (self.shift * place) & mask);
+            let gram = ids.fold(0, |gram, id| Order::gram(gram, self.symbol(id)));
+            Some((self.order.meaning(gram)?, count))
         })
     }
 }

@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `table` | the result: [`Counts`], which add up |
 //! | `gram` | n-grams as numbers |
+//! | `strip` | lines without the whitespace at their ends |
 //! | `text` | whitespace, and where a text may be cut into blocks |
 //! | `source` | blocks from memory or from a reader, in constant memory |
 //! | `parallel` | blocks over threads, and the first mistake of all |
@@ -25,6 +26,7 @@ mod pairs;
 mod parallel;
 mod problem;
 mod source;
+mod strip;
 mod table;
 mod tally;
 mod text;
@@ -50,7 +52,7 @@ pub const MAX_CELLS: usize = 1 << 27;
 pub struct Settings<'a> {
     /// Bigrams or trigrams.
     pub order: Order,
-    /// How many threads may count; 0 is taken as 1, and more than 16 as 16.
+    /// How many threads may count; 0 is taken as 1, and more than 8 as 8.
     pub threads: usize,
     /// Whose text it is, for messages.
     pub name: &'a str,

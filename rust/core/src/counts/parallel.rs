@@ -14,7 +14,7 @@ use crate::watch::Watch;
 use crate::{Error, Result};
 
 /// More threads do not help: they would wait for the one that reads.
-const MOST_THREADS: usize = 16;
+const MOST_THREADS: usize = 8;
 
 /// What the threads share.
 struct Shared<'a, S> {
@@ -96,9 +96,9 @@ fn work<'d, S: Source<'d>>(shared: &Shared<'_, S>) -> Result<Grams> {
             Ok(()) => lock(&shared.lines).add(block.index, newlines(block.text)),
             Err(position) => shared.not_utf8(&block, position),
         }
-        if tally.is_large() {
+        if shared.settings.threads > 1 && tally.is_large() {
             let mut shared = lock(&shared.grams);
-            for (gram, count) in tally.take_sparse() {
+            for (gram, count) in tally.take_mapped() {
                 *shared.entry(gram).or_default() += count;
             }
         }

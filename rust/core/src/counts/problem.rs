@@ -90,7 +90,7 @@ impl fmt::Display for Problem {
                 write!(f, "order is {order}; expected 2 (bigrams) or 3 (trigrams)")
             }
             Problem::Utf8 { name, line, offset, byte } => {
-                write!(f, "{name}: line {line}, byte offset {offset}: 0x{byte:02x} is not UTF-8")
+                write!(f, "{name}, line {line}: byte 0x{byte:02x} at offset {offset} is not UTF-8")
             }
             Problem::Blank { name } => {
                 write!(f, "{name} is empty; expected at least one line that is not blank")

@@ -24,18 +24,20 @@ impl Counts {
     /// Counts from n-grams of code points, in any order, an n-gram perhaps more than once.
     pub(super) fn from_grams(order: Order, grams: Vec<(u64, u64)>) -> Result<Counts> {
         let mut entries = united(grams)?;
-        let mut symbols: Vec<u64> = Vec::new();
-        for place in 0..order.get() {
-            // Neighbours are mostly equal in the first place, and lie close in the others.
-            symbols.extend(entries.iter().map(|&(gram, _)| place_of(gram, place)));
-            symbols.sort_unstable();
-            symbols.dedup();
+        // The id of each symbol: first 1 for those that occur, then their numbers.
+        let all = || entries.iter().flat_map(|&(gram, _)| order.symbols(gram));
+        let mut ids = vec![0; all().max().map_or(0, index) + 1];
+        for symbol in all() {
+            if let Some(id) = ids.get_mut(index(symbol)) {
+                *id = 1;
+            }
         }
-        let characters: Vec<char> = symbols.into_iter().filter_map(gram::character).collect();
-        renumber(order, &mut entries, |symbol| {
-            let found = gram::character(symbol).map(|c| characters.binary_search(&c));
-            found.map_or(0, |place| place.map_or(0, |place| place as u64 + 1))
-        });
+        let mut characters = Vec::new();
+        for (symbol, id) in (0..).zip(&mut ids).filter(|(_, id)| **id > 0) {
+            characters.extend(gram::character(symbol));
+            *id = characters.len() as u64;
+        }
+        renumber(order, &mut entries, |symbol| ids.get(index(symbol)).copied().unwrap_or(0));
         Counts::new(order, characters, entries)
     }
 

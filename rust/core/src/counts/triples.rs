@@ -8,28 +8,18 @@ const CELLS: usize = 128 * 128 * 128;
 /// How many cell numbers are worked out at a time.
 const BATCH: usize = 1024;
 
-/// Up to so many bytes it pays to remember which of them there are, to read less of the table.
-const FEW: usize = 1 << 20;
-
 /// A table of counts.
-pub struct Triples {
-    cells: Vec<u32>,
-    /// How many bytes were looked at for `seen`.
-    bytes: usize,
-    /// The bytes that occur.
-    seen: [bool; 256],
-}
+pub struct Triples(Vec<u32>);
 
 impl Triples {
     /// An empty table; the system provides the pages of it that are touched.
     pub fn new() -> Triples {
-        Triples { cells: vec![0; CELLS], bytes: 0, seen: [false; 256] }
+        Triples(vec![0; CELLS])
     }
 
     /// Adds a step to the cell of each triple, wrapping around.
     pub fn add(&mut self, text: &[u8], step: u32) {
-        self.look(text);
-        let Some(table) = self.cells.first_chunk_mut::<CELLS>() else { return };
+        let Some(table) = self.0.first_chunk_mut::<CELLS>() else { return };
         let mut numbers = [0; BATCH];
         let count = text.len().saturating_sub(2);
         let firsts = text.get(..count).unwrap_or_default().chunks(BATCH);
@@ -46,38 +36,17 @@ impl Triples {
         }
     }
 
-    /// Remembers which bytes there are, or gives up and takes all of them to be there.
-    fn look(&mut self, text: &[u8]) {
-        if self.bytes > FEW {
-            return;
-        }
-        self.bytes += text.len();
-        if self.bytes > FEW {
-            self.seen.fill(true);
-        } else {
-            for &byte in text {
-                if let Some(seen) = self.seen.get_mut(usize::from(byte)) {
-                    *seen = true;
-                }
-            }
-        }
-    }
-
     /// Whether no triple begins with this pair.
     pub fn has_none(&self, a: u8, b: u8) -> bool {
         let start = usize::from(a) << 14 | usize::from(b) << 7;
-        let row = self.cells.get(start..start + 128);
+        let row = self.0.get(start..start + 128);
         row.is_some_and(|row| row.iter().fold(0, |all, cell| all | cell) == 0)
     }
 
     /// Gives all triples that occur and their counts, and empties the table.
     pub fn take(&mut self, mut give: impl FnMut([u8; 3], u64)) {
-        let seen: Vec<u8> =
-            (0..128).filter(|&b| self.seen.get(usize::from(b)) == Some(&true)).collect();
-        let pairs = seen.iter().flat_map(|&a| seen.iter().map(move |&b| (a, b)));
-        for (a, b) in pairs {
-            let start = usize::from(a) << 14 | usize::from(b) << 7;
-            let row = self.cells.get_mut(start..start + 128).unwrap_or_default();
+        let pairs = (0..128u8).flat_map(|a| (0..128u8).map(move |b| (a, b)));
+        for ((a, b), row) in pairs.zip(self.0.chunks_exact_mut(128)) {
             if row.iter().fold(0, |all, cell| all | *cell) == 0 {
                 continue;
             }

@@ -3,6 +3,7 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `node.rs` | layout, making, end |
+//! | `endings.rs` | the end of attributes and subclass instances |
 //! | `slab.rs` | memory |
 //! | `block.rs` | what the outputs of an op over lists share |
 //! | `number.rs` | what may stand beside a `Value` |
@@ -15,6 +16,7 @@
 pub mod attrs;
 pub mod block;
 pub mod copy;
+pub mod endings;
 pub mod init;
 pub mod node;
 pub mod number;

@@ -21,7 +21,7 @@ use fastgrad_core::graph::op::Op;
 use pyo3::ffi;
 
 use super::block::{self, Block};
-use super::slab;
+use super::{endings, slab};
 
 #[cfg(Py_GIL_DISABLED)]
 compile_error!("fastgrad does not support free-threaded builds of Python yet");
@@ -254,8 +254,8 @@ impl Dying {
                 (&raw mut (*node).grad).cast::<*mut Node>().write(self.0);
                 self.0 = node;
             } else {
-                // A subclass ends in its own way; Python bounds the depth of such chains.
-                ffi::Py_DECREF(node.cast());
+                // A subclass ends in its own way.
+                endings::give_up(node.cast());
             }
         }
     }
@@ -342,7 +342,7 @@ unsafe fn end(node: *mut Node) {
         let dict = (*node).dict;
         if !dict.is_null() {
             (*node).dict = ptr::null_mut();
-            ffi::Py_DECREF(dict);
+            endings::give_up(dict);
         }
         if (*node).has(FROM_SLAB) {
             slab::release(node);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use fastgrad_core::graph::op::Op;
 use fastgrad_core::graph::sweep::{Graph, Pass, Pause, Stop};
-use pyo3::exceptions::PyMemoryError;
+use pyo3::exceptions::{PyMemoryError, PyRecursionError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -303,18 +303,21 @@ fn run(
 }
 
 /// The right to be inside a pass; a thread that has it may take it again.
-struct Turn {
-    outermost: bool,
-}
+struct Turn;
 
-/// Who is inside a pass, how many wait to be, and how often that has changed hands.
+/// How many passes may lie inside one another. Python 3.13 would stop at 10,000 calls, too late
+/// for most stacks.
+const DEEPEST: usize = 100;
+
+/// Who is inside how many passes, how many wait to be, and how often that has changed hands.
 struct Door {
     owner: Option<ThreadId>,
+    depth: usize,
     waiting: usize,
     changes: u64,
 }
 
-static DOOR: Mutex<Door> = Mutex::new(Door { owner: None, waiting: 0, changes: 0 });
+static DOOR: Mutex<Door> = Mutex::new(Door { owner: None, depth: 0, waiting: 0, changes: 0 });
 static CHANGED: Condvar = Condvar::new();
 
 fn door() -> MutexGuard<'static, Door> {
@@ -330,10 +333,10 @@ impl Turn {
         loop {
             let mut door = door();
             match door.owner {
-                Some(thread) if thread == me => return Ok(Turn { outermost: false }),
+                Some(thread) if thread == me => return door.enter(),
                 None if has_waited || door.waiting == 0 => {
                     door.pass_to(Some(me));
-                    return Ok(Turn { outermost: true });
+                    return door.enter();
                 }
                 _ => {}
             }
@@ -349,6 +352,15 @@ impl Turn {
 }
 
 impl Door {
+    fn enter(&mut self) -> PyResult<Turn> {
+        if self.depth == DEEPEST {
+            let message = format!("rules called backward() {DEEPEST} times inside one another");
+            return Err(PyRecursionError::new_err(message));
+        }
+        self.depth += 1;
+        Ok(Turn)
+    }
+
     fn pass_to(&mut self, owner: Option<ThreadId>) {
         self.owner = owner;
         self.changes += 1;
@@ -366,8 +378,10 @@ fn wait_for_change(seen: u64) {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.outermost {
-            door().pass_to(None);
+        let mut door = door();
+        door.depth -= 1;
+        if door.depth == 0 {
+            door.pass_to(None);
         }
     }
 }
