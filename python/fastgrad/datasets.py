@@ -52,7 +52,7 @@ def plays() -> bytes:
     >>> text = read_words(plays(), tokenizer="simple", marks="paragraph", max_size=8_000)
     >>> text
     WordText(464,401 tokens, |V| = 8,000, 3.4% rare)
-    >>> text.decode(43, 53)
+    >>> text.decode(42, 52)
     "those his goodly eyes , That o'er the files and"
     """
     return _core.plays()
