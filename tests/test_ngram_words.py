@@ -69,6 +69,7 @@ def test_a_program_reads_fits_asks_and_samples():
         assert not any("rare" in item or "\n" in item for item in model.sample(50))
         assert model.sample(1, prompt="the dog", temperature=0)[0].startswith("the dog")
         assert model.sample(2, prompt="dog", max_length=1) == ["dog", "dog"]
+        assert model.sample(1, prompt="A zebra\n")[0].startswith("A zebra\n")
         assert model.sample(0) == []
 
 

@@ -50,6 +50,13 @@ def test_a_text_is_read_limited_and_split():
     assert len(first) == 4
 
 
+def test_parts_may_be_shares():
+    text = read_words(b"a b b c d e f g h i j", train=0.3, max_size=2)
+    assert text.vocab.symbols == ("<rare>", "b")
+    assert [len(part) for part in text.split(0.5, 0.25)] == [5, 2, 4]
+    assert [len(part) for part in text.split(3, 0.1)] == [3, 1, 7]
+
+
 def test_brown_has_the_numbers_of_its_description(brown):
     assert (len(brown), brown.types, len(brown.vocab)) == (1_161_192, 56_057, 16_383)
     assert brown.vocab.symbols[:6] == ("<rare>", "the", ",", ".", "of", "and")
@@ -210,7 +217,9 @@ def test_what_is_not_utf8_is_named(data, line, offset, byte, tmp_path):
         (b"a", {"mark": "</s>"}, ValueError, "mark is '</s>', but marks is None"),
         (b"a", {"rare": "a b"}, ValueError, "rare is 'a b'; expected a str without whitespace"),
         (b"a", {"train": 2}, ValueError, "train is 2; expected 1 to 1 tokens"),
-        (b"a", {"train": 0}, ValueError, "train is 0; expected at least 1"),
+        (b"a", {"train": 0}, ValueError, "train is 0, 0 tokens; expected at least 1"),
+        (b"a", {"train": 0.5}, ValueError, "train is 0.5, 0 tokens; expected at least 1"),
+        (b"a b", {"train": 1.0}, ValueError, "train is 1.0; expected an int, or a share between"),
         (b"a", {"max_size": 1}, ValueError, "max_size is 1; expected at least 2"),
         (b"a", {"min_count": 2}, ValueError, "min_count is 2; expected at most the count"),
         (b"a", {"min_count": 0.5}, TypeError, "cannot be interpreted as an integer"),
@@ -249,7 +258,7 @@ def test_bad_vocabularies_texts_and_splits_are_named():
     text = WordText(vocab, [0, 1, 0])
     with pytest.raises(ValueError, match=r"sizes is \(1, 2\), 3 tokens; expected fewer than"):
         text.split(1, 2)
-    with pytest.raises(ValueError, match=r"sizes\[0\] is 0; expected at least 1"):
+    with pytest.raises(ValueError, match=r"sizes\[0\] is 0, 0 tokens; expected at least 1"):
         text.split(0)
     with pytest.raises(ValueError, match="read-only"):
         text.ids[0] = 1

@@ -162,8 +162,15 @@ def sample_words(
     for first in range(0, n, room):
         streams = np.arange(first, min(first + room, n), dtype=np.uint64)
         draw = partial(draw_rows, seed=seed, temperature=temperature, top_k=top_k)
-        texts += map(vocab.decode, _batch(model, streams, start, max_length, rare, draw))
+        drawn = _batch(model, streams, start, max_length, rare, draw)
+        texts += [_join(prompt, vocab.decode(words)) for words in drawn]
     return texts
+
+
+def _join(prompt: str, drawn: str) -> str:
+    """Put a text together of its prompt, as it was given, and what was drawn."""
+    apart = bool(prompt and drawn) and not (prompt[-1].isspace() or drawn[0].isspace())
+    return prompt + " " * apart + drawn
 
 
 def _batch(
@@ -174,7 +181,7 @@ def _batch(
     rare: bool,
     draw: Callable[..., NDArray[np.uint32]],
 ) -> list[NDArray[np.uint32]]:
-    """Draw texts side by side, all their first words, then all their second ones."""
+    """Draw what follows a start, of many texts side by side: all first words, all second ones."""
     marked = model.vocab.marks is not None
     # Before the first word of a line stands the end of another.
     front = [1] if marked and not len(start) else []
@@ -193,4 +200,4 @@ def _batch(
         ended.update(zip(streams[ends].tolist(), texts[ends], strict=True))
         texts, streams = np.column_stack([texts, words])[~ends], streams[~ends]
     ended.update(zip(streams.tolist(), texts, strict=True))
-    return [ended[stream][len(front) :] for stream in sorted(ended)]
+    return [ended[stream][len(front) + len(start) :] for stream in sorted(ended)]

@@ -70,19 +70,17 @@ class WordText:
         """The share of tokens that are the symbol for rare words."""
         return float(np.mean(self.ids == 0))
 
-    def split(self, *sizes: int) -> tuple[WordText, ...]:
+    def split(self, *sizes: int | float) -> tuple[WordText, ...]:
         """Cut the text by position: the first so many tokens, the next so many, and the rest.
 
-        Raises `ValueError` unless every part, the rest included, has a token.
+        A size that is a float is a share of all tokens, rounded down. Raises `ValueError` unless
+        every part, the rest included, has a token.
 
         >>> text = WordText(WordVocab(["<rare>", "a"]), [1, 1, 0, 1, 0])
         >>> [part.ids.tolist() for part in text.split(2, 1)]
         [[1, 1], [0], [1, 0]]
         """
-        wanted = [index(size) for size in sizes]
-        for position, size in enumerate(wanted):
-            if size < 1:
-                raise ValueError(f"sizes[{position}] is {size}; expected at least 1")
+        wanted = [_tokens(f"sizes[{i}]", size, len(self)) for i, size in enumerate(sizes)]
         if sum(wanted) >= len(self):
             raise ValueError(
                 f"sizes is {sizes}, {sum(wanted):,} tokens; expected fewer than the text has,"
@@ -115,7 +113,7 @@ class WordText:
 def read_words(
     source: Source,
     *,
-    train: int | None = None,
+    train: int | float | None = None,
     max_size: int | None = None,
     min_count: int = 1,
     tokenizer: Tokenizer = "space",
@@ -128,7 +126,8 @@ def read_words(
     A word keeps an id of its own if it is among those tokens at least `min_count` times, and among
     the most frequent ones where |V| is limited by `max_size`, the symbols for rare words and the
     mark included; of equally frequent words those that occur first are kept, and have the smaller
-    ids. All other words become `rare`. Without `train` all tokens count.
+    ids. All other words become `rare`. A `train` that is a float is a share of all tokens, rounded
+    down, as in `WordText.split`; without it all tokens count.
 
     With `marks` a token stands after each line that has tokens, or after each paragraph (lines
     without tokens separate them): `mark`, "</s>" or "</p>" unless told otherwise. Where the text
@@ -142,8 +141,7 @@ def read_words(
     >>> text.vocab.symbols, text.ids.tolist()
     (('<rare>', '</s>', 'a'), [2, 0, 2, 1, 0, 2, 1])
     """
-    numbers = {"train": train, "max_size": max_size, "min_count": min_count}
-    for name, value in numbers.items():
+    for name, value in {"max_size": max_size, "min_count": min_count}.items():
         if value is not None and not 1 <= index(value) < 1 << 63:
             raise ValueError(f"{name} is {value!r}; expected at least 1")
     check_symbol("rare", rare)
@@ -154,7 +152,18 @@ def read_words(
             raise ValueError(f"mark is {mark!r}, but marks is None; expected 'line' or 'paragraph'")
     reader = feed(source, tokenizer, marks)
     types = reader.types
+    part = None if train is None else _tokens("train", train, reader.tokens)
     ids, symbols = reader.choose(
-        rare, mark, train=train, max_size=max_size, min_count=index(min_count)
+        rare, mark, train=part, max_size=max_size, min_count=index(min_count)
     )
     return WordText(WordVocab(symbols, tokenizer=tokenizer, marks=marks), ids, types=types)
+
+
+def _tokens(name: str, size: int | float, total: int) -> int:
+    """Give how many tokens a number of them, or a share of `total`, comes to."""
+    if isinstance(size, float) and not 0.0 < size < 1.0:
+        raise ValueError(f"{name} is {size!r}; expected an int, or a share between 0 and 1")
+    tokens = int(size * total) if isinstance(size, float) else index(size)
+    if not 1 <= tokens < 1 << 63:
+        raise ValueError(f"{name} is {size!r}, {tokens} tokens; expected at least 1")
+    return tokens

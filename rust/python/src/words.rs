@@ -53,6 +53,12 @@ impl WordReader {
         reader.end().map_err(|error| to_python(&error))
     }
 
+    /// How many tokens there are so far, marks included.
+    #[getter]
+    fn tokens(&self) -> PyResult<usize> {
+        self.reader.as_ref().map(Reader::tokens).ok_or_else(ended)
+    }
+
     /// How many distinct tokens there are so far.
     #[getter]
     fn types(&self) -> PyResult<usize> {

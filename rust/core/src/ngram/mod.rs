@@ -2,12 +2,13 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`trie`] | every n-gram of a text with its count, and a walk along a text |
+//! | [`trie`], `sort` | every n-gram of a text with its count, and a walk along a text |
 //! | [`kneser_ney`] | interpolated Kneser-Ney, with one discount an order or three |
 //! | [`interpolated`] | a mixture of relative frequencies, weighted by bins of the context's frequency |
 
 pub mod interpolated;
 pub mod kneser_ney;
+mod sort;
 pub mod trie;
 
 pub use interpolated::Interpolated;

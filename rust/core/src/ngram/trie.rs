@@ -6,10 +6,13 @@
 //!
 //! All levels come out of one sorted list of the ids that follow each position.
 
+use super::sort::sort;
 use super::{Id, ORDERS, check};
 use crate::watch::Watch;
 use crate::{Error, Result};
 
+/// How many positions are looked at between two looks at the watch.
+const STRETCH: usize = 1 << 16;
 /// How many ids a key holds: those that follow the first one of an n-gram.
 const FOLLOWERS: usize = *ORDERS.end() - 1;
 
@@ -78,13 +81,17 @@ impl Trie {
         check("ids", ids, size)?;
         let mut trie = Trie { levels: vec![Level::default(); order], size };
         let starts = starts(ids, size);
-        let mut keys = keys(ids, &starts, order);
+        let mut keys = keys(ids, &starts, order, watch)?;
         for (id, bounds) in (0u32..).zip(starts.windows(2)) {
             let &[start, end] = bounds else { continue };
             let bucket = keys.get_mut(start as usize..end as usize).unwrap_or_default();
-            bucket.sort_unstable();
-            trie.add(id, bucket);
-            watch.advance(bucket.len() as u64)?;
+            sort(bucket, watch)?;
+            trie.push(0, id);
+            let mut last = None;
+            for part in bucket.chunks(STRETCH) {
+                last = trie.add(part, last);
+                watch.advance(0)?;
+            }
         }
         trie.close();
         Ok(trie)
@@ -108,13 +115,12 @@ impl Trie {
         self.levels.iter().map(|level| level.ids.len()).collect()
     }
 
-    /// Adds the n-grams that begin with an id, sorted by what follows it.
-    fn add(&mut self, first: u32, keys: &[u128]) {
-        self.push(0, first);
+    /// Adds n-grams that begin with the last id added, sorted by what follows it; `last` is the one
+    /// added before them.
+    fn add(&mut self, keys: &[u128], mut last: Option<u128>) -> Option<u128> {
         self.count(0, keys.len());
-        let mut last = None;
         for &key in keys {
-            let known = last.map_or(0, |last: u128| (last ^ key).leading_zeros() as usize / 32);
+            let known = last.map_or(0, |last| (last ^ key).leading_zeros() as usize / 32);
             let followers = (0..self.order() - 1).map(|place| follower(key, place));
             for (place, id) in followers.enumerate() {
                 // The text ends here.
@@ -126,6 +132,7 @@ impl Trie {
             }
             last = Some(key);
         }
+        last
     }
 
     /// Adds a node to a level (counted from 0), and says where its children will begin.
@@ -212,10 +219,13 @@ fn starts<I: Id>(ids: &[I], size: usize) -> Vec<u32> {
 ///
 /// Of the 32 bits for each follower, the first one highest, 0 says that the text has ended; ids
 /// are one larger.
-fn keys<I: Id>(ids: &[I], starts: &[u32], order: usize) -> Vec<u128> {
+fn keys<I: Id>(ids: &[I], starts: &[u32], order: usize, watch: &Watch) -> Result<Vec<u128>> {
     let mut places = starts.to_vec();
     let mut keys = vec![0; ids.len()];
     for (position, &id) in ids.iter().enumerate() {
+        if position % STRETCH == 0 {
+            watch.advance(0)?;
+        }
         let end = ids.len().min(position + order);
         let followers = ids.get(position + 1..end).unwrap_or_default();
         let key = followers.iter().zip(0..).fold(0, |key, (&id, place)| {
@@ -228,7 +238,7 @@ fn keys<I: Id>(ids: &[I], starts: &[u32], order: usize) -> Vec<u128> {
             *place += 1;
         }
     }
-    keys
+    Ok(keys)
 }
 
 /// The follower at a place of a key, from 0; none after the end of the text.

@@ -70,6 +70,12 @@ impl Reader {
         Ok(())
     }
 
+    /// How many tokens there are so far, marks included.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.text.ids.len()
+    }
+
     /// How many types there are so far.
     #[must_use]
     pub fn types(&self) -> usize {

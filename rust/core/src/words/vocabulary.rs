@@ -52,7 +52,7 @@ impl Text {
     /// # Errors
     /// [`Error::Invalid`] for limits that the text does not meet, [`Error::Interrupted`].
     pub fn choose(self, limits: &Limits, watch: &Watch) -> Result<Encoded> {
-        let counts = self.counts(limits.train)?;
+        let counts = self.counts(limits.train, watch)?;
         let mut symbols = vec![self.free_symbol(&limits.rare, "")];
         if let Some(mark) = &limits.mark {
             let mark = self.free_symbol(mark, symbols.first().map_or("", String::as_str));
@@ -114,17 +114,20 @@ impl Text {
     }
 
     /// How often each type is among the first tokens.
-    fn counts(&self, train: Option<usize>) -> Result<Vec<u64>> {
+    fn counts(&self, train: Option<usize>, watch: &Watch) -> Result<Vec<u64>> {
         let size = train.unwrap_or(self.ids.len());
         let part = self.ids.get(..size).filter(|part| !part.is_empty()).ok_or_else(|| {
             let message = format!("train is {size}; expected 1 to {} tokens", self.ids.len());
             Error::Invalid(message)
         })?;
         let mut counts = vec![0; self.types.len() + 1];
-        for &id in part {
-            if let Some(count) = counts.get_mut(id as usize) {
-                *count += 1;
+        for stretch in part.chunks(STRETCH) {
+            for &id in stretch {
+                if let Some(count) = counts.get_mut(id as usize) {
+                    *count += 1;
+                }
             }
+            watch.advance(0)?;
         }
         // The mark has a number at any rate.
         if let Some(count) = counts.get_mut(MARK as usize) {
