@@ -37,7 +37,7 @@ RUST_OLDEST := $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(WHEEL_READY) $(STAMPS)/extra-demo  ## train a small classifier and draw what it learned
+demo: $(WHEEL_READY) $(STAMPS)/extra-demo  ## train a small classifier, count names and make up some, draw both
 	@$(BIN)/fastgrad demo
 
 test: $(WHEEL_READY) $(STAMPS)/extra-test  ## test the core with cargo and the installed wheel with pytest

@@ -14,6 +14,7 @@ from fastgrad.models import BigramCounts, BigramModel, LanguageModel
 from fastgrad.text import NotUtf8Error, UnknownCharacterError, Vocab, encode_items
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 ITEMS = st.lists(st.text("abc.é🙂", min_size=1, max_size=6), min_size=1, max_size=8)
 
@@ -311,8 +312,10 @@ def test_it_is_a_language_model():
     assert model.probabilities()[0] == 0
 
 
-def test_a_model_pickles():
-    model = pickle.loads(pickle.dumps(BigramModel.fit(["emma"], 0.5)))
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_model_pickles(protocol):
+    model = pickle.loads(pickle.dumps(BigramModel.fit(["emma"], 0.5), protocol))
+    assert not model.table().flags.writeable
     assert model.loss(["emma"]) == BigramModel.fit(["emma"], 0.5).loss(["emma"])
     assert repr(model) == "BigramModel(1 items, 5 bigrams of 4 symbols; smoothing 0.5)"
 
@@ -414,6 +417,35 @@ def test_a_file_with_wrong_parts_is_refused_by_name(tmp_path, changes):
     with pytest.raises(CheckpointError) as caught:
         models.load(tmp_path)
     assert str(caught.value).startswith(str(path))
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8")) | st.sampled_from(["bigram", "neural bigram", 10**400]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
+        ["characters", "x"]), inner),
+    max_leaves=3,
+)  # fmt: skip
+ARRAYS = st.sampled_from(["u8", "u4", "f8", "i8", "?"]).flatmap(
+    lambda dtype: arrays.arrays(dtype, arrays.array_shapes(min_dims=0, max_dims=3, min_side=0))
+)
+
+
+@given(
+    st.sampled_from(["model", "order", "smoothing", "items", "vocab"]), ANYTHING,
+    st.sampled_from(["ids", "counts", "weights", "history"]), st.none() | ARRAYS,
+)  # fmt: skip
+def test_whatever_a_file_holds_it_is_a_model_or_refused(tmp_path_factory, key, value, name, array):
+    tensors, config = broken(**{key: value})
+    path = tmp_path_factory.mktemp("any") / "m"
+    checkpoint.save(path, tensors if array is None else {**tensors, name: array}, config)
+    try:
+        model = models.load(path)
+    except CheckpointError as error:
+        refused = str(error)
+        assert refused.startswith(str(path))
+    else:
+        assert model.loss(["ab"]) >= 0
 
 
 def test_no_file(tmp_path):

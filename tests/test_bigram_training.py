@@ -291,8 +291,12 @@ def test_weights_that_are_not_finite_are_noticed():
 
 def test_progress_is_told_and_may_stop_the_work():
     told = []
-    train_bigram(**given_arguments(steps=3000, progress=told.append))
-    assert told[-1] == 3000
+    train_bigram(**given_arguments(steps=30000, progress=told.append))
+    assert told[-1] == 30000
+    assert told == sorted(told)
+    told.clear()
+    train_bigram(**given_arguments(steps=60_000, progress=told.append))
+    assert told[-1] == 60_000
     assert told == sorted(told)
 
     def stop(done):

@@ -167,6 +167,15 @@ def test_an_ordinary_files_rights(path, tmp_path):
     assert path.stat().st_mode == plain.stat().st_mode
 
 
+def test_a_place_that_cannot_be_written_is_left_as_it_was(tmp_path):
+    with pytest.raises(OSError, match=str(tmp_path)):
+        checkpoint.save(tmp_path, {}, {})
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        checkpoint.save(tmp_path / "nowhere" / "model", {}, {})
+    assert os.listdir(tmp_path) == []
+    assert not [name for name in os.listdir(tmp_path.parent) if name.endswith(".saving")]
+
+
 @pytest.mark.parametrize("call", ["fsync", "link", "replace"])
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
 def test_an_interrupted_save_leaves_the_file_as_it_was(path, monkeypatch, call, error):

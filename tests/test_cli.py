@@ -9,7 +9,7 @@ import sys
 import fastgrad
 import pytest
 from fastgrad import cli, demo, engine, nn
-from fastgrad.demo import scalar
+from fastgrad.demo import bigram, scalar
 
 
 def without(monkeypatch, missing):
@@ -154,13 +154,23 @@ def test_the_demo_shows_what_it_promises(capsys, short, tmp_path):
     (apart,) = re.findall(r"differ by at most (\S+)\.$", told.out, flags=re.MULTILINE)
     assert float(apart) <= 1e-12
 
-    path = out / "moons.png"
-    assert str(path) in told.out
-    picture = path.read_bytes()
-    assert picture.startswith(b"\x89PNG")
-    width, height = struct.unpack(">II", picture[16:24])
-    assert width >= 800
-    assert height >= 500
+    # The bundled names: the loss of the counts, with 1 added, and of the network.
+    assert "32,469 first names" in told.out
+    losses = re.findall(r"^  (?:counted|a network).* (2\.45\d{6})  ", told.out, flags=re.MULTILINE)
+    assert losses[:2] == ["2.45402178", "2.45458601"]
+    assert float(losses[0]) <= float(losses[2]) <= float(losses[0]) + 1e-6
+    (new, names) = re.search(r"(\d+) of them new, .*:\n((?: {4}.*\n)+)", told.out).groups()
+    made_up = re.findall(r"[a-z]+", names)
+    assert len(made_up) == 10
+    assert int(new) == sum(name not in set(fastgrad.datasets.names()) for name in made_up)
+
+    for path in (out / "moons.png", out / "bigrams.png"):
+        assert str(path) in told.out
+        picture = path.read_bytes()
+        assert picture.startswith(b"\x89PNG")
+        width, height = struct.unpack(">II", picture[16:24])
+        assert width >= 800
+        assert height >= 500
 
 
 def test_the_demo_goes_on_where_packages_are_missing(capsys, monkeypatch, tmp_path):
@@ -176,6 +186,8 @@ def test_the_demo_goes_on_where_packages_are_missing(capsys, monkeypatch, tmp_pa
     scalar._show_picture(seen, None, None, tmp_path / "moons.png")
     told = capsys.readouterr().out
     assert "No picture, since matplotlib is not installed: pip install" in told
+    bigram._draw(None, tmp_path / "bigrams.png")
+    assert "No picture, since matplotlib is not installed: pip install" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
 

@@ -107,6 +107,40 @@ def test_the_bundled_names_from_training_to_picture(capsys, tmp_path):
     assert min(struct.unpack(">II", picture[16:24])) > 1300
 
 
+@pytest.mark.parametrize(
+    ("options", "losses"),
+    [
+        ((), ["2.45401449", "2.45457682"]),
+        (("--smoothing", 10), ["2.45401449", "2.46211"]),
+        (("--order", 3), ["2.18574", "2.21258"]),
+        (("--neural",), ["2.46036", "2.45401449"]),
+        (("--neural", "--penalty", 0), ["2.45401", "2.45401449"]),
+    ],
+)
+def test_losses_of_the_lectures_names(capsys, tmp_path, names_file, options, losses):
+    printed, _ = run(capsys, "train", "bigram", names_file, "-o", tmp_path, *options)
+    found = [line.split()[0] for line in lines(printed)["loss"].split("\n")]
+    assert len(found) == len(losses)
+    assert all(a.startswith(b) for a, b in zip(found, losses, strict=True)), found
+
+
+@pytest.mark.parametrize("order", [2, 3])
+def test_any_script_from_training_to_picture(capsys, tmp_path, order):
+    items = ["Жанна д'Арк", "王小明", "👩\u200d🚀 $x_1$", "a\x00b\tc", "עברית", "\ufeffé", "\x85"]
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(items), encoding="utf-8")
+    out = tmp_path / "out"
+    printed, _ = run(capsys, "train", "bigram", text, "-o", out, "--order", order)
+    assert lines(printed)["items"].startswith("6,")  # The last is whitespace and nothing else.
+    samples, _ = run(capsys, "sample", out, "-n", 200)
+    assert len(samples.split("\n")) == 201
+    (tmp_path / "samples.txt").write_bytes(samples.encode("utf-8"))
+    assert lines(run(capsys, "eval", out, tmp_path / "samples.txt")[0])["perplexity"] != "inf"
+    if order == 2:  # The symbols of the picture are the same.
+        run(capsys, "plot", out)
+        assert (out / "bigrams.png").is_file()
+
+
 def test_samples_alone_are_on_standard_output_the_same_each_time(out):
     arguments = [*COMMAND, "sample", out, "-n", "50", "--seed", "7"]
     first, second = (subprocess.run(arguments, capture_output=True, check=True) for _ in range(2))
@@ -304,24 +338,23 @@ def test_a_picture_needs_matplotlib(capsys, monkeypatch, out):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "empty"),
-        (b"\n \r\n", "empty"),
-        (b"emma\nolivi\xe4\n", "line 2: byte 0xe4 at offset 10"),
+        (b"", ["empty"]),
+        (b"\n \r\n", ["empty"]),
+        (b"emma\nolivi\xe4\n", ["line 2", "0xe4", "offset 10", "not UTF-8"]),
     ],
 )
 def test_a_text_that_is_none_is_refused_with_its_name(capsys, tmp_path, content, words):
     text = tmp_path / "text.txt"
     text.write_bytes(content)
     told = refused(capsys, "train", "bigram", text, "-o", tmp_path / "out")
-    assert words in told
-    assert str(text) in told
+    assert all(word in told for word in [*words, str(text)])
     assert not (tmp_path / "out" / "model.safetensors").exists()
 
 
 def test_what_is_missing_is_named(capsys, tmp_path, out):
     missing = tmp_path / "missing"
     told = refused(capsys, "train", "bigram", missing, "-o", tmp_path / "new")
-    assert told == f"fastgrad: {missing}: No such file or directory\n"
+    assert told.startswith(f"fastgrad: {missing}: ")
     assert not (tmp_path / "new").exists()
     assert refused(capsys, "eval", out, missing) == told
     assert str(missing) in refused(capsys, "sample", out, "--against", missing)
@@ -412,10 +445,10 @@ def test_ctrl_c_while_text_arrives_ends_with_130(tmp_path):
     command = [*COMMAND, "train", "bigram", "-", "-o", tmp_path]
     pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, **pipes) as process:
+        # More than a pipe holds: when it is written, most of it has been read.
         process.stdin.write(b"emma\n" * 100_000)
         process.stdin.flush()
-        # Wherever it is by now, waiting for more or still starting, it must end like this.
-        time.sleep(1.0)
+        time.sleep(0.2)  # Now the rest has been as well, and more is awaited.
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 130
         assert process.stderr.read().endswith(b"fastgrad: interrupted\n")

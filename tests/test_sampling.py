@@ -359,6 +359,9 @@ def test_progress_is_told(few):
     items = sampler.sample(30_000, 0, [], 100, "adin", threads=2, progress=told.append)
     assert len(items) == told[-1] == 30_000
     assert told == sorted(told)
+    told.clear()
+    sampler.sample(3, 0, [], 100, "adin", progress=told.append)
+    assert told == [3]
 
 
 def test_an_exception_in_progress_ends_the_work(few):

@@ -84,4 +84,4 @@ def _draw_table(model: Any, path: Path) -> None:
 def _draw_loss(history: Any, path: Path) -> None:
     from ..plots import loss_curve
 
-    loss_curve(history, path, title="The loss of the network, its penalty included")
+    loss_curve(history, path, title="The loss of the network, its penalty included", log_steps=True)

@@ -102,6 +102,10 @@ class BigramModel(TableModel):
         _refuse_impossible(counts)
         return cls(BigramCounts(counts), config["smoothing"])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy by what the table is computed from."""
+        return BigramModel, (self.counts, self.smoothing)
+
     def __repr__(self) -> str:
         """Tell what was counted, and the smoothing."""
         counted = repr(self.counts).removeprefix("BigramCounts(").removesuffix(")")

@@ -149,10 +149,21 @@ class NeuralBigram(TableModel):
             raise ValueError("weights or history are not of float64")
         return cls(Vocab.from_config(config["vocab"]), weights, history=history)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy by what the table is computed from."""
+        return _made_again, (self.vocab, self.weights, self.history)
+
     def __repr__(self) -> str:
         """Tell how large the model is."""
         trained = f", {len(self.history) - 1:,} steps" if len(self.history) else ""
         return f"NeuralBigram(order {self.order}, {len(self.vocab)} symbols{trained})"
+
+
+def _made_again(
+    vocab: Vocab, weights: NDArray[np.float64], history: NDArray[np.float64]
+) -> NeuralBigram:
+    """Make a model from its pickle."""
+    return NeuralBigram(vocab, weights, history=history)
 
 
 def _counts_to_learn(

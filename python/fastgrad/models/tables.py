@@ -163,6 +163,8 @@ def amount(name: str, value: Any) -> float:
         finite = math.isfinite(value)
     except TypeError:
         raise TypeError(f"{name} is {value!r}; expected a number") from None
+    except OverflowError:  # An int that no float can hold.
+        finite = False
     if not finite or value < 0:
         raise ValueError(f"{name} is {value!r}; expected a finite number of at least 0")
     return float(value)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from .canvas import legible, new_figure
 
@@ -26,12 +26,15 @@ def loss_curve(
     title: str = "Loss",
     goal: float | None = None,
     goal_name: str = "goal",
+    log_steps: bool = False,
 ) -> None:
     """Save a PNG of how losses, in nats a symbol, went down while a model was trained.
 
     `history` is one curve, or several with a name each. A curve is an array of K losses, one a
     step from step 0 on, or an array of shape (2, K): steps above, losses below. `goal` is a loss
-    to compare with, drawn as a line across. Losses that are not finite leave a gap.
+    to compare with, drawn as a line across. With `log_steps` steps are spaced by their logarithms,
+    so that the first ones, where most happens, can be told apart. Losses that are not finite leave
+    a gap.
 
     Raises ValueError for a curve of another shape or without a single loss, OSError where the
     file cannot be written.
@@ -59,7 +62,12 @@ def loss_curve(
         axes.axhline(goal, color="#333333", linewidth=0.9, linestyle="--", label=legible(goal_name))
     axes.set(xlabel="step", ylabel="loss, nats a symbol")
     axes.set_title(legible(title), parse_math=False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if log_steps:
+        axes.set_xscale("symlog", linthresh=1.0)  # Linear up to step 1, since there is a step 0.
+        axes.set_xlim(left=0.0)
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(color="#dddddd", linewidth=0.6)
     if any(curves) or goal is not None:
         for text in axes.legend(frameon=False).get_texts():

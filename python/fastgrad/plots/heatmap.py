@@ -110,8 +110,8 @@ def _draw_written(
     cells = [[_cell(a, b, number(table[i, j])) for j, b in enumerate(names)]
              for i, a in enumerate(names)]  # fmt: skip
     widest = max(len(line) for row in cells for cell in row for line in cell.split("\n"))
-    # A capital letter is about 0.85 of the font's size wide; more than 9.5 points look clumsy.
-    points = min(9.5, 0.95 * _CELL * _POINTS_PER_INCH / (0.85 * widest))
+    # A capital letter is about 0.85 of the font's size wide; more than 10.5 points look clumsy.
+    points = min(10.5, 0.95 * _CELL * _POINTS_PER_INCH / (0.85 * widest))
     for i, row in enumerate(cells):
         for j, cell in enumerate(row):
             strength = table[i, j] / darkest

@@ -68,6 +68,9 @@ pub fn train_bigram<'py>(
         watch::run(py, progress, work)?;
     } else {
         watch::briefly(py, work)?;
+        if let Some(progress) = progress {
+            progress.call1((steps,))?;
+        }
     }
     given_w.as_slice_mut()?.copy_from_slice(&new_w);
     given_velocity.as_slice_mut()?.copy_from_slice(&new_velocity);

@@ -70,6 +70,10 @@ pub fn feed<T: Send>(
                     break Err(error);
                 }
             }
+            // A signal that has come by now would not end a read that begins after it.
+            if let Err(error) = py.check_signals() {
+                break Err(error);
+            }
             match produce() {
                 Ok(Some(piece)) => {
                     // It fails when the work has ended, with an error that is told below.

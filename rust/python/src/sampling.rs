@@ -110,6 +110,12 @@ impl From<Error> for Stop {
     }
 }
 
+impl From<PyErr> for Stop {
+    fn from(error: PyErr) -> Stop {
+        Stop::Python(error)
+    }
+}
+
 impl<'py> Strings<'_, 'py> {
     /// Has all items drawn without the lock, and makes the strings of each part with it.
     fn collect<C: Code>(
@@ -123,7 +129,11 @@ impl<'py> Strings<'_, 'py> {
         let part_of = |part: u64, size: u64| part * size..n.min((part + 1).saturating_mul(size));
         let drawn = if few {
             let items = py.detach(|| plan.draw(0..n, &Watch::new()));
-            items.map_err(Stop::from).and_then(|items| append(&list, &items).map_err(Stop::Python))
+            items.map_err(Stop::from).and_then(|items| {
+                append(&list, &items)?;
+                progress.map_or(Ok(()), |callback| callback.call1((n,)).map(drop))?;
+                Ok(())
+            })
         } else {
             let size = plan.items_a_part();
             let unbound = list.clone().unbind();

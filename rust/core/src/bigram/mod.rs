@@ -12,8 +12,10 @@
 //! Equal examples have equal losses, so a step over all examples takes one softmax a row, however
 //! long the text. A row's gradient depends on that row alone: each is a problem of its own.
 
+mod lanes;
 mod train;
 
+use crate::bigram::lanes::{dot, exp_below_0, reduce, sum};
 use crate::watch::Watch;
 use crate::{Error, Result};
 
@@ -93,7 +95,7 @@ impl Examples {
 
     /// The number of n-grams, each as often as it occurs.
     fn total(&self) -> f64 {
-        self.counts.iter().sum()
+        sum(&self.counts)
     }
 
     /// The contexts' rows, given one count for each n-gram.
@@ -129,7 +131,7 @@ struct Row<'a> {
 impl Row<'_> {
     /// `n_i`, how often the context occurs.
     fn total(&self) -> f64 {
-        self.counts.iter().sum()
+        sum(self.counts)
     }
 
     /// The row's part of N·data, and of N times its gradient, which is put into `dw`.
@@ -143,18 +145,17 @@ impl Row<'_> {
             dw.fill(0.0);
             return 0.0;
         }
-        let most = w.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let mut sum = 0.0;
+        let most = reduce(w, f64::NEG_INFINITY, f64::max);
         for (dw, w) in dw.iter_mut().zip(w) {
-            *dw = libm::exp(w - most);
-            sum += *dw;
+            *dw = exp_below_0(w - most);
         }
-        let scale = n / sum;
+        let powers = sum(dw);
+        let scale = n / powers;
         for dw in dw.iter_mut() {
             *dw *= scale;
         }
         // Relative to the largest logit in both terms, so that large logits cancel exactly.
-        let mut part = n * libm::log(sum);
+        let mut part = n * libm::log(powers);
         for (&target, &count) in self.targets.iter().zip(self.counts) {
             if let (Some(dw), Some(w)) = (dw.get_mut(target as usize), w.get(target as usize)) {
                 *dw -= count;
@@ -190,8 +191,8 @@ pub fn loss_and_gradient(
         data += row.learn(w, dw);
         for (dw, w) in dw.iter_mut().zip(w) {
             *dw = *dw / n + pull * w;
-            squares += w * w;
         }
+        squares += dot(w, w);
     }
     Ok(Loss::new(data / n, penalty, squares / count(w.len())))
 }

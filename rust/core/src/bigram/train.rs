@@ -1,5 +1,6 @@
 //! Steps of gradient descent on the neural bigram.
 
+use crate::bigram::lanes::{dot, sum};
 use crate::bigram::{Examples, Loss, Row, check_amount, count};
 use crate::random::Random;
 use crate::random::alias::{self, Builder, Cell};
@@ -124,6 +125,8 @@ struct Step {
     rule: Rule,
     /// N, the number of examples.
     n: f64,
+    /// 1/N, the share of one example.
+    share: f64,
     /// 2 penalty / size(W), the slope of the penalty at a weight of 1.
     pull: f64,
     /// The number of the step.
@@ -134,15 +137,16 @@ impl Step {
     #[allow(clippy::cast_precision_loss, reason = "nobody takes 2^53 steps")]
     fn new(training: &Training, counts: &[f64], weights: usize, step: u64) -> Step {
         let pull = 2.0 * training.penalty / count(weights);
-        Step { rule: training.rule, n: counts.iter().sum(), pull, t: step as f64 }
+        let n = sum(counts);
+        Step { rule: training.rule, n, share: 1.0 / n, pull, t: step as f64 }
     }
 
     /// Moves a row; returns its part of N·data, and the sum of its squares before the move.
     fn update(&self, row: Row<'_>, w: &mut [f64], v: &mut [f64], dw: &mut [f64]) -> (f64, f64) {
         let data = row.learn(w, dw);
-        let squares = w.iter().map(|w| w * w).sum();
+        let squares = dot(w, w);
         for (dw, w) in dw.iter_mut().zip(&*w) {
-            *dw = *dw / self.n + self.pull * w;
+            *dw = *dw * self.share + self.pull * w;
         }
         match self.rule {
             Rule::Plain { lr, momentum } => {
@@ -151,7 +155,7 @@ impl Step {
                     *w -= lr * *v;
                 }
             }
-            Rule::Accelerated => self.accelerate(row.total() / self.n, w, v, dw),
+            Rule::Accelerated => self.accelerate(row.total() * self.share, w, v, dw),
         }
         (data, squares)
     }
@@ -162,11 +166,12 @@ impl Step {
         if curvature == 0.0 {
             return;
         }
-        let uphill = v.iter().zip(dw).map(|(v, dw)| v * dw).sum::<f64>() > 0.0;
+        let rate = 1.0 / curvature;
+        let uphill = dot(v, dw) > 0.0;
         let before = if uphill { 0.0 } else { (self.t - 1.0).max(0.0) / (self.t + 2.0) };
         let after = self.t / (self.t + 3.0);
         for ((w, v), dw) in w.iter_mut().zip(v).zip(dw) {
-            let move_down = dw / curvature;
+            let move_down = rate * dw;
             *v = before * *v - move_down;
             *w += after * *v - move_down;
         }
