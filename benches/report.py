@@ -18,6 +18,7 @@ TITLES = {
     "microgpt": "A GPT of scalars, one step (a name of six letters, 54,000 operations)",
     "sampling": "Names drawn from a model, as a list of strings",
     "neural bigram": "The neural bigram on 228,146 examples",
+    "words": "Text of words: plays by Shakespeare",
     "import": "The import statement in a fresh process",
     "wheel": "Size",
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 import alone
 import programs
 import sampling_names
+import words
 import workloads
 from engines import FASTGRAD, MICROGRAD, ROOT, find, missing, versions
 from measure import Row, Settings, machine
@@ -31,6 +32,8 @@ WORKLOADS: dict[str, Callable[[Settings], list[Row]]] = {
     "microgpt": programs.microgpt,
     "sampling": sampling_names.names,
     "neural-bigram": sampling_names.neural_bigram,
+    "words": words.reading,
+    "ngrams": words.ngrams,
     "import": alone.imports,
     "wheel": alone.wheel,
 }
