@@ -12,7 +12,7 @@ SIZE = 8_000
 
 
 def reading(settings: Settings) -> list[Row]:
-    """Give numbers to the tokens of a text in memory, which has a vocabulary of the most frequent ones."""
+    """Give numbers to the tokens of a text in memory, the most frequent ones their own."""
     from fastgrad.datasets import plays
 
     data = plays() * (1 if settings.quick else 10)
