@@ -49,6 +49,9 @@ MICROGRAD_RUST = Engine(
 # The least that an eager Value costs in CPython: a C type for measuring only, hardly any checks.
 FLOOR = Engine("floor", "clink", None, "set FASTGRAD_FLOOR to the folder that holds clink.so")
 
+# Other peers: their modules, and the packages that these come from.
+PACKAGES = {"jax": "jax", "numpy": "numpy", "polars": "polars", "sklearn": "scikit-learn"}
+
 ENGINES = {engine.name: engine for engine in (FASTGRAD, FLOOR, MICROGRAD, MICROGRAD_RUST)}
 
 
@@ -76,8 +79,8 @@ def present(*engines: Engine) -> list[Engine]:
 
 def versions() -> dict[str, str]:
     found = {engine.name: engine.version() for engine in present(*ENGINES.values())}
-    for package in ("jax", "numpy"):
-        if find(package):
+    for module, package in PACKAGES.items():
+        if find(module):
             found[package] = importlib.metadata.version(package)
     return found
 
@@ -85,8 +88,9 @@ def versions() -> dict[str, str]:
 def missing() -> dict[str, str]:
     """Name the peers that are not there, and how to get them."""
     absent = {e.name: e.advice for e in ENGINES.values() if not e.installed()}
-    if not find("jax"):
-        absent["jax"] = "pip install jax"
+    for module, package in PACKAGES.items():
+        if not find(module):
+            absent[package] = f"pip install {package}"
     return absent
 
 

@@ -56,6 +56,11 @@ GOALS = [
     ("demo", "through fastgrad.nn, the batch", Goal(most=0.6)),
     ("microgpt", "the program unchanged", Goal(most=10)),
     ("microgpt", "on list operations", Goal(most=2)),
+    ("counting", "bytes", Goal(most=0.2)),
+    ("counting", "a list", Goal(most=1)),
+    ("counting a file", "one thread", Goal(least=1.5)),
+    ("counting a file", "two threads", Goal(least=2.8)),
+    ("counting a file", "memory", Goal(most=64)),
     # Five million names a second.
     ("sampling", "a name from a table of bigrams", Goal(most=200)),
     ("import", "", Goal(most=5)),

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import alone
+import counting
 import programs
 import sampling_names
 import words
@@ -30,6 +31,8 @@ WORKLOADS: dict[str, Callable[[Settings], list[Row]]] = {
     "tanh-demo": programs.tanh_demo,
     "jax-demo": programs.jax_demo,
     "microgpt": programs.microgpt,
+    "counting": counting.in_memory,
+    "counting-file": counting.from_file,
     "sampling": sampling_names.names,
     "neural-bigram": sampling_names.neural_bigram,
     "words": words.reading,

@@ -1,5 +1,9 @@
 """The neural bigram's loss, gradient and training in the core, on arrays."""
 
+import _thread
+import signal
+import threading
+
 import numpy as np
 import pytest
 from fastgrad._core import bigram_loss_and_gradient, normal_numbers, train_bigram
@@ -307,3 +311,17 @@ def test_progress_is_told_and_may_stop_the_work():
     with pytest.raises(RuntimeError, match="enough"):
         train_bigram(**arguments)
     assert np.array_equal(arguments["w"], before)
+
+
+def test_interrupts_are_answered_and_change_nothing():
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        pytest.skip("somebody else answers Ctrl-C here")
+    arguments = given_arguments(steps=3_000_000)
+    before = arguments["w"].copy()
+    timer = threading.Timer(0.1, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        train_bigram(**arguments)
+    timer.join()
+    assert np.array_equal(arguments["w"], before)
+    assert not arguments["velocity"].any()

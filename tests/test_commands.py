@@ -13,6 +13,7 @@ import time
 
 import pytest
 from fastgrad import cli, datasets
+from fastgrad.commands import sample as sample_command
 from fastgrad.models import BigramModel, NeuralBigram
 from fastgrad.sampling import sample
 
@@ -90,8 +91,8 @@ def test_the_bundled_names_from_training_to_picture(capsys, tmp_path):
     known = set(datasets.names())
     found = sum(name in known for name in made_up)
     assert report == (
-        f"20 samples, {len(set(made_up))} distinct: {found} in the text"
-        f" (the 32,469 names that fastgrad carries), {20 - found} new\n"
+        f"20 samples: {found} in the text (the 32,469 names that fastgrad carries),"
+        f" {20 - found} new\n"
     )
     assert made_up == BigramModel.load(out).sample(20, seed=1)
 
@@ -146,7 +147,7 @@ def test_samples_alone_are_on_standard_output_the_same_each_time(out):
     first, second = (subprocess.run(arguments, capture_output=True, check=True) for _ in range(2))
     assert first.stdout == second.stdout
     assert first.stdout.count(b"\n") == 50
-    assert first.stderr.decode().startswith("50 samples, ")
+    assert first.stderr.decode().startswith("50 samples: ")
     assert "text.txt" in first.stderr.decode()
 
 
@@ -157,7 +158,20 @@ def test_options_of_sample_reach_the_model(capsys, out):
     assert all(name.startswith("oli") for name in prompted.splitlines())
     none, report = run(capsys, "sample", out, "-n", 0)
     assert none == ""
-    assert report.startswith("0 samples, 0 distinct: 0 in the text (")
+    assert report.startswith("0 samples: 0 in the text (")
+
+
+def test_many_samples_come_in_parts_and_are_the_same(capsys, monkeypatch, out):
+    whole, report = run(capsys, "sample", out, "-n", 1000, "--seed", 5)
+    monkeypatch.setattr(sample_command, "_PART", 300)
+    assert run(capsys, "sample", out, "-n", 1000, "--seed", 5) == (whole, report)
+    # More than any memory holds: the first of them are there at once.
+    command = [*COMMAND, "sample", out, "-n", str(10**15), "--seed", "5"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.read(len(whole)).decode() == whole
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
 
 
 def test_samples_can_be_looked_up_in_another_text(capsys, out, tmp_path):
@@ -166,7 +180,7 @@ def test_samples_can_be_looked_up_in_another_text(capsys, out, tmp_path):
     other.write_text(samples, encoding="utf-8")
     _, report = run(capsys, "sample", out, "-n", 5, "--against", other)
     found = sum(map(bool, samples.splitlines()))  # A text has no empty items.
-    assert report.endswith(f" distinct: {found} in the text ({other}), {5 - found} new\n")
+    assert report.endswith(f"5 samples: {found} in the text ({other}), {5 - found} new\n")
 
 
 @pytest.mark.parametrize("note", [None, "{", "[]", '{"bundled": false, "path": 7, "items": 1}'])

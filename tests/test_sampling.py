@@ -55,6 +55,20 @@ def test_threads_and_numbers_do_not_matter(bigrams):
     assert sample(bigrams, 8193, seed=7) == many[:8193]
 
 
+def test_items_can_be_made_in_parts(bigrams):
+    many = sample(bigrams, 20_000, seed=7)
+    untabled = ArrayModel(bigrams.vocab.characters, bigrams.rows, tabled=False)
+    assert sample(untabled, 9_000, seed=7, first=5_000) == many[5_000:14_000]
+    assert len(sample(untabled, 3, first=2**63 - 1)) == 3
+    for first, n in ((0, 0), (0, 10), (3, 1), (8_191, 11_809), (19_999, 1)):
+        assert sample(bigrams, n, seed=7, first=first) == many[first : first + n]
+    assert len(sample(bigrams, 3, first=2**63 - 1)) == 3
+    with pytest.raises(ValueError, match="first is -1; expected at least 0"):
+        sample(bigrams, 1, first=-1)
+    with pytest.raises(ValueError, match="first is 9223372036854775808"):
+        sample(bigrams, 1, first=2**63)
+
+
 def test_seeds_matter(few):
     assert sample(few, 20, seed=1) != sample(few, 20, seed=2)
     assert sample(few, 20, seed=2**64 - 1) != sample(few, 20)
@@ -146,6 +160,19 @@ def test_rows_are_drawn_from_as_often_as_they_should():
         assert drawn.dtype == np.uint32
         counts = np.bincount(drawn, minlength=5)
         assert abs(chi_square(counts, shaped(row, temperature, top_k))) < 5
+
+
+@pytest.mark.parametrize("size", [1024, 1025])
+def test_large_vocabularies_are_drawn_from_as_they_should(size):
+    row = np.arange(size) % 7 / (np.arange(size) % 7).sum()
+    row[:3] += 0.1
+    row /= row.sum()
+    rows, streams = np.tile(row, (3000, 1)), np.arange(3000, dtype=np.uint64)
+    for temperature, top_k in [(1.0, None), (0.7, 600)]:
+        drawn = [draw_rows(rows, streams, step, 9, temperature, top_k) for step in range(3)]
+        counts = np.bincount(np.concatenate(drawn), minlength=size)
+        assert abs(chi_square(counts, shaped(row, temperature, top_k))) < 5
+    assert draw_rows(rows[:2], streams[:2], 0, 0, 0.0).tolist() == [2, 2]
 
 
 def test_a_draw_is_a_function_of_seed_stream_and_step():

@@ -248,8 +248,9 @@ class TableSampler:
         characters: str,
         threads: int | None = None,
         progress: Callable[[int], Any] | None = None,
+        first: int = 0,
     ) -> list[str]:
-        """Draw the items of the streams 0 to n - 1; `characters` are those of the ids from 1 on."""
+        """Draw the items of n streams from `first` on; `characters` are those of the ids from 1."""
 
 def draw_rows(
     probabilities: NDArray[np.float64],

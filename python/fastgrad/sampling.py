@@ -51,12 +51,14 @@ def sample(
     max_length: int = 100,
     threads: int | None = None,
     progress: bool = False,
+    first: int = 0,
 ) -> list[str]:
     """Make up `n` items, symbol after symbol, each drawn from the model's distribution.
 
     An item begins with `prompt`, and ends where the model draws the boundary or when it has
     `max_length` symbols, those of the prompt included. `seed` is a whole number from 0 to
-    2**64 - 1; None takes fresh entropy, so that no two calls are alike.
+    2**64 - 1; None takes fresh entropy, so that no two calls are alike. The items are those of the
+    seed from number `first` on, so that a list too long for memory can be made in parts.
 
     With p the model's probabilities and T the temperature, symbols are drawn with probabilities
     proportional to p**(1/T): T < 1 prefers what is likely already, T > 1 what is not, and T = 0
@@ -80,6 +82,7 @@ def sample(
     if not isinstance(model, LanguageModel):
         raise TypeError(f"model is {model!r}; expected a language model")
     n = _whole("n", n)
+    first = _whole("first", first)
     max_length = _whole("max_length", max_length)
     seed = secrets.randbits(64) if seed is None else _whole("seed", seed, most=2**64 - 1)
     if top_k is not None:
@@ -94,16 +97,19 @@ def sample(
     table = model.table()
     with bar(progress, n, " items", "sampling") as report:
         if table is None:
-            batches = _batches(model, n, seed, start, temperature, top_k, max_length, report)
+            numbers = range(first, first + n)
+            batches = _batches(model, numbers, seed, start, temperature, top_k, max_length, report)
             return [item for batch in batches for item in batch]
         sampler = TableSampler(table, model.context, temperature, top_k)
         characters = "".join(model.vocab.symbols[1:])
-        return sampler.sample(n, seed, start.tolist(), max_length, characters, threads, report)
+        return sampler.sample(
+            n, seed, start.tolist(), max_length, characters, threads, report, first
+        )
 
 
 def _batches(
     model: LanguageModel,
-    n: int,
+    numbers: range,
     seed: int,
     start: NDArray[np.uint32],
     temperature: float,
@@ -114,8 +120,9 @@ def _batches(
     """Draw many items side by side, all their first symbols, then all their second ones."""
     room = min(_BATCH_ITEMS, max(1, _BATCH_SYMBOLS // (max_length + 1)))
     prompt = model.vocab.decode(start)
-    for first in range(0, n, room):
-        streams = np.arange(first, min(first + room, n), dtype=np.uint64)
+    for done in range(0, len(numbers), room):
+        part = numbers[done : done + room]
+        streams = np.arange(part.start, part.stop, dtype=np.uint64)
         contexts = np.zeros((len(streams), model.context), dtype=np.uint32)
         known = start[-model.context :]
         contexts[:, model.context - len(known) :] = known
@@ -133,7 +140,7 @@ def _batches(
             contexts[going_on, -1] = symbols
         yield _texts(model, prompt, drawn)
         if report is not None:
-            report(first + len(streams))
+            report(done + len(streams))
 
 
 def _distributions(model: LanguageModel, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:

@@ -11,13 +11,15 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use fastgrad_core::counts::{self, Settings};
-use numpy::{PyArray1, PyArrayMethods};
+use numpy::Ix1;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyString};
 
+use crate::arrays;
 use crate::counts::{NgramCounts, read_order};
 use crate::feed::feed;
+use crate::value::number::shorten;
 use crate::watch::{briefly, run};
 
 /// A text up to this size takes a few milliseconds: it gets no threads, and no watching.
@@ -123,13 +125,13 @@ fn count_items(
 #[pyo3(signature = (ids, characters, order=2))]
 fn count_ids(
     py: Python<'_>,
-    ids: &Bound<'_, PyArray1<u32>>,
+    ids: &Bound<'_, PyAny>,
     characters: &str,
     order: i64,
 ) -> PyResult<NgramCounts> {
     let order = read_order(order)?;
     let characters = characters.chars().collect();
-    let ids = ids.try_readonly()?;
+    let ids = arrays::read::<u32, Ix1>("ids", ids)?;
     let copied;
     let ids = if let Ok(ids) = ids.as_slice() {
         ids
@@ -246,8 +248,10 @@ impl Lines<'_> {
         if text.contains('\n') {
             text = counts::strip(text);
             if text.contains('\n') {
-                let message =
-                    format!("items[{position}] holds a newline; expected items of one line each");
+                let message = format!(
+                    "items[{position}] is {}, which holds a newline; expected one line",
+                    shorten(item.as_borrowed())
+                );
                 return Err(PyValueError::new_err(message));
             }
         }

@@ -1,10 +1,11 @@
 //! The type `NgramCounts`.
 
 use fastgrad_core::counts::{Counts, Order};
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{IntoPyArray, Ix1, Ix2, PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::arrays;
 use crate::error::to_python;
 
 /// How often each n-gram of characters occurs in a text.
@@ -81,11 +82,12 @@ impl NgramCounts {
         order: i64,
         characters: &str,
         items: u64,
-        ids: &Bound<'_, PyArray2<u32>>,
-        counts: &Bound<'_, PyArray1<u64>>,
+        ids: &Bound<'_, PyAny>,
+        counts: &Bound<'_, PyAny>,
     ) -> PyResult<NgramCounts> {
         let order = read_order(order)?;
-        let (ids, counts) = (ids.try_readonly()?, counts.try_readonly()?);
+        let ids = arrays::read::<u32, Ix2>("ids", ids)?;
+        let counts = arrays::read::<u64, Ix1>("counts", counts)?;
         let (rows, width) = ids.as_array().dim();
         if width != order.get() || rows != counts.as_array().len() {
             let message = format!(

@@ -101,7 +101,8 @@ pub fn feed<T: Send>(
         }
         py.detach(|| worker.join())
     });
-    raised?;
+    // A signal that came with the last bytes goes before whatever is wrong with them.
+    raised.and_then(|()| py.check_signals())?;
     match result {
         Ok(Ok(value)) => {
             look(py, progress.as_ref(), &watch)?;

@@ -1,6 +1,7 @@
 //! Sampling from tables and from single rows, and seeded normal numbers.
 
 use std::ffi::c_int;
+use std::ops::Range;
 use std::thread;
 
 use fastgrad_core::random::Random;
@@ -54,9 +55,9 @@ impl TableSampler {
         Ok(TableSampler { table })
     }
 
-    /// Draws the items of the streams 0 to n - 1 of a seed, as strings.
+    /// Draws the items of `n` streams of a seed, from stream `first` on, as strings.
     #[pyo3(signature = (
-        n, seed, prompt, max_length, characters, threads=None, progress=None
+        n, seed, prompt, max_length, characters, threads=None, progress=None, first=0
     ))]
     #[allow(clippy::too_many_arguments, reason = "they have names in Python")]
     #[allow(clippy::needless_pass_by_value, reason = "the signature is PyO3's")]
@@ -70,7 +71,13 @@ impl TableSampler {
         characters: &str,
         threads: Option<usize>,
         progress: Option<&Bound<'py, PyAny>>,
+        first: u64,
     ) -> PyResult<Bound<'py, PyList>> {
+        let Some(end) = first.checked_add(n) else {
+            return Err(PyValueError::new_err(format!(
+                "first is {first} and n is {n}; expected at most 2**64 - 1 in all"
+            )));
+        };
         let threads = match threads {
             Some(0) => return Err(PyValueError::new_err("threads is 0; expected at least 1")),
             Some(threads) => threads,
@@ -81,11 +88,11 @@ impl TableSampler {
         // Characters up to U+00FF are written as one byte, by Python too.
         if let Ok(bytes) = bytes {
             let plan = Plan::new(&self.table, seed, &prompt, max_length, &bytes);
-            strings.collect(n, &plan.map_err(|error| to_python(&error))?, threads)
+            strings.collect(first..end, &plan.map_err(|error| to_python(&error))?, threads)
         } else {
             let codes: Vec<u32> = characters.chars().map(u32::from).collect();
             let plan = Plan::new(&self.table, seed, &prompt, max_length, &codes);
-            strings.collect(n, &plan.map_err(|error| to_python(&error))?, threads)
+            strings.collect(first..end, &plan.map_err(|error| to_python(&error))?, threads)
         }
     }
 }
@@ -120,15 +127,19 @@ impl<'py> Strings<'_, 'py> {
     /// Has all items drawn without the lock, and makes the strings of each part with it.
     fn collect<C: Code>(
         self,
-        n: u64,
+        streams: Range<u64>,
         plan: &Plan<'_, C>,
         threads: usize,
     ) -> PyResult<Bound<'py, PyList>> {
         let Strings { py, list, characters, progress } = self;
+        let n = streams.end - streams.start;
         let few = n.saturating_mul(plan.max_length() as u64) <= FEW;
-        let part_of = |part: u64, size: u64| part * size..n.min((part + 1).saturating_mul(size));
+        let part_of = |part: u64, size: u64| {
+            let start = streams.start + part * size;
+            start..streams.end.min(start.saturating_add(size))
+        };
         let drawn = if few {
-            let items = py.detach(|| plan.draw(0..n, &Watch::new()));
+            let items = py.detach(|| plan.draw(streams.clone(), &Watch::new()));
             items.map_err(Stop::from).and_then(|items| {
                 append(&list, &items)?;
                 progress.map_or(Ok(()), |callback| callback.call1((n,)).map(drop))?;

@@ -13,7 +13,7 @@
 //! That holds as long as no other whitespace stands at either end of a line, which the tables show
 //! as well. A text where it does is taken out of the tables again.
 
-use super::gram::Order;
+use super::gram::{self, Order};
 use super::pairs::Pairs;
 use super::triples::Triples;
 
@@ -141,7 +141,7 @@ fn meaning([a, b, c]: [u8; 3]) -> Option<u64> {
     }
     let is_end = |byte| byte == b'\n' || byte == b'\r';
     let symbols = [a, b, c].map(|byte| if is_end(byte) { 0 } else { u64::from(byte) + 1 });
-    Order::Trigrams.meaning(symbols.into_iter().fold(0, Order::gram))
+    gram::meaning(symbols.into_iter().fold(0, Order::gram))
 }
 
 /// Whether the text's last two bytes show no whitespace to strip, nor a `\r` elsewhere than before

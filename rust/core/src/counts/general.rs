@@ -57,8 +57,7 @@ impl General {
 
     /// Takes out what is in the hash map.
     pub fn take_mapped(&mut self) -> Vec<(u64, u64)> {
-        let order = self.table.order;
-        let meant = |(gram, count)| Some((order.meaning(gram)?, count));
+        let meant = |(gram, count)| Some((gram::meaning(gram)?, count));
         self.map.drain().filter_map(meant).collect()
     }
 
@@ -212,7 +211,7 @@ impl Table {
         used.filter_map(move |(at, &count)| {
             let ids = (0..self.places()).rev().map(|place| at >> (self.shift * place) & mask);
             let gram = ids.fold(0, |gram, id| Order::gram(gram, self.symbol(id)));
-            Some((self.order.meaning(gram)?, count))
+            Some((gram::meaning(gram)?, count))
         })
     }
 }

@@ -63,21 +63,20 @@ impl Order {
         }
     }
 
-    /// The n-gram that counts, where lines were counted with the boundaries between them: none for
-    /// a blank line, and for the first symbol of a line one without the line before.
-    pub(super) fn meaning(self, gram: u64) -> Option<u64> {
-        let (before, last) = (place_of(gram, 1), place_of(gram, 0));
-        match (before, last) {
-            (0, 0) => None,
-            (0, first) => Some(first),
-            _ => Some(gram),
-        }
-    }
-
     /// The symbols of an n-gram, first to last.
     pub(super) fn symbols(self, gram: u64) -> impl Iterator<Item = u64> {
         let places = (0..self.get()).rev();
         places.map(move |place| place_of(gram, place))
+    }
+}
+
+/// The n-gram that counts, where lines were counted with the boundaries between them: none for a
+/// blank line, and for the first symbol of a line one without the line before.
+pub fn meaning(gram: u64) -> Option<u64> {
+    match (place_of(gram, 1), place_of(gram, 0)) {
+        (0, 0) => None,
+        (0, first) => Some(first),
+        _ => Some(gram),
     }
 }
 
