@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Novelty", "novelty", "sample"]
 
-# How many symbols a batch has room for, and how many items are drawn side by side at most.
-_BATCH_SYMBOLS = 2**22
-_BATCH_ITEMS = 4096
+# How many items are drawn side by side: so many, but fewer if they may become long.
+_MOST_ITEMS, _LEAST_ITEMS = 4096, 64
+_BATCH_SYMBOLS = 2**24
 
 
 def sample(
@@ -118,27 +118,27 @@ def _batches(
     report: Callable[[int], None] | None,
 ) -> Iterator[list[str]]:
     """Draw many items side by side, all their first symbols, then all their second ones."""
-    room = min(_BATCH_ITEMS, max(1, _BATCH_SYMBOLS // (max_length + 1)))
-    prompt = model.vocab.decode(start)
+    room = min(_MOST_ITEMS, max(_LEAST_ITEMS, _BATCH_SYMBOLS // (max_length + 1)))
     for done in range(0, len(numbers), room):
         part = numbers[done : done + room]
         streams = np.arange(part.start, part.stop, dtype=np.uint64)
         contexts = np.zeros((len(streams), model.context), dtype=np.uint32)
         known = start[-model.context :]
         contexts[:, model.context - len(known) :] = known
-        drawn = np.zeros((len(streams), max_length - len(start)), dtype=np.uint32)
         going_on = np.arange(len(streams))
-        for place in range(drawn.shape[1]):
-            step = len(start) + place
+        # Which items got a symbol at each place, and which one.
+        items, symbols = [going_on[:0]], [known[:0]]
+        for step in range(len(start), max_length):
             rows = _distributions(model, contexts[going_on])
-            symbols = draw_rows(rows, streams[going_on], step, seed, temperature, top_k)
-            drawn[going_on, place] = symbols
-            going_on, symbols = going_on[symbols > 0], symbols[symbols > 0]
+            drawn = draw_rows(rows, streams[going_on], step, seed, temperature, top_k)
+            going_on, drawn = going_on[drawn > 0], drawn[drawn > 0]
             if not len(going_on):
                 break
+            items.append(going_on)
+            symbols.append(drawn)
             contexts[going_on, :-1] = contexts[going_on, 1:]
-            contexts[going_on, -1] = symbols
-        yield _texts(model, prompt, drawn)
+            contexts[going_on, -1] = drawn
+        yield _texts(model, start, len(streams), np.concatenate(items), np.concatenate(symbols))
         if report is not None:
             report(done + len(streams))
 
@@ -155,12 +155,18 @@ def _distributions(model: LanguageModel, contexts: NDArray[np.uint32]) -> NDArra
     return rows
 
 
-def _texts(model: LanguageModel, prompt: str, drawn: NDArray[np.uint32]) -> list[str]:
-    """Read rows of ids, each up to its first 0, in one call."""
-    text = model.vocab.decode(drawn[drawn > 0])
-    ends = np.cumsum((drawn > 0).sum(axis=1)).tolist()
-    starts = [0, *ends[:-1]]
-    return [prompt + text[start:end] for start, end in zip(starts, ends, strict=True)]
+def _texts(
+    model: LanguageModel,
+    start: NDArray[np.uint32],
+    count: int,
+    items: NDArray[np.intp],
+    symbols: NDArray[np.uint32],
+) -> list[str]:
+    """Put together the symbols of each item, given place by place, and read them in one call."""
+    prompt = model.vocab.decode(start)
+    text = model.vocab.decode(symbols[np.argsort(items, kind="stable")])
+    ends = np.cumsum(np.bincount(items, minlength=count)).tolist()
+    return [prompt + text[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 @dataclass(frozen=True)

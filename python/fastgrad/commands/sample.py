@@ -28,6 +28,9 @@ many of them are in the text that the model was trained on, as long as that is w
 
 # A hundred megabytes of names, a fraction of a second's work.
 _PART = 2**20
+# Lines a write. An unbuffered standard output, as PYTHONUNBUFFERED makes it, says nothing when it
+# could not write all that it was given, but refuses what comes next.
+_LINES = 500
 
 
 def add_to(commands: Any) -> None:
@@ -87,7 +90,8 @@ def _run(options: argparse.Namespace) -> None:
         reconfigure(encoding="utf-8")
     found = 0
     for samples in _parts(model, options):
-        sys.stdout.write("\n".join(samples) + "\n")
+        for start in range(0, len(samples), _LINES):
+            sys.stdout.write("\n".join(samples[start : start + _LINES]) + "\n")
         if known is not None:
             found += sum(sample in known for sample in samples)
     sys.stdout.flush()

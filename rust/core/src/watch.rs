@@ -28,7 +28,10 @@ impl Watch {
     /// # Errors
     /// [`Error::Interrupted`] once [`Watch::stop`] was called.
     pub fn advance(&self, work: u64) -> Result<()> {
-        self.done.fetch_add(work, Relaxed);
+        // Threads that only ask do not write, so that they need not wait for each other.
+        if work > 0 {
+            self.done.fetch_add(work, Relaxed);
+        }
         if self.stopped.load(Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
     }
 

@@ -92,7 +92,7 @@ const ALPHABETS: [&[&str]; 6] = [
 #[test]
 fn random_texts_in_blocks_of_all_sizes() {
     let mut random = Random(2026);
-    for round in 0..600 {
+    for round in 0..360 {
         let length = random.below(if round % 10 == 0 { 3000 } else { 60 });
         let text = random.text(ALPHABETS.get(round % ALPHABETS.len()).unwrap(), length);
         for n in [2, 3] {
@@ -172,8 +172,8 @@ fn what_is_not_utf8_is_named_by_line_and_offset() {
     text.extend_from_slice(b"ok\xffno\n");
     text.extend_from_slice(&b"a\n".repeat(500));
     text.extend_from_slice(b"\xc3\n");
-    for (threads, block) in [(1, 1 << 18), (1, 10), (3, 10), (3, 100)] {
-        let settings = settings(2, threads, block);
+    for (n, threads, block) in [(2, 1, 1 << 18), (2, 1, 10), (3, 1, 10), (2, 3, 10), (3, 3, 100)] {
+        let settings = settings(n, threads, block);
         let error = count_bytes(&text, &settings, &Watch::new()).unwrap_err();
         let name = "the text".to_owned();
         let expected = Problem::Utf8 { name, line: 104, offset, byte: 0xff };
@@ -296,4 +296,20 @@ fn entries_are_checked() {
         unsorted.to_string(),
         "characters[1] is 'a'; expected characters in ascending order, each once"
     );
+}
+
+#[test]
+fn lines_are_numbered_whatever_came_before() {
+    let mut random = Random(99);
+    for round in 0..400 {
+        let pieces = ALPHABETS.get(round % ALPHABETS.len()).unwrap();
+        let length = random.below(80);
+        let text = random.text(pieces, length).replace('\u{feff}', "");
+        let bad = [text.as_bytes(), b"\xc0", text.as_bytes()].concat();
+        let (n, threads, block) = (2 + round % 2, 1 + random.below(3), 4 + random.below(20));
+        let error = count_bytes(&bad, &settings(n, threads, block), &Watch::new()).unwrap_err();
+        let Error::Counts(Problem::Utf8 { line, offset, .. }) = error else { panic!("{error}") };
+        assert_eq!(line, 1 + text.matches('\n').count() as u64, "{text:?} in blocks of {block}");
+        assert_eq!(offset, text.len() as u64);
+    }
 }

@@ -49,6 +49,22 @@ pub struct Part<'a> {
 impl Part<'_> {
     /// How long a text must be.
     pub const LEAST: usize = 4;
+
+    /// Whether the last line has no newline and yet ends.
+    fn ends_bare(&self) -> bool {
+        self.ended && self.text.last() != Some(&b'\n')
+    }
+
+    /// How many newlines are among a few bytes before the text, and among as many at its end; the
+    /// end of a last line without a newline is as good as more text.
+    fn newlines_at_borders(&self, bytes: usize) -> (u64, u64) {
+        let newlines = |bytes: &mut dyn Iterator<Item = &u8>| {
+            bytes.map(|&byte| u64::from(byte == b'\n')).sum()
+        };
+        let last = if self.ends_bare() { 0 } else { bytes };
+        let before = newlines(&mut self.before.iter().rev().take(bytes));
+        (before, newlines(&mut self.text.iter().rev().take(last)))
+    }
 }
 
 impl Ascii {
@@ -66,38 +82,53 @@ impl Ascii {
         self.bytes + length > MOST
     }
 
-    /// Counts a text; false, and nothing done, where whitespace is to be stripped first.
-    pub fn count(&mut self, part: Part<'_>) -> bool {
+    /// Counts a text and tells how many newlines it has; nothing is done, and none told, where
+    /// whitespace is to be stripped first.
+    pub fn count(&mut self, part: Part<'_>) -> Option<u64> {
+        let before = self.starts();
         self.add(part, 1);
-        let clean = self.is_clean() && ends_well(part);
-        if clean {
+        if self.is_clean() && ends_well(part) {
             self.bytes += part.text.len();
+            // N-grams start in what is before the text, and none starts in the last bytes.
+            let (borrowed, missing) = part.newlines_at_borders(match self.tables {
+                Tables::Pairs(_) => 1,
+                Tables::Triples(_) => 2,
+            });
+            Some(self.starts() - before - borrowed + missing)
         } else {
             self.add(part, u32::MAX);
+            None
         }
-        clean
+    }
+
+    /// How many n-grams start with a newline.
+    fn starts(&self) -> u64 {
+        match &self.tables {
+            Tables::Pairs(pairs) => pairs.starts(b'\n'),
+            Tables::Triples(triples) => triples.starts(b'\n'),
+        }
     }
 
     /// Adds a step to the cells of a text's raw n-grams; `u32::MAX` is a step back.
     fn add(&mut self, part: Part<'_>, step: u32) {
-        let Part { before: [b0, b1], text, ended } = part;
+        let Part { before: [b0, b1], text, .. } = part;
         let (Some(&[t0, t1]), Some(&[y, z])) = (text.first_chunk(), text.last_chunk()) else {
             return;
         };
         // The n-grams across the borders, then those within.
-        let ended = ended && z != b'\n';
+        let ends_bare = part.ends_bare();
         match &mut self.tables {
             Tables::Pairs(pairs) => {
                 pairs.add(&[b1, t0], step);
                 pairs.add(text, step);
-                if ended {
+                if ends_bare {
                     pairs.add(&[z, b'\n'], step);
                 }
             }
             Tables::Triples(triples) => {
                 triples.add(&[b0, b1, t0, t1], step);
                 triples.add(text, step);
-                if ended {
+                if ends_bare {
                     triples.add(&[y, z, b'\n'], step);
                 }
             }

@@ -56,6 +56,13 @@ impl Pairs {
         }
     }
 
+    /// How many pairs start with a byte.
+    pub fn starts(&self, a: u8) -> u64 {
+        let start = usize::from(a) << 7;
+        let rows = self.0.chunks_exact(LENGTH).filter_map(|table| table.get(start..start + 128));
+        rows.flatten().map(|&cell| u64::from(cell)).sum()
+    }
+
     /// Whether a pair was never counted.
     pub fn has_none(&self, a: u8, b: u8) -> bool {
         let cell = usize::from(a) << 7 | usize::from(b);

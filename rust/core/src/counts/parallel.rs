@@ -93,7 +93,7 @@ fn work<'d, S: Source<'d>>(shared: &Shared<'_, S>) -> Result<Grams> {
     let mut buffer = Vec::new();
     while let Some(block) = shared.next(&mut buffer) {
         match tally.count(&block) {
-            Ok(()) => lock(&shared.lines).add(block.index, newlines(block.text)),
+            Ok(newlines) => lock(&shared.lines).add(block.index, newlines),
             Err(position) => shared.not_utf8(&block, position),
         }
         if shared.settings.threads > 1 && tally.is_large() {

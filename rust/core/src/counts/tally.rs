@@ -5,7 +5,7 @@ use super::general::General;
 use super::gram::{self, Order};
 use super::source::Block;
 use super::strip::strip_lines;
-use super::text::{Context, is_space};
+use super::text::{Context, is_space, newlines};
 
 /// Shorter runs of ASCII among other text are not worth a call of their own, nor are shorter runs
 /// of other text.
@@ -44,26 +44,27 @@ impl Tally {
         }
     }
 
-    /// Counts a block.
+    /// Counts a block; tells how many newlines it has.
     ///
     /// # Errors
     /// The position in the block of the first byte that is not UTF-8; nothing is counted then.
-    pub fn count(&mut self, block: &Block<'_>) -> Result<(), usize> {
-        let text = str::from_utf8(block.text).map_err(|error| error.valid_up_to())?;
-        let (mut history, mut text) = (block.context.history, text);
+    pub fn count(&mut self, block: &Block<'_>) -> Result<u64, usize> {
+        self.blocks += 1;
+        let (mut history, last) = (block.context.history, block.last);
+        // Text of which nothing is known is counted as it is; the tables tell if that was wrong.
+        let ready = !self.strips && block.context.gap.is_none() && block.text.is_ascii();
+        if ready && let Some(newlines) = self.count_ascii(history, block.text, last) {
+            return Ok(newlines);
+        }
+        let mut text = str::from_utf8(block.text).map_err(|error| error.valid_up_to())?;
         if block.context.gap.is_some() {
             (history, text) = self.close_gap(block.context.clone(), text);
         }
-        self.blocks += 1;
-        // Text of which nothing is known is counted as it is; the tables tell if that was wrong.
-        if !self.strips && text.is_ascii() && self.count_ascii(history, text, block.last) {
-            return Ok(());
-        }
         let mut stripped = std::mem::take(&mut self.stripped);
-        self.strips = strip_lines(text, history != 0, block.last, &mut stripped);
-        self.count_runs(history, if self.strips { &stripped } else { text }, block.last);
+        self.strips = strip_lines(text, history != 0, last, &mut stripped);
+        self.count_runs(history, if self.strips { &stripped } else { text }, last);
         self.stripped = stripped;
-        Ok(())
+        Ok(newlines(block.text))
     }
 
     /// Counts a run of whitespace, or not, as what comes after it decides.
@@ -92,7 +93,7 @@ impl Tally {
             let (head, rest) =
                 text.split_at(if is_ascii { run } else { line_end(text, ascii.max(RUN)) });
             let ends = last && rest.is_empty();
-            if !is_ascii || !self.count_ascii(history, head, ends) {
+            if !is_ascii || self.count_ascii(history, head.as_bytes(), ends).is_none() {
                 self.general.count(history, head, ends);
             }
             if rest.is_empty() {
@@ -102,18 +103,18 @@ impl Tally {
         }
     }
 
-    /// Counts ASCII text in tables; false where that cannot be done.
-    fn count_ascii(&mut self, history: u64, text: &str, ended: bool) -> bool {
-        let Some(before) = bytes_of(history) else { return false };
+    /// Counts ASCII text in tables and tells how many newlines it has; none where that cannot be.
+    fn count_ascii(&mut self, history: u64, text: &[u8], ended: bool) -> Option<u64> {
+        let before = bytes_of(history)?;
         // The table of trigrams is so large that it does not pay for a small text.
         if text.len() < Part::LEAST || (self.order == Order::Trigrams && self.blocks == 1) {
-            return false;
+            return None;
         }
         let tables = self.ascii.get_or_insert_with(|| Ascii::new(self.order));
         if tables.is_full(text.len()) {
             self.done.extend(tables.take());
         }
-        tables.count(Part { before, text: text.as_bytes(), ended })
+        tables.count(Part { before, text, ended })
     }
 
     /// Whether there are so many n-grams that they had better be shared with other threads.

@@ -36,6 +36,13 @@ impl Triples {
         }
     }
 
+    /// How many triples start with a byte.
+    pub fn starts(&self, a: u8) -> u64 {
+        let start = usize::from(a) << 14;
+        let row = self.0.get(start..start + (1 << 14)).unwrap_or_default();
+        row.iter().map(|&cell| u64::from(cell)).sum()
+    }
+
     /// Whether no triple begins with this pair.
     pub fn has_none(&self, a: u8, b: u8) -> bool {
         let start = usize::from(a) << 14 | usize::from(b) << 7;
