@@ -20,6 +20,7 @@ TITLES = {
     "counting a file": "Bigrams of a file of the same names, many times over",
     "sampling": "Names drawn from a model, as a list of strings",
     "neural bigram": "The neural bigram on 228,146 examples",
+    "words": "Text of words: plays by Shakespeare",
     "import": "The import statement in a fresh process",
     "wheel": "Size",
 }
@@ -28,6 +29,7 @@ TITLES = {
 HEADINGS = {
     "engine": "The scalar engine beside its peers",
     "bigrams": "Counting, drawing and training bigrams beside peers",
+    "words": "Reading words and building n-gram models beside peers",
 }
 
 METHOD = """\
@@ -50,6 +52,7 @@ attributes, no errors, hardly any checks.""",
 Peers are written as their own users write them, at their fastest reasonable setting; one that
 would take minutes on the whole file counts a part of it, which its note says. Files are read from
 the page cache.""",
+    "words": "Peers are plain Python, as a reader of the formulas writes it.",
 }
 
 

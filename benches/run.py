@@ -16,6 +16,7 @@ import alone
 import counting
 import programs
 import sampling_names
+import words
 import workloads
 from engines import FASTGRAD, MICROGRAD, ROOT, find, missing, versions
 from measure import Row, Settings, machine
@@ -40,6 +41,10 @@ GROUPS: dict[str, dict[str, Callable[[Settings], list[Row]]]] = {
         "counting-a-file": counting.from_file,
         "sampling": sampling_names.names,
         "neural-bigram": sampling_names.neural_bigram,
+    },
+    "words": {
+        "words": words.reading,
+        "ngrams": words.ngrams,
     },
 }
 WORKLOADS = {name: work for group in GROUPS.values() for name, work in group.items()}
