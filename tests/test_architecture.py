@@ -26,14 +26,15 @@ MAY_IMPORT = {
     "draw": {"engine"},
     "plots": {"plots"},
     "text": {"text"},
+    "words": {"_core", "text", "words"},
     "checkpoint": set(),
-    "models": {"_core", "checkpoint", "models", "sampling", "text"},
+    "models": {"_core", "checkpoint", "models", "sampling", "text", "words"},
     "models.nplm": {"_core", "checkpoint", "models", "sampling", "text", "training"},
     "training": {"models.base", "training"},
     "sampling": {"_core", "models._progress", "models.base"},
     "__init__": {
         *("_core", "checkpoint", "datasets", "draw", "engine", "models", "nn", "optim", "plots"),
-        *("sampling", "text", "training"),
+        *("sampling", "text", "training", "words"),
     },
     "demo": {
         "_core",
@@ -55,7 +56,7 @@ MAY_IMPORT = {
 IMPORTS_ALL = {"cli", "commands"}
 
 # Parts of the Rust core that meet in tests only.
-DOMAINS = {"graph", "counts", "sampling", "bigram", "nplm"}
+DOMAINS = {"graph", "counts", "sampling", "bigram", "nplm", "words", "ngram"}
 
 
 def module_of(path):

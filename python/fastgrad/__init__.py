@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         sampling,
         text,
         training,
+        words,
     )
     from ._core import __version__
     from .engine import Value
@@ -65,6 +66,7 @@ __all__ = [
     "sampling",
     "text",
     "training",
+    "words",
 ]
 
 _MODULES = (
@@ -79,6 +81,7 @@ _MODULES = (
     "sampling",
     "text",
     "training",
+    "words",
 )
 _HOMES = {
     "MLP": "nn",

@@ -15,14 +15,29 @@ from typing import TYPE_CHECKING, Any
 from .base import LanguageModel
 from .bigram import BigramModel
 from .counts import BigramCounts
+from .mixture import Mixture
 from .neural_bigram import NeuralBigram
+from .ngram import InterpolatedTrigram, KneserNey
 from .nplm import NPLM
 from .saving import read_model
+from .word_model import WordModel, sample_words
 
 if TYPE_CHECKING:
     import os
 
-__all__ = ["NPLM", "BigramCounts", "BigramModel", "LanguageModel", "NeuralBigram", "load"]
+__all__ = [
+    "NPLM",
+    "BigramCounts",
+    "BigramModel",
+    "InterpolatedTrigram",
+    "KneserNey",
+    "LanguageModel",
+    "Mixture",
+    "NeuralBigram",
+    "WordModel",
+    "load",
+    "sample_words",
+]
 
 
 def load(path: str | os.PathLike[str]) -> BigramModel | NeuralBigram | NPLM:

@@ -58,6 +58,17 @@ pub enum Error {
         /// How many symbols there are.
         vocabulary: usize,
     },
+    /// A byte that is not part of any character.
+    NotUtf8 {
+        /// What the text is called: a path, or what stands for one.
+        name: String,
+        /// The line's number, from 1.
+        line: u64,
+        /// How many bytes of the text come before the byte.
+        offset: u64,
+        /// The byte itself.
+        byte: u8,
+    },
     /// The system refused memory for the bookkeeping of a sweep.
     Memory,
     /// A text cannot be counted, or counts are not such.
@@ -131,6 +142,9 @@ impl fmt::Display for Error {
             Error::Id { argument, id, position, vocabulary } => {
                 let last = vocabulary.saturating_sub(1);
                 write!(f, "{argument}: id {id} at position {position}; expected 0 to {last}")
+            }
+            Error::NotUtf8 { name, line, offset, byte } => {
+                write!(f, "{name}, line {line}: byte 0x{byte:02x} at offset {offset} is not UTF-8")
             }
             Error::Memory => write!(f, "out of memory while ordering the graph"),
             Error::Counts(problem) => problem.fmt(f),

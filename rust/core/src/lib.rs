@@ -11,6 +11,8 @@
 //! | [`graph::optim`] | the update rules of SGD and Adam |
 //! | [`linalg`] | products of small matrices and vector functions, for the processor at hand |
 //! | [`nplm`] | the neural probabilistic language model, trained in place |
+//! | [`words`] | running text as numbers, one a word |
+//! | [`ngram`] | n-gram models of words: Kneser-Ney, and a trigram of mixed estimates |
 //! | [`random`] | seeded random numbers, and draws from any distribution |
 //! | [`sampling`] | items drawn symbol by symbol from a language model's distributions |
 //! | [`watch`] | how long work is watched, and ended early |
@@ -23,9 +25,11 @@ pub mod counts;
 pub mod error;
 pub mod graph;
 pub mod linalg;
+pub mod ngram;
 pub mod nplm;
 pub mod random;
 pub mod sampling;
 pub mod watch;
+pub mod words;
 
 pub use error::{Error, Result};

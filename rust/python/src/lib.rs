@@ -11,6 +11,7 @@
 //! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
 //! | [`nplm`] | the neural probabilistic language model over numpy arrays |
 //! | [`optim`] | SGD and Adam over lists of Values |
+//! | [`words`], [`ngram`] | running text as ids, and n-gram models over them |
 //! | [`data`] | the names that the package carries |
 //! | [`arrays`] | numpy arrays on their way in |
 //! | [`bigram`] | training of the neural bigram |
@@ -30,6 +31,7 @@ mod feed;
 mod linear;
 mod lists;
 mod neuron;
+mod ngram;
 mod nplm;
 mod operands;
 mod optim;
@@ -37,6 +39,7 @@ mod sampling;
 mod value;
 mod watch;
 mod weights;
+mod words;
 
 use pyo3::prelude::*;
 
@@ -51,8 +54,12 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<neuron::NeuronData>()?;
     module.add_class::<optim::Momentum>()?;
     module.add_class::<optim::Moments>()?;
+    module.add_class::<words::WordReader>()?;
+    module.add_class::<ngram::KneserNeyTable>()?;
+    module.add_class::<ngram::InterpolatedTable>()?;
     module.add_function(wrap_pyfunction!(optim::zero_grads, module)?)?;
     module.add_function(wrap_pyfunction!(data::names, module)?)?;
+    module.add_function(wrap_pyfunction!(data::plays, module)?)?;
     module.add_function(wrap_pyfunction!(bigram::train_bigram, module)?)?;
     module.add_function(wrap_pyfunction!(bigram::bigram_loss_and_gradient, module)?)?;
     module.add_class::<sampling::TableSampler>()?;

@@ -27,69 +27,70 @@ pub fn count_ids(
 ) -> Result<Counts> {
     check_characters(&characters)?;
     check_ids(ids, characters.len())?;
-    let mut cells = Cells::new(order, characters.len() + 1);
-    let mut history = 0;
-    for stretch in ids.chunks(STRETCH) {
-        for &id in stretch {
-            if id != 0 || history != 0 {
-                let gram = Order::gram(history, u64::from(id));
-                cells.add(gram);
-                history = if id == 0 { 0 } else { order.history(gram) };
-            }
-        }
-        watch.advance(stretch.len() as u64)?;
-    }
-    if history != 0 {
-        cells.add(Order::gram(history, 0));
-    }
-    let entries = cells.entries();
+    let symbols = characters.len() + 1;
+    let power = u32::try_from(order.get()).ok().and_then(|order| symbols.checked_pow(order));
+    let entries = match power.filter(|&cells| cells <= MOST_CELLS) {
+        Some(cells) => count_dense(ids, order, symbols, vec![0; cells], watch)?,
+        None => count_sparse(ids, order, watch)?,
+    };
     if entries.is_empty() {
         return Err(Problem::Blank { name: name.to_owned() }.into());
     }
     Counts::new(order, characters, entries)
 }
 
-/// Counts by n-gram of ids: a table where it is small, otherwise a hash map.
-enum Cells {
-    Dense { order: Order, symbols: u64, counts: Vec<u64> },
-    Sparse(GramMap),
+/// Counts in a table whose cells are numbered by n-grams in base `symbols`.
+fn count_dense(
+    ids: &[u32],
+    order: Order,
+    symbols: usize,
+    mut counts: Vec<u64>,
+    watch: &Watch,
+) -> Result<Vec<(u64, u64)>> {
+    // The row of a history: its ids as a number, of which that of a bigram has only the last one.
+    let width = if order == Order::Bigrams { 0 } else { symbols };
+    let (mut row, mut last) = (0, 0);
+    let mut step = |id: usize| {
+        let place = row * symbols + id;
+        if let Some(count) = counts.get_mut(place).filter(|_| place > 0) {
+            *count += 1;
+            row = if id == 0 { 0 } else { last * width + id };
+            last = id;
+        }
+    };
+    for stretch in ids.chunks(STRETCH) {
+        for &id in stretch {
+            step(id as usize);
+        }
+        watch.advance(stretch.len() as u64)?;
+    }
+    // The end of the last item; another end after it does nothing.
+    step(0);
+    let used = (0..).zip(counts).filter(|&(_, count)| count > 0);
+    Ok(used.map(|(place, count)| (gram_at(order, symbols as u64, place), count)).collect())
 }
 
-impl Cells {
-    fn new(order: Order, symbols: usize) -> Cells {
-        let power = u32::try_from(order.get()).ok().and_then(|order| symbols.checked_pow(order));
-        match power.filter(|&cells| cells <= MOST_CELLS) {
-            Some(cells) => Cells::Dense { order, symbols: symbols as u64, counts: vec![0; cells] },
-            None => Cells::Sparse(GramMap::default()),
+/// Counts in a hash map.
+fn count_sparse(ids: &[u32], order: Order, watch: &Watch) -> Result<Vec<(u64, u64)>> {
+    let mut map = GramMap::default();
+    let mut history = 0;
+    let mut step = |id: u32| {
+        if id != 0 || history != 0 {
+            let gram = Order::gram(history, u64::from(id));
+            *map.entry(gram).or_default() += 1;
+            history = if id == 0 { 0 } else { order.history(gram) };
         }
-    }
-
-    fn add(&mut self, gram: u64) {
-        match self {
-            Cells::Dense { order, symbols, counts } => {
-                let place = order.symbols(gram).fold(0, |at, id| at * *symbols + id);
-                if let Some(count) = usize::try_from(place).ok().and_then(|at| counts.get_mut(at)) {
-                    *count += 1;
-                }
-            }
-            Cells::Sparse(map) => *map.entry(gram).or_default() += 1,
+    };
+    for stretch in ids.chunks(STRETCH) {
+        for &id in stretch {
+            step(id);
         }
+        watch.advance(stretch.len() as u64)?;
     }
-
-    /// N-grams and their counts above 0, ascending.
-    fn entries(self) -> Vec<(u64, u64)> {
-        match self {
-            Cells::Dense { order, symbols, counts } => {
-                let used = (0..).zip(counts).filter(|&(_, count)| count > 0);
-                used.map(|(place, count)| (gram_at(order, symbols, place), count)).collect()
-            }
-            Cells::Sparse(map) => {
-                let mut entries: Vec<_> = map.into_iter().collect();
-                entries.sort_unstable();
-                entries
-            }
-        }
-    }
+    step(0);
+    let mut entries: Vec<_> = map.into_iter().collect();
+    entries.sort_unstable();
+    Ok(entries)
 }
 
 /// The n-gram of a place in the table.
