@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fastgrad import checkpoint, datasets
 from fastgrad.models.base import LanguageModel, Trainable
-from fastgrad.models.nplm import NPLM
+from fastgrad.models.nplm import NPLM, examples
 from fastgrad.optim import cosine
 from fastgrad.text import UnknownCharacterError, Vocab, read, split, windows
 from fastgrad.training import DivergedError, find_rate
@@ -217,6 +217,13 @@ def test_the_loss_is_the_mean_over_symbols(small):
     rows = small.probabilities_of(contexts)
     expected = -np.log(rows[np.arange(len(following)), following]).mean()
     assert small.loss(FEW) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_long_text_is_measured_block_by_block(small, monkeypatch):
+    whole = small.loss(FEW)
+    monkeypatch.setattr(examples, "_BLOCK", 7)
+    assert small.loss(FEW) == pytest.approx(whole, rel=1e-7)
+    assert small.loss(iter(FEW)) == small.loss("\n".join(FEW).encode()) == small.loss(FEW)
 
 
 def test_the_table_holds_every_context_and_follows_the_parameters(small):
