@@ -1,10 +1,11 @@
-"""The README's table of speed, rendered from the newest record.
+"""The README's tables of speed, each rendered from the newest record of its group.
 
-`python benches/readme_table.py` prints it, `--write` puts it between the README's two markers.
+`python benches/readme_table.py` prints them, `--write` puts each between its markers in the README.
 """
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from units import number
@@ -12,53 +13,104 @@ from units import number
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "benches" / "record"
 README = ROOT / "README.md"
-BEGIN = "<!-- speed table: begin -->"
-END = "<!-- speed table: end -->"
-
-# What the table says for a row of the record, which is known by its workload and how its case
-# begins.
-LINES = [
-    ("One operation, `a * b`", "eager", "a * b"),
-    ("Backward, per node of micrograd's demo", "backward", "the graph of micrograd's demo"),
-    ("Memory per live node", "memory", "bytes"),
-    ("A chain of 1,000,000 nodes: build, backward, drop", "chain", "1,000,000 nodes, in all"),
-    ("A chain of 10,000,000 nodes", "chain", "10,000,000 nodes, in all"),
-    ("micrograd's demo, one step, only the import changed", "demo", "as micrograd's notebook"),
-    ("… through `fastgrad.nn`, the batch in one call", "demo", "through fastgrad.nn, the batch"),
-    ("… beside JAX (jit, arrays)", "jax demo", ""),
-    ("… with tanh and squared error, Python loops", "tanh demo", ""),
-    ("A GPT of scalars, one step, program unchanged", "microgpt", "the program unchanged"),
-    ("… on list operations, with `optim.Adam`", "microgpt", "on list operations"),
-    ("`import fastgrad.nn`", "import", "import fastgrad.nn"),
-    ("The wheel", "wheel", ""),
-]
-# Columns: heading, the names that a cell of the record may have there.
-COLUMNS = [
-    ("fastgrad", ["fastgrad"]),
-    ("micrograd", ["micrograd", "micrograd.nn"]),
-    ("micrograd, collector by hand", ["micrograd, collector off, run once by hand"]),
-    ("micrograd-rust", ["micrograd-rust", "micrograd_rust"]),
-    ("JAX", ["JAX, jit", "jax"]),
-    ("C floor", ["floor"]),
-]
 
 
-def newest_record(folder: Path = RECORDS) -> Path:
-    """Find the record with the latest date, which its name begins with."""
-    records = sorted(folder.glob("????-??-??-engine.json"))
+@dataclass(frozen=True)
+class Table:
+    """One table: its lines and columns.
+
+    A line has a title, and the row of the record that it shows: its workload, and how its case
+    begins. A column has a heading, and the names that a cell of the record may have there.
+    """
+
+    lines: list[tuple[str, str, str]]
+    columns: list[tuple[str, list[str]]]
+
+
+# The tables by the group of workloads, which the names of records and the markers contain.
+TABLES = {
+    "engine": Table(
+        lines=[
+            ("One operation, `a * b`", "eager", "a * b"),
+            ("Backward, per node of micrograd's demo", "backward", "the graph of micrograd's demo"),
+            ("Memory per live node", "memory", "bytes"),
+            (
+                "A chain of 1,000,000 nodes: build, backward, drop",
+                "chain",
+                "1,000,000 nodes, in all",
+            ),
+            ("A chain of 10,000,000 nodes", "chain", "10,000,000 nodes, in all"),
+            (
+                "micrograd's demo, one step, only the import changed",
+                "demo",
+                "as micrograd's notebook",
+            ),
+            (
+                "… through `fastgrad.nn`, the batch in one call",
+                "demo",
+                "through fastgrad.nn, the batch",
+            ),
+            ("… beside JAX (jit, arrays)", "jax demo", ""),
+            ("… with tanh and squared error, Python loops", "tanh demo", ""),
+            ("A GPT of scalars, one step, program unchanged", "microgpt", "the program unchanged"),
+            ("… on list operations, with `optim.Adam`", "microgpt", "on list operations"),
+            ("`import fastgrad.nn`", "import", "import fastgrad.nn"),
+            ("The wheel", "wheel", ""),
+        ],
+        columns=[
+            ("fastgrad", ["fastgrad"]),
+            ("micrograd", ["micrograd", "micrograd.nn"]),
+            ("micrograd, collector by hand", ["micrograd, collector off, run once by hand"]),
+            ("micrograd-rust", ["micrograd-rust", "micrograd_rust"]),
+            ("JAX", ["JAX, jit", "jax"]),
+            ("C floor", ["floor"]),
+        ],
+    ),
+    "bigrams": Table(
+        lines=[
+            ("32,033 names in memory", "counting", "bytes"),
+            ("… as a list of strings", "counting", "a list"),
+            ("A file of 1 GB, one thread", "counting a file", "one thread"),
+            ("… two threads", "counting a file", "two threads"),
+            ("… memory taken", "counting a file", "memory"),
+            ("A name drawn from the table", "sampling", "a name"),
+            ("The neural bigram, one step", "neural bigram", "a step"),
+        ],
+        columns=[
+            ("fastgrad", ["fastgrad", "fastgrad, two threads"]),
+        ],
+    ),
+}
+
+
+def begin(group: str) -> str:
+    """Give the comment in front of a table."""
+    return f"<!-- speed of {group}: begin -->"
+
+
+def end(group: str) -> str:
+    """Give the comment behind a table."""
+    return f"<!-- speed of {group}: end -->"
+
+
+def newest_record(group: str, folder: Path = RECORDS) -> Path:
+    """Find the group's record with the latest date, which its name begins with."""
+    records = sorted(folder.glob(f"????-??-??-{group}.json"))
     if not records:
-        raise FileNotFoundError(f"no record in {folder}: run python benches/run.py --record")
+        raise FileNotFoundError(
+            f"no record of {group} in {folder}: run python benches/run.py --record"
+        )
     return records[-1]
 
 
-def render(path: Path) -> str:
-    """Render a record as the README's table, with a line that says where it comes from."""
+def render(group: str, path: Path) -> str:
+    """Render a record as a table of the README, with a line that says where it comes from."""
     record = json.loads(path.read_text(encoding="utf-8"))
-    lines = [(title, find_row(record["rows"], *key)) for title, *key in LINES]
+    lines = [(title, find_row(record["rows"], *key)) for title, *key in TABLES[group].lines]
     lines = [(title, row) for title, row in lines if row is not None]
     columns = [
         (heading, names)
-        for heading, names in COLUMNS
+        for heading, names in TABLES[group].columns
         if any(name in row["cells"] for _, row in lines for name in names)
     ]
     table = [
@@ -99,31 +151,34 @@ def source(record: dict, path: Path) -> str:
     )
 
 
-def between_markers(readme: str) -> str:
-    """Take what stands between the README's markers; both must be there, once, in order."""
-    if readme.count(BEGIN) != 1 or readme.count(END) != 1:
-        raise ValueError(f"README.md must have one line {BEGIN!r} and one line {END!r}")
-    _, _, rest = readme.partition(BEGIN)
-    inside, end, _ = rest.partition(END)
-    if not end:
-        raise ValueError(f"README.md has {END!r} before {BEGIN!r}")
+def between_markers(readme: str, group: str) -> str:
+    """Take what stands between a table's markers; both must be there, once, in order."""
+    first, last = begin(group), end(group)
+    if readme.count(first) != 1 or readme.count(last) != 1:
+        raise ValueError(f"README.md must have one line {first!r} and one line {last!r}")
+    _, _, rest = readme.partition(first)
+    inside, found, _ = rest.partition(last)
+    if not found:
+        raise ValueError(f"README.md has {last!r} before {first!r}")
     return inside.strip()
 
 
-def replaced(readme: str, table: str) -> str:
-    between_markers(readme)
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
+def replaced(readme: str, group: str, table: str) -> str:
+    """Put a table between its markers."""
+    between_markers(readme, group)
+    before, _, rest = readme.partition(begin(group))
+    _, _, after = rest.partition(end(group))
+    return f"{before}{begin(group)}\n\n{table}\n\n{end(group)}{after}"
 
 
 def main() -> None:
-    table = render(newest_record())
+    readme = README.read_text(encoding="utf-8")
+    for group in TABLES:
+        table = render(group, newest_record(group))
+        readme = replaced(readme, group, table)
+        print(table, end="\n\n")
     if sys.argv[1:] == ["--write"]:
-        text = replaced(README.read_text(encoding="utf-8"), table)
-        README.write_text(text, encoding="utf-8")
-    else:
-        print(table)
+        README.write_text(readme, encoding="utf-8")
 
 
 if __name__ == "__main__":

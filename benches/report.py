@@ -20,22 +20,44 @@ TITLES = {
     "counting a file": "Bigrams of a file of the same names, many times over",
     "sampling": "Names drawn from a model, as a list of strings",
     "neural bigram": "The neural bigram on 228,146 examples",
+    "words": "Text of words: plays by Shakespeare",
     "import": "The import statement in a fresh process",
     "wheel": "Size",
+}
+
+# What a record's file is named after, and the record's heading.
+HEADINGS = {
+    "engine": "The scalar engine beside its peers",
+    "bigrams": "Counting, drawing and training bigrams beside peers",
+    "words": "Reading words and building n-gram models beside peers",
 }
 
 METHOD = """\
 Sides are measured in turn, round after round, in one process for each workload (chains, memory
 and imports: a fresh process for each sample). Each side is warmed up once, outside the clock.
-A number is the median of the samples, then come the lowest and the highest. Outside the clock
-Python's cyclic collector is off; inside it is on, unless the side says otherwise. "off, run once
-by hand" is one full collection inside the clock after each sample, so that what a side leaves
-behind is paid for; fastgrad leaves nothing behind, so its "collector off" is without it. Losses
-are compared, and a workload whose sides disagree fails. Peers run the program as micrograd's users
-write it, also where fastgrad's row is for its own layers or list operations; for the GPT micrograd
-is given exp and log, which it lacks. JAX computes in f64, and has a process that it shares with
-fastgrad only, as its many objects would slow the collector down for micrograd. The floor is a C
-type for CPython written for measuring only: no attributes, no errors, hardly any checks."""
+A number is the median of the samples, then come the lowest and the highest. Results are compared,
+and a workload whose sides disagree fails. """
+# What a reader of one group's numbers has to know besides.
+METHODS = {
+    "engine": """\
+Outside the clock Python's cyclic collector is off; inside it is on, unless the side says otherwise.
+"off, run once by hand" is one full collection inside the clock after each sample, so that what a
+side leaves behind is paid for; fastgrad leaves nothing behind, so its "collector off" is without
+it. Peers run the program as micrograd's users write it, also where fastgrad's row is for its own
+layers or list operations; for the GPT micrograd is given exp and log, which it lacks. JAX computes
+in f64, and has a process that it shares with fastgrad only, as its many objects would slow the
+collector down for micrograd. The floor is a C type for CPython written for measuring only: no
+attributes, no errors, hardly any checks.""",
+    "bigrams": """\
+Peers are written as their own users write them, at their fastest reasonable setting; one that
+would take minutes on the whole file counts a part of it, which its note says. Files are read from
+the page cache.""",
+    "words": "Peers are plain Python, as a reader of the formulas writes it.",
+}
+
+
+def method_of(group: str) -> str:
+    return METHOD + METHODS[group]
 
 
 # The terminal ------------------------------------------------------------------------------------
@@ -120,22 +142,22 @@ def facts_text(facts: dict[str, dict[str, str]]) -> str:
 # The record --------------------------------------------------------------------------------------
 
 
-def write_record(folder: Path, date: str, facts: dict, rows: list[Row]) -> list[Path]:
-    """Write DATE-engine.json and DATE-engine.md."""
+def write_record(folder: Path, date: str, group: str, facts: dict, rows: list[Row]) -> list[Path]:
+    """Write DATE-GROUP.json and DATE-GROUP.md."""
     folder.mkdir(parents=True, exist_ok=True)
-    record = {"date": date, **facts, "method": METHOD.replace("\n", " "), "rows": []}
+    record = {"date": date, **facts, "method": method_of(group).replace("\n", " "), "rows": []}
     for row in rows:
         goal = goal_of(row)
         judged = {"goal": goal.text(row.unit), "verdict": goal.verdict(row)} if goal else {}
         record["rows"].append({**vars(row), **judged})
-    paths = [folder / f"{date}-engine.json", folder / f"{date}-engine.md"]
+    paths = [folder / f"{date}-{group}.json", folder / f"{date}-{group}.md"]
     paths[0].write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    paths[1].write_text(as_markdown(date, facts, rows), encoding="utf-8")
+    paths[1].write_text(as_markdown(date, group, facts, rows), encoding="utf-8")
     return paths
 
 
-def as_markdown(date: str, facts: dict, rows: list[Row]) -> str:
-    lines = [f"# The scalar engine beside its peers, {date}", "", METHOD, ""]
+def as_markdown(date: str, group: str, facts: dict, rows: list[Row]) -> str:
+    lines = [f"# {HEADINGS[group]}, {date}", "", method_of(group), ""]
     for title, entries in facts.items():
         for key, value in entries.items():
             lines.append(f"- {title}, {key}: {value}")

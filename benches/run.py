@@ -1,4 +1,4 @@
-"""Measure fastgrad beside its peers: `python benches/run.py [--quick] [--only NAME] [--record]`.
+"""Measure fastgrad beside its peers: `python benches/run.py`; `--help` lists the options.
 
 Each workload runs in a process of its own, so that none leaves its memory, its modules or its
 garbage to the next. Peers that are not installed are named, never guessed.
@@ -16,27 +16,38 @@ import alone
 import counting
 import programs
 import sampling_names
+import words
 import workloads
 from engines import FASTGRAD, MICROGRAD, ROOT, find, missing, versions
 from measure import Row, Settings, machine
 from report import as_text, facts_text, goals_text, write_record
 
-WORKLOADS: dict[str, Callable[[Settings], list[Row]]] = {
-    "eager": workloads.eager,
-    "backward": workloads.backward,
-    "memory": alone.memories,
-    "chain": alone.chains,
-    "demo": programs.demo,
-    "tanh-demo": programs.tanh_demo,
-    "jax-demo": programs.jax_demo,
-    "microgpt": programs.microgpt,
-    "counting": counting.in_memory,
-    "counting-file": counting.from_file,
-    "sampling": sampling_names.names,
-    "neural-bigram": sampling_names.neural_bigram,
-    "import": alone.imports,
-    "wheel": alone.wheel,
+# What belongs together in a record and in a table of the README.
+GROUPS: dict[str, dict[str, Callable[[Settings], list[Row]]]] = {
+    "engine": {
+        "eager": workloads.eager,
+        "backward": workloads.backward,
+        "memory": alone.memories,
+        "chain": alone.chains,
+        "demo": programs.demo,
+        "tanh-demo": programs.tanh_demo,
+        "jax-demo": programs.jax_demo,
+        "microgpt": programs.microgpt,
+        "import": alone.imports,
+        "wheel": alone.wheel,
+    },
+    "bigrams": {
+        "counting": counting.in_memory,
+        "counting-a-file": counting.from_file,
+        "sampling": sampling_names.names,
+        "neural-bigram": sampling_names.neural_bigram,
+    },
+    "words": {
+        "words": words.reading,
+        "ngrams": words.ngrams,
+    },
 }
+WORKLOADS = {name: work for group in GROUPS.values() for name, work in group.items()}
 NEEDS = {"tanh-demo": "micrograd_rust", "jax-demo": "jax"}
 RECORDS = ROOT / "benches" / "record"
 
@@ -52,7 +63,8 @@ def main() -> int:
     facts = {"machine": machine(), "versions": versions(), "missing": missing()}
     print(facts_text(facts))
     rows, failed = [], []
-    for name in options.only or WORKLOADS:
+    groups = options.group or GROUPS
+    for name in options.only or [name for group in groups for name in GROUPS[group]]:
         if name in NEEDS and not find(NEEDS[name]):
             continue
         found = run_apart(name, options.quick)
@@ -66,8 +78,10 @@ def main() -> int:
         print(f"\nfailed: {', '.join(failed)}", file=sys.stderr)
     elif options.record:
         date = datetime.date.today().isoformat()
-        for path in write_record(options.record, date, facts, rows):
-            print(f"wrote {path}")
+        for group in groups:
+            mine = [row for row in rows if row.workload.replace(" ", "-") in GROUPS[group]]
+            for path in write_record(options.record, date, group, facts, mine):
+                print(f"wrote {path}")
     return 1 if failed else 0
 
 
@@ -79,7 +93,11 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument(
         "--record", nargs="?", type=Path, const=RECORDS, metavar="FOLDER",
-        help="write a dated record of a full run, to benches/record unless told otherwise",
+        help="write dated records of a full run, to benches/record unless told otherwise",
+    )  # fmt: skip
+    parser.add_argument(
+        "--group", action="append", choices=GROUPS, metavar="NAME",
+        help=f"only this part, with a record of its own: {', '.join(GROUPS)}",
     )  # fmt: skip
     parser.add_argument("--worker", choices=WORKLOADS, help=argparse.SUPPRESS)
     options = parser.parse_args()

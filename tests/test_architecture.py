@@ -26,13 +26,14 @@ MAY_IMPORT = {
     "draw": {"engine"},
     "plots": {"plots"},
     "text": {"text"},
+    "words": {"_core", "text", "words"},
     "checkpoint": set(),
-    "models": {"_core", "checkpoint", "models", "sampling", "text"},
+    "models": {"_core", "checkpoint", "models", "sampling", "text", "words"},
     "training": {"models.base"},
     "sampling": {"_core", "models._progress", "models.base"},
     "__init__": {
         *("_core", "checkpoint", "datasets", "draw", "engine", "models", "nn", "optim", "plots"),
-        *("sampling", "text"),
+        *("sampling", "text", "words"),
     },
     "demo": {
         "_core",
@@ -53,7 +54,7 @@ MAY_IMPORT = {
 IMPORTS_ALL = {"cli", "commands"}
 
 # Parts of the Rust core that meet in tests only.
-DOMAINS = {"graph", "counts", "sampling", "bigram", "nplm"}
+DOMAINS = {"graph", "counts", "sampling", "bigram", "nplm", "words", "ngram"}
 
 
 def module_of(path):

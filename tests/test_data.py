@@ -1,4 +1,4 @@
-"""The bundled names: one file, known by its sha256, the same in repository and wheel."""
+"""The bundled files: known by their sha256, the same in repository and wheel."""
 
 import hashlib
 import math
@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 from fastgrad import datasets
+from fastgrad.words import read_words
 
 # What the requirement for this file was, to the last digit given.
 NAMES, DISTINCT, RAW_LOSS = 32_469, 29_910, 2.45402178
@@ -18,20 +19,30 @@ def page(project_root):
     return (project_root / "data" / "README.md").read_text(encoding="utf-8")
 
 
-def test_repository_and_wheel_have_the_file_that_the_page_describes(project_root, page):
-    (told,) = re.findall(r"`([0-9a-f]{64})`", page)
-    in_repository = (project_root / "data" / "names.txt").read_bytes()
+@pytest.mark.parametrize("name", ["names", "shakespeare"])
+def test_repository_and_wheel_have_the_file_that_the_page_describes(project_root, page, name):
+    (section,) = [part for part in re.split(r"^# ", page, flags=re.M) if f"`{name}.txt`" in part]
+    (told,) = re.findall(r"`([0-9a-f]{64})`", section)
+    in_repository = (project_root / "data" / f"{name}.txt").read_bytes()
     assert hashlib.sha256(in_repository).hexdigest() == told
-    assert datasets.names_bytes() == in_repository
-    assert f"{len(in_repository):,} bytes" in page
-    script = (project_root / "data" / "make_names.py").read_text(encoding="utf-8")
+    assert (datasets.names_bytes() if name == "names" else datasets.plays()) == in_repository
+    assert f"{len(in_repository):,} bytes" in section
+    script = (project_root / "data" / f"make_{name}.py").read_text(encoding="utf-8")
     assert told in script
 
 
-def test_there_is_one_copy_in_the_repository(project_root):
+@pytest.mark.parametrize("name", ["names", "shakespeare"])
+def test_there_is_one_copy_in_the_repository(project_root, name):
     rooms = ("data", "python", "rust", "tests", "examples", "docs")
-    copies = [path for room in rooms for path in (project_root / room).rglob("names*.txt")]
-    assert copies == [project_root / "data" / "names.txt"]
+    copies = [path for room in rooms for path in (project_root / room).rglob(f"{name}*.txt")]
+    assert copies == [project_root / "data" / f"{name}.txt"]
+
+
+def test_the_plays_are_words_in_paragraphs(page):
+    text = read_words(datasets.plays(), tokenizer="simple", marks="paragraph")
+    assert f"{len(text):,} tokens of {text.types:,} types" in page
+    assert text.decode(0, 40).startswith("ANTONY AND CLEOPATRA\n\nACT I .\n\nSCENE I . Alexandria")
+    assert "Friends , Romans , countrymen , lend me your ears" in text.decode()
 
 
 def test_the_names_are_those_that_were_asked_for(page):

@@ -8,10 +8,11 @@ import sys
 import fastgrad
 import pytest
 
-MODULES = ["engine", "nn", "optim", "datasets", "draw", "text", "checkpoint", "models"]
+MODULES = ["engine", "nn", "optim", "datasets", "draw", "text", "checkpoint", "models", "words"]
 # Modules whose names others pass on.
 INNER = ["text.reading", "text.vocab", "text.splits", "text.windows"]
 INNER += ["plots.canvas", "plots.curves", "plots.heatmap"]
+INNER += ["words.vocab", "words.text", "models.word_model", "models.ngram", "models.mixture"]
 INNER += ["models.counts", "models.bigram", "models.neural_bigram"]
 
 

@@ -11,32 +11,41 @@ def readme_table(project_root, monkeypatch):
     return readme_table
 
 
-def test_the_readmes_table_is_that_of_the_newest_record(readme_table):
+GROUPS = ["engine", "bigrams"]
+
+
+def test_every_group_of_the_records_has_its_table(readme_table):
+    assert list(readme_table.TABLES) == GROUPS
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_readmes_tables_are_those_of_the_newest_records(readme_table, group):
     readme = readme_table.README.read_text(encoding="utf-8")
-    expected = readme_table.render(readme_table.newest_record())
+    expected = readme_table.render(group, readme_table.newest_record(group))
     advice = "run python benches/readme_table.py --write"
-    assert readme_table.between_markers(readme) == expected, advice
+    assert readme_table.between_markers(readme, group) == expected, advice
 
 
-def test_the_record_says_how_it_was_made(readme_table):
-    path = readme_table.newest_record()
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_records_say_how_they_were_made(readme_table, group):
+    path = readme_table.newest_record(group)
     text = path.with_suffix(".md").read_text(encoding="utf-8")
     assert "median" in text
-    assert "collector off, run once by hand" in text
+    assert "Sides are measured in turn" in text
     assert "machine, cpu" in text
-    assert "versions, micrograd" in text
+    assert "versions, numpy" in text
 
 
 def test_writing_a_table_keeps_the_text_around_it(readme_table):
-    readme = f"before\n{readme_table.BEGIN}\nold\n{readme_table.END}\nafter\n"
-    written = readme_table.replaced(readme, "| new |")
-    assert readme_table.between_markers(written) == "| new |"
+    first, last = readme_table.begin("engine"), readme_table.end("engine")
+    written = readme_table.replaced(f"before\n{first}\nold\n{last}\nafter\n", "engine", "| new |")
+    assert readme_table.between_markers(written, "engine") == "| new |"
     assert written.startswith("before\n")
     assert written.endswith("after\n")
 
 
 @pytest.mark.parametrize("readme", ["", "{0}", "{1}", "{1} {0}", "{0} {0} {1}"])
 def test_missing_markers_are_an_error(readme_table, readme):
-    text = readme.format(readme_table.BEGIN, readme_table.END)
-    with pytest.raises(ValueError, match="speed table"):
-        readme_table.between_markers(text)
+    text = readme.format(readme_table.begin("engine"), readme_table.end("engine"))
+    with pytest.raises(ValueError, match="speed of engine"):
+        readme_table.between_markers(text, "engine")

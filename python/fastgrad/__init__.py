@@ -18,7 +18,19 @@ costs next to nothing and numpy is only imported by those who need it.
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import checkpoint, datasets, draw, engine, models, nn, optim, plots, sampling, text
+    from . import (
+        checkpoint,
+        datasets,
+        draw,
+        engine,
+        models,
+        nn,
+        optim,
+        plots,
+        sampling,
+        text,
+        words,
+    )
     from ._core import __version__
     from .engine import Value
     from .models import BigramCounts, BigramModel, NeuralBigram, load
@@ -51,6 +63,7 @@ __all__ = [
     "plots",
     "sampling",
     "text",
+    "words",
 ]
 
 _MODULES = (
@@ -64,6 +77,7 @@ _MODULES = (
     "plots",
     "sampling",
     "text",
+    "words",
 )
 _HOMES = {
     "MLP": "nn",

@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "InterpolatedTable",
+    "KneserNeyTable",
     "Moments",
     "Momentum",
     "NeuronData",
     "NgramCounts",
     "TableSampler",
     "Value",
+    "WordReader",
     "__version__",
     "affine",
     "bigram_loss_and_gradient",
@@ -35,6 +38,7 @@ __all__ = [
     "names",
     "node_bytes",
     "normal_numbers",
+    "plays",
     "rms_norm",
     "softmax",
     "sum",
@@ -130,6 +134,7 @@ class NeuronData:
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
 
 def names() -> bytes: ...
+def plays() -> bytes: ...
 def live_nodes() -> int:
     """Nodes alive in this process."""
 
@@ -164,6 +169,61 @@ class Moments:
         decoupled: bool,
         /,
     ) -> None: ...
+
+_Ids: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
+
+@final
+class WordReader:
+    """A text of words on its way to ids: fed in pieces, ended, and numbered once."""
+
+    def __new__(cls, name: str, tokenizer: str = "space", marks: str | None = None) -> Self: ...
+    def feed(self, piece: bytes, /) -> None: ...
+    def end(self) -> None: ...
+    @property
+    def tokens(self) -> int: ...
+    @property
+    def types(self) -> int: ...
+    def choose(
+        self,
+        rare: str,
+        mark: str | None = None,
+        *,
+        train: int | None = None,
+        max_size: int | None = None,
+        min_count: int = 1,
+    ) -> tuple[_Ids, list[str]]: ...
+    def encode(self, symbols: Sequence[str], rare: int, mark: int | None = None) -> _Ids: ...
+
+@final
+class KneserNeyTable:
+    """An interpolated Kneser-Ney model over ids."""
+
+    def __new__(cls, ids: _Ids, size: int, order: int = 3, modified: bool = False) -> Self: ...
+    @property
+    def order(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def entries(self) -> list[int]: ...
+    @property
+    def discounts(self) -> list[tuple[float, float, float]]: ...
+    def score(self, ids: _Ids, start: int = 0) -> NDArray[np.float64]: ...
+    def distributions(self, contexts: NDArray[np.uint32], /) -> NDArray[np.float64]: ...
+
+@final
+class InterpolatedTable:
+    """An interpolated trigram model over ids."""
+
+    def __new__(cls, ids: _Ids, size: int) -> Self: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def weights(self) -> NDArray[np.float64]: ...
+    def fit(
+        self, ids: _Ids, start: int = 0, *, tolerance: float, iterations: int
+    ) -> list[float]: ...
+    def score(self, ids: _Ids, start: int = 0) -> NDArray[np.float64]: ...
+    def distributions(self, contexts: NDArray[np.uint32], /) -> NDArray[np.float64]: ...
 
 @final
 class TableSampler:

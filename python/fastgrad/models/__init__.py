@@ -15,13 +15,27 @@ from typing import TYPE_CHECKING
 from .base import LanguageModel
 from .bigram import BigramModel
 from .counts import BigramCounts
+from .mixture import Mixture
 from .neural_bigram import NeuralBigram
+from .ngram import InterpolatedTrigram, KneserNey
 from .saving import read_model
+from .word_model import WordModel, sample_words
 
 if TYPE_CHECKING:
     import os
 
-__all__ = ["BigramCounts", "BigramModel", "LanguageModel", "NeuralBigram", "load"]
+__all__ = [
+    "BigramCounts",
+    "BigramModel",
+    "InterpolatedTrigram",
+    "KneserNey",
+    "LanguageModel",
+    "Mixture",
+    "NeuralBigram",
+    "WordModel",
+    "load",
+    "sample_words",
+]
 
 
 def load(path: str | os.PathLike[str]) -> BigramModel | NeuralBigram:

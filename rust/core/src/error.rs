@@ -40,6 +40,17 @@ pub enum Error {
         /// How many classes there are.
         classes: usize,
     },
+    /// A byte that is not part of any character.
+    NotUtf8 {
+        /// What the text is called: a path, or what stands for one.
+        name: String,
+        /// The line's number, from 1.
+        line: u64,
+        /// How many bytes of the text come before the byte.
+        offset: u64,
+        /// The byte itself.
+        byte: u8,
+    },
     /// The system refused memory for the bookkeeping of a sweep.
     Memory,
     /// A text cannot be counted, or counts are not such.
@@ -105,6 +116,9 @@ impl fmt::Display for Error {
             }
             Error::Target { op, target, classes } => {
                 write!(f, "{op}: target {target} is out of range, expected 0 to {}", classes - 1)
+            }
+            Error::NotUtf8 { name, line, offset, byte } => {
+                write!(f, "{name}, line {line}: byte 0x{byte:02x} at offset {offset} is not UTF-8")
             }
             Error::Memory => write!(f, "out of memory while ordering the graph"),
             Error::Counts(problem) => problem.fmt(f),

@@ -9,6 +9,8 @@
 //! | [`graph::fused`] | ops over lists: many parents, one or many outputs |
 //! | [`graph::sweep`] | topological order and the reverse sweep, over any owner of nodes |
 //! | [`graph::optim`] | the update rules of SGD and Adam |
+//! | [`words`] | running text as numbers, one a word |
+//! | [`ngram`] | n-gram models of words: Kneser-Ney, and a trigram of mixed estimates |
 //! | [`random`] | seeded random numbers, and draws from any distribution |
 //! | [`sampling`] | items drawn symbol by symbol from a language model's distributions |
 //! | [`watch`] | how long work is watched, and ended early |
@@ -19,8 +21,10 @@ pub mod bigram;
 pub mod counts;
 pub mod error;
 pub mod graph;
+pub mod ngram;
 pub mod random;
 pub mod sampling;
 pub mod watch;
+pub mod words;
 
 pub use error::{Error, Result};

@@ -106,9 +106,11 @@ fn count_items(
     }
     let arguments = Arguments::read(order, threads)?;
     let mut lines = Lines { items: items.try_iter()?, position: 0 };
-    let Some(first) = lines.next_piece()? else {
+    let Some(mut first) = lines.next_piece()? else {
         return Err(PyValueError::new_err("items is empty; expected at least one item"));
     };
+    // Behind a blank line a byte order mark is a character, which in an item it always is.
+    first.insert(0, b'\n');
     if first.len() < PIECE {
         let settings = arguments.settings("items", Some(first.len()));
         return briefly(py, |watch| counts::count_bytes(&first, &settings, watch)).map(NgramCounts);

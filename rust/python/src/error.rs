@@ -20,6 +20,7 @@ pub fn to_python(error: &Error) -> PyErr {
         | Error::Length { .. }
         | Error::Invalid(_)
         | Error::DeadEnd { .. } => PyValueError::new_err(message),
+        Error::NotUtf8 { .. } => PyUnicodeError::new_err(message),
         Error::Target { .. } => PyIndexError::new_err(message),
         Error::Memory => PyMemoryError::new_err(message),
         Error::Counts(problem) => of_counts(problem, message),

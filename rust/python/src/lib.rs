@@ -10,6 +10,7 @@
 //! | [`operands`], [`lists`] | ops over lists of Values |
 //! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
 //! | [`optim`] | SGD and Adam over lists of Values |
+//! | [`words`], [`ngram`] | running text as ids, and n-gram models over them |
 //! | [`data`] | the names that the package carries |
 //! | [`arrays`] | numpy arrays on their way in |
 //! | [`bigram`] | training of the neural bigram |
@@ -29,12 +30,14 @@ mod feed;
 mod linear;
 mod lists;
 mod neuron;
+mod ngram;
 mod operands;
 mod optim;
 mod sampling;
 mod value;
 mod watch;
 mod weights;
+mod words;
 
 use pyo3::prelude::*;
 
@@ -48,8 +51,12 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<neuron::NeuronData>()?;
     module.add_class::<optim::Momentum>()?;
     module.add_class::<optim::Moments>()?;
+    module.add_class::<words::WordReader>()?;
+    module.add_class::<ngram::KneserNeyTable>()?;
+    module.add_class::<ngram::InterpolatedTable>()?;
     module.add_function(wrap_pyfunction!(optim::zero_grads, module)?)?;
     module.add_function(wrap_pyfunction!(data::names, module)?)?;
+    module.add_function(wrap_pyfunction!(data::plays, module)?)?;
     module.add_function(wrap_pyfunction!(bigram::train_bigram, module)?)?;
     module.add_function(wrap_pyfunction!(bigram::bigram_loss_and_gradient, module)?)?;
     module.add_class::<sampling::TableSampler>()?;

@@ -1,0 +1,169 @@
+"""A text of words as ids, and its parts."""
+
+from __future__ import annotations
+
+from operator import index
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .reading import Marks, Tokenizer, feed
+from .vocab import WordVocab, check_symbol, checked_ids
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from ..text import Source
+
+# The mark that each kind of marks has, unless told otherwise.
+_MARK = {"line": "</s>", "paragraph": "</p>", None: None}
+
+
+class WordText:
+    """Running text as ids, or a part of one that knows what stands before it.
+
+    Raises `ValueError` for no ids, or one that the vocabulary has not.
+
+    >>> vocab = WordVocab(["<rare>", "the", "cat"])
+    >>> text = WordText(vocab, [1, 2, 0])
+    >>> len(text), text.counts.tolist(), text.decode()
+    (3, [1, 1, 1], 'the cat <rare>')
+    """
+
+    __slots__ = ("_all", "_start", "types", "vocab")
+
+    vocab: WordVocab
+    """What the ids stand for."""
+    types: int | None
+    """How many distinct tokens the text had that the ids were read from, where that is known."""
+
+    def __init__(self, vocab: WordVocab, ids: ArrayLike, *, types: int | None = None):
+        """Keep the ids in two bytes each where |V| is at most 65,536, otherwise in four."""
+        checked = checked_ids(ids, len(vocab))
+        if not len(checked):
+            raise ValueError("ids is empty; expected at least one")
+        width = np.uint16 if len(vocab) <= 1 << 16 else np.uint32
+        # A view at least, so that the caller's own array stays writable.
+        kept = np.ascontiguousarray(checked, dtype=width).view()
+        kept.flags.writeable = False
+        self.vocab = vocab
+        self.types = types
+        self._all = kept
+        self._start = 0
+
+    @property
+    def ids(self) -> NDArray[Any]:
+        """The ids, read-only: (T,) uint16 where |V| is at most 65,536, otherwise uint32."""
+        return self._all[self._start :]
+
+    def before(self, context: int) -> NDArray[Any]:
+        """Give the ids that stand before this part, `context` of them if there are as many."""
+        return self._all[max(self._start - context, 0) : self._start]
+
+    @property
+    def counts(self) -> NDArray[np.uint64]:
+        """How often each id occurs: (V,)."""
+        return np.bincount(self.ids, minlength=len(self.vocab)).astype(np.uint64)
+
+    @property
+    def rare_share(self) -> float:
+        """The share of tokens that are the symbol for rare words."""
+        return float(np.mean(self.ids == 0))
+
+    def split(self, *sizes: int | float) -> tuple[WordText, ...]:
+        """Cut the text by position: the first so many tokens, the next so many, and the rest.
+
+        A size that is a float is a share of all tokens, rounded down. Raises `ValueError` unless
+        every part, the rest included, has a token.
+
+        >>> text = WordText(WordVocab(["<rare>", "a"]), [1, 1, 0, 1, 0])
+        >>> [part.ids.tolist() for part in text.split(2, 1)]
+        [[1, 1], [0], [1, 0]]
+        """
+        wanted = [_tokens(f"sizes[{i}]", size, len(self)) for i, size in enumerate(sizes)]
+        if sum(wanted) >= len(self):
+            raise ValueError(
+                f"sizes is {sizes}, {sum(wanted):,} tokens; expected fewer than the text has,"
+                f" {len(self):,}"
+            )
+        cuts = [self._start, *(self._start + np.cumsum(wanted, dtype=np.int64)).tolist()]
+        ends = [*cuts[1:], len(self._all)]
+        return tuple(self._part(start, end) for start, end in zip(cuts, ends, strict=True))
+
+    def decode(self, start: int = 0, stop: int | None = None) -> str:
+        """Give the tokens from `start` up to `stop` as text, as `WordVocab.decode` does."""
+        return self.vocab.decode(self.ids[start:stop])
+
+    def __len__(self) -> int:
+        """Count the tokens, marks included."""
+        return len(self._all) - self._start
+
+    def __repr__(self) -> str:
+        """Show how long the text is, and how rich."""
+        return (
+            f"WordText({len(self):,} tokens, |V| = {len(self.vocab):,}, {self.rare_share:.1%} rare)"
+        )
+
+    def _part(self, start: int, end: int) -> WordText:
+        part = WordText.__new__(WordText)
+        part.vocab, part.types, part._all, part._start = self.vocab, None, self._all[:end], start
+        return part
+
+
+def read_words(
+    source: Source,
+    *,
+    train: int | float | None = None,
+    max_size: int | None = None,
+    min_count: int = 1,
+    tokenizer: Tokenizer = "space",
+    marks: Marks = None,
+    rare: str = "<rare>",
+    mark: str | None = None,
+) -> WordText:
+    """Read a text, and choose a vocabulary by the counts of its first `train` tokens.
+
+    A word keeps an id of its own if it is among those tokens at least `min_count` times, and among
+    the most frequent ones where |V| is limited by `max_size`, the symbols for rare words and the
+    mark included; of equally frequent words those that occur first are kept, and have the smaller
+    ids. All other words become `rare`. A `train` that is a float is a share of all tokens, rounded
+    down, as in `WordText.split`; without it all tokens count.
+
+    With `marks` a token stands after each line that has tokens, or after each paragraph (lines
+    without tokens separate them): `mark`, "</s>" or "</p>" unless told otherwise. Where the text
+    itself holds the symbol for rare words or the mark, that becomes "<rare2>", "<rare3>" and so on.
+
+    Raises `OSError` where a file cannot be read, `NotUtf8Error` (a `UnicodeError`, and so a
+    `ValueError`) for a byte that is not UTF-8, `ValueError` where the text has no token, an item of
+    an iterable holds a newline, or a limit cannot be met, and `TypeError` for what is not a source.
+
+    >>> text = read_words(["a b a", "b a"], marks="line", min_count=3)
+    >>> text.vocab.symbols, text.ids.tolist()
+    (('<rare>', '</s>', 'a'), [2, 0, 2, 1, 0, 2, 1])
+    """
+    for name, value in {"max_size": max_size, "min_count": min_count}.items():
+        if value is not None and not 1 <= index(value) < 1 << 63:
+            raise ValueError(f"{name} is {value!r}; expected at least 1")
+    check_symbol("rare", rare)
+    mark = _MARK.get(marks) if mark is None else mark
+    if mark is not None:
+        check_symbol("mark", mark)
+        if marks is None:
+            raise ValueError(f"mark is {mark!r}, but marks is None; expected 'line' or 'paragraph'")
+    reader = feed(source, tokenizer, marks)
+    types = reader.types
+    part = None if train is None else _tokens("train", train, reader.tokens)
+    ids, symbols = reader.choose(
+        rare, mark, train=part, max_size=max_size, min_count=index(min_count)
+    )
+    return WordText(WordVocab(symbols, tokenizer=tokenizer, marks=marks), ids, types=types)
+
+
+def _tokens(name: str, size: int | float, total: int) -> int:
+    """Give how many tokens a number of them, or a share of `total`, comes to."""
+    if isinstance(size, float) and not 0.0 < size < 1.0:
+        raise ValueError(f"{name} is {size!r}; expected an int, or a share between 0 and 1")
+    tokens = int(size * total) if isinstance(size, float) else index(size)
+    if not 1 <= tokens < 1 << 63:
+        raise ValueError(f"{name} is {size!r}, {tokens} tokens; expected at least 1")
+    return tokens

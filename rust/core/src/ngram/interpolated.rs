@@ -1,0 +1,234 @@
+//! A trigram model that mixes relative frequencies: deleted interpolation.
+//!
+//! Jelinek & Mercer, "Interpolated estimation of Markov source parameters from sparse data" (1980),
+//! as Bengio, Ducharme, Vincent & Jauvin, "A neural probabilistic language model" (2003), section
+//! 4.1, compare with. With u, v the two words before w:
+//!
+//! ```text
+//! p(w | u v) = a0 / V + a1 p1(w) + a2 p2(w | v) + a3 p3(w | u v)
+//! ```
+//!
+//! p1, p2, p3 are relative frequencies in the training text; p2 is p1 after a word, and p3 is p2
+//! after two words, that were never seen in front of another one. The weights are not negative, sum
+//! to one, and depend on the bin l(x) = ceil(-ln((1 + x) / T)) of how often u v was seen in front of
+//! a word, x; T is the length of the training text. They are fitted by expectation maximisation on
+//! other text.
+
+use super::trie::{Trie, Walk};
+use super::{Id, Model, check, walk_along};
+use crate::watch::Watch;
+use crate::{Error, Result};
+
+/// The order of the model.
+const ORDER: usize = 3;
+/// How many tokens are looked at between two looks at the watch.
+const STRETCH: usize = 1 << 14;
+
+/// The weights of 1/V, p1, p2 and p3.
+pub type Weights = [f64; ORDER + 1];
+
+/// The estimates that are mixed for one word, and the bin of its context.
+type Parts = (Weights, usize);
+
+/// An interpolated trigram model.
+#[derive(Clone, Debug)]
+pub struct Interpolated {
+    trie: Trie,
+    /// How often each id occurs in all, as a share.
+    unigrams: Vec<f64>,
+    /// For contexts of k words, at k - 1, how often each was seen in front of a word.
+    totals: [Vec<f64>; ORDER - 1],
+    length: f64,
+    /// The weights of each bin.
+    weights: Vec<Weights>,
+}
+
+impl Interpolated {
+    /// Counts; all weights are equal.
+    ///
+    /// # Errors
+    /// As [`Trie::new`].
+    #[allow(clippy::cast_precision_loss, reason = "no text comes near 2^53 words")]
+    pub fn new<I: Id>(ids: &[I], size: usize, watch: &Watch) -> Result<Interpolated> {
+        let trie = Trie::new(ids, ORDER, size, watch)?;
+        let length = ids.len() as f64;
+        let counts = trie.levels.first().map_or(&[][..], |level| &level.counts);
+        let unigrams = counts.iter().map(|&count| f64::from(count) / length).collect();
+        let totals = [totals(&trie, 1), totals(&trie, 2)];
+        let weights = vec![[1.0 / 4.0; ORDER + 1]; bin(0.0, length) + 1];
+        Ok(Interpolated { trie, unigrams, totals, length, weights })
+    }
+
+    /// The weights of 1/V, p1, p2 and p3 in each bin, that of the most frequent contexts first.
+    #[must_use]
+    pub fn weights(&self) -> &[Weights] {
+        &self.weights
+    }
+
+    /// Fits the weights to a text by expectation maximisation, from equal weights.
+    ///
+    /// Gives the loss before each iteration, in nats a word; it never grows. The iterations end
+    /// once one has gained less than `tolerance`, or after `most`. A bin that the text has no word
+    /// in keeps equal weights. An early end leaves the model as it was.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for no ids, or one outside the vocabulary; [`Error::Interrupted`].
+    pub fn fit<I: Id>(
+        &mut self,
+        before: &[I],
+        ids: &[I],
+        tolerance: f64,
+        most: usize,
+        watch: &Watch,
+    ) -> Result<Vec<f64>> {
+        let parts = self.parts_of(before, ids, watch)?;
+        let mut weights = vec![[1.0 / 4.0; ORDER + 1]; self.weights.len()];
+        let mut losses: Vec<f64> = Vec::new();
+        for _ in 0..most {
+            let (loss, better) = improve(&parts, &weights, watch)?;
+            weights = better;
+            let gain = losses.last().map(|last| last - loss);
+            losses.push(loss);
+            if gain.is_some_and(|gain| gain < tolerance) {
+                break;
+            }
+        }
+        self.weights = weights;
+        Ok(losses)
+    }
+
+    /// The estimates for each id of a text.
+    fn parts_of<I: Id>(&self, before: &[I], ids: &[I], watch: &Watch) -> Result<Vec<Parts>> {
+        if ids.is_empty() {
+            return Err(Error::Invalid("ids: empty, expected at least one".to_owned()));
+        }
+        check("before", before, self.trie.size())?;
+        check("ids", ids, self.trie.size())?;
+        let mut walk = walk_along(self, before);
+        let mut parts = Vec::with_capacity(ids.len());
+        for stretch in ids.chunks(STRETCH) {
+            parts.extend(stretch.iter().map(|&id| self.parts(&mut walk, id.into())));
+            watch.advance(stretch.len() as u64)?;
+        }
+        Ok(parts)
+    }
+
+    /// The estimates for an id, and the bin of its context.
+    #[allow(clippy::cast_precision_loss, reason = "no vocabulary comes near 2^53")]
+    fn parts(&self, walk: &mut Walk, id: u32) -> Parts {
+        let p0 = 1.0 / self.trie.size() as f64;
+        let p1 = self.unigrams.get(id as usize).copied().unwrap_or_default();
+        let mut estimates = [p0, p1, p1, p1];
+        let mut frequency = 0.0;
+        walk.step(&self.trie, id, |length, node, next| {
+            let total = self.total(length, node);
+            if total > 0.0 {
+                let count = next.map_or(0, |next| self.trie.count_of(length + 1, next));
+                let estimate = f64::from(count) / total;
+                estimates.iter_mut().skip(length + 1).for_each(|longer| *longer = estimate);
+                if length == ORDER - 1 {
+                    frequency = total;
+                }
+            }
+        });
+        (estimates, bin(frequency, self.length))
+    }
+
+    /// How often a context was seen in front of a word.
+    fn total(&self, length: usize, node: u32) -> f64 {
+        let totals = self.totals.get(length - 1);
+        totals.and_then(|totals| totals.get(node as usize)).copied().unwrap_or_default()
+    }
+
+    fn weights_of(&self, bin: usize) -> Weights {
+        self.weights.get(bin).copied().unwrap_or_default()
+    }
+}
+
+impl Model for Interpolated {
+    fn trie(&self) -> &Trie {
+        &self.trie
+    }
+
+    fn step(&self, walk: &mut Walk, id: u32) -> f64 {
+        let (estimates, bin) = self.parts(walk, id);
+        mix(estimates, self.weights_of(bin))
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "no vocabulary comes near 2^53")]
+    fn distribution(&self, walk: &Walk, into: &mut [f64]) {
+        let seen = |length: usize| {
+            let node = walk.nodes.get(length - 1).copied().flatten()?;
+            Some((node, self.total(length, node))).filter(|(_, total)| *total > 0.0)
+        };
+        let contexts = [seen(1), seen(2)];
+        let [_, frequency] = contexts.map(|context| context.map_or(0.0, |(_, total)| total));
+        let [a0, a1, a2, a3] = self.weights_of(bin(frequency, self.length));
+        // The weight of an estimate that there is not goes to the next shorter one.
+        let (a1, a2, a3) = match contexts {
+            [None, _] => (a1 + a2 + a3, 0.0, 0.0),
+            [_, None] => (a1, a2 + a3, 0.0),
+            _ => (a1, a2, a3),
+        };
+        let uniform = a0 / self.trie.size() as f64;
+        for (probability, p1) in into.iter_mut().zip(&self.unigrams) {
+            *probability = uniform + a1 * p1;
+        }
+        for ((length, context), weight) in (1..).zip(contexts).zip([a2, a3]) {
+            let Some((node, total)) = context else { break };
+            for (id, count) in self.trie.followers(length, node) {
+                if let Some(probability) = into.get_mut(id as usize) {
+                    *probability += weight * (f64::from(count) / total);
+                }
+            }
+        }
+    }
+}
+
+/// The bin of contexts that were seen so often, in a text so long.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "from 0 to the logarithm of a length"
+)]
+fn bin(frequency: f64, length: f64) -> usize {
+    (-libm::log((1.0 + frequency) / length)).ceil().max(0.0) as usize
+}
+
+/// How often each context of a length was seen in front of a word.
+fn totals(trie: &Trie, length: usize) -> Vec<f64> {
+    let nodes = trie.levels.get(length - 1).map_or(0, |level| level.ids.len());
+    let total = |node| trie.followers(length, node).map(|(_, count)| f64::from(count)).sum();
+    (0u32..).take(nodes).map(total).collect()
+}
+
+/// The mixture of estimates.
+fn mix(estimates: Weights, weights: Weights) -> f64 {
+    estimates.iter().zip(weights).map(|(estimate, weight)| estimate * weight).sum()
+}
+
+/// One iteration: the loss with the weights, and better weights.
+#[allow(clippy::cast_precision_loss, reason = "no text comes near 2^53 words")]
+fn improve(parts: &[Parts], weights: &[Weights], watch: &Watch) -> Result<(f64, Vec<Weights>)> {
+    let mut loss = 0.0;
+    // How often each estimate was the one that a word came from, as far as one can tell.
+    let mut shares = vec![[0.0; ORDER + 1]; weights.len()];
+    for stretch in parts.chunks(STRETCH) {
+        for &(estimates, bin) in stretch {
+            let (Some(&old), Some(shares)) = (weights.get(bin), shares.get_mut(bin)) else {
+                continue;
+            };
+            let mixture = mix(estimates, old);
+            loss -= libm::log(mixture);
+            for ((share, estimate), weight) in shares.iter_mut().zip(estimates).zip(old) {
+                *share += estimate * weight / mixture;
+            }
+        }
+        watch.advance(0)?;
+    }
+    let better = shares.iter().zip(weights).map(|(shares, old)| {
+        let words: f64 = shares.iter().sum();
+        if words > 0.0 { shares.map(|share| share / words) } else { *old }
+    });
+    Ok((loss / parts.len() as f64, better.collect()))
+}

@@ -1,0 +1,110 @@
+//! N-gram models over ids, for running text: a sequence without items, whose contexts know no end.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`trie`], `sort` | every n-gram of a text with its count, and a walk along a text |
+//! | [`kneser_ney`] | interpolated Kneser-Ney, with one discount an order or three |
+//! | [`interpolated`] | a mixture of relative frequencies, weighted by bins of the context's frequency |
+
+pub mod interpolated;
+pub mod kneser_ney;
+mod sort;
+pub mod trie;
+
+pub use interpolated::Interpolated;
+pub use kneser_ney::KneserNey;
+pub use trie::{Trie, Walk};
+
+use crate::watch::Watch;
+use crate::{Error, Result};
+
+/// How many tokens are scored between two looks at the watch.
+const STRETCH: usize = 1 << 14;
+/// The orders that are built.
+pub const ORDERS: std::ops::RangeInclusive<usize> = 2..=5;
+
+/// An id in any width.
+pub trait Id: Copy + Into<u32> + Sync {}
+impl<T: Copy + Into<u32> + Sync> Id for T {}
+
+/// A distribution of the next id, given those before it.
+pub trait Model {
+    /// The n-grams that the model was made of.
+    fn trie(&self) -> &Trie;
+
+    /// The probability of an id, known to be below the trie's size, where the walk has come to;
+    /// the walk goes one step on.
+    fn step(&self, walk: &mut Walk, id: u32) -> f64;
+
+    /// The probabilities of all ids where the walk has come to.
+    fn distribution(&self, walk: &Walk, into: &mut [f64]);
+}
+
+/// The probability of each id, given those before it and those of `before`.
+///
+/// # Errors
+/// [`Error::Invalid`] for an id outside the model's vocabulary, [`Error::Interrupted`].
+pub fn score<I: Id>(
+    model: &impl Model,
+    before: &[I],
+    ids: &[I],
+    watch: &Watch,
+) -> Result<Vec<f64>> {
+    let size = model.trie().size();
+    check("before", before, size)?;
+    check("ids", ids, size)?;
+    let mut walk = walk_along(model, before);
+    let mut probabilities = Vec::with_capacity(ids.len());
+    for part in ids.chunks(STRETCH) {
+        probabilities.extend(part.iter().map(|&id| model.step(&mut walk, id.into())));
+        watch.advance(part.len() as u64)?;
+    }
+    Ok(probabilities)
+}
+
+/// The distributions after contexts of `width` ids each, one after the other.
+///
+/// # Errors
+/// [`Error::Invalid`] for an id outside the model's vocabulary, [`Error::Interrupted`].
+pub fn distributions(
+    model: &impl Model,
+    contexts: &[u32],
+    width: usize,
+    rows: usize,
+    watch: &Watch,
+) -> Result<Vec<f64>> {
+    let size = model.trie().size();
+    check("contexts", contexts, size)?;
+    let mut into = vec![0.0; rows * size];
+    for (row, part) in into.chunks_mut(size).enumerate() {
+        let context = contexts.get(row * width..(row + 1) * width).unwrap_or_default();
+        model.distribution(&walk_along(model, context), part);
+        watch.advance(1)?;
+    }
+    Ok(into)
+}
+
+/// A walk that has passed ids.
+fn walk_along<I: Id>(model: &impl Model, ids: &[I]) -> Walk {
+    let mut walk = Walk::default();
+    // More than the longest context is not remembered.
+    for &id in ids.get(ids.len().saturating_sub(*ORDERS.end())..).unwrap_or_default() {
+        walk.step(model.trie(), id.into(), |_, _, _| {});
+    }
+    walk
+}
+
+/// Checks that ids are below the size of a vocabulary.
+fn check<I: Id>(name: &str, ids: &[I], size: usize) -> Result<()> {
+    match ids.iter().position(|&id| id.into() as usize >= size) {
+        None => Ok(()),
+        Some(place) => {
+            let id = ids.get(place).map_or(0, |&id| id.into());
+            let message = format!(
+                "{name}: id {id} at place {place}; expected less than {size}, the size of the \
+                 vocabulary"
+            );
+            Err(Error::Invalid(message))
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! All n-grams of a text, up to an order.
+//!
+//! Level k holds the distinct k-grams in lexicographic order, each by its last id and its count.
+//! The k-grams that go on from a (k-1)-gram stand side by side, so that a binary search among them
+//! finds the one with a given last id. Level 1 has a place for every id of the vocabulary.
+//!
+//! All levels come out of one sorted list of the ids that follow each position.
+
+use super::sort::sort;
+use super::{Id, ORDERS, check};
+use crate::watch::Watch;
+use crate::{Error, Result};
+
+/// How many positions are looked at between two looks at the watch.
+const STRETCH: usize = 1 << 16;
+/// How many ids a key holds: those that follow the first one of an n-gram.
+const FOLLOWERS: usize = *ORDERS.end() - 1;
+
+/// The k-grams of one k.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Level {
+    /// The last id of each k-gram.
+    pub ids: Vec<u32>,
+    /// How often each k-gram occurs, or what a model counts instead.
+    pub counts: Vec<u32>,
+    /// Where those that go on from a k-gram begin in the next level, with one place more at the
+    /// end; empty for the last level.
+    pub children: Vec<u32>,
+}
+
+/// The n-grams of a text.
+#[derive(Clone, Debug)]
+pub struct Trie {
+    pub(super) levels: Vec<Level>,
+    size: usize,
+}
+
+/// Where one is in a text: the k-grams just passed, for each k below the order.
+///
+/// A k-gram that the trie does not hold is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Walk {
+    /// The node of the last k ids is at k - 1.
+    pub(super) nodes: [Option<u32>; FOLLOWERS],
+}
+
+impl Walk {
+    /// Goes one id on. For each context that there is, the shortest first, `see` is told its
+    /// length, its node, and the node of the context followed by the id, if there is one.
+    pub(super) fn step(
+        &mut self,
+        trie: &Trie,
+        id: u32,
+        mut see: impl FnMut(usize, u32, Option<u32>),
+    ) {
+        let mut passed = Some(id);
+        for (length, node) in (1..trie.order()).zip(&mut self.nodes) {
+            let context = std::mem::replace(node, passed);
+            passed = context.and_then(|context| trie.child(length, context, id));
+            if let Some(context) = context {
+                see(length, context, passed);
+            }
+        }
+    }
+}
+
+impl Trie {
+    /// Counts the n-grams of up to `order` ids in a text whose ids are below `size`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for another order than 2 to 5, for no ids at all, more than 2^32 - 2 of
+    /// them, or one that is not below `size`; [`Error::Interrupted`].
+    pub fn new<I: Id>(ids: &[I], order: usize, size: usize, watch: &Watch) -> Result<Trie> {
+        if !ORDERS.contains(&order) {
+            return Err(Error::Invalid(format!("order is {order}; expected 2 to 5")));
+        }
+        if ids.is_empty() || u32::try_from(ids.len()).is_err() {
+            let message = format!("ids: {} of them, expected 1 to 2^32 - 1", ids.len());
+            return Err(Error::Invalid(message));
+        }
+        check("ids", ids, size)?;
+        let mut trie = Trie { levels: vec![Level::default(); order], size };
+        let starts = starts(ids, size);
+        let mut keys = keys(ids, &starts, order, watch)?;
+        for (id, bounds) in (0u32..).zip(starts.windows(2)) {
+            let &[start, end] = bounds else { continue };
+            let bucket = keys.get_mut(start as usize..end as usize).unwrap_or_default();
+            sort(bucket, watch)?;
+            trie.push(0, id);
+            let mut last = None;
+            for part in bucket.chunks(STRETCH) {
+                last = trie.add(part, last);
+                watch.advance(0)?;
+            }
+        }
+        trie.close();
+        Ok(trie)
+    }
+
+    /// The longest n-grams.
+    #[must_use]
+    pub fn order(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// The size of the vocabulary.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// How many distinct n-grams there are of each order, level 1 with all of the vocabulary.
+    #[must_use]
+    pub fn entries(&self) -> Vec<usize> {
+        self.levels.iter().map(|level| level.ids.len()).collect()
+    }
+
+    /// Adds n-grams that begin with the last id added, sorted by what follows it; `last` is the one
+    /// added before them.
+    fn add(&mut self, keys: &[u128], mut last: Option<u128>) -> Option<u128> {
+        self.count(0, keys.len());
+        for &key in keys {
+            let known = last.map_or(0, |last| (last ^ key).leading_zeros() as usize / 32);
+            let followers = (0..self.order() - 1).map(|place| follower(key, place));
+            for (place, id) in followers.enumerate() {
+                // The text ends here.
+                let Some(id) = id else { break };
+                if place >= known {
+                    self.push(place + 1, id);
+                }
+                self.count(place + 1, 1);
+            }
+            last = Some(key);
+        }
+        last
+    }
+
+    /// Adds a node to a level (counted from 0), and says where its children will begin.
+    #[allow(clippy::cast_possible_truncation, reason = "no level has more nodes than ids")]
+    fn push(&mut self, level: usize, id: u32) {
+        let next = self.levels.get(level + 1).map(|next| next.ids.len() as u32);
+        if let Some(level) = self.levels.get_mut(level) {
+            level.ids.push(id);
+            level.counts.push(0);
+            level.children.extend(next);
+        }
+    }
+
+    /// Adds to the count of a level's last node.
+    #[allow(clippy::cast_possible_truncation, reason = "no more than there are ids")]
+    fn count(&mut self, level: usize, times: usize) {
+        if let Some(count) = self.levels.get_mut(level).and_then(|level| level.counts.last_mut()) {
+            *count += times as u32;
+        }
+    }
+
+    /// Says where the children of each level's last node end.
+    #[allow(clippy::cast_possible_truncation, reason = "no level has more nodes than ids")]
+    fn close(&mut self) {
+        let ends: Vec<u32> = self.levels.iter().skip(1).map(|next| next.ids.len() as u32).collect();
+        for (level, end) in self.levels.iter_mut().zip(ends) {
+            level.children.push(end);
+        }
+    }
+
+    /// The nodes that go on from a node of level `length`: their places in the next level.
+    pub(super) fn children(&self, length: usize, node: u32) -> std::ops::Range<usize> {
+        let children = self.levels.get(length - 1).map_or(&[][..], |level| &level.children);
+        let at = |place: usize| children.get(place).map_or(0, |&start| start as usize);
+        at(node as usize)..at(node as usize + 1)
+    }
+
+    /// The node that goes on with an id from a node of level `length`.
+    #[allow(clippy::cast_possible_truncation, reason = "no level has more nodes than ids")]
+    pub(super) fn child(&self, length: usize, node: u32, id: u32) -> Option<u32> {
+        let range = self.children(length, node);
+        let start = range.start;
+        let found = self.levels.get(length)?.ids.get(range)?.binary_search(&id).ok()?;
+        Some((start + found) as u32)
+    }
+
+    /// The count of a node of level `length`.
+    pub(super) fn count_of(&self, length: usize, node: u32) -> u32 {
+        let level = self.levels.get(length - 1);
+        level.and_then(|level| level.counts.get(node as usize)).copied().unwrap_or_default()
+    }
+
+    /// Last id and count of each node that goes on from a node of level `length`.
+    pub(super) fn followers(
+        &self,
+        length: usize,
+        node: u32,
+    ) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let range = self.children(length, node);
+        let next = self.levels.get(length);
+        let ids = next.and_then(|next| next.ids.get(range.clone())).unwrap_or_default();
+        let counts = next.and_then(|next| next.counts.get(range)).unwrap_or_default();
+        ids.iter().copied().zip(counts.iter().copied())
+    }
+}
+
+/// Where the positions of each id begin among the positions sorted by id, and where all end.
+fn starts<I: Id>(ids: &[I], size: usize) -> Vec<u32> {
+    let mut starts = vec![0; size + 1];
+    for &id in ids {
+        if let Some(start) = starts.get_mut(id.into() as usize + 1) {
+            *start += 1;
+        }
+    }
+    let mut sum = 0;
+    for start in &mut starts {
+        sum += *start;
+        *start = sum;
+    }
+    starts
+}
+
+/// What follows each position, the positions sorted by their id.
+///
+/// Of the 32 bits for each follower, the first one highest, 0 says that the text has ended; ids
+/// are one larger.
+fn keys<I: Id>(ids: &[I], starts: &[u32], order: usize, watch: &Watch) -> Result<Vec<u128>> {
+    let mut places = starts.to_vec();
+    let mut keys = vec![0; ids.len()];
+    for (position, &id) in ids.iter().enumerate() {
+        if position % STRETCH == 0 {
+            watch.advance(0)?;
+        }
+        let end = ids.len().min(position + order);
+        let followers = ids.get(position + 1..end).unwrap_or_default();
+        let key = followers.iter().zip(0..).fold(0, |key, (&id, place)| {
+            key | (u128::from(id.into()) + 1) << (32 * (FOLLOWERS - 1 - place))
+        });
+        if let Some(place) = places.get_mut(id.into() as usize) {
+            if let Some(slot) = keys.get_mut(*place as usize) {
+                *slot = key;
+            }
+            *place += 1;
+        }
+    }
+    Ok(keys)
+}
+
+/// The follower at a place of a key, from 0; none after the end of the text.
+#[allow(clippy::cast_possible_truncation, reason = "32 bits of the key are what is asked for")]
+fn follower(key: u128, place: usize) -> Option<u32> {
+    ((key >> (32 * (FOLLOWERS - 1 - place))) as u32).checked_sub(1)
+}

@@ -1,0 +1,99 @@
+//! Where a token begins and ends.
+
+/// How text is cut into tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tokenizer {
+    /// At whitespace, for text that is tokenised already.
+    Space,
+    /// A token is a longest run of letters and digits, in which single apostrophes and hyphens may
+    /// stand between two of them. Every other character that is not whitespace is a token of its
+    /// own.
+    Simple,
+}
+
+/// After what a mark is put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marks {
+    /// Nothing.
+    None,
+    /// Each line that holds a token.
+    Line,
+    /// Each run of such lines: paragraphs are separated by lines without a token.
+    Paragraph,
+}
+
+impl Tokenizer {
+    /// Calls a function for each token of a line or of a part of one, in order.
+    pub fn cut<'a>(self, text: &'a str, mut token: impl FnMut(&'a str)) {
+        for word in text.split(is_space).filter(|word| !word.is_empty()) {
+            match self {
+                Tokenizer::Space => token(word),
+                Tokenizer::Simple => cut_word(word, &mut token),
+            }
+        }
+    }
+}
+
+/// Whether Python's `str.isspace` holds: Unicode's whitespace and four separators of ASCII.
+#[must_use]
+pub fn is_space(c: char) -> bool {
+    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
+}
+
+/// Cuts what stands between two whitespaces as [`Tokenizer::Simple`] says.
+fn cut_word<'a>(mut word: &'a str, token: &mut impl FnMut(&'a str)) {
+    while !word.is_empty() {
+        let (first, rest) = word.split_at(first_length(word));
+        token(first);
+        word = rest;
+    }
+}
+
+/// The length in bytes of the first token of a word, which is not empty.
+fn first_length(word: &str) -> usize {
+    let mut chars = word.char_indices().peekable();
+    let mut end = 0;
+    while let Some((start, c)) = chars.next() {
+        let joins = matches!(c, '\'' | '\u{2019}' | '-')
+            && end > 0
+            && chars.peek().is_some_and(|(_, next)| next.is_alphanumeric());
+        if c.is_alphanumeric() {
+            end = start + c.len_utf8();
+        } else if !joins {
+            return if end == 0 { c.len_utf8() } else { end };
+        }
+    }
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn simple(text: &str) -> Vec<&str> {
+        let mut tokens = Vec::new();
+        Tokenizer::Simple.cut(text, |token| tokens.push(token));
+        tokens
+    }
+
+    #[test]
+    fn apostrophes_and_hyphens_join_letters_only() {
+        assert_eq!(simple("'tis o'er, well-met!"), ["'", "tis", "o'er", ",", "well-met", "!"]);
+        assert_eq!(simple("a--b dogs' -x"), ["a", "-", "-", "b", "dogs", "'", "-", "x"]);
+        assert_eq!(simple("rock'n'roll 3.5 x-"), ["rock'n'roll", "3", ".", "5", "x", "-"]);
+        assert_eq!(simple("Ærø’s…"), ["Ærø’s", "…"]);
+        assert_eq!(simple("a'-b"), ["a", "'", "-", "b"]);
+        assert!(simple(" \u{a0}\u{1c}\u{2003}").is_empty());
+    }
+
+    #[test]
+    fn whitespace_is_that_of_python() {
+        let spaces: Vec<u32> = ('\0'..=char::MAX).filter(|&c| is_space(c)).map(u32::from).collect();
+        let expected = [
+            9, 10, 11, 12, 13, 28, 29, 30, 31, 32, 0x85, 0xa0, 0x1680, 0x2000, 0x2001, 0x2002,
+            0x2003, 0x2004, 0x2005, 0x2006, 0x2007, 0x2008, 0x2009, 0x200a, 0x2028, 0x2029, 0x202f,
+            0x205f, 0x3000,
+        ];
+        assert_eq!(spaces, expected);
+    }
+}

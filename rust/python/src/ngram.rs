@@ -1,0 +1,239 @@
+//! N-gram models of words over arrays of ids.
+
+use fastgrad_core::Result;
+use fastgrad_core::ngram::{self, Id, Interpolated, KneserNey, Model};
+use fastgrad_core::watch::Watch;
+use numpy::{
+    Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
+};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::watch;
+
+/// How many ids take a few milliseconds at most.
+const FEW: usize = 1 << 12;
+/// How many probabilities take a few milliseconds at most.
+const FEW_PROBABILITIES: usize = 1 << 20;
+
+/// Ids in either width.
+#[derive(FromPyObject)]
+enum Ids<'py> {
+    Short(PyReadonlyArray1<'py, u16>),
+    Long(PyReadonlyArray1<'py, u32>),
+}
+
+/// Calls a function that takes ids in any width.
+macro_rules! with_ids {
+    ($ids:expr, $slice:ident => $body:expr) => {
+        match &$ids {
+            Ids::Short(array) => {
+                let $slice = slice(array)?;
+                $body
+            }
+            Ids::Long(array) => {
+                let $slice = slice(array)?;
+                $body
+            }
+        }
+    };
+}
+
+/// The numbers of an array, which must stand side by side.
+fn slice<'a, T: Element>(array: &'a PyReadonlyArray1<'_, T>) -> PyResult<&'a [T]> {
+    array.as_slice().map_err(|_| PyValueError::new_err("ids: the array is not contiguous"))
+}
+
+/// Runs work that goes through so many ids.
+fn run<T: Send>(
+    py: Python<'_>,
+    ids: usize,
+    work: impl FnOnce(&Watch) -> Result<T> + Send,
+) -> PyResult<T> {
+    if ids <= FEW { watch::briefly(py, work) } else { watch::run(py, None, work) }
+}
+
+fn score<'py, I: Id>(
+    py: Python<'py>,
+    model: &(impl Model + Sync),
+    ids: &[I],
+    start: usize,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let (before, ids) = split(ids, start)?;
+    let probabilities = run(py, ids.len(), |watch| ngram::score(model, before, ids, watch))?;
+    Ok(probabilities.into_pyarray(py))
+}
+
+fn distributions<'py>(
+    py: Python<'py>,
+    model: &(impl Model + Sync),
+    contexts: &PyReadonlyArray2<'py, u32>,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let (rows, width) = contexts.as_array().dim();
+    let contexts = contexts
+        .as_slice()
+        .map_err(|_| PyValueError::new_err("contexts: the array is not contiguous"))?;
+    let size = model.trie().size();
+    let work = |watch: &Watch| ngram::distributions(model, contexts, width, rows, watch);
+    let probabilities = if rows.saturating_mul(size) <= FEW_PROBABILITIES {
+        watch::briefly(py, work)?
+    } else {
+        watch::run(py, None, work)?
+    };
+    probabilities.into_pyarray(py).reshape([rows, size])
+}
+
+/// What comes before the text, and the text.
+fn split<I>(ids: &[I], start: usize) -> PyResult<(&[I], &[I])> {
+    ids.split_at_checked(start).ok_or_else(|| {
+        let message = format!("start is {start}; expected at most {}", ids.len());
+        PyValueError::new_err(message)
+    })
+}
+
+/// An interpolated Kneser-Ney model over ids.
+#[pyclass(module = "fastgrad._core", frozen)]
+pub struct KneserNeyTable {
+    model: KneserNey,
+}
+
+#[pymethods]
+impl KneserNeyTable {
+    /// Counts and estimates from ids below `size`.
+    #[new]
+    #[pyo3(signature = (ids, size, order=3, modified=false))]
+    #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
+    fn new(
+        py: Python<'_>,
+        ids: Ids<'_>,
+        size: usize,
+        order: usize,
+        modified: bool,
+    ) -> PyResult<KneserNeyTable> {
+        let model = with_ids!(ids, ids => run(py, ids.len(), |watch| {
+            KneserNey::new(ids, order, size, modified, watch)
+        }))?;
+        Ok(KneserNeyTable { model })
+    }
+
+    /// The longest n-grams.
+    #[getter]
+    fn order(&self) -> usize {
+        self.model.trie().order()
+    }
+
+    /// The size of the vocabulary.
+    #[getter]
+    fn size(&self) -> usize {
+        self.model.trie().size()
+    }
+
+    /// How many distinct n-grams there are of each order, from 1.
+    #[getter]
+    fn entries(&self) -> Vec<usize> {
+        self.model.trie().entries()
+    }
+
+    /// The discounts of each order, from 1, for the counts 1, 2, and 3 or more.
+    #[getter]
+    fn discounts(&self) -> Vec<(f64, f64, f64)> {
+        self.model.discounts().iter().map(|&discounts| discounts.into()).collect()
+    }
+
+    /// The probability of each id from `start` on, given those before it.
+    #[pyo3(signature = (ids, start=0))]
+    #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
+    fn score<'py>(
+        &self,
+        py: Python<'py>,
+        ids: Ids<'py>,
+        start: usize,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        with_ids!(ids, ids => score(py, &self.model, ids, start))
+    }
+
+    /// The distributions after contexts, one a row.
+    #[pyo3(signature = (contexts, /))]
+    #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
+    fn distributions<'py>(
+        &self,
+        py: Python<'py>,
+        contexts: PyReadonlyArray2<'py, u32>,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        distributions(py, &self.model, &contexts)
+    }
+}
+
+/// An interpolated trigram model over ids.
+#[pyclass(module = "fastgrad._core")]
+pub struct InterpolatedTable {
+    model: Interpolated,
+}
+
+#[pymethods]
+impl InterpolatedTable {
+    /// Counts in ids below `size`; all weights are equal.
+    #[new]
+    #[pyo3(signature = (ids, size))]
+    #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
+    fn new(py: Python<'_>, ids: Ids<'_>, size: usize) -> PyResult<InterpolatedTable> {
+        let model = with_ids!(ids, ids => run(py, ids.len(), |watch| {
+            Interpolated::new(ids, size, watch)
+        }))?;
+        Ok(InterpolatedTable { model })
+    }
+
+    /// The size of the vocabulary.
+    #[getter]
+    fn size(&self) -> usize {
+        self.model.trie().size()
+    }
+
+    /// The weights of each bin, that of the most frequent contexts first.
+    #[getter]
+    fn weights<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let weights = self.model.weights();
+        weights.concat().into_pyarray(py).reshape([weights.len(), 4])
+    }
+
+    /// Fits the weights to the ids from `start` on; the loss before each iteration.
+    #[pyo3(signature = (ids, start=0, *, tolerance, iterations))]
+    #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
+    fn fit<'py>(
+        &mut self,
+        py: Python<'py>,
+        ids: Ids<'py>,
+        start: usize,
+        tolerance: f64,
+        iterations: usize,
+    ) -> PyResult<Vec<f64>> {
+        with_ids!(ids, ids => {
+            let (before, ids) = split(ids, start)?;
+            let model = &mut self.model;
+            watch::run(py, None, |watch| model.fit(before, ids, tolerance, iterations, watch))
+        })
+    }
+
+    /// The probability of each id from `start` on, given those before it.
+    #[pyo3(signature = (ids, start=0))]
+    #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
+    fn score<'py>(
+        &self,
+        py: Python<'py>,
+        ids: Ids<'py>,
+        start: usize,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        with_ids!(ids, ids => score(py, &self.model, ids, start))
+    }
+
+    /// The distributions after contexts, one a row.
+    #[pyo3(signature = (contexts, /))]
+    #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
+    fn distributions<'py>(
+        &self,
+        py: Python<'py>,
+        contexts: PyReadonlyArray2<'py, u32>,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        distributions(py, &self.model, &contexts)
+    }
+}

@@ -1,0 +1,43 @@
+"""Words as ids with plain lists and dictionaries."""
+
+import re
+from collections import Counter
+
+
+def slow_tokens(text, tokenizer="space", marks=None):
+    """List the tokens of a text, with None for each mark."""
+    tokens, open_, blank = [], False, True
+    for line in text.split("\n"):
+        found = line.split()
+        if tokenizer == "simple":
+            found = [token for word in found for token in slow_simple(word)]
+        blank = not found
+        if marks == "paragraph" and blank and open_:
+            tokens.append(None)
+            open_ = False
+        tokens += found
+        open_ = open_ or bool(found)
+        if marks == "line" and found:
+            tokens.append(None)
+            open_ = False
+    return tokens + [None] * (open_ and marks is not None)
+
+
+def slow_simple(word):
+    letter = r"[^\W_]"
+    return re.findall(rf"{letter}+(?:['\u2019-]{letter}+)*|.", word, re.DOTALL)
+
+
+def slow_words(text, train=None, max_size=None, min_count=1, tokenizer="space", marks=None):
+    """Give symbols and ids."""
+    tokens = slow_tokens(text, tokenizer, marks)
+    first = {}
+    for position, token in enumerate(tokens):
+        first.setdefault(token, position)
+    counts = Counter(token for token in tokens[:train] if token is not None)
+    kept = sorted(counts, key=lambda token: (-counts[token], first[token]))
+    kept = [token for token in kept if counts[token] >= min_count]
+    symbols = ["<rare>"] + ["</s>" if marks == "line" else "</p>"] * (marks is not None)
+    symbols += kept[: None if max_size is None else max_size - len(symbols)]
+    ids = {symbol: i for i, symbol in enumerate(symbols)}
+    return symbols, [1 if token is None else ids.get(token, 0) for token in tokens]

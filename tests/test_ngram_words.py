@@ -1,0 +1,217 @@
+"""N-gram models of words: Kneser-Ney, and the interpolated trigram."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from fastgrad import _core
+from fastgrad.models import InterpolatedTrigram, KneserNey, LanguageModel
+from fastgrad.words import WordText, WordVocab, read_words
+from hypothesis import given
+from hypothesis import strategies as st
+from slow_ngram import SlowInterpolated, SlowKneserNey, discounts
+
+
+@pytest.fixture(scope="module")
+def brown(data_directory):
+    path = data_directory / "brown.txt.gz"
+    if not path.is_file():
+        pytest.skip(f"{path} is missing; set FASTGRAD_DATA to the directory where it is")
+    return read_words(path, train=800_000, max_size=16_383).split(800_000, 200_000)
+
+
+@pytest.mark.parametrize(
+    ("order", "modified", "validation", "test"),
+    [
+        (3, False, 234.15, 225.99),
+        (5, False, 233.47, 225.17),
+        (3, True, 228.21, 220.47),
+        (5, True, 226.57, 218.66),
+    ],
+)
+def test_kneser_ney_on_brown(brown, order, modified, validation, test):
+    model = KneserNey.fit(brown[0], order, modified=modified)
+    assert model.perplexity(brown[1]) == pytest.approx(validation, abs=0.01)
+    assert model.perplexity(brown[2]) == pytest.approx(test, abs=0.01)
+
+
+def test_the_interpolated_trigram_on_brown(brown):
+    train, validation, test = brown
+    model = InterpolatedTrigram.fit(train, validation)
+    assert model.perplexity(train) == pytest.approx(31.77, abs=0.01)
+    assert model.perplexity(validation) == pytest.approx(248.79, abs=0.01)
+    assert model.perplexity(test) == pytest.approx(238.14, abs=0.01)
+    assert model.weights.shape == (15, 4)
+    # A context seen once can be trusted less than one seen often.
+    seldom, often = model.weights[model.bin_of(1)], model.weights[model.bin_of(1000)]
+    assert seldom[3] < 0.1 < 0.2 < often[3]
+    assert model.bin_of(0) == 14
+    assert model.losses[0] > model.losses[-1]
+    assert math.exp(model.losses[-1]) == pytest.approx(248.79, abs=0.01)
+
+
+def test_a_program_reads_fits_asks_and_samples():
+    data = b"the cat sat on the mat\nthe dog sat on the cat\na dog ate the mat\n" * 4
+    text = read_words(data, marks="line", min_count=5)
+    train, test = text.split(60)
+    for model in (KneserNey.fit(train), InterpolatedTrigram.fit(train, test)):
+        assert isinstance(model, LanguageModel)
+        assert model.context == 2
+        after = model.probabilities("sat on")
+        assert text.vocab.symbols[int(after.argmax())] == "the"
+        assert model.table() is None
+        assert model.perplexity(test) == pytest.approx(math.exp(model.loss(test)))
+        assert model.loss(b"the cat sat") == model.loss(["the cat sat"])
+        first = model.sample(3, seed=5, max_length=8)
+        assert first == model.sample(5, seed=5, max_length=8)[:3]
+        assert all(len(item.split()) <= 8 for item in first)
+        assert not any("rare" in item or "\n" in item for item in model.sample(50))
+        assert model.sample(1, prompt="the dog", temperature=0)[0].startswith("the dog")
+        assert model.sample(2, prompt="dog", max_length=1) == ["dog", "dog"]
+        assert model.sample(1, prompt="A zebra\n")[0].startswith("A zebra\n")
+        assert model.sample(0) == []
+
+
+def test_models_show_what_they_are():
+    model = KneserNey.fit(read_words(b"a b a c a b a c a b b"))
+    assert repr(model) == "KneserNey(order 3, 14 n-grams of 4 symbols)"
+    assert model.entries == [4, 5, 5]
+    assert model.order == 3
+    # In front of a and of b stand two words each, in front of c one.
+    assert model.discounts[0] == (0.2, 0.2, 0.2)
+
+
+ids = st.lists(st.integers(0, 5), min_size=1, max_size=60)
+orders = st.integers(2, 5)
+
+
+def vocabulary(size=6):
+    return WordVocab([f"w{i}" for i in range(size)])
+
+
+@given(ids, ids, orders, st.booleans())
+def test_kneser_ney_agrees_with_the_oracle(train, test, order, modified):
+    model = KneserNey.fit(WordText(vocabulary(), train), order, modified=modified)
+    slow = SlowKneserNey(train, order, 6, modified)
+    assert model.discounts == [pytest.approx(tuple(slow.discounts[k])) for k in range(1, order + 1)]
+    for text in (train, test):
+        found = model.token_probabilities(np.array(text))
+        np.testing.assert_allclose(found, slow.score(text), rtol=1e-12, atol=0)
+    both = train + test
+    width = min(4, len(both))
+    contexts = np.array([both[-width:], both[:width], [0, 1, 2, 3][:width]])
+    rows = model.probabilities_of(contexts)
+    for row, context in zip(rows, contexts, strict=True):
+        expected = [slow.probability(word, context.tolist()) for word in range(6)]
+        np.testing.assert_allclose(row, expected, rtol=1e-12, atol=0)
+
+
+@given(ids, ids)
+def test_the_interpolated_trigram_agrees_with_the_oracle(train, test):
+    text = WordText(vocabulary(), train)
+    model = InterpolatedTrigram.fit(text, np.array(test), tolerance=0.0, max_iterations=7)
+    slow = SlowInterpolated(train, 6)
+    losses = slow.fit(test, len(model.losses))
+    np.testing.assert_allclose(model.losses, losses, rtol=1e-12, atol=1e-14)
+    assert all(after <= before + 1e-12 for before, after in itertools.pairwise(losses))
+    np.testing.assert_allclose(model.weights, slow.weights, rtol=1e-9, atol=1e-300)
+    for tokens in (train, test):
+        found = model.token_probabilities(np.array(tokens))
+        np.testing.assert_allclose(found, slow.score(tokens), rtol=1e-9, atol=0)
+    assert [model.bin_of(x) for x in range(9)] == [slow.bin(x) for x in range(9)]
+
+
+@given(ids, st.lists(st.integers(0, 5), max_size=4), orders, st.booleans())
+def test_probabilities_sum_to_one_after_every_context(train, context, order, modified):
+    text = WordText(vocabulary(), train)
+    models = [
+        KneserNey.fit(text, order, modified=modified),
+        InterpolatedTrigram.fit(text, text),
+    ]
+    for model in models:
+        rows = model.probabilities_of(np.array([context], dtype=int))
+        assert rows.shape == (1, 6)
+        assert rows.sum() == pytest.approx(1, abs=1e-12)
+        assert (rows >= 0).all()
+        following = [
+            model.token_probabilities(WordText(vocabulary(), [*context, w]))[-1] for w in range(6)
+        ]
+        np.testing.assert_allclose(rows[0], following, rtol=1e-12, atol=0)
+
+
+@given(ids.filter(lambda text: len(text) > 1), orders, st.data())
+def test_a_part_goes_on_from_what_stands_before_it(text, order, data):
+    cut = data.draw(st.integers(1, len(text) - 1))
+    whole = WordText(vocabulary(), text)
+    _, rest = whole.split(cut)
+    for model in (KneserNey.fit(whole, order), InterpolatedTrigram.fit(whole, whole)):
+        np.testing.assert_array_equal(
+            model.token_probabilities(rest), model.token_probabilities(whole)[cut:]
+        )
+
+
+def test_kneser_ney_by_hand():
+    # a b a b b c: bigrams ab ab ba bb bc; in front of a stands b, of b a and b, of c b; the first
+    # a has nothing in front.
+    vocab = WordVocab(list("abcd"))
+    model = KneserNey.fit(WordText(vocab, [0, 1, 0, 1, 1, 2]), 2)
+    d1, d2 = 2 / (2 + 2 * 1), 3 / (3 + 2 * 1)
+    assert [one for one, _, _ in model.discounts] == [d1, d2]
+    # c(.) is 4 and three words have something in front.
+    p1 = [(c - d1 * (c > 0)) / 4 + 3 * d1 / 4 / 4 for c in (1, 2, 1, 0)]
+    np.testing.assert_allclose(model.probabilities(""), p1, rtol=1e-15)
+    # After a: b twice.
+    p2 = [(2 - d2) / 2 * (w == 1) + d2 / 2 * p1[w] for w in range(4)]
+    np.testing.assert_allclose(model.probabilities("a"), p2, rtol=1e-15)
+    # Nothing is known after d, nor after c, the last word.
+    np.testing.assert_allclose(model.probabilities("d"), p1, rtol=1e-15)
+    np.testing.assert_allclose(model.probabilities("c"), p1, rtol=1e-15)
+
+
+def test_discounts_that_the_counts_do_not_give():
+    assert discounts([2, 2, 3], False) == [0.5] * 3
+    model = KneserNey.fit(WordText(vocabulary(), [0, 1] * 20), modified=True)
+    assert model.discounts == [(0.5, 1.0, 1.5)] * 3
+    assert KneserNey.fit(WordText(vocabulary(), [3])).probabilities("").tolist() == [1 / 6] * 6
+
+
+def test_wide_ids_give_the_same():
+    text = np.random.default_rng(1).integers(0, 50, 2000)
+    narrow = KneserNey.fit(WordText(vocabulary(50), text), 4)
+    wide = _core.KneserNeyTable(text.astype(np.uint32), 50, 4)
+    np.testing.assert_array_equal(
+        narrow.token_probabilities(text), wide.score(text.astype(np.uint32))
+    )
+    extreme = _core.KneserNeyTable(text.astype(np.uint32) + 4_000_000 - 50, 4_000_000, 5)
+    assert extreme.entries[0] == 4_000_000
+    assert extreme.entries[1:3] == wide.entries[1:3]
+
+
+def test_bad_input_is_named():
+    text = WordText(vocabulary(), [0, 1, 2])
+    model = KneserNey.fit(text)
+    with pytest.raises(ValueError, match="order is 6; expected 2 to 5"):
+        KneserNey.fit(text, 6)
+    with pytest.raises(ValueError, match="order is 1; expected at least 2"):
+        KneserNey.fit(text, 1)
+    with pytest.raises(TypeError, match="text is b'a b'; expected a WordText"):
+        KneserNey.fit(b"a b")
+    with pytest.raises(ValueError, match="source is of WordVocab"):
+        model.loss(WordText(WordVocab(list("abc")), [0]))
+    with pytest.raises(ValueError, match=r"ids\[0\] is 6; expected at least 0 and less than 6"):
+        model.loss(np.array([6]))
+    with pytest.raises(ValueError, match=r"contexts has shape \(2,\)"):
+        model.probabilities_of(np.array([1, 2]))
+    with pytest.raises(ValueError, match=r"contexts, row by row,\[1\] is -1"):
+        model.probabilities_of(np.array([[1, -1]]))
+    with pytest.raises(ValueError, match="tolerance is -1; expected"):
+        InterpolatedTrigram.fit(text, text, tolerance=-1)
+    with pytest.raises(ValueError, match="prompt has 2 words; expected at most max_length, 1"):
+        model.sample(prompt="w1 w2", max_length=1)
+    with pytest.raises(ValueError, match="id 6 at place 0; expected less than 6"):
+        _core.KneserNeyTable(np.array([6], dtype=np.uint16), 6)
+    with pytest.raises(ValueError, match="0 of them, expected 1 to"):
+        _core.KneserNeyTable(np.array([], dtype=np.uint16), 6)
+    with pytest.raises(ValueError, match="start is 2; expected at most 1"):
+        _core.KneserNeyTable(text.ids, 6).score(text.ids[:1], 2)
