@@ -33,7 +33,7 @@ fn main() {
         &lines(150_000, "оеаинтсрвлкмдпуяыьгзбчй ,.", 40..=60),
     );
     let han: String = (0x4e00..0x5b00).filter_map(char::from_u32).collect();
-    texts(&mut criterion, "han, 15 MB", &lines(150_000, &han, 25..=40));
+    texts(&mut criterion, "han, 2 MB", &lines(20_000, &han, 25..=40));
     ids(&mut criterion, &names);
     criterion.final_summary();
 }

@@ -75,8 +75,7 @@ impl General {
 /// for the history; and the row of the next symbol is that number without its first symbol.
 struct Table {
     order: Order,
-    /// The id of each code point. Empty until it is needed; after that the system provides the
-    /// pages that are touched.
+    /// The ids of code points, as far as they have been needed.
     ids: Vec<u32>,
     /// The symbol of each id.
     symbols: Vec<u64>,
@@ -161,8 +160,8 @@ impl Table {
             return Some(known);
         }
         if self.ids.is_empty() {
-            self.ids = vec![0; char::MAX as usize + 1];
             // Text has newlines where n-grams have boundaries.
+            self.ids.resize(128, 0);
             *self.ids.get_mut('\n' as usize)? = BOUNDARY;
         }
         let new = self.symbols.len();
@@ -176,6 +175,9 @@ impl Table {
             return Some(known);
         }
         let code = usize::try_from(symbol.checked_sub(1)?).ok()?;
+        if code >= self.ids.len() {
+            self.ids.resize((code + 1).next_power_of_two(), 0);
+        }
         *self.ids.get_mut(code)? = u32::try_from(new).ok()?;
         self.symbols.push(symbol);
         Some(new)

@@ -52,17 +52,21 @@ impl Tally {
         self.blocks += 1;
         let (mut history, last) = (block.context.history, block.last);
         // Text of which nothing is known is counted as it is; the tables tell if that was wrong.
-        let ready = !self.strips && block.context.gap.is_none() && block.text.is_ascii();
-        if ready && let Some(newlines) = self.count_ascii(history, block.text, last) {
-            return Ok(newlines);
+        let mut strips = self.strips;
+        if !strips && block.context.gap.is_none() && block.text.is_ascii() {
+            if let Some(newlines) = self.count_ascii(history, block.text, last) {
+                return Ok(newlines);
+            }
+            strips = self.uses_ascii();
         }
         let mut text = str::from_utf8(block.text).map_err(|error| error.valid_up_to())?;
         if block.context.gap.is_some() {
             (history, text) = self.close_gap(block.context.clone(), text);
         }
         let mut stripped = std::mem::take(&mut self.stripped);
-        self.strips = strip_lines(text, history != 0, last, &mut stripped);
-        self.count_runs(history, if self.strips { &stripped } else { text }, last);
+        let changed = strip_lines(text, history != 0, last, &mut stripped);
+        self.count_runs(history, if changed { &stripped } else { text }, last);
+        self.strips = strips && changed;
         self.stripped = stripped;
         Ok(newlines(block.text))
     }
@@ -106,8 +110,7 @@ impl Tally {
     /// Counts ASCII text in tables and tells how many newlines it has; none where that cannot be.
     fn count_ascii(&mut self, history: u64, text: &[u8], ended: bool) -> Option<u64> {
         let before = bytes_of(history)?;
-        // The table of trigrams is so large that it does not pay for a small text.
-        if text.len() < Part::LEAST || (self.order == Order::Trigrams && self.blocks == 1) {
+        if text.len() < Part::LEAST || !self.uses_ascii() {
             return None;
         }
         let tables = self.ascii.get_or_insert_with(|| Ascii::new(self.order));
@@ -115,6 +118,11 @@ impl Tally {
             self.done.extend(tables.take());
         }
         tables.count(Part { before, text, ended })
+    }
+
+    /// The table of trigrams is so large that it does not pay for a small text.
+    fn uses_ascii(&self) -> bool {
+        self.order == Order::Bigrams || self.blocks > 1
     }
 
     /// Whether there are so many n-grams that they had better be shared with other threads.
