@@ -20,6 +20,7 @@ TITLES = {
     "counting a file": "Bigrams of a file of the same names, many times over",
     "sampling": "Names drawn from a model, as a list of strings",
     "neural bigram": "The neural bigram on 228,146 examples",
+    "nplm": "The neural probabilistic language model: a training step (SGD, float32)",
     "import": "The import statement in a fresh process",
     "wheel": "Size",
 }
