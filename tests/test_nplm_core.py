@@ -130,6 +130,17 @@ def test_loss_gradients_and_probabilities_are_those_of_numpy(sizes, count, seed)
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-13)
 
 
+def test_gradients_of_many_examples_are_made_in_parts():
+    params, inputs, targets = example((27, 2, 4, 20, True), 2500)
+    slow_loss, slow_gradients = slow_nplm.gradients(params, inputs, targets)
+    results = [_core.nplm_gradients(params, inputs, targets, threads=n) for n in (1, 2, 3)]
+    assert results[0][0] == pytest.approx(slow_loss, rel=1e-12)
+    assert_close(results[0][1], slow_gradients, 1e-12)
+    for loss, gradients in results[1:]:
+        assert loss == results[0][0]
+        assert_same(gradients, results[0][1])
+
+
 def test_gradients_are_the_slopes_of_the_loss():
     params, inputs, targets = example((7, 3, 4, 9, True), 40)
     _, gradients = _core.nplm_gradients(params, inputs, targets)
