@@ -1,5 +1,6 @@
 """The compiled neural language model, held against scalar Values, numpy, and itself."""
 
+import doctest
 import itertools
 import os
 import pathlib
@@ -95,6 +96,15 @@ def test_names_are_learned_as_in_the_lecture(names_file):
     losses = _core.nplm_train(params, [], inputs, targets, batch=32, rates=rates, seed=3)
     assert losses[0] == pytest.approx(np.log(27), abs=0.1)
     assert _core.nplm_loss(params, inputs, targets) < 2.30
+
+
+@pytest.mark.parametrize("name", [n for n in _core.__all__ if n.startswith("nplm")])
+def test_docstrings_show_what_happens(name):
+    function = getattr(_core, name)
+    parser = doctest.DocTestParser()
+    shown = parser.get_doctest(function.__doc__, {name: function}, name, None, 0)
+    failed, attempted = doctest.DocTestRunner().run(shown)
+    assert (failed, attempted > 3) == (0, True)
 
 
 # Against oracles ----------------------------------------------------------------------------------

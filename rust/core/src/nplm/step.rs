@@ -75,14 +75,16 @@ fn cut<'a, T: Float>(
     threads: usize,
     blocks: Params<Block<'a, T>>,
 ) -> Vec<Part<'a, T>> {
+    // Not less than a register tile is high.
+    const LEAST: usize = 12;
     let shares = if threads == 1 { 1 } else { 4 * threads };
     let Params { C, mut H, mut d, mut U, mut b, mut W } = blocks;
     let mut parts = vec![Part::Embedding(C)];
-    let step = shape.hidden.div_ceil(shares).max(1);
+    let step = shape.hidden.div_ceil(shares).max(LEAST);
     for first in (0..shape.hidden).step_by(step) {
         parts.push(Part::Hidden(first, H.take(step * shape.inputs()), d.take(step)));
     }
-    let step = shape.vocabulary.div_ceil(shares).max(1);
+    let step = shape.vocabulary.div_ceil(shares).max(LEAST);
     for first in (0..shape.vocabulary).step_by(step) {
         parts.push(Part::Output(first, U.take(step * shape.hidden), b.take(step)));
         if shape.direct {
