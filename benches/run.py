@@ -14,6 +14,7 @@ from pathlib import Path
 
 import alone
 import counting
+import nplm
 import programs
 import sampling_names
 import words
@@ -41,6 +42,10 @@ GROUPS: dict[str, dict[str, Callable[[Settings], list[Row]]]] = {
         "counting-a-file": counting.from_file,
         "sampling": sampling_names.names,
         "neural-bigram": sampling_names.neural_bigram,
+    },
+    "nplm": {
+        "nplm-S": nplm.small,
+        "nplm-M": nplm.middle,
     },
     "words": {
         "words": words.reading,

@@ -9,7 +9,7 @@ import sys
 import fastgrad
 import pytest
 from fastgrad import cli, demo, engine, nn
-from fastgrad.demo import bigram, scalar
+from fastgrad.demo import bigram, nplm, scalar
 
 
 def without(monkeypatch, missing):
@@ -22,8 +22,9 @@ def without(monkeypatch, missing):
 
 @pytest.fixture
 def short(monkeypatch):
-    """Leave micrograd two steps of the demo, of which one is timed."""
+    """Leave micrograd two steps of the demo, of which one is timed, and the last network few."""
     monkeypatch.setattr(scalar, "PEER_STEPS", 2)
+    monkeypatch.setattr(nplm, "STEPS", 1500)
 
 
 def test_version(capsys):
@@ -164,7 +165,16 @@ def test_the_demo_shows_what_it_promises(capsys, short, tmp_path):
     assert len(made_up) == 10
     assert int(new) == sum(name not in set(fastgrad.datasets.names()) for name in made_up)
 
-    for path in (out / "moons.png", out / "bigrams.png"):
+    # The network that looks at five letters: losses to train on and on others.
+    rows = re.findall(r"^  (bi|tri|the net).* (\d\.\d{4}) +(\d\.\d{4})$", told.out, re.MULTILINE)
+    assert [name for name, _, _ in rows] == ["bi", "tri", "the net"]
+    dev = [float(loss) for _, _, loss in rows]
+    assert dev[0] == pytest.approx(2.45, abs=0.02)
+    assert dev[2] < 2.32
+    assert re.search(r"1,500 steps of 64 examples in .* examples a second", told.out)
+    assert re.search(r"10 names made up by the network, \d+ of them new", told.out)
+
+    for path in (out / "moons.png", out / "bigrams.png", out / "embeddings.png"):
         assert str(path) in told.out
         picture = path.read_bytes()
         assert picture.startswith(b"\x89PNG")

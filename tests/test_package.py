@@ -9,11 +9,14 @@ import fastgrad
 import pytest
 
 MODULES = ["engine", "nn", "optim", "datasets", "draw", "text", "checkpoint", "models", "words"]
+MODULES += ["training", "models.nplm"]
 # Modules whose names others pass on.
 INNER = ["text.reading", "text.vocab", "text.splits", "text.windows"]
 INNER += ["plots.canvas", "plots.curves", "plots.heatmap"]
 INNER += ["words.vocab", "words.text", "models.word_model", "models.ngram", "models.mixture"]
 INNER += ["models.counts", "models.bigram", "models.neural_bigram"]
+INNER += ["models.nplm.model", "models.nplm.network", "plots.network"]
+INNER += ["training.rates", "training.history", "training.finder"]
 
 
 def loaded_by(code):

@@ -29,17 +29,19 @@ if TYPE_CHECKING:
         plots,
         sampling,
         text,
+        training,
         words,
     )
     from ._core import __version__
     from .engine import Value
-    from .models import BigramCounts, BigramModel, NeuralBigram, load
+    from .models import NPLM, BigramCounts, BigramModel, NeuralBigram, load
     from .nn import MLP, Layer, Module, Neuron
     from .optim import SGD, Adam, AdamW
     from .text import Vocab
 
 __all__ = [
     "MLP",
+    "NPLM",
     "SGD",
     "Adam",
     "AdamW",
@@ -63,6 +65,7 @@ __all__ = [
     "plots",
     "sampling",
     "text",
+    "training",
     "words",
 ]
 
@@ -77,10 +80,12 @@ _MODULES = (
     "plots",
     "sampling",
     "text",
+    "training",
     "words",
 )
 _HOMES = {
     "MLP": "nn",
+    "NPLM": "models",
     "SGD": "optim",
     "Adam": "optim",
     "AdamW": "optim",

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Self, SupportsIndex, TypeAlias, final
+from typing import Any, Literal, Self, SupportsIndex, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,10 @@ __all__ = [
     "names",
     "node_bytes",
     "normal_numbers",
+    "nplm_gradients",
+    "nplm_loss",
+    "nplm_probabilities",
+    "nplm_train",
     "plays",
     "rms_norm",
     "softmax",
@@ -169,6 +173,47 @@ class Moments:
         decoupled: bool,
         /,
     ) -> None: ...
+
+# C, H, d, U, b, and W or not; all float32 or all float64. The docstrings at run time say more.
+_Params: TypeAlias = dict[str, NDArray[Any]]
+
+def nplm_train(
+    params: _Params,
+    state: Sequence[_Params],
+    inputs: NDArray[np.uint32],
+    targets: NDArray[np.uint32],
+    *,
+    batch: int,
+    rates: NDArray[np.float64],
+    first_step: int = 0,
+    seed: int = 0,
+    optimizer: Literal["sgd", "momentum", "adamw"] = "sgd",
+    momentum: float = 0.9,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> NDArray[np.float64]:
+    """Train in place, one step for each rate; losses of the steps done, fewer after a nan."""
+
+def nplm_loss(
+    params: _Params,
+    inputs: NDArray[np.uint32],
+    targets: NDArray[np.uint32],
+    *,
+    threads: int | None = None,
+) -> float: ...
+def nplm_gradients(
+    params: _Params,
+    inputs: NDArray[np.uint32],
+    targets: NDArray[np.uint32],
+    *,
+    threads: int | None = None,
+) -> tuple[float, _Params]: ...
+def nplm_probabilities(
+    params: _Params, contexts: NDArray[np.uint32], *, threads: int | None = None
+) -> NDArray[np.float64]: ...
 
 _Ids: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
 

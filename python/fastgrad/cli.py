@@ -27,6 +27,7 @@ examples:
   fastgrad demo                               see everything at work
   fastgrad train bigram -o out                count the bundled names
   fastgrad sample out -n 20 --seed 1          make up names like them
+  fastgrad train nplm -o out                  train a network on them, better and slower
   fastgrad train bigram words.txt -o out      a text of your own, one item a line
   fastgrad eval out other.txt                 how well does it predict another text?
   fastgrad plot out                           look at the table
@@ -50,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        return _fail("interrupted", _INTERRUPTED, start="\n")
+    except KeyboardInterrupt as stop:
+        return _fail(str(stop) or "interrupted", _INTERRUPTED, start="\n")
     except BrokenPipeError:
         # The reader went away, as `head` does. Python would complain once more as it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -47,8 +47,12 @@ def add_to(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> None:
     model = load_model(options.model)
     text = text_of(options.file)
-    from ..models import BigramCounts
+    from ..models import NPLM, BigramCounts
     from ..text import UnknownCharacterError
+
+    if isinstance(model, NPLM):
+        _measure_network(options, model, text)
+        return
 
     counts = BigramCounts.of(text.source, order=model.order, progress=True)
     try:
@@ -63,6 +67,18 @@ def _run(options: argparse.Namespace) -> None:
     show("perplexity", f"{perplexity:.4f}")
     if not math.isfinite(loss):
         _explain(model, model.unseen(counts), text)
+
+
+def _measure_network(options: argparse.Namespace, model: Any, text: Text) -> None:
+    """Measure a network, which needs all items at once."""
+    items = text.items()
+    loss = model.loss(items)
+    show("model", f"{options.model}: {model!r}")
+    show("text", text.name)
+    show("items", f"{len(items):,}")
+    show("symbols", f"{sum(map(len, items)) + len(items):,}")
+    show("loss", f"{loss:.8f} nats a symbol")
+    show("perplexity", f"{math.exp(loss):.4f}")
 
 
 def _first_place(error: Any, text: Text) -> str:

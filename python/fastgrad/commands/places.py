@@ -13,7 +13,7 @@ from .texts import Text, bundled
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["add_model", "load_model", "note_text", "noted_text"]
+__all__ = ["add_model", "has_model", "load_model", "note_text", "noted_text"]
 
 # The model file knows characters and counts, but not the text. So that samples can be compared
 # with the text, the folder has a note of where it was. A model without one is as good.
@@ -34,6 +34,13 @@ def load_model(place: Path) -> Any:
     if not place.exists():
         raise CommandError(f"{place}: there is no model; `fastgrad train bigram -o {place}` trains")
     return load(place)
+
+
+def has_model(place: Path) -> bool:
+    """Tell whether there is a model in a folder, or in a file."""
+    from ..models.saving import model_path
+
+    return model_path(place).is_file()
 
 
 def note_text(folder: Path, text: Text, items: int) -> None:

@@ -6,8 +6,9 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import plot_nplm
 from .arguments import CommandError, add_command, make_folder
-from .places import add_model, load_model
+from .places import add_model, has_model, load_model
 from .report import plural
 
 if TYPE_CHECKING:
@@ -23,7 +24,11 @@ examples:
 The picture is that of the makemore lecture: a row for each symbol, a column for each that may
 follow, the darker the more often. Counts are drawn where the model has them, probabilities where
 it was trained as a network; of a trigram model, the pairs that its last two symbols make. Beyond
-32 symbols the cells hold no numbers, beyond 60 only the most frequent symbols are drawn."""
+32 symbols the cells hold no numbers, beyond 60 only the most frequent symbols are drawn.
+
+Of a model of `train nplm`, the pictures are embeddings.png, the symbols by what the network has
+learned of them, and loss.png; after `train nplm --find-rate` also rates.png, the losses that
+rising learning rates met."""
 
 
 def add_to(commands: Any) -> None:
@@ -32,8 +37,9 @@ def add_to(commands: Any) -> None:
         commands,
         "plot",
         _run,
-        help="draw the table of a model",
-        description="Draw the table of a bigram model as a heat map.",
+        help="draw what a model has learned",
+        description="Draw the table of a bigram model as a heat map, or the embeddings and losses"
+        " of a network.",
         epilog=_EXAMPLES,
     )
     add_model(parser)
@@ -42,15 +48,22 @@ def add_to(commands: Any) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="where the picture goes (default: bigrams.png beside the model)",
+        help="where the picture goes (default: beside the model)",
     )
 
 
 def _run(options: argparse.Namespace) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         raise CommandError("no picture, since matplotlib is not installed: pip install matplotlib")
-    model = load_model(options.model)
     folder = options.model if options.model.is_dir() else options.model.parent
+    if options.out is None and plot_nplm.draw_sweep(folder) and not has_model(options.model):
+        return
+    model = load_model(options.model)
+    if hasattr(model, "embeddings"):
+        if options.out is not None:
+            make_folder(options.out.parent, "-o/--out")
+        plot_nplm.draw(model, folder, options.out)
+        return
     path = options.out or folder
     if path.is_dir():
         path /= "bigrams.png"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import train_nplm
 from .arguments import UsageError, add_command, make_folder, number, whole
 from .places import note_text
 from .report import grams, show
 from .texts import add_file, text_of
 
 if TYPE_CHECKING:
-    import argparse
-
     from .texts import Text
 
 __all__ = ["add_to"]
@@ -41,7 +41,31 @@ def add_to(commands: Any) -> None:
         help="train a model of a text",
         description="Train a model of a text and save it in a folder.",
     )
-    _add_bigram(parser.add_subparsers(title="models", metavar="MODEL"))
+    parser.add_argument(
+        "--resume",
+        action=_Resume,
+        type=Path,
+        metavar="DIR",
+        help="go on with the training of a network that was interrupted, to the same result",
+    )
+    models = parser.add_subparsers(title="models", metavar="MODEL")
+    _add_bigram(models)
+    train_nplm.add_to(models)
+
+
+class _Resume(argparse.Action):
+    """The option that names a folder and is a command in itself."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Have the run of the folder resumed, unless a model is named as well."""
+        namespace.resume = values
+        namespace.run = lambda options: train_nplm.resume(options.resume)
 
 
 def _add_bigram(models: Any) -> None:

@@ -6,7 +6,7 @@ import platform
 from typing import TYPE_CHECKING
 
 from .._core import __version__
-from . import bigram, scalar
+from . import bigram, nplm, scalar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,3 +19,4 @@ def run(out: Path) -> None:
     print(f"fastgrad {__version__} on Python {platform.python_version()}, {platform.machine()}")
     scalar.show(out)
     bigram.show(out)
+    nplm.show(out)

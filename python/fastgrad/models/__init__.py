@@ -10,7 +10,7 @@ All follow the protocol `LanguageModel` of `fastgrad.models.base`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .base import LanguageModel
 from .bigram import BigramModel
@@ -18,6 +18,7 @@ from .counts import BigramCounts
 from .mixture import Mixture
 from .neural_bigram import NeuralBigram
 from .ngram import InterpolatedTrigram, KneserNey
+from .nplm import NPLM
 from .saving import read_model
 from .word_model import WordModel, sample_words
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import os
 
 __all__ = [
+    "NPLM",
     "BigramCounts",
     "BigramModel",
     "InterpolatedTrigram",
@@ -38,7 +40,7 @@ __all__ = [
 ]
 
 
-def load(path: str | os.PathLike[str]) -> BigramModel | NeuralBigram:
+def load(path: str | os.PathLike[str]) -> BigramModel | NeuralBigram | NPLM:
     """Read a saved model of any kind: a checkpoint, or the folder that holds `model.safetensors`.
 
     Raises `fastgrad.checkpoint.CheckpointError` where the file is damaged, hostile or of another
@@ -50,5 +52,9 @@ def load(path: str | os.PathLike[str]) -> BigramModel | NeuralBigram:
     >>> load(folder)
     BigramModel(1 items, 5 bigrams of 4 symbols; smoothing 0.0)
     """
-    makers = {"bigram": BigramModel._from_parts, "neural bigram": NeuralBigram._from_parts}
+    makers: dict[str, Any] = {
+        "bigram": BigramModel._from_parts,
+        "neural bigram": NeuralBigram._from_parts,
+        "nplm": NPLM._from_parts,
+    }
     return read_model(path, makers)

@@ -1,8 +1,8 @@
 """What every language model here can do, whatever is inside it.
 
-Code that samples, trains or compares models knows them through `LanguageModel` alone, so that a
-new kind of model needs no change there. A model says what it is by having these members; it need
-not inherit from anything.
+Code that samples or compares models knows them through `LanguageModel` alone, and code that trains
+them through `Trainable` and `TrainingRun`, so that a new kind of model needs no change there. A
+model says what it is by having these members; it need not inherit from anything.
 """
 
 from __future__ import annotations
@@ -10,12 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    import os
+    from typing import Self, TypeAlias
+
     import numpy as np
     from numpy.typing import NDArray
 
     from ..text import Source, Vocab
 
-__all__ = ["LanguageModel"]
+    # A text, or what `fastgrad.text.windows` made of one: contexts and what follows them.
+    Examples: TypeAlias = Source | tuple[NDArray[np.uint32], NDArray[np.uint32]]
+
+__all__ = ["LanguageModel", "Trainable", "TrainingRun"]
 
 
 @runtime_checkable
@@ -66,4 +72,54 @@ class LanguageModel(Protocol):
 
     def sample(self, n: int = 10, **options: Any) -> list[str]:
         """Make up items; the options are those of `fastgrad.sampling.sample`."""
+        ...
+
+
+@runtime_checkable
+class TrainingRun(Protocol):
+    """A model while it is trained, as a training loop sees it: data, batches and optimizer inside.
+
+    Everything a step does follows from the arrays, the number of the step and its rate, so that
+    steps may be made in chunks of any size, taken back, and made again with the same result.
+    """
+
+    @property
+    def batch(self) -> int:
+        """How many examples a step looks at."""
+        ...
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays that training changes, parameters and optimizer state: themselves, by name."""
+        ...
+
+    def train(self, first_step: int, rates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Make as many steps as there are rates, in place; give each step's loss before its update.
+
+        Fewer losses than rates tell of a step whose loss, or a parameter after it, was not finite;
+        that step was not made. An exception leaves the arrays as they were.
+        """
+        ...
+
+    def dev_loss(self) -> float | None:
+        """Give the loss on the development text, or None where there is none."""
+        ...
+
+    def save(
+        self, path: str | os.PathLike[str], arrays: dict[str, NDArray[Any]], config: dict[str, Any]
+    ) -> None:
+        """Write model and state to a file, with the loop's own arrays and configuration."""
+        ...
+
+
+@runtime_checkable
+class Trainable(LanguageModel, Protocol):
+    """A language model that learns from text step by step."""
+
+    def copy(self) -> Self:
+        """Give a model of its own with the same parameters."""
+        ...
+
+    def start(self, train: Examples, dev: Examples | None = None, **options: Any) -> TrainingRun:
+        """Check data and options, and be ready for the first step."""
         ...

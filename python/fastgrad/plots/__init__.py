@@ -7,5 +7,12 @@ arrays and strings, and know nothing of models.
 from .boundary import decision_boundary
 from .curves import loss_curve
 from .heatmap import bigram_heatmap
+from .network import embedding_scatter, rate_sweep
 
-__all__ = ["bigram_heatmap", "decision_boundary", "loss_curve"]
+__all__ = [
+    "bigram_heatmap",
+    "decision_boundary",
+    "embedding_scatter",
+    "loss_curve",
+    "rate_sweep",
+]

@@ -40,6 +40,24 @@ pub enum Error {
         /// How many classes there are.
         classes: usize,
     },
+    /// The variable that chooses the instructions names none that the processor has.
+    Cpu {
+        /// The name as given.
+        name: String,
+        /// The names there are.
+        available: Vec<&'static str>,
+    },
+    /// A symbol's id outside the vocabulary.
+    Id {
+        /// The argument's name.
+        argument: &'static str,
+        /// The id as given.
+        id: u32,
+        /// Where it stands in the argument, counted from 0 over all its numbers.
+        position: usize,
+        /// How many symbols there are.
+        vocabulary: usize,
+    },
     /// A byte that is not part of any character.
     NotUtf8 {
         /// What the text is called: a path, or what stands for one.
@@ -116,6 +134,14 @@ impl fmt::Display for Error {
             }
             Error::Target { op, target, classes } => {
                 write!(f, "{op}: target {target} is out of range, expected 0 to {}", classes - 1)
+            }
+            Error::Cpu { name, available } => {
+                let available = available.join(", ");
+                write!(f, "FASTGRAD_CPU is {name:?}; expected one of {available} on this processor")
+            }
+            Error::Id { argument, id, position, vocabulary } => {
+                let last = vocabulary.saturating_sub(1);
+                write!(f, "{argument}: id {id} at position {position}; expected 0 to {last}")
             }
             Error::NotUtf8 { name, line, offset, byte } => {
                 write!(f, "{name}, line {line}: byte 0x{byte:02x} at offset {offset} is not UTF-8")

@@ -9,19 +9,24 @@
 //! | [`graph::fused`] | ops over lists: many parents, one or many outputs |
 //! | [`graph::sweep`] | topological order and the reverse sweep, over any owner of nodes |
 //! | [`graph::optim`] | the update rules of SGD and Adam |
+//! | [`linalg`] | products of small matrices and vector functions, for the processor at hand |
+//! | [`nplm`] | the neural probabilistic language model, trained in place |
 //! | [`words`] | running text as numbers, one a word |
 //! | [`ngram`] | n-gram models of words: Kneser-Ney, and a trigram of mixed estimates |
 //! | [`random`] | seeded random numbers, and draws from any distribution |
 //! | [`sampling`] | items drawn symbol by symbol from a language model's distributions |
 //! | [`watch`] | how long work is watched, and ended early |
 
-#![forbid(unsafe_code)]
+// Allowed in one module, `linalg`.
+#![deny(unsafe_code)]
 
 pub mod bigram;
 pub mod counts;
 pub mod error;
 pub mod graph;
+pub mod linalg;
 pub mod ngram;
+pub mod nplm;
 pub mod random;
 pub mod sampling;
 pub mod watch;

@@ -18,6 +18,8 @@ pub fn to_python(error: &Error) -> PyErr {
         Error::Domain(_)
         | Error::Empty { .. }
         | Error::Length { .. }
+        | Error::Cpu { .. }
+        | Error::Id { .. }
         | Error::Invalid(_)
         | Error::DeadEnd { .. } => PyValueError::new_err(message),
         Error::NotUtf8 { .. } => PyUnicodeError::new_err(message),

@@ -9,6 +9,7 @@
 //! | [`value`] | the type `Value`, on the C interface |
 //! | [`operands`], [`lists`] | ops over lists of Values |
 //! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
+//! | [`nplm`] | the neural probabilistic language model over numpy arrays |
 //! | [`optim`] | SGD and Adam over lists of Values |
 //! | [`words`], [`ngram`] | running text as ids, and n-gram models over them |
 //! | [`data`] | the names that the package carries |
@@ -31,6 +32,7 @@ mod linear;
 mod lists;
 mod neuron;
 mod ngram;
+mod nplm;
 mod operands;
 mod optim;
 mod sampling;
@@ -48,6 +50,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     value::add_type(module)?;
     lists::add_functions(module)?;
     linear::add_functions(module)?;
+    nplm::add_functions(module)?;
     module.add_class::<neuron::NeuronData>()?;
     module.add_class::<optim::Momentum>()?;
     module.add_class::<optim::Moments>()?;

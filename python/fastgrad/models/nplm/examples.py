@@ -1,0 +1,77 @@
+"""Examples to learn from: contexts of ids, and the symbol that follows each."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+
+from ...text import read, windows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...text import Source, Vocab
+    from ..base import Examples
+
+
+class Prepared(NamedTuple):
+    """Contexts (N, c) and what follows each (N,), both uint32 and in one piece of memory."""
+
+    contexts: NDArray[np.uint32]
+    targets: NDArray[np.uint32]
+
+    def digest(self) -> str:
+        """Give a short text that differs for other examples, or the same in another order."""
+        digest = hashlib.blake2b(digest_size=16)
+        for array in self:
+            digest.update(repr(array.shape).encode())
+            digest.update(array.astype("<u4", copy=False).data)
+        return digest.hexdigest()
+
+
+def prepare(source: Examples, vocab: Vocab, context: int, name: str) -> Prepared:
+    """Read a source of text into examples, or check those that were made before.
+
+    Raises what `fastgrad.text.read` and `windows` raise, and for a pair of arrays `TypeError` or
+    `ValueError` where they are not contexts and ids of this vocabulary.
+    """
+    if isinstance(source, tuple) and any(isinstance(part, np.ndarray) for part in source):
+        return _checked_pair(source, len(vocab), context, name)
+    return Prepared(*windows(read(cast("Source", source)), vocab, context))
+
+
+def checked_contexts(array: Any, symbols: int, context: int, name: str) -> NDArray[np.uint32]:
+    """Refuse what is not (B, context) ids."""
+    contexts = _checked_ids(array, symbols, name)
+    if contexts.ndim != 2 or contexts.shape[1] != context:
+        raise ValueError(f"{name} has shape {contexts.shape}; expected (N, {context})")
+    return contexts
+
+
+def _checked_pair(pair: tuple[Any, ...], symbols: int, context: int, name: str) -> Prepared:
+    if len(pair) != 2:
+        raise ValueError(f"{name} is a tuple of {len(pair)}; expected contexts and targets")
+    contexts = checked_contexts(pair[0], symbols, context, f"{name}[0]")
+    targets = _checked_ids(pair[1], symbols, f"{name}[1]")
+    if targets.shape != contexts.shape[:1]:
+        raise ValueError(
+            f"{name}[1] has shape {targets.shape}; expected ({len(contexts)},), an id a context"
+        )
+    if not len(targets):
+        raise ValueError(f"{name} is empty; expected at least one example")
+    return Prepared(contexts, targets)
+
+
+def _checked_ids(array: Any, symbols: int, name: str) -> NDArray[np.uint32]:
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name} is a {type(array).__name__}; expected an array of ids")
+    if array.dtype != np.uint32:
+        raise TypeError(f"{name} is of {array.dtype}; expected uint32")
+    if array.size and array.max() >= symbols:
+        place = np.unravel_index(int(np.argmax(array)), array.shape)
+        raise ValueError(
+            f"{name}{[int(i) for i in place]} is {array.max()}; expected ids less than {symbols}"
+        )
+    return np.ascontiguousarray(array)

@@ -1,0 +1,57 @@
+"""The calls into Rust, each in one place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ... import _core
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .examples import Prepared
+    from .optimizers import Optimizer
+
+    Parameters = dict[str, NDArray[Any]]
+
+
+def train(
+    parameters: Parameters,
+    state: Parameters,
+    examples: Prepared,
+    optimizer: Optimizer,
+    rates: NDArray[np.float64],
+    *,
+    batch: int,
+    first_step: int,
+    seed: int,
+    threads: int | None,
+) -> NDArray[np.float64]:
+    """Make a step a rate, in place; give the losses, fewer where one was not finite."""
+    return _core.nplm_train(
+        parameters,
+        [{name: state[f"{kind}.{name}"] for name in parameters} for kind in optimizer.kinds],
+        examples.contexts,
+        examples.targets,
+        batch=batch,
+        rates=rates,
+        first_step=first_step,
+        seed=seed,
+        optimizer=optimizer.optimizer,
+        momentum=optimizer.momentum,
+        betas=(optimizer.betas[0], optimizer.betas[1]),
+        eps=optimizer.eps,
+        weight_decay=optimizer.weight_decay,
+        threads=threads,
+    )
+
+
+def loss(parameters: Parameters, examples: Prepared, threads: int | None) -> float:
+    """Give the mean negative log-likelihood of the examples."""
+    return _core.nplm_loss(parameters, examples.contexts, examples.targets, threads=threads)
+
+
+def probabilities(parameters: Parameters, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
+    """Give the distribution after each context: (B, c) to (B, V) float64."""
+    return _core.nplm_probabilities(parameters, contexts)

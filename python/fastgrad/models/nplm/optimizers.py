@@ -1,0 +1,71 @@
+"""What the optimizer is, and the arrays that it remembers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# What each optimizer keeps beside every parameter.
+_STATE = {"sgd": (), "momentum": ("velocity",), "adamw": ("mean", "square")}
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """The update rule of a step and its settings; the formulas are those of `fastgrad.optim`.
+
+    "sgd": p ← p - lr·(g + λ·p). "momentum": the velocity v ← μ·v + g + λ·p, then p ← p - lr·v.
+    "adamw": Loshchilov & Hutter 2019, Algorithm 2. λ, the weight decay, is 0 for the biases.
+    """
+
+    optimizer: Literal["sgd", "momentum", "adamw"] = "sgd"
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        """Refuse a name that is none, and settings out of range."""
+        if self.optimizer not in _STATE:
+            raise ValueError(f"optimizer is {self.optimizer!r}; expected one of {[*_STATE]}")
+        _check("weight_decay", self.weight_decay)
+        _check("momentum", self.momentum, below=1.0)
+        if not isinstance(self.betas, (tuple, list)) or len(self.betas) != 2:
+            raise TypeError(f"betas is {self.betas!r}; expected two numbers")
+        for i, beta in enumerate(self.betas):
+            _check(f"betas[{i}]", beta, below=1.0)
+        _check("eps", self.eps)
+        if self.eps == 0:
+            raise ValueError(f"eps is {self.eps!r}; expected more than 0")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What it remembers of every parameter."""
+        return _STATE[self.optimizer]
+
+    def state(self, parameters: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Give the arrays that it remembers before the first step: zeros, named `mean.C` and so."""
+        return {
+            f"{kind}.{name}": np.zeros_like(array)
+            for kind in self.kinds
+            for name, array in parameters.items()
+        }
+
+    def to_config(self) -> dict[str, Any]:
+        """Describe it in terms of JSON; `Optimizer(**config)` undoes it."""
+        return asdict(self) | {"betas": list(self.betas)}
+
+
+def _check(name: str, value: Any, below: float = math.inf) -> None:
+    try:
+        finite = math.isfinite(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; expected a number") from None
+    if not finite or not 0 <= value < below:
+        end = "" if math.isinf(below) else f" and less than {below:g}"
+        raise ValueError(f"{name} is {value!r}; expected a finite number of at least 0{end}")

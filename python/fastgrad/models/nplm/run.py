@@ -1,0 +1,78 @@
+"""A network while it is trained: its data, its optimizer, and one call a chunk of steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import kernels, saved
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .examples import Prepared
+    from .model import NPLM
+    from .optimizers import Optimizer
+
+
+@dataclass
+class NPLMRun:
+    """What `fastgrad.training` trains: see `fastgrad.models.base.TrainingRun`.
+
+    Which examples make up a mini-batch follows from the seed and the number of the step alone, so
+    these two are all the random state there is.
+    """
+
+    model: NPLM
+    train_examples: Prepared
+    dev_examples: Prepared | None
+    optimizer: Optimizer
+    state: dict[str, NDArray[Any]]
+    batch: int
+    seed: int
+    threads: int | None
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The parameters and what the optimizer remembers, as `C` and `optimizer.mean.C`."""
+        remembered = {f"optimizer.{name}": array for name, array in self.state.items()}
+        return self.model.parameters() | remembered
+
+    def train(self, first_step: int, rates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Make as many steps as there are rates; give the losses."""
+        return kernels.train(
+            self.model.parameters(),
+            self.state,
+            self.train_examples,
+            self.optimizer,
+            rates,
+            batch=self.batch,
+            first_step=first_step,
+            seed=self.seed,
+            threads=self.threads,
+        )
+
+    def dev_loss(self) -> float | None:
+        """Give the loss on the development text, or None where there is none."""
+        if self.dev_examples is None:
+            return None
+        return kernels.loss(self.model.parameters(), self.dev_examples, self.threads)
+
+    def save(
+        self, path: str | os.PathLike[str], arrays: dict[str, NDArray[Any]], config: dict[str, Any]
+    ) -> None:
+        """Write a checkpoint from which `NPLM.resume` goes on."""
+        saved.write(path, self.model, self.arrays | arrays, self.to_config() | config)
+
+    def to_config(self) -> dict[str, Any]:
+        """Describe it in terms of JSON; the examples only so that they can be recognised."""
+        return {
+            "batch": self.batch,
+            "seed": self.seed,
+            "optimizer": self.optimizer.to_config(),
+            "train": self.train_examples.digest(),
+            "dev": None if self.dev_examples is None else self.dev_examples.digest(),
+        }

@@ -1,0 +1,125 @@
+"""How large a network is, and what its parameters start as."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from operator import index
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ...training import checked_count
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    Parameters = dict[str, NDArray[Any]]
+
+# The names of the paper, in its order; the biases, which never decay; what has one row a context.
+NAMES = ("C", "H", "d", "U", "b", "W")
+BIASES = ("d", "b")
+INITS = ("scaled", "lecture")
+
+# What U starts at, relative to a spread of 1/sqrt(h): small, so that all symbols are about as
+# likely as each other before the first step, and the loss is ln V.
+_SMALL = 0.1
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a network: V symbols, c of them as context, m features, h hidden units."""
+
+    symbols: int
+    context: int = 3
+    embedding: int = 10
+    hidden: int = 200
+    direct: bool = False
+    dtype: Literal["float32", "float64"] = "float32"
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that make no network."""
+        if not isinstance(self.direct, bool):
+            raise TypeError(f"direct is {self.direct!r}; expected True or False")
+        checked_count("context", self.context)
+        checked_count("embedding", self.embedding)
+        # Without hidden units only the direct connections are left.
+        checked_count("hidden", self.hidden, least=0 if self.direct else 1)
+        if self.dtype not in ("float32", "float64"):
+            raise ValueError(f"dtype is {self.dtype!r}; expected 'float32' or 'float64'")
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every parameter, by its name in the paper."""
+        inputs = self.context * self.embedding
+        shapes: dict[str, tuple[int, ...]] = {
+            "C": (self.symbols, self.embedding),
+            "H": (self.hidden, inputs),
+            "d": (self.hidden,),
+            "U": (self.symbols, self.hidden),
+            "b": (self.symbols,),
+        }
+        return shapes | {"W": (self.symbols, inputs)} if self.direct else shapes
+
+    @property
+    def size(self) -> int:
+        """How many numbers the parameters are."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    def to_config(self) -> dict[str, Any]:
+        """Describe the shape in terms of JSON, without the vocabulary's size."""
+        config = asdict(self)
+        del config["symbols"]
+        return config
+
+    def check(self, parameters: Mapping[str, NDArray[Any]], of: str = "") -> None:
+        """Raise `ValueError` unless these are the parameters of such a network, all finite."""
+        for name, shape in self.shapes.items():
+            array = parameters.get(of + name)
+            if array is None or array.shape != shape or array.dtype != self.dtype:
+                found = "missing" if array is None else f"{array.shape} of {array.dtype}"
+                raise ValueError(f"{of}{name} is {found}; expected {shape} of {self.dtype}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"{of}{name} holds a number that is not finite")
+
+
+def initial(shape: Shape, init: str, seed: int) -> Parameters:
+    """Draw the parameters that a network starts with.
+
+    "lecture" draws all of them from the standard normal distribution, as the lecture does at first.
+    "scaled" draws the same numbers and multiplies: C by 1, H by (5/3)/sqrt(c·m) (He et al. 2015,
+    with the gain for tanh that PyTorch uses), U and W by 0.1/sqrt of their inputs; d and b are 0.
+
+    The draws are numpy's, from PCG64 in float64, one parameter after the other: a seed gives the
+    same network on every machine, in float32 the one of float64 rounded.
+    """
+    if init not in INITS:
+        raise ValueError(f"init is {init!r}; expected 'scaled' or 'lecture'")
+    generator = np.random.Generator(np.random.PCG64(checked_seed(seed)))
+    drawn = {name: generator.standard_normal(sizes) for name, sizes in shape.shapes.items()}
+    if init == "scaled":
+        inputs = shape.context * shape.embedding
+        factors = {
+            "C": 1.0,
+            "H": 5 / 3 / math.sqrt(inputs),
+            "d": 0.0,
+            "U": _SMALL / math.sqrt(shape.hidden or 1),
+            "b": 0.0,
+            "W": _SMALL / math.sqrt(inputs),
+        }
+        # Adding 0 makes -0.0 a plain 0.
+        drawn = {name: array * factors[name] + 0.0 for name, array in drawn.items()}
+    return {name: array.astype(shape.dtype) for name, array in drawn.items()}
+
+
+def checked_seed(seed: Any) -> int:
+    """Refuse what is not an int of 64 bits without a sign."""
+    try:
+        value = index(seed)
+    except TypeError:
+        raise TypeError(f"seed is {seed!r}; expected an int") from None
+    if not 0 <= value < 2**64:
+        raise ValueError(f"seed is {seed!r}; expected at least 0 and less than 2**64")
+    return value

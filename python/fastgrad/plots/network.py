@@ -1,0 +1,159 @@
+"""What a neural language model has learned of its symbols, and which rate to train it with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from .canvas import labels, new_figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["embedding_scatter", "rate_sweep"]
+
+_BOUNDARY, _SYMBOL, _LINE = "#d9822b", "#2f6db3", "#d9822b"
+# Beyond so many symbols, discs become dots with small labels beside them.
+_MANY = 64
+
+
+def embedding_scatter(
+    embeddings: ArrayLike,
+    symbols: Sequence[str],
+    path: str | PathLike[str],
+    title: str = "Embeddings",
+    method: Literal["pca", "first"] = "pca",
+) -> None:
+    """Save a PNG of symbols in the plane: those that are used alike lie close to each other.
+
+    `embeddings` has a row for each of the symbols, (V, m). "first" draws the first two columns, as
+    the lecture does for m = 2; "pca" the two directions in which the rows spread most (principal
+    components; the same picture for m = 2, but turned). The first symbol, the boundary, has a
+    colour of its own.
+
+    Raises ValueError where rows and symbols do not fit, OSError where the file cannot be written.
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "embeddings.png")
+    ...     embedding_scatter([[0.0, 0.0], [1.0, 0.5], [0.9, 0.6]], ".ab", path)
+    ...     os.path.getsize(path) > 1000
+    True
+    """
+    rows = np.asarray(embeddings, dtype=np.float64)
+    if rows.ndim != 2 or len(rows) != len(symbols) or not rows.size:
+        raise ValueError(
+            f"embeddings has shape {rows.shape}; expected a row for each of {len(symbols)} symbols"
+        )
+    if method not in ("pca", "first"):
+        raise ValueError(f"method is {method!r}; expected 'pca' or 'first'")
+    points, names = _principal(rows) if method == "pca" else _first(rows)
+
+    figure = new_figure(7.6, 7.0)
+    axes = figure.add_subplot()
+    many = len(points) > _MANY
+    # The boundary last, so that nothing lies on it.
+    for part, colour in ((points[1:], _SYMBOL), (points[:1], _BOUNDARY)):
+        size, edge = (12, "none") if many else (260, "white")
+        axes.scatter(part[:, 0], part[:, 1], s=size, c=colour, edgecolors=edge, linewidths=1)
+    for (x, y), label in zip(points, labels(symbols), strict=True):
+        axes.annotate(
+            label,
+            (x, y),
+            xytext=(4, 3) if many else (0, 0),
+            textcoords="offset points",
+            ha="left" if many else "center",
+            va="bottom" if many else "center",
+            color="#333333" if many else "white",
+            fontsize=7 if many or len(label) > 1 else 11,
+            parse_math=False,
+        )
+    axes.set(xlabel=names[0], ylabel=names[1])
+    axes.set_title(title, parse_math=False)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.margins(0.07)
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    figure.savefig(path)
+
+
+def rate_sweep(
+    rates: ArrayLike,
+    losses: ArrayLike,
+    path: str | PathLike[str],
+    title: str = "Loss against learning rate",
+    smooth: ArrayLike | None = None,
+    chosen: float | None = None,
+) -> None:
+    """Save a PNG of the losses that rising rates met, as the lecture looks for its rate.
+
+    `rates` and `losses` are (steps,) arrays; `smooth`, if given, is drawn as a line over the
+    losses, and `chosen` is a rate to mark.
+
+    Raises ValueError where the lengths differ or there is nothing to draw, OSError where the file
+    cannot be written.
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "rates.png")
+    ...     rate_sweep([0.001, 0.01, 0.1, 1.0], [3.3, 2.9, 2.4, 4.0], path, chosen=0.1)
+    ...     os.path.getsize(path) > 1000
+    True
+    """
+    across, up = (np.asarray(values, dtype=np.float64) for values in (rates, losses))
+    if across.ndim != 1 or across.shape != up.shape or not across.size:
+        raise ValueError(
+            f"rates has shape {across.shape} and losses {up.shape}; expected (steps,) both"
+        )
+    line = up if smooth is None else np.asarray(smooth, dtype=np.float64)
+    if line.shape != up.shape:
+        raise ValueError(f"smooth has shape {line.shape}; expected {up.shape}")
+
+    figure = new_figure(7.6, 4.6)
+    axes = figure.add_subplot()
+    axes.plot(across, up, color=_SYMBOL, linewidth=0.7, alpha=0.35, label="mini-batches")
+    if smooth is not None:
+        axes.plot(across, line, color=_SYMBOL, linewidth=1.8, label="mean of neighbours")
+    if chosen is not None:
+        axes.axvline(chosen, color=_LINE, linewidth=1.2, linestyle="--", label=f"{chosen:.2g}")
+    axes.set_xscale("log")
+    # Where a sweep ends in losses without bounds, the valley must still be seen.
+    low, high = float(up.min()), float(np.percentile(up, 90))
+    margin = 0.3 * (high - low) + 1e-3
+    axes.set_ylim(low - margin / 6, high + margin)
+    axes.set(xlabel="learning rate", ylabel="loss, nats a symbol")
+    axes.set_title(title, parse_math=False)
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.legend(frameon=False)
+    figure.savefig(path)
+
+
+def _principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[str, str]]:
+    """Project rows on the two directions in which they spread most; name these."""
+    centred = rows - rows.mean(axis=0)
+    _, spreads, directions = np.linalg.svd(centred, full_matrices=False)
+    # A direction and its opposite are as good: the longest component decides, on every machine.
+    signs = np.sign(directions[np.arange(len(directions)), np.abs(directions).argmax(axis=1)])
+    points = _two_columns(centred @ (directions * signs[:, None]).T)
+    shares = 100 * spreads**2 / max(float((spreads**2).sum()), 1e-300)
+    shares = np.append(shares, 0.0)[:2]
+    names = tuple(
+        f"{place} principal component, {share:.0f} % of the spread"
+        for place, share in zip(("first", "second"), shares, strict=True)
+    )
+    return points, (names[0], names[1])
+
+
+def _first(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[str, str]]:
+    return _two_columns(rows), ("first feature", "second feature")
+
+
+def _two_columns(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take the first two columns; what has only one lies on a line."""
+    if points.shape[1] == 1:
+        return np.column_stack([points[:, 0], np.zeros(len(points))])
+    return points[:, :2]

@@ -1,0 +1,45 @@
+"""Training of any model that follows `fastgrad.models.base.Trainable`.
+
+A model's `fit` makes a plan, checks it, and has `Loop` make the steps: in chunks of which each is
+one call into Rust, with evaluations, callbacks, a log and checkpoints between them. Where the
+chunks end depends on the clock; the results do not.
+
+>>> from fastgrad.models import NPLM
+>>> from fastgrad.text import Vocab
+>>> names = ["emma", "olivia", "ava", "mia"]
+>>> model = NPLM(Vocab.of(names), hidden=8)
+>>> seen = []
+>>> history = model.fit(
+...     names, steps=40, lr=0.1, batch=4, evaluate_every=20, callbacks=[seen.append]
+... )
+>>> [(progress.step, progress.rate) for progress in seen]
+[(20, 0.1), (40, 0.1)]
+>>> history.loss.shape, history.stopped
+((40,), 'finished')
+"""
+
+from .finder import RateSweep, find_rate
+from .history import History
+from .loop import DivergedError, Loop
+from .plan import Plan, Progress, checked_count, make_plan
+from .rates import Rate, Rates, plan_rates
+from .resuming import Saved, history_arrays, read_history, read_saved
+
+__all__ = [
+    "DivergedError",
+    "History",
+    "Loop",
+    "Plan",
+    "Progress",
+    "Rate",
+    "RateSweep",
+    "Rates",
+    "Saved",
+    "checked_count",
+    "find_rate",
+    "history_arrays",
+    "make_plan",
+    "plan_rates",
+    "read_history",
+    "read_saved",
+]

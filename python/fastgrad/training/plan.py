@@ -1,0 +1,103 @@
+"""What a training run is to do, checked before it starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from operator import index
+from pathlib import Path
+from typing import Any
+
+from .rates import Rate, Rates, plan_rates
+
+# How many evaluations a run has unless it is told otherwise.
+_EVALUATIONS = 20
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come, as callbacks are told after each evaluation.
+
+    `step` of `steps` have been made. `loss` is the mean over the mini-batches since the last
+    evaluation, `dev_loss` the loss on the development text (None without one), `rate` the rate of
+    the last step, `examples_per_second` the speed of training alone.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    dev_loss: float | None
+    rate: float
+    examples_per_second: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training run is to do; `make_plan` checks it."""
+
+    steps: int
+    rates: Rates
+    evaluate_every: int
+    patience: int | None
+    callbacks: tuple[Callable[[Progress], object], ...]
+    progress: bool
+    log: Path | None
+    checkpoint: Path | None
+
+
+def make_plan(
+    *,
+    steps: int,
+    lr: Rate | Rates,
+    evaluate_every: int | None = None,
+    patience: int | None = None,
+    callbacks: Iterable[Callable[[Progress], object]] = (),
+    progress: bool = False,
+    log: str | os.PathLike[str] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> Plan:
+    """Check what a training run is to do; every rate is worked out here.
+
+    Raises `ValueError` or `TypeError` naming the argument, `FileNotFoundError` where the folder
+    of `log` or `checkpoint` is missing.
+    """
+    steps = checked_count("steps", steps)
+    if isinstance(callbacks, Callable) or not all(map(callable, callbacks := tuple(callbacks))):
+        raise TypeError(f"callbacks is {callbacks!r}; expected a list of functions")
+    return Plan(
+        steps=steps,
+        rates=plan_rates(lr, steps),
+        evaluate_every=(
+            max(1, steps // _EVALUATIONS)
+            if evaluate_every is None
+            else checked_count("evaluate_every", evaluate_every)
+        ),
+        patience=None if patience is None else checked_count("patience", patience),
+        callbacks=callbacks,
+        progress=bool(progress),
+        log=_checked_file("log", log),
+        checkpoint=_checked_file("checkpoint", checkpoint),
+    )
+
+
+def checked_count(name: str, value: Any, least: int = 1) -> int:
+    """Refuse what is not an int of at least `least`."""
+    try:
+        count = index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; expected an int") from None
+    if isinstance(value, bool) or count < least:
+        raise ValueError(f"{name} is {value!r}; expected at least {least}")
+    return count
+
+
+def _checked_file(name: str, value: str | os.PathLike[str] | None) -> Path | None:
+    if value is None:
+        return None
+    path = Path(value)
+    if path.is_dir():
+        raise IsADirectoryError(f"{name} is {str(path)!r}, a folder; expected the path of a file")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{name} is {str(path)!r}, but there is no folder {path.parent}")
+    return path

@@ -1,0 +1,133 @@
+"""What a checkpoint keeps of a training run, checked when read as closely as a user's arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .history import History
+from .plan import checked_count
+from .rates import Rates, plan_rates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from .plan import Plan
+    from .rates import Rate
+
+    Arrays = Mapping[str, NDArray[Any]]
+
+_BEST = "best."
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Where a run had come to, and what it was to do."""
+
+    history: History
+    steps: int
+    rates: Rates
+    evaluate_every: int
+    patience: int | None
+    best: dict[str, NDArray[Any]] | None
+
+    def planned(self, steps: int | None, lr: Rate | None) -> tuple[int, Rates]:
+        """Give how many steps the resumed run is to have in all, and every step's rate.
+
+        The steps made keep theirs. Raises `ValueError` where there are to be more steps than
+        rates were saved for, or fewer than were made.
+        """
+        made = len(self.history.loss)
+        total = self.steps if steps is None else checked_count("steps", steps)
+        if total < made:
+            raise ValueError(f"steps is {steps}, but {made} were made already; expected no fewer")
+        if lr is None and total > self.steps:
+            raise ValueError(
+                f"steps is {steps}, but rates were saved for {self.steps}; expected lr as well"
+            )
+        later = plan_rates(self.rates if lr is None else lr, total)
+        return total, self.rates.then(made, later)
+
+
+def history_arrays(history: History) -> dict[str, NDArray[Any]]:
+    """Give a history as named arrays for a checkpoint."""
+    rates = Rates.of(history.rate)
+    return {
+        "history.loss": history.loss,
+        "history.rate_step": rates.starts,
+        "history.rate": rates.values,
+        "history.dev_step": history.dev_step,
+        "history.dev_loss": history.dev_loss,
+    }
+
+
+def read_history(arrays: Arrays, stopped: str = "") -> History:
+    """Undo `history_arrays`; `ValueError` where the arrays are not of one history."""
+    loss = _checked(arrays, "history.loss", np.float64)
+    dev_step = _checked(arrays, "history.dev_step", np.int64)
+    dev_loss = _checked(arrays, "history.dev_loss", np.float64)
+    if len(dev_step) != len(dev_loss) or (dev_step > len(loss)).any():
+        raise ValueError("history.dev_step does not fit the other arrays of the history")
+    rates = _read_rates(arrays, "history", len(loss))
+    return History(loss, rates.part(0, len(loss)), dev_step, dev_loss, stopped)
+
+
+def write_saved(
+    plan: Plan, history: History, best: dict[str, NDArray[Any]] | None
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Give a run as named arrays and settings for a checkpoint."""
+    rates = {"plan.rate_step": plan.rates.starts, "plan.rate": plan.rates.values}
+    arrays = history_arrays(history) | rates
+    for name, array in (best or {}).items():
+        arrays[_BEST + name] = array
+    config = {
+        "steps": plan.steps,
+        "evaluate_every": plan.evaluate_every,
+        "patience": plan.patience,
+        "stopped": history.stopped,
+    }
+    return arrays, config
+
+
+def read_saved(arrays: Arrays, config: Any) -> Saved:
+    """Undo `write_saved`; `ValueError` or `TypeError` where it is not what that has made."""
+    if not isinstance(config, dict):
+        raise TypeError(f"the settings of the training are {config!r}; expected a dictionary")
+    history = read_history(arrays, str(config.get("stopped", "")))
+    steps = checked_count("steps", config.get("steps"))
+    if len(history.loss) > steps:
+        raise ValueError(f"steps is {steps}, but the history has {len(history.loss)} of them")
+    patience = config.get("patience")
+    best = {name.removeprefix(_BEST): a for name, a in arrays.items() if name.startswith(_BEST)}
+    return Saved(
+        history=history,
+        steps=steps,
+        rates=_read_rates(arrays, "plan", steps),
+        evaluate_every=checked_count("evaluate_every", config.get("evaluate_every")),
+        patience=None if patience is None else checked_count("patience", patience),
+        best=best or None,
+    )
+
+
+def _read_rates(arrays: Arrays, of: str, steps: int) -> Rates:
+    starts = _checked(arrays, f"{of}.rate_step", np.int64)
+    values = _checked(arrays, f"{of}.rate", np.float64)
+    fits = len(starts) == len(values) and bool(len(starts)) == bool(steps)
+    # Ascending, from 0 on, and before the last step.
+    ends = np.append(starts, steps)
+    if not fits or ends[0] != 0 or (np.diff(ends) <= 0).any():
+        raise ValueError(f"{of}.rate does not fit the {steps} steps")
+    return Rates(starts, values, steps)
+
+
+def _checked(arrays: Arrays, name: str, dtype: type[np.generic]) -> NDArray[Any]:
+    array = arrays.get(name)
+    if array is None or array.ndim != 1 or array.dtype != dtype:
+        raise ValueError(f"{name} is missing or damaged; expected (K,) {dtype.__name__}")
+    if not (np.isfinite(array).all() and (array >= 0).all()):
+        raise ValueError(f"{name} holds a number that is not finite and at least 0")
+    return array

@@ -1,0 +1,157 @@
+//! A step of training without Python, at the sizes of the goals, and the kernels it is made of.
+//!
+//! `cargo bench -p fastgrad-core --bench nplm`, or `… -- step` for a part of it.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark may fail loudly")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput};
+use fastgrad_core::linalg::product::Product;
+use fastgrad_core::linalg::{Buffer, Cpu, LANES, lanes};
+use fastgrad_core::nplm::optimizer::Optimizer;
+use fastgrad_core::nplm::train::{Plan, train};
+use fastgrad_core::nplm::{Data, Params, Shape};
+use fastgrad_core::random::Random;
+use fastgrad_core::watch::Watch;
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_millis(1500))
+        .configure_from_args();
+    steps(&mut criterion);
+    products(&mut criterion);
+    functions(&mut criterion);
+    criterion.final_summary();
+}
+
+const SMALL: Shape = Shape { vocabulary: 27, context: 3, features: 10, hidden: 200, direct: false };
+const MIDDLE: Shape =
+    Shape { vocabulary: 27, context: 8, features: 24, hidden: 512, direct: false };
+
+/// Small random numbers.
+fn random_numbers(seed: u64, n: usize) -> Vec<f32> {
+    let mut random = Random::new(seed, 0);
+    (0..n).map(|_| 0.1 * random.normal() as f32).collect()
+}
+
+/// Steps of SGD, momentum and `AdamW` over 100,000 random examples.
+fn steps(criterion: &mut Criterion) {
+    let adamw = Optimizer::AdamW { betas: (0.9, 0.999), epsilon: 1e-8 };
+    for (name, shape, batch, steps, threads, optimizer) in [
+        ("S, SGD", SMALL, 32, 200, 1, Optimizer::Sgd),
+        ("S, momentum", SMALL, 32, 200, 1, Optimizer::Momentum { momentum: 0.9 }),
+        ("S, AdamW", SMALL, 32, 200, 1, adamw),
+        ("M, SGD", MIDDLE, 256, 10, 1, Optimizer::Sgd),
+        ("M, SGD, 2 threads", MIDDLE, 256, 10, 2, Optimizer::Sgd),
+        ("M, AdamW", MIDDLE, 256, 10, 1, adamw),
+    ] {
+        let examples = 100_000;
+        let mut random = Random::new(1, 1);
+        let mut ids = |n: usize| -> Vec<u32> {
+            (0..n).map(|_| random.below(shape.vocabulary as u64) as u32).collect()
+        };
+        let (inputs, targets) = (ids(examples * shape.context), ids(examples));
+        let data = Data { inputs: &inputs, targets: &targets };
+        let mut params = shape.lengths().map(|n| random_numbers(n as u64, n));
+        let mut states = vec![shape.lengths().map(|n| vec![0.0f32; n]); optimizer.states()];
+        let rates = vec![0.001; steps];
+        let mut first_step = 0;
+        let mut group = criterion.benchmark_group("step");
+        group.throughput(Throughput::Elements(steps as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let plan = Plan {
+                    batch,
+                    rates: &rates,
+                    first_step,
+                    seed: 1,
+                    optimizer,
+                    decay: 0.0,
+                    threads,
+                };
+                first_step += steps as u64;
+                let mut sets = vec![slices(&mut params)];
+                sets.extend(states.iter_mut().map(slices));
+                train(&shape, &mut sets, &data, &plan, &Watch::new()).unwrap()
+            });
+        });
+        group.finish();
+    }
+}
+
+fn slices(set: &mut Params<Vec<f32>>) -> Params<&mut [f32]> {
+    set.as_mut().map(|numbers| &mut **numbers)
+}
+
+/// Products of the sizes in question; elements are floating-point operations.
+fn products(criterion: &mut Criterion) {
+    let cpu = Cpu::chosen().unwrap();
+    let mut group = criterion.benchmark_group("product");
+    for (name, [rows, columns, terms], transposed) in [
+        ("S H.x", [200, 32, 30usize], false),
+        ("S U.a", [27, 32, 200usize], false),
+        ("S Ut.dy", [200, 32, 27usize], true),
+        ("S dz.x", [200, 30, 32usize], false),
+        ("S dy.a", [27, 200, 32usize], false),
+        ("S dzt.H", [32, 30, 200usize], true),
+        ("M H.x", [512, 32, 192usize], false),
+        ("M dz.x", [512, 192, 32usize], false),
+        ("M dzt.H", [32, 192, 512usize], true),
+        ("1024", [1024, 1024, 1024usize], false),
+    ] {
+        let a = random_numbers(1, rows * terms);
+        let row = columns.div_ceil(LANES) * LANES;
+        let mut b = Buffer::zeros(terms * row);
+        b.copy_from_slice(&random_numbers(2, terms * row));
+        let mut out = Buffer::zeros(rows * row);
+        let product = Product {
+            rows,
+            columns,
+            terms,
+            left_row: if transposed { 1 } else { terms },
+            left_step: if transposed { rows } else { 1 },
+            right_row: row,
+            out_row: row,
+            alpha: 1.0,
+            beta: 0.0,
+        };
+        group.throughput(Throughput::Elements((2 * rows * columns * terms) as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| product.add_up(cpu, &[(black_box(&a), &b)], &mut out));
+        });
+    }
+    group.finish();
+}
+
+/// exp, tanh and transposition of 200 × 32 numbers.
+fn functions(criterion: &mut Criterion) {
+    let cpu = Cpu::chosen().unwrap();
+    let n = 200 * LANES;
+    let mut group = criterion.benchmark_group("function");
+    group.throughput(Throughput::Elements(n as u64));
+    let start = random_numbers(3, n);
+    let (mut x, mut y) = (start.clone(), start.clone());
+    group.bench_function("copy and exp", |bencher| {
+        bencher.iter(|| {
+            x.copy_from_slice(&start);
+            lanes::exp(cpu, black_box(&mut x));
+        });
+    });
+    group.bench_function("copy and tanh", |bencher| {
+        bencher.iter(|| {
+            x.copy_from_slice(&start);
+            lanes::tanh(cpu, black_box(&mut x));
+        });
+    });
+    group.bench_function("transpose", |bencher| {
+        bencher.iter(|| {
+            lanes::transpose(cpu, (black_box(&x), LANES), (200, LANES), (black_box(&mut y), 200));
+        });
+    });
+    group.finish();
+}

@@ -1,0 +1,178 @@
+//! Vectors of 16 `f32`, with AVX-512F.
+
+use core::arch::x86_64::{
+    __m512, __m512d, __mmask16, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm512_add_ps,
+    _mm512_castpd_ps, _mm512_castps_pd, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
+    _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_ps,
+    _mm512_shuffle_f32x4, _mm512_sqrt_ps, _mm512_storeu_ps, _mm512_sub_ps, _mm512_unpackhi_pd,
+    _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+};
+
+use super::cpu::{self, Kernel};
+use super::functions;
+use super::simd::{Simd, Simd32, Transposed};
+
+/// The proof that the processor has AVX-512F.
+#[derive(Clone, Copy)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// # Safety
+    /// The processor has AVX-512F.
+    #[inline(always)]
+    pub unsafe fn new() -> Avx512 {
+        Avx512(())
+    }
+}
+
+/// The mask of the first n places.
+#[inline(always)]
+fn first(n: usize) -> __mmask16 {
+    0xffff_u16 >> (16 - n.clamp(1, 16))
+}
+
+/// Numbers of a and b in turn, quarter by quarter: those of the first, and of the second half.
+#[inline(always)]
+fn pairs(a: __m512, b: __m512) -> [__m512; 2] {
+    // SAFETY: vectors of this kind exist only where the processor has the instructions.
+    unsafe { [_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)] }
+}
+
+/// The same for pairs of numbers.
+#[inline(always)]
+fn pairs_of_pairs(a: __m512, b: __m512) -> [__m512; 2] {
+    // SAFETY: vectors of this kind exist only where the processor has the instructions.
+    unsafe {
+        let (a, b): (__m512d, __m512d) = (_mm512_castps_pd(a), _mm512_castps_pd(b));
+        let (low, high) = (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
+        [_mm512_castpd_ps(low), _mm512_castpd_ps(high)]
+    }
+}
+
+/// The even quarters of a and b, and the odd ones.
+#[inline(always)]
+fn halves(a: __m512, b: __m512) -> [__m512; 2] {
+    // SAFETY: vectors of this kind exist only where the processor has the instructions.
+    unsafe { [_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b)] }
+}
+
+/// Functions that are one instruction.
+macro_rules! instructions {
+    ($($name:ident($($arg:ident),*) = $instruction:ident;)*) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: __m512),*) -> __m512 {
+            // SAFETY: the token is the proof that the processor has the instruction.
+            unsafe { $instruction($($arg),*) }
+        }
+    )*};
+}
+
+impl Simd for Avx512 {
+    type T = f32;
+    type Reg = __m512;
+    const WIDTH: usize = 16;
+    const ROWS: usize = 12;
+
+    #[inline(always)]
+    fn apart<K: Kernel<f32>>(self, kernel: K) -> K::Output {
+        // SAFETY: the token is the proof that the processor has the instructions.
+        unsafe { cpu::apart_avx512(kernel) }
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m512 {
+        // SAFETY: the token is the proof that the processor has the instruction.
+        unsafe { _mm512_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> __m512 {
+        // SAFETY: the token, and the caller's promise.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, x: __m512) {
+        // SAFETY: the token, and the caller's promise.
+        unsafe { _mm512_storeu_ps(to, x) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(self, from: *const f32, n: usize) -> __m512 {
+        // SAFETY: the token, and the caller's promise.
+        unsafe { _mm512_maskz_loadu_ps(first(n), from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, n: usize, x: __m512) {
+        // SAFETY: the token, and the caller's promise.
+        unsafe { _mm512_mask_storeu_ps(to, first(n), x) }
+    }
+
+    instructions! {
+        add(a, b) = _mm512_add_ps;
+        sub(a, b) = _mm512_sub_ps;
+        mul(a, b) = _mm512_mul_ps;
+        div(a, b) = _mm512_div_ps;
+        fma(a, b, c) = _mm512_fmadd_ps;
+        max(a, b) = _mm512_max_ps;
+        sqrt(a) = _mm512_sqrt_ps;
+    }
+
+    #[inline(always)]
+    fn exp(self, a: __m512) -> __m512 {
+        functions::exp(self, a)
+    }
+
+    #[inline(always)]
+    fn tanh(self, a: __m512) -> __m512 {
+        functions::tanh(self, a)
+    }
+
+    /// In four rounds, each of which brings numbers together that are twice as far apart.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "places of 16 vectors, known when compiled")]
+    unsafe fn transpose(self, block: Transposed<f32>) {
+        let mut x = [self.splat(0.0); 16];
+        for (i, x) in x.iter_mut().enumerate().take(block.rows) {
+            // SAFETY: the caller's promise.
+            *x = unsafe { self.load_first(block.from.add(i * block.from_row), block.columns) };
+        }
+        for i in (0..16).step_by(4) {
+            let (a, b) = (pairs(x[i], x[i + 1]), pairs(x[i + 2], x[i + 3]));
+            [x[i], x[i + 1]] = pairs_of_pairs(a[0], b[0]);
+            [x[i + 2], x[i + 3]] = pairs_of_pairs(a[1], b[1]);
+        }
+        for i in 0..4 {
+            // Vector i of each group of four holds rows of the transpose in its quarters.
+            let [a, b] = halves(x[i], x[i + 4]);
+            let [c, d] = halves(x[i + 8], x[i + 12]);
+            [x[i], x[i + 8]] = halves(a, c);
+            [x[i + 4], x[i + 12]] = halves(b, d);
+        }
+        for (j, x) in x.into_iter().enumerate().take(block.columns) {
+            // SAFETY: the caller's promise.
+            unsafe { self.store_first(block.to.add(j * block.to_row), block.rows, x) };
+        }
+    }
+
+    #[inline(always)]
+    fn sum(self, a: __m512) -> f32 {
+        // SAFETY: the token is the proof that the processor has the instructions.
+        unsafe { _mm512_reduce_add_ps(a) }
+    }
+}
+
+impl Simd32 for Avx512 {
+    instructions! {
+        min(a, b) = _mm512_min_ps;
+        scale(a, n) = _mm512_scalef_ps;
+    }
+
+    #[inline(always)]
+    fn round(self, a: __m512) -> __m512 {
+        // SAFETY: the token is the proof that the processor has the instruction.
+        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+    }
+}

@@ -1,0 +1,124 @@
+//! Losses, probabilities and gradients without training.
+
+use super::optimizer::Update;
+use super::params::check_ids;
+use super::train::{Team, blocks_of, change, forward_and_backward};
+use super::workspace::{self, Slice};
+use super::{Data, Params, Shape, model, softmax};
+use crate::Result;
+use crate::linalg::{Cpu, Float, LANES};
+use crate::watch::Watch;
+
+/// Slices that are worked out between two looks at the watch, for each thread.
+const SLICES: usize = 8;
+
+/// The mean of −ln p(target) over all examples, added up in doubles in their order.
+///
+/// # Errors
+/// As of [`Data::check`]; [`crate::Error::Cpu`]; [`crate::Error::Interrupted`].
+pub fn loss<T: Float>(
+    shape: &Shape,
+    params: &Params<&[T]>,
+    data: &Data<'_>,
+    threads: usize,
+    watch: &Watch,
+) -> Result<f64> {
+    const OP: &str = "nplm_loss";
+    params.check(shape, OP)?;
+    data.check(shape, OP)?;
+    let mut sum = 0.0;
+    let add = |slice: &Slice<T>| sum += slice.losses.iter().take(slice.examples).sum::<f64>();
+    forward(shape, params, data, 1.0, threads, watch, add)?;
+    #[allow(clippy::cast_precision_loss, reason = "there are fewer than 2^53 examples")]
+    Ok(sum / data.len() as f64)
+}
+
+/// The probability of every symbol after each context (B × c ids): B × V numbers.
+///
+/// # Errors
+/// [`crate::Error::Empty`], [`crate::Error::Length`] or [`crate::Error::Id`] for wrong contexts; [`crate::Error::Cpu`];
+/// [`crate::Error::Interrupted`].
+pub fn probabilities<T: Float>(
+    shape: &Shape,
+    params: &Params<&[T]>,
+    contexts: &[u32],
+    threads: usize,
+    watch: &Watch,
+) -> Result<Vec<f64>> {
+    const OP: &str = "nplm_probabilities";
+    params.check(shape, OP)?;
+    check_ids("contexts", contexts, shape.vocabulary)?;
+    let examples = contexts.len() / shape.context.max(1);
+    let data = Data { inputs: contexts, targets: &vec![0; examples] };
+    let mut result = Vec::with_capacity(examples * shape.vocabulary);
+    forward(shape, params, &data, 1.0, threads, watch, |slice| {
+        for example in 0..slice.examples {
+            let column = slice.y.iter().skip(example).step_by(LANES);
+            result.extend(column.map(|p| p.to_f64()));
+        }
+    })?;
+    Ok(result)
+}
+
+/// Runs all examples forward, slice by slice, and shows each slice to `look` in order.
+fn forward<T: Float>(
+    shape: &Shape,
+    params: &Params<&[T]>,
+    data: &Data<'_>,
+    weight: f64,
+    threads: usize,
+    watch: &Watch,
+    mut look: impl FnMut(&Slice<T>) + Send,
+) -> Result<()> {
+    let cpu = Cpu::chosen()?;
+    let team = Team::new(threads)?;
+    let at_once = data.len().min(SLICES * LANES * threads);
+    let mut slices = workspace::slices::<T>(shape, at_once);
+    team.run(|| {
+        for start in (0..data.len()).step_by(at_once.max(1)) {
+            let mut numbers = start..data.len();
+            for slice in &mut slices {
+                slice.fill(shape.context, data, &mut numbers);
+            }
+            team.each(&mut slices, |slice| {
+                model::embed(cpu, shape, params.C, slice);
+                model::hidden(cpu, shape, params, slice);
+                softmax::output(cpu, shape, params, weight, slice);
+            });
+            slices.iter().for_each(&mut look);
+            watch.advance(slices.iter().map(|slice| slice.examples as u64).sum())?;
+        }
+        Ok(())
+    })
+}
+
+/// The mean loss of the examples, taken as one mini-batch, and its gradients.
+///
+/// # Errors
+/// As of [`Data::check`]; [`crate::Error::Cpu`].
+pub fn gradients<T: Float>(
+    shape: &Shape,
+    params: &Params<&[T]>,
+    data: &Data<'_>,
+    threads: usize,
+) -> Result<(f64, Params<Vec<T>>)> {
+    const OP: &str = "nplm_gradients";
+    let cpu = Cpu::chosen()?;
+    params.check(shape, OP)?;
+    data.check(shape, OP)?;
+    let team = Team::new(threads)?;
+    let mut slices = workspace::slices(shape, data.len());
+    let mut numbers = 0..data.len();
+    for slice in &mut slices {
+        slice.fill(shape.context, data, &mut numbers);
+    }
+    let mut gradients = shape.lengths().map(|length| vec![T::default(); length]);
+    let loss = team.run(|| {
+        let loss = forward_and_backward(cpu, shape, &team, params, &mut slices);
+        let mut into = [gradients.as_mut().map(|gradient| &mut **gradient)];
+        let blocks = blocks_of(&mut into, Params::default());
+        change(cpu, shape, &team, &slices, &Update::Gradient, blocks);
+        loss
+    });
+    Ok((loss, gradients))
+}

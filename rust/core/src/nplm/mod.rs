@@ -1,0 +1,35 @@
+//! The neural probabilistic language model of Bengio, Ducharme, Vincent and Jauvin,
+//! "A neural probabilistic language model", JMLR 3:1137–1155 (2003).
+//!
+//! Of the c symbols before it, a symbol's logits are y = b + W·x + U·tanh(d + H·x), where x is
+//! the rows of C of the c symbols, side by side. Names and shapes are the paper's:
+//!
+//! | parameter | shape | what it is |
+//! | --- | --- | --- |
+//! | C | V × m | a row of features for each symbol |
+//! | H, d | h × c·m, h | the hidden layer |
+//! | U, b | V × h, V | the output layer |
+//! | W | V × c·m | direct connections, which may be left out |
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`model`] | forward and backward of each layer, side by side |
+//! | [`softmax`] | the output layer, with softmax and cross-entropy |
+//! | [`workspace`] | what a slice of a mini-batch needs on its way, kept from step to step |
+//! | [`optimizer`] | how a block of parameters is changed, given its gradient |
+//! | [`train`] | many steps of training |
+//! | [`evaluate`] | losses, probabilities and gradients without training |
+//!
+//! A mini-batch is cut into slices of [`crate::linalg::LANES`] examples. Slices do not know each
+//! other until gradients are added up, always in the same order: threads share out slices, and
+//! then rows of parameters, so results are the same for any number of threads.
+
+pub mod evaluate;
+pub mod model;
+pub mod optimizer;
+mod params;
+pub mod softmax;
+pub mod train;
+pub mod workspace;
+
+pub use params::{Data, Params, Shape};

@@ -1,0 +1,89 @@
+//! What a slice of a mini-batch needs on its way through the model, kept from step to step.
+
+use super::{Data, Shape};
+use crate::linalg::{Buffer, Float, LANES};
+
+/// Up to [`LANES`] examples, and what every layer makes of them.
+///
+/// Activations are panels: a row a feature, a column an example. Where the gradient of a matrix
+/// needs an activation as its right factor, it is there in rows as well: a row an example.
+#[derive(Debug)]
+pub struct Slice<T> {
+    /// How many of the columns hold examples; the others are zero wherever it matters.
+    pub examples: usize,
+    /// The ids of the contexts, c an example.
+    pub ids: Vec<u32>,
+    /// The ids to be predicted.
+    pub targets: [u32; LANES],
+    /// x in rows: LANES × `x_row`, of which c·m are used.
+    pub x_rows: Buffer<T>,
+    /// x as a panel: c·m × LANES.
+    pub x: Buffer<T>,
+    /// a = tanh(d + H·x) as a panel: h × LANES.
+    pub a: Buffer<T>,
+    /// a in rows: LANES × `a_row`, of which h are used.
+    pub a_rows: Buffer<T>,
+    /// The logits y, then their gradient, as a panel: V × LANES.
+    pub y: Buffer<T>,
+    /// The gradient of a, then of H·x, as a panel: h × LANES.
+    pub da: Buffer<T>,
+    /// The gradient of x in rows: LANES × `x_row`.
+    pub dx_rows: Buffer<T>,
+    /// −ln of each target's probability.
+    pub losses: [f64; LANES],
+    /// From a row of x to the next.
+    pub x_row: usize,
+    /// From a row of a to the next.
+    pub a_row: usize,
+}
+
+/// The length of a row that begins with a cache line, as the one before it did. An odd number of
+/// lines: rows that are a power of two apart would share few places of the cache.
+fn padded(length: usize) -> usize {
+    const LINE: usize = 16;
+    (length.div_ceil(LINE) | 1) * LINE
+}
+
+impl<T: Float> Slice<T> {
+    /// Room for a slice of a model of this shape.
+    #[must_use]
+    pub fn new(shape: &Shape) -> Slice<T> {
+        let (inputs, hidden) = (shape.inputs(), shape.hidden);
+        let (x_row, a_row) = (padded(inputs), padded(hidden));
+        Slice {
+            examples: 0,
+            ids: vec![0; LANES * shape.context],
+            targets: [0; LANES],
+            x_rows: Buffer::zeros(LANES * x_row),
+            x: Buffer::zeros(inputs * LANES),
+            a: Buffer::zeros(hidden * LANES),
+            a_rows: Buffer::zeros(LANES * a_row),
+            y: Buffer::zeros(shape.vocabulary * LANES),
+            da: Buffer::zeros(hidden * LANES),
+            dx_rows: Buffer::zeros(LANES * x_row),
+            losses: [0.0; LANES],
+            x_row,
+            a_row,
+        }
+    }
+
+    /// Takes up the examples with these numbers, as many as there is room for.
+    pub fn fill(&mut self, context: usize, data: &Data<'_>, numbers: impl Iterator<Item = usize>) {
+        self.examples = 0;
+        let places = self.ids.chunks_exact_mut(context.max(1)).zip(&mut self.targets);
+        for ((ids, target), number) in places.zip(numbers) {
+            let (example, next) = data.example(number, context);
+            for (to, from) in ids.iter_mut().zip(example) {
+                *to = *from;
+            }
+            *target = next;
+            self.examples += 1;
+        }
+    }
+}
+
+/// Slices for a mini-batch.
+#[must_use]
+pub fn slices<T: Float>(shape: &Shape, batch: usize) -> Vec<Slice<T>> {
+    (0..batch.div_ceil(LANES)).map(|_| Slice::new(shape)).collect()
+}

@@ -1,0 +1,205 @@
+//! The model against its definition in plain loops; threads, interruptions, wrong input.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may fail loudly")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "small numbers")]
+
+use fastgrad_core::Error;
+use fastgrad_core::nplm::optimizer::Optimizer;
+use fastgrad_core::nplm::train::{Plan, train};
+use fastgrad_core::nplm::{Data, Params, Shape, evaluate};
+use fastgrad_core::random::Random;
+use fastgrad_core::watch::Watch;
+
+const SHAPE: Shape = Shape { vocabulary: 7, context: 3, features: 4, hidden: 9, direct: true };
+const ADAMW: Optimizer = Optimizer::AdamW { betas: (0.9, 0.99), epsilon: 1e-8 };
+const PLAN: Plan<'_> = Plan {
+    batch: 70,
+    rates: &[0.1; 12],
+    first_step: 0,
+    seed: 3,
+    optimizer: Optimizer::Sgd,
+    decay: 0.01,
+    threads: 1,
+};
+
+struct Example {
+    params: Params<Vec<f64>>,
+    inputs: Vec<u32>,
+    targets: Vec<u32>,
+}
+
+impl Example {
+    fn new(shape: &Shape, examples: usize) -> Example {
+        let mut random = Random::new(1, 1);
+        let mut ids = |n| -> Vec<u32> {
+            (0..n).map(|_| random.below(shape.vocabulary as u64) as u32).collect()
+        };
+        let (inputs, targets) = (ids(examples * shape.context), ids(examples));
+        let params = shape.lengths().map(|n| (0..n).map(|_| 0.5 * random.normal()).collect());
+        Example { params, inputs, targets }
+    }
+
+    fn data(&self) -> Data<'_> {
+        Data { inputs: &self.inputs, targets: &self.targets }
+    }
+
+    fn params(&self) -> Params<&[f64]> {
+        self.params.as_ref().map(|p| &p[..])
+    }
+}
+
+/// Mean loss by the formula, number by number.
+fn slow_loss(shape: &Shape, params: &Params<&[f64]>, data: &Data<'_>) -> f64 {
+    let (m, h, inputs) = (shape.features, shape.hidden, shape.inputs());
+    let mut total = 0.0;
+    for (context, &target) in data.inputs.chunks(shape.context).zip(data.targets) {
+        let x: Vec<f64> =
+            context.iter().flat_map(|&id| params.C[id as usize * m..][..m].to_vec()).collect();
+        let a: Vec<f64> = (0..h)
+            .map(|i| {
+                let row = &params.H[i * inputs..][..inputs];
+                (params.d[i] + row.iter().zip(&x).map(|(w, x)| w * x).sum::<f64>()).tanh()
+            })
+            .collect();
+        let logits: Vec<f64> = (0..shape.vocabulary)
+            .map(|v| {
+                let hidden: f64 = params.U[v * h..][..h].iter().zip(&a).map(|(u, a)| u * a).sum();
+                let w = params.W.get(v * inputs..(v + 1) * inputs).unwrap_or_default();
+                params.b[v] + hidden + w.iter().zip(&x).map(|(w, x)| w * x).sum::<f64>()
+            })
+            .collect();
+        total += logits.iter().map(|y| y.exp()).sum::<f64>().ln() - logits[target as usize];
+    }
+    total / data.len() as f64
+}
+
+fn run(example: &Example, plan: &Plan<'_>, watch: &Watch) -> (Vec<Params<Vec<f64>>>, Vec<f64>) {
+    let mut sets = vec![example.params.clone()];
+    sets.resize(1 + plan.optimizer.states(), SHAPE.lengths().map(|n| vec![0.0; n]));
+    let mut slices: Vec<_> = sets.iter_mut().map(|s| s.as_mut().map(|p| &mut p[..])).collect();
+    let losses = train(&SHAPE, &mut slices, &example.data(), plan, watch).unwrap().losses;
+    (sets, losses)
+}
+
+#[test]
+fn losses_are_those_of_the_formula() {
+    for (hidden, direct) in [(9, true), (9, false), (0, true)] {
+        let shape = Shape { hidden, direct, ..SHAPE };
+        for examples in [1, 31, 32, 33, 300] {
+            let example = Example::new(&shape, examples);
+            let (params, data) = (example.params(), example.data());
+            let slow = slow_loss(&shape, &params, &data);
+            let fast = evaluate::loss(&shape, &params, &data, 1, &Watch::new()).unwrap();
+            assert!((fast - slow).abs() < 1e-12);
+            let (loss, _) = evaluate::gradients(&shape, &params, &data, 1).unwrap();
+            assert!((loss - slow).abs() < 1e-12);
+        }
+    }
+}
+
+/// f(p + δ) − f(p − δ) = 2·δ·f'(p) + δ³·f'''/3: with δ of 1e-5 the rest is about 1e-10, as is
+/// rounding.
+#[test]
+fn gradients_are_central_differences() {
+    let mut example = Example::new(&SHAPE, 40);
+    let (_, gradients) =
+        evaluate::gradients(&SHAPE, &example.params(), &example.data(), 1).unwrap();
+    let gradients = gradients.named();
+    for (which, (name, gradient)) in gradients.iter().enumerate() {
+        for (i, slope) in gradient.iter().enumerate().step_by(3) {
+            let mut at = |delta: f64| {
+                example.params.as_mut().named()[which].1[i] += delta;
+                slow_loss(&SHAPE, &example.params(), &example.data())
+            };
+            let difference = at(1e-5) - at(-2e-5);
+            at(1e-5);
+            assert!((difference / 2e-5 - slope).abs() < 1e-9, "{name}[{i}]");
+        }
+    }
+}
+
+#[test]
+fn threads_change_nothing() {
+    let example = Example::new(&SHAPE, 500);
+    for optimizer in [Optimizer::Sgd, Optimizer::Momentum { momentum: 0.9 }, ADAMW] {
+        let plan = Plan { optimizer, ..PLAN };
+        let alone = run(&example, &plan, &Watch::new());
+        for threads in [2, 3, 5] {
+            let plan = Plan { threads, ..plan };
+            assert_eq!(run(&example, &plan, &Watch::new()), alone, "{threads} threads");
+        }
+    }
+}
+
+#[test]
+fn training_can_be_cut_anywhere() {
+    let example = Example::new(&SHAPE, 500);
+    let (whole, losses) = run(&example, &PLAN, &Watch::new());
+    let first = Plan { rates: &PLAN.rates[..5], ..PLAN };
+    let (mut parts, mut all) = run(&example, &first, &Watch::new());
+    let second = Plan { rates: &PLAN.rates[5..], first_step: 5, ..PLAN };
+    let next = Example { params: parts.remove(0), ..example };
+    let (parts, rest) = run(&next, &second, &Watch::new());
+    all.extend(rest);
+    assert_eq!((parts, all), (whole, losses));
+}
+
+#[test]
+fn a_step_that_goes_wrong_is_taken_back() {
+    let example = Example::new(&SHAPE, 500);
+    let good = run(&example, &Plan { rates: &[0.1; 3], ..PLAN }, &Watch::new());
+    let mut rates = [0.1; 10];
+    rates[3..].fill(f64::MAX);
+    let bad = run(&example, &Plan { rates: &rates, ..PLAN }, &Watch::new());
+    assert_eq!(bad, good);
+}
+
+#[test]
+fn an_interruption_takes_everything_back() {
+    let example = Example::new(&SHAPE, 500);
+    let watch = Watch::new();
+    watch.stop();
+    let mut params = example.params.clone();
+    let mut sets = [params.as_mut().map(|p| &mut p[..])];
+    let result = train(&SHAPE, &mut sets, &example.data(), &PLAN, &watch);
+    assert_eq!(result.unwrap_err(), Error::Interrupted);
+    assert_eq!(params, example.params);
+    let result = evaluate::loss(&SHAPE, &example.params(), &example.data(), 1, &watch);
+    assert_eq!(result, Err(Error::Interrupted));
+}
+
+#[test]
+fn training_can_be_undone() {
+    let example = Example::new(&SHAPE, 500);
+    let mut params = example.params.clone();
+    let mut sets = [params.as_mut().map(|p| &mut p[..])];
+    let trained = train(&SHAPE, &mut sets, &example.data(), &PLAN, &Watch::new()).unwrap();
+    assert_ne!(sets[0].U, example.params.U);
+    trained.undo(&mut sets);
+    assert_eq!(params, example.params);
+}
+
+#[test]
+fn wrong_input_is_named() {
+    let mut example = Example::new(&SHAPE, 5);
+    let loss = |example: &Example| {
+        evaluate::loss(&SHAPE, &example.params(), &example.data(), 1, &Watch::new())
+            .unwrap_err()
+            .to_string()
+    };
+    example.inputs[7] = 7;
+    assert_eq!(loss(&example), "inputs: id 7 at position 7; expected 0 to 6");
+    example.inputs[7] = 0;
+    example.targets[2] = 9;
+    assert_eq!(loss(&example), "targets: id 9 at position 2; expected 0 to 6");
+    example.targets.pop();
+    assert_eq!(loss(&example), "nplm_loss: inputs has length 15, expected 12");
+    example.targets.clear();
+    assert_eq!(loss(&example), "nplm_loss: targets is empty, expected at least one value");
+    example.params.U.pop();
+    assert_eq!(loss(&example), "nplm_loss: U has length 62, expected 63");
+    let contexts = [0, 1, 7];
+    let params = Example::new(&SHAPE, 1);
+    let result = evaluate::probabilities(&SHAPE, &params.params(), &contexts, 1, &Watch::new());
+    assert_eq!(result.unwrap_err().to_string(), "contexts: id 7 at position 2; expected 0 to 6");
+}

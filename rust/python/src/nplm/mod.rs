@@ -1,0 +1,215 @@
+//! The neural probabilistic language model over arrays that Python owns.
+
+#![allow(clippy::doc_markdown, reason = "these texts become docstrings")]
+#![allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+
+mod given;
+mod look;
+mod run;
+
+use fastgrad_core::nplm::Data;
+use fastgrad_core::nplm::optimizer::Optimizer;
+use fastgrad_core::nplm::train::{self, Plan};
+use numpy::PyArray1;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use self::given::{Named, Number, Ranges};
+use self::run::{borrow, run, team, work};
+
+/// Calls a function for the number type of the parameters.
+macro_rules! for_numbers {
+    ($params:expr, $function:ident($($argument:expr),*)) => {
+        if given::is_double($params)? {
+            $function::<f64>($($argument),*)
+        } else {
+            $function::<f32>($($argument),*)
+        }
+    };
+}
+use for_numbers;
+
+/// Trains a neural probabilistic language model in place and returns the loss of each step.
+///
+/// The model is y = b + W·x + U·tanh(d + H·x), where x is the rows of C for the c symbols of a
+/// context, side by side: Bengio, Ducharme, Vincent and Jauvin, "A neural probabilistic language
+/// model", JMLR 3 (2003). The loss is the mean of -ln softmax(y)[target] over the mini-batch,
+/// before the step's update.
+///
+/// params: dict of C (V, m), H (h, c·m), d (h,), U (V, h), b (V,) and, optionally, W (V, c·m), all
+///     float32 or all float64, C-contiguous and writeable. h may be 0 if there is a W.
+/// state: the optimizer's numbers, one dict like params for "momentum" (velocities), two for
+///     "adamw" (first and second moments), none for "sgd"; zeros before step 0.
+/// inputs, targets: uint32 ids, (N, c) and (N,).
+/// batch: examples of a step, 1 to N. Which ones, is decided by seed and by the number of the step,
+///     so that training may be cut into calls in any way: they are drawn with replacement.
+/// rates: float64 (steps,), the learning rate of each step, finite and at least 0.
+/// first_step: the number of the first step. seed: 0 to 2**64 - 1.
+/// optimizer: "sgd", "momentum" (velocity = momentum·velocity + gradient) or "adamw" (betas, eps).
+/// weight_decay: of C, H, U and W, never of the biases d and b; decoupled for "adamw".
+/// threads: how many share the work; None chooses. The result does not depend on it.
+/// progress: called with the number of steps done, every few dozen milliseconds.
+///
+/// Returns float64 (done,). done is less than the number of rates if the loss of step
+/// first_step + done was nan or infinite, or a parameter after it was that or too large to go on
+/// with (2**50 in float32, 2**500 in float64): that step was taken back.
+///
+/// Any exception, KeyboardInterrupt included, leaves params and state as they were before the call.
+/// TypeError for wrong types or dtypes; ValueError for wrong shapes, values out of range, ids that
+/// are no row of C, arrays that are read-only, not contiguous, or share memory.
+///
+/// >>> import numpy as np
+/// >>> f = lambda *shape: np.full(shape, 0.1, np.float32)
+/// >>> params = dict(C=f(3, 2), H=f(4, 2), d=f(4), U=f(3, 4), b=f(3))
+/// >>> inputs, targets = np.array([[0], [1]], np.uint32), np.array([1, 2], np.uint32)
+/// >>> losses = nplm_train(params, [], inputs, targets, batch=2, rates=np.full(3, 0.5))
+/// >>> losses.round(4).tolist()
+/// [1.0986, 0.9452, 0.7692]
+#[pyfunction]
+#[pyo3(signature = (
+    params, state, inputs, targets, *, batch, rates, first_step=None, seed=None, optimizer="sgd",
+    momentum=0.9, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, threads=None, progress=None
+))]
+#[pyo3(text_signature = "(params, state, inputs, targets, *, batch, rates, first_step=0, seed=0, \
+    optimizer='sgd', momentum=0.9, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, threads=None, \
+    progress=None)")]
+fn nplm_train<'py>(
+    params: &Bound<'py, PyAny>,
+    state: &Bound<'py, PyAny>,
+    inputs: &Bound<'py, PyAny>,
+    targets: &Bound<'py, PyAny>,
+    batch: &Bound<'py, PyAny>,
+    rates: &Bound<'py, PyAny>,
+    first_step: Option<&Bound<'py, PyAny>>,
+    seed: Option<&Bound<'py, PyAny>>,
+    optimizer: &str,
+    momentum: f64,
+    betas: (f64, f64),
+    eps: f64,
+    weight_decay: f64,
+    threads: Option<&Bound<'py, PyAny>>,
+    progress: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let rates = given::array::<f64>("rates", rates)?;
+    rates.expect_shape(&[None], "(steps,)")?;
+    let rates = rates.read()?;
+    let plan = Plan {
+        batch: given::index("batch", batch)?,
+        rates: rates.as_slice()?,
+        first_step: first_step.map_or(Ok(0), |step| given::whole("first_step", step, 0))?,
+        seed: seed.map_or(Ok(0), |seed| given::whole("seed", seed, 0))?,
+        optimizer: choose(optimizer, momentum, betas, eps)?,
+        decay: given::number("weight_decay", weight_decay, 0.0, f64::INFINITY)?,
+        threads: 0,
+    };
+    if let Some((i, rate)) =
+        plan.rates.iter().enumerate().find(|(_, r)| !(**r >= 0.0 && r.is_finite()))
+    {
+        let message = format!("rates[{i}] is {rate:?}; expected a finite number of at least 0");
+        return Err(PyValueError::new_err(message));
+    }
+    if plan.first_step.checked_add(plan.rates.len() as u64).is_none() {
+        let message = format!("first_step is {}; steps have numbers below 2**64", plan.first_step);
+        return Err(PyValueError::new_err(message));
+    }
+    for_numbers!(params, train_with(params, state, inputs, targets, plan, threads, progress))
+}
+
+fn train_with<'py, T: Number>(
+    params: &Bound<'py, PyAny>,
+    state: &Bound<'py, PyAny>,
+    inputs: &Bound<'py, PyAny>,
+    targets: &Bound<'py, PyAny>,
+    mut plan: Plan<'_>,
+    threads: Option<&Bound<'py, PyAny>>,
+    progress: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let py = params.py();
+    let examples = given::Examples::read(inputs, targets)?;
+    let set = given::set::<T>("params", params)?;
+    let shape = examples.shape(&set)?;
+    let mut sets = vec![set];
+    for (i, dict) in state.try_iter()?.enumerate() {
+        let set = given::set(&format!("state[{i}]"), &dict?)?;
+        given::check_shapes(&shape, &set)?;
+        if set.W.is_some() != shape.direct {
+            let message = format!("state[{i}] and params differ in whether they have a 'W'");
+            return Err(PyValueError::new_err(message));
+        }
+        sets.push(set);
+    }
+    let (got, expected) = (sets.len() - 1, plan.optimizer.states());
+    if got != expected {
+        let message = format!("state has {got} dicts; expected {expected} for this optimizer");
+        return Err(PyValueError::new_err(message));
+    }
+    if plan.batch > examples.len() {
+        let (batch, n) = (plan.batch, examples.len());
+        let message = format!("batch is {batch}; expected at most the number of examples, {n}");
+        return Err(PyValueError::new_err(message));
+    }
+
+    let mut ranges = Ranges::default();
+    for (_, array) in sets.iter().flat_map(|set| set.as_ref().named()) {
+        if let Some(array) = array {
+            ranges.add(array);
+        }
+    }
+    ranges.add(&examples.inputs);
+    ranges.add(&examples.targets);
+    ranges.check()?;
+
+    let mut borrowed = Vec::with_capacity(sets.len());
+    for set in &sets {
+        borrowed.push(borrow(set, Named::write)?);
+    }
+    let mut slices = Vec::with_capacity(sets.len());
+    for set in &mut borrowed {
+        let set = set.as_mut().map(|array| match array {
+            Some(array) => array.as_slice_mut(),
+            None => Ok(&mut [][..]),
+        });
+        slices.push(set.transpose()?);
+    }
+    let (inputs, targets) = (examples.inputs.read()?, examples.targets.read()?);
+    let data = Data { inputs: inputs.as_slice()?, targets: targets.as_slice()? };
+    let step = work(&shape, plan.batch, 6);
+    plan.threads = team(threads, step, plan.batch)?;
+    let all = step.saturating_mul(plan.rates.len() as u64);
+    let mut trained = None;
+    let result = run(py, all, progress, |watch| {
+        let done = train::train(&shape, &mut slices, &data, &plan, watch)?;
+        Ok(trained.insert(done).losses.clone())
+    });
+    // The last look at signals and progress comes when everything is done.
+    if let (Err(_), Some(trained)) = (&result, &trained) {
+        trained.undo(&mut slices);
+    }
+    result.map(|losses| PyArray1::from_vec(py, losses))
+}
+
+/// The optimizer of a name, its constants checked.
+fn choose(name: &str, momentum: f64, betas: (f64, f64), eps: f64) -> PyResult<Optimizer> {
+    let momentum = given::number("momentum", momentum, 0.0, f64::INFINITY)?;
+    let first = given::number("betas[0]", betas.0, 0.0, 1.0)?;
+    let second = given::number("betas[1]", betas.1, 0.0, 1.0)?;
+    let epsilon = given::number("eps", eps, 0.0, f64::INFINITY)?;
+    match name {
+        "sgd" => Ok(Optimizer::Sgd),
+        "momentum" => Ok(Optimizer::Momentum { momentum }),
+        "adamw" => Ok(Optimizer::AdamW { betas: (first, second), epsilon }),
+        _ => {
+            let message = format!("optimizer is {name:?}; expected 'sgd', 'momentum' or 'adamw'");
+            Err(PyValueError::new_err(message))
+        }
+    }
+}
+
+/// Adds the functions to the module.
+pub fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(nplm_train, module)?)?;
+    module.add_function(wrap_pyfunction!(look::nplm_loss, module)?)?;
+    module.add_function(wrap_pyfunction!(look::nplm_gradients, module)?)?;
+    module.add_function(wrap_pyfunction!(look::nplm_probabilities, module)?)?;
+    Ok(())
+}

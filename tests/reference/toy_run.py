@@ -1,0 +1,65 @@
+"""A training run so small that its every step can be worked out: one number, moved by its loss.
+
+The loss at step k is (x - noise(k))², its update x ← x - rate·2·(x - noise(k)), and the noise
+follows from k alone, as the batches of a real run do.
+"""
+
+import math
+
+import numpy as np
+
+
+def noise(step):
+    return math.sin(step)
+
+
+class ToyRun:
+    """Follows `fastgrad.models.base.TrainingRun`; tells what it was asked, and fails on demand."""
+
+    batch = 4
+
+    def __init__(self, x=5.0, dev=True, nan_at=None, interrupt_at=None):
+        self.x = np.array([x])
+        self.dev = dev
+        self.nan_at = nan_at
+        self.interrupt_at = interrupt_at
+        self.chunks = []
+        self.saved = []
+
+    @property
+    def arrays(self):
+        return {"x": self.x}
+
+    def train(self, first_step, rates):
+        self.chunks.append((first_step, len(rates)))
+        losses = []
+        for step, rate in enumerate(rates, first_step):
+            if step == self.interrupt_at:
+                # In the middle of an update: nothing can be relied upon.
+                self.x[0] = 1e9
+                raise KeyboardInterrupt
+            error = self.x[0] - noise(step)
+            after = self.x[0] - rate * 2 * error
+            if step == self.nan_at or not (math.isfinite(error**2) and math.isfinite(after)):
+                break
+            losses.append(error**2)
+            self.x[0] = after
+        return np.array(losses)
+
+    def dev_loss(self):
+        return float(self.x[0] ** 2) if self.dev else None
+
+    def save(self, path, arrays, config):
+        copies = {name: array.copy() for name, array in (self.arrays | arrays).items()}
+        self.saved.append((path, copies, config))
+
+
+def plain_steps(x, rates):
+    """Make the steps one after the other; give all values of x and all losses."""
+    values, losses = [x], []
+    for step, rate in enumerate(rates):
+        error = x - noise(step)
+        losses.append(error**2)
+        x -= rate * 2 * error
+        values.append(x)
+    return values, losses

@@ -1,0 +1,237 @@
+"""`fastgrad train nplm` and what follows: sample, eval, plot, Ctrl-C and --resume."""
+
+import json
+import os
+import pathlib
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from fastgrad import checkpoint, cli, datasets
+from fastgrad.models import NPLM, load
+from fastgrad.plots import embedding_scatter, rate_sweep
+
+NAMES = datasets.names()[:35]
+QUICK = ("--context", 2, "--embedding", 4, "--hidden", 8, "--batch", 8)
+
+
+def run(capsys, *arguments):
+    """Run a command that works; return what it printed, a finding to each name."""
+    code = cli.main([str(argument) for argument in arguments])
+    told = capsys.readouterr()
+    assert code == 0, told.err
+    return told.out
+
+
+def found(output):
+    """Read a report: the finding to each name, continued lines joined."""
+    lines, name = {}, ""
+    for line in output.splitlines():
+        name = line[:12].strip() or name
+        lines[name] = f"{lines[name]}\n{line[12:]}" if name in lines else line[12:]
+    return lines
+
+
+def refused(capsys, *arguments, code=1):
+    """Run a command that fails; return what it said."""
+    try:
+        ended = cli.main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        ended = stop.code
+    told = capsys.readouterr()
+    assert ended == code, told
+    assert "Traceback" not in told.err
+    return told.err
+
+
+def same(one, other):
+    return all(
+        (a == b).all()
+        for a, b in zip(one.parameters().values(), other.parameters().values(), strict=True)
+    )
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_text("\n".join(NAMES), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+def test_from_training_to_pictures(capsys, text, out):
+    told = found(run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 500))
+    assert told["items"] == "35, of which 0 repeat an earlier one"
+    assert told["split"] == "28 items to train on, 3 to measure (dev)\nnone in both"
+    assert "context=2, embedding=4, hidden=8; " in told["model"]
+    assert told["steps"].startswith("500 in ")
+    assert told["loss"].startswith("train ")
+    assert told["bigrams"].startswith("train ")
+    assert told["saved"] == str(out / "model.safetensors")
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in log[:-1]] == list(range(25, 501, 25))
+    assert log[-1] == {"step": 500, "event": "finished"}
+
+    model = load(out)
+    assert isinstance(model, NPLM)
+    assert len(model.history.loss) == 500
+    samples = run(capsys, "sample", out, "-n", 5, "--seed", 3).splitlines()
+    assert samples == model.sample(5, seed=3)
+
+    told = found(run(capsys, "eval", out, text))
+    assert told["loss"] == f"{model.loss(NAMES):.8f} nats a symbol"
+    assert told["symbols"] == str(sum(map(len, NAMES)) + len(NAMES))
+
+    pictures = run(capsys, "plot", out).splitlines()
+    assert pictures == [str(out / "embeddings.png"), str(out / "loss.png")]
+    for path in map(pathlib.Path, pictures):
+        picture = path.read_bytes()
+        assert picture.startswith(b"\x89PNG")
+        assert min(struct.unpack(">II", picture[16:24])) > 600
+    assert run(capsys, "plot", out, "-o", out / "mine.pdf") == f"{out / 'mine.pdf'}\n"
+    assert (out / "mine.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_seed_gives_one_model(capsys, text, tmp_path):
+    for name in ("one", "two"):
+        run(capsys, "train", "nplm", text, "-o", tmp_path / name, *QUICK, "--steps", 50)
+    assert same(load(tmp_path / "one"), load(tmp_path / "two"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--optimizer", "sgd", "--lr", 0.1, "--schedule", "lecture", "--init", "lecture"),
+        ("--optimizer", "momentum", "--lr", 0.05, "--schedule", "linear", "--direct"),
+        ("--schedule", "constant", "--split", "none", "--weight-decay", 0),
+        ("--split", "lecture", "--threads", 1, "--patience", 1),
+    ],
+)
+def test_options_reach_the_model(capsys, text, out, options):
+    run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 100, *options)
+    history = load(out).history
+    rates = {
+        "lecture": [0.1] * 50 + [0.01] * 50,
+        "linear": [0.05 * (1 - k / 100) for k in range(100)],
+        "constant": [0.004] * 100,
+    }
+    schedule = next((s for s in rates if s in options[3:]), None)
+    if schedule is not None and options[0] != "--split":
+        assert history.rate == pytest.approx(rates[schedule])
+    assert (len(history.dev_loss) == 0) == ("none" in options)
+    assert ("W" in load(out).parameters()) == ("--direct" in options)
+
+
+def test_the_rate_finder_and_its_picture(capsys, text, out):
+    told = found(run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--find-rate"))
+    assert told["lowest loss"].endswith("of 1,000 tried")
+    arrays, config = checkpoint.load(out / "rates.safetensors")
+    assert config == {"sweep": "adamw"}
+    assert np.log10(arrays["rates"]) == pytest.approx(np.linspace(-3, 0, 1000))
+    assert not (out / "model.safetensors").exists()
+    assert run(capsys, "plot", out) == f"{out / 'rates.png'}\n"
+    assert (out / "rates.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has another Ctrl-C")
+def test_ctrl_c_saves_and_resume_ends_where_the_whole_run_does(capsys, text, tmp_path):
+    settings = (*QUICK, "--steps", 60_000, "--lr", 0.001)
+    command = ["train", "nplm", text, "-o", tmp_path / "part", *settings]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastgrad", *map(str, command)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log = tmp_path / "part" / "log.jsonl"
+    while process.poll() is None and not (log.is_file() and log.read_text().count("\n") >= 2):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, errors
+    resume = f"which are saved: `fastgrad train --resume {tmp_path / 'part'}`"
+    assert errors.strip().startswith("fastgrad: interrupted after ")
+    assert errors.strip().endswith(resume)
+    done = len(load(tmp_path / "part").history.loss)
+    assert 0 < done < 60_000
+
+    told = found(run(capsys, "train", "--resume", tmp_path / "part"))
+    assert told["resumed"] == f"after {done:,} steps"
+    run(capsys, "train", "nplm", text, "-o", tmp_path / "whole", *settings)
+    part, whole = load(tmp_path / "part"), load(tmp_path / "whole")
+    assert same(part, whole)
+    assert part.history.loss.tolist() == whole.history.loss.tolist()
+    assert part.history.dev_loss.tolist() == whole.history.dev_loss.tolist()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("train", "--resume"), 2, "--resume: expected one argument"),
+        (("train", "nplm"), 2, "-o/--out"),
+        (("train", "nplm", "TEXT", "-o", "OUT", "--context", 0), 2, "'0'; expected a whole number"),
+        (("train", "nplm", "TEXT", "-o", "OUT", "--lr", "nan"), 2, "'nan'; expected a number"),
+        (
+            ("train", "nplm", "TEXT", "-o", "OUT", "--batch", 10**6),
+            1,
+            "batch is 1000000, but train",
+        ),
+        (("train", "nplm", "no.txt", "-o", "OUT"), 1, "no.txt: No such file"),
+        (
+            ("train", "nplm", "TEXT", "-o", "OUT", "--split", "none", "--patience", 2),
+            2,
+            "argument --patience: needs a part to measure",
+        ),
+        (("train", "--resume", "OUT"), 1, "there is no note of the text of a training run"),
+    ],
+)
+def test_mistakes(capsys, text, out, arguments, code, message):
+    places = {"TEXT": text, "OUT": out}
+    arguments = [places.get(argument, argument) for argument in arguments]
+    assert message in refused(capsys, *arguments, code=code)
+
+
+def test_divergence_is_told_and_the_last_good_parameters_are_kept(capsys, text, out):
+    settings = ("--optimizer", "sgd", "--lr", 1e38, "--schedule", "constant", "--steps", 100)
+    message = refused(capsys, "train", "nplm", text, "-o", out, *QUICK, *settings)
+    assert "the loss became nan or infinite at step" in message
+    assert all(np.isfinite(p).all() for p in load(out).parameters().values())
+
+
+def test_resume_needs_the_same_text(capsys, text, out):
+    run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 50)
+    text.write_text("\n".join(reversed(NAMES)), encoding="utf-8")
+    message = refused(capsys, "train", "--resume", out)
+    assert "train is not what the run was started with" in message
+    text.unlink()
+    assert "is not there any more" in refused(capsys, "train", "--resume", out)
+
+
+def test_scatters_take_any_number_of_symbols_and_features(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "scatter.png"
+    for size, features, method in ((1, 1, "pca"), (3, 1, "first"), (70, 3, "pca")):
+        symbols = [chr(0xC0 + i) for i in range(size)]
+        rows = rng.normal(size=(size, features))
+        embedding_scatter(rows, symbols, path, title="$x", method=method)
+        assert path.read_bytes().startswith(b"\x89PNG")
+        path.unlink()
+
+
+def test_pictures_of_nothing_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"embeddings has shape \(2, 2\); .* each of 3 symbols"):
+        embedding_scatter(np.zeros((2, 2)), "abc", tmp_path / "x.png")
+    with pytest.raises(ValueError, match="method is 'tsne'"):
+        embedding_scatter(np.zeros((3, 2)), "abc", tmp_path / "x.png", method="tsne")
+    with pytest.raises(ValueError, match=r"rates has shape \(1,\) and losses \(2,\)"):
+        rate_sweep([1.0], [1.0, 2.0], tmp_path / "x.png")
+    with pytest.raises(ValueError, match=r"smooth has shape \(1,\)"):
+        rate_sweep([1.0, 2.0], [1.0, 2.0], tmp_path / "x.png", smooth=[1.0])
