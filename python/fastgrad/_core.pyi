@@ -176,6 +176,7 @@ class Moments:
 
 # C, H, d, U, b, and W or not; all float32 or all float64. The docstrings at run time say more.
 _Params: TypeAlias = dict[str, NDArray[Any]]
+_Ids32: TypeAlias = NDArray[np.uint32]
 
 def nplm_train(
     params: _Params,
@@ -198,18 +199,10 @@ def nplm_train(
     """Train in place, one step for each rate; losses of the steps done, fewer after a nan."""
 
 def nplm_loss(
-    params: _Params,
-    inputs: NDArray[np.uint32],
-    targets: NDArray[np.uint32],
-    *,
-    threads: int | None = None,
+    params: _Params, inputs: _Ids32, targets: _Ids32, *, threads: int | None = None
 ) -> float: ...
 def nplm_gradients(
-    params: _Params,
-    inputs: NDArray[np.uint32],
-    targets: NDArray[np.uint32],
-    *,
-    threads: int | None = None,
+    params: _Params, inputs: _Ids32, targets: _Ids32, *, threads: int | None = None
 ) -> tuple[float, _Params]: ...
 def nplm_probabilities(
     params: _Params, contexts: NDArray[np.uint32], *, threads: int | None = None

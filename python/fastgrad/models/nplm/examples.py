@@ -10,10 +10,16 @@ import numpy as np
 from ...text import read, windows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from ...text import Source, Vocab
     from ..base import Examples
+
+
+# How many symbols of a text are made examples of at a time, where that is enough.
+_BLOCK = 2**20
 
 
 class Prepared(NamedTuple):
@@ -40,6 +46,26 @@ def prepare(source: Examples, vocab: Vocab, context: int, name: str) -> Prepared
     if isinstance(source, tuple) and any(isinstance(part, np.ndarray) for part in source):
         return _checked_pair(source, len(vocab), context, name)
     return Prepared(*windows(read(cast("Source", source)), vocab, context))
+
+
+def in_blocks(source: Examples, vocab: Vocab, context: int, name: str) -> Iterator[Prepared]:
+    """Give the examples of a source in blocks, so that those of a long text need not be held.
+
+    Raises what `prepare` raises, for a block when it comes.
+    """
+    if isinstance(source, tuple):
+        yield prepare(source, vocab, context, name)
+        return
+    block: list[str] = []
+    symbols = 0
+    for item in read(source):
+        block.append(item)
+        symbols += len(item) + 1
+        if symbols >= _BLOCK:
+            yield Prepared(*windows(block, vocab, context))
+            block, symbols = [], 0
+    if block:
+        yield Prepared(*windows(block, vocab, context))
 
 
 def checked_contexts(array: Any, symbols: int, context: int, name: str) -> NDArray[np.uint32]:

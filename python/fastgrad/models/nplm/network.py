@@ -10,7 +10,7 @@ import numpy as np
 
 from ...text import Vocab
 from . import kernels
-from .examples import checked_contexts, prepare
+from .examples import checked_contexts, in_blocks
 from .shape import Shape, initial
 
 if TYPE_CHECKING:
@@ -143,8 +143,13 @@ class Network:
         >>> round(model.loss(["cab", "bac"]), 1)  # ln 4, as nothing is known yet
         1.4
         """
-        examples = prepare(source, self._vocab, self.context, "source")
-        return kernels.loss(self._parameters, examples, threads)
+        blocks = in_blocks(source, self._vocab, self.context, "source")
+        losses, sizes = zip(
+            *((kernels.loss(self._parameters, b, threads), len(b.targets)) for b in blocks),
+            strict=True,
+        )
+        # A loss times its size and divided by it may be another number.
+        return losses[0] if len(losses) == 1 else float(np.average(losses, weights=sizes))
 
     def perplexity(self, source: Examples, *, threads: int | None = None) -> float:
         """Give e to the power of the loss: as many equal choices would be as hard to guess."""
