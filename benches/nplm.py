@@ -47,7 +47,7 @@ class Size:
         }
 
 
-SIZES = {"S": Size(27, 3, 10, 200, 32, 400), "M": Size(27, 8, 24, 512, 256, 20)}
+SIZES = {"S": Size(27, 3, 10, 200, 32, 400), "M": Size(27, 8, 24, 512, 256, 50)}
 
 
 def small(settings: Settings) -> list[Row]:

@@ -313,3 +313,26 @@ fn lines_are_numbered_whatever_came_before() {
         assert_eq!(offset, text.len() as u64);
     }
 }
+
+#[test]
+fn more_n_grams_than_a_thread_keeps_for_itself() {
+    let mut random = Random(3);
+    let characters: Vec<char> = (0x4e00..0x9e00).filter_map(char::from_u32).collect();
+    let (mut text, mut ids) = (String::new(), Vec::new());
+    for place in 0..1_400_000 {
+        let character = random.below(characters.len());
+        text.push(*characters.get(character).unwrap());
+        ids.push(u32::try_from(character + 1).unwrap());
+        if place % 1000 == 0 {
+            text.push('\n');
+            ids.push(0);
+        }
+    }
+    let expected = count_ids(&ids, characters, order(2), "ids", &Watch::new()).unwrap();
+    assert!(expected.entries().len() > 1_300_000);
+    for threads in [1, 2] {
+        let settings = settings(2, threads, 1 << 18);
+        let counts = count_bytes(text.as_bytes(), &settings, &Watch::new()).unwrap();
+        assert_eq!(counts, expected);
+    }
+}

@@ -15,6 +15,7 @@
 //! | `tally` | what one thread counts: which of the ways a text goes |
 //! | `ascii`, `pairs`, `triples` | the fast way, for ASCII |
 //! | `general` | the way for any alphabet |
+//! | `runs` | counts in order, put together |
 //! | `ids` | counts of ids |
 //! | `problem` | what can go wrong |
 
@@ -25,6 +26,7 @@ mod ids;
 mod pairs;
 mod parallel;
 mod problem;
+mod runs;
 mod source;
 mod strip;
 mod table;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use super::gram::GramMap;
+use super::runs::Runs;
 use super::source::{Block, Source};
 use super::table::Counts;
 use super::tally::Tally;
@@ -25,8 +25,8 @@ struct Shared<'a, S> {
     lines: Mutex<Lines>,
     /// The first mistake in the text, and the number of its block.
     mistake: Mutex<Option<(u64, Mistake)>>,
-    /// N-grams of large alphabets.
-    grams: Mutex<GramMap>,
+    /// The counts that threads have handed over.
+    runs: Mutex<Runs>,
 }
 
 enum Mistake {
@@ -51,44 +51,35 @@ pub fn count<'d, S: Source<'d>>(
         source: Mutex::new(Some(source)),
         lines: Mutex::default(),
         mistake: Mutex::default(),
-        grams: Mutex::default(),
+        runs: Mutex::default(),
     };
-    let mut grams = Vec::new();
-    for part in work_in_threads(&shared, settings.threads.clamp(1, MOST_THREADS)) {
-        grams.extend(part?);
-    }
+    work_in_threads(&shared, settings.threads.clamp(1, MOST_THREADS))?;
     if let Some((index, mistake)) = own(shared.mistake) {
         return Err(shared_error(settings, index, mistake, &own(shared.lines)));
     }
-    grams.extend(own(shared.grams));
-    if grams.is_empty() {
+    let entries = own(shared.runs).finish(watch)?;
+    if entries.is_empty() {
         return Err(Problem::Blank { name: settings.name.to_owned() }.into());
     }
-    Counts::from_grams(settings.order, grams)
+    Counts::from_grams(settings.order, entries, watch)
 }
 
-type Grams = Vec<(u64, u64)>;
-
-fn work_in_threads<'d, S: Source<'d>>(
-    shared: &Shared<'_, S>,
-    threads: usize,
-) -> Vec<Result<Grams>> {
+fn work_in_threads<'d, S: Source<'d>>(shared: &Shared<'_, S>, threads: usize) -> Result<()> {
     if threads == 1 {
-        return vec![work(shared)];
+        return work(shared);
     }
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| work(shared))).collect();
         // A panic goes on in the thread that called, which knows what to make of it.
-        let results = workers.into_iter().map(|worker| match worker.join() {
-            Ok(grams) => grams,
+        workers.into_iter().try_for_each(|worker| match worker.join() {
+            Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),
-        });
-        results.collect()
+        })
     })
 }
 
 /// Takes blocks and counts them until there are no more.
-fn work<'d, S: Source<'d>>(shared: &Shared<'_, S>) -> Result<Grams> {
+fn work<'d, S: Source<'d>>(shared: &Shared<'_, S>) -> Result<()> {
     let mut tally = Tally::new(shared.settings.order);
     let mut buffer = Vec::new();
     while let Some(block) = shared.next(&mut buffer) {
@@ -96,15 +87,14 @@ fn work<'d, S: Source<'d>>(shared: &Shared<'_, S>) -> Result<Grams> {
             Ok(newlines) => lock(&shared.lines).add(block.index, newlines),
             Err(position) => shared.not_utf8(&block, position),
         }
-        if shared.settings.threads > 1 && tally.is_large() {
-            let mut shared = lock(&shared.grams);
-            for (gram, count) in tally.take_mapped() {
-                *shared.entry(gram).or_default() += count;
-            }
+        if tally.is_large() {
+            let grams = tally.take_mapped();
+            lock(&shared.runs).add(&grams, shared.watch)?;
         }
         shared.watch.advance(block.text.len() as u64)?;
     }
-    Ok(tally.finish())
+    let grams = tally.finish();
+    lock(&shared.runs).add(&grams, shared.watch)
 }
 
 impl<'d, S: Source<'d>> Shared<'_, S> {

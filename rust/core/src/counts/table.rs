@@ -1,10 +1,10 @@
 //! The result: n-grams that occur, in lexicographic order, with their counts.
 
-use std::iter::Peekable;
-
 use super::gram::{self, Order, place_of};
+use super::runs::{Entries, add, merged};
 use super::{MAX_CELLS, Problem};
 use crate::Result;
+use crate::watch::Watch;
 
 /// How often each n-gram of characters occurs in a text.
 ///
@@ -21,12 +21,12 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts from n-grams of code points, in any order, an n-gram perhaps more than once.
-    pub(super) fn from_grams(order: Order, grams: Vec<(u64, u64)>) -> Result<Counts> {
-        let mut entries = united(grams)?;
+    /// Counts from n-grams of code points, ascending.
+    pub(super) fn from_grams(order: Order, mut entries: Entries, watch: &Watch) -> Result<Counts> {
         // The id of each symbol: first 1 for those that occur, then their numbers.
         let all = || entries.iter().flat_map(|&(gram, _)| order.symbols(gram));
         let mut ids = vec![0; all().max().map_or(0, index) + 1];
+        watch.advance(0)?;
         for symbol in all() {
             if let Some(id) = ids.get_mut(index(symbol)) {
                 *id = 1;
@@ -37,7 +37,9 @@ impl Counts {
             characters.extend(gram::character(symbol));
             *id = characters.len() as u64;
         }
+        watch.advance(0)?;
         renumber(order, &mut entries, |symbol| ids.get(index(symbol)).copied().unwrap_or(0));
+        watch.advance(0)?;
         Counts::new(order, characters, entries)
     }
 
@@ -178,41 +180,9 @@ impl Counts {
         characters.dedup();
         let left = self.with_characters(characters.clone())?;
         let right = other.with_characters(characters.clone())?;
-        let entries = merged(left.entries.into_iter().peekable(), right.entries)?;
+        let entries = merged(left.entries, right.entries, &Watch::new())?;
         Counts::new(self.order, characters, entries)
     }
-}
-
-/// Sorts n-grams and adds up those that are equal.
-fn united(mut grams: Vec<(u64, u64)>) -> Result<Vec<(u64, u64)>> {
-    grams.sort_unstable_by_key(|&(gram, _)| gram);
-    let mut entries: Vec<(u64, u64)> = Vec::with_capacity(grams.len().min(1024));
-    for (gram, count) in grams {
-        match entries.last_mut() {
-            Some((last, sum)) if *last == gram => *sum = add(*sum, count)?,
-            _ => entries.push((gram, count)),
-        }
-    }
-    Ok(entries)
-}
-
-/// Merges two lists of ascending n-grams.
-fn merged(
-    mut left: Peekable<impl Iterator<Item = (u64, u64)>>,
-    right: Vec<(u64, u64)>,
-) -> Result<Vec<(u64, u64)>> {
-    let mut entries = Vec::with_capacity(right.len());
-    for (gram, mut count) in right {
-        while let Some(entry) = left.next_if(|&(other, _)| other < gram) {
-            entries.push(entry);
-        }
-        if let Some((_, more)) = left.next_if(|&(other, _)| other == gram) {
-            count = add(count, more)?;
-        }
-        entries.push((gram, count));
-    }
-    entries.extend(left);
-    Ok(entries)
 }
 
 /// Gives the symbols other numbers, which keep their order.
@@ -227,10 +197,6 @@ fn is_possible(ids: &[u32]) -> bool {
     let begun = ids.iter().skip_while(|&&id| id == 0);
     let characters = begun.clone().take_while(|&&id| id != 0).count();
     characters > 0 && begun.count() - characters <= 1
-}
-
-fn add(a: u64, b: u64) -> Result<u64> {
-    a.checked_add(b).ok_or_else(|| Problem::Overflow.into())
 }
 
 fn sum(mut counts: impl Iterator<Item = u64>) -> Result<u64> {

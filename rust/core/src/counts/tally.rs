@@ -11,7 +11,7 @@ use super::text::{Context, is_space, newlines};
 /// of other text.
 const RUN: usize = 512;
 
-/// How many n-grams a thread keeps in a hash map of its own.
+/// How many n-grams a thread keeps in its hash map.
 const OWN_ENTRIES: usize = 1 << 19;
 
 /// The counts of the blocks that one thread took.
@@ -125,7 +125,7 @@ impl Tally {
         self.order == Order::Bigrams || self.blocks > 1
     }
 
-    /// Whether there are so many n-grams that they had better be shared with other threads.
+    /// Whether the hash map is so large that its counts had better be sorted away.
     pub fn is_large(&self) -> bool {
         self.general.mapped() > OWN_ENTRIES
     }
