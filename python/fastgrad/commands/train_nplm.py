@@ -16,7 +16,7 @@ from .arguments import (
     number,
     whole,
 )
-from .places import note_text, noted_text
+from .places import has_model, note_text, noted_text
 from .report import show
 from .texts import add_file, text_of
 
@@ -220,6 +220,8 @@ def resume(folder: Path) -> None:
     """Go on with the training run of a folder."""
     from ..models import NPLM
 
+    if not has_model(folder):
+        raise CommandError(f"{folder}: there is no model; `fastgrad train nplm -o {folder}` trains")
     before = NPLM.load(folder)
     text, note = noted_text(folder, before), _read_note(folder)
     if text is None or note is None:
