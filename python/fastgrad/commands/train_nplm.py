@@ -210,8 +210,8 @@ def _train(options: argparse.Namespace) -> None:
             checkpoint=options.out,
             **settings,
         )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(_how_to_go_on(options.out, len(model.history.loss))) from None
+    except KeyboardInterrupt as stop:
+        raise _with_advice(stop, options.out) from None
     _show_result(model, train, dev, perf_counter() - start, len(model.history.loss), options.batch)
     show("saved", str(options.out / "model.safetensors"))
 
@@ -238,14 +238,18 @@ def resume(folder: Path) -> None:
     try:
         model = NPLM.resume(folder, train, dev, progress=True, log=folder / _LOG)
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(f"{stop}: `fastgrad train --resume {folder}`") from None
+        raise _with_advice(stop, folder) from None
     steps = len(model.history.loss) - made
     _show_result(model, train, dev, perf_counter() - start, steps, note["batch"])
     show("saved", str(folder / "model.safetensors"))
 
 
-def _how_to_go_on(folder: Path, steps: int) -> str:
-    return f"interrupted after {steps:,} steps, which are saved: `fastgrad train --resume {folder}`"
+def _with_advice(stop: KeyboardInterrupt, folder: Path) -> KeyboardInterrupt:
+    """Say how to go on, where the training had begun and so was saved."""
+    done = str(stop).partition(";")[0]
+    if not done:
+        return stop
+    return KeyboardInterrupt(f"{done}, which are saved: `fastgrad train --resume {folder}`")
 
 
 def _parts(items: list[str], method: str, seed: int) -> tuple[list[str], list[str] | None]:
