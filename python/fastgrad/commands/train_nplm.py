@@ -220,9 +220,10 @@ def resume(folder: Path) -> None:
     """Go on with the training run of a folder."""
     from ..models import NPLM
 
-    before = NPLM.load(folder)
-    text, note = noted_text(folder, before), _read_note(folder)
-    if text is None or note is None:
+    note = _read_note(folder)
+    before = None if note is None else NPLM.load(folder)
+    text = noted_text(folder, before)
+    if note is None or before is None or text is None:
         raise CommandError(
             f"{folder}: there is no note of the text of a training run, or it is not there any more"
         )
