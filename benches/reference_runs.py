@@ -85,10 +85,13 @@ RUNS = {
 def main() -> int:
     options = parse()
     found = {name: train(options.file, RUNS[name]) for name in options.only or RUNS}
+    stem = RECORDS / f"{datetime.date.today()}-nplm-runs"
+    if options.record and stem.with_suffix(".json").is_file():
+        # Runs of the same day that were not made again stay in the record.
+        found = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8")) | found
     text = report(found)
     print(text)
     if options.record:
-        stem = RECORDS / f"{datetime.date.today()}-nplm-runs"
         stem.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
         stem.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     missed = [n for n, seen in found.items() if mean(seen, "dev") > RUNS[n].goal]

@@ -31,7 +31,7 @@ _EXAMPLES = """\
 examples:
   fastgrad train nplm -o out                            the bundled names, about ten seconds
   fastgrad train nplm words.txt -o out                  a text of your own, one item a line
-  fastgrad train nplm -o out --context 8 --hidden 400 --steps 60000      larger, better, slower
+  fastgrad train nplm -o out --embedding 32 --hidden 400 --batch 128     larger, better, slower
   fastgrad train nplm names.txt -o out --split lecture --context 3 --embedding 10 --hidden 200 \\
       --init lecture --optimizer sgd --lr 0.1 --schedule lecture --batch 32 --steps 200000 \\
       --weight-decay 0                                  the lecture's run
@@ -82,8 +82,8 @@ def add_to(models: Any) -> None:
 
 def _add_network(group: Any) -> None:
     for name, default, what in (
-        ("context", 5, "symbols that it looks at"),
-        ("embedding", 16, "features of a symbol"),
+        ("context", 8, "symbols that it looks at"),
+        ("embedding", 24, "features of a symbol"),
         ("hidden", 200, "hidden units"),
     ):
         help_text = f"{what} (default: %(default)s)"
@@ -131,7 +131,7 @@ def _add_training(group: Any) -> None:
     group.add_argument(
         "--weight-decay",
         type=number(0),
-        default=0.05,
+        default=0.03,
         metavar="W",
         help=f"of all but biases {default}",
     )
