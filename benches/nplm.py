@@ -47,7 +47,7 @@ class Size:
         }
 
 
-SIZES = {"S": Size(27, 3, 10, 200, 32, 400), "M": Size(27, 8, 24, 512, 256, 20)}
+SIZES = {"S": Size(27, 3, 10, 200, 32, 400), "M": Size(27, 8, 24, 512, 256, 50)}
 
 
 def small(settings: Settings) -> list[Row]:
@@ -101,7 +101,7 @@ def steps(name: str, threads: int, settings: Settings) -> list[Row]:
         absent["torch"] = note("not installed")
     cells = {**alternate(sides, settings.rounds, MICRO), **absent}
     case = f"size {name}, {threads} thread{'s' if threads > 1 else ''}"
-    return [Row(f"nplm-{name}", case, "µs", cells, agreement(sides, 1e-3))]
+    return [Row("nplm", case, "µs", cells, agreement(sides, 1e-3))]
 
 
 def side(name: str, size: Size, run: Callable[[int, Any], list[float]]) -> Side:

@@ -21,6 +21,7 @@ TITLES = {
     "sampling": "Names drawn from a model, as a list of strings",
     "neural bigram": "The neural bigram on 228,146 examples",
     "words": "Text of words: plays by Shakespeare",
+    "nplm": "The neural probabilistic language model: a training step (SGD, float32)",
     "import": "The import statement in a fresh process",
     "wheel": "Size",
 }
@@ -30,6 +31,7 @@ HEADINGS = {
     "engine": "The scalar engine beside its peers",
     "bigrams": "Counting, drawing and training bigrams beside peers",
     "words": "Reading words and building n-gram models beside peers",
+    "nplm": "Training the NPLM beside its peers",
 }
 
 METHOD = """\
@@ -53,6 +55,9 @@ Peers are written as their own users write them, at their fastest reasonable set
 would take minutes on the whole file counts a part of it, which its note says. Files are read from
 the page cache.""",
     "words": "Peers are plain Python, as a reader of the formulas writes it.",
+    "nplm": """\
+A step is gather, forward pass, backward pass and SGD on a mini-batch in float32. All sides train
+the same network from the same parameters on the same batches. JAX has a process of its own.""",
 }
 
 

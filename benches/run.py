@@ -39,7 +39,7 @@ GROUPS: dict[str, dict[str, Callable[[Settings], list[Row]]]] = {
     },
     "bigrams": {
         "counting": counting.in_memory,
-        "counting-a-file": counting.from_file,
+        "counting-file": counting.from_file,
         "sampling": sampling_names.names,
         "neural-bigram": sampling_names.neural_bigram,
     },
@@ -67,7 +67,8 @@ def main() -> int:
     check_needs()
     facts = {"machine": machine(), "versions": versions(), "missing": missing()}
     print(facts_text(facts))
-    rows, failed = [], []
+    rows_of: dict[str, list[Row]] = {}
+    failed = []
     groups = options.group or GROUPS
     for name in options.only or [name for group in groups for name in GROUPS[group]]:
         if name in NEEDS and not find(NEEDS[name]):
@@ -77,14 +78,14 @@ def main() -> int:
             failed.append(name)
         else:
             print(as_text(found), flush=True)
-            rows += found
-    print(goals_text(rows))
+            rows_of[name] = found
+    print(goals_text([row for found in rows_of.values() for row in found]))
     if failed:
         print(f"\nfailed: {', '.join(failed)}", file=sys.stderr)
     elif options.record:
         date = datetime.date.today().isoformat()
         for group in groups:
-            mine = [row for row in rows if row.workload.replace(" ", "-") in GROUPS[group]]
+            mine = [row for name in GROUPS[group] for row in rows_of.get(name, [])]
             for path in write_record(options.record, date, group, facts, mine):
                 print(f"wrote {path}")
     return 1 if failed else 0

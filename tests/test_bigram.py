@@ -51,7 +51,7 @@ def test_the_lectures_losses(counts, names_file, smoothing, loss):
     assert model.loss(counts) == loss
     assert model.loss(names_file) == loss
     assert model.perplexity(names_file) == pytest.approx(math.exp(model.loss(counts)), rel=1e-12)
-    assert BigramModel.fit(names_file, smoothing).loss(names_file.read_bytes()) == loss
+    assert BigramModel.fit(names_file, smoothing=smoothing).loss(names_file.read_bytes()) == loss
 
 
 def test_the_lectures_unlikely_name(counts):
@@ -259,7 +259,7 @@ def test_a_bar_is_shown_at_a_terminal_only(counts, names_file, capsys, monkeypat
 
 @given(ITEMS, ITEMS, st.sampled_from([2, 3]), st.sampled_from([0.0, 0.5, 1.0, 7.0]))
 def test_losses_are_those_of_the_formula(train, other, order, smoothing):
-    model = BigramModel.fit(train, smoothing, order)
+    model = BigramModel.fit(train, smoothing=smoothing, order=order)
     known = [item for item in other if set(item) <= set("".join(train))]
     for items in (train, known):
         if items:
@@ -274,7 +274,7 @@ def test_losses_are_those_of_the_formula(train, other, order, smoothing):
 
 @given(ITEMS, st.sampled_from([2, 3]), st.sampled_from([0.0, 1.0]))
 def test_rows_are_distributions(train, order, smoothing):
-    model = BigramModel.fit(train, smoothing, order)
+    model = BigramModel.fit(train, smoothing=smoothing, order=order)
     size = len(model.vocab)
     table = model.table()
     assert table.shape == (size ** (order - 1), size)
@@ -314,16 +314,16 @@ def test_it_is_a_language_model():
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_model_pickles(protocol):
-    model = pickle.loads(pickle.dumps(BigramModel.fit(["emma"], 0.5), protocol))
+    model = pickle.loads(pickle.dumps(BigramModel.fit(["emma"], smoothing=0.5), protocol))
     assert not model.table().flags.writeable
-    assert model.loss(["emma"]) == BigramModel.fit(["emma"], 0.5).loss(["emma"])
+    assert model.loss(["emma"]) == BigramModel.fit(["emma"], smoothing=0.5).loss(["emma"])
     assert repr(model) == "BigramModel(1 items, 5 bigrams of 4 symbols; smoothing 0.5)"
 
 
 @pytest.mark.parametrize("smoothing", [-1, math.nan, math.inf, "1", None, 1e308])
 def test_a_smoothing_that_is_none(smoothing):
     with pytest.raises((TypeError, ValueError), match="smoothing is "):
-        BigramModel.fit(["emma"], smoothing)
+        BigramModel.fit(["emma"], smoothing=smoothing)
 
 
 def test_text_that_the_model_does_not_know():

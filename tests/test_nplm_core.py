@@ -1,5 +1,6 @@
 """The compiled neural language model, held against scalar Values, numpy, and itself."""
 
+import doctest
 import itertools
 import os
 import pathlib
@@ -97,6 +98,15 @@ def test_names_are_learned_as_in_the_lecture(names_file):
     assert _core.nplm_loss(params, inputs, targets) < 2.30
 
 
+@pytest.mark.parametrize("name", [n for n in _core.__all__ if n.startswith("nplm")])
+def test_docstrings_show_what_happens(name):
+    function = getattr(_core, name)
+    parser = doctest.DocTestParser()
+    shown = parser.get_doctest(function.__doc__, {name: function}, name, None, 0)
+    failed, attempted = doctest.DocTestRunner().run(shown)
+    assert (failed, attempted > 3) == (0, True)
+
+
 # Against oracles ----------------------------------------------------------------------------------
 
 
@@ -128,6 +138,17 @@ def test_loss_gradients_and_probabilities_are_those_of_numpy(sizes, count, seed)
     p = _core.nplm_probabilities(params, inputs)
     np.testing.assert_allclose(p, slow_nplm.probabilities(params, inputs), rtol=1e-12)
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-13)
+
+
+def test_gradients_of_many_examples_are_made_in_parts():
+    params, inputs, targets = example((27, 2, 4, 20, True), 2500)
+    slow_loss, slow_gradients = slow_nplm.gradients(params, inputs, targets)
+    results = [_core.nplm_gradients(params, inputs, targets, threads=n) for n in (1, 2, 3)]
+    assert results[0][0] == pytest.approx(slow_loss, rel=1e-12)
+    assert_close(results[0][1], slow_gradients, 1e-12)
+    for loss, gradients in results[1:]:
+        assert loss == results[0][0]
+        assert_same(gradients, results[0][1])
 
 
 def test_gradients_are_the_slopes_of_the_loss():

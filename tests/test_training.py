@@ -257,6 +257,17 @@ def test_without_a_checkpoint_the_message_says_what_is_left():
         train(ToyRun(interrupt_at=0))
 
 
+def test_a_run_that_had_stopped_early_stays_stopped():
+    settings = {"lr": [(0, 0.0), (1, 0.3)], "evaluate_every": 1, "patience": 5}
+    run = ToyRun(x=0.05)
+    history = train(run, checkpoint="toy.safetensors", **settings)
+    again = ToyRun()
+    resumed = resume(again, run.saved[-1])
+    assert again.x[0] == run.x[0]
+    assert resumed.dev_loss.tolist() == history.dev_loss.tolist()
+    assert resumed.stopped == "stopped early"
+
+
 def test_a_finished_run_has_nothing_left_to_do_unless_told():
     run = ToyRun()
     history = train(run, checkpoint="toy.safetensors")

@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 is success, 1 a failure on the way, 2 a command that makes no sense (argparse leaves with
     it), 130 Ctrl-C.
     """
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - closed by whoever started us
     _print_anything()
     parser = _parser()
     options = parser.parse_args(argv)

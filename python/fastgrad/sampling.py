@@ -17,6 +17,7 @@ every machine and with any number of threads, and the first ten of a million are
 
 from __future__ import annotations
 
+import reprlib
 import secrets
 from dataclasses import dataclass
 from operator import index
@@ -80,7 +81,7 @@ def sample(
     ['dia']
     """
     if not isinstance(model, LanguageModel):
-        raise TypeError(f"model is {model!r}; expected a language model")
+        raise TypeError(f"model is {reprlib.repr(model)}; expected a language model")
     n = _whole("n", n)
     first = _whole("first", first)
     max_length = _whole("max_length", max_length)

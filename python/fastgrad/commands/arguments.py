@@ -15,6 +15,7 @@ __all__ = [
     "CommandError",
     "UsageError",
     "add_command",
+    "folder_name",
     "make_folder",
     "number",
     "whole",
@@ -73,6 +74,13 @@ def number(least: float, *, above: bool = False) -> Callable[[str], float]:
         return value
 
     return parse
+
+
+def folder_name(text: str) -> Path:
+    """Read an argument that names a folder; an empty one is most often an unset variable."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; expected the name of a folder")
+    return Path(text)
 
 
 def make_folder(folder: Path, option: str) -> None:

@@ -6,19 +6,18 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .arguments import CommandError, add_command
-from .places import add_model, load_model
+from .places import add_model, load_model, noted_text
 from .report import grams, plural, show
-from .texts import add_file, text_of
+from .texts import Text, add_file, text_of
 
 if TYPE_CHECKING:
     import argparse
-
-    from .texts import Text
 
 __all__ = ["add_to"]
 
 _EXAMPLES = """\
 examples:
+  fastgrad eval out                           the text that it was trained on
   fastgrad eval out other.txt
   grep -i smith people.txt | fastgrad eval out -
 
@@ -41,12 +40,12 @@ def add_to(commands: Any) -> None:
         epilog=_EXAMPLES,
     )
     add_model(parser)
-    add_file(parser, "to measure")
+    add_file(parser, "to measure", "the text that the model was trained on, or the bundled names")
 
 
 def _run(options: argparse.Namespace) -> None:
     model = load_model(options.model)
-    text = text_of(options.file)
+    text = _text(options, model)
     from ..models import NPLM, BigramCounts
     from ..text import UnknownCharacterError
 
@@ -67,6 +66,14 @@ def _run(options: argparse.Namespace) -> None:
     show("perplexity", f"{perplexity:.4f}")
     if not math.isfinite(loss):
         _explain(model, model.unseen(counts), text)
+
+
+def _text(options: argparse.Namespace, model: Any) -> Text:
+    """Give the text to measure: the file, or the model's own text, or else the bundled names."""
+    own = noted_text(options.model, model) if options.file is None else None
+    if own is None:
+        return text_of(options.file)
+    return Text(own.source, f"{own.name}, which the model was trained on")
 
 
 def _measure_network(options: argparse.Namespace, model: Any, text: Text) -> None:

@@ -43,19 +43,31 @@ def has_model(place: Path) -> bool:
     return model_path(place).is_file()
 
 
-def note_text(folder: Path, text: Text, items: int) -> None:
+def note_text(folder: Path, text: Text, items: int, characters: str) -> None:
     """Write down where the text of the folder's model is."""
     is_bundled = isinstance(text.source, bytes)
-    note = {"bundled": is_bundled, "path": text.path, "items": items}
+    note = {
+        "bundled": is_bundled,
+        "path": text.path,
+        "items": items,
+        "characters": characters,
+    }
     fresh = folder / f"{_NOTE}.saving"
     fresh.write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
     os.replace(fresh, folder / _NOTE)
 
 
-def noted_text(place: Path) -> Text | None:
-    """Find the text that a model was made from, where its folder has a note that holds true."""
+def noted_text(place: Path, model: Any) -> Text | None:
+    """Find the text that a model was made from, where its folder has a note that holds true.
+
+    A folder may hold other models than the one that was made last, which the note is about.
+    """
     try:
         note = json.loads(((place if place.is_dir() else place.parent) / _NOTE).read_bytes())
+        if note["characters"] != model.vocab.characters:
+            return None
+        if hasattr(model, "counts") and note["items"] != model.counts.items:
+            return None
         if note["bundled"]:
             return bundled()
         if note["path"] is not None and Path(note["path"]).is_file():

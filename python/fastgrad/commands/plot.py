@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ examples:
 
 The picture is that of the makemore lecture: a row for each symbol, a column for each that may
 follow, the darker the more often. Counts are drawn where the model has them, probabilities where
-it was trained as a network; of a trigram model, the pairs that its last two symbols make. Beyond
+it was trained as a network; of counted trigrams, the pairs that their last two symbols make. Beyond
 32 symbols the cells hold no numbers, beyond 60 only the most frequent symbols are drawn.
 
 Of a model of `train nplm`, the pictures are embeddings.png, the symbols by what the network has
@@ -67,9 +68,16 @@ def _run(options: argparse.Namespace) -> None:
     path = options.out or folder
     if path.is_dir():
         path /= "bigrams.png"
+    elif not path.suffix:
+        path = path.with_name(f"{path.name}.png")
     make_folder(path.parent, "-o/--out")
-    _draw_table(model, path)
-    print(path)
+    if model.order == 3 and not hasattr(model, "counts"):
+        if options.out is not None:
+            raise CommandError("a network of trigrams has no table of pairs to draw")
+        print("fastgrad: a network of trigrams has no table of pairs to draw", file=sys.stderr)
+    else:
+        _draw_table(model, path)
+        print(path)
     history = getattr(model, "history", ())
     if options.out is None and len(history) > 1:
         _draw_loss(history, folder / "loss.png")
@@ -86,11 +94,9 @@ def _draw_table(model: Any, path: Path) -> None:
         title += f": {plural(counts.items, 'item')}"
     else:
         table, title = model.table(), "How likely one symbol is to follow another"
-    if model.order == 3 and counts is not None:
+    if model.order == 3:
         table = table.sum(axis=0)
         title += ", of trigrams the last two symbols"
-    elif model.order == 3:
-        raise CommandError("a network of trigrams has no table of pairs to draw")
     bigram_heatmap(table, model.vocab.symbols, path, title)
 
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 __all__ = ["grams", "plural", "show"]
 
 _WIDTH = 12
 
 
 def show(name: str, finding: str) -> None:
-    """Print one line."""
-    print(f"{name:<{_WIDTH}}{finding}")
+    """Print one line, at once.
+
+    A reader that goes away, as `head` does, misses the rest: what a command makes does not depend
+    on who listens.
+    """
+    try:
+        print(f"{name:<{_WIDTH}}{finding}", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def grams(order: int) -> str:

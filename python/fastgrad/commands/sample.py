@@ -83,7 +83,7 @@ def add_to(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     model = load_model(options.model)
-    text = _text_to_compare(options)
+    text = _text_to_compare(options, model)
     known = None if text is None else set(text.items())
     # What this library reads is UTF-8, whatever a pipe on this system otherwise is.
     if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
@@ -119,10 +119,10 @@ def _parts(model: Any, options: argparse.Namespace) -> Iterator[list[str]]:
             bar.update(len(samples))
 
 
-def _text_to_compare(options: argparse.Namespace) -> Text | None:
+def _text_to_compare(options: argparse.Namespace, model: Any) -> Text | None:
     if options.against is not None:
         return Text(options.against, options.against)
-    text = noted_text(options.model)
+    text = noted_text(options.model, model)
     return text if text is not None and text.is_small else None
 
 

@@ -46,14 +46,17 @@ class Text:
         return read(self.source)
 
 
-def add_file(parser: argparse.ArgumentParser, use: str) -> None:
+def add_file(
+    parser: argparse.ArgumentParser,
+    use: str,
+    default: str = "the bundled names, see data/README.md",
+) -> None:
     """Declare the argument that names the text."""
     parser.add_argument(
         "file",
         nargs="?",
         metavar="FILE",
-        help=f"text {use}, UTF-8, one item a line; - is standard input (default: the bundled"
-        " names, see data/README.md)",
+        help=f"text {use}, UTF-8, one item a line; - is standard input (default: {default})",
     )
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import train_nplm
-from .arguments import UsageError, add_command, make_folder, number, whole
+from .arguments import UsageError, add_command, folder_name, make_folder, number, whole
 from .places import note_text
 from .report import grams, show
 from .texts import add_file, text_of
@@ -44,7 +43,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--resume",
         action=_Resume,
-        type=Path,
+        type=folder_name,
         metavar="DIR",
         help="go on with the training of a network that was interrupted, to the same result",
     )
@@ -81,7 +80,7 @@ def _add_bigram(models: Any) -> None:
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=folder_name,
         required=True,
         metavar="DIR",
         help="folder for the model, made where it is missing; a model that is there is kept as"
@@ -142,7 +141,7 @@ def _train_bigram(options: argparse.Namespace) -> None:
     _show_text(text, counts)
     model = _neural(options, counts) if options.neural else _counted(options, counts)
     model.save(options.out)
-    note_text(options.out, text, counts.items)
+    note_text(options.out, text, counts.items, counts.vocab.characters)
     show("saved", str(options.out / "model.safetensors"))
 
 

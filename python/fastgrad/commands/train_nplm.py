@@ -7,7 +7,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from .arguments import CommandError, UsageError, add_command, make_folder, number, whole
+from .arguments import (
+    CommandError,
+    UsageError,
+    add_command,
+    folder_name,
+    make_folder,
+    number,
+    whole,
+)
 from .places import note_text, noted_text
 from .report import show
 from .texts import add_file, text_of
@@ -57,7 +65,7 @@ def add_to(models: Any) -> None:
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=folder_name,
         required=True,
         metavar="DIR",
         help="folder for the model, made where it is missing; a model that is there is kept as"
@@ -188,7 +196,7 @@ def _train(options: argparse.Namespace) -> None:
         _find_rate(model, train, options.out, settings)
         return
     rate = _rate(options.schedule, options.lr, options.steps)
-    _note(options, text, len(items))
+    _note(options, text, len(items), vocab.characters)
     start = perf_counter()
     try:
         model.fit(
@@ -210,16 +218,16 @@ def _train(options: argparse.Namespace) -> None:
 
 def resume(folder: Path) -> None:
     """Go on with the training run of a folder."""
-    text, note = noted_text(folder), _read_note(folder)
+    from ..models import NPLM
+
+    before = NPLM.load(folder)
+    text, note = noted_text(folder, before), _read_note(folder)
     if text is None or note is None:
         raise CommandError(
             f"{folder}: there is no note of the text of a training run, or it is not there any more"
         )
-    from ..models import NPLM
-
     items = text.items()
     train, dev = _parts(items, note["split"], note["seed"])
-    before = NPLM.load(folder)
     made = len(before.history.loss)
     show("text", text.name)
     show("model", repr(before))
@@ -303,8 +311,8 @@ def _find_rate(model: Any, train: list[str], folder: Path, settings: dict[str, A
     show("saved", f"{folder / RATES}; `fastgrad plot {folder}` draws it")
 
 
-def _note(options: argparse.Namespace, text: Text, items: int) -> None:
-    note_text(options.out, text, items)
+def _note(options: argparse.Namespace, text: Text, items: int, characters: str) -> None:
+    note_text(options.out, text, items, characters)
     note = {"split": options.split, "seed": options.seed, "batch": options.batch}
     (options.out / _NOTE).write_text(json.dumps(note) + "\n", encoding="utf-8")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +54,9 @@ class BigramModel(TableModel):
     def __init__(self, counts: BigramCounts, smoothing: float = 0.0):
         """Compute the table."""
         if not isinstance(counts, BigramCounts):
-            raise TypeError(f"counts is {counts!r}; expected BigramCounts. BigramModel.fit counts")
+            raise TypeError(
+                f"counts is {reprlib.repr(counts)}; expected BigramCounts. BigramModel.fit counts"
+            )
         self.counts = counts
         self.smoothing = amount("smoothing", smoothing)
         check_cells(counts.vocab, counts.order)
@@ -63,9 +66,9 @@ class BigramModel(TableModel):
     def fit(
         cls,
         source: Source,
+        *,
         smoothing: float = 0.0,
         order: int = 2,
-        *,
         threads: int | None = None,
         progress: bool = False,
     ) -> BigramModel:

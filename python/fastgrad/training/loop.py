@@ -92,10 +92,12 @@ class Loop:
             record.stopped = "diverged"
             raise
         finally:
-            # Not after an error of another kind, which may have come from saving.
-            if record.stopped:
-                self._finish(report)
-            report.close()
+            try:
+                # Not after an error of another kind, which may have come from saving.
+                if record.stopped:
+                    self._finish(report)
+            finally:
+                report.close()
         return record.history()
 
     def history(self) -> History:
@@ -105,6 +107,8 @@ class Loop:
     def _make_steps(self, report: Report) -> str:
         """Make chunks of steps until there is a reason to stop; return it."""
         record, plan = self._record, self._plan
+        if self._patience_is_over():  # A run that had stopped is resumed.
+            return "stopped early"
         while True:
             if self._is_due():
                 reason = self._evaluate(report)
@@ -156,9 +160,11 @@ class Loop:
         # What other objects say of their truth is no wish to stop.
         if any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
             return "stopped by a callback"
-        if plan.patience is not None and record.since_best() >= plan.patience:
-            return "stopped early"
-        return ""
+        return "stopped early" if self._patience_is_over() else ""
+
+    def _patience_is_over(self) -> bool:
+        patience, record = self._plan.patience, self._record
+        return patience is not None and bool(record.dev_losses) and record.since_best() >= patience
 
     def _progress(self, dev_loss: float | None) -> Progress:
         record = self._record

@@ -85,13 +85,13 @@ fn run(example: &Example, plan: &Plan<'_>, watch: &Watch) -> (Vec<Params<Vec<f64
 fn losses_are_those_of_the_formula() {
     for (hidden, direct) in [(9, true), (9, false), (0, true)] {
         let shape = Shape { hidden, direct, ..SHAPE };
-        for examples in [1, 31, 32, 33, 300] {
+        for examples in [1, 31, 32, 33, 300, 1025] {
             let example = Example::new(&shape, examples);
             let (params, data) = (example.params(), example.data());
             let slow = slow_loss(&shape, &params, &data);
             let fast = evaluate::loss(&shape, &params, &data, 1, &Watch::new()).unwrap();
             assert!((fast - slow).abs() < 1e-12);
-            let (loss, _) = evaluate::gradients(&shape, &params, &data, 1).unwrap();
+            let (loss, _) = evaluate::gradients(&shape, &params, &data, 1, &Watch::new()).unwrap();
             assert!((loss - slow).abs() < 1e-12);
         }
     }
@@ -103,7 +103,7 @@ fn losses_are_those_of_the_formula() {
 fn gradients_are_central_differences() {
     let mut example = Example::new(&SHAPE, 40);
     let (_, gradients) =
-        evaluate::gradients(&SHAPE, &example.params(), &example.data(), 1).unwrap();
+        evaluate::gradients(&SHAPE, &example.params(), &example.data(), 1, &Watch::new()).unwrap();
     let gradients = gradients.named();
     for (which, (name, gradient)) in gradients.iter().enumerate() {
         for (i, slope) in gradient.iter().enumerate().step_by(3) {

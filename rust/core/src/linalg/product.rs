@@ -10,6 +10,9 @@
 //!
 //! Tried without gain: packing A. It is small here, and read from the caches in order as it is.
 
+use std::hint::black_box;
+use std::sync::atomic::{Ordering, compiler_fence};
+
 use super::cpu::{Cpu, Kernel};
 use super::float::Float;
 use super::simd::Simd;
@@ -179,13 +182,12 @@ impl<T: Float, const R: usize, const V: usize, const WHOLE: bool> Tile<'_, T, R,
     fn add<S: Simd<T = T>>(&self, s: S, a: *const T, b: *const T, sums: &mut [[S::Reg; V]; R]) {
         let Product { terms, left_row, left_step, right_row, .. } = self.tiles.shape;
         // Pointers go one step too far at the end, where they are not read through. Each stands for
-        // three rows: so the addresses of a step do not depend on each other.
-        let mut left = [a.wrapping_add(self.place.row * left_row); 4];
+        // three rows: so the addresses of a step do not depend on each other. Without the black
+        // box the compiler would make a chain of them again.
+        let mut left = [a; 4];
         for (group, pointer) in left.iter_mut().enumerate() {
-            *pointer = pointer.wrapping_add(3 * group * left_row);
+            *pointer = black_box(a.wrapping_add((self.place.row + 3 * group) * left_row));
         }
-        // Or the compiler would make a chain of them again.
-        let mut left = std::hint::black_box(left);
         let mut right = b.wrapping_add(self.place.column);
         for _ in 0..terms {
             let mut row = [s.splat(T::default()); V];
@@ -198,6 +200,9 @@ impl<T: Float, const R: usize, const V: usize, const WHOLE: bool> Tile<'_, T, R,
                 for (sum, y) in sums.iter_mut().zip(row) {
                     *sum = s.fma(x, y, *sum);
                 }
+                // A number is read when it is needed: the compiler would read all of them first,
+                // and have no registers left for the sums.
+                compiler_fence(Ordering::SeqCst);
             }
             for pointer in &mut left {
                 *pointer = pointer.wrapping_add(left_step);

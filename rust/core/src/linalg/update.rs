@@ -116,15 +116,18 @@ impl<T: Float> Kernel<T> for AllInRange<'_, T> {
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, s: S) -> bool {
         let (mut even, mut odd) = (Range::new(s), Range::new(s));
-        for pair in self.0.chunks(2 * S::WIDTH) {
-            let (left, right) = pair.split_at(pair.len().min(S::WIDTH));
-            // SAFETY: as many numbers as the slices have, 1 to WIDTH.
+        let pairs = self.0.chunks_exact(2 * S::WIDTH);
+        let rest = pairs.remainder();
+        for pair in pairs {
+            // SAFETY: two vectors are borrowed.
             unsafe {
-                even.look(s, s.load_first(left.as_ptr(), left.len()));
-                if !right.is_empty() {
-                    odd.look(s, s.load_first(right.as_ptr(), right.len()));
-                }
+                even.look(s, s.load(pair.as_ptr()));
+                odd.look(s, s.load(pair.as_ptr().add(S::WIDTH)));
             }
+        }
+        for part in rest.chunks(S::WIDTH) {
+            // SAFETY: as many numbers as the slice has, 1 to WIDTH.
+            even.look(s, unsafe { s.load_first(part.as_ptr(), part.len()) });
         }
         even.holds(s) && odd.holds(s)
     }

@@ -2,7 +2,8 @@
 
 use super::optimizer::Update;
 use super::params::check_ids;
-use super::train::{Team, blocks_of, change, forward_and_backward};
+use super::step::{blocks_of, change, forward_and_backward};
+use super::team::Team;
 use super::workspace::{self, Slice};
 use super::{Data, Params, Shape, model, softmax};
 use crate::Result;
@@ -95,30 +96,39 @@ fn forward<T: Float>(
 /// The mean loss of the examples, taken as one mini-batch, and its gradients.
 ///
 /// # Errors
-/// As of [`Data::check`]; [`crate::Error::Cpu`].
+/// As of [`Data::check`]; [`crate::Error::Cpu`]; [`crate::Error::Interrupted`].
 pub fn gradients<T: Float>(
     shape: &Shape,
     params: &Params<&[T]>,
     data: &Data<'_>,
     threads: usize,
+    watch: &Watch,
 ) -> Result<(f64, Params<Vec<T>>)> {
     const OP: &str = "nplm_gradients";
+    // Not a multiple of the number of threads: sums are to be the same for all of them.
+    const AT_ONCE: usize = 32 * LANES;
     let cpu = Cpu::chosen()?;
     params.check(shape, OP)?;
     data.check(shape, OP)?;
     let team = Team::new(threads)?;
-    let mut slices = workspace::slices(shape, data.len());
-    let mut numbers = 0..data.len();
-    for slice in &mut slices {
-        slice.fill(shape.context, data, &mut numbers);
-    }
+    #[allow(clippy::cast_precision_loss, reason = "there are fewer than 2^53 examples")]
+    let weight = 1.0 / data.len() as f64;
+    let mut slices = workspace::slices(shape, data.len().min(AT_ONCE));
     let mut gradients = shape.lengths().map(|length| vec![T::default(); length]);
-    let loss = team.run(|| {
-        let loss = forward_and_backward(cpu, shape, &team, params, &mut slices);
-        let mut into = [gradients.as_mut().map(|gradient| &mut **gradient)];
-        let blocks = blocks_of(&mut into, Params::default());
-        change(cpu, shape, &team, &slices, &Update::Gradient, blocks);
-        loss
-    });
+    let mut loss = 0.0;
+    team.run(|| -> Result<()> {
+        for start in (0..data.len()).step_by(AT_ONCE) {
+            let mut numbers = start..data.len();
+            for slice in &mut slices {
+                slice.fill(shape.context, data, &mut numbers);
+            }
+            loss += forward_and_backward(cpu, shape, &team, params, weight, &mut slices);
+            let mut into = [gradients.as_mut().map(|gradient| &mut **gradient)];
+            let blocks = blocks_of(&mut into, Params::default());
+            change(cpu, shape, &team, &slices, &Update::Gradient, blocks);
+            watch.advance(slices.iter().map(|slice| slice.examples as u64).sum())?;
+        }
+        Ok(())
+    })?;
     Ok((loss, gradients))
 }

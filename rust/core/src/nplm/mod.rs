@@ -17,6 +17,8 @@
 //! | [`softmax`] | the output layer, with softmax and cross-entropy |
 //! | [`workspace`] | what a slice of a mini-batch needs on its way, kept from step to step |
 //! | [`optimizer`] | how a block of parameters is changed, given its gradient |
+//! | [`team`] | threads that share work |
+//! | `step` | one step: forward, backward, updates |
 //! | [`train`] | many steps of training |
 //! | [`evaluate`] | losses, probabilities and gradients without training |
 //!
@@ -29,6 +31,8 @@ pub mod model;
 pub mod optimizer;
 mod params;
 pub mod softmax;
+mod step;
+pub mod team;
 pub mod train;
 pub mod workspace;
 

@@ -64,7 +64,7 @@ impl Optimizer {
 /// What one step does to parameters.
 #[derive(Clone, Copy, Debug)]
 pub enum Update<T> {
-    /// p ← g: not a step at all, the gradient itself is asked for.
+    /// p ← p + g: not a step at all, the gradient itself is asked for.
     Gradient,
     /// p ← keep·p + down·g.
     Sgd {
@@ -95,7 +95,7 @@ impl<T: Float> Update<T> {
     /// whether it goes to the parameters themselves, or to the room for gradients.
     fn factors(&self) -> (T, T, bool) {
         match self {
-            Update::Gradient => (T::from_f64(1.0), T::default(), true),
+            Update::Gradient => (T::from_f64(1.0), T::from_f64(1.0), true),
             Update::Sgd { down, keep } => (*down, *keep, true),
             Update::Momentum(_) | Update::AdamW(_) => (T::from_f64(1.0), T::default(), false),
         }

@@ -1,12 +1,10 @@
 //! Many steps of training: draw a mini-batch, forward, backward, update.
 
-use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
-
-use super::model::{self, Sink};
-use super::optimizer::{Block, Optimizer, Update};
+use super::optimizer::Optimizer;
+use super::step::{blocks_of, change, forward_and_backward};
+use super::team::Team;
 use super::workspace::{self, Slice};
-use super::{Data, Params, Shape, softmax};
+use super::{Data, Params, Shape};
 use crate::linalg::{Cpu, Float};
 use crate::random::Random;
 use crate::watch::Watch;
@@ -114,46 +112,6 @@ enum Ended {
     AfterUpdate,
 }
 
-/// The threads that share the work of a step.
-#[derive(Debug)]
-pub struct Team(Option<ThreadPool>);
-
-impl Team {
-    /// So many threads; just the caller's own if it is one.
-    ///
-    /// # Errors
-    /// [`Error::Memory`] where the system refuses threads.
-    pub fn new(threads: usize) -> Result<Team> {
-        if threads <= 1 {
-            return Ok(Team(None));
-        }
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build();
-        pool.map(|pool| Team(Some(pool))).map_err(|_| Error::Memory)
-    }
-
-    /// How many they are.
-    #[must_use]
-    pub fn threads(&self) -> usize {
-        self.0.as_ref().map_or(1, ThreadPool::current_num_threads)
-    }
-
-    /// Runs work on one of them.
-    pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        match &self.0 {
-            Some(pool) => pool.install(work),
-            None => work(),
-        }
-    }
-
-    /// Does something to each item, from within [`Team::run`]; items do not know of each other.
-    pub fn each<I: Send>(&self, items: &mut [I], work: impl Fn(&mut I) + Send + Sync) {
-        match &self.0 {
-            Some(_) => items.par_iter_mut().for_each(work),
-            None => items.iter_mut().for_each(work),
-        }
-    }
-}
-
 /// What training needs from step to step.
 struct Trainer<'a, T> {
     cpu: Cpu,
@@ -183,11 +141,14 @@ impl<'a, T: Float> Trainer<'a, T> {
         watch: &Watch,
     ) -> Result<(Vec<f64>, Ended)> {
         let (cpu, shape, team) = (self.cpu, self.shape, self.team);
+        #[allow(clippy::cast_precision_loss, reason = "a mini-batch is smaller than 2^53")]
+        let weight = 1.0 / self.plan.batch as f64;
         let mut losses = Vec::with_capacity(rates.len());
         for (&rate, step) in rates.iter().zip(self.plan.first_step..) {
             self.draw(data, step);
             let params = sets.first().map(Params::read).unwrap_or_default();
-            let loss = forward_and_backward(cpu, &shape, team, &params, &mut self.slices);
+            let slices = &mut self.slices;
+            let loss = forward_and_backward(cpu, &shape, team, &params, weight, slices);
             if !loss.is_finite() {
                 return Ok((losses, Ended::BeforeUpdate));
             }
@@ -212,136 +173,5 @@ impl<'a, T: Float> Trainer<'a, T> {
         for slice in &mut self.slices {
             slice.fill(self.shape.context, data, &mut numbers);
         }
-    }
-}
-
-/// Losses and all activations' gradients of the examples in the slices; the mean loss.
-pub(super) fn forward_and_backward<T: Float>(
-    cpu: Cpu,
-    shape: &Shape,
-    team: &Team,
-    params: &Params<&[T]>,
-    slices: &mut [Slice<T>],
-) -> f64 {
-    let examples: usize = slices.iter().map(|slice| slice.examples).sum();
-    #[allow(clippy::cast_precision_loss, reason = "a mini-batch is smaller than 2^53")]
-    let weight = 1.0 / examples as f64;
-    team.each(slices, |slice| {
-        model::embed(cpu, shape, params.C, slice);
-        model::hidden(cpu, shape, params, slice);
-        softmax::output(cpu, shape, params, weight, slice);
-        softmax::output_backward(cpu, shape, params, weight, slice);
-        let dx_so_far = T::from_f64(if shape.direct { 1.0 } else { 0.0 });
-        model::hidden_backward(cpu, shape, params, dx_so_far, slice);
-    });
-    let sum: f64 = slices.iter().flat_map(|slice| slice.losses.iter().take(slice.examples)).sum();
-    sum * weight
-}
-
-/// Parameters with what belongs to each: room for gradients, the optimiser's numbers.
-pub(super) fn blocks_of<'a, T: Float>(
-    sets: &'a mut [Params<&mut [T]>],
-    gradients: Params<&'a mut [T]>,
-) -> Params<Block<'a, T>> {
-    let mut sets = sets.iter_mut().map(Params::reborrow);
-    let mut next = || sets.next().unwrap_or_default();
-    let all = next().zip(gradients).zip(next()).zip(next());
-    all.map(|(((p, g), first), second)| Block { p, g, states: [first, second] })
-}
-
-/// A part of the parameters that one thread changes, and the number of its first row.
-enum Part<'a, T> {
-    Embedding(Block<'a, T>),
-    Hidden(usize, Block<'a, T>, Block<'a, T>),
-    Output(usize, Block<'a, T>, Block<'a, T>),
-    Direct(usize, Block<'a, T>),
-}
-
-/// Makes all gradients and changes the parameters; returns whether they are in range now.
-pub(super) fn change<T: Float>(
-    cpu: Cpu,
-    shape: &Shape,
-    team: &Team,
-    slices: &[Slice<T>],
-    update: &Update<T>,
-    blocks: Params<Block<'_, T>>,
-) -> bool {
-    let in_range = std::sync::atomic::AtomicBool::new(true);
-    let mut parts = cut(shape, team.threads(), blocks);
-    team.each(&mut parts, |part| {
-        if !part.change(cpu, shape, slices, update) {
-            in_range.store(false, std::sync::atomic::Ordering::Relaxed);
-        }
-    });
-    in_range.into_inner()
-}
-
-/// Cuts matrices into blocks of rows, a few for each thread, biases with them.
-fn cut<'a, T: Float>(
-    shape: &Shape,
-    threads: usize,
-    blocks: Params<Block<'a, T>>,
-) -> Vec<Part<'a, T>> {
-    let shares = if threads == 1 { 1 } else { 4 * threads };
-    let Params { C, mut H, mut d, mut U, mut b, mut W } = blocks;
-    let mut parts = vec![Part::Embedding(C)];
-    let step = shape.hidden.div_ceil(shares).max(1);
-    for first in (0..shape.hidden).step_by(step) {
-        parts.push(Part::Hidden(first, H.take(step * shape.inputs()), d.take(step)));
-    }
-    let step = shape.vocabulary.div_ceil(shares).max(1);
-    for first in (0..shape.vocabulary).step_by(step) {
-        parts.push(Part::Output(first, U.take(step * shape.hidden), b.take(step)));
-        if shape.direct {
-            parts.push(Part::Direct(first, W.take(step * shape.inputs())));
-        }
-    }
-    parts
-}
-
-impl<T: Float> Part<'_, T> {
-    fn change(&mut self, cpu: Cpu, shape: &Shape, slices: &[Slice<T>], update: &Update<T>) -> bool {
-        let plain = update.without_decay();
-        match self {
-            Part::Embedding(c) => change_embedding(cpu, shape, slices, update, c),
-            Part::Hidden(first, weights, biases) => {
-                let into = (weights.gradient(update), biases.gradient(&plain));
-                model::hidden_gradient(cpu, shape, slices, *first, into);
-                weights.apply(cpu, update) & biases.apply(cpu, &plain)
-            }
-            Part::Output(first, weights, biases) => {
-                let into = (weights.gradient(update), biases.gradient(&plain));
-                softmax::output_gradient(cpu, shape, slices, *first, into);
-                weights.apply(cpu, update) & biases.apply(cpu, &plain)
-            }
-            Part::Direct(first, weights) => {
-                softmax::direct_gradient(cpu, shape, slices, *first, weights.gradient(update));
-                weights.apply(cpu, update)
-            }
-        }
-    }
-}
-
-/// Under plain SGD without decay, only the rows that the mini-batch uses are read or written.
-/// All else changes every row at every step: momentum, moments and decay know no pause.
-fn change_embedding<T: Float>(
-    cpu: Cpu,
-    shape: &Shape,
-    slices: &[Slice<T>],
-    update: &Update<T>,
-    c: &mut Block<'_, T>,
-) -> bool {
-    let Sink { out, alpha, beta } = c.gradient(update);
-    if beta == T::default() {
-        out.fill(beta);
-    } else if beta != T::from_f64(1.0) {
-        for c in out.iter_mut() {
-            *c = *c * beta;
-        }
-    }
-    let in_range = model::embed_gradient(cpu, shape, slices, alpha, out);
-    match update {
-        Update::Sgd { .. } | Update::Gradient => in_range,
-        _ => c.apply(cpu, update),
     }
 }

@@ -92,7 +92,7 @@ fn gradients_with<'py, T: Number>(
     let all = work(&shape, data.len(), 6);
     let threads = team(threads, all, data.len())?;
     let (loss, gradients) =
-        run(py, all, None, |_| evaluate::gradients(&shape, &slices, &data, threads))?;
+        run(py, all, None, |watch| evaluate::gradients(&shape, &slices, &data, threads, watch))?;
     let result = PyDict::new(py);
     for ((name, gradient), (_, like)) in gradients.named().into_iter().zip(set.named()) {
         if let Some(like) = like {

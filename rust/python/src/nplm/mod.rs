@@ -64,7 +64,7 @@ use for_numbers;
 /// >>> inputs, targets = np.array([[0], [1]], np.uint32), np.array([1, 2], np.uint32)
 /// >>> losses = nplm_train(params, [], inputs, targets, batch=2, rates=np.full(3, 0.5))
 /// >>> losses.round(4).tolist()
-/// [1.0986, 0.9452, 0.7692]
+/// [1.0986, 1.0431, 0.9804]
 #[pyfunction]
 #[pyo3(signature = (
     params, state, inputs, targets, *, batch, rates, first_step=None, seed=None, optimizer="sgd",
