@@ -327,7 +327,7 @@ def test_a_smoothing_that_is_none(smoothing):
 
 
 def test_text_that_the_model_does_not_know():
-    model = BigramModel.fit(["emma"], 1.0)
+    model = BigramModel.fit(["emma"], smoothing=1.0)
     for call in (model.log_probability, model.probabilities):
         with pytest.raises(UnknownCharacterError, match=r"'x'.* at position 1 of 'ex'"):
             call("ex")

@@ -194,6 +194,20 @@ def test_a_missing_or_damaged_note_is_no_obstacle(capsys, out, text, note):
     assert report == "1 sample; --against FILE tells how many are in a text\n"
 
 
+def test_a_note_is_only_for_the_model_that_it_was_made_with(capsys, tmp_path, out):
+    other = tmp_path / "other.txt"
+    other.write_text("анна\n", encoding="utf-8")
+    run(capsys, "train", "bigram", other, "-o", out)
+    assert "in the text" in run(capsys, "sample", out, "-n", 2)[1]
+    assert "--against" in run(capsys, "sample", out / "model.safetensors.previous", "-n", 2)[1]
+
+
+def test_without_a_file_a_model_is_measured_on_its_own_text(capsys, out, text):
+    found = lines(run(capsys, "eval", out)[0])
+    assert found["text"] == f"{text}, which the model was trained on"
+    assert found["items"] == "4"
+
+
 def test_a_text_that_has_gone_is_not_compared_with(capsys, out, text):
     text.unlink()
     _, report = run(capsys, "sample", out, "-n", 3)
@@ -467,6 +481,16 @@ def test_ctrl_c_while_text_arrives_ends_with_130(tmp_path):
         assert process.wait(timeout=20) == 130
         assert process.stderr.read().endswith(b"fastgrad: interrupted\n")
     assert not (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end in another way there")
+def test_a_model_is_saved_whoever_reads_the_report(tmp_path, text):
+    command = [*COMMAND, "train", "bigram", text, "-o", tmp_path / "new"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+    assert (tmp_path / "new" / "model.safetensors").is_file()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes end in another way there")

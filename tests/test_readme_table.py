@@ -11,7 +11,7 @@ def readme_table(project_root, monkeypatch):
     return readme_table
 
 
-GROUPS = ["engine", "bigrams"]
+GROUPS = ["engine", "bigrams", "nplm"]
 
 
 def test_every_group_of_the_records_has_its_table(readme_table):

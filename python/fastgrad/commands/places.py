@@ -64,7 +64,7 @@ def noted_text(place: Path, model: Any) -> Text | None:
     """
     try:
         note = json.loads(((place if place.is_dir() else place.parent) / _NOTE).read_bytes())
-        if note["characters"] != model.vocab.characters:
+        if model is None or note["characters"] != model.vocab.characters:
             return None
         if hasattr(model, "counts") and note["items"] != model.counts.items:
             return None
