@@ -190,7 +190,7 @@ def test_ctrl_c_saves_and_resume_ends_where_the_whole_run_does(capsys, text, tmp
             2,
             "argument --patience: needs a part to measure",
         ),
-        (("train", "--resume", "OUT"), 1, "there is no note of the text of a training run"),
+        (("train", "--resume", "OUT"), 1, "there is no model; `fastgrad train nplm"),
     ],
 )
 def test_mistakes(capsys, text, out, arguments, code, message):
@@ -212,7 +212,9 @@ def test_resume_needs_the_same_text(capsys, text, out):
     message = refused(capsys, "train", "--resume", out)
     assert "train is not what the run was started with" in message
     text.unlink()
-    assert "is not there any more" in refused(capsys, "train", "--resume", out)
+    assert "there is no note of the text of a training run, or it is not there" in refused(
+        capsys, "train", "--resume", out
+    )
 
 
 def test_scatters_take_any_number_of_symbols_and_features(tmp_path):

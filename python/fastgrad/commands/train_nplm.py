@@ -16,7 +16,7 @@ from .arguments import (
     number,
     whole,
 )
-from .places import note_text, noted_text
+from .places import has_model, note_text, noted_text
 from .report import show
 from .texts import add_file, text_of
 
@@ -210,8 +210,8 @@ def _train(options: argparse.Namespace) -> None:
             checkpoint=options.out,
             **settings,
         )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(_how_to_go_on(options.out, len(model.history.loss))) from None
+    except KeyboardInterrupt as stop:
+        raise _with_advice(stop, options.out) from None
     _show_result(model, train, dev, perf_counter() - start, len(model.history.loss), options.batch)
     show("saved", str(options.out / "model.safetensors"))
 
@@ -220,10 +220,11 @@ def resume(folder: Path) -> None:
     """Go on with the training run of a folder."""
     from ..models import NPLM
 
-    note = _read_note(folder)
-    before = None if note is None else NPLM.load(folder)
-    text = noted_text(folder, before)
-    if note is None or before is None or text is None:
+    if not has_model(folder):
+        raise CommandError(f"{folder}: there is no model; `fastgrad train nplm -o {folder}` trains")
+    before = NPLM.load(folder)
+    text, note = noted_text(folder, before), _read_note(folder)
+    if text is None or note is None:
         raise CommandError(
             f"{folder}: there is no note of the text of a training run, or it is not there any more"
         )
@@ -237,14 +238,18 @@ def resume(folder: Path) -> None:
     try:
         model = NPLM.resume(folder, train, dev, progress=True, log=folder / _LOG)
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(f"{stop}: `fastgrad train --resume {folder}`") from None
+        raise _with_advice(stop, folder) from None
     steps = len(model.history.loss) - made
     _show_result(model, train, dev, perf_counter() - start, steps, note["batch"])
     show("saved", str(folder / "model.safetensors"))
 
 
-def _how_to_go_on(folder: Path, steps: int) -> str:
-    return f"interrupted after {steps:,} steps, which are saved: `fastgrad train --resume {folder}`"
+def _with_advice(stop: KeyboardInterrupt, folder: Path) -> KeyboardInterrupt:
+    """Say how to go on, where the training had begun and so was saved."""
+    done = str(stop).partition(";")[0]
+    if not done:
+        return stop
+    return KeyboardInterrupt(f"{done}, which are saved: `fastgrad train --resume {folder}`")
 
 
 def _parts(items: list[str], method: str, seed: int) -> tuple[list[str], list[str] | None]:
