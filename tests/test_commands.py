@@ -206,6 +206,8 @@ def test_without_a_file_a_model_is_measured_on_its_own_text(capsys, out, text):
     found = lines(run(capsys, "eval", out)[0])
     assert found["text"] == f"{text}, which the model was trained on"
     assert found["items"] == "4"
+    text.unlink()
+    assert "name a FILE" in refused(capsys, "eval", out)
 
 
 def test_a_text_that_has_gone_is_not_compared_with(capsys, out, text):

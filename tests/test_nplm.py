@@ -326,6 +326,15 @@ def test_a_resumed_run_is_bit_for_bit_the_whole_one(optimizer, patience, tmp_pat
     assert len((tmp_path / "log").read_text().splitlines()) == 20 + 2
 
 
+def test_a_finished_run_is_resumed_to_itself(small, tmp_path):
+    path = tmp_path / "done.safetensors"
+    small.fit(FEW, FEW, steps=6, batch=8, lr=0.1, checkpoint=path)
+    assert same(NPLM.resume(path, FEW, FEW), small)
+    assert same(NPLM.load(path), small)
+    longer = NPLM.resume(path, FEW, FEW, steps=9, lr=0.05)
+    assert len(NPLM.load(path).history.loss) == len(longer.history.loss) == 9
+
+
 def test_other_examples_are_not_resumed_on(small, tmp_path):
     small.fit(FEW, FEW, steps=40, lr=0.1, checkpoint=tmp_path)
     with pytest.raises(ValueError, match="train is not what the run was started with"):

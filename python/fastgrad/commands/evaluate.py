@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .arguments import CommandError, add_command
-from .places import add_model, load_model, noted_text
+from .places import add_model, has_note, load_model, noted_text
 from .report import grams, plural, show
 from .texts import Text, add_file, text_of
 
@@ -72,6 +72,11 @@ def _text(options: argparse.Namespace, model: Any) -> Text:
     """Give the text to measure: the file, or the model's own text, or else the bundled names."""
     own = noted_text(options.model, model) if options.file is None else None
     if own is None:
+        if options.file is None and has_note(options.model):
+            raise CommandError(
+                f"{options.model}: the text that it was trained on is not known any more; name a"
+                " FILE to measure"
+            )
         return text_of(options.file)
     return Text(own.source, f"{own.name}, which the model was trained on")
 

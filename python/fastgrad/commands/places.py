@@ -13,7 +13,7 @@ from .texts import Text, bundled
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["add_model", "has_model", "load_model", "note_text", "noted_text"]
+__all__ = ["add_model", "has_model", "has_note", "load_model", "note_text", "noted_text"]
 
 # The model file knows characters and counts, but not the text. So that samples can be compared
 # with the text, the folder has a note of where it was. A model without one is as good.
@@ -55,6 +55,11 @@ def note_text(folder: Path, text: Text, items: int, characters: str) -> None:
     fresh = folder / f"{_NOTE}.saving"
     fresh.write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
     os.replace(fresh, folder / _NOTE)
+
+
+def has_note(place: Path) -> bool:
+    """Tell whether the folder of a model has a note of a text."""
+    return ((place if place.is_dir() else place.parent) / _NOTE).is_file()
 
 
 def noted_text(place: Path, model: Any) -> Text | None:

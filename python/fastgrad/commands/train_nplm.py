@@ -301,7 +301,8 @@ def _show_result(
     bigrams = BigramModel.fit(train, smoothing=1.0)
     for name, what in (("loss", model), ("bigrams", bigrams)):
         measured = f"train {what.loss(train):.4f}"
-        if dev is not None and set("".join(dev)) <= set(bigrams.vocab.characters):
+        # The bigrams know no symbol that only dev has; the network knows those of the whole text.
+        if dev is not None and set("".join(dev)) <= set(what.vocab.characters):
             measured += f", dev {what.loss(dev):.4f}"
         show(name, f"{measured} nats a symbol")
 

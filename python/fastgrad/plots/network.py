@@ -123,6 +123,7 @@ def rate_sweep(
     axes.set_xscale("log")
     # Where a sweep ends in losses without bounds, the valley must still be seen.
     low, high = float(up.min()), float(np.percentile(up, 90))
+    high = max(min(high, 1.2 * float(line[: 1 + len(line) // 20].max())), low)
     margin = 0.3 * (high - low) + 1e-3
     axes.set_ylim(low - margin / 6, high + margin)
     axes.set(xlabel="learning rate", ylabel="loss, nats a symbol")

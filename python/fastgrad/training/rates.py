@@ -45,6 +45,8 @@ class Rates:
         if step == 0:
             return other
         kept, later = self.starts < step, other.starts > step
+        if step == other.steps:  # All steps are made; none is left for the others.
+            return Rates(self.starts[kept], self.values[kept], step)
         starts = np.concatenate([self.starts[kept], [step], other.starts[later]])
         there = other.part(step, step + 1)
         values = np.concatenate([self.values[kept], there, other.values[later]])
