@@ -306,7 +306,7 @@ def attempt():
 def state():
     return x.data, x.grad, root.data, root.grad, marked.grad
 
-for tries in range(50):
+for tries in range(500):
     x.grad, root.grad, marked.grad = 0.25, 0.5, 0.75
     before = state()
     if attempt():
