@@ -4,7 +4,7 @@ use super::optimizer::Update;
 use super::params::check_ids;
 use super::step::{blocks_of, change, forward_and_backward};
 use super::team::Team;
-use super::workspace::{self, Slice};
+use super::workspace::{self, Rooms, Slice};
 use super::{Data, Params, Shape, model, softmax};
 use crate::Result;
 use crate::linalg::{Cpu, Float, LANES};
@@ -29,7 +29,7 @@ pub fn loss<T: Float>(
     data.check(shape, OP)?;
     let mut sum = 0.0;
     let add = |slice: &Slice<T>| sum += slice.losses.iter().take(slice.examples).sum::<f64>();
-    forward(shape, params, data, 1.0, threads, watch, add)?;
+    forward(shape, params, data, false, threads, watch, add)?;
     #[allow(clippy::cast_precision_loss, reason = "there are fewer than 2^53 examples")]
     Ok(sum / data.len() as f64)
 }
@@ -52,21 +52,22 @@ pub fn probabilities<T: Float>(
     let examples = contexts.len() / shape.context.max(1);
     let data = Data { inputs: contexts, targets: &vec![0; examples] };
     let mut result = Vec::with_capacity(examples * shape.vocabulary);
-    forward(shape, params, &data, 1.0, threads, watch, |slice| {
+    forward(shape, params, &data, true, threads, watch, |slice| {
         for example in 0..slice.examples {
-            let column = slice.y.iter().skip(example).step_by(LANES);
+            let column = slice.logits.panel.iter().skip(example).step_by(LANES);
             result.extend(column.map(|p| p.to_f64()));
         }
     })?;
     Ok(result)
 }
 
-/// Runs all examples forward, slice by slice, and shows each slice to `look` in order.
+/// Runs all examples forward, slice by slice, and shows each slice to `look` in order: with the
+/// probabilities of all symbols, if they are kept.
 fn forward<T: Float>(
     shape: &Shape,
     params: &Params<&[T]>,
     data: &Data<'_>,
-    weight: f64,
+    kept: bool,
     threads: usize,
     watch: &Watch,
     mut look: impl FnMut(&Slice<T>) + Send,
@@ -74,17 +75,19 @@ fn forward<T: Float>(
     let cpu = Cpu::chosen()?;
     let team = Team::new(threads)?;
     let at_once = data.len().min(SLICES * LANES * threads);
-    let mut slices = workspace::slices::<T>(shape, at_once);
+    let mut slices = workspace::slices::<T>(shape, at_once, kept);
     team.run(|| {
         for start in (0..data.len()).step_by(at_once.max(1)) {
             let mut numbers = start..data.len();
             for slice in &mut slices {
                 slice.fill(shape.context, data, &mut numbers);
             }
-            team.each(&mut slices, |slice| {
-                model::embed(cpu, shape, params.C, slice);
-                model::hidden(cpu, shape, params, slice);
-                softmax::output(cpu, shape, params, weight, slice);
+            team.each(&mut workspace::groups(shape, threads, &mut slices), |group| {
+                for slice in &mut **group {
+                    model::embed(cpu, shape, params.C, slice);
+                    model::hidden(cpu, shape, params, slice);
+                }
+                softmax::output(cpu, shape, params, group);
             });
             slices.iter().for_each(&mut look);
             watch.advance(slices.iter().map(|slice| slice.examples as u64).sum())?;
@@ -113,7 +116,8 @@ pub fn gradients<T: Float>(
     let team = Team::new(threads)?;
     #[allow(clippy::cast_precision_loss, reason = "there are fewer than 2^53 examples")]
     let weight = 1.0 / data.len() as f64;
-    let mut slices = workspace::slices(shape, data.len().min(AT_ONCE));
+    let mut slices = workspace::slices(shape, data.len().min(AT_ONCE), true);
+    let rooms = Rooms::new();
     let mut gradients = shape.lengths().map(|length| vec![T::default(); length]);
     let mut loss = 0.0;
     team.run(|| -> Result<()> {
@@ -125,7 +129,7 @@ pub fn gradients<T: Float>(
             loss += forward_and_backward(cpu, shape, &team, params, weight, &mut slices);
             let mut into = [gradients.as_mut().map(|gradient| &mut **gradient)];
             let blocks = blocks_of(&mut into, Params::default());
-            change(cpu, shape, &team, &slices, &Update::Gradient, blocks);
+            change(cpu, shape, &team, &slices, &rooms, &Update::Gradient, blocks);
             watch.advance(slices.iter().map(|slice| slice.examples as u64).sum())?;
         }
         Ok(())

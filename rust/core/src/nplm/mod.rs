@@ -14,7 +14,8 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`model`] | forward and backward of each layer, side by side |
-//! | [`softmax`] | the output layer, with softmax and cross-entropy |
+//! | [`softmax`] | the output layer, with softmax and cross-entropy, in tiles of the vocabulary |
+//! | [`logits`] | those tiles, and what is kept of logits from one to the next |
 //! | [`workspace`] | what a slice of a mini-batch needs on its way, kept from step to step |
 //! | [`optimizer`] | how a block of parameters is changed, given its gradient |
 //! | [`team`] | threads that share work |
@@ -27,6 +28,7 @@
 //! then rows of parameters, so results are the same for any number of threads.
 
 pub mod evaluate;
+pub mod logits;
 pub mod model;
 pub mod optimizer;
 mod params;

@@ -24,6 +24,12 @@ impl Shape {
         self.context * self.features
     }
 
+    /// How many numbers a row of [`Params::output`] has.
+    #[must_use]
+    pub fn output_width(&self) -> usize {
+        self.hidden
+    }
+
     /// How many numbers each parameter has.
     #[must_use]
     pub fn lengths(&self) -> Params<usize> {
@@ -131,7 +137,13 @@ impl<T> Params<&mut [T]> {
     }
 }
 
-impl<T> Params<&[T]> {
+impl<'a, T> Params<&'a [T]> {
+    /// The matrix that logits are made with, a row a symbol.
+    #[must_use]
+    pub fn output(&self) -> &'a [T] {
+        self.U
+    }
+
     /// Checks that all have the lengths of the shape.
     ///
     /// # Errors

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::logits::TILE;
 use super::model::{self, Sink};
 use super::optimizer::{Block, Update};
 use super::team::Team;
-use super::workspace::Slice;
+use super::workspace::{Room, Rooms, Slice, groups};
 use super::{Params, Shape, softmax};
 use crate::linalg::{Cpu, Float};
 
@@ -19,13 +20,16 @@ pub(super) fn forward_and_backward<T: Float>(
     weight: f64,
     slices: &mut [Slice<T>],
 ) -> f64 {
-    team.each(slices, |slice| {
-        model::embed(cpu, shape, params.C, slice);
-        model::hidden(cpu, shape, params, slice);
-        softmax::output(cpu, shape, params, weight, slice);
-        softmax::output_backward(cpu, shape, params, weight, slice);
+    team.each(&mut groups(shape, team.threads(), slices), |group| {
+        for slice in &mut **group {
+            model::embed(cpu, shape, params.C, slice);
+            model::hidden(cpu, shape, params, slice);
+        }
+        softmax::forward_and_backward(cpu, shape, params, weight, group);
         let dx_so_far = T::from_f64(if shape.direct { 1.0 } else { 0.0 });
-        model::hidden_backward(cpu, shape, params, dx_so_far, slice);
+        for slice in &mut **group {
+            model::hidden_backward(cpu, shape, params, dx_so_far, slice);
+        }
     });
     let sum: f64 = slices.iter().flat_map(|slice| slice.losses.iter().take(slice.examples)).sum();
     sum * weight
@@ -46,8 +50,14 @@ pub(super) fn blocks_of<'a, T: Float>(
 enum Part<'a, T> {
     Embedding(Block<'a, T>),
     Hidden(usize, Block<'a, T>, Block<'a, T>),
-    Output(usize, Block<'a, T>, Block<'a, T>),
-    Direct(usize, Block<'a, T>),
+    Output(usize, Output<'a, T>),
+}
+
+/// Rows of U, of b, and of W if there are direct connections.
+struct Output<'a, T> {
+    weights: Block<'a, T>,
+    biases: Block<'a, T>,
+    direct: Block<'a, T>,
 }
 
 /// Makes all gradients and changes the parameters; returns whether they are in range now.
@@ -56,13 +66,14 @@ pub(super) fn change<T: Float>(
     shape: &Shape,
     team: &Team,
     slices: &[Slice<T>],
+    rooms: &Rooms<T>,
     update: &Update<T>,
     blocks: Params<Block<'_, T>>,
 ) -> bool {
     let in_range = AtomicBool::new(true);
     let mut parts = cut(shape, team.threads(), blocks);
     team.each(&mut parts, |part| {
-        if !part.change(cpu, shape, slices, update) {
+        if !part.change(cpu, shape, slices, rooms, update) {
             in_range.store(false, Ordering::Relaxed);
         }
     });
@@ -85,35 +96,77 @@ fn cut<'a, T: Float>(
         parts.push(Part::Hidden(first, H.take(step * shape.inputs()), d.take(step)));
     }
     let step = shape.vocabulary.div_ceil(shares).max(LEAST);
+    let step = if step > TILE { step.next_multiple_of(TILE) } else { step };
     for first in (0..shape.vocabulary).step_by(step) {
-        parts.push(Part::Output(first, U.take(step * shape.hidden), b.take(step)));
-        if shape.direct {
-            parts.push(Part::Direct(first, W.take(step * shape.inputs())));
-        }
+        let weights = U.take(step * shape.output_width());
+        let direct = W.take(step * shape.inputs());
+        parts.push(Part::Output(first, Output { weights, biases: b.take(step), direct }));
     }
     parts
 }
 
 impl<T: Float> Part<'_, T> {
-    fn change(&mut self, cpu: Cpu, shape: &Shape, slices: &[Slice<T>], update: &Update<T>) -> bool {
-        let plain = update.without_decay();
+    fn change(
+        &mut self,
+        cpu: Cpu,
+        shape: &Shape,
+        slices: &[Slice<T>],
+        rooms: &Rooms<T>,
+        update: &Update<T>,
+    ) -> bool {
         match self {
             Part::Embedding(c) => change_embedding(cpu, shape, slices, update, c),
             Part::Hidden(first, weights, biases) => {
+                let plain = update.without_decay();
                 let into = (weights.gradient(update), biases.gradient(&plain));
                 model::hidden_gradient(cpu, shape, slices, *first, into);
                 weights.apply(cpu, update) & biases.apply(cpu, &plain)
             }
-            Part::Output(first, weights, biases) => {
-                let into = (weights.gradient(update), biases.gradient(&plain));
-                softmax::output_gradient(cpu, shape, slices, *first, into);
-                weights.apply(cpu, update) & biases.apply(cpu, &plain)
-            }
-            Part::Direct(first, weights) => {
-                softmax::direct_gradient(cpu, shape, slices, *first, weights.gradient(update));
-                weights.apply(cpu, update)
-            }
+            Part::Output(first, output) => rooms.lend(|room| {
+                let mut in_range = true;
+                while !output.biases.p.is_empty() {
+                    let count = (TILE - *first % TILE).min(output.biases.p.len());
+                    let mut tile = output.take(shape, count);
+                    in_range &= tile.change(cpu, shape, slices, *first, room, update);
+                    *first += count;
+                }
+                in_range
+            }),
         }
+    }
+}
+
+impl<'a, T: Float> Output<'a, T> {
+    /// Cuts off the first `n` rows.
+    fn take(&mut self, shape: &Shape, n: usize) -> Output<'a, T> {
+        Output {
+            weights: self.weights.take(n * shape.output_width()),
+            biases: self.biases.take(n),
+            direct: self.direct.take(n * shape.inputs()),
+        }
+    }
+
+    /// Makes the gradients of a tile, or a part of one, and changes it while it is in the cache.
+    fn change<'b>(
+        &'b mut self,
+        cpu: Cpu,
+        shape: &Shape,
+        slices: &[Slice<T>],
+        first: usize,
+        room: &'b mut Room<T>,
+        update: &Update<T>,
+    ) -> bool
+    where
+        'a: 'b,
+    {
+        let plain = update.without_decay();
+        let Room { dy, gradients: [of_weights, of_direct] } = room;
+        let mut weights = self.weights.with_room(update, of_weights);
+        let mut direct = self.direct.with_room(update, of_direct);
+        let biases = &mut self.biases;
+        let into = (weights.gradient(update), biases.gradient(&plain), direct.gradient(update));
+        softmax::output_gradient(cpu, shape, slices, first, dy, into);
+        weights.apply(cpu, update) & biases.apply(cpu, &plain) & direct.apply(cpu, update)
     }
 }
 

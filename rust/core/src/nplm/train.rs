@@ -3,7 +3,7 @@
 use super::optimizer::Optimizer;
 use super::step::{blocks_of, change, forward_and_backward};
 use super::team::Team;
-use super::workspace::{self, Slice};
+use super::workspace::{self, Rooms, Slice};
 use super::{Data, Params, Shape};
 use crate::linalg::{Cpu, Float};
 use crate::random::Random;
@@ -119,17 +119,19 @@ struct Trainer<'a, T> {
     plan: &'a Plan<'a>,
     team: &'a Team,
     slices: Vec<Slice<T>>,
-    /// Room for gradients, where the update is not part of making them.
+    rooms: Rooms<T>,
+    /// Room for gradients, where the update is not part of making them; those of the output layer
+    /// are made tile by tile.
     gradients: Params<Vec<T>>,
 }
 
 impl<'a, T: Float> Trainer<'a, T> {
     fn new(cpu: Cpu, shape: Shape, plan: &'a Plan<'a>, team: &'a Team) -> Trainer<'a, T> {
-        let slices = workspace::slices(&shape, plan.batch);
+        let slices = workspace::slices(&shape, plan.batch, true);
         let room = plan.optimizer.states() > 0;
-        let gradients =
-            shape.lengths().map(|length| vec![T::default(); if room { length } else { 0 }]);
-        Trainer { cpu, shape, plan, team, slices, gradients }
+        let lengths = Params { U: 0, W: 0, ..shape.lengths() };
+        let gradients = lengths.map(|length| vec![T::default(); if room { length } else { 0 }]);
+        Trainer { cpu, shape, plan, team, slices, rooms: Rooms::new(), gradients }
     }
 
     /// Does the steps that have a rate.
@@ -155,7 +157,7 @@ impl<'a, T: Float> Trainer<'a, T> {
             let update = self.plan.optimizer.at(step, rate, self.plan.decay);
             let gradients = self.gradients.as_mut().map(|gradient| &mut **gradient);
             let blocks = blocks_of(sets, gradients);
-            if !change(cpu, &shape, team, &self.slices, &update, blocks) {
+            if !change(cpu, &shape, team, &self.slices, &self.rooms, &update, blocks) {
                 return Ok((losses, Ended::AfterUpdate));
             }
             losses.push(loss);

@@ -1,5 +1,8 @@
 //! What a slice of a mini-batch needs on its way through the model, kept from step to step.
 
+use std::sync::{Mutex, PoisonError};
+
+use super::logits::{Logits, TILE};
 use super::{Data, Shape};
 use crate::linalg::{Buffer, Float, LANES};
 
@@ -23,10 +26,12 @@ pub struct Slice<T> {
     pub a: Buffer<T>,
     /// a in rows: LANES × `a_row`, of which h are used.
     pub a_rows: Buffer<T>,
-    /// The logits y, then their gradient, as a panel: V × LANES.
-    pub y: Buffer<T>,
+    /// The logits y, then their gradient.
+    pub logits: Logits<T>,
     /// The gradient of a, then of H·x, as a panel: h × LANES.
     pub da: Buffer<T>,
+    /// The part of direct connections in the gradient of x, as a panel: c·m × LANES, or empty.
+    pub dx: Buffer<T>,
     /// The gradient of x in rows: LANES × `x_row`.
     pub dx_rows: Buffer<T>,
     /// −ln of each target's probability.
@@ -45,9 +50,9 @@ fn padded(length: usize) -> usize {
 }
 
 impl<T: Float> Slice<T> {
-    /// Room for a slice of a model of this shape.
+    /// Room for a slice of a model of this shape, and for all of its logits if they are kept.
     #[must_use]
-    pub fn new(shape: &Shape) -> Slice<T> {
+    pub fn new(shape: &Shape, kept: bool) -> Slice<T> {
         let (inputs, hidden) = (shape.inputs(), shape.hidden);
         let (x_row, a_row) = (padded(inputs), padded(hidden));
         Slice {
@@ -58,8 +63,9 @@ impl<T: Float> Slice<T> {
             x: Buffer::zeros(inputs * LANES),
             a: Buffer::zeros(hidden * LANES),
             a_rows: Buffer::zeros(LANES * a_row),
-            y: Buffer::zeros(shape.vocabulary * LANES),
+            logits: Logits::new(shape.vocabulary, kept),
             da: Buffer::zeros(hidden * LANES),
+            dx: Buffer::zeros(if shape.direct { inputs * LANES } else { 0 }),
             dx_rows: Buffer::zeros(LANES * x_row),
             losses: [0.0; LANES],
             x_row,
@@ -82,8 +88,59 @@ impl<T: Float> Slice<T> {
     }
 }
 
-/// Slices for a mini-batch.
+/// Slices for a mini-batch, with room for all of their logits if they are kept.
 #[must_use]
-pub fn slices<T: Float>(shape: &Shape, batch: usize) -> Vec<Slice<T>> {
-    (0..batch.div_ceil(LANES)).map(|_| Slice::new(shape)).collect()
+pub fn slices<T: Float>(shape: &Shape, batch: usize, kept: bool) -> Vec<Slice<T>> {
+    (0..batch.div_ceil(LANES)).map(|_| Slice::new(shape, kept)).collect()
+}
+
+/// Groups of slices that go through the model together, so that a tile of the output layer serves
+/// for several of them. They do not change results.
+pub fn groups<'a, T>(
+    shape: &Shape,
+    threads: usize,
+    slices: &'a mut [Slice<T>],
+) -> Vec<&'a mut [Slice<T>]> {
+    // As many as have their activations in the second-level cache beside a tile.
+    const MOST: usize = 8;
+    let rounds = slices.len().div_ceil(MOST * threads).max(1);
+    let several = slices.len().div_ceil(rounds * threads);
+    slices.chunks_mut(if shape.vocabulary > TILE { several.max(1) } else { 1 }).collect()
+}
+
+/// Room that a thread needs for a while, lent to one after the other.
+#[derive(Debug)]
+pub struct Rooms<T>(Mutex<Vec<Room<T>>>);
+
+/// Room for what is made of a tile of the output layer.
+#[derive(Debug, Default)]
+pub struct Room<T> {
+    /// For the gradient of logits.
+    pub dy: Vec<T>,
+    /// For the gradients of U and W, where the update is not part of making them.
+    pub gradients: [Vec<T>; 2],
+}
+
+impl<T> Rooms<T> {
+    /// None so far.
+    #[must_use]
+    pub fn new() -> Rooms<T> {
+        Rooms(Mutex::new(Vec::new()))
+    }
+
+    /// Does something in a room that nobody is in, the one that was left last if there is any.
+    pub fn lend<R>(&self, work: impl FnOnce(&mut Room<T>) -> R) -> R {
+        let rooms = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = rooms().pop();
+        let mut room = room.unwrap_or_else(|| Room { dy: Vec::new(), gradients: [vec![], vec![]] });
+        let result = work(&mut room);
+        rooms().push(room);
+        result
+    }
+}
+
+impl<T> Default for Rooms<T> {
+    fn default() -> Rooms<T> {
+        Rooms::new()
+    }
 }
