@@ -36,6 +36,11 @@ impl Rows {
         matrix.get(start * width..end * width).unwrap_or_default()
     }
 
+    /// As many rows behind them.
+    pub fn next(&self) -> Rows {
+        Rows { first: self.first + self.count, ..*self }
+    }
+
     /// Where the example's target is among them.
     pub fn place(&self, target: u32) -> Option<usize> {
         (target as usize).checked_sub(self.first).filter(|place| *place < self.count)
@@ -109,6 +114,14 @@ impl<T: Float> Logits<T> {
     pub(super) fn rows_mut(&mut self, rows: Rows) -> &mut [T] {
         let place = self.place(rows);
         self.panel.get_mut(place).unwrap_or_default()
+    }
+
+    /// Rows, and those behind them, if they are of this panel.
+    pub(super) fn rows_and_next(&mut self, rows: Rows) -> (&mut [T], &[T]) {
+        let (start, end) = (self.place(rows).start, self.place(rows).end);
+        let (before, next) = self.panel.split_at_mut_checked(end).unwrap_or_default();
+        let next = next.get(..end - start).unwrap_or_default();
+        (before.get_mut(start..).unwrap_or_default(), next)
     }
 
     /// e = exp(y + b − m) in the place of y, for a tile; see [`lanes::exp_of_rest`].

@@ -90,20 +90,24 @@ pub fn forward_and_backward<T: Float>(
         slice.logits.begin();
     }
     for rows in cut(shape, 0..shape.vocabulary) {
-        for slice in &mut *slices {
+        let several = slices.len();
+        for (i, slice) in slices.iter_mut().enumerate() {
             let factors = exponentials(cpu, shape, params, rows, slice);
             if rows.last {
                 finish(cpu, shape, params, rows, factors, weight, slice);
             } else if rows.first > 0 {
                 rescale(cpu, shape, params, &factors, slice);
             }
-            backward(cpu, shape, params, rows, slice);
+            backward(cpu, shape, params, rows, slice, (i, several));
         }
     }
     for slice in slices {
-        let (width, inputs) = (shape.output_width(), shape.inputs());
-        lanes::transpose(cpu, (&slice.a, LANES), (width, LANES), (&mut slice.a_rows, slice.a_row));
+        let blocks = slice.a_rows.chunks_mut(LANES * slice.a_row);
+        for (from, to) in slice.a.chunks(LANES * slice.a_block.max(1)).zip(blocks) {
+            lanes::transpose(cpu, (from, LANES), (from.len() / LANES, LANES), (to, slice.a_row));
+        }
         if shape.direct {
+            let inputs = shape.inputs();
             let to = (&mut *slice.dx_rows, slice.x_row);
             lanes::transpose(cpu, (&slice.dx, LANES), (inputs, LANES), to);
         }
@@ -120,7 +124,7 @@ fn exponentials<T: Float>(
 ) -> Lanes<T> {
     let targets = slice.targets;
     let (logits, sources) = slice.output(shape, params);
-    let y = logits.rows_mut(rows);
+    let (y, next) = logits.rows_and_next(rows);
     for (source, beta) in sources.zip([0.0, 1.0]) {
         let product = Product {
             rows: rows.count,
@@ -133,7 +137,8 @@ fn exponentials<T: Float>(
             alpha: T::from_f64(1.0),
             beta: T::from_f64(beta),
         };
-        product.add_up(cpu, &[(rows.of(source.matrix, source.width), source.panel)], y);
+        let matrix = rows.of(source.matrix, source.width);
+        product.add_up_ahead(cpu, &[(matrix, source.panel)], y, &[next]);
     }
     let b = rows.of(params.b, 1);
     let mut chosen = logits.chosen;
@@ -149,16 +154,20 @@ fn exponentials<T: Float>(
 }
 
 /// da ← da + Uᵀ·e, and dx ← dx + Wᵀ·e if there are direct connections. The first rows are added to
-/// nothing.
+/// nothing. Slice `i` of `several` brings its share of the next tile of U into the cache.
 fn backward<T: Float>(
     cpu: Cpu,
     shape: &Shape,
     params: &Params<&[T]>,
     rows: Rows,
     slice: &mut Slice<T>,
+    (i, several): (usize, usize),
 ) {
     let (logits, sources) = slice.output(shape, params);
     for source in sources {
+        let next = rows.next().of(source.matrix, source.width);
+        let share = next.len().div_ceil(several).max(1);
+        let next = next.chunks(share).nth(i).unwrap_or_default();
         let product = Product {
             rows: source.width,
             columns: LANES,
@@ -171,7 +180,7 @@ fn backward<T: Float>(
             beta: T::from_f64(if rows.first > 0 { 1.0 } else { 0.0 }),
         };
         let matrix = rows.of(source.matrix, source.width);
-        product.add_up(cpu, &[(matrix, logits.rows(rows))], source.gradient);
+        product.add_up_ahead(cpu, &[(matrix, logits.rows(rows))], source.gradient, &[next]);
     }
 }
 
@@ -270,21 +279,55 @@ pub fn output_gradient<T: Float>(
     (mut weights, mut biases, mut direct): (Sink<'_, T>, Sink<'_, T>, Sink<'_, T>),
 ) {
     let Some(rows) = cut(shape, first..first + biases.out.len()).next() else { return };
-    let a_row = slices.first().map_or(0, |slice| slice.a_row);
     let x_row = slices.first().map_or(0, |slice| slice.x_row);
     for slices in slices.chunks(SLICES) {
         let dy = gradients_of_logits(cpu, rows, slices, room);
-        let pairs = |rows: fn(&Slice<T>) -> &[T]| -> Vec<(&[T], &[T])> {
-            dy.iter().copied().zip(slices.iter().map(rows)).collect()
-        };
-        let pairs_a = pairs(|slice| &slice.a_rows);
-        let size = (rows.count, shape.output_width());
-        weight_gradient(cpu, &pairs_a, size, a_row, weights.next());
-        bias_gradient(cpu, &pairs_a, biases.next());
+        let next: Vec<&[T]> = slices.iter().map(|slice| slice.logits.rows(rows.next())).collect();
+        block_gradients(cpu, shape, slices, &dy, weights.next(), &next);
+        let pairs: Vec<(&[T], &[T])> =
+            dy.into_iter().zip(slices.iter().map(|slice| &*slice.x_rows)).collect();
+        bias_gradient(cpu, &pairs, biases.next());
         if shape.direct {
             let size = (rows.count, shape.inputs());
-            weight_gradient(cpu, &pairs(|slice| &slice.x_rows), size, x_row, direct.next());
+            weight_gradient(cpu, &pairs, size, x_row, direct.next());
         }
+    }
+}
+
+/// dU = Σ dy·aᵀ, block by block of features, as they lie in `a_rows`. Each block brings its share
+/// of the next rows into the cache.
+fn block_gradients<T: Float>(
+    cpu: Cpu,
+    shape: &Shape,
+    slices: &[Slice<T>],
+    dy: &[&[T]],
+    into: Sink<'_, T>,
+    next: &[&[T]],
+) {
+    let Sink { out, alpha, beta } = into;
+    let Some(Slice { a_block, a_row, .. }) = slices.first() else { return };
+    let (width, wide) = (shape.output_width(), (*a_block).max(1));
+    let blocks = width.div_ceil(wide);
+    for block in 0..blocks {
+        let first = block * wide;
+        let product = Product {
+            rows: out.len() / width,
+            columns: wide.min(width - first),
+            terms: LANES,
+            left_row: LANES,
+            left_step: 1,
+            right_row: *a_row,
+            out_row: width,
+            alpha,
+            beta,
+        };
+        let start = block * LANES * a_row;
+        let features = slices.iter().map(|slice| slice.a_rows.get(start..).unwrap_or_default());
+        let pairs: Vec<(&[T], &[T])> = dy.iter().copied().zip(features).collect();
+        let share = |next: &&'_ [T]| next.len().div_ceil(blocks).max(1);
+        let next: Vec<&[T]> =
+            next.iter().map(|n| n.chunks(share(n)).nth(block).unwrap_or_default()).collect();
+        product.add_up_ahead(cpu, &pairs, out.get_mut(first..).unwrap_or_default(), &next);
     }
 }
 

@@ -5,7 +5,7 @@ use super::step::{blocks_of, change, forward_and_backward};
 use super::team::Team;
 use super::workspace::{self, Rooms, Slice};
 use super::{Data, Params, Shape};
-use crate::linalg::{Cpu, Float};
+use crate::linalg::{Cpu, Float, copy_of};
 use crate::random::Random;
 use crate::watch::Watch;
 use crate::{Error, Result};
@@ -83,7 +83,7 @@ pub fn train<T: Float>(
     data.check(shape, OP)?;
 
     let before: Vec<Params<Vec<T>>> =
-        sets.iter().map(|set| set.as_ref().map(|slice| slice.to_vec())).collect();
+        sets.iter().map(|set| set.as_ref().map(|slice| copy_of(slice))).collect();
     let team = Team::new(plan.threads)?;
     let mut trainer = Trainer::new(cpu, *shape, plan, &team);
     let mut result = team.run(|| trainer.steps(sets, data, plan.rates, watch));

@@ -24,7 +24,7 @@ pub struct Slice<T> {
     pub x: Buffer<T>,
     /// a = tanh(d + H·x) as a panel: h × LANES.
     pub a: Buffer<T>,
-    /// a in rows: LANES × `a_row`, of which h are used.
+    /// a in rows: LANES × `a_row`, for each block of `a_block` features.
     pub a_rows: Buffer<T>,
     /// The logits y, then their gradient.
     pub logits: Logits<T>,
@@ -38,7 +38,10 @@ pub struct Slice<T> {
     pub losses: [f64; LANES],
     /// From a row of x to the next.
     pub x_row: usize,
-    /// From a row of a to the next.
+    /// Features in a block of `a_rows`: all of them, or so few that blocks are read from end to end
+    /// for each tile of the vocabulary.
+    pub a_block: usize,
+    /// From a row of a block to the next.
     pub a_row: usize,
 }
 
@@ -54,7 +57,9 @@ impl<T: Float> Slice<T> {
     #[must_use]
     pub fn new(shape: &Shape, kept: bool) -> Slice<T> {
         let (inputs, hidden) = (shape.inputs(), shape.hidden);
-        let (x_row, a_row) = (padded(inputs), padded(hidden));
+        let x_row = padded(inputs);
+        let several = shape.vocabulary > TILE;
+        let (a_block, a_row) = if several { (LANES, LANES) } else { (hidden, padded(hidden)) };
         Slice {
             examples: 0,
             ids: vec![0; LANES * shape.context],
@@ -62,13 +67,14 @@ impl<T: Float> Slice<T> {
             x_rows: Buffer::zeros(LANES * x_row),
             x: Buffer::zeros(inputs * LANES),
             a: Buffer::zeros(hidden * LANES),
-            a_rows: Buffer::zeros(LANES * a_row),
+            a_rows: Buffer::zeros(hidden.div_ceil(a_block.max(1)) * LANES * a_row),
             logits: Logits::new(shape.vocabulary, kept),
             da: Buffer::zeros(hidden * LANES),
             dx: Buffer::zeros(if shape.direct { inputs * LANES } else { 0 }),
             dx_rows: Buffer::zeros(LANES * x_row),
             losses: [0.0; LANES],
             x_row,
+            a_block,
             a_row,
         }
     }
