@@ -29,11 +29,11 @@ def counts(names_file):
 
 def test_the_lectures_counts(counts):
     assert (counts.items, counts.total, counts.order) == (32033, 228146, 2)
-    assert counts.table.shape == (27, 27)
-    assert counts.table.dtype == np.uint64
-    assert (counts.table > 0).sum() == len(counts.entries()[0]) == 627
+    assert counts.table().shape == (27, 27)
+    assert counts.table().dtype == np.int64
+    assert (counts.table() > 0).sum() == len(counts.entries()[0]) == 627
     assert counts.top(4) == [("n.", 6763), ("a.", 6640), ("an", 5438), (".a", 4410)]
-    assert counts.table.sum() == 228146
+    assert counts.table().sum() == 228146
     assert repr(counts) == "BigramCounts(32,033 items, 228,146 bigrams of 27 symbols)"
 
 
@@ -68,7 +68,7 @@ def test_the_lectures_unlikely_name(counts):
 
 def test_trigrams(names_file):
     counts = BigramCounts.of(names_file, order=3)
-    assert counts.table.shape == (27, 27, 27)
+    assert counts.table().shape == (27, 27, 27)
     assert (counts.items, counts.total) == (32033, 228146)
     assert BigramModel(counts).loss(names_file) == pytest.approx(2.185743, abs=5e-7)
     assert BigramModel(counts, 1).loss(names_file) == pytest.approx(2.212582, abs=5e-7)
@@ -107,9 +107,9 @@ def test_counts_are_those_of_a_dict(items, order):
     assert found == slow
     assert ids.tolist() == sorted(ids.tolist())
     assert ids.dtype == np.uint32
-    assert times.dtype == np.uint64
-    assert counts.total == counts.table.sum() == sum(slow.values())
-    assert all(counts.table[tuple(gram)] == n for gram, n in zip(ids, times, strict=True))
+    assert times.dtype == np.int64
+    assert counts.total == counts.table().sum() == sum(slow.values())
+    assert all(counts.table()[tuple(gram)] == n for gram, n in zip(ids, times, strict=True))
     assert counts == BigramCounts.of("\n".join(items).encode(), order=order)
     assert counts == BigramCounts.of_ids(encode_items(items, counts.vocab), counts.vocab, order)
 
@@ -156,7 +156,7 @@ def test_counts_are_an_array():
     assert np.asarray(counts).tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
     assert np.array(counts, dtype=np.float32).dtype == np.float32
     with pytest.raises(ValueError, match="read-only"):
-        counts.table[0, 0] = 1
+        counts.table()[0, 0] = 1
 
 
 def test_the_most_frequent_of_few():
@@ -190,7 +190,7 @@ def test_a_large_alphabet_is_counted_sparsely_and_makes_no_table():
     assert counts.total == 20001
     assert len(counts.entries()[0]) == 20001
     with pytest.raises(MemoryError):
-        _ = counts.table
+        counts.table()
     with pytest.raises(MemoryError, match=r"V = 20,001 symbols would have V\*\*2"):
         BigramModel(counts)
 
@@ -209,7 +209,7 @@ def test_a_large_alphabet_is_counted_sparsely_and_makes_no_table():
         ({"source": 5}, TypeError, "source is 5"),
         ({"order": 1}, ValueError, "order is 1; expected 2 for bigrams or 3 for trigrams"),
         ({"order": 4}, ValueError, "order is 4"),
-        ({"order": "2"}, ValueError, "order is '2'"),
+        ({"order": "2"}, TypeError, "order is '2'"),
         ({"threads": 0}, ValueError, "threads"),
     ],
 )

@@ -257,7 +257,6 @@ def test_max_length(few):
     assert max(map(len, items)) == 3
     longer = sample(few, 1000)
     assert items == [item[:3] for item in longer]
-    assert sample(few, 3, max_length=0) == ["", "", ""]
     assert max(map(len, sample(ArrayModel("a", [[0.0, 1.0], [0.0, 1.0]])))) == 100
 
 
@@ -270,16 +269,17 @@ def test_no_items(few):
 
 WRONG = {
     "n below 0": ({"n": -1}, ValueError, "n is -1; expected at least 0"),
-    "n of a float": ({"n": 1.5}, TypeError, r"n is 1\.5; expected a whole number"),
+    "n of a float": ({"n": 1.5}, TypeError, r"n is 1\.5; expected an int"),
     "seed below 0": ({"seed": -1}, ValueError, "seed is -1; expected at least 0"),
     "seed too large": ({"seed": 2**64}, ValueError, "seed is 18446744073709551616; expected"),
     "temperature below 0": ({"temperature": -0.1}, ValueError, r"temperature is -0\.1; expected a"),
     "temperature nan": ({"temperature": float("nan")}, ValueError, "temperature is NaN; expected"),
-    "temperature of a str": ({"temperature": "hot"}, TypeError, "temperature"),
+    "temperature of a str": ({"temperature": "hot"}, TypeError, "temperature is 'hot'; expected"),
     "top_k 0": ({"top_k": 0}, ValueError, "top_k is 0; expected at least 1"),
     "threads 0": ({"threads": 0}, ValueError, "threads is 0; expected at least 1"),
-    "max_length": ({"max_length": -1}, ValueError, "max_length is -1; expected at least 0"),
+    "max_length 0": ({"max_length": 0}, ValueError, "max_length is 0; expected at least 1"),
     "long prompt": ({"prompt": "dada", "max_length": 3}, ValueError, "prompt has 4 symbols; exp"),
+    "prompt of an int": ({"prompt": 5}, TypeError, "prompt is 5; expected a str"),
     "strange prompt": ({"prompt": "dax"}, ValueError, "character 'x'"),
     "boundary": ({"prompt": "d.a"}, ValueError, r"character '\.'"),
 }
