@@ -109,6 +109,14 @@ def test_a_certain_text_has_loss_zero():
     assert BigramModel.fit(["a"]).log_probability("") == -math.inf
 
 
+def test_counts_are_learned_from_as_text_is(counts, names_file):
+    model = BigramModel.fit(counts, smoothing=1)
+    assert (model.table() == BigramModel.fit(names_file, smoothing=1).table()).all()
+    assert BigramModel.fit(BigramCounts.of(["emma"], order=3)).order == 3
+    with pytest.raises(ValueError, match="order is 3; expected 2, that of the counts"):
+        BigramModel.fit(counts, order=3)
+
+
 def test_it_is_a_language_model():
     model = BigramModel.fit(["emma"], order=3)
     assert isinstance(model, LanguageModel)
@@ -152,6 +160,8 @@ def test_text_that_the_model_does_not_know():
     for call in (model.log_probability, model.probabilities):
         with pytest.raises(UnknownCharacterError, match=r"'x'.* at position 1 of 'ex'"):
             call("ex")
+        with pytest.raises(TypeError, match=" is 5; expected a str"):
+            call(5)
     with pytest.raises(UnknownCharacterError, match=r"character 'x' \(U\+0078\) is not in"):
         model.loss(["ex"])
     with pytest.raises(ValueError, match="counts of order 3; expected 2"):

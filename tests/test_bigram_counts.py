@@ -32,6 +32,8 @@ def test_the_lectures_counts(counts):
     assert (counts.table() > 0).sum() == len(counts.entries()[0]) == 627
     assert counts.top(4) == [("n.", 6763), ("a.", 6640), ("an", 5438), (".a", 4410)]
     assert counts.table().sum() == 228146
+    assert counts["n."], counts[".a"] == (6763, 4410)
+    assert (counts.table() - 7000).max() == 6763 - 7000
     assert repr(counts) == "BigramCounts(32,033 items, 228,146 bigrams of 27 symbols)"
 
 
@@ -55,6 +57,10 @@ def test_counts_are_those_of_a_dict(items, order):
     found = {tuple(names[i] for i in gram): n for gram, n in zip(ids, times.tolist(), strict=True)}
     assert found == slow
     assert ids.tolist() == sorted(ids.tolist())
+    symbols = np.array(counts.vocab.symbols)
+    for gram in np.ndindex((len(symbols),) * order):
+        expected = slow.get(tuple(names[i] for i in gram), 0)
+        assert counts["".join(symbols[list(gram)])] == counts.table()[gram] == expected
     assert ids.dtype == np.uint32
     assert times.dtype == np.int64
     assert counts.total == counts.table().sum() == sum(slow.values())
@@ -108,6 +114,41 @@ def test_counts_are_an_array():
         counts.table()[0, 0] = 1
 
 
+def test_counts_are_signed_unless_they_would_not_fit():
+    counts = BigramCounts.of(["ab", "b"])
+    assert (counts.table() - 1).min() == -1
+    assert counts.entries()[1].dtype == np.int64
+    for _ in range(61):
+        counts += counts
+    assert (counts.total, counts["b."], counts.top(1)) == (5 << 61, 2**62, [("b.", 2**62)])
+    assert counts.table().dtype == counts.entries()[1].dtype == np.uint64
+    assert BigramModel(counts).loss(["b"]) == pytest.approx(math.log(2) / 2)
+
+
+def test_counts_by_their_symbols():
+    counts = BigramCounts.of(["emma", "a.b"], order=3)
+    assert (counts["||e"], counts["emm"], counts["ma|"], counts["a.b"], counts["b.a"]) == (
+        (1, 1, 1, 1, 0)
+    )
+    for gram, error, message in [
+        ("em", ValueError, r"gram is 'em'; expected 3 symbols, '\|' for the boundary"),
+        ("emmx", ValueError, "gram is 'emmx'; expected 3 symbols"),
+        ("emx", UnknownCharacterError, r"character 'x' \(U\+0078\) at position 2 of 'emx'"),
+        (5, TypeError, "gram is 5; expected a str"),
+    ]:
+        with pytest.raises(error, match=message):
+            counts[gram]
+    with pytest.raises(TypeError, match="not iterable"):
+        iter(counts)  # pyright: ignore[reportArgumentType]
+
+
+def test_counts_of_a_large_alphabet_by_their_symbols():
+    alphabet = "".join(map(chr, range(0x4E00, 0x4E00 + 20000)))
+    counts = BigramCounts.of([alphabet, alphabet[:2]], order=3)
+    assert (counts[f"..{alphabet[0]}"], counts[alphabet[-2:] + "."]) == (2, 1)
+    assert (counts[alphabet[7:10]], counts[alphabet[7:9] + alphabet[7]]) == (1, 0)
+
+
 def test_the_most_frequent_of_few():
     counts = BigramCounts.of(["aa", "b"])
     assert counts.top() == [(".a", 1), (".b", 1), ("a.", 1), ("aa", 1), ("b.", 1)]
@@ -159,7 +200,13 @@ def test_a_bar_is_shown_at_a_terminal_only(counts, names_file, capsys, monkeypat
         ({"order": 1}, ValueError, "order is 1; expected 2 for bigrams or 3 for trigrams"),
         ({"order": 4}, ValueError, "order is 4"),
         ({"order": "2"}, TypeError, "order is '2'"),
-        ({"threads": 0}, ValueError, "threads"),
+        ({"order": 2.0}, TypeError, r"order is 2\.0; expected 2"),
+        ({"threads": 0}, ValueError, "threads is 0; expected at least 1"),
+        ({"threads": "2"}, TypeError, "threads is '2'; expected an int"),
+        ({"source": ""}, FileNotFoundError, "No such file"),
+        ({"source": bytearray(b"a")}, TypeError, r"source is bytearray\(b'a'\); expected a path"),
+        ({"source": b"\x1f\x8b\x08"}, NotUtf8Error, r"is not UTF-8 \(this looks like gzip; unp"),
+        ({"source": b"\xff\xfea\0"}, NotUtf8Error, r"\(this looks like UTF-16; convert it to"),
     ],
 )
 def test_what_cannot_be_counted(arguments, error, message):
@@ -174,6 +221,22 @@ def test_an_empty_file_is_named(tmp_path):
         BigramCounts.of(path)
     with pytest.raises(OSError, match=str(tmp_path)):
         BigramCounts.of(tmp_path)
+
+
+def test_a_text_given_as_a_path_gets_a_note(tmp_path):
+    for call in (BigramCounts.of, text.read):
+        with pytest.raises(FileNotFoundError) as caught:
+            call("emma")
+        assert "A str is the path of a file" in caught.value.__notes__[0]
+        with pytest.raises(FileNotFoundError) as caught:
+            call(tmp_path / "emma")
+        assert not hasattr(caught.value, "__notes__")
+
+
+@pytest.mark.parametrize("k", [-1, 2.0, None, "3"])
+def test_a_number_of_n_grams_that_is_none(k):
+    with pytest.raises((TypeError, ValueError), match=f"k is {k!r}; expected"):
+        BigramCounts.of(["a"]).top(k)
 
 
 def test_counts_that_do_not_fit():
@@ -193,3 +256,7 @@ def test_counts_that_do_not_fit():
             BigramCounts.of_ids(np.array(wrong), Vocab("a"))
     with pytest.raises(UnknownCharacterError, match="'b'"):
         BigramCounts.of(["ab"]).over(Vocab("a"))
+    with pytest.raises(TypeError, match="vocab is 'abc'; expected a Vocab"):
+        BigramCounts.of(["ab"]).over("abc")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="vocab is 3; expected a Vocab"):
+        BigramCounts.of_ids(np.array([1]), 3)  # pyright: ignore[reportArgumentType]
