@@ -131,8 +131,14 @@ def test_a_damaged_model_is_refused(capsys, out):
         (["train", "bigram", "-o", "OUT", "--order", "4"], "--order"),
         (["train", "bigram", "-o", "OUT", "--steps", "5"], "--steps: only together with --neural"),
         (["train", "bigram", "-o", "OUT", "--seed", "5"], "--seed: only together with --neural"),
-        (["train", "bigram", "-o", "OUT", "--neural", "--smoothing", "1"], "not with --neural"),
-        (["train", "bigram", "-o", "OUT", "--neural", "--batch", "3"], "--batch: needs --lr"),
+        (
+            ["train", "bigram", "-o", "OUT", "--neural", "--smoothing", "1"],
+            "not together with --neural",
+        ),
+        (
+            ["train", "bigram", "-o", "OUT", "--neural", "--batch", "3"],
+            "--batch: only together with --lr",
+        ),
         (["train", "bigram", "-o", "OUT", "--neural", "--seed", "3"], "together with --batch"),
         (["train", "bigram", "-o", "OUT", "--neural", "--lr", "0"], "'0'; expected a number above"),
         (["train", "bigram", "-o", "FILE"], "cannot make the folder"),
@@ -155,7 +161,9 @@ def test_a_senseless_command_is_explained(capsys, tmp_path, arguments, words):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["train", "bigram"], ["sample"], ["eval"]])
+@pytest.mark.parametrize(
+    "command", [[], ["demo"], ["plot"], ["train"], ["train", "bigram"], ["sample"], ["eval"]]
+)
 def test_help_has_examples_and_loads_no_numpy(command):
     code = f"""
 import sys
@@ -168,8 +176,8 @@ finally:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("[]\n")
     assert "fastgrad train bigram" in done.stdout or "fastgrad " in done.stdout
-    if command != ["train"]:
-        assert "examples:" in done.stdout
+    assert "examples:" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`fastgrad train bigram`: texts, models and options."""
 
+import gzip
 import os
 import signal
 import subprocess
@@ -125,6 +126,11 @@ def test_the_model_before_is_kept(capsys, out, text):
         (b"", ["empty"]),
         (b"\n \r\n", ["empty"]),
         (b"emma\nolivi\xe4\n", ["line 2", "0xe4", "offset 10", "not UTF-8"]),
+        (gzip.compress(b"emma\n"), ["0x8b", "offset 1", "(this looks like gzip; unpack it first)"]),
+        (
+            "emma\n".encode("utf-16"),
+            ["0xff", "(this looks like UTF-16; convert it to UTF-8 first)"],
+        ),
     ],
 )
 def test_a_text_that_is_none_is_refused_with_its_name(capsys, tmp_path, content, words):
@@ -132,7 +138,10 @@ def test_a_text_that_is_none_is_refused_with_its_name(capsys, tmp_path, content,
     text.write_bytes(content)
     told = refused(capsys, "train", "bigram", text, "-o", tmp_path / "out")
     assert all(word in told for word in [*words, str(text)])
-    assert not (tmp_path / "out" / "model.safetensors").exists()
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "old").mkdir()
+    refused(capsys, "train", "bigram", text, "-o", tmp_path / "old" / "new" / "out")
+    assert list((tmp_path / "old").iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals arrive in another way there")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,9 @@ __all__ = [
     "whole",
 ]
 
-# Keeps the lines of examples as they are.
+# Keeps the lines of examples as they are, and those of a description, which is broken here.
 EPILOG_STYLE = argparse.RawDescriptionHelpFormatter
+_WIDTH = 79
 
 
 class UsageError(Exception):
@@ -37,6 +39,7 @@ def add_command(
     commands: Any, name: str, run: Callable[[argparse.Namespace], None] | None, **texts: str
 ) -> argparse.ArgumentParser:
     """Declare a command; without `run`, one that only has commands of its own."""
+    texts["description"] = textwrap.fill(texts["description"], _WIDTH)
     parser: argparse.ArgumentParser = commands.add_parser(
         name, formatter_class=EPILOG_STYLE, allow_abbrev=False, **texts
     )

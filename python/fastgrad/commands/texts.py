@@ -49,7 +49,7 @@ class Text:
 def add_file(
     parser: argparse.ArgumentParser,
     use: str,
-    default: str = "the bundled names, see data/README.md",
+    default: str = "32,469 first names, which the package carries",
 ) -> None:
     """Declare the argument that names the text."""
     parser.add_argument(
