@@ -149,7 +149,10 @@ def test_a_damaged_model_is_refused(capsys, out):
         (["sample", "OUT", "--top-k", "0"], "at least 1"),
         (["sample"], "DIR"),
         (["eval"], "DIR"),
-        (["plot", "OUT", "more"], "more"),
+        (["plot", "OUT", "more"], "fastgrad plot: error: unrecognized arguments: more"),
+        (["sample", "OUT", "--prompts", "a"], "usage: fastgrad sample [-h]"),
+        (["train", "bigram", "", "-o", "OUT"], "argument FILE: is empty; expected the name of"),
+        (["train", "bigram", "-o", ""], "argument -o/--out: is empty; expected the name of a fol"),
     ],
 )
 def test_a_senseless_command_is_explained(capsys, tmp_path, arguments, words):

@@ -137,6 +137,11 @@ def test_an_unknown_character_is_named_with_its_place(capsys, out, tmp_path):
         f"fastgrad: {other}: item 2: character 'é' (U+00E9) at position 4 of 'emmaé'"
         " is not in the vocabulary\n"
     )
+    # Not the first in the alphabet, but in the text.
+    other.write_text("zu\nbe\n", encoding="utf-8")
+    assert "item 1: character 'z' (U+007A) at position 0 of 'zu'" in refused(
+        capsys, "eval", out, other
+    )
     assert "'x'" in refused(capsys, "sample", out, "--prompt", "x")
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "CommandError",
     "UsageError",
     "add_command",
+    "file_name",
     "folder_name",
     "make_folder",
     "number",
@@ -77,6 +78,13 @@ def number(least: float, *, above: bool = False) -> Callable[[str], float]:
         return value
 
     return parse
+
+
+def file_name(text: str) -> str:
+    """Read an argument that names a file; an empty one is most often an unset variable."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; expected the name of a file")
+    return text
 
 
 def folder_name(text: str) -> Path:

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .arguments import file_name
+
 if TYPE_CHECKING:
     import argparse
 
@@ -55,6 +57,7 @@ def add_file(
     parser.add_argument(
         "file",
         nargs="?",
+        type=file_name,
         metavar="FILE",
         help=f"text {use}, UTF-8, one item a line; - is standard input (default: {default})",
     )
