@@ -46,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - closed by whoever started us
     _print_anything()
     parser = _parser()
-    options = parser.parse_args(argv)
+    options, strange = parser.parse_known_args(argv)
+    if strange:  # Told by the command's own parser, whose usage helps.
+        options.parser.error(f"unrecognized arguments: {' '.join(strange)}")
     if options.run is None:
         options.parser.print_help(sys.stderr)
         return 2

@@ -57,7 +57,7 @@ def _run(options: argparse.Namespace) -> None:
     try:
         loss, perplexity = model.loss(counts), model.perplexity(counts)
     except UnknownCharacterError as error:
-        raise CommandError(_first_place(error, text)) from None
+        raise CommandError(_first_place(error, model.vocab, text)) from None
     show("model", f"{options.model}: {model!r}")
     show("text", text.name)
     show("items", f"{counts.items:,}")
@@ -93,13 +93,14 @@ def _measure_network(options: argparse.Namespace, model: Any, text: Text) -> Non
     show("perplexity", f"{math.exp(loss):.4f}")
 
 
-def _first_place(error: Any, text: Text) -> str:
-    """Say where in a text a character is that the model does not know."""
+def _first_place(error: ValueError, vocab: Any, text: Text) -> str:
+    """Say where in a text the first character is that the model does not know."""
     if text.is_small:
         for number, item in enumerate(text.items(), 1):
-            if (position := item.find(error.character)) >= 0:
-                place = type(error)(error.character, position, item)
-                return f"{text.name}: item {number:,}: {place}"
+            try:
+                vocab.encode(item)
+            except type(error) as first:
+                return f"{text.name}: item {number:,}: {first}"
     return f"{text.name}: {error}"
 
 

@@ -90,7 +90,7 @@ def _draw_table(model: Any, path: Path) -> None:
 
     counts = getattr(model, "counts", None)
     if counts is not None:
-        table, title = counts.table, "How often one symbol follows another"
+        table, title = counts.table(), "How often one symbol follows another"
         title += f": {plural(counts.items, 'item')}"
     else:
         table, title = model.table(), "How likely one symbol is to follow another"

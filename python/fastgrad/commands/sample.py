@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .arguments import add_command, number, whole
+from .arguments import add_command, file_name, number, whole
 from .places import add_model, load_model, noted_text
 from .report import plural
 from .texts import Text
@@ -76,6 +76,7 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--against",
+        type=file_name,
         metavar="FILE",
         help="text to look the samples up in (default: the one that the model was trained on)",
     )

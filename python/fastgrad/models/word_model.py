@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .._checks import whole
 from .._core import draw_rows
 from ..words import WordText, WordVocab
 from ..words.vocab import checked_ids
-from .tables import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
