@@ -19,8 +19,13 @@ Model = TypeVar("Model")
 _FILE = "model.safetensors"
 
 
-def model_path(path: str | os.PathLike[str]) -> Path:
-    """Give the file that holds a model: `path`, or where it is a folder, the file in it."""
+def model_path(path: str | os.PathLike[str], name: str = "path") -> Path:
+    """Give the file that holds a model: `path`, or where it is a folder, the file in it.
+
+    Raises `TypeError`, with the argument's `name`, for what is no path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{name} is {path!r}; expected the path of a file or a folder")
     return Path(path) / _FILE if os.path.isdir(path) else Path(path)
 
 

@@ -144,8 +144,8 @@ class NPLM(Network):
         Raises `DivergedError` where the loss becomes nan or infinite, with the last good
         parameters in place, `KeyboardInterrupt` on Ctrl-C, with those of the last finished chunk
         of steps, and what a callback raises; each after saving the checkpoint. What is wrong with
-        an argument is raised before anything is changed. Training again starts at step 0 with the parameters as
-        they are: give another `seed`, or the same batches come again.
+        an argument is raised before anything is changed. Training again starts at step 0 with the
+        parameters as they are: give another `seed`, or the same batches come again.
 
         >>> from fastgrad.models import NPLM
         >>> from fastgrad.optim import cosine
@@ -169,7 +169,7 @@ class NPLM(Network):
             callbacks=callbacks,
             progress=progress,
             log=log,
-            checkpoint=None if checkpoint is None else model_path(checkpoint),
+            checkpoint=None if checkpoint is None else model_path(checkpoint, "checkpoint"),
         )
         run = self.start(
             train,
