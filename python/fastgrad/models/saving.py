@@ -20,9 +20,12 @@ Model = TypeVar("Model")
 _FILE = "model.safetensors"
 
 
-def model_path(path: str | os.PathLike[str]) -> Path:
-    """Give the file that holds a model: `path`, or where it is a folder, the file in it."""
-    place = Path(path_name("path", path))
+def model_path(path: str | os.PathLike[str], name: str = "path") -> Path:
+    """Give the file that holds a model: `path`, or where it is a folder, the file in it.
+
+    Raises `TypeError`, with the argument's `name`, for what is no path.
+    """
+    place = Path(path_name(name, path))
     return place / _FILE if place.is_dir() else place
 
 

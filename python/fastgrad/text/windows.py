@@ -64,7 +64,8 @@ def windows(
     Returns X (N, context) and Y (N,), both uint32: Y[i] is the symbol that follows the row X[i],
     oldest symbol first. In front of an item stand as many boundaries as the context is long.
 
-    Raises what `encode_items` raises, and `ValueError` unless `context` is at least 1.
+    Raises what `encode_items` raises, `ValueError` unless `context` is at least 1, and
+    `MemoryError` with the sizes where there is not enough memory.
 
     >>> from fastgrad.text import Vocab
     >>> X, Y = windows(["bo"], Vocab("bo"), context=3)
@@ -73,7 +74,7 @@ def windows(
     """
     width = whole("context", context, least=1)
     following = encode_items(items, vocab)
-    contexts = np.zeros((len(following), width), dtype=np.uint32)
+    contexts = _zeros(len(following), width)
     # Column by column from the newest symbol back. Each is the last one moved down by a row, but
     # where that one has reached the boundary in front of its item, all before it is boundary.
     nearer = following
@@ -85,3 +86,13 @@ def windows(
         contexts[:, column] = older
         nearer = older
     return contexts, following
+
+
+def _zeros(rows: int, width: int) -> NDArray[np.uint32]:
+    try:
+        return np.zeros((rows, width), dtype=np.uint32)
+    except (MemoryError, ValueError):  # numpy has a ValueError for what no address can reach.
+        raise MemoryError(
+            f"not enough memory for the contexts of {rows:,} symbols, each of {width:,} symbols:"
+            f" {4 * rows * width:,} bytes"
+        ) from None

@@ -78,14 +78,14 @@ class NPLM(Network):
         batch: int = 32,
         optimizer: Literal["sgd", "momentum", "adamw"] = "sgd",
         weight_decay: float = 0.0,
-        momentum: float = 0.9,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
+        momentum: float | None = None,
+        betas: tuple[float, float] | None = None,
+        eps: float | None = None,
         seed: int = 0,
         threads: int | None = None,
     ) -> NPLMRun:
         """Check data and settings and be ready to train: for training loops; see `fit`."""
-        rule = Optimizer(optimizer, weight_decay, momentum, betas, eps)
+        rule = Optimizer.of(optimizer, weight_decay, momentum=momentum, betas=betas, eps=eps)
         batch, seed = checked_count("batch", batch), checked_seed(seed)
         if threads is not None:
             threads = checked_count("threads", threads)
@@ -109,9 +109,9 @@ class NPLM(Network):
         batch: int = 32,
         optimizer: Literal["sgd", "momentum", "adamw"] = "sgd",
         weight_decay: float = 0.0,
-        momentum: float = 0.9,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
+        momentum: float | None = None,
+        betas: tuple[float, float] | None = None,
+        eps: float | None = None,
         seed: int = 0,
         evaluate_every: int | None = None,
         patience: int | None = None,
@@ -129,21 +129,23 @@ class NPLM(Network):
         the step alone; results are the same for any number of `threads`.
 
         `lr` is a number, a list of (step, rate), or a function of the step as in `fastgrad.optim`.
-        `optimizer` is "sgd", "momentum" (with `momentum`) or "adamw" (with `betas` and `eps`), the
-        rules of `fastgrad.optim`. `weight_decay` leaves the biases d and b alone.
+        `optimizer` is "sgd", "momentum" (with `momentum`, 0.9 by default) or "adamw" (with `betas`,
+        (0.9, 0.999), and `eps`, 1e-8), the rules of `fastgrad.optim`. `weight_decay` leaves the
+        biases d and b alone.
 
         After every `evaluate_every` steps, by default a twentieth of all, the loss on `dev` is
         measured, `callbacks` get a `Progress` each and may return True to stop, and a line is
         written to the JSONL file `log`. With `patience`, training stops after as many evaluations
         without a new lowest loss on `dev`, and at the end the best parameters are put back.
         `progress` shows a bar on a terminal. `checkpoint`, a file or an existing folder, is saved
-        every ten seconds or so and at the end; `resume` goes on from it.
+        every ten seconds or so and at the end, and at the start where there is none yet; `resume`
+        goes on from it.
 
         Raises `DivergedError` where the loss becomes nan or infinite, with the last good
-        parameters in place, and `KeyboardInterrupt` on Ctrl-C, with those of the last finished
-        chunk of steps; both after saving the checkpoint. What is wrong with an argument is
-        raised before anything is changed. Training again starts at step 0 with the parameters as
-        they are: give another `seed`, or the same batches come again.
+        parameters in place, `KeyboardInterrupt` on Ctrl-C, with those of the last finished chunk
+        of steps, and what a callback raises; each after saving the checkpoint. What is wrong with
+        an argument is raised before anything is changed. Training again starts at step 0 with the
+        parameters as they are: give another `seed`, or the same batches come again.
 
         >>> from fastgrad.models import NPLM
         >>> from fastgrad.optim import cosine
@@ -167,7 +169,7 @@ class NPLM(Network):
             callbacks=callbacks,
             progress=progress,
             log=log,
-            checkpoint=None if checkpoint is None else model_path(checkpoint),
+            checkpoint=None if checkpoint is None else model_path(checkpoint, "checkpoint"),
         )
         run = self.start(
             train,
