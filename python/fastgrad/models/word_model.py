@@ -125,6 +125,7 @@ def sample_words(
     model: Any,
     n: int = 10,
     *,
+    first: int = 0,
     seed: int | None = 0,
     prompt: str = "",
     temperature: float = 1.0,
@@ -136,8 +137,9 @@ def sample_words(
 
     A text begins with `prompt`, or where the vocabulary has a mark, with the words that follow one.
     It ends where the model draws a mark, or when it has `max_length` words, those of the prompt
-    included. `temperature`, `top_k` and `seed` are those of `fastgrad.sampling.sample`, text i of a
-    seed is the same whatever `n`; the symbol for rare words is drawn only with `rare`.
+    included. `temperature`, `top_k` and `seed` are those of `fastgrad.sampling.sample`. Text i of a
+    seed is the same whatever `n`, and the texts are those from number `first` on. The symbol for
+    rare words is drawn only with `rare`.
 
     Raises `ValueError` for a setting out of range, and where the model gives no probability to any
     word.
@@ -148,7 +150,7 @@ def sample_words(
     >>> model.sample(1, prompt="the dog", max_length=6, temperature=0)
     ['the dog sat on the cat']
     """
-    n = whole("n", n)
+    n, first = whole("n", n), whole("first", first)
     max_length = whole("max_length", max_length)
     seed = secrets.randbits(64) if seed is None else whole("seed", seed)
     vocab: WordVocab = model.vocab
@@ -159,8 +161,9 @@ def sample_words(
         )
     room = max(_BATCH // len(vocab), 1)
     texts: list[str] = []
-    for first in range(0, n, room):
-        streams = np.arange(first, min(first + room, n), dtype=np.uint64)
+    for start_of_batch in range(first, first + n, room):
+        end = min(start_of_batch + room, first + n)
+        streams = np.arange(start_of_batch, end, dtype=np.uint64)
         draw = partial(draw_rows, seed=seed, temperature=temperature, top_k=top_k)
         drawn = _batch(model, streams, start, max_length, rare, draw)
         texts += [_join(prompt, vocab.decode(words)) for words in drawn]
