@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from . import train_nplm
+from . import train_nplm, train_words
 from .arguments import UsageError, add_command, folder_name, number, whole
 from .places import note_text
 from .report import grams, show
 from .texts import add_file, text_of
 from .training import add_out, made_folder, show_items, show_saved, show_symbols
+from .word_texts import is_of_words
 
 if TYPE_CHECKING:
     from .texts import Text
@@ -60,6 +61,7 @@ def add_to(commands: Any) -> None:
     models = parser.add_subparsers(title="models", metavar="MODEL")
     _add_bigram(models)
     train_nplm.add_to(models)
+    train_words.add_to(models)
 
 
 class _Resume(argparse.Action):
@@ -74,7 +76,12 @@ class _Resume(argparse.Action):
     ) -> None:
         """Have the run of the folder resumed, unless a model is named as well."""
         namespace.resume = values
-        namespace.run = lambda options: train_nplm.resume(options.resume)
+        namespace.run = _resume
+
+
+def _resume(options: argparse.Namespace) -> None:
+    kind = train_words if is_of_words(options.resume) else train_nplm
+    kind.resume(options.resume)
 
 
 def _add_bigram(models: Any) -> None:

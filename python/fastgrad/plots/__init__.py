@@ -8,6 +8,7 @@ from .boundary import decision_boundary
 from .curves import loss_curve
 from .heatmap import bigram_heatmap
 from .network import embedding_scatter, rate_sweep
+from .words import word_scatter
 
 __all__ = [
     "bigram_heatmap",
@@ -15,4 +16,5 @@ __all__ = [
     "embedding_scatter",
     "loss_curve",
     "rate_sweep",
+    "word_scatter",
 ]

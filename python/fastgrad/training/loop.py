@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Seconds that a chunk of steps should take: what a call costs is small beside it, and a bar and
 # Ctrl-C are quick enough.
 _CHUNK = 0.075
+# … or so many times as long as it takes to copy what a chunk has changed, where that is longer.
+_COPIES = 40
 # Seconds between checkpoints; one is saved after the first chunk that ends later.
 _SAVE_EVERY = 10.0
 # The ends after which the best parameters are put back; after any other, a run may go on.
@@ -138,10 +140,12 @@ class Loop:
         self._record.add(losses)
         if len(losses) < end - first:
             self._diverged()
-        self._last_two.take(self._record.steps)
         self._seconds += seconds
+        start = perf_counter()
+        self._last_two.take(self._record.steps)
+        fit = max(_CHUNK, _COPIES * (perf_counter() - start))
         # How long a step takes varies: the chunk grows by a factor of 4 at most.
-        fitting = int(_CHUNK * len(losses) / max(seconds, 1e-9))
+        fitting = int(fit * len(losses) / max(seconds, 1e-9))
         self._chunk = max(1, min(fitting, 4 * self._chunk))
         return len(losses)
 
