@@ -160,7 +160,9 @@ pub fn gradients<T: Float>(
             let mut into = [gradients.as_mut().map(|gradient| &mut **gradient)];
             let blocks = (blocks_of(&mut into, Params::default()), &mut rows);
             change(cpu, shape, &team, &slices, &Update::Gradient, blocks);
-            slices.iter_mut().for_each(|slice| slice.number += AT_ONCE as u64);
+            for slice in &mut slices {
+                slice.number += AT_ONCE as u64;
+            }
             watch.advance(slices.iter().map(|slice| slice.examples as u64).sum())?;
         }
         Ok(())
