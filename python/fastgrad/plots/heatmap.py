@@ -43,10 +43,11 @@ def bigram_heatmap(
 
     `table` has shape (V, V): row i, column j tells of symbol j after symbol i, as a count, or as
     a probability where the numbers are not whole. `symbols` are the V symbols. With up to 40 of
-    them every cell shows its pair and its number; with more (or more than 16 that are codes), the symbols stand at the margins;
-    beyond 60, only the 60 that occur most often are drawn, and the title says so. A symbol that
-    is invisible, or that no font of `matplotlib.rcParams["font.family"]` has, is written as its
-    code. The name of the file may end in another of matplotlib's formats.
+    them (16, where many are written as codes) every cell shows its pair and its number; with more,
+    the symbols stand at the margins; beyond 60, only the 60 that occur most often are drawn, and
+    the title says so. A symbol that is invisible, or that no font of
+    `matplotlib.rcParams["font.family"]` has, is written as its code. The name of the file may end
+    in another of matplotlib's formats.
 
     Raises TypeError or ValueError for a table of another shape or with something in it that is no
     number of at least 0, for symbols that are no str, and for a path whose end matplotlib does not
