@@ -74,7 +74,13 @@ def test_large_counts_are_shortened(monkeypatch, tmp_path, count, written):
     assert texts(monkeypatch, table, ["a"], tmp_path / "pairs.png") == [f"aa\n{written}"]
 
 
-@pytest.mark.parametrize("count", [33, 60, 61, 300])
+def test_codes_are_written_into_few_cells_only(monkeypatch, tmp_path):
+    for count, cells in ((16, 256), (17, 0)):
+        symbols = [chr(0x4E00 + i) for i in range(count)]
+        assert len(texts(monkeypatch, np.eye(count), symbols, tmp_path / "pairs.png")) == cells
+
+
+@pytest.mark.parametrize("count", [41, 60, 61, 300])
 def test_larger_alphabets_are_drawn_without_numbers(monkeypatch, tmp_path, count):
     symbols = [chr(0x400 + i) for i in range(count)]
     table = np.random.default_rng(1).integers(0, 99, (count, count))
@@ -138,6 +144,22 @@ def test_senseless_tables_are_refused(tmp_path, table, symbols, words):
 def test_a_folder_that_is_missing_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         bigram_heatmap([[1]], "a", tmp_path / "missing" / "pairs.png")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"table": "a"}, "table is 'a'; expected numbers of shape"),
+        ({"table": [[1, 2], [3]]}, r"table is \[\[1, 2\], \[3\]\]; expected numbers"),
+        ({"symbols": 5}, "symbols is 5; expected a sequence of str"),
+        ({"symbols": [1]}, r"symbols is \[1\]; expected a sequence of str"),
+        ({"path": 5}, "path is 5; expected a path"),
+        ({"title": None}, "title is None; expected a str"),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_named(tmp_path, changes, words):
+    with pytest.raises(TypeError, match=words):
+        bigram_heatmap(**({"table": [[1]], "symbols": "a", "path": tmp_path / "x"} | changes))
 
 
 @pytest.mark.parametrize(

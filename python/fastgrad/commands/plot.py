@@ -26,7 +26,7 @@ examples:
 The picture is that of the makemore lecture: a row for each symbol, a column for each that may
 follow, the darker the more often. Counts are drawn where the model has them, probabilities where
 it was trained as a network; of counted trigrams, the pairs that their last two symbols make. Beyond
-32 symbols the cells hold no numbers, beyond 60 only the most frequent symbols are drawn.
+40 symbols the cells hold no numbers, beyond 60 only the most frequent symbols are drawn.
 
 Of a model of `train nplm`, the pictures are embeddings.png, the symbols (of words the 300 most
 frequent) by what the network has learned of them, and loss.png; after `train nplm --find-rate`

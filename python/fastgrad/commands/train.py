@@ -97,9 +97,9 @@ def _add_bigram(models: Any) -> None:
     add_out(parser)
     parser.add_argument(
         "--order",
-        type=int,
-        choices=(2, 3),
+        type=whole(2, 3),
         default=2,
+        metavar="{2,3}",
         help="2 for bigrams, 3 for trigrams (default: %(default)s)",
     )
     parser.add_argument(
@@ -161,7 +161,9 @@ def _check_bigram(options: argparse.Namespace) -> None:
     if given and not options.neural:
         raise UsageError(f"argument --{given[0]}: only together with --neural")
     if options.neural and options.smoothing is not None:
-        raise UsageError("argument --smoothing: not together with --neural; --penalty smooths it")
+        raise UsageError(
+            "argument --smoothing: not together with --neural, where --penalty smooths"
+        )
     if "seed" in given and "batch" not in given:
         raise UsageError("argument --seed: only together with --batch; all else is not random")
     if "batch" in given and "lr" not in given:

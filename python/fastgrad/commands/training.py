@@ -64,6 +64,8 @@ def show_symbols(vocab: Any) -> None:
     characters = vocab.characters if vocab.characters.isprintable() else repr(vocab.characters)
     listed = characters if len(characters) <= 70 else f"{characters[:69]}…"
     show("characters", f"{len(vocab) - 1:,}: {listed}")
+    if "\0" in vocab:
+        show("", "with the NUL character: a text in UTF-16 is to be converted to UTF-8 first")
     show("symbols", f"V = {len(vocab):,}, with {vocab.boundary!r} for start and end of an item")
     if (note := vocab.boundary_note()) is not None:
         show("", note)
