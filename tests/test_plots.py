@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastgrad.models import NPLM, NeuralBigram
 from fastgrad.plots import bigram_heatmap, canvas, heatmap, loss_curve
+from fastgrad.text import Vocab
 
 ALPHABET = [".", *"abcdefghijklmnopqrstuvwxyz"]
 # Symbols that mean something to matplotlib, that are invisible, that turn writing round, that
@@ -176,5 +178,25 @@ def test_pyplot_and_its_backend_are_left_alone(tmp_path):
     backend, numbers = matplotlib.get_backend(), pyplot.get_fignums()
     bigram_heatmap([[1]], "a", tmp_path / "pairs.png")
     loss_curve([1.0], tmp_path / "loss.png")
+
+
+def test_a_loss_curve_takes_a_history_or_the_model_that_has_it(tmp_path):
+    names = ["emma", "olivia", "ava", "mia"]
+    model = NPLM(Vocab.of(names), hidden=4)
+    with pytest.raises(ValueError, match="history has no steps yet"):
+        loss_curve(model, tmp_path / "loss.png")
+    history = model.fit(names, names, steps=30, batch=4, lr=0.1)
+    curves = {"train, mean of mini-batches": history.smooth()}
+    curves["dev"] = history.dev_step, history.dev_loss
+    for i, what in enumerate((model, history, curves)):
+        loss_curve(what, tmp_path / f"{i}.png")
+    pictures = {(tmp_path / f"{i}.png").read_bytes() for i in range(3)}
+    assert len(pictures) == 1
+    network = NeuralBigram.fit(names, steps=5)
+    loss_curve(network, tmp_path / "one.png")
+    loss_curve(network.history, tmp_path / "two.png")
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    with pytest.raises(TypeError, match="of history is 'losses'; expected numbers"):
+        loss_curve("losses", tmp_path / "loss.png")
     assert matplotlib.get_backend() == backend
     assert pyplot.get_fignums() == numbers

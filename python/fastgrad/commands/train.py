@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from . import train_nplm
+from . import train_nplm, training
 from .arguments import UsageError, add_command, folder_name, make_folder, number, whole
 from .places import note_text
 from .report import grams, show
@@ -64,7 +64,7 @@ class _Resume(argparse.Action):
     ) -> None:
         """Have the run of the folder resumed, unless a model is named as well."""
         namespace.resume = values
-        namespace.run = lambda options: train_nplm.resume(options.resume)
+        namespace.run = lambda options: training.resume(options.resume)
 
 
 def _add_bigram(models: Any) -> None:
@@ -147,6 +147,8 @@ def _train_bigram(options: argparse.Namespace) -> None:
 
 def _check_bigram(options: argparse.Namespace) -> None:
     """Refuse options that say nothing about the model that was asked for."""
+    if options.resume is not None:
+        raise UsageError("argument --resume: counts are made at once; only `train nplm` goes on")
     if options.neural and options.smoothing is not None:
         raise UsageError("argument --smoothing: not with --neural, where --penalty smooths")
     if options.neural and options.seed is not None and options.batch is None:
