@@ -587,7 +587,11 @@ IDS = np.zeros((6, 2), np.uint32)
         (put("params", {}), ValueError, "params has no 'C'"),
         (drop_u, ValueError, "params has no 'U', nor a 'P' as a tied model has"),
         (u_and_p, ValueError, "params has both 'U' and 'P'; expected U, or P where the model is"),
-        (tie((4, 3)), ValueError, r"params\['P'\] has shape \[4, 3\]; expected \(m, h\) = \[3, 4\]"),
+        (
+            tie((4, 3)),
+            ValueError,
+            r"params\['P'\] has shape \[4, 3\]; expected \(m, h\) = \[3, 4\]",
+        ),
         (tie((3,)), ValueError, r"params\['P'\] has shape \[3\]; expected \(m, h\) = \[3, 4\]"),
         (untied_state, ValueError, r"state\[0\] and params differ in whether they have a 'P'"),
         (put_param("X", lambda *_: None), ValueError, "params has the key 'X'; expected C, H"),
