@@ -10,16 +10,15 @@ from .arguments import (
     CommandError,
     UsageError,
     add_command,
-    folder_name,
-    make_folder,
     number,
     whole,
 )
 from .report import show
+from .training import add_out, made_folder, show_saved
 from .word_texts import new_parts, note_parts, noted_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from .word_texts import Parts
@@ -94,15 +93,7 @@ def add_to(models: Any) -> None:
         help="text to train on, UTF-8, may end in .gz; - is standard input (default: the bundled"
         " plays, see data/README.md)",
     )
-    parser.add_argument(
-        "-o",
-        "--out",
-        type=folder_name,
-        required=True,
-        metavar="DIR",
-        help="folder for the model, made where it is missing; a model that is there is kept as"
-        " model.safetensors.previous",
-    )
+    add_out(parser)
     _add_text(parser.add_argument_group("the text"))
     _add_network(parser.add_argument_group("the network"))
     _add_training(parser.add_argument_group("the training"))
@@ -138,7 +129,9 @@ def _add_text(group: Any) -> None:
     )
     for name, what in (("dev", "measured while training"), ("test", "left alone")):
         help_text = f"share of the text that is {what} {default}"
-        group.add_argument(f"--{name}", type=_share, default=0.1, metavar="SHARE", help=help_text)
+        group.add_argument(
+            f"--{name}", type=_share(above=True), default=0.1, metavar="SHARE", help=help_text
+        )
 
 
 def _add_network(group: Any) -> None:
@@ -197,7 +190,7 @@ def _add_training(group: Any) -> None:
     group.add_argument("--weight-decay", type=number(0), metavar="W", help="of all but biases")
     group.add_argument(
         "--dropout",
-        type=_share,
+        type=_share(),
         metavar="SHARE",
         help="of features and hidden units that an example does without",
     )
@@ -219,17 +212,27 @@ def _add_training(group: Any) -> None:
     )
 
 
-def _share(text: str) -> float:
-    value = number(0)(text)
-    if value >= 1:
-        raise argparse.ArgumentTypeError(f"{text!r}; expected a share, at least 0 and below 1")
-    return value
+def _share(*, above: bool = False) -> Callable[[str], float]:
+    """Make an argument's type: a number of at least 0, or above it, and below 1."""
+    read = number(0, above=above)
+
+    def parse(text: str) -> float:
+        value = read(text)
+        if value >= 1:
+            raise argparse.ArgumentTypeError(f"{text!r}; expected a share, below 1")
+        return value
+
+    return parse
 
 
 def _train(options: argparse.Namespace) -> None:
     _check(options)
     parts = new_parts(options)
-    make_folder(options.out, "-o/--out")
+    with made_folder(options.out):
+        _train_on(parts, options)
+
+
+def _train_on(parts: Parts, options: argparse.Namespace) -> None:
     from ..models import WordNPLM
 
     _show_text(parts)
@@ -260,7 +263,7 @@ def _train(options: argparse.Namespace) -> None:
     except KeyboardInterrupt as stop:
         raise _with_advice(stop, options.out) from None
     _show_result(model, parts, perf_counter() - start, 0)
-    show("saved", str(options.out / "model.safetensors"))
+    show_saved(options.out)
 
 
 def resume(folder: Path) -> None:
@@ -281,7 +284,7 @@ def resume(folder: Path) -> None:
     except KeyboardInterrupt as stop:
         raise _with_advice(stop, folder) from None
     _show_result(model, parts, perf_counter() - start, made)
-    show("saved", str(folder / "model.safetensors"))
+    show_saved(folder)
 
 
 def _settings(options: argparse.Namespace, tokens: int) -> dict[str, Any]:

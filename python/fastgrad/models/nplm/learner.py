@@ -120,19 +120,18 @@ class Learner(Network[AnyVocab], ABC):
         `lr` is a number, a list of (step, rate), or a function of the step as in `fastgrad.optim`.
         `optimizer` is "sgd", "momentum" (with `momentum`, 0.9 by default) or "adamw" (with `betas`,
         (0.9, 0.999), and `eps`, 1e-8), the rules of `fastgrad.optim`. `weight_decay` leaves the
-        biases d and b alone. `dropout` is the
-        share of features and of hidden units, or a pair of both shares, that each example does
-        without while it is learned from; those that are left count for more (Srivastava et al.,
-        "Dropout", 2014), so that nothing changes for a trained model.
+        biases d and b alone. `dropout` is the share of features and of hidden units, or a pair of
+        both shares, that each example does without while it is learned from; those that are left
+        count for more (Srivastava et al., "Dropout", 2014), so that nothing changes for a trained
+        model.
 
-        After every `evaluate_every` steps, by default a twentieth of all, with `epochs` one of
-        them, the loss on `dev` is
-        measured, `callbacks` get a `Progress` each and may return True to stop, and a line is
-        written to the JSONL file `log`. With `patience`, training stops after as many evaluations
-        without a new lowest loss on `dev`, and at the end the best parameters are put back.
-        `progress` shows a bar on a terminal. `checkpoint`, a file or an existing folder, is saved
-        every ten seconds or so and at the end, and at the start where there is none yet; `resume`
-        goes on from it.
+        After every `evaluate_every` steps, by default a twentieth of all, with `epochs` one epoch,
+        the loss on `dev` is measured, `callbacks` get a `Progress` each and may return True to
+        stop, and a line is written to the JSONL file `log`. With `patience`, training stops after
+        as many evaluations without a new lowest loss on `dev`, and at the end the best parameters
+        are put back. `progress` shows a bar on a terminal. `checkpoint`, a file or an existing
+        folder, is saved every ten seconds or so and at the end, and at the start where there is
+        none yet; `resume` goes on from it.
 
         Raises `DivergedError` where the loss becomes nan or infinite, with the last good
         parameters in place, `KeyboardInterrupt` on Ctrl-C, with those of the last finished chunk
