@@ -128,12 +128,9 @@ class BigramCounts:
 
     def top(self, k: int = 10) -> list[tuple[str, int]]:
         """Give the `k` most frequent n-grams, those of the same count in the order of their ids."""
-        ids, counts = self.entries()
-        # Counts are negated within their own type: the largest comes first, and order is kept.
-        chosen = np.argsort(~counts, kind="stable")[: max(k, 0)]
+        ids, counts = self._counts.top(min(max(k, 0), self.total))
         return [
-            (self.vocab.decode(gram), int(count))
-            for gram, count in zip(ids[chosen], counts[chosen], strict=True)
+            (self.vocab.decode(gram), int(count)) for gram, count in zip(ids, counts, strict=True)
         ]
 
     def over(self, vocab: Vocab) -> BigramCounts:
