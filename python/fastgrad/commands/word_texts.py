@@ -93,9 +93,9 @@ def note_parts(folder: Path, options: argparse.Namespace, text: Text) -> None:
     os.replace(fresh, folder / _NOTE)
 
 
-def is_of_words(folder: Path) -> bool:
-    """Tell whether the note in a folder is of a run over words."""
-    return _read_note(folder) is not None
+def is_of_words(place: Path) -> bool:
+    """Tell whether the note in the folder of a model is of a run over words."""
+    return _read_note(place if place.is_dir() else place.parent) is not None
 
 
 def noted_parts(place: Path, model: Any) -> Parts | None:
