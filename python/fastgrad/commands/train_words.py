@@ -275,16 +275,19 @@ def resume(place: Path) -> None:
     before = WordNPLM.load(place)
     parts = noted_parts(place, before)
     if parts is None:
-        raise CommandError(f"{place}: the text of its training run is not there any more")
+        raise CommandError(f"{folder}: the text of the training run is not there any more")
     made = len(before.history.loss)
     show("text", parts.text.name)
     show("model", repr(before))
     show("resumed", f"after {made:,} steps")
     start = perf_counter()
     with saved_on_ctrl_c(place):
-        model = WordNPLM.resume(place, parts.train, parts.dev, progress=True, log=folder / LOG)
+        try:
+            model = WordNPLM.resume(place, parts.train, parts.dev, progress=True, log=folder / LOG)
+        except ValueError as error:
+            raise CommandError(f"{place}: {error}; has {parts.text.name} changed?") from None
     _show_result(model, parts, perf_counter() - start, made)
-    show_saved(folder)
+    show("saved", str(place / "model.safetensors" if place.is_dir() else place))
 
 
 def _settings(options: argparse.Namespace, tokens: int) -> dict[str, Any]:
@@ -334,7 +337,9 @@ def _show_result(model: Any, parts: Parts, seconds: float, made: int) -> None:
 
     steps = len(model.history.loss) - made
     stopped = "" if model.history.stopped == "finished" else f"; {model.history.stopped}"
-    show("steps", f"{steps:,} in {seconds:.1f} s{stopped}")
+    show(
+        "steps", (f"{steps:,} in {seconds:.1f} s" if steps else "none were left to make") + stopped
+    )
     counted = KneserNey.fit(parts.train, 5)
     both = Mixture(model, counted).fit(parts.dev)
     show("perplexity", f"dev {model.perplexity(parts.dev):.1f}: the network")
