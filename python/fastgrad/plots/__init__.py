@@ -6,12 +6,14 @@ arrays and strings, and know nothing of models.
 
 from .boundary import decision_boundary
 from .curves import loss_curve
+from .dots import dot_chart
 from .heatmap import bigram_heatmap
 from .network import embedding_scatter, rate_sweep
 
 __all__ = [
     "bigram_heatmap",
     "decision_boundary",
+    "dot_chart",
     "embedding_scatter",
     "loss_curve",
     "rate_sweep",

@@ -1,0 +1,246 @@
+"""The rows of the table: which models there are, which of them make a row, and the paper's figures.
+
+The figures are those of Bengio, Ducharme, Vincent and Jauvin, "A Neural Probabilistic Language
+Model" (JMLR 3:1137-1155, 2003), table 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "MODELS",
+    "PAPER_SCHEDULE",
+    "REFERENCE",
+    "ROWS",
+    "Figures",
+    "NGram",
+    "Network",
+    "Row",
+    "Schedule",
+    "choose",
+    "models_of",
+    "scheduled",
+]
+
+Schedule: TypeAlias = Literal["modern", "paper"]
+
+REFERENCE = "KN5"
+"""The row that all others are divided by."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Perplexities; None where nobody has published one."""
+
+    train: float | None
+    valid: float | None
+    test: float | None
+
+
+@dataclass(frozen=True)
+class NGram:
+    """A model that is counted: which kind, of which order, and which form of Kneser-Ney."""
+
+    kind: Literal["trigram", "kneser-ney"]
+    n: int
+    modified: bool = False
+
+
+@dataclass(frozen=True)
+class Network:
+    """The sizes of a network, and how it is trained.
+
+    `n` is the paper's: n - 1 words are looked at. The rate climbs over the first twentieth of the
+    steps and then falls along half a cosine to 0, where the optimizer is AdamW; of SGD it is
+    constant, but for the paper's slow decay. With `minutes` a network is trained for fewer epochs,
+    as many as fit, should `epochs` take longer.
+    """
+
+    n: int
+    hidden: int
+    embedding: int
+    direct: bool = False
+    tied: bool = False
+    dropout: float = 0.0
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: float = 1e-3
+    decay: float = 0.0
+    weight_decay: float = 0.01
+    batch: int = 256
+    epochs: float = 3.0
+    patience: int = 2
+    minutes: float | None = None
+
+    def changed(self, name: str, settings: Mapping[str, Any]) -> Network:
+        """Give the network with other settings; `ValueError` for one that it has not."""
+        for key, value in settings.items():
+            known = getattr(self, key, None) if key in self.__dataclass_fields__ else None
+            if key not in self.__dataclass_fields__:
+                expected = ", ".join(self.__dataclass_fields__)
+                raise ValueError(f"{name} has no setting {key!r}; expected one of {expected}")
+            _check_setting(f"{name}.{key}", value, known)
+        return replace(self, **{key: _as_known(self, key, v) for key, v in settings.items()})
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: the weighted mean of one model or more.
+
+    Without `weights` they are learned on the validation part.
+    """
+
+    name: str
+    title: str
+    models: tuple[str, ...]
+    weights: tuple[float, ...] | None
+    paper: Figures | None = None
+
+
+# The paper's own networks take rate, decay and batch from here under its own schedule.
+PAPER_SCHEDULE: dict[str, Any] = {
+    "optimizer": "sgd",
+    "lr": 1e-3,
+    "decay": 1e-8,
+    "weight_decay": 1e-4,
+    "batch": 1,
+    "epochs": 20.0,
+    "patience": 3,
+}
+
+# The architecture of rows 1, 3, 5, 7 and 9; the even rows are mixtures of the network before.
+_PAPERS = {
+    "MLP1": Network(n=5, hidden=50, embedding=60, direct=True),
+    "MLP3": Network(n=5, hidden=0, embedding=60, direct=True),
+    "MLP5": Network(n=5, hidden=50, embedding=30, direct=True),
+    "MLP7": Network(n=3, hidden=50, embedding=30, direct=True),
+    "MLP9": Network(n=5, hidden=100, embedding=30),
+}
+
+MODELS: dict[str, NGram | Network] = {
+    "trigram": NGram("trigram", 3),
+    "KN3": NGram("kneser-ney", 3),
+    "KN5": NGram("kneser-ney", 5),
+    "mKN3": NGram("kneser-ney", 3, modified=True),
+    "mKN5": NGram("kneser-ney", 5, modified=True),
+    **_PAPERS,
+    "quick": Network(
+        n=7, hidden=200, embedding=120, tied=True, dropout=0.3, lr=2e-3, epochs=3, patience=3
+    ),
+    "best": Network(
+        n=7, hidden=400, embedding=250, tied=True, dropout=0.4, lr=1.5e-3, epochs=8, patience=3
+    ),
+}
+"""Every model of the table by name."""
+
+_FIGURES = {
+    "trigram": Figures(31, 352, 336),
+    "KN3": Figures(None, 334, 323),
+    "KN5": Figures(None, 332, 321),
+    "MLP1": Figures(182, 284, 268),
+    "MLP2": Figures(None, 275, 257),
+    "MLP3": Figures(201, 327, 310),
+    "MLP4": Figures(None, 286, 272),
+    "MLP5": Figures(209, 296, 279),
+    "MLP6": Figures(None, 273, 259),
+    "MLP7": Figures(210, 309, 293),
+    "MLP8": Figures(None, 284, 270),
+    "MLP9": Figures(175, 280, 276),
+    "MLP10": Figures(None, 265, 252),
+}
+
+
+def _single(name: str, title: str) -> Row:
+    return Row(name, title, (name,), (1.0,), _FIGURES.get(name))
+
+
+def _half_and_half(number: int) -> Row:
+    name, network = f"MLP{number}", f"MLP{number - 1}"
+    title = f"{network} and the trigram, half and half"
+    return Row(name, title, (network, "trigram"), (0.5, 0.5), _FIGURES[name])
+
+
+ROWS: dict[str, Row] = {
+    row.name: row
+    for row in (
+        _single("trigram", "interpolated trigram"),
+        _single("KN3", "Kneser-Ney, order 3"),
+        _single("KN5", "Kneser-Ney, order 5"),
+        _single("mKN3", "modified Kneser-Ney, order 3"),
+        _single("mKN5", "modified Kneser-Ney, order 5"),
+        *(
+            _single(f"MLP{number}", f"the paper's MLP{number}")
+            if number % 2
+            else _half_and_half(number)
+            for number in range(1, 11)
+        ),
+        _single("quick", "ours, trained for minutes"),
+        _single("best", "ours, one network"),
+        Row("best-mixture", "ours, weights learned", ("best", "quick", "mKN5", "trigram"), None),
+    )
+}
+"""Every row of the table by name, in order."""
+
+# Those that are always there: they take a second.
+_ANCHORS = [name for name, row in ROWS.items() if isinstance(MODELS.get(name), NGram)]
+
+
+def choose(names: Iterable[str] | None = None) -> list[Row]:
+    """Give the rows of these names, the n-gram models always among them, in the table's order.
+
+    Raises `ValueError` for a name that no row has.
+
+    >>> [row.name for row in choose(["MLP10"])]
+    ['trigram', 'KN3', 'KN5', 'mKN3', 'mKN5', 'MLP10']
+    """
+    if isinstance(names, str):
+        raise TypeError(f"rows is {names!r}; expected a list of names")
+    wanted = list(ROWS) if names is None else list(names)
+    for name in wanted:
+        if name not in ROWS:
+            raise ValueError(f"rows has {name!r}; expected names among {', '.join(ROWS)}")
+    return [row for name, row in ROWS.items() if name in wanted or name in _ANCHORS]
+
+
+def models_of(rows: Iterable[Row]) -> list[str]:
+    """Name the models that rows need, each once, those that are quick to make first.
+
+    >>> models_of([ROWS["MLP4"], ROWS["MLP3"]])
+    ['trigram', 'MLP3']
+    """
+    needed = {name for row in rows for name in row.models}
+    return [name for name in MODELS if name in needed]
+
+
+def scheduled(schedule: Schedule) -> dict[str, NGram | Network]:
+    """Give all models; under the schedule "paper" its networks are trained as the paper says."""
+    if schedule not in ("modern", "paper"):
+        raise ValueError(f"schedule is {schedule!r}; expected 'modern' or 'paper'")
+    if schedule == "modern":
+        return dict(MODELS)
+    return MODELS | {name: replace(net, **PAPER_SCHEDULE) for name, net in _PAPERS.items()}
+
+
+def _check_setting(name: str, value: Any, known: Any) -> None:
+    """Refuse a value of another kind than the setting has; how large it may be is for the model."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    whole = isinstance(known, int) and not isinstance(known, bool)
+    if isinstance(known, bool):
+        fits, kind = isinstance(value, bool), "true or false"
+    elif isinstance(known, str):
+        fits, kind = value in ("adamw", "sgd"), "'adamw' or 'sgd'"
+    elif whole:
+        fits, kind = number and isinstance(value, int) and value >= 0, "a whole number, at least 0"
+    else:
+        fits, kind = number and 0 <= value < float("inf"), "a number, at least 0"
+    if not fits:
+        raise ValueError(f"{name} is {value!r}; expected {kind}")
+
+
+def _as_known(network: Network, key: str, value: Any) -> Any:
+    """Make a float of a whole number where the setting is a float, so that 3 is 3.0."""
+    return float(value) if isinstance(getattr(network, key), float) or key == "minutes" else value
