@@ -29,7 +29,9 @@ MAY_IMPORT = {
     "words": {"_core", "text", "words"},
     "checkpoint": set(),
     "models": {"_core", "checkpoint", "models", "sampling", "text", "words"},
-    "models.nplm": {"_core", "checkpoint", "models", "sampling", "text", "training"},
+    "models.nplm": {
+        *("_core", "checkpoint", "models", "optim", "sampling", "text", "training", "words"),
+    },
     "training": {"models.base", "training"},
     "sampling": {"_core", "models._progress", "models.base"},
     "__init__": {

@@ -92,11 +92,11 @@ class WordModel(ABC):
         return text.ids, 0
 
 
-def text_of(source: WordSource, vocab: WordVocab) -> WordText:
+def text_of(source: WordSource, vocab: WordVocab, name: str = "source") -> WordText:
     """Give a text as ids of a vocabulary, whatever it comes as."""
     if isinstance(source, WordText):
         if source.vocab != vocab:
-            raise ValueError(f"source is of {source.vocab!r}; expected the model's, {vocab!r}")
+            raise ValueError(f"{name} is of {source.vocab!r}; expected the model's, {vocab!r}")
         return source
     return WordText(vocab, source) if isinstance(source, np.ndarray) else vocab.read(source)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ... import _core
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from .examples import Prepared
@@ -26,6 +27,7 @@ def train(
     batch: int,
     first_step: int,
     seed: int,
+    dropout: tuple[float, float],
     threads: int | None,
 ) -> NDArray[np.float64]:
     """Make a step a rate, in place; give the losses, fewer where one was not finite."""
@@ -44,12 +46,28 @@ def train(
         eps=optimizer.eps,
         weight_decay=optimizer.weight_decay,
         threads=threads,
+        **({"dropout": dropout} if any(dropout) else {}),
     )
 
 
 def loss(parameters: Parameters, examples: Prepared, threads: int | None) -> float:
     """Give the mean negative log-likelihood of the examples."""
     return _core.nplm_loss(parameters, examples.contexts, examples.targets, threads=threads)
+
+
+def losses(parameters: Parameters, examples: Prepared, threads: int | None) -> NDArray[np.float64]:
+    """Give the negative log-likelihood of each example: (N,)."""
+    if hasattr(_core, "nplm_losses"):
+        return _core.nplm_losses(parameters, examples.contexts, examples.targets, threads=threads)
+    room = max(2**22 // len(parameters["b"]), 1)
+    found = []
+    for start in range(0, len(examples.targets), room):
+        rows = _core.nplm_probabilities(
+            parameters, examples.contexts[start : start + room], threads=threads
+        )
+        targets = examples.targets[start : start + room]
+        found.append(-np.log(rows[np.arange(len(rows)), targets]))
+    return np.concatenate(found)
 
 
 def probabilities(parameters: Parameters, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:

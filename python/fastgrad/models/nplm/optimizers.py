@@ -61,6 +61,16 @@ class Optimizer:
         return asdict(self) | {"betas": list(self.betas)}
 
 
+def checked_dropout(dropout: Any) -> tuple[float, float]:
+    """Give the shares of features and of hidden units that are left out: one number is both."""
+    shares = dropout if isinstance(dropout, (tuple, list)) else (dropout, dropout)
+    if len(shares) != 2:
+        raise TypeError(f"dropout is {dropout!r}; expected a number, or one of features and units")
+    for i, share in enumerate(shares):
+        _check("dropout" if shares is not dropout else f"dropout[{i}]", share, below=1.0)
+    return float(shares[0]), float(shares[1])
+
+
 def _check(name: str, value: Any, below: float = math.inf) -> None:
     try:
         finite = math.isfinite(value)
