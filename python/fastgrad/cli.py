@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ._core import __version__
-from .commands import demo, evaluate, plot, sample, train
+from .commands import demo, evaluate, plot, reproduce, sample, train
 from .commands.arguments import EPILOG_STYLE, CommandError, UsageError
 
 if TYPE_CHECKING:
@@ -100,6 +100,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fastgrad {__version__}")
     parser.set_defaults(run=None, parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (demo, train, sample, evaluate, plot):
+    for module in (demo, train, sample, evaluate, plot, reproduce):
         module.add_to(commands)
     return parser

@@ -7,7 +7,7 @@ from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
 from ..models import WordNPLM
-from ..optim import cosine, warmup
+from ..optim import inverse, warmup_cosine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -174,11 +174,9 @@ class Training:
     def _rate(self, steps: int) -> Rate:
         net = self.network
         if net.optimizer == "sgd":
-            # The paper's: of a sum over the batch, so that examples have the paper's own rate.
-            return lambda step: net.lr * net.batch / (1.0 + net.decay * step * net.batch)
-        climb = steps // 20
-        falling = cosine(net.lr, 0.0, steps=max(steps - climb, 1))
-        return warmup(falling, climb) if climb else falling
+            # The paper's rate is for one example, and a batch has the mean of their gradients.
+            return inverse(net.lr * net.batch, net.decay * net.batch)
+        return warmup_cosine(net.lr, steps, max(steps // 20, 1))
 
     def _note_evaluation(self, progress: Progress) -> None:
         if progress.dev_loss is not None:

@@ -115,8 +115,8 @@ def _settings(data: Data) -> list[str]:
         tied = ", tied embeddings" if settings["tied"] else ""
         lines.append(
             f"- {name}: {note['parameters']:,} parameters{tied}; {told};"
-            f" {note['steps']:,} steps planned, {note['stopped']} after {note['epochs']:.2f} epochs;"
-            f" {_time(note['seconds'])}, of processor time {_time(note['processor_seconds'])}."
+            f" {note['steps']:,} steps planned, {note['stopped']} after"
+            f" {note['epochs']:.2f} epochs; {_time(note['seconds'])}, of processor time {_time(note['processor_seconds'])}."
         )
     return lines
 

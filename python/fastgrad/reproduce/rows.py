@@ -24,7 +24,7 @@ __all__ = [
     "Schedule",
     "choose",
     "models_of",
-    "scheduled",
+    "settled",
 ]
 
 Schedule: TypeAlias = Literal["modern", "paper"]
@@ -56,9 +56,10 @@ class Network:
     """The sizes of a network, and how it is trained.
 
     `n` is the paper's: n - 1 words are looked at. The rate climbs over the first twentieth of the
-    steps and then falls along half a cosine to 0, where the optimizer is AdamW; of SGD it is
-    constant, but for the paper's slow decay. With `minutes` a network is trained for fewer epochs,
-    as many as fit, should `epochs` take longer.
+    steps and then falls along half a cosine to 0, where the optimizer is AdamW. Of SGD it is that
+    of one example, lr / (1 + decay·t) after t of them; a step moves as far as its examples would.
+    With `minutes` a network is trained for fewer epochs, as many as fit, should `epochs` take
+    longer. `patience` counts evaluations, two an epoch.
     """
 
     n: int
@@ -77,14 +78,13 @@ class Network:
     minutes: float | None = None
 
     def changed(self, name: str, settings: Mapping[str, Any]) -> Network:
-        """Give the network with other settings; `ValueError` for one that it has not."""
-        for key, value in settings.items():
-            known = getattr(self, key, None) if key in self.__dataclass_fields__ else None
-            if key not in self.__dataclass_fields__:
-                expected = ", ".join(self.__dataclass_fields__)
-                raise ValueError(f"{name} has no setting {key!r}; expected one of {expected}")
-            _check_setting(f"{name}.{key}", value, known)
-        return replace(self, **{key: _as_known(self, key, v) for key, v in settings.items()})
+        """Give the network with other settings.
+
+        Raises `ValueError`, with the network's name, for one that it has not, or a value of another
+        kind; what else makes no sense is refused when it is trained.
+        """
+        values = {key: _fitting(self, name, key, value) for key, value in settings.items()}
+        return replace(self, **values)
 
 
 @dataclass(frozen=True)
@@ -101,15 +101,15 @@ class Row:
     paper: Figures | None = None
 
 
-# The paper's own networks take rate, decay and batch from here under its own schedule.
+# Section 4.2 of the paper, but for the batch; for the paper's own networks, if asked for.
 PAPER_SCHEDULE: dict[str, Any] = {
     "optimizer": "sgd",
     "lr": 1e-3,
     "decay": 1e-8,
     "weight_decay": 1e-4,
-    "batch": 1,
+    "batch": 256,
     "epochs": 20.0,
-    "patience": 3,
+    "patience": 4,
 }
 
 # The architecture of rows 1, 3, 5, 7 and 9; the even rows are mixtures of the network before.
@@ -216,31 +216,48 @@ def models_of(rows: Iterable[Row]) -> list[str]:
     return [name for name in MODELS if name in needed]
 
 
-def scheduled(schedule: Schedule) -> dict[str, NGram | Network]:
-    """Give all models; under the schedule "paper" its networks are trained as the paper says."""
+def settled(
+    rows: Iterable[Row],
+    schedule: Schedule = "modern",
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    common: Mapping[str, Any] | None = None,
+) -> dict[str, NGram | Network]:
+    """Give the models that rows need by name, with the settings that were asked for.
+
+    Under the schedule "paper" the paper's networks are trained as it says. `common` is for all
+    networks, where it is not None, `settings` for those named. Raises `ValueError` for a name or a
+    setting that there is not.
+    """
     if schedule not in ("modern", "paper"):
         raise ValueError(f"schedule is {schedule!r}; expected 'modern' or 'paper'")
-    if schedule == "modern":
-        return dict(MODELS)
-    return MODELS | {name: replace(net, **PAPER_SCHEDULE) for name, net in _PAPERS.items()}
+    models = dict(MODELS)
+    if schedule == "paper":
+        models |= {name: replace(network, **PAPER_SCHEDULE) for name, network in _PAPERS.items()}
+    wanted = dict(settings or {})
+    networks = {name: model for name, model in models.items() if isinstance(model, Network)}
+    for name in wanted:
+        if name not in networks:
+            raise ValueError(f"no network is named {name!r}; expected one of {', '.join(networks)}")
+    for_all = {key: value for key, value in (common or {}).items() if value is not None}
+    for name, network in networks.items():
+        models[name] = network.changed(name, {**for_all, **wanted.get(name, {})})
+    return {name: models[name] for name in models_of(rows)}
 
 
-def _check_setting(name: str, value: Any, known: Any) -> None:
-    """Refuse a value of another kind than the setting has; how large it may be is for the model."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    whole = isinstance(known, int) and not isinstance(known, bool)
-    if isinstance(known, bool):
-        fits, kind = isinstance(value, bool), "true or false"
-    elif isinstance(known, str):
-        fits, kind = value in ("adamw", "sgd"), "'adamw' or 'sgd'"
-    elif whole:
-        fits, kind = number and isinstance(value, int) and value >= 0, "a whole number, at least 0"
+def _fitting(network: Network, name: str, key: str, value: Any) -> Any:
+    """Give a setting's new value, as the kind of number that the setting is."""
+    if key not in network.__dataclass_fields__:
+        known = ", ".join(network.__dataclass_fields__)
+        raise ValueError(f"{name} has no setting {key!r}; expected one of {known}")
+    kind = type(getattr(network, key))
+    if kind in (bool, str):
+        fits = value in ((True, False) if kind is bool else ("adamw", "sgd"))
+        expected = "true or false" if kind is bool else "'adamw' or 'sgd'"
     else:
-        fits, kind = number and 0 <= value < float("inf"), "a number, at least 0"
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = numeric and 0 <= value < float("inf") and (kind is not int or value == int(value))
+        expected = f"a {'whole ' * (kind is int)}number, at least 0"
     if not fits:
-        raise ValueError(f"{name} is {value!r}; expected {kind}")
-
-
-def _as_known(network: Network, key: str, value: Any) -> Any:
-    """Make a float of a whole number where the setting is a float, so that 3 is 3.0."""
-    return float(value) if isinstance(getattr(network, key), float) or key == "minutes" else value
+        raise ValueError(f"{name}.{key} is {value!r}; expected {expected}")
+    # So that 3 and 3.0 are one setting, also in a file.
+    return value if kind in (bool, str) else int(value) if kind is int else float(value)

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..models.mixture import mixture_weights
+from ..models.word_model import loss_of
 from ..training import DivergedError
 from .corpus import PARTS, Corpus
 from .estimates import Estimator, model_settings
 from .record import Record
 from .report import line, markdown
-from .rows import REFERENCE, Network, choose, models_of, scheduled
+from .rows import REFERENCE, ROWS, choose, settled
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping
 
-    from ..text import Source
-    from .rows import NGram, Row, Schedule
+    from numpy.typing import NDArray
 
-__all__ = ["RESULTS", "TABLE", "brown"]
+    from ..text import Source
+    from .rows import Row, Schedule
+
+__all__ = ["PICTURE", "RESULTS", "TABLE", "brown"]
 
 RESULTS = "results.json"
 TABLE = "brown.md"
+PICTURE = "brown.png"
 
 
 def brown(
@@ -63,8 +69,8 @@ def brown(
     Early stopping looks at that part too, and nothing but a finished row's figures at the test
     part; with `test=False`, for choosing settings, not even these.
 
-    Everything is kept in the folder `out`: `results.json`, `brown.md`, and the networks, which
-    `fastgrad.models.load` reads. A run that was interrupted goes on when it is called again with
+    Everything is kept in the folder `out`: `results.json`, `brown.md`, `brown.png` where matplotlib
+    is installed, and the networks, which `fastgrad.models.load` reads. A run that was interrupted goes on when it is called again with
     the same arguments; what is finished is not done again, and other rows may be added. What was
     made with other settings is an error, unless `again` says to make it anew. `tell` gets a line
     for every row, `progress` shows bars on a terminal. The result is what `results.json` holds.
@@ -84,7 +90,7 @@ def brown(
     >>> folder.cleanup()
     """
     wanted = choose(rows)
-    models = _models(wanted, schedule, settings or {}, {"epochs": epochs, "minutes": minutes})
+    models = settled(wanted, schedule, settings, {"epochs": epochs, "minutes": minutes})
     for name, value in {"train": train, "valid": valid}.items():
         _check_count(name, value)
     folder = Path(out)
@@ -97,7 +103,8 @@ def brown(
         models, corpus, folder, record, seed=seed, threads=threads, progress=progress, test=test
     )
     diverged = None
-    for row in wanted:
+    # The row that the others are divided by comes first.
+    for row in sorted(wanted, key=lambda row: row.name != REFERENCE):
         if not _is_known(row, record, test=test):
             try:
                 record.add(row, _found(row, estimator, record, test=test))
@@ -110,28 +117,10 @@ def brown(
                 continue
         _tell(tell, line(record.data, row.name))
         _write_table(folder, record)
+    _draw(folder, record)
     if diverged is not None:
         raise diverged
     return record.data
-
-
-def _models(
-    wanted: Iterable[Row],
-    schedule: Schedule,
-    settings: Mapping[str, Mapping[str, Any]],
-    common: Mapping[str, Any],
-) -> dict[str, NGram | Network]:
-    """Give the models that rows need, changed as was asked for."""
-    models = scheduled(schedule)
-    for name in settings:
-        if not isinstance(models.get(name), Network):
-            known = ", ".join(n for n, model in models.items() if isinstance(model, Network))
-            raise ValueError(f"settings has {name!r}; expected names among {known}")
-    changes = {key: value for key, value in common.items() if value is not None}
-    for name, model in models.items():
-        if isinstance(model, Network):
-            models[name] = model.changed(name, changes | dict(settings.get(name, {})))
-    return {name: models[name] for name in models_of(wanted)}
 
 
 def _is_known(row: Row, record: Record, *, test: bool) -> bool:
@@ -158,34 +147,41 @@ def _found(row: Row, estimator: Estimator, record: Record, *, test: bool) -> dic
             continue
         shares = zip(weights, estimates, strict=True)
         mean = sum(weight * estimate[part] for weight, estimate in shares)
-        found[part] = _perplexity(np.asarray(mean))
+        found[part] = _perplexity(row, part, np.asarray(mean))
     reference = record.rows.get(REFERENCE, found)
     for key, part in (("ratio", "test"), ("valid_ratio", "valid")):
-        found[key] = None if found[part] is None else _ratio(found[part], reference[part])
-    paper = row.paper
-    found["paper"] = None if paper is None else vars_of(paper)
+        found[key] = _ratio(found[part], reference[part])
+    found["paper"] = _paper(row)
     return found
 
 
-def vars_of(paper: Any) -> dict[str, float | None]:
+def _paper(row: Row) -> dict[str, float | None] | None:
     """Give the paper's figures of a row, and their ratio to its own Kneser-Ney of order 5."""
-    from .rows import ROWS
-
+    if row.paper is None:
+        return None
     reference = ROWS[REFERENCE].paper
-    ratio = None if reference is None else _ratio(paper.test, reference.test)
-    return {"train": paper.train, "valid": paper.valid, "test": paper.test, "ratio": ratio}
+    return {**asdict(row.paper), "ratio": _ratio(row.paper.test, reference and reference.test)}
 
 
 def _ratio(value: float | None, reference: float | None) -> float | None:
     return None if value is None or not reference else value / reference
 
 
-def _perplexity(probabilities: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-    return math.exp(-float(np.mean(np.log(probabilities))))
+def _perplexity(row: Row, part: str, probabilities: NDArray[np.float64]) -> float:
+    if not probabilities.all():
+        raise ValueError(f"row {row.name} has no perplexity: it calls a token of {part} impossible")
+    return math.exp(loss_of(probabilities))
 
 
 def _write_table(folder: Path, record: Record) -> None:
     (folder / TABLE).write_text(markdown(record.data), encoding="utf-8")
+
+
+def _draw(folder: Path, record: Record) -> None:
+    if importlib.util.find_spec("matplotlib") is not None:
+        from .picture import draw
+
+        draw(record.data, folder / PICTURE)
 
 
 def _tell(tell: Callable[[str], None] | None, text: str) -> None:
@@ -195,7 +191,9 @@ def _tell(tell: Callable[[str], None] | None, text: str) -> None:
 
 def _advice(row: Row, folder: Path, stop: KeyboardInterrupt) -> str:
     how_far = str(stop).partition(";")[0] or "interrupted"
-    return f"row {row.name}: {how_far}; all is kept in {folder}, the same command goes on from there"
+    return (
+        f"row {row.name}: {how_far}; all is kept in {folder}, the same command goes on from there"
+    )
 
 
 def _check_count(name: str, value: int) -> None:
