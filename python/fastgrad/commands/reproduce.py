@@ -15,8 +15,8 @@ __all__ = ["add_to"]
 
 _EXAMPLES = """\
 examples:
-  fastgrad reproduce brown brown.txt.gz -o brown                 all rows, about an hour on two cores
-  fastgrad reproduce brown brown.txt.gz -o brown --rows quick    one that takes five minutes
+  fastgrad reproduce brown brown.txt.gz -o brown                all rows, about an hour on two cores
+  fastgrad reproduce brown brown.txt.gz -o brown --rows quick   one that takes five minutes
   fastgrad reproduce brown brown.txt.gz -o brown --rows MLP9,MLP10 --epochs 2
   fastgrad reproduce brown brown.txt.gz -o try --rows best --set best.hidden=300 --valid-only
   fastgrad reproduce brown any.txt -o try --train 20000 --valid 5000 --vocabulary 1000 --epochs 1

@@ -40,9 +40,9 @@ class Corpus:
                 f"the text has {len(text):,} tokens; expected more than {train + valid:,},"
                 f" {train:,} to train, {valid:,} to validate, and the rest to test"
             )
-        parts = dict(zip(PARTS, text.split(train, valid), strict=True))
-        name = os.path.basename(os.fspath(source)) if _is_path(source) else name_of(source)
-        return cls(name, text, parts)
+        parts: dict[str, WordText] = dict(zip(PARTS, text.split(train, valid), strict=True))
+        # In which folder the file was is nobody's business.
+        return cls(os.path.basename(name_of(source)), text, parts)
 
     def facts(self) -> dict[str, Any]:
         """Describe the corpus in terms of JSON, the ids by a checksum."""
@@ -58,7 +58,3 @@ class Corpus:
             "checksum": f"{zlib.crc32(self.text.ids.astype('<u4').tobytes()):08x}",
             "parts": parts,
         }
-
-
-def _is_path(source: Source) -> bool:
-    return isinstance(source, str | os.PathLike) and source != "-"

@@ -6,8 +6,10 @@ from dataclasses import asdict
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoint import previous
 from ..models import WordNPLM
 from ..optim import inverse, warmup_cosine
+from .machine import machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -78,7 +80,7 @@ class Training:
         def keep_time() -> None:
             self.note["seconds"] = used + perf_counter() - started
             self.note["processor_seconds"] = processor_used + process_time() - processor_started
-            self.note["threads"] = self.threads
+            self.note["threads"] = self.threads or machine()["cores"]
             self.save()
 
         def evaluated(progress: Progress) -> None:
@@ -94,6 +96,7 @@ class Training:
             keep_time()
         # From here on it is a model, without what it takes to train on.
         model.save(self.file)
+        previous(self.file).unlink(missing_ok=True)
         return model
 
     def _resumed(self, evaluated: Callable[[Progress], None]) -> WordNPLM:

@@ -113,10 +113,11 @@ def _settings(data: Data) -> list[str]:
         told = ", ".join(f"{key} {settings[key]:g}" if not isinstance(settings[key], str)
                          else f"{settings[key]}" for key in _TRAINING)  # fmt: skip
         tied = ", tied embeddings" if settings["tied"] else ""
+        seconds, processor = _time(note["seconds"]), _time(note["processor_seconds"])
         lines.append(
             f"- {name}: {note['parameters']:,} parameters{tied}; {told};"
             f" {note['steps']:,} steps planned, {note['stopped']} after"
-            f" {note['epochs']:.2f} epochs; {_time(note['seconds'])}, of processor time {_time(note['processor_seconds'])}."
+            f" {note['epochs']:.2f} epochs; {seconds}, of processor time {processor}."
         )
     return lines
 

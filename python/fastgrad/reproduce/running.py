@@ -70,10 +70,11 @@ def brown(
     part; with `test=False`, for choosing settings, not even these.
 
     Everything is kept in the folder `out`: `results.json`, `brown.md`, `brown.png` where matplotlib
-    is installed, and the networks, which `fastgrad.models.load` reads. A run that was interrupted goes on when it is called again with
-    the same arguments; what is finished is not done again, and other rows may be added. What was
-    made with other settings is an error, unless `again` says to make it anew. `tell` gets a line
-    for every row, `progress` shows bars on a terminal. The result is what `results.json` holds.
+    is installed, and the networks, which `fastgrad.models.load` reads. A run that was interrupted
+    goes on when it is called again with the same arguments; what is finished is not done again, and
+    other rows may be added. What was made with other settings is an error, unless `again` says to
+    make it anew. `tell` gets a line for every row, `progress` shows bars on a terminal. The result
+    is what `results.json` holds.
 
     Raises `OSError` where a file cannot be read or written, `SettingsError`, `ValueError` or
     `TypeError` for arguments that make no sense, `KeyboardInterrupt` on Ctrl-C, after saving, and
