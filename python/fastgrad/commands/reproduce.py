@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-from .arguments import CommandError, UsageError, add_command, folder_name, number, whole
+from .arguments import UsageError, add_command, folder_name, number, whole
 
 __all__ = ["add_to"]
 
@@ -158,7 +158,7 @@ def _setting(text: str) -> tuple[str, str, Any]:
 def _run(options: argparse.Namespace) -> None:
     if options.path != "-":
         os.stat(options.path)  # So that what is missing is said before anything is made.
-    from ..reproduce import SettingsError, brown, report
+    from ..reproduce import brown, report
     from ..reproduce.rows import choose, settled
 
     settings: dict[str, dict[str, Any]] = {}
@@ -169,27 +169,24 @@ def _run(options: argparse.Namespace) -> None:
         settled(rows, options.schedule, settings)
     except ValueError as error:
         raise UsageError(f"argument --rows or --set: {error}") from None
-    try:
-        data = brown(
-            options.path,
-            options.out,
-            rows=[row.name for row in rows],
-            schedule=options.schedule,
-            settings=settings,
-            epochs=options.epochs,
-            minutes=options.minutes,
-            seed=options.seed,
-            threads=options.threads,
-            train=options.train,
-            valid=options.valid,
-            vocabulary=options.vocabulary,
-            test=not options.valid_only,
-            again=options.again,
-            progress=True,
-            tell=_say,
-        )
-    except SettingsError as error:
-        raise CommandError(f"{error} (-o, or --again)") from None
+    data = brown(
+        options.path,
+        options.out,
+        rows=[row.name for row in rows],
+        schedule=options.schedule,
+        settings=settings,
+        epochs=options.epochs,
+        minutes=options.minutes,
+        seed=options.seed,
+        threads=options.threads,
+        train=options.train,
+        valid=options.valid,
+        vocabulary=options.vocabulary,
+        test=not options.valid_only,
+        again=options.again,
+        progress=True,
+        tell=_say,
+    )
     print(f"\n{report.text(data)}\n")
     kept = ["results.json", "brown.md"]
     if importlib.util.find_spec("matplotlib") is None:

@@ -52,10 +52,10 @@ class Record:
             return cls(path, {**about, **facts, "models": {}, "rows": {}})
         data = read_record(path)
         for name in _FACTS:
-            if (difference := _difference(name, data[name], facts[name])) is not None:
+            old, new = _unnamed(data[name]), _unnamed(facts[name])
+            if (difference := _difference(name, old, new)) is not None:
                 raise SettingsError(
-                    f"{path} was made with other settings: {difference}; name another folder, or"
-                    " delete this one"
+                    f"{path} was made with other settings: {difference}; name another folder"
                 )
         return cls(path, data)
 
@@ -83,7 +83,7 @@ class Record:
         if not again:
             raise SettingsError(
                 f"{self.path} was made with other settings: {difference}; name another folder, or"
-                " ask for it again"
+                " have it made `again`"
             )
         self.forget(name)
 
@@ -120,6 +120,11 @@ def read_record(path: Path) -> dict[str, Any]:
         if name not in data:
             raise ValueError(f"{path}: damaged, {name} is missing")
     return data
+
+
+def _unnamed(facts: Any) -> Any:
+    """Leave out what a file is called: the same words in another file are the same corpus."""
+    return {k: v for k, v in facts.items() if k != "name"} if isinstance(facts, dict) else facts
 
 
 def _difference(name: str, old: Any, new: Any) -> str | None:

@@ -149,7 +149,7 @@ def _found(row: Row, estimator: Estimator, record: Record, *, test: bool) -> dic
         shares = zip(weights, estimates, strict=True)
         mean = sum(weight * estimate[part] for weight, estimate in shares)
         found[part] = _perplexity(row, part, np.asarray(mean))
-    reference = record.rows.get(REFERENCE, found)
+    reference = found if row.name == REFERENCE else record.rows[REFERENCE]
     for key, part in (("ratio", "test"), ("valid_ratio", "valid")):
         found[key] = _ratio(found[part], reference[part])
     found["paper"] = _paper(row)
