@@ -427,6 +427,15 @@ def test_networks_that_are_none(settings, error, message):
         NPLM("abc")
 
 
+@pytest.mark.parametrize("hidden", [10**13, 10**18, 10**30])
+def test_networks_that_no_memory_holds(hidden):
+    size = hidden * (30 + 1 + 27) + 27 * 11
+    with pytest.raises(MemoryError, match=f"network of {size:,} parameters: .* {4 * size:,} bytes"):
+        NPLM(ALPHABET, hidden=hidden)
+    with pytest.raises(MemoryError, match=r"contexts of 52 symbols.*: 2,080,000,000,000,000 bytes"):
+        windows(FEW, ALPHABET, 10**13)
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
@@ -443,10 +452,14 @@ def test_networks_that_are_none(settings, error, message):
         ({"lr": math.nan}, ValueError, "lr is nan"),
         ({"lr": [(0, 0.1), (5, math.nan)]}, ValueError, r"lr\[1\] is nan"),
         ({"optimizer": "adam"}, ValueError, "optimizer is 'adam'; expected one of"),
-        ({"momentum": 1.0}, ValueError, "momentum is 1.0"),
-        ({"betas": (0.9, 1.0)}, ValueError, r"betas\[1\] is 1.0"),
-        ({"betas": 0.9}, TypeError, "betas is 0.9"),
-        ({"eps": 0.0}, ValueError, "eps is 0.0"),
+        ({"optimizer": ["sgd"]}, ValueError, r"optimizer is \['sgd'\]; expected one of"),
+        ({"optimizer": "momentum", "momentum": 1.0}, ValueError, "momentum is 1.0; expected"),
+        ({"optimizer": "adamw", "betas": (0.9, 1.0)}, ValueError, r"betas\[1\] is 1.0; expected"),
+        ({"optimizer": "adamw", "betas": 0.9}, TypeError, "betas is 0.9; expected"),
+        ({"optimizer": "adamw", "eps": 0.0}, ValueError, "eps is 0.0; expected"),
+        ({"momentum": 0.9}, ValueError, "momentum is 0.9, but optimizer is 'sgd'; .*'momentum'"),
+        ({"optimizer": "momentum", "betas": (0, 0)}, ValueError, "a setting of 'adamw'"),
+        ({"eps": 1e-8}, ValueError, "eps is 1e-08, but optimizer is 'sgd'; .* 'adamw'"),
         ({"weight_decay": -1.0}, ValueError, "weight_decay is -1.0"),
         ({"weight_decay": "a"}, TypeError, "weight_decay is 'a'"),
         ({"seed": 2**64}, ValueError, "seed is 18446744073709551616"),

@@ -21,7 +21,9 @@ SIZES = st.tuples(
     st.integers(1, 20),  # features
     st.integers(0, 70),  # hidden
     st.booleans(),  # direct
+    st.booleans(),  # tied
 ).filter(lambda sizes: sizes[3] > 0 or sizes[4])
+SHARES = st.tuples(*[st.sampled_from([0.0, 0.1, 0.5, 0.9])] * 2)
 STEPS = 40
 
 
@@ -112,16 +114,33 @@ def test_docstrings_show_what_happens(name):
 
 @settings(max_examples=200)
 @given(
-    sizes=st.tuples(*[st.integers(1, 5)] * 3, st.integers(0, 6), st.booleans()).filter(
-        lambda sizes: sizes[3] > 0 or sizes[4]
-    ),
+    sizes=st.tuples(
+        *[st.integers(1, 5)] * 3, st.integers(0, 6), st.booleans(), st.booleans()
+    ).filter(lambda sizes: sizes[3] > 0 or sizes[4]),
     count=st.integers(1, 4),
+    shares=SHARES,
     seed=st.integers(0, 2**32),
 )
-def test_gradients_are_those_of_the_network_of_values(sizes, count, seed):
+def test_gradients_are_those_of_the_network_of_values(sizes, count, shares, seed):
     params, inputs, targets = example(sizes, count, seed)
-    loss, gradients = _core.nplm_gradients(params, inputs, targets)
-    slow_loss, slow_gradients = slow_nplm.value_gradients(engine, params, inputs, targets)
+    draw = {"dropout": shares, "seed": seed, "step": seed // 3}
+    loss, gradients = _core.nplm_gradients(params, inputs, targets, **draw)
+    factors = slow_nplm.dropout_factors(shares, seed, seed // 3, count, params["H"].shape[::-1])
+    slow_loss, slow_gradients = slow_nplm.value_gradients(engine, params, inputs, targets, factors)
+    assert loss == pytest.approx(slow_loss, rel=1e-12, abs=1e-13)
+    assert_close(gradients, slow_gradients, 1e-12)
+
+
+@settings(max_examples=50)
+@given(sizes=SIZES, count=st.integers(1, 100), shares=SHARES, seed=st.integers(0, 2**64 - 1))
+def test_gradients_under_dropout_are_those_of_numpy(sizes, count, shares, seed):
+    params, inputs, targets = example(sizes, count, seed)
+    step, threads = seed // 3, seed % 3 + 1
+    loss, gradients = _core.nplm_gradients(
+        params, inputs, targets, dropout=shares, seed=seed, step=step, threads=threads
+    )
+    factors = slow_nplm.dropout_factors(shares, seed, step, count, params["H"].shape[::-1])
+    slow_loss, slow_gradients = slow_nplm.gradients(params, inputs, targets, factors)
     assert loss == pytest.approx(slow_loss, rel=1e-12, abs=1e-13)
     assert_close(gradients, slow_gradients, 1e-12)
 
@@ -135,15 +154,24 @@ def test_loss_gradients_and_probabilities_are_those_of_numpy(sizes, count, seed)
     assert loss == pytest.approx(slow_loss, rel=1e-12, abs=1e-13)
     assert_close(gradients, slow_gradients, 1e-12)
     assert _core.nplm_loss(params, inputs, targets) == pytest.approx(loss, rel=1e-13, abs=1e-14)
+    losses = _core.nplm_losses(params, inputs, targets)
+    slow_losses = slow_nplm.losses(params, inputs, targets)
+    np.testing.assert_allclose(losses, slow_losses, rtol=1e-12, atol=1e-13)
     p = _core.nplm_probabilities(params, inputs)
     np.testing.assert_allclose(p, slow_nplm.probabilities(params, inputs), rtol=1e-12)
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-13)
 
 
-def test_gradients_of_many_examples_are_made_in_parts():
-    params, inputs, targets = example((27, 2, 4, 20, True), 2500)
-    slow_loss, slow_gradients = slow_nplm.gradients(params, inputs, targets)
-    results = [_core.nplm_gradients(params, inputs, targets, threads=n) for n in (1, 2, 3)]
+@pytest.mark.parametrize("tied", [False, True])
+def test_gradients_of_many_examples_are_made_in_parts(tied):
+    params, inputs, targets = example((27, 2, 4, 20, True, tied), 2500)
+    shares = (0.5, 0.25)
+    factors = slow_nplm.dropout_factors(shares, 7, 0, 2500, params["H"].shape[::-1])
+    slow_loss, slow_gradients = slow_nplm.gradients(params, inputs, targets, factors)
+    results = [
+        _core.nplm_gradients(params, inputs, targets, dropout=shares, seed=7, threads=n)
+        for n in (1, 2, 3)
+    ]
     assert results[0][0] == pytest.approx(slow_loss, rel=1e-12)
     assert_close(results[0][1], slow_gradients, 1e-12)
     for loss, gradients in results[1:]:
@@ -151,17 +179,20 @@ def test_gradients_of_many_examples_are_made_in_parts():
         assert_same(gradients, results[0][1])
 
 
-def test_gradients_are_the_slopes_of_the_loss():
-    params, inputs, targets = example((7, 3, 4, 9, True), 40)
-    _, gradients = _core.nplm_gradients(params, inputs, targets)
+@pytest.mark.parametrize("shares", [(0.0, 0.0), (0.3, 0.5)])
+@pytest.mark.parametrize("tied", [False, True])
+def test_gradients_are_the_slopes_of_the_loss(tied, shares):
+    params, inputs, targets = example((7, 3, 4, 9, True, tied), 40)
+    draw = {"dropout": shares, "seed": 3, "step": 2**63}
+    _, gradients = _core.nplm_gradients(params, inputs, targets, **draw)
     step = 1e-5  # rounding costs 1e-16/step, the cubic term step²: 1e-11 and 1e-10
     for name, p in params.items():
         for place in itertools.islice(np.ndindex(p.shape), 30):
             start = p[place]
             p[place] = start + step
-            up = _core.nplm_loss(params, inputs, targets)
+            up, _ = _core.nplm_gradients(params, inputs, targets, **draw)
             p[place] = start - step
-            down = _core.nplm_loss(params, inputs, targets)
+            down, _ = _core.nplm_gradients(params, inputs, targets, **draw)
             p[place] = start
             assert gradients[name][place] == pytest.approx((up - down) / (2 * step), abs=2e-10)
 
@@ -182,10 +213,18 @@ def test_single_precision_is_double_precision_rounded(sizes, count, seed):
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 @pytest.mark.parametrize("name", slow_nplm.OPTIMIZERS)
+@pytest.mark.parametrize("shares", [(0.0, 0.0), (0.3, 0.4)])
 @pytest.mark.parametrize(
-    "sizes", [(27, 3, 10, 50, False), (11, 2, 5, 0, True), (40, 1, 3, 7, True)]
+    "sizes",
+    [
+        (27, 3, 10, 50, False),
+        (11, 2, 5, 0, True),
+        (70, 1, 3, 7, True),
+        (33, 2, 5, 20, False, True),
+        (70, 1, 3, 7, True, True),
+    ],
 )
-def test_training_is_what_numpy_does(name, sizes, decay):
+def test_training_is_what_numpy_does(name, sizes, decay, shares):
     params, inputs, targets = example(sizes, 90)
     rule, sets = slow_nplm.OPTIMIZERS[name]
     state = zeros_like(params, sets)
@@ -194,42 +233,68 @@ def test_training_is_what_numpy_does(name, sizes, decay):
     constants = {"momentum": 0.8, "betas": (0.8, 0.95), "eps": 1e-3}
     losses = _core.nplm_train(
         params, state, inputs, targets, batch=33, rates=rates, first_step=2, seed=5,
-        optimizer=name, weight_decay=decay, **constants,
+        optimizer=name, weight_decay=decay, dropout=shares, **constants,
     )  # fmt: skip
     for step, (rate, loss) in enumerate(zip(rates, losses, strict=True), start=2):
         rows = slow_nplm.batch_of(5, step, 33, len(targets))
-        slow_loss, gradients = slow_nplm.gradients(slow, inputs[rows], targets[rows])
+        factors = slow_nplm.dropout_factors(shares, 5, step, 33, slow["H"].shape[::-1])
+        slow_loss, gradients = slow_nplm.gradients(slow, inputs[rows], targets[rows], factors)
         assert loss == pytest.approx(slow_loss, rel=1e-10)
-        rule(slow, slow_state, gradients, step, rate, decay, constants)
+        how = (step, rate, decay, constants)
+        slow_nplm.update(rule, slow, slow_state, gradients, inputs[rows], *how)
     assert_close(params, slow, 1e-10)
     for fast, expected in zip(state, slow_state, strict=True):
         assert_close(fast, expected, 1e-9)
 
 
-def test_sgd_touches_only_the_embeddings_of_the_batch():
+@pytest.mark.parametrize("name", slow_nplm.OPTIMIZERS)
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_training_touches_only_the_embeddings_of_the_batch(name, decay):
     params, inputs, targets = example((50, 2, 3, 4, True), 20, dtype=np.float32)
     inputs %= 25
+    state = [{k: a + 7 for k, a in s.items()} for s in zeros_like(params, 2)]
+    state = state[: slow_nplm.OPTIMIZERS[name][1]]
+    before, before_state = copied(params), [copied(s) for s in state]
+    options = {"batch": 20, "rates": np.full(9, 0.1), "optimizer": name, "weight_decay": decay}
+    _core.nplm_train(params, state, inputs, targets, **options)
+    for now, then in zip([params, *state], [before, *before_state], strict=True):
+        assert_same({"C": now["C"][25:]}, {"C": then["C"][25:]})
+        assert (now["C"][:25] != then["C"][:25]).any(axis=1).sum() > 15
+
+
+def test_every_embedding_of_a_tied_model_is_trained():
+    params, inputs, targets = example((50, 2, 3, 4, True, True), 20, dtype=np.float32)
     before = copied(params)
-    _core.nplm_train(params, [], inputs, targets, batch=20, rates=np.full(9, 0.1))
-    assert_same({"C": params["C"][25:]}, {"C": before["C"][25:]})
-    assert (params["C"][:25] != before["C"][:25]).any(axis=1).sum() > 15
+    _core.nplm_train(params, [], inputs % 25, targets, batch=20, rates=np.full(9, 0.1))
+    assert (params["C"] != before["C"]).any(axis=1).all()
 
 
 # The same bits ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("dtype", "tied", "shares"),
+    [
+        (np.float32, False, (0.0, 0.0)),
+        (np.float64, False, (0.0, 0.0)),
+        (np.float32, False, (0.3, 0.0)),
+        (np.float32, True, (0.2, 0.5)),
+        (np.float64, True, (0.0, 0.4)),
+    ],
+)
 @pytest.mark.parametrize("name", slow_nplm.OPTIMIZERS)
-def test_threads_and_calls_do_not_change_a_bit(name, dtype):
-    start, inputs, targets = example((29, 3, 7, 61, True), 500, dtype=dtype)
+def test_threads_and_calls_do_not_change_a_bit(name, dtype, tied, shares):
+    start, inputs, targets = example((70, 3, 7, 61, True, tied), 500, dtype=dtype)
     rates = np.linspace(0.1, 0.01, STEPS)
     results = []
-    for threads, cuts in [(1, []), (2, []), (3, []), (1, [1, 2, 17]), (2, [20]), (None, [5, 39])]:
+    ways = [(1, []), (2, []), (3, []), (4, [9]), (1, [1, 2, 17]), (2, [20]), (None, [5, 39])]
+    for threads, cuts in ways:
         params, state = copied(start), zeros_like(start, slow_nplm.OPTIMIZERS[name][1])
         losses = [
             _core.nplm_train(
                 params, state, inputs, targets, batch=150, rates=rates[first:last],
-                first_step=first, seed=8, optimizer=name, weight_decay=0.01, threads=threads,
+                first_step=first, seed=8, optimizer=name, weight_decay=0.01, dropout=shares,
+                threads=threads,
             )
             for first, last in itertools.pairwise([0, *cuts, STEPS])
         ]  # fmt: skip
@@ -239,10 +304,14 @@ def test_threads_and_calls_do_not_change_a_bit(name, dtype):
         assert_same(result, results[0])
 
 
-def test_threads_do_not_change_what_a_model_says():
-    params, inputs, targets = example((29, 3, 7, 61, True), 3000, dtype=np.float32)
+@pytest.mark.parametrize("tied", [False, True])
+def test_threads_do_not_change_what_a_model_says(tied):
+    params, inputs, targets = example((29, 3, 7, 61, True, tied), 3000, dtype=np.float32)
     losses = {_core.nplm_loss(params, inputs, targets, threads=n) for n in (1, 2, 3, None)}
     assert len(losses) == 1
+    each = [_core.nplm_losses(params, inputs, targets, threads=n) for n in (1, 2, 3, None)]
+    assert len({array.tobytes() for array in each}) == 1
+    assert each[0].mean() == pytest.approx(losses.pop(), rel=1e-13)
     p = {_core.nplm_probabilities(params, inputs, threads=n).tobytes() for n in (1, 2, 3)}
     assert len(p) == 1
 
@@ -471,6 +540,24 @@ def drop_u(call):
     del call["params"]["U"]
 
 
+def u_and_p(call):
+    call["params"]["P"] = np.zeros((3, 4), np.float32)
+
+
+def tie(shape):
+    def change(call):
+        u_and_p(call)
+        drop_u(call)
+        call["params"]["P"] = np.zeros(shape, np.float32)
+
+    return change
+
+
+def untied_state(call):
+    call.update(optimizer="momentum", state=zeros_like(call["params"], 1))
+    tie((3, 4))(call)
+
+
 def one_state(call):
     call.update(optimizer="momentum", state=zeros_like(call["params"], 1))
     del call["state"][0]["W"]
@@ -498,7 +585,15 @@ IDS = np.zeros((6, 2), np.uint32)
     [
         (put("params", []), TypeError, r"params is of type .*list.*; expected a dict of arrays"),
         (put("params", {}), ValueError, "params has no 'C'"),
-        (drop_u, ValueError, "params has no 'U'"),
+        (drop_u, ValueError, "params has no 'U', nor a 'P' as a tied model has"),
+        (u_and_p, ValueError, "params has both 'U' and 'P'; expected U, or P where the model is"),
+        (
+            tie((4, 3)),
+            ValueError,
+            r"params\['P'\] has shape \[4, 3\]; expected \(m, h\) = \[3, 4\]",
+        ),
+        (tie((3,)), ValueError, r"params\['P'\] has shape \[3\]; expected \(m, h\) = \[3, 4\]"),
+        (untied_state, ValueError, r"state\[0\] and params differ in whether they have a 'P'"),
         (put_param("X", lambda *_: None), ValueError, "params has the key 'X'; expected C, H"),
         (put_param("C", lambda *_: [1.0]), TypeError, r"params\['C'\] is of type .*list"),
         (put_param("C", lambda c, _: c.astype(np.float16)), TypeError, "float16; expected float32"),
@@ -553,6 +648,13 @@ IDS = np.zeros((6, 2), np.uint32)
         (put("betas", (0.9, 1.0)), ValueError, r"betas\[1\] is 1.0; .* below 1"),
         (put("eps", -1e-8), ValueError, "eps is -1e-8; expected"),
         (put("weight_decay", -1.0), ValueError, "weight_decay is -1.0; expected"),
+        (put("dropout", (np.nan, 0.0)), ValueError, r"dropout\[0\] is NaN; expected a finite"),
+        (put("dropout", (0.0, 1.0)), ValueError, r"dropout\[1\] is 1.0; .* at least 0 and below 1"),
+        (put("dropout", (-0.1, 0.0)), ValueError, r"dropout\[0\] is -0.1; .* at least 0"),
+        (put("dropout", (0.1,)), ValueError, r"dropout is \(0.1,\); expected a pair of numbers"),
+        (put("dropout", (0, 0, 0)), ValueError, r"dropout is \(0, 0, 0\); expected a pair"),
+        (put("dropout", 0.5), TypeError, "dropout is 0.5; expected a pair of numbers"),
+        (put("dropout", ("a", 0.5)), TypeError, r"dropout is \('a', 0.5\); expected a pair"),
         (put("threads", 0), ValueError, "threads is 0; expected an int from 1"),
         (put("optimizer", "adamw"), ValueError, "state has 0 dicts; expected 2"),
         (one_state, ValueError, "differ in whether they have a 'W'"),

@@ -96,14 +96,43 @@ def test_callbacks_are_told_after_each_evaluation_and_may_stop():
     assert history.dev_loss[-1] < 5 <= history.dev_loss[-2]
 
 
-def test_what_a_callback_raises_is_passed_on_and_nothing_is_saved_over():
+@pytest.mark.parametrize("error", [LookupError, SystemExit])
+def test_what_a_callback_raises_is_passed_on_when_the_run_is_saved(error, tmp_path):
     def fail(progress):
-        raise LookupError("mine")
+        if progress.step == 20:
+            raise error("mine")
 
+    settings = {"lr": cosine(0.3, 0.0, 40), "evaluate_every": 10, "patience": 3}
+    run, whole = ToyRun(x=1.0), ToyRun(x=1.0)
+    expected = train(whole, **settings)
+    with pytest.raises(error, match="mine"):
+        train(
+            run,
+            callbacks=[fail],
+            checkpoint=tmp_path / "toy",
+            log=tmp_path / "log.jsonl",
+            **settings,
+        )
+    last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert last == {"step": 20, "event": "failed in a callback"}
+    history = resume(run, run.saved[-1])
+    assert run.x[0] == whole.x[0]
+    assert history.dev_loss.tolist() == expected.dev_loss.tolist()
+
+
+def test_a_run_is_saved_before_its_first_step_unless_a_file_is_there(tmp_path):
+    place = tmp_path / "toy.safetensors"
+    run, whole = ToyRun(), ToyRun()
+    train(run, checkpoint=place)
+    train(whole)
+    first, _ = run.saved
+    assert len(first[1]["history.loss"]) == 0
+    resume(again := ToyRun(), first)
+    assert again.x[0] == run.x[0] == whole.x[0]
+    place.write_text("precious")
     run = ToyRun()
-    with pytest.raises(LookupError, match="mine"):
-        train(run, callbacks=[fail], checkpoint="toy.safetensors")
-    assert run.saved == []
+    train(run, checkpoint=place)
+    assert len(run.saved) == 1
 
 
 def test_early_stopping_puts_the_best_parameters_back():
@@ -327,6 +356,7 @@ def test_rates_of_every_kind():
     assert planned([(0, 0.1), (2, 0.01)], 4) == [0.1, 0.1, 0.01, 0.01]
     assert planned([(0, 0.1), (9, 0.01)], 2) == [0.1, 0.1]
     assert planned(np.array([1.0, 0.5]), 2) == [1.0, 0.5]
+    assert planned(np.array(0.5), 2) == [0.5, 0.5]
     schedule = warmup(cosine(1.0, 0.0, steps=4), steps=2)
     assert planned(schedule, 6) == [schedule(k) for k in range(6)]
 
@@ -353,7 +383,7 @@ def test_rates_that_take_over_from_others(rates, step, data):
     [
         (math.nan, ValueError, "lr is nan; expected a finite number of at least 0"),
         (-0.1, ValueError, "lr is -0.1; expected"),
-        ("fast", TypeError, "lr is 'fast'|lr\\[0\\] is 'f'"),
+        ("fast", TypeError, "lr is 'fast'; expected a number, a list of"),
         (None, TypeError, "lr is None; expected a number, a list of"),
         ([], ValueError, "lr is empty"),
         ([0.1], TypeError, r"lr\[0\] is 0.1; expected a step and a rate"),
@@ -361,7 +391,15 @@ def test_rates_that_take_over_from_others(rates, step, data):
         ([(0, 0.1), (0, 0.2)], ValueError, r"lr\[1\] starts at step 0; expected"),
         ([(0, math.inf)], ValueError, r"lr\[0\] is inf"),
         (lambda step: 0.1 if step < 7 else math.nan, ValueError, r"lr\(7\) is nan"),
-        (lambda step: "high", TypeError, r"lr\(0\) is 'high'"),
+        (lambda step: "high", TypeError, r"lr\(0\) is 'high'; expected a number$"),
+        (lambda step: None, TypeError, r"lr\(0\) is None; expected a number$"),
+        (lambda step: 10**400, ValueError, r"lr\(0\) is 10.*; expected a finite"),
+        (10**400, ValueError, "lr is 10.*; expected a finite"),
+        ("0.1", TypeError, "lr is '0.1'; expected a number, a list"),
+        (b"0.1", TypeError, "lr is b'0.1'; expected a number, a list"),
+        (np.full(9, 0.1), ValueError, r"array of shape \(9,\); expected a rate a step, \(10,\)"),
+        (np.ones((10, 2)), ValueError, r"array of shape \(10, 2\); expected"),
+        (np.full(10, math.nan), ValueError, r"lr\[0\] is nan; expected a finite"),
     ],
 )
 def test_bad_rates_are_named_before_anything_happens(lr, error, message):
@@ -378,6 +416,9 @@ def test_bad_rates_are_named_before_anything_happens(lr, error, message):
         ({"evaluate_every": 0}, ValueError, "evaluate_every is 0"),
         ({"patience": 0}, ValueError, "patience is 0"),
         ({"callbacks": print}, TypeError, "callbacks is .*print.*; expected a list of functions"),
+        ({"callbacks": None}, TypeError, "callbacks is None; expected a list of functions"),
+        ({"checkpoint": 3}, TypeError, "checkpoint is 3; expected the path of a file"),
+        ({"log": b"log"}, TypeError, "log is b'log'; expected the path of a file"),
         ({"callbacks": [3]}, TypeError, r"callbacks is \(3,\); expected a list of functions"),
         ({"log": "no/such/folder/log.jsonl"}, FileNotFoundError, "there is no folder no/such"),
         ({"checkpoint": "."}, IsADirectoryError, "checkpoint is '.', a folder"),
@@ -440,6 +481,27 @@ def test_the_lowest_rate_is_that_of_the_valley():
     rates = 10 ** np.linspace(-3, 0, 601)
     sweep = RateSweep(rates, 2 + np.abs(np.log10(rates) + 1.0))
     assert sweep.lowest() == pytest.approx(0.1, rel=0.05)
+
+
+def test_the_finder_says_what_is_wrong():
+    with pytest.raises(TypeError, match="model is 'names'; expected one that can be trained"):
+        find_rate("names", ["a"])
+    with pytest.raises(TypeError, match="high is '1'; expected a number"):
+        find_rate(ToyModel(), ["a"], high="1")
+
+
+def test_histories_and_sweeps_print_in_a_line():
+    assert repr(History()) == "History(0 steps)"
+    history = train(ToyRun(), evaluate_every=10)
+    best = int(np.argmin(history.dev_loss))
+    assert repr(history) == (
+        f"History(40 steps; last loss {history.loss[-1]:.4f}; best dev loss"
+        f" {history.dev_loss[best]:.4f} at {10 * (best + 1)}; finished)"
+    )
+    assert repr(train(ToyRun(dev=False), steps=1)) == "History(1 step; last loss 25.0000; finished)"
+    sweep = RateSweep(np.array([0.001, 0.1, 1.0]), np.array([3.0, 2.0, 4.0]))
+    assert repr(sweep) == "RateSweep(3 rates from 0.001 to 1; lowest loss at 0.1)"
+    assert repr(RateSweep(np.ones(0), np.ones(0))) == "RateSweep(0 rates)"
 
 
 @pytest.mark.parametrize("ends", [(0.0, 1.0), (1.0, 0.1), (0.1, math.inf), (math.nan, 1.0)])

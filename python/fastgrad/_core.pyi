@@ -40,6 +40,7 @@ __all__ = [
     "normal_numbers",
     "nplm_gradients",
     "nplm_loss",
+    "nplm_losses",
     "nplm_probabilities",
     "nplm_train",
     "plays",
@@ -193,6 +194,7 @@ def nplm_train(
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     weight_decay: float = 0.0,
+    dropout: tuple[float, float] = (0.0, 0.0),
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> NDArray[np.float64]:
@@ -201,8 +203,18 @@ def nplm_train(
 def nplm_loss(
     params: _Params, inputs: _Ids32, targets: _Ids32, *, threads: int | None = None
 ) -> float: ...
-def nplm_gradients(
+def nplm_losses(
     params: _Params, inputs: _Ids32, targets: _Ids32, *, threads: int | None = None
+) -> NDArray[np.float64]: ...
+def nplm_gradients(
+    params: _Params,
+    inputs: _Ids32,
+    targets: _Ids32,
+    *,
+    dropout: tuple[float, float] = (0.0, 0.0),
+    seed: int = 0,
+    step: int = 0,
+    threads: int | None = None,
 ) -> tuple[float, _Params]: ...
 def nplm_probabilities(
     params: _Params, contexts: NDArray[np.uint32], *, threads: int | None = None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ._core import __version__
 from .commands import demo, evaluate, plot, reproduce, sample, train
 from .commands.arguments import EPILOG_STYLE, CommandError, UsageError
+from .commands.train_words import with_level
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,7 @@ examples:
   fastgrad train bigram -o out                count the bundled names
   fastgrad sample out -n 20 --seed 1          make up names like them
   fastgrad train nplm -o out                  train a network on them, better and slower
+  fastgrad train nplm --level word -o out     a network over words, on the bundled plays
   fastgrad train bigram words.txt -o out      a text of your own, one item a line
   fastgrad eval out other.txt                 how well does it predict another text?
   fastgrad plot out                           look at the table
@@ -46,7 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - closed by whoever started us
     _print_anything()
     parser = _parser()
-    options = parser.parse_args(argv)
+    argv = with_level(sys.argv[1:] if argv is None else argv)
+    options, strange = parser.parse_known_args(argv)
+    if strange:  # Told by the command's own parser, whose usage helps.
+        options.parser.error(f"unrecognized arguments: {' '.join(strange)}")
     if options.run is None:
         options.parser.print_help(sys.stderr)
         return 2

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import plot_nplm
+from . import plot_nplm, use_words
 from .arguments import CommandError, add_command, make_folder
 from .places import add_model, has_model, load_model
 from .report import plural
+from .word_texts import knows_words
 
 if TYPE_CHECKING:
     import argparse
@@ -27,9 +28,9 @@ follow, the darker the more often. Counts are drawn where the model has them, pr
 it was trained as a network; of counted trigrams, the pairs that their last two symbols make. Beyond
 32 symbols the cells hold no numbers, beyond 60 only the most frequent symbols are drawn.
 
-Of a model of `train nplm`, the pictures are embeddings.png, the symbols by what the network has
-learned of them, and loss.png; after `train nplm --find-rate` also rates.png, the losses that
-rising learning rates met."""
+Of a model of `train nplm`, the pictures are embeddings.png, the symbols (of words the 300 most
+frequent) by what the network has learned of them, and loss.png; after `train nplm --find-rate`
+also rates.png, the losses that rising learning rates met."""
 
 
 def add_to(commands: Any) -> None:
@@ -63,7 +64,8 @@ def _run(options: argparse.Namespace) -> None:
     if hasattr(model, "embeddings"):
         if options.out is not None:
             make_folder(options.out.parent, "-o/--out")
-        plot_nplm.draw(model, folder, options.out)
+        pictures = use_words if knows_words(model) else plot_nplm
+        pictures.draw(model, folder, options.out)
         return
     path = options.out or folder
     if path.is_dir():
@@ -90,7 +92,7 @@ def _draw_table(model: Any, path: Path) -> None:
 
     counts = getattr(model, "counts", None)
     if counts is not None:
-        table, title = counts.table, "How often one symbol follows another"
+        table, title = counts.table(), "How often one symbol follows another"
         title += f": {plural(counts.items, 'item')}"
     else:
         table, title = model.table(), "How likely one symbol is to follow another"

@@ -10,7 +10,7 @@ from .train_nplm import RATES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["draw", "draw_sweep"]
+__all__ = ["draw", "draw_losses", "draw_sweep"]
 
 
 def draw(model: Any, folder: Path, out: Path | None) -> None:
@@ -20,7 +20,7 @@ def draw(model: Any, folder: Path, out: Path | None) -> None:
     print(embeddings)
     if len(model.history.loss) and embeddings != out:
         losses = embeddings.with_name("loss.png")
-        _draw_losses(model.history, losses)
+        draw_losses(model.history, losses)
         print(losses)
 
 
@@ -55,7 +55,8 @@ def _draw_embeddings(model: Any, path: Path) -> None:
     embedding_scatter(model.embeddings, model.vocab.symbols, path, title, method)
 
 
-def _draw_losses(history: Any, path: Path) -> None:
+def draw_losses(history: Any, path: Path) -> None:
+    """Draw the losses of a training run."""
     from ..plots import loss_curve
 
     curves = {"train, mean of mini-batches": history.smooth()}

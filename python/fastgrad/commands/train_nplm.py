@@ -19,6 +19,7 @@ from .arguments import (
 from .places import has_model, note_text, noted_text
 from .report import show
 from .texts import add_file, text_of
+from .train_words import add_level
 
 if TYPE_CHECKING:
     import argparse
@@ -71,6 +72,7 @@ def add_to(models: Any) -> None:
         help="folder for the model, made where it is missing; a model that is there is kept as"
         " model.safetensors.previous",
     )
+    add_level(parser)
     _add_network(parser.add_argument_group("the network"))
     _add_training(parser.add_argument_group("the training"))
     parser.add_argument(

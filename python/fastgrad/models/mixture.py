@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._checks import amount, whole
 from ..text import read, windows
 from ..words import WordVocab
-from .tables import amount, whole
 from .word_model import loss_of, sample_words
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ class Mixture:
 
     def __init__(self, a: Any, b: Any, weight: float = 0.5):
         """Keep both models; `a` has the weight, and `b` what is left of 1."""
+        for name, model in (("a", a), ("b", b)):
+            if not hasattr(model, "vocab"):
+                raise TypeError(f"{name} is {model!r:.80}; expected a language model")
         if a.vocab != b.vocab:
             raise ValueError(
                 f"the models' vocabularies are {a.vocab!r} and {b.vocab!r}; expected one"

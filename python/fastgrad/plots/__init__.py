@@ -9,6 +9,7 @@ from .curves import loss_curve
 from .dots import dot_chart
 from .heatmap import bigram_heatmap
 from .network import embedding_scatter, rate_sweep
+from .words import word_scatter
 
 __all__ = [
     "bigram_heatmap",
@@ -17,4 +18,5 @@ __all__ = [
     "embedding_scatter",
     "loss_curve",
     "rate_sweep",
+    "word_scatter",
 ]

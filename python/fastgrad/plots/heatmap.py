@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+import reprlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.colors import PowerNorm
 
+from .._checks import array, path_name, string
 from .canvas import labels, legible, new_figure
 
 if TYPE_CHECKING:
@@ -43,8 +46,9 @@ def bigram_heatmap(
     beyond 60, only the 60 that occur most often are drawn, and the title says so. A symbol that
     is invisible, or that the font lacks, is written as its code.
 
-    Raises ValueError for a table of another shape or with a number that is negative or not
-    finite, OSError where the file cannot be written.
+    Raises TypeError or ValueError for a table of another shape or with something in it that is no
+    number of at least 0, for symbols that are no str, and for a path whose end matplotlib does not
+    know; OSError where the file cannot be written.
 
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -57,6 +61,7 @@ def bigram_heatmap(
     building makemore".
     """
     shown, symbols = _checked(table, symbols)
+    path, title = path_name("path", path), string("title", title)
     size = len(symbols)
     whole = bool((shown == np.floor(shown)).all())
     if size > _SHOWN:
@@ -70,7 +75,8 @@ def bigram_heatmap(
 
 
 def _checked(table: ArrayLike, symbols: Sequence[str]) -> tuple[NDArray[np.float64], list[str]]:
-    numbers, names = np.asarray(table, dtype=np.float64), list(symbols)
+    names = _names(symbols)
+    numbers = array("table", table, f"numbers of shape ({len(names)}, {len(names)})", np.float64)
     if numbers.ndim != 2 or numbers.shape != (len(names), len(names)) or not names:
         raise ValueError(
             f"table has shape {numbers.shape} for {len(names)} symbols; expected a row and a"
@@ -80,6 +86,16 @@ def _checked(table: ArrayLike, symbols: Sequence[str]) -> tuple[NDArray[np.float
     if wrong.size:
         raise ValueError(f"table holds {wrong[0]}; expected counts or probabilities")
     return numbers, names
+
+
+def _names(symbols: Any) -> list[Any]:
+    """Take any sequence of str."""
+    names = list(symbols) if isinstance(symbols, Iterable) else [None]
+    if all(isinstance(name, str) for name in names):
+        return names
+    raise TypeError(
+        f"symbols is {reprlib.repr(symbols)}; expected a sequence of str, as `vocab.symbols` is"
+    )
 
 
 def _most_frequent(

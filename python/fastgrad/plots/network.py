@@ -51,7 +51,7 @@ def embedding_scatter(
         )
     if method not in ("pca", "first"):
         raise ValueError(f"method is {method!r}; expected 'pca' or 'first'")
-    points, names = _principal(rows) if method == "pca" else _first(rows)
+    points, names = principal(rows) if method == "pca" else _first(rows)
 
     figure = new_figure(7.6, 7.0)
     axes = figure.add_subplot()
@@ -133,7 +133,7 @@ def rate_sweep(
     figure.savefig(path)
 
 
-def _principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[str, str]]:
+def principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[str, str]]:
     """Project rows on the two directions in which they spread most; name these."""
     centred = rows - rows.mean(axis=0)
     _, spreads, directions = np.linalg.svd(centred, full_matrices=False)

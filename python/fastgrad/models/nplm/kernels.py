@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ... import _core
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from .examples import Prepared
@@ -45,8 +44,8 @@ def train(
         betas=(optimizer.betas[0], optimizer.betas[1]),
         eps=optimizer.eps,
         weight_decay=optimizer.weight_decay,
+        dropout=dropout,
         threads=threads,
-        **({"dropout": dropout} if any(dropout) else {}),
     )
 
 
@@ -57,17 +56,7 @@ def loss(parameters: Parameters, examples: Prepared, threads: int | None) -> flo
 
 def losses(parameters: Parameters, examples: Prepared, threads: int | None) -> NDArray[np.float64]:
     """Give the negative log-likelihood of each example: (N,)."""
-    if hasattr(_core, "nplm_losses"):
-        return _core.nplm_losses(parameters, examples.contexts, examples.targets, threads=threads)
-    room = max(2**22 // len(parameters["b"]), 1)
-    found = []
-    for start in range(0, len(examples.targets), room):
-        rows = _core.nplm_probabilities(
-            parameters, examples.contexts[start : start + room], threads=threads
-        )
-        targets = examples.targets[start : start + room]
-        found.append(-np.log(rows[np.arange(len(rows)), targets]))
-    return np.concatenate(found)
+    return _core.nplm_losses(parameters, examples.contexts, examples.targets, threads=threads)
 
 
 def probabilities(parameters: Parameters, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:

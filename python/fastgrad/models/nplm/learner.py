@@ -59,14 +59,14 @@ class Learner(Network[AnyVocab], ABC):
         optimizer: Literal["sgd", "momentum", "adamw"] = "sgd",
         weight_decay: float = 0.0,
         dropout: float | tuple[float, float] = 0.0,
-        momentum: float = 0.9,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
+        momentum: float | None = None,
+        betas: tuple[float, float] | None = None,
+        eps: float | None = None,
         seed: int = 0,
         threads: int | None = None,
     ) -> NPLMRun:
         """Check data and settings and be ready to train: for training loops; see `fit`."""
-        rule = Optimizer(optimizer, weight_decay, momentum, betas, eps)
+        rule = Optimizer.of(optimizer, weight_decay, momentum=momentum, betas=betas, eps=eps)
         batch = None if batch is None else checked_count("batch", batch)
         seed, shares = checked_seed(seed), checked_dropout(dropout)
         if threads is not None:
@@ -95,9 +95,9 @@ class Learner(Network[AnyVocab], ABC):
         optimizer: Literal["sgd", "momentum", "adamw"] = "sgd",
         weight_decay: float = 0.0,
         dropout: float | tuple[float, float] = 0.0,
-        momentum: float = 0.9,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
+        momentum: float | None = None,
+        betas: tuple[float, float] | None = None,
+        eps: float | None = None,
         seed: int = 0,
         evaluate_every: int | None = None,
         patience: int | None = None,
@@ -118,25 +118,26 @@ class Learner(Network[AnyVocab], ABC):
         `threads`.
 
         `lr` is a number, a list of (step, rate), or a function of the step as in `fastgrad.optim`.
-        `optimizer` is "sgd", "momentum" (with `momentum`) or "adamw" (with `betas` and `eps`), the
-        rules of `fastgrad.optim`. `weight_decay` leaves the biases d and b alone. `dropout` is the
-        share of features and of hidden units, or a pair of both shares, that each example does
-        without while it is learned from; those that are left count for more (Srivastava et al.,
-        "Dropout", 2014), so that nothing changes for a trained model.
+        `optimizer` is "sgd", "momentum" (with `momentum`, 0.9 by default) or "adamw" (with `betas`,
+        (0.9, 0.999), and `eps`, 1e-8), the rules of `fastgrad.optim`. `weight_decay` leaves the
+        biases d and b alone. `dropout` is the share of features and of hidden units, or a pair of
+        both shares, that each example does without while it is learned from; those that are left
+        count for more (Srivastava et al., "Dropout", 2014), so that nothing changes for a trained
+        model.
 
-        After every `evaluate_every` steps, by default a twentieth of all, with `epochs` one of
-        them, the loss on `dev` is
-        measured, `callbacks` get a `Progress` each and may return True to stop, and a line is
-        written to the JSONL file `log`. With `patience`, training stops after as many evaluations
-        without a new lowest loss on `dev`, and at the end the best parameters are put back.
-        `progress` shows a bar on a terminal. `checkpoint`, a file or an existing folder, is saved
-        every ten seconds or so and at the end; `resume` goes on from it.
+        After every `evaluate_every` steps, by default a twentieth of all, with `epochs` one epoch,
+        the loss on `dev` is measured, `callbacks` get a `Progress` each and may return True to
+        stop, and a line is written to the JSONL file `log`. With `patience`, training stops after
+        as many evaluations without a new lowest loss on `dev`, and at the end the best parameters
+        are put back. `progress` shows a bar on a terminal. `checkpoint`, a file or an existing
+        folder, is saved every ten seconds or so and at the end, and at the start where there is
+        none yet; `resume` goes on from it.
 
         Raises `DivergedError` where the loss becomes nan or infinite, with the last good
-        parameters in place, and `KeyboardInterrupt` on Ctrl-C, with those of the last finished
-        chunk of steps; both after saving the checkpoint. What is wrong with an argument is
-        raised before anything is changed. Training again starts at step 0 with the parameters as
-        they are: give another `seed`, or the same batches come again.
+        parameters in place, `KeyboardInterrupt` on Ctrl-C, with those of the last finished chunk
+        of steps, and what a callback raises; each after saving the checkpoint. What is wrong with
+        an argument is raised before anything is changed. Training again starts at step 0 with the
+        parameters as they are: give another `seed`, or the same batches come again.
 
         >>> from fastgrad.models import NPLM
         >>> from fastgrad.optim import cosine
@@ -179,7 +180,7 @@ class Learner(Network[AnyVocab], ABC):
             callbacks=callbacks,
             progress=progress,
             log=log,
-            checkpoint=None if checkpoint is None else model_path(checkpoint),
+            checkpoint=None if checkpoint is None else model_path(checkpoint, "checkpoint"),
         )
         return self._go(Loop(run, plan))
 

@@ -11,8 +11,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# What each optimizer keeps beside every parameter.
+# What each optimizer keeps beside every parameter, and the settings that are its own.
 _STATE = {"sgd": (), "momentum": ("velocity",), "adamw": ("mean", "square")}
+_SETTINGS = {"sgd": (), "momentum": ("momentum",), "adamw": ("betas", "eps")}
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,7 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         """Refuse a name that is none, and settings out of range."""
-        if self.optimizer not in _STATE:
-            raise ValueError(f"optimizer is {self.optimizer!r}; expected one of {[*_STATE]}")
+        _check_name(self.optimizer)
         _check("weight_decay", self.weight_decay)
         _check("momentum", self.momentum, below=1.0)
         if not isinstance(self.betas, (tuple, list)) or len(self.betas) != 2:
@@ -42,6 +42,27 @@ class Optimizer:
         _check("eps", self.eps)
         if self.eps == 0:
             raise ValueError(f"eps is {self.eps!r}; expected more than 0")
+
+    @classmethod
+    def of(cls, optimizer: Any, weight_decay: Any, **settings: Any) -> Optimizer:
+        """Make one of settings of which those that are None were not given.
+
+        Raises `ValueError` for one that was given and that the optimizer does not have.
+
+        >>> Optimizer.of("sgd", 0.0, momentum=0.5)
+        Traceback (most recent call last):
+        ValueError: momentum is 0.5, but optimizer is 'sgd'; momentum is a setting of 'momentum'
+        """
+        _check_name(optimizer)
+        given = {name: value for name, value in settings.items() if value is not None}
+        for name, value in given.items():
+            if name not in _SETTINGS[optimizer]:
+                owner = next(owner for owner, own in _SETTINGS.items() if name in own)
+                raise ValueError(
+                    f"{name} is {value!r}, but optimizer is {optimizer!r}; {name} is a setting of"
+                    f" {owner!r}"
+                )
+        return cls(optimizer, weight_decay, **given)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -59,6 +80,11 @@ class Optimizer:
     def to_config(self) -> dict[str, Any]:
         """Describe it in terms of JSON; `Optimizer(**config)` undoes it."""
         return asdict(self) | {"betas": list(self.betas)}
+
+
+def _check_name(optimizer: Any) -> None:
+    if not isinstance(optimizer, str) or optimizer not in _STATE:
+        raise ValueError(f"optimizer is {optimizer!r}; expected one of {[*_STATE]}")
 
 
 def checked_dropout(dropout: Any) -> tuple[float, float]:

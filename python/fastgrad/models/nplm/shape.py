@@ -104,10 +104,24 @@ def initial(shape: Shape, init: str, seed: int) -> Parameters:
 
     The draws are numpy's, from PCG64 in float64, one parameter after the other: a seed gives the
     same network on every machine, in float32 the one of float64 rounded.
+
+    Raises `MemoryError` with the sizes where there is not enough memory.
     """
     if init not in INITS:
         raise ValueError(f"init is {init!r}; expected 'scaled' or 'lecture'")
     generator = np.random.Generator(np.random.PCG64(checked_seed(seed)))
+    try:
+        return _drawn(shape, init, generator)
+    except (MemoryError, ValueError):  # numpy has a ValueError for what no address can reach.
+        sizes = ", ".join(f"{name} {sizes}" for name, sizes in shape.shapes.items())
+        raise MemoryError(
+            f"not enough memory for a network of {shape.size:,} parameters: {sizes} of"
+            f" {shape.dtype} are {shape.size * np.dtype(shape.dtype).itemsize:,} bytes, and more"
+            " while they are drawn"
+        ) from None
+
+
+def _drawn(shape: Shape, init: str, generator: np.random.Generator) -> Parameters:
     drawn = {name: generator.standard_normal(sizes) for name, sizes in shape.shapes.items()}
     if init == "scaled":
         factors = _factors(shape)

@@ -1,5 +1,7 @@
 //! The output layer: logits, softmax and cross-entropy, and their way back, as one function.
 //!
+//! It reads z, which is a, or P·a in tied models; their matrix is C, here called U all the same.
+//!
 //! The whole vocabulary's logits of a slice are held at once, V × 32 numbers. That is little for
 //! characters; for words this is the function to replace by one that goes over the vocabulary in
 //! tiles, twice: once for the largest logit and the sum, once for the gradients.
@@ -11,7 +13,7 @@ use crate::linalg::lanes::Lanes;
 use crate::linalg::product::Product;
 use crate::linalg::{Cpu, Float, LANES, lanes};
 
-/// y = b + W·x + U·a, of which the loss is −ln softmax(y)[target].
+/// y = b + W·x + U·z, of which the loss is −ln softmax(y)[target].
 ///
 /// Forward: the loss of each example, and softmax(y) times `weight`, which is what y then holds.
 pub fn output<T: Float>(
@@ -47,15 +49,15 @@ fn logits<T: Float>(cpu: Cpu, shape: &Shape, params: &Params<&[T]>, slice: &mut 
     let product = Product {
         rows: shape.vocabulary,
         columns: LANES,
-        terms: shape.hidden,
-        left_row: shape.hidden,
+        terms: shape.output_width(),
+        left_row: shape.output_width(),
         left_step: 1,
         right_row: LANES,
         out_row: LANES,
         alpha: T::from_f64(1.0),
         beta: T::from_f64(0.0),
     };
-    product.add_up(cpu, &[(params.U, &slice.a)], &mut slice.y);
+    product.add_up(cpu, &[(params.output(), &slice.z.panel)], &mut slice.y);
     if shape.direct {
         let terms = shape.inputs();
         let direct = Product { terms, left_row: terms, beta: T::from_f64(1.0), ..product };
@@ -64,7 +66,7 @@ fn logits<T: Float>(cpu: Cpu, shape: &Shape, params: &Params<&[T]>, slice: &mut 
 }
 
 /// Backward, for the mean loss over 1/`weight` examples, of which this slice has some:
-/// dy = (softmax(y) − target)·weight, da = Uᵀ·dy, and dx = Wᵀ·dy if there are direct connections.
+/// dy = (softmax(y) − target)·weight, dz = Uᵀ·dy, and dx = Wᵀ·dy if there are direct connections.
 pub fn output_backward<T: Float>(
     cpu: Cpu,
     shape: &Shape,
@@ -77,20 +79,20 @@ pub fn output_backward<T: Float>(
             *dy = *dy - T::from_f64(weight);
         }
     }
-    let (hidden, inputs) = (shape.hidden, shape.inputs());
+    let (width, inputs) = (shape.output_width(), shape.inputs());
     let product = Product {
-        rows: hidden,
+        rows: width,
         columns: LANES,
         terms: shape.vocabulary,
         left_row: 1,
-        left_step: hidden,
+        left_step: width,
         right_row: LANES,
         out_row: LANES,
         alpha: T::from_f64(1.0),
         beta: T::from_f64(0.0),
     };
-    product.add_up(cpu, &[(params.U, &slice.y)], &mut slice.da);
-    lanes::transpose(cpu, (&slice.a, LANES), (hidden, LANES), (&mut slice.a_rows, slice.a_row));
+    product.add_up(cpu, &[(params.output(), &slice.y)], &mut slice.z.gradient);
+    slice.z.write_rows(cpu);
     if shape.direct {
         let product = Product {
             rows: slice.examples,
@@ -105,7 +107,7 @@ pub fn output_backward<T: Float>(
 }
 
 /// U ← β·U + α·dU and b ← β'·b + α·db, for a block of rows that begins with row `first`:
-/// dU = Σ dy·aᵀ and db = Σ dy, over all examples.
+/// dU = Σ dy·zᵀ and db = Σ dy, over all examples.
 pub fn output_gradient<T: Float>(
     cpu: Cpu,
     shape: &Shape,
@@ -114,9 +116,9 @@ pub fn output_gradient<T: Float>(
     (weights, biases): (Sink<'_, T>, Sink<'_, T>),
 ) {
     let pairs: Vec<(&[T], &[T])> =
-        slices.iter().map(|slice| (rows_from(&slice.y, first), &*slice.a_rows)).collect();
-    let a_row = slices.first().map_or(0, |slice| slice.a_row);
-    weight_gradient(cpu, &pairs, (biases.out.len(), shape.hidden), a_row, weights);
+        slices.iter().map(|slice| (rows_from(&slice.y, first), &*slice.z.rows)).collect();
+    let z_row = slices.first().map_or(0, |slice| slice.z.row);
+    weight_gradient(cpu, &pairs, (biases.out.len(), shape.output_width()), z_row, weights);
     bias_gradient(cpu, &pairs, biases);
 }
 

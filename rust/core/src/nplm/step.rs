@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::dropout::Masks;
 use super::model::{self, Sink};
 use super::optimizer::{Block, Update};
+use super::rows::Rows;
 use super::team::Team;
 use super::workspace::Slice;
 use super::{Params, Shape, softmax};
@@ -16,16 +18,14 @@ pub(super) fn forward_and_backward<T: Float>(
     shape: &Shape,
     team: &Team,
     params: &Params<&[T]>,
-    weight: f64,
+    (weight, masks): (f64, Option<&Masks>),
     slices: &mut [Slice<T>],
 ) -> f64 {
     team.each(slices, |slice| {
-        model::embed(cpu, shape, params.C, slice);
-        model::hidden(cpu, shape, params, slice);
+        model::before_output(cpu, shape, params, masks, slice);
         softmax::output(cpu, shape, params, weight, slice);
         softmax::output_backward(cpu, shape, params, weight, slice);
-        let dx_so_far = T::from_f64(if shape.direct { 1.0 } else { 0.0 });
-        model::hidden_backward(cpu, shape, params, dx_so_far, slice);
+        model::behind_output(cpu, shape, params, masks, slice);
     });
     let sum: f64 = slices.iter().flat_map(|slice| slice.losses.iter().take(slice.examples)).sum();
     sum * weight
@@ -44,8 +44,9 @@ pub(super) fn blocks_of<'a, T: Float>(
 
 /// A part of the parameters that one thread changes, and the number of its first row.
 enum Part<'a, T> {
-    Embedding(Block<'a, T>),
+    Embedding(Block<'a, T>, &'a mut Rows<T>),
     Hidden(usize, Block<'a, T>, Block<'a, T>),
+    Projection(usize, Block<'a, T>),
     Output(usize, Block<'a, T>, Block<'a, T>),
     Direct(usize, Block<'a, T>),
 }
@@ -57,10 +58,10 @@ pub(super) fn change<T: Float>(
     team: &Team,
     slices: &[Slice<T>],
     update: &Update<T>,
-    blocks: Params<Block<'_, T>>,
+    (blocks, rows): (Params<Block<'_, T>>, &mut Rows<T>),
 ) -> bool {
     let in_range = AtomicBool::new(true);
-    let mut parts = cut(shape, team.threads(), blocks);
+    let mut parts = cut(shape, team.threads(), blocks, rows);
     team.each(&mut parts, |part| {
         if !part.change(cpu, shape, slices, update) {
             in_range.store(false, Ordering::Relaxed);
@@ -74,19 +75,29 @@ fn cut<'a, T: Float>(
     shape: &Shape,
     threads: usize,
     blocks: Params<Block<'a, T>>,
+    rows: &'a mut Rows<T>,
 ) -> Vec<Part<'a, T>> {
     // Not less than a register tile is high.
     const LEAST: usize = 12;
     let shares = if threads == 1 { 1 } else { 4 * threads };
-    let Params { C, mut H, mut d, mut U, mut b, mut W } = blocks;
-    let mut parts = vec![Part::Embedding(C)];
+    let Params { C, mut H, mut d, mut U, mut b, mut W, mut P } = blocks;
+    let mut parts = Vec::new();
+    if shape.tied {
+        U = C;
+    } else {
+        parts.push(Part::Embedding(C, rows));
+    }
     let step = shape.hidden.div_ceil(shares).max(LEAST);
     for first in (0..shape.hidden).step_by(step) {
         parts.push(Part::Hidden(first, H.take(step * shape.inputs()), d.take(step)));
     }
+    let step = shape.features.div_ceil(shares).max(LEAST);
+    for first in (0..if shape.tied { shape.features } else { 0 }).step_by(step) {
+        parts.push(Part::Projection(first, P.take(step * shape.hidden)));
+    }
     let step = shape.vocabulary.div_ceil(shares).max(LEAST);
     for first in (0..shape.vocabulary).step_by(step) {
-        parts.push(Part::Output(first, U.take(step * shape.hidden), b.take(step)));
+        parts.push(Part::Output(first, U.take(step * shape.output_width()), b.take(step)));
         if shape.direct {
             parts.push(Part::Direct(first, W.take(step * shape.inputs())));
         }
@@ -98,15 +109,22 @@ impl<T: Float> Part<'_, T> {
     fn change(&mut self, cpu: Cpu, shape: &Shape, slices: &[Slice<T>], update: &Update<T>) -> bool {
         let plain = update.without_decay();
         match self {
-            Part::Embedding(c) => change_embedding(cpu, shape, slices, update, c),
+            Part::Embedding(c, rows) => rows.change(cpu, shape, slices, update, c),
             Part::Hidden(first, weights, biases) => {
                 let into = (weights.gradient(update), biases.gradient(&plain));
                 model::hidden_gradient(cpu, shape, slices, *first, into);
                 weights.apply(cpu, update) & biases.apply(cpu, &plain)
             }
+            Part::Projection(first, weights) => {
+                model::project_gradient(cpu, shape, slices, *first, weights.gradient(update));
+                weights.apply(cpu, update)
+            }
             Part::Output(first, weights, biases) => {
                 let into = (weights.gradient(update), biases.gradient(&plain));
                 softmax::output_gradient(cpu, shape, slices, *first, into);
+                if shape.tied {
+                    add_embedding(cpu, shape, slices, *first, weights.gradient(update));
+                }
                 weights.apply(cpu, update) & biases.apply(cpu, &plain)
             }
             Part::Direct(first, weights) => {
@@ -117,26 +135,17 @@ impl<T: Float> Part<'_, T> {
     }
 }
 
-/// Under plain SGD without decay, only the rows that the mini-batch uses are read or written.
-/// All else changes every row at every step: momentum, moments and decay know no pause.
-fn change_embedding<T: Float>(
+/// To the gradient of rows of C as the output layer's matrix, adds that as the embedding's.
+fn add_embedding<T: Float>(
     cpu: Cpu,
     shape: &Shape,
     slices: &[Slice<T>],
-    update: &Update<T>,
-    c: &mut Block<'_, T>,
-) -> bool {
-    let Sink { out, alpha, beta } = c.gradient(update);
-    if beta == T::default() {
-        out.fill(beta);
-    } else if beta != T::from_f64(1.0) {
-        for c in out.iter_mut() {
-            *c = *c * beta;
-        }
-    }
-    let in_range = model::embed_gradient(cpu, shape, slices, alpha, out);
-    match update {
-        Update::Sgd { .. } | Update::Gradient => in_range,
-        _ => c.apply(cpu, update),
-    }
+    first: usize,
+    Sink { out, alpha, .. }: Sink<'_, T>,
+) {
+    // Ids before the block wrap around to beyond it.
+    let first = u32::try_from(first).unwrap_or(u32::MAX);
+    let place = |id: u32| id.wrapping_sub(first);
+    // Whether rows are in range is asked after the update.
+    let _ = model::embed_gradient(cpu, shape, slices, alpha, place, out);
 }

@@ -1,6 +1,8 @@
 //! Many steps of training: draw a mini-batch, forward, backward, update.
 
+use super::dropout::Dropout;
 use super::optimizer::Optimizer;
+use super::rows::Rows;
 use super::step::{blocks_of, change, forward_and_backward};
 use super::team::Team;
 use super::workspace::{self, Slice};
@@ -25,6 +27,8 @@ pub struct Plan<'a> {
     pub optimizer: Optimizer,
     /// Weight decay of all matrices; biases have none.
     pub decay: f64,
+    /// Which share of the features is left out.
+    pub dropout: Dropout,
     /// How many threads share the work. They do not change the result.
     pub threads: usize,
 }
@@ -121,15 +125,20 @@ struct Trainer<'a, T> {
     slices: Vec<Slice<T>>,
     /// Room for gradients, where the update is not part of making them.
     gradients: Params<Vec<T>>,
+    /// For those of C, unless it is tied.
+    rows: Rows<T>,
 }
 
 impl<'a, T: Float> Trainer<'a, T> {
     fn new(cpu: Cpu, shape: Shape, plan: &'a Plan<'a>, team: &'a Team) -> Trainer<'a, T> {
         let slices = workspace::slices(&shape, plan.batch);
+        let mut lengths = shape.lengths();
+        if !shape.tied {
+            lengths.C = 0;
+        }
         let room = plan.optimizer.states() > 0;
-        let gradients =
-            shape.lengths().map(|length| vec![T::default(); if room { length } else { 0 }]);
-        Trainer { cpu, shape, plan, team, slices, gradients }
+        let gradients = lengths.map(|length| vec![T::default(); if room { length } else { 0 }]);
+        Trainer { cpu, shape, plan, team, slices, gradients, rows: Rows::new(&shape) }
     }
 
     /// Does the steps that have a rate.
@@ -148,13 +157,15 @@ impl<'a, T: Float> Trainer<'a, T> {
             self.draw(data, step);
             let params = sets.first().map(Params::read).unwrap_or_default();
             let slices = &mut self.slices;
-            let loss = forward_and_backward(cpu, &shape, team, &params, weight, slices);
+            let masks = self.plan.dropout.at(self.plan.seed, step);
+            let how = (weight, Some(&masks));
+            let loss = forward_and_backward(cpu, &shape, team, &params, how, slices);
             if !loss.is_finite() {
                 return Ok((losses, Ended::BeforeUpdate));
             }
             let update = self.plan.optimizer.at(step, rate, self.plan.decay);
             let gradients = self.gradients.as_mut().map(|gradient| &mut **gradient);
-            let blocks = blocks_of(sets, gradients);
+            let blocks = (blocks_of(sets, gradients), &mut self.rows);
             if !change(cpu, &shape, team, &self.slices, &update, blocks) {
                 return Ok((losses, Ended::AfterUpdate));
             }
