@@ -128,7 +128,7 @@ def test_a_damaged_model_is_refused(capsys, out):
         (["train", "bigram"], "-o/--out"),
         (["train", "bigram", "-o", "OUT", "--smoothing", "-1"], "'-1'; expected a number of at"),
         (["train", "bigram", "-o", "OUT", "--smoothing", "nan"], "'nan'; expected a number"),
-        (["train", "bigram", "-o", "OUT", "--order", "4"], "--order"),
+        (["train", "bigram", "-o", "OUT", "--order", "4"], "--order: '4'; expected a whole"),
         (["train", "bigram", "-o", "OUT", "--steps", "5"], "--steps: only together with --neural"),
         (["train", "bigram", "-o", "OUT", "--seed", "5"], "--seed: only together with --neural"),
         (

@@ -54,6 +54,13 @@ def test_a_trigram_model_goes_the_same_way(capsys, tmp_path, text):
     assert (out / "bigrams.png").is_file()
 
 
+def test_a_text_in_utf16_without_a_mark_is_remarked_on(capsys, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_bytes("ab\nb\n".encode("utf-16-le"))
+    told = lines(run(capsys, "train", "bigram", text, "-o", tmp_path / "out")[0])
+    assert told["characters"].startswith("3: '\\x00ab'\nwith the NUL character: a text in UTF-16")
+
+
 def test_the_network_finds_the_counting_model(capsys, tmp_path, text):
     out = tmp_path / "out"
     printed, _ = run(capsys, "train", "bigram", text, "-o", out, "--neural", "--penalty", 0)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ._core import __version__
@@ -16,12 +18,10 @@ from .commands.arguments import EPILOG_STYLE, CommandError, UsageError
 from .commands.train_words import with_level
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
 
 __all__ = ["main"]
-
-# What shells report for a program that ended on Ctrl-C: 128 and the number of the signal.
-_INTERRUPTED = 130
 
 _EXAMPLES = """\
 examples:
@@ -35,14 +35,14 @@ examples:
   fastgrad plot out                           look at the table
 
 `fastgrad COMMAND --help` tells more. Exit codes: 0 success, 1 a failure on the way, 2 a command
-that makes no sense, 130 Ctrl-C."""
+that makes no sense, 130 Ctrl-C, 143 SIGTERM."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with the given arguments, or those of the process; return its exit code.
 
     0 is success, 1 a failure on the way, 2 a command that makes no sense (argparse leaves with
-    it), 130 Ctrl-C.
+    it), 130 Ctrl-C, 143 SIGTERM.
     """
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - closed by whoever started us
@@ -55,11 +55,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.run is None:
         options.parser.print_help(sys.stderr)
         return 2
+    signals: list[int] = []
     try:
-        options.run(options)
-        sys.stdout.flush()
+        with _ended_like_ctrl_c(signals):
+            options.run(options)
+            sys.stdout.flush()
     except KeyboardInterrupt as stop:
-        return _fail(str(stop) or "interrupted", _INTERRUPTED, start="\n")
+        # What shells report: 128 and the number of the signal.
+        code = 128 + (signals or [signal.SIGINT])[0]
+        return _fail(str(stop) or "interrupted", code, start="\n")
     except BrokenPipeError:
         # The reader went away, as `head` does. Python would complain once more as it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -73,6 +77,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ArithmeticError, CommandError, ValueError) as error:
         return _fail(str(error))
     return 0
+
+
+@contextmanager
+def _ended_like_ctrl_c(signals: list[int]) -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, which saves; note that it came."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:  # Only the main thread may say what signals do.
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(reason: str, code: int = 1, start: str = "") -> int:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from . import train_nplm, train_words
 from .arguments import UsageError, add_command, folder_name, number, whole
+from .new_model import add_out, made_folder, show_items, show_saved, show_symbols
 from .places import note_text
 from .report import grams, show
+from .resuming import resume
 from .texts import add_file, text_of
-from .training import add_out, made_folder, show_items, show_saved, show_symbols
-from .word_texts import is_of_words
 
 if TYPE_CHECKING:
     from .texts import Text
@@ -76,12 +76,7 @@ class _Resume(argparse.Action):
     ) -> None:
         """Have the run of the folder resumed, unless a model is named as well."""
         namespace.resume = values
-        namespace.run = _resume
-
-
-def _resume(options: argparse.Namespace) -> None:
-    kind = train_words if is_of_words(options.resume) else train_nplm
-    kind.resume(options.resume)
+        namespace.run = lambda options: resume(options.resume)
 
 
 def _add_bigram(models: Any) -> None:
@@ -97,9 +92,9 @@ def _add_bigram(models: Any) -> None:
     add_out(parser)
     parser.add_argument(
         "--order",
-        type=int,
-        choices=(2, 3),
+        type=whole(2, 3),
         default=2,
+        metavar="{2,3}",
         help="2 for bigrams, 3 for trigrams (default: %(default)s)",
     )
     parser.add_argument(
@@ -157,11 +152,15 @@ def _train_bigram(options: argparse.Namespace) -> None:
 
 def _check_bigram(options: argparse.Namespace) -> None:
     """Refuse options that say nothing about the model that was asked for."""
+    if options.resume is not None:
+        raise UsageError("argument --resume: counts are made at once; only `train nplm` goes on")
     given = [name for name in _NEURAL if getattr(options, name) is not None]
     if given and not options.neural:
         raise UsageError(f"argument --{given[0]}: only together with --neural")
     if options.neural and options.smoothing is not None:
-        raise UsageError("argument --smoothing: not together with --neural; --penalty smooths it")
+        raise UsageError(
+            "argument --smoothing: not together with --neural, where --penalty smooths"
+        )
     if "seed" in given and "batch" not in given:
         raise UsageError("argument --seed: only together with --batch; all else is not random")
     if "batch" in given and "lr" not in given:

@@ -1,74 +1,141 @@
-"""What all kinds of `fastgrad train` share: the folder of the model, and the report on the text."""
+"""A training run of a command: its text and parts, its notes, Ctrl-C, its result, and going on."""
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from .arguments import folder_name, make_folder
+from .arguments import CommandError, make_folder
+from .places import has_model, note_text, noted_text
 from .report import show
+from .texts import Text
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator
 
-    from .texts import Text
+__all__ = ["LOG", "RunNote", "keep_input", "parts_of", "resume", "saved_on_ctrl_c", "show_result"]
 
-__all__ = ["add_out", "made_folder", "show_items", "show_saved", "show_symbols"]
+LOG = "log.jsonl"
+# Besides the note of the text: how it was split, so that a run can go on with the same parts.
+_NOTE = "run.json"
+# What came from standard input, which cannot be read again.
+_INPUT = "text.txt"
 
-_OPTION = "-o/--out"
+
+@dataclass(frozen=True)
+class RunNote:
+    """What a run cannot tell from its checkpoint: how the text was split."""
+
+    split: str
+    seed: int
+    batch: int
+
+    def write(self, folder: Path, text: Text, items: int, characters: str) -> None:
+        """Leave it in the folder, with the note of where the text is."""
+        note_text(folder, text, items, characters)
+        note = {"split": self.split, "seed": self.seed, "batch": self.batch}
+        (folder / _NOTE).write_text(json.dumps(note) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> RunNote | None:
+        """Give the note of a folder, or None where there is none that makes sense."""
+        try:
+            note = json.loads((folder / _NOTE).read_bytes())
+            if note["split"] in ("random", "lecture", "none") and type(note["seed"]) is int:
+                return cls(note["split"], note["seed"], int(note["batch"]))
+        except (OSError, ValueError, LookupError, TypeError):
+            pass  # What cannot be read is not there.
+        return None
 
 
-def add_out(parser: argparse.ArgumentParser) -> None:
-    """Declare the argument that names the folder of the model."""
-    parser.add_argument(
-        *_OPTION.split("/"),
-        type=folder_name,
-        required=True,
-        metavar="DIR",
-        help="folder for the model, made where it is missing; a model that is there is kept as"
-        " model.safetensors.previous",
-    )
+def keep_input(folder: Path) -> Text:
+    """Copy standard input to the folder of a run, so that it can be read again to go on."""
+    from ..text import read
+
+    data = sys.stdin.buffer.read()
+    read(data)  # What is no text does not take the place of one that is there.
+    make_folder(folder, "-o/--out")
+    fresh, kept = folder / f"{_INPUT}.saving", folder / _INPUT
+    fresh.write_bytes(data)
+    os.replace(fresh, kept)
+    return Text(str(kept), f"standard input, kept in {kept}")
+
+
+def parts_of(items: list[str], method: str, seed: int) -> tuple[list[str], list[str] | None]:
+    """Split items as a command's option says; the test part is left alone."""
+    if method == "none":
+        return items, None
+    from ..text import split
+
+    try:
+        parts = split(items, method="lecture") if method == "lecture" else split(items, seed=seed)
+    except ValueError as error:
+        raise CommandError(f"{error}; `--split none` trains on all of them") from None
+    return parts.train, parts.dev
 
 
 @contextmanager
-def made_folder(folder: Path) -> Iterator[None]:
-    """Make the folder where it is missing; a training that fails takes it away, if it is empty."""
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    make_folder(folder, _OPTION)
+def saved_on_ctrl_c(folder: Path) -> Iterator[None]:
+    """Say how to go on, where the training had begun and so was saved."""
     try:
         yield
-    except BaseException:
-        for place in missing:
-            try:
-                place.rmdir()
-            except OSError:  # Something is in it, which stays.
-                break
-        raise
+    except KeyboardInterrupt as stop:
+        done = str(stop).partition(";")[0]
+        if not done:
+            raise
+        advice = f"{done}, which are saved: `fastgrad train --resume {folder}`"
+        raise KeyboardInterrupt(advice) from None
 
 
-def show_items(text: Text, count: int) -> None:
-    """Tell which text was read, and how many items it has; of a small one, how many repeat."""
+def resume(place: Path) -> None:
+    """Go on with the training run of a folder, or of a model's file in it."""
+    from ..models import NPLM
+
+    if not has_model(place):
+        raise CommandError(f"{place}: there is no model; `fastgrad train nplm -o {place}` trains")
+    folder = place if place.is_dir() else place.parent
+    before = NPLM.load(place)
+    text, note = noted_text(folder, before), RunNote.read(folder)
+    if note is None:
+        raise CommandError(f"{folder}: there is no note, {_NOTE}, of how a training run began")
+    if text is None:
+        raise CommandError(f"{folder}: the text of the training run is not there any more")
+    train, dev = parts_of(text.items(), note.split, note.seed)
+    made = len(before.history.loss)
     show("text", text.name)
-    items = f"{count:,}"
-    if text.is_small:
-        from ..text import repeats
-
-        items += f", of which {repeats(text.items()):,} repeat an earlier one"
-    show("items", items)
-
-
-def show_symbols(vocab: Any) -> None:
-    """Tell what the model's vocabulary is."""
-    characters = vocab.characters if vocab.characters.isprintable() else repr(vocab.characters)
-    listed = characters if len(characters) <= 70 else f"{characters[:69]}…"
-    show("characters", f"{len(vocab) - 1:,}: {listed}")
-    show("symbols", f"V = {len(vocab):,}, with {vocab.boundary!r} for start and end of an item")
-    if (note := vocab.boundary_note()) is not None:
-        show("", note)
+    show("model", repr(before))
+    show("resumed", f"after {made:,} steps")
+    start = perf_counter()
+    with saved_on_ctrl_c(place):
+        try:
+            model = NPLM.resume(place, train, dev, progress=True, log=folder / LOG)
+        except ValueError as error:
+            raise CommandError(f"{place}: {error}; has {text.name} changed?") from None
+    steps = len(model.history.loss) - made
+    show_result(model, train, dev, perf_counter() - start, steps, note.batch)
+    show("saved", str(place / "model.safetensors" if place.is_dir() else place))
 
 
-def show_saved(folder: Path) -> None:
-    """Tell where the model is."""
-    show("saved", str(folder / "model.safetensors"))
+def show_result(
+    model: Any, train: list[str], dev: list[str] | None, seconds: float, steps: int, batch: int
+) -> None:
+    """Tell losses, beside those of bigrams counted on the same items."""
+    from ..models import BigramModel
+
+    speed = steps * batch / max(seconds, 1e-9)
+    stopped = "" if model.history.stopped == "finished" else f"; {model.history.stopped}"
+    speed_told = f"{steps:,} in {seconds:.1f} s, {speed:,.0f} examples a second"
+    show("steps", (speed_told if steps else "none were left to make") + stopped)
+    bigrams = BigramModel.fit(train, smoothing=1.0)
+    for name, what in (("loss", model), ("bigrams", bigrams)):
+        measured = f"train {what.loss(train):.4f}"
+        # The bigrams know no symbol that only dev has; the network knows those of the whole text.
+        if dev is not None and set("".join(dev)) <= set(what.vocab.characters):
+            measured += f", dev {what.loss(dev):.4f}"
+        show(name, f"{measured} nats a symbol")

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .arguments import CommandError
+from .places import picture_path
 from .report import show
 from .texts import text_of
 from .word_texts import noted_parts
@@ -63,11 +64,11 @@ def _perplexity(loss: float) -> float:
 
 
 def draw(model: Any, folder: Path, out: Path | None) -> None:
-    """Draw the most frequent words, to `out` if it is a file, and losses where it was trained."""
-    from ..plots import word_scatter
-    from .plot_nplm import draw_losses
+    """Draw the most frequent words, and unless `out` is a file, losses where it was trained."""
+    from ..plots import loss_curve, word_scatter
 
-    embeddings = out if out is not None and not out.is_dir() else (out or folder) / "embeddings.png"
+    also_losses = out is None or out.is_dir()
+    embeddings = picture_path(out, folder, "embeddings.png")
     # Ids are in the order of counts; before them stand the symbol for rare words and the mark.
     first = 2 if model.vocab.marks else 1
     chosen = slice(first, first + _DRAWN)
@@ -75,7 +76,7 @@ def draw(model: Any, folder: Path, out: Path | None) -> None:
     title = f"What the network has learned of the {len(words)} most frequent words"
     word_scatter(model.embeddings[chosen], words, embeddings, title)
     print(embeddings)
-    if len(model.history.loss) and embeddings != out:
+    if also_losses and len(model.history.loss):
         losses = embeddings.with_name("loss.png")
-        draw_losses(model.history, losses)
+        loss_curve(model, losses, title="Loss while training")
         print(losses)

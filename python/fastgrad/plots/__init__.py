@@ -1,7 +1,7 @@
 """Pictures with matplotlib, which is optional: `pip install matplotlib`.
 
 All of them save a PNG and leave pyplot, its figures and its backend alone. They take numbers,
-arrays and strings, and know nothing of models.
+arrays and strings, and know of models no more than which of their attributes hold these.
 """
 
 from .boundary import decision_boundary

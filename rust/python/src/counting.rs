@@ -57,9 +57,13 @@ fn count_path(
     let name = path.display().to_string();
     if let Some((file, size)) = regular_file(&path) {
         let settings = arguments.settings(&name, Some(size));
-        return if 0 < size && size < SMALL && progress.is_none() {
+        return if size >= SMALL {
+            let size = size as u64;
+            run(py, progress, |watch| counts::count_file(&file, size, &settings, watch))
+        } else if size > 0 && progress.is_none() {
             briefly(py, |watch| counts::count_reader(file, &settings, watch))
         } else {
+            // The system's own files, as those in /proc, have no length and no places.
             run(py, progress, |watch| counts::count_reader(file, &settings, watch))
         }
         .map(NgramCounts);

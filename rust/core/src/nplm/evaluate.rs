@@ -103,7 +103,7 @@ fn forward<T: Float>(
     mut look: impl FnMut(&Slice<T>) + Send,
 ) -> Result<()> {
     let cpu = Cpu::chosen()?;
-    let team = Team::new(threads)?;
+    let team = Team::new(threads, watch)?;
     let at_once = data.len().min(SLICES * LANES * threads);
     let mut slices = workspace::slices::<T>(shape, at_once);
     team.run(|| {
@@ -115,7 +115,7 @@ fn forward<T: Float>(
             team.each(&mut slices, |slice| {
                 model::before_output(cpu, shape, params, None, slice);
                 softmax::output(cpu, shape, params, weight, slice);
-            });
+            })?;
             slices.iter().for_each(&mut look);
             watch.advance(slices.iter().map(|slice| slice.examples as u64).sum())?;
         }
@@ -142,7 +142,7 @@ pub fn gradients<T: Float>(
     let cpu = Cpu::chosen()?;
     params.check(shape, OP)?;
     data.check(shape, OP)?;
-    let team = Team::new(threads)?;
+    let team = Team::new(threads, watch)?;
     #[allow(clippy::cast_precision_loss, reason = "there are fewer than 2^53 examples")]
     let weight = 1.0 / data.len() as f64;
     let mut slices = workspace::slices(shape, data.len().min(AT_ONCE));
@@ -156,11 +156,13 @@ pub fn gradients<T: Float>(
                 slice.fill(shape.context, data, &mut numbers);
             }
             let how = (weight, masks);
-            loss += forward_and_backward(cpu, shape, &team, params, how, &mut slices);
+            loss += forward_and_backward(cpu, shape, &team, params, how, &mut slices)?;
             let mut into = [gradients.as_mut().map(|gradient| &mut **gradient)];
             let blocks = (blocks_of(&mut into, Params::default()), &mut rows);
-            change(cpu, shape, &team, &slices, &Update::Gradient, blocks);
-            slices.iter_mut().for_each(|slice| slice.number += AT_ONCE as u64);
+            change(cpu, shape, &team, &slices, &Update::Gradient, blocks)?;
+            for slice in &mut slices {
+                slice.number += AT_ONCE as u64;
+            }
             watch.advance(slices.iter().map(|slice| slice.examples as u64).sum())?;
         }
         Ok(())

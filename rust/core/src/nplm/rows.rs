@@ -48,7 +48,9 @@ impl<T: Float> Rows<T> {
                 if keep != T::from_f64(1.0) {
                     self.find(shape, slices);
                     for &id in &self.used {
-                        row(c.p, id, shape).iter_mut().for_each(|c| *c = *c * keep);
+                        for c in row(c.p, id, shape) {
+                            *c = *c * keep;
+                        }
                     }
                     self.forget();
                 }

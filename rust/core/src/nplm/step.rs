@@ -9,26 +9,30 @@ use super::rows::Rows;
 use super::team::Team;
 use super::workspace::Slice;
 use super::{Params, Shape, softmax};
-use crate::linalg::{Cpu, Float};
+use crate::Result;
+use crate::linalg::{Cpu, Float, LANES};
 
 /// Losses and all activations' gradients of the examples in the slices, each of which counts as
 /// much as `weight` says; the sum of the losses times the weight.
+///
+/// # Errors
+/// [`crate::Error::Interrupted`].
 pub(super) fn forward_and_backward<T: Float>(
     cpu: Cpu,
     shape: &Shape,
-    team: &Team,
+    team: &Team<'_>,
     params: &Params<&[T]>,
     (weight, masks): (f64, Option<&Masks>),
     slices: &mut [Slice<T>],
-) -> f64 {
+) -> Result<f64> {
     team.each(slices, |slice| {
         model::before_output(cpu, shape, params, masks, slice);
         softmax::output(cpu, shape, params, weight, slice);
         softmax::output_backward(cpu, shape, params, weight, slice);
         model::behind_output(cpu, shape, params, masks, slice);
-    });
+    })?;
     let sum: f64 = slices.iter().flat_map(|slice| slice.losses.iter().take(slice.examples)).sum();
-    sum * weight
+    Ok(sum * weight)
 }
 
 /// Parameters with what belongs to each: room for gradients, the optimiser's numbers.
@@ -52,56 +56,75 @@ enum Part<'a, T> {
 }
 
 /// Makes all gradients and changes the parameters; returns whether they are in range now.
+///
+/// # Errors
+/// [`crate::Error::Interrupted`]; some parameters were changed then, others not.
 pub(super) fn change<T: Float>(
     cpu: Cpu,
     shape: &Shape,
-    team: &Team,
+    team: &Team<'_>,
     slices: &[Slice<T>],
     update: &Update<T>,
     (blocks, rows): (Params<Block<'_, T>>, &mut Rows<T>),
-) -> bool {
+) -> Result<bool> {
     let in_range = AtomicBool::new(true);
-    let mut parts = cut(shape, team.threads(), blocks, rows);
+    let share = share(shape, slices.len() * LANES, team.threads());
+    let mut parts = cut(shape, share, blocks, rows);
     team.each(&mut parts, |part| {
         if !part.change(cpu, shape, slices, update) {
             in_range.store(false, Ordering::Relaxed);
         }
-    });
-    in_range.into_inner()
+    })?;
+    Ok(in_range.into_inner())
 }
 
-/// Cuts matrices into blocks of rows, a few for each thread, biases with them.
+/// How many numbers of the matrices make a part.
+fn share(shape: &Shape, examples: usize, threads: usize) -> usize {
+    /// Parts for each thread: so many that one thread need not wait long for another one.
+    const PARTS: usize = 8;
+    /// Multiplications that take some milliseconds. The watch is asked after each part.
+    const MOST: usize = 1 << 28;
+    let Params { H, W, P, .. } = shape.lengths();
+    let all = H + P + shape.vocabulary * shape.output_width() + W;
+    let parts = if threads == 1 { 1 } else { PARTS * threads };
+    (all / parts).min(MOST / examples.max(1))
+}
+
+/// Cuts matrices into blocks of rows with about as many numbers as a share, biases with them.
 fn cut<'a, T: Float>(
     shape: &Shape,
-    threads: usize,
+    share: usize,
     blocks: Params<Block<'a, T>>,
     rows: &'a mut Rows<T>,
 ) -> Vec<Part<'a, T>> {
-    // Not less than a register tile is high.
-    const LEAST: usize = 12;
-    let shares = if threads == 1 { 1 } else { 4 * threads };
+    /// As high as a register tile.
+    const TILE: usize = 12;
+    let step_of = |columns: usize| (share / columns.max(1)).div_ceil(TILE).max(1) * TILE;
     let Params { C, mut H, mut d, mut U, mut b, mut W, mut P } = blocks;
     let mut parts = Vec::new();
-    if shape.tied {
-        U = C;
-    } else {
-        parts.push(Part::Embedding(C, rows));
-    }
-    let step = shape.hidden.div_ceil(shares).max(LEAST);
+    let step = step_of(shape.inputs());
     for first in (0..shape.hidden).step_by(step) {
         parts.push(Part::Hidden(first, H.take(step * shape.inputs()), d.take(step)));
     }
-    let step = shape.features.div_ceil(shares).max(LEAST);
+    let step = step_of(shape.hidden);
     for first in (0..if shape.tied { shape.features } else { 0 }).step_by(step) {
         parts.push(Part::Projection(first, P.take(step * shape.hidden)));
     }
-    let step = shape.vocabulary.div_ceil(shares).max(LEAST);
+    let embedding = if shape.tied {
+        U = C;
+        None
+    } else {
+        Some(Part::Embedding(C, rows))
+    };
+    let step = step_of(shape.output_width());
     for first in (0..shape.vocabulary).step_by(step) {
         parts.push(Part::Output(first, U.take(step * shape.output_width()), b.take(step)));
-        if shape.direct {
-            parts.push(Part::Direct(first, W.take(step * shape.inputs())));
-        }
     }
+    let step = step_of(shape.inputs());
+    for first in (0..if shape.direct { shape.vocabulary } else { 0 }).step_by(step) {
+        parts.push(Part::Direct(first, W.take(step * shape.inputs())));
+    }
+    parts.extend(embedding);
     parts
 }
 

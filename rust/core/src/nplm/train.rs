@@ -48,6 +48,12 @@ impl<T: Copy> Trained<T> {
     }
 }
 
+/// Copies of all parameters and states.
+fn copy<T: Copy>(sets: &[Params<&mut [T]>], watch: &Watch) -> Result<Vec<Params<Vec<T>>>> {
+    let copy = |slice: &[T]| watch.advance(0).map(|()| slice.to_vec());
+    sets.iter().map(|set| set.read().map(copy).transpose()).collect()
+}
+
 /// Puts back what was copied.
 fn restore<T: Copy>(sets: &mut [Params<&mut [T]>], before: &[Params<Vec<T>>]) {
     for (now, before) in sets.iter_mut().zip(before) {
@@ -86,9 +92,8 @@ pub fn train<T: Float>(
     }
     data.check(shape, OP)?;
 
-    let before: Vec<Params<Vec<T>>> =
-        sets.iter().map(|set| set.as_ref().map(|slice| slice.to_vec())).collect();
-    let team = Team::new(plan.threads)?;
+    let before = copy(sets, watch)?;
+    let team = Team::new(plan.threads, watch)?;
     let mut trainer = Trainer::new(cpu, *shape, plan, &team);
     let mut result = team.run(|| trainer.steps(sets, data, plan.rates, watch));
     if let Ok((losses, Ended::AfterUpdate)) = &result {
@@ -121,7 +126,7 @@ struct Trainer<'a, T> {
     cpu: Cpu,
     shape: Shape,
     plan: &'a Plan<'a>,
-    team: &'a Team,
+    team: &'a Team<'a>,
     slices: Vec<Slice<T>>,
     /// Room for gradients, where the update is not part of making them.
     gradients: Params<Vec<T>>,
@@ -130,7 +135,7 @@ struct Trainer<'a, T> {
 }
 
 impl<'a, T: Float> Trainer<'a, T> {
-    fn new(cpu: Cpu, shape: Shape, plan: &'a Plan<'a>, team: &'a Team) -> Trainer<'a, T> {
+    fn new(cpu: Cpu, shape: Shape, plan: &'a Plan<'a>, team: &'a Team<'a>) -> Trainer<'a, T> {
         let slices = workspace::slices(&shape, plan.batch);
         let mut lengths = shape.lengths();
         if !shape.tied {
@@ -159,14 +164,14 @@ impl<'a, T: Float> Trainer<'a, T> {
             let slices = &mut self.slices;
             let masks = self.plan.dropout.at(self.plan.seed, step);
             let how = (weight, Some(&masks));
-            let loss = forward_and_backward(cpu, &shape, team, &params, how, slices);
+            let loss = forward_and_backward(cpu, &shape, team, &params, how, slices)?;
             if !loss.is_finite() {
                 return Ok((losses, Ended::BeforeUpdate));
             }
             let update = self.plan.optimizer.at(step, rate, self.plan.decay);
             let gradients = self.gradients.as_mut().map(|gradient| &mut **gradient);
             let blocks = (blocks_of(sets, gradients), &mut self.rows);
-            if !change(cpu, &shape, team, &self.slices, &update, blocks) {
+            if !change(cpu, &shape, team, &self.slices, &update, blocks)? {
                 return Ok((losses, Ended::AfterUpdate));
             }
             losses.push(loss);
