@@ -13,8 +13,8 @@ from .arguments import (
     number,
     whole,
 )
+from .new_model import add_out, made_folder, show_saved
 from .report import show
-from .training import add_out, made_folder, show_saved
 from .word_texts import new_parts, note_parts, noted_parts
 
 if TYPE_CHECKING:

@@ -6,6 +6,8 @@ from dataclasses import asdict
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..checkpoint import previous
 from ..models import WordNPLM
 from ..optim import inverse, warmup_cosine
@@ -22,9 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Training", "network_settings"]
 
 # Steps that tell how long one takes, after some that warm up.
-_TRIAL = 10
+_TRIAL = 8
 # The share of the allowed time that steps may take; the rest is for evaluations and saving.
-_FOR_STEPS = 0.9
+_FOR_STEPS = 0.85
 
 
 def network_settings(network: Network) -> dict[str, Any]:
@@ -123,7 +125,7 @@ class Training:
             callbacks=[evaluated],
             progress=self.progress,
             checkpoint=self.file,
-            **self._fit_options(),
+            **self._options(),
         )
         return model
 
@@ -139,7 +141,7 @@ class Training:
             seed=self.seed,
         )
 
-    def _fit_options(self) -> dict[str, Any]:
+    def _options(self) -> dict[str, Any]:
         net = self.network
         return {
             "batch": min(net.batch, len(self.corpus.parts["train"])),
@@ -167,10 +169,12 @@ class Training:
         return max(min(wanted, int(seconds / self._seconds_of_a_step())), 1)
 
     def _seconds_of_a_step(self) -> float:
-        model, seconds = self._new(), 0.0
+        """Make some steps of a network that is then forgotten."""
+        run = self._new().start(self.corpus.parts["train"], **self._options())
+        seconds = 0.0
         for _ in ("warm-up", "measured"):
             start = perf_counter()
-            model.fit(self.corpus.parts["train"], steps=_TRIAL, lr=0.0, **self._fit_options())
+            run.train(0, np.full(_TRIAL, self.network.lr))
             seconds = (perf_counter() - start) / _TRIAL
         return max(seconds, 1e-6)
 

@@ -147,7 +147,8 @@ def _cells(data: Data, name: str) -> tuple[str, ...]:
 def _mixed(others: Sequence[str], learned: bool) -> str:
     if not others:
         return ""
-    return f"{others[0] if len(others) == 1 else f'{len(others)} more'}, {'learned' if learned else 'half'}"
+    what = others[0] if len(others) == 1 else f"{len(others)} more"
+    return f"{what}, {'learned' if learned else 'half'}"
 
 
 def _seconds(data: Data, models: Sequence[str]) -> float | None:
