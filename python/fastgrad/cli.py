@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ._core import __version__
-from .commands import demo, evaluate, plot, sample, train
+from .commands import demo, evaluate, plot, reproduce, sample, train
 from .commands.arguments import EPILOG_STYLE, CommandError, UsageError
 from .commands.train_words import with_level
 
@@ -128,6 +128,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fastgrad {__version__}")
     parser.set_defaults(run=None, parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (demo, train, sample, evaluate, plot):
+    for module in (demo, train, sample, evaluate, plot, reproduce):
         module.add_to(commands)
     return parser
