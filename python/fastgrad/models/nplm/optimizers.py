@@ -22,6 +22,9 @@ class Optimizer:
 
     "sgd": p ← p - lr·(g + λ·p). "momentum": the velocity v ← μ·v + g + λ·p, then p ← p - lr·v.
     "adamw": Loshchilov & Hutter 2019, Algorithm 2. λ, the weight decay, is 0 for the biases.
+
+    Features of symbols that are in no context of the mini-batch stand still, and so does what is
+    remembered for them, as in PyTorch's SparseAdam; not so in tied networks.
     """
 
     optimizer: Literal["sgd", "momentum", "adamw"] = "sgd"

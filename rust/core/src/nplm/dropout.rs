@@ -11,7 +11,8 @@
 //! half the first: one is left out if its half is below p·2³².
 
 use super::workspace::Slice;
-use crate::linalg::{Buffer, Float, LANES};
+use crate::linalg::chance::{self, Chance};
+use crate::linalg::{Buffer, Cpu, Float, LANES};
 use crate::random::Stream;
 
 /// The probabilities with which features are left out, from 0 on and below 1.
@@ -50,91 +51,39 @@ impl Masks {
     }
 
     /// Draws the factors of x, and multiplies x in rows by them.
-    pub(super) fn drop_embedding<T: Float>(&self, inputs: usize, slice: &mut Slice<T>) {
+    pub(super) fn drop_embedding<T: Float>(&self, cpu: Cpu, inputs: usize, slice: &mut Slice<T>) {
         let row = slice.x_row;
-        let factors = filled(&mut slice.x_factors, LANES * row);
-        let choice = Choice::new(self.dropout.embedding);
+        let factors = made(&mut slice.x_factors, LANES * row);
+        let chance = Chance::new(self.dropout.embedding);
         for (factors, example) in factors.chunks_mut(row.max(1)).zip(slice.number..) {
             let stream = Stream::new(self.seeds.at(example), 0);
-            let factors = factors.get_mut(..inputs).unwrap_or_default();
-            for (pair, i) in factors.chunks_mut(2).zip(0..) {
-                for (factor, half) in pair.iter_mut().zip(halves(stream.at(i))) {
-                    *factor = choice.factor(half);
-                }
-            }
+            chance::draw_row(cpu, chance, stream, factors.get_mut(..inputs).unwrap_or_default());
         }
-        multiply(&mut slice.x_rows, &slice.x_factors);
+        chance::multiply(cpu, &mut slice.x_rows, factors);
     }
 
     /// Draws the factors of a and multiplies a by them; multiplied by the slopes of tanh, 1 − a²,
     /// they are kept for the way back.
     pub(super) fn drop_hidden<T: Float>(
         &self,
+        cpu: Cpu,
         (a, slopes): (&mut [T], &mut Buffer<T>),
         number: u64,
     ) {
-        let slopes = filled(slopes, a.len());
-        let choice = Choice::new(self.dropout.hidden);
-        let mut example = number..;
-        let streams: [Stream; LANES] =
-            std::array::from_fn(|_| Stream::new(self.seeds.at(example.next().unwrap_or(0)), 1));
-        for (pair, i) in slopes.chunks_mut(2 * LANES).zip(0..) {
-            let (first, second) = pair.split_at_mut(LANES.min(pair.len()));
-            for (lane, stream) in streams.iter().enumerate() {
-                let [low, high] = halves(stream.at(i));
-                if let Some(factor) = first.get_mut(lane) {
-                    *factor = choice.factor(low);
-                }
-                if let Some(factor) = second.get_mut(lane) {
-                    *factor = choice.factor(high);
-                }
-            }
-        }
-        for (a, slope) in a.iter_mut().zip(slopes) {
-            let (value, factor) = (*a, *slope);
-            *slope = factor * (T::from_f64(1.0) - value * value);
-            *a = value * factor;
-        }
+        let slopes = made(slopes, a.len());
+        let mut examples = number..;
+        let streams = std::array::from_fn(|_| {
+            Stream::new(self.seeds.at(examples.next().unwrap_or_default()), 1)
+        });
+        chance::draw_panel(cpu, Chance::new(self.dropout.hidden), &streams, slopes);
+        chance::multiply_tanh(cpu, a, slopes);
     }
-}
-
-/// What to make of a number of 32 bits.
-struct Choice<T> {
-    limit: u32,
-    scale: T,
-}
-
-impl<T: Float> Choice<T> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 ≤ p < 1")]
-    fn new(p: f64) -> Choice<T> {
-        // Below 2³², since p is below 1 and 53 bits hold the product.
-        Choice { limit: (p * 4_294_967_296.0) as u32, scale: T::from_f64(1.0 / (1.0 - p)) }
-    }
-
-    #[inline]
-    fn factor(&self, number: u32) -> T {
-        if number < self.limit { T::default() } else { self.scale }
-    }
-}
-
-/// The lower and the upper half.
-#[allow(clippy::cast_possible_truncation, reason = "halves are asked for")]
-#[inline]
-fn halves(number: u64) -> [u32; 2] {
-    [number as u32, (number >> 32) as u32]
 }
 
 /// A buffer of this length, made at its first use.
-fn filled<T: Float>(buffer: &mut Buffer<T>, length: usize) -> &mut [T] {
+fn made<T: Float>(buffer: &mut Buffer<T>, length: usize) -> &mut [T] {
     if buffer.len() != length {
         *buffer = Buffer::zeros(length);
     }
     buffer
-}
-
-/// x ← x·f, number by number.
-pub(super) fn multiply<T: Float>(x: &mut [T], factors: &[T]) {
-    for (x, factor) in x.iter_mut().zip(factors) {
-        *x = *x * *factor;
-    }
 }

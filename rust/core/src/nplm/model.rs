@@ -5,12 +5,12 @@
 //! slices and a block of the parameter's rows. `d…` is the gradient of the loss with respect to ….
 //! The output layer is in [`super::softmax`].
 
-use super::dropout::{Masks, multiply};
+use super::dropout::Masks;
 use super::workspace::{Features, Slice};
 use super::{Params, Shape};
 use crate::linalg::product::Product;
 use crate::linalg::table::{self, Layout};
-use crate::linalg::{Cpu, Float, LANES, lanes};
+use crate::linalg::{Cpu, Float, LANES, chance, lanes};
 
 /// All that comes before the output layer; features are left out where there are masks.
 pub fn before_output<T: Float>(
@@ -40,7 +40,7 @@ pub fn behind_output<T: Float>(
     }
     hidden_backward(cpu, shape, params, masks, slice);
     if masks.is_some_and(Masks::of_embedding) {
-        multiply(&mut slice.dx_rows, &slice.x_factors);
+        chance::multiply(cpu, &mut slice.dx_rows, &slice.x_factors);
     }
 }
 
@@ -52,7 +52,7 @@ fn embed<T: Float>(cpu: Cpu, shape: &Shape, c: &[T], masks: Option<&Masks>, slic
     empty.unwrap_or_default().fill(T::default());
     let inputs = shape.inputs();
     if let Some(masks) = masks.filter(|masks| masks.of_embedding()) {
-        masks.drop_embedding(inputs, slice);
+        masks.drop_embedding(cpu, inputs, slice);
     }
     lanes::transpose(cpu, (&slice.x_rows, slice.x_row), (LANES, inputs), (&mut slice.x, LANES));
 }
@@ -103,7 +103,7 @@ fn hidden<T: Float>(
     product.add_up(cpu, &[(params.H, &slice.x)], a);
     lanes::bias_tanh(cpu, a, params.d);
     if let Some(masks) = masks.filter(|masks| masks.of_hidden()) {
-        masks.drop_hidden((a, &mut slice.a_slopes), slice.number);
+        masks.drop_hidden(cpu, (a, &mut slice.a_slopes), slice.number);
     }
 }
 
@@ -120,7 +120,7 @@ fn hidden_backward<T: Float>(
     const AT_ONCE: usize = 128;
     let a = slice.a.as_mut().unwrap_or(&mut slice.z);
     if masks.is_some_and(Masks::of_hidden) {
-        multiply(&mut a.gradient, &slice.a_slopes);
+        chance::multiply(cpu, &mut a.gradient, &slice.a_slopes);
     } else {
         lanes::tanh_slope(cpu, &mut a.gradient, &a.panel);
     }
