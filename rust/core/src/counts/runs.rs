@@ -1,6 +1,8 @@
 //! Counts that come in any order, kept as sorted runs: as compact as the result, and every step of
 //! it so short that the work can end early.
 
+use std::cmp::Ordering;
+
 use super::Problem;
 use crate::Result;
 use crate::watch::Watch;
@@ -76,15 +78,19 @@ pub fn merged(mut left: &[(u64, u64)], mut right: &[(u64, u64)], watch: &Watch) 
         }
         let (gram, count) = *one;
         let (other_gram, more) = *other;
-        if gram < other_gram {
-            merged.push(*one);
-            left = left_rest;
-        } else if gram > other_gram {
-            merged.push(*other);
-            right = right_rest;
-        } else {
-            merged.push((gram, add(count, more)?));
-            (left, right) = (left_rest, right_rest);
+        match gram.cmp(&other_gram) {
+            Ordering::Less => {
+                merged.push(*one);
+                left = left_rest;
+            }
+            Ordering::Greater => {
+                merged.push(*other);
+                right = right_rest;
+            }
+            Ordering::Equal => {
+                merged.push((gram, add(count, more)?));
+                (left, right) = (left_rest, right_rest);
+            }
         }
     }
     for stretch in left.chunks(STRETCH).chain(right.chunks(STRETCH)) {
