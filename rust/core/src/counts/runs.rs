@@ -1,6 +1,8 @@
 //! Counts that come in any order, kept as sorted runs: as compact as the result, and every step of
 //! it so short that the work can end early.
 
+use std::cmp::Ordering;
+
 use super::Problem;
 use crate::Result;
 use crate::watch::Watch;
@@ -46,7 +48,7 @@ impl Runs {
 
     fn merge_last(&mut self, watch: &Watch) -> Result<()> {
         let (short, long) = (self.0.pop().unwrap_or_default(), self.0.pop().unwrap_or_default());
-        self.0.push(merged(long, short, watch)?);
+        self.0.push(merged(&long, &short, watch)?);
         Ok(())
     }
 }
@@ -68,23 +70,32 @@ fn sorted(grams: &[(u64, u64)]) -> Result<Entries> {
 }
 
 /// Merges two lists of ascending n-grams.
-pub fn merged(long: Entries, short: Entries, watch: &Watch) -> Result<Entries> {
-    let mut merged = Vec::with_capacity(long.len() + short.len());
-    let (mut long, mut short) = (long.into_iter().peekable(), short.into_iter().peekable());
-    while long.len() + short.len() > 0 {
-        watch.advance(0)?;
-        for _ in 0..STRETCH {
-            match (long.peek(), short.peek()) {
-                (Some((one, _)), Some((other, _))) if one == other => {
-                    if let (Some((gram, count)), Some((_, more))) = (long.next(), short.next()) {
-                        merged.push((gram, add(count, more)?));
-                    }
-                }
-                (Some((one, _)), Some((other, _))) if one > other => merged.extend(short.next()),
-                (None, _) => merged.extend(short.next()),
-                _ => merged.extend(long.next()),
+pub fn merged(mut left: &[(u64, u64)], mut right: &[(u64, u64)], watch: &Watch) -> Result<Entries> {
+    let mut merged = Vec::with_capacity(left.len() + right.len());
+    while let ([one, left_rest @ ..], [other, right_rest @ ..]) = (left, right) {
+        if merged.len() % STRETCH == 0 {
+            watch.advance(0)?;
+        }
+        let (gram, count) = *one;
+        let (other_gram, more) = *other;
+        match gram.cmp(&other_gram) {
+            Ordering::Less => {
+                merged.push(*one);
+                left = left_rest;
+            }
+            Ordering::Greater => {
+                merged.push(*other);
+                right = right_rest;
+            }
+            Ordering::Equal => {
+                merged.push((gram, add(count, more)?));
+                (left, right) = (left_rest, right_rest);
             }
         }
+    }
+    for stretch in left.chunks(STRETCH).chain(right.chunks(STRETCH)) {
+        watch.advance(0)?;
+        merged.extend_from_slice(stretch);
     }
     Ok(merged)
 }

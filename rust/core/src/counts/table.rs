@@ -250,7 +250,7 @@ impl Counts {
         characters.dedup();
         let left = self.entries_over(&characters, watch)?;
         let right = other.entries_over(&characters, watch)?;
-        let entries = merged(left, right, watch)?;
+        let entries = merged(&left, &right, watch)?;
         Counts::new(self.order, characters, entries, watch)
     }
 
