@@ -7,10 +7,19 @@ import numpy as np
 import pytest
 import slow_nplm
 from fastgrad import checkpoint
-from fastgrad.models import InterpolatedTrigram, KneserNey, Mixture, WordModel, WordNPLM, load
+from fastgrad.models import (
+    NPLM,
+    InterpolatedTrigram,
+    KneserNey,
+    Mixture,
+    WordModel,
+    WordNPLM,
+    load,
+)
 from fastgrad.models.base import LanguageModel, Trainable
 from fastgrad.models.nplm import presets
 from fastgrad.optim import cosine
+from fastgrad.text import Vocab
 from fastgrad.training import DivergedError, find_rate
 from fastgrad.words import WordText, WordVocab, read_words
 
@@ -175,6 +184,47 @@ def test_todays_rates_climb_and_fall(schedule):
     middle = {"cosine": 0.05, "linear": 0.05, "constant": 0.1}[schedule]
     assert rates[105] == pytest.approx(middle)
     assert rates[200] == pytest.approx(0.1 if schedule == "constant" else 0.0)
+
+
+@pytest.mark.parametrize(("tied", "dropout"), [(True, 0.0), (False, 0.1), (True, (0.1, 0.05))])
+def test_ties_and_dropout_learn_and_are_kept(parts, tmp_path, tied, dropout):
+    train, dev, _ = parts
+    model = WordNPLM(train.vocab, context=3, embedding=8, hidden=16, tied=tied)
+    settings = presets.modern(len(train), epochs=6, batch=32, lr=0.02, dropout=dropout)
+    model.fit(train, dev, checkpoint=tmp_path, **settings)
+    assert model.loss(dev) < entropy() + 0.1
+    # Without dropout the loss is another: nothing is left out of a trained model.
+    other = WordNPLM(train.vocab, context=3, embedding=8, hidden=16, tied=tied)
+    other.fit(train, dev, **settings | {"dropout": 0.0})
+    assert same(model, other) == (dropout == 0.0)
+    _, config = checkpoint.load(tmp_path / "model.safetensors")
+    both = dropout if isinstance(dropout, tuple) else (dropout, dropout)
+    assert config["training"]["dropout"] == list(both)
+    assert config["shape"].get("tied", False) == tied
+    assert same(WordNPLM.resume(tmp_path, train, dev), model)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_characters_are_tied_and_learned_with_dropout_as_well(tmp_path, tied):
+    names = ["emma", "olivia", "ava", "mia", "isla", "amelia", "mila", "luna"]
+    model = NPLM(Vocab.of(names), context=2, embedding=6, hidden=20, tied=tied)
+    assert model.loss(names) == pytest.approx(math.log(len(model.vocab)), abs=0.1)
+    settings = {"lr": 0.01, "optimizer": "adamw", "dropout": (0.1, 0.2), "batch": 8}
+    model.fit(names, epochs=60, **settings)
+    assert model.loss(names) < 1.2
+    model.save(tmp_path)
+    assert same(load(tmp_path), model)
+    assert len(model.sample(3)) == 3
+
+
+def test_files_from_before_there_were_ties_and_dropout_are_read(small, parts, tmp_path):
+    path = tmp_path / "model.safetensors"
+    small.fit(parts[0], steps=5, lr=0.1, checkpoint=path)
+    tensors, config = checkpoint.load(path)
+    assert "tied" not in config["shape"]
+    del config["training"]["dropout"]
+    checkpoint.save(path, tensors, config)
+    assert same(WordNPLM.resume(path, parts[0]), small)
 
 
 def test_epochs_are_as_many_examples_as_there_are(small, parts):
