@@ -1,5 +1,6 @@
 """`fastgrad train nplm --level word` and what follows: sample, eval, plot, Ctrl-C and --resume."""
 
+import io
 import json
 import pathlib
 import struct
@@ -197,6 +198,27 @@ def test_an_interrupted_run_is_resumed_to_the_same_model(capsys, text, tmp_path,
     assert same(load(tmp_path / "whole"), load(tmp_path / "cut"))
     log = (tmp_path / "cut" / "log.jsonl").read_text().splitlines()
     assert json.loads(log[-1])["event"] == "finished"
+
+
+def test_standard_input_is_kept_and_a_run_resumed_however_it_is_named(
+    capsys, text, out, monkeypatch
+):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.read_bytes())))
+    run(capsys, "train", "nplm", "-", "--level", "word", "-o", out, *QUICK, "--steps", 5)
+    assert (out / "text.txt").read_bytes() == text.read_bytes()
+    model = load(out)
+    for line in (
+        ("--resume", out),
+        ("--resume", out / "model.safetensors"),
+        ("nplm", "--resume", out),
+        ("nplm", "--resume", out, "--level", "word"),
+        ("--resume", out, "nplm", "--level=word"),
+    ):
+        told = found(run(capsys, "train", *line))
+        assert told["text"] == str(out / "text.txt")
+        assert told["resumed"] == "after 5 steps"
+        assert told["saved"] == str(out / "model.safetensors")
+    assert same(load(out), model)
 
 
 def test_what_makes_no_sense_is_refused(capsys, text, out):

@@ -377,11 +377,12 @@ class NgramCounts:
         """Give all counts, shape (V,) * order; MemoryError beyond 2**27 cells."""
 
     def entries(self) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
-        """List what occurs: ids (K, order) in lexicographic order, and counts (K,) above 0."""
+        """List what occurs: ids (K, order), ascending, and counts; `top` the k most frequent."""
 
     def with_characters(self, characters: str) -> NgramCounts:
         """Give the same counts over a larger alphabet; ValueError where it lacks a character."""
 
+    def top(self, k: int) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]: ...
     def __add__(self, other: NgramCounts, /) -> NgramCounts: ...
     def __radd__(self, other: NgramCounts, /) -> NgramCounts: ...
     def __eq__(self, other: object, /) -> bool: ...

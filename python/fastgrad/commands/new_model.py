@@ -20,15 +20,15 @@ __all__ = ["add_out", "made_folder", "show_items", "show_saved", "show_symbols"]
 _OPTION = "-o/--out"
 
 
-def add_out(parser: argparse.ArgumentParser) -> None:
+def add_out(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Declare the argument that names the folder of the model."""
     parser.add_argument(
         *_OPTION.split("/"),
         type=folder_name,
-        required=True,
+        required=required,
         metavar="DIR",
-        help="folder for the model, made where it is missing; a model that is there is kept as"
-        " model.safetensors.previous",
+        help="folder for the model, made where it is missing; whenever model.safetensors is saved,"
+        " the one before is kept as model.safetensors.previous",
     )
 
 

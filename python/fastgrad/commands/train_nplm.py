@@ -11,10 +11,10 @@ from .arguments import (
     UsageError,
     add_command,
     folder_name,
-    make_folder,
     number,
     whole,
 )
+from .new_model import add_out, made_folder, show_saved
 from .report import show
 from .resuming import resume
 from .texts import add_file, text_of
@@ -80,14 +80,7 @@ def add_to(models: Any) -> None:
         epilog=_EXAMPLES,
     )
     add_file(parser, "to train on")
-    parser.add_argument(
-        "-o",
-        "--out",
-        type=folder_name,
-        metavar="DIR",
-        help="folder for the model, made where it is missing; the checkpoint before the last is"
-        " kept as model.safetensors.previous",
-    )
+    add_out(parser, required=False)
     parser.add_argument(
         "--resume",
         type=folder_name,
@@ -193,20 +186,41 @@ def _train(options: argparse.Namespace) -> None:
     if getattr(options, "resume", None) is not None:
         resume(options.resume)
         return
+    text = text_of(options.file)
+    with made_folder(options.out):
+        if text.source == "-" and not options.find_rate:
+            text = keep_input(options.out)
+        items = text.items()
+        train, dev = parts_of(items, options.split or _DEFAULTS["split"], options.seed or 0)
+        _settle(options, sum(map(len, train)) + len(train))
+        _make(options, text, items, train, dev)
+
+
+def _settle(options: argparse.Namespace, examples: int) -> None:
+    """Give options that were not given their defaults; see to it that the batch fits."""
+    if options.batch is None:
+        options.batch = min(_DEFAULTS["batch"], examples)
+    if options.batch > examples:
+        raise CommandError(
+            f"--batch is {options.batch}, but the part to train on has only {examples:,} examples,"
+            " a symbol each; expected no more than these"
+        )
     for name, value in _DEFAULTS.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
-    text = text_of(options.file)
-    if text.source == "-" and not options.find_rate:
-        text = keep_input(options.out)
-    items = text.items()
-    make_folder(options.out, "-o/--out")
+
+
+def _make(
+    options: argparse.Namespace,
+    text: Text,
+    items: list[str],
+    train: list[str],
+    dev: list[str] | None,
+) -> None:
     from ..models import NPLM
     from ..text import Vocab
 
     vocab = Vocab.of(items)
-    train, dev = parts_of(items, options.split, options.seed)
-    _check_batch(options.batch, train)
     _show_text(text, items, vocab, train, dev)
     model = NPLM(
         vocab,
@@ -244,7 +258,7 @@ def _train(options: argparse.Namespace) -> None:
             **settings,
         )
     show_result(model, train, dev, perf_counter() - start, len(model.history.loss), options.batch)
-    show("saved", str(options.out / "model.safetensors"))
+    show_saved(options.out)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -272,15 +286,6 @@ def _check(options: argparse.Namespace) -> None:
 def _option(name: str) -> str:
     """Say how an option is written."""
     return {"file": "FILE", "out": "-o/--out"}.get(name, f"--{name.replace('_', '-')}")
-
-
-def _check_batch(batch: int, train: list[str]) -> None:
-    examples = sum(map(len, train)) + len(train)
-    if batch > examples:
-        raise CommandError(
-            f"--batch is {batch}, but the part to train on has only {examples:,} examples, a symbol"
-            " each; expected no more than these"
-        )
 
 
 def _rate(schedule: str, lr: float, steps: int) -> Any:

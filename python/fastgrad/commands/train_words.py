@@ -15,6 +15,7 @@ from .arguments import (
 )
 from .new_model import add_out, made_folder, show_saved
 from .report import show
+from .training import LOG, keep_input, saved_on_ctrl_c
 from .word_texts import new_parts, note_parts, noted_parts
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ The first part of the text is learned, the next (--dev) measured after each epoc
 which is saved every ten seconds or so, and log.jsonl, a JSON object an evaluation. Then
 `fastgrad sample out`, `fastgrad eval out other.txt` and `fastgrad plot out`."""
 
-_LOG = "log.jsonl"
-
 
 def add_level(parser: argparse.ArgumentParser) -> None:
     """Declare the option of `train nplm` that leads here."""
@@ -58,9 +57,12 @@ def add_level(parser: argparse.ArgumentParser) -> None:
 
 
 def with_level(argv: Sequence[str]) -> list[str]:
-    """Give a command line in which `train nplm … --level word` is one name."""
+    """Give a command line in which `train nplm … --level word` is one name.
+
+    Not where a run is resumed: its folder says of what it is.
+    """
     line = list(argv)
-    if line[:2] != ["train", "nplm"]:
+    if line[:2] != ["train", "nplm"] or any(word.startswith("--resume") for word in line):
         return line
     rest: list[str] = []
     level = None
@@ -227,9 +229,10 @@ def _share(*, above: bool = False) -> Callable[[str], float]:
 
 def _train(options: argparse.Namespace) -> None:
     _check(options)
-    parts = new_parts(options)
     with made_folder(options.out):
-        _train_on(parts, options)
+        if options.file == "-":
+            options.file = keep_input(options.out).path
+        _train_on(new_parts(options), options)
 
 
 def _train_on(parts: Parts, options: argparse.Namespace) -> None:
@@ -249,42 +252,42 @@ def _train_on(parts: Parts, options: argparse.Namespace) -> None:
     settings = _settings(options, len(parts.train))
     note_parts(options.out, options, parts.text)
     start = perf_counter()
-    try:
+    with saved_on_ctrl_c(options.out):
         model.fit(
             parts.train,
             parts.dev,
             progress=True,
-            log=options.out / _LOG,
+            log=options.out / LOG,
             checkpoint=options.out,
             seed=options.seed,
             threads=options.threads,
             **settings,
         )
-    except KeyboardInterrupt as stop:
-        raise _with_advice(stop, options.out) from None
     _show_result(model, parts, perf_counter() - start, 0)
     show_saved(options.out)
 
 
-def resume(folder: Path) -> None:
-    """Go on with the training run of a folder."""
+def resume(place: Path) -> None:
+    """Go on with the training run of a folder, or of a model's file in it."""
     from ..models import WordNPLM
 
-    before = WordNPLM.load(folder)
-    parts = noted_parts(folder, before)
+    folder = place if place.is_dir() else place.parent
+    before = WordNPLM.load(place)
+    parts = noted_parts(place, before)
     if parts is None:
-        raise CommandError(f"{folder}: the text of its training run is not there any more")
+        raise CommandError(f"{folder}: the text of the training run is not there any more")
     made = len(before.history.loss)
     show("text", parts.text.name)
     show("model", repr(before))
     show("resumed", f"after {made:,} steps")
     start = perf_counter()
-    try:
-        model = WordNPLM.resume(folder, parts.train, parts.dev, progress=True, log=folder / _LOG)
-    except KeyboardInterrupt as stop:
-        raise _with_advice(stop, folder) from None
+    with saved_on_ctrl_c(place):
+        try:
+            model = WordNPLM.resume(place, parts.train, parts.dev, progress=True, log=folder / LOG)
+        except ValueError as error:
+            raise CommandError(f"{place}: {error}; has {parts.text.name} changed?") from None
     _show_result(model, parts, perf_counter() - start, made)
-    show_saved(folder)
+    show("saved", str(place / "model.safetensors" if place.is_dir() else place))
 
 
 def _settings(options: argparse.Namespace, tokens: int) -> dict[str, Any]:
@@ -334,17 +337,11 @@ def _show_result(model: Any, parts: Parts, seconds: float, made: int) -> None:
 
     steps = len(model.history.loss) - made
     stopped = "" if model.history.stopped == "finished" else f"; {model.history.stopped}"
-    show("steps", f"{steps:,} in {seconds:.1f} s{stopped}")
+    show(
+        "steps", (f"{steps:,} in {seconds:.1f} s" if steps else "none were left to make") + stopped
+    )
     counted = KneserNey.fit(parts.train, 5)
     both = Mixture(model, counted).fit(parts.dev)
     show("perplexity", f"dev {model.perplexity(parts.dev):.1f}: the network")
     show("", f"dev {counted.perplexity(parts.dev):.1f}: Kneser-Ney, 5-grams counted on the same")
     show("", f"dev {both.perplexity(parts.dev):.1f}: both, {both.weight:.0%} of the network")
-
-
-def _with_advice(stop: KeyboardInterrupt, folder: Path) -> KeyboardInterrupt:
-    """Say how to go on, where the training had begun and so was saved."""
-    done = str(stop).partition(";")[0]
-    if not done:
-        return stop
-    return KeyboardInterrupt(f"{done}, which are saved: `fastgrad train --resume {folder}`")

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from .arguments import CommandError, make_folder
+from .arguments import CommandError
 from .places import has_model, note_text, noted_text
 from .report import show
 from .texts import Text
@@ -60,7 +60,6 @@ def keep_input(folder: Path) -> Text:
 
     data = sys.stdin.buffer.read()
     read(data)  # What is no text does not take the place of one that is there.
-    make_folder(folder, "-o/--out")
     fresh, kept = folder / f"{_INPUT}.saving", folder / _INPUT
     fresh.write_bytes(data)
     os.replace(fresh, kept)

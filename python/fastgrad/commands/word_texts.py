@@ -93,14 +93,14 @@ def note_parts(folder: Path, options: argparse.Namespace, text: Text) -> None:
     os.replace(fresh, folder / _NOTE)
 
 
-def is_of_words(folder: Path) -> bool:
-    """Tell whether the note in a folder is of a run over words."""
-    return _read_note(folder) is not None
+def is_of_words(place: Path) -> bool:
+    """Tell whether the note in the folder of a model is of a run over words."""
+    return _read_note(place) is not None
 
 
 def noted_parts(place: Path, model: Any) -> Parts | None:
     """Find the text of a model where its folder has a note that holds true, and cut it again."""
-    note = _read_note(place if place.is_dir() else place.parent)
+    note = _read_note(place)
     if note is None:
         return None
     if note.bundled:
@@ -122,7 +122,8 @@ def _cut(text: Text, whole: Any, dev: float, test: float) -> Parts:
     return Parts(text, whole, *parts)
 
 
-def _read_note(folder: Path) -> WordNote | None:
+def _read_note(place: Path) -> WordNote | None:
+    folder = place if place.is_dir() else place.parent
     try:
         note = WordNote(**json.loads((folder / _NOTE).read_bytes()))
         if note.level == "word" and 0 < note.dev < 1 and 0 < note.test < 1 - note.dev:

@@ -181,12 +181,9 @@ class BigramCounts:
 
         Raises `TypeError` or `ValueError` for a `k` that is not an int of at least 0.
         """
-        ids, counts = self.entries()
-        # The largest comes first, and of equals the order is kept; ~n is -n - 1, without overflow.
-        chosen = np.argsort(~counts, kind="stable")[: whole("k", k)]
+        ids, counts = self._counts.top(min(whole("k", k), self.total))
         return [
-            (self.vocab.decode(gram), int(count))
-            for gram, count in zip(ids[chosen], counts[chosen], strict=True)
+            (self.vocab.decode(gram), int(count)) for gram, count in zip(ids, counts, strict=True)
         ]
 
     def over(self, vocab: Vocab) -> BigramCounts:

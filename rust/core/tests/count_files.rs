@@ -1,6 +1,11 @@
 //! Counts of files that threads read at several places at once, against those of texts in memory.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may fail loudly"
+)]
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

@@ -44,7 +44,7 @@ pub use gram::Order;
 pub use ids::count_ids;
 pub use problem::Problem;
 pub use table::Counts;
-pub use text::strip;
+pub use text::{newlines, strip};
 
 use crate::Result;
 use crate::watch::Watch;

@@ -61,7 +61,7 @@ pub fn count<'d, S: Source<'d>>(
     if entries.is_empty() {
         return Err(Problem::Blank { name: settings.name.to_owned() }.into());
     }
-    Counts::from_grams(settings.order, entries, watch)
+    Counts::from_grams(settings.order, &entries, watch)
 }
 
 fn work_in_threads<'d, S: Source<'d>>(shared: &Shared<'_, S>, threads: usize) -> Result<()> {

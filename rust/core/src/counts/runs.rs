@@ -1,14 +1,12 @@
 //! Counts that come in any order, kept as sorted runs: as compact as the result, and every step of
 //! it so short that the work can end early.
 
-use std::iter::Peekable;
-
 use super::Problem;
 use crate::Result;
 use crate::watch::Watch;
 
-/// How many n-grams are sorted or merged between two looks at the watch: some milliseconds.
-const STRETCH: usize = 1 << 17;
+/// How many n-grams are gone through between two looks at the watch: some milliseconds.
+pub const STRETCH: usize = 1 << 17;
 
 /// N-grams and their counts.
 pub type Entries = Vec<(u64, u64)>;
@@ -72,20 +70,22 @@ fn sorted(grams: &[(u64, u64)]) -> Result<Entries> {
 /// Merges two lists of ascending n-grams.
 pub fn merged(long: Entries, short: Entries, watch: &Watch) -> Result<Entries> {
     let mut merged = Vec::with_capacity(long.len() + short.len());
-    let mut long: Peekable<_> = long.into_iter().peekable();
-    for (gram, mut count) in short {
-        while let Some(entry) = long.next_if(|&(other, _)| other < gram) {
-            if merged.len() % STRETCH == 0 {
-                watch.advance(0)?;
+    let (mut long, mut short) = (long.into_iter().peekable(), short.into_iter().peekable());
+    while long.len() + short.len() > 0 {
+        watch.advance(0)?;
+        for _ in 0..STRETCH {
+            match (long.peek(), short.peek()) {
+                (Some((one, _)), Some((other, _))) if one == other => {
+                    if let (Some((gram, count)), Some((_, more))) = (long.next(), short.next()) {
+                        merged.push((gram, add(count, more)?));
+                    }
+                }
+                (Some((one, _)), Some((other, _))) if one > other => merged.extend(short.next()),
+                (None, _) => merged.extend(short.next()),
+                _ => merged.extend(long.next()),
             }
-            merged.push(entry);
         }
-        if let Some((_, more)) = long.next_if(|&(other, _)| other == gram) {
-            count = add(count, more)?;
-        }
-        merged.push((gram, count));
     }
-    merged.extend(long);
     Ok(merged)
 }
 

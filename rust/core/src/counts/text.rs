@@ -16,6 +16,7 @@ pub fn strip(item: &str) -> &str {
 }
 
 /// How many newlines there are: sums of bytes, which become vector code.
+#[must_use]
 pub fn newlines(text: &[u8]) -> u64 {
     let ones = |chunk: &[u8]| chunk.iter().map(|&byte| u8::from(byte == b'\n')).sum::<u8>();
     text.chunks(192).map(|chunk| u64::from(ones(chunk))).sum()

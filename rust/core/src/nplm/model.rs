@@ -115,24 +115,34 @@ fn hidden_backward<T: Float>(
     masks: Option<&Masks>,
     slice: &mut Slice<T>,
 ) {
+    /// Hidden units whose gradients, and some columns of whose rows of H, fit into the nearest
+    /// cache.
+    const AT_ONCE: usize = 128;
     let a = slice.a.as_mut().unwrap_or(&mut slice.z);
     if masks.is_some_and(Masks::of_hidden) {
         multiply(&mut a.gradient, &slice.a_slopes);
     } else {
         lanes::tanh_slope(cpu, &mut a.gradient, &a.panel);
     }
-    let product = Product {
+    let inputs = shape.inputs();
+    let mut product = Product {
         rows: slice.examples,
-        columns: shape.inputs(),
-        terms: shape.hidden,
+        columns: inputs,
+        terms: 0,
         left_row: 1,
         left_step: LANES,
-        right_row: shape.inputs(),
+        right_row: inputs,
         out_row: slice.x_row,
         alpha: T::from_f64(1.0),
         beta: T::from_f64(if shape.direct { 1.0 } else { 0.0 }),
     };
-    product.add_up(cpu, &[(&a.gradient, params.H)], &mut slice.dx_rows);
+    for (da, h) in
+        a.gradient.chunks(AT_ONCE * LANES).zip(params.H.chunks((AT_ONCE * inputs).max(1)))
+    {
+        product.terms = da.len() / LANES;
+        product.add_up(cpu, &[(da, h)], &mut slice.dx_rows);
+        product.beta = T::from_f64(1.0);
+    }
 }
 
 /// z = P·a.
