@@ -25,8 +25,8 @@ SETTINGS = {
     "MLP1": SMALL,
     "MLP3": SMALL | {"hidden": 0},
     "MLP9": SMALL,
-    "quick": SMALL | {"tied": False, "dropout": 0.0},
-    "best": SMALL | {"tied": False, "dropout": 0.0, "hidden": 12},
+    "quick": SMALL,
+    "best": SMALL | {"hidden": 12},
 }
 
 

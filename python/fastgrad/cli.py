@@ -33,6 +33,7 @@ examples:
   fastgrad train bigram words.txt -o out      a text of your own, one item a line
   fastgrad eval out other.txt                 how well does it predict another text?
   fastgrad plot out                           look at the table
+  fastgrad reproduce brown brown.txt.gz       the paper's table of words, again
 
 `fastgrad COMMAND --help` tells more. Exit codes: 0 success, 1 a failure on the way, 2 a command
 that makes no sense, 130 Ctrl-C, 143 SIGTERM."""

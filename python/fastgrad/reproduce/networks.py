@@ -120,7 +120,7 @@ class Training:
             self.corpus.parts["valid"],
             steps=steps,
             lr=self._rate(steps),
-            evaluate_every=max(min(self._epoch // 2, steps), 1),
+            evaluate_every=self._evaluate_every(steps),
             patience=net.patience,
             callbacks=[evaluated],
             progress=self.progress,
@@ -151,6 +151,11 @@ class Training:
             "seed": self.seed,
             "threads": self.threads,
         }
+
+    def _evaluate_every(self, steps: int) -> int:
+        """Give an epoch, or half of one where there are few: an evaluation costs a tenth of one."""
+        part = self._epoch if steps > 5 * self._epoch else self._epoch // 2
+        return max(min(part, steps), 1)
 
     @property
     def _epoch(self) -> int:

@@ -59,7 +59,8 @@ class Network:
     steps and then falls along half a cosine to 0, where the optimizer is AdamW. Of SGD it is that
     of one example, lr / (1 + decay·t) after t of them; a step moves as far as its examples would.
     With `minutes` a network is trained for fewer epochs, as many as fit, should `epochs` take
-    longer, whatever the machine: the plan is kept. `patience` counts evaluations, two an epoch.
+    longer, whatever the machine: the plan is kept. `patience` counts evaluations, of which
+    there are two an epoch, or one where there are more than five epochs.
     """
 
     n: int
