@@ -180,7 +180,7 @@ class Moments:
         /,
     ) -> None: ...
 
-# C, H, d, U, b, and W or not; all float32 or all float64. The docstrings at run time say more.
+# By their names in the paper; all float32 or all float64. The docstrings at run time say more.
 _Params: TypeAlias = dict[str, NDArray[Any]]
 
 def nplm_train(
@@ -279,10 +279,7 @@ class InterpolatedTable:
 
 @final
 class TableSampler:
-    """All distributions of a language model as alias tables: (V**context, V), a row a context.
-
-    A row of zeros is allowed; an item that comes there is a `ValueError`.
-    """
+    """All distributions of a language model as alias tables: (V**context, V), a row a context."""
 
     def __new__(
         cls,
@@ -334,11 +331,8 @@ def train_bigram(
 ) -> _Floats:
     """Train w (V**(n - 1), V) in place on n-grams ids (K, n) and their counts (K,).
 
-    Returns the total loss before each step. velocity, of w's shape, is zeros at first; w, velocity
-    and the number of the next step are all the state there is. Without lr: Nesterov's accelerated
-    gradient at safe rates; with lr: v = momentum * v + g, w -= lr * v. penalty multiplies
-    mean(w**2). A batch of step t is drawn from stream t of the seed. After an error or Ctrl-C w
-    and velocity are what they were before the call.
+    Returns the total loss before each step. velocity, of w's shape, is zeros at first. Without lr:
+    Nesterov's accelerated gradient at safe rates; with lr: v = momentum * v + g, w -= lr * v.
     """
 
 def bigram_loss_and_gradient(
