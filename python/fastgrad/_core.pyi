@@ -345,9 +345,7 @@ class NgramCounts:
     """How often each n-gram of characters occurs in a text. Id 0 is the boundary."""
 
     @property
-    def order(self) -> int:
-        """2 for bigrams, 3 for trigrams."""
-
+    def order(self) -> int: ...
     @property
     def characters(self) -> str:
         """The alphabet, ascending, without the boundary; id i + 1 is characters[i]."""
