@@ -107,17 +107,57 @@ TABLES = {
             ("numpy", ["numpy"]),
         ],
     ),
+    "words": Table(
+        lines=[
+            ("100 MB of text to ids", "words in a file", "seconds"),
+            ("… memory taken", "words in a file", "memory"),
+            (
+                "Kneser-Ney of order 5, a token learnt",
+                "words",
+                "Kneser-Ney of order 5: a token learnt",
+            ),
+            ("… a token scored", "words", "Kneser-Ney of order 5: a token scored"),
+            (
+                "A step: 16,384 words, context 4, 60 features, 100 hidden, batch 256",
+                "nplm",
+                "size W, 1 thread",
+            ),
+            ("… on two threads", "nplm", "size W, 2 threads"),
+            (
+                "50,000 words, context 4, 128 features, 512 hidden, batch 1,024",
+                "nplm",
+                "size WL, 1 thread",
+            ),
+            ("… on two threads", "nplm", "size WL, 2 threads"),
+        ],
+        columns=[
+            ("fastgrad", ["fastgrad"]),
+            ("JAX, scan over steps", ["jax, scan over steps"]),
+            ("JAX, a call a step", ["jax, a call a step"]),
+            ("torch", ["torch"]),
+            ("numpy", ["numpy"]),
+            ("Python", ["Python, line by line"]),
+        ],
+    ),
 }
+
+
+# The table that is of no speed: what `fastgrad reproduce brown` has found, see brown_record.py.
+BROWN = "brown"
 
 
 def begin(group: str) -> str:
     """Give the comment in front of a table."""
-    return f"<!-- speed of {group}: begin -->"
+    return f"<!-- {title_of(group)}: begin -->"
 
 
 def end(group: str) -> str:
     """Give the comment behind a table."""
-    return f"<!-- speed of {group}: end -->"
+    return f"<!-- {title_of(group)}: end -->"
+
+
+def title_of(group: str) -> str:
+    return "table of words" if group == BROWN else f"speed of {group}"
 
 
 def newest_record(group: str, folder: Path = RECORDS) -> Path:
@@ -128,6 +168,28 @@ def newest_record(group: str, folder: Path = RECORDS) -> Path:
             f"no record of {group} in {folder}: run python benches/run.py --record"
         )
     return records[-1]
+
+
+def rendered(group: str) -> str:
+    """Render the newest record of a group; nothing, where there is none yet."""
+    try:
+        path = newest_record(group)
+    except FileNotFoundError:
+        return ""
+    return render_brown(path) if group == BROWN else render(group, path)
+
+
+def render_brown(path: Path) -> str:
+    """Render the table of words, and say where it comes from; the picture beside it, if any."""
+    from fastgrad.reproduce import read_record, report
+
+    record = read_record(path)
+    place = f"benches/record/{path.stem}"
+    lines = [*report.table(record), "", *(f"- {fact}" for fact in report.facts(record))]
+    lines.append(f"- how each network was trained: [{path.stem}.md]({place}.md)")
+    if path.with_suffix(".png").is_file():
+        lines += ["", f"![Ratios of perplexity to that of Kneser-Ney]({place}.png)"]
+    return "\n".join(lines)
 
 
 def render(group: str, path: Path) -> str:
@@ -193,15 +255,16 @@ def between_markers(readme: str, group: str) -> str:
 def replaced(readme: str, group: str, table: str) -> str:
     """Put a table between its markers."""
     between_markers(readme, group)
+    table = f"\n\n{table}\n\n" if table else "\n"
     before, _, rest = readme.partition(begin(group))
     _, _, after = rest.partition(end(group))
-    return f"{before}{begin(group)}\n\n{table}\n\n{end(group)}{after}"
+    return f"{before}{begin(group)}{table}{end(group)}{after}"
 
 
 def main() -> None:
     readme = README.read_text(encoding="utf-8")
-    for group in TABLES:
-        table = render(group, newest_record(group))
+    for group in [*TABLES, BROWN]:
+        table = rendered(group)
         readme = replaced(readme, group, table)
         print(table, end="\n\n")
     if sys.argv[1:] == ["--write"]:

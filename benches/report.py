@@ -21,6 +21,7 @@ TITLES = {
     "sampling": "Names drawn from a model, as a list of strings",
     "neural bigram": "The neural bigram on 228,146 examples",
     "words": "Text of words: plays by Shakespeare",
+    "words in a file": "Text of words: a file of 100 MB, the same plays many times over",
     "nplm": "The neural probabilistic language model: a training step (SGD, float32)",
     "import": "The import statement in a fresh process",
     "wheel": "Size",
@@ -30,7 +31,7 @@ TITLES = {
 HEADINGS = {
     "engine": "The scalar engine beside its peers",
     "bigrams": "Counting, drawing and training bigrams beside peers",
-    "words": "Reading words and building n-gram models beside peers",
+    "words": "Reading words, building n-gram models and training the NPLM over words beside peers",
     "nplm": "Training the NPLM beside its peers",
 }
 
@@ -54,7 +55,11 @@ attributes, no errors, hardly any checks.""",
 Peers are written as their own users write them, at their fastest reasonable setting; one that
 would take minutes on the whole file counts a part of it, which its note says. Files are read from
 the page cache.""",
-    "words": "Peers are plain Python, as a reader of the formulas writes it.",
+    "words": """\
+Of reading and counting, peers are plain Python, as its users write it; a file is read in a fresh
+process for each sample, from the page cache. A step of the NPLM is gather, forward pass, backward
+pass and SGD on a mini-batch in float32. All sides train the same network from the same parameters
+on the same batches. JAX has a process of its own.""",
     "nplm": """\
 A step is gather, forward pass, backward pass and SGD on a mini-batch in float32. All sides train
 the same network from the same parameters on the same batches. JAX has a process of its own.""",

@@ -49,7 +49,10 @@ GROUPS: dict[str, dict[str, Callable[[Settings], list[Row]]]] = {
     },
     "words": {
         "words": words.reading,
+        "words-file": words.from_file,
         "ngrams": words.ngrams,
+        "nplm-W": nplm.words,
+        "nplm-WL": nplm.many_words,
     },
 }
 WORKLOADS = {name: work for group in GROUPS.values() for name, work in group.items()}

@@ -1,11 +1,22 @@
-"""Words read into ids, and n-gram models of them."""
+"""Words read into ids, and n-gram models of them.
 
+`python words.py SIDE FILE` reads a file in a fresh process and prints what that took, as JSON.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from array import array
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 from engines import FASTGRAD
-from measure import Clock, DisagreementError, Row, Settings, Side, alternate
+from measure import Clock, DisagreementError, Row, Settings, Side, alternate, summary
 
 NANO = 1e9
 SIZE = 8_000
@@ -54,6 +65,75 @@ def python_words(data: bytes) -> np.ndarray:
     return np.array([ids.get(token, 0) for token in tokens], dtype=np.uint16)
 
 
+def from_file(settings: Settings) -> list[Row]:
+    """Read a file of 100 MB into ids: seconds, and the memory that it takes at most."""
+    from fastgrad.datasets import plays
+
+    text = plays()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "plays.txt"
+        size = 10_000_000 if settings.quick else 100_000_000
+        with file.open("wb") as out:
+            for _ in range(size // len(text) + 1):
+                out.write(text)
+        found: dict[str, list[dict]] = {FASTGRAD.name: [], "Python, line by line": []}
+        for _ in range(settings.slow_rounds):
+            for side, samples in found.items():
+                samples.append(read_apart(side, file))
+    agree = {sample["check"] for samples in found.values() for sample in samples}
+    if len(agree) > 1:
+        raise DisagreementError(f"other ids: {agree}")
+    seconds, memory = (
+        {side: summary([sample[key] for sample in samples]) for side, samples in found.items()}
+        for key in ("seconds", "megabytes")
+    )
+    remark = "ids agree"
+    return [
+        Row("words in a file", "seconds", "s", seconds, remark),
+        Row("words in a file", "memory, the most of the process", "MB", memory, remark),
+    ]
+
+
+def read_apart(side: str, file: Path) -> dict:
+    done = subprocess.run(
+        [sys.executable, __file__, side, str(file)], stdout=subprocess.PIPE, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def read_here(side: str, file: str) -> dict:
+    """Read a file, and tell seconds, peak memory, and a number that stands for all ids."""
+    if side == FASTGRAD.name:
+        from fastgrad.words import read_words
+
+        start = perf_counter()
+        ids = read_words(file, max_size=SIZE).ids
+    else:
+        start = perf_counter()
+        ids = python_file(file)
+    seconds = perf_counter() - start
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    numbers = np.asarray(ids, dtype=np.int64)
+    check = f"{len(numbers)} {int(numbers @ (np.arange(len(numbers)) % 1000))}"
+    return {"seconds": seconds, "megabytes": peak / 1e6, "check": check}
+
+
+def python_file(file: str) -> array:
+    """Go over the file twice, so that memory holds a line, the counts and the ids."""
+    counts: Counter[str] = Counter()
+    with open(file, encoding="utf-8") as lines:
+        for line in lines:
+            counts.update(line.split())
+    ids = {word: number for number, (word, _) in enumerate(counts.most_common(SIZE - 1), start=1)}
+    found = array("H")
+    with open(file, encoding="utf-8") as lines:
+        for line in lines:
+            found.extend(ids.get(token, 0) for token in line.split())
+    return found
+
+
 def ngrams(settings: Settings) -> list[Row]:
     """Count the plays and estimate interpolated Kneser-Ney of order 5; then score them."""
     from fastgrad.datasets import plays
@@ -80,3 +160,7 @@ def ngrams(settings: Settings) -> list[Row]:
             alternate([Side(FASTGRAD.name, side)], settings.slow_rounds, NANO), remark)
         for what, side in (("a token learnt", fit), ("a token scored", score))
     ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    print(json.dumps(read_here(*sys.argv[1:])))

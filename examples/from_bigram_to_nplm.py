@@ -8,6 +8,7 @@ without a file the names are those that fastgrad carries, and the numbers a litt
 
 # %% The text: names, split as in the lecture into 80 % to train on, 10 % to choose by (dev), and
 # 10 % that nobody looks at until the end (test).
+import argparse
 import math
 import sys
 
@@ -16,11 +17,14 @@ from fastgrad import NPLM, BigramModel, NeuralBigram, Vocab
 from fastgrad.text import read, split, windows
 from fastgrad.training import find_rate
 
-QUICK = "--quick" in sys.argv
-FILES = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
-SHORTER = 100 if QUICK else 1
+parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+parser.add_argument("file", nargs="?", help="names, one a line (default: those of fastgrad)")
+parser.add_argument("--quick", action="store_true", help="a hundredth of the steps: a second")
+# A notebook's arguments are not for this program.
+options = parser.parse_args([] if "ipykernel" in sys.modules else None)
+SHORTER = 100 if options.quick else 1
 
-names = read(FILES[0]) if FILES else fastgrad.datasets.names()
+names = read(options.file) if options.file else fastgrad.datasets.names()
 vocab = Vocab.of(names)
 train, dev, test = split(names, method="lecture")
 losses = {}

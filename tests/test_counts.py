@@ -8,8 +8,10 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -167,6 +169,53 @@ def test_counts_are_copied_pickled_and_taken_apart(text, order):
     assert (larger + counts).total == 2 * counts.total
 
 
+def merged(items, order):
+    """Count with the oracle items of which many are the same."""
+    counts = Counter()
+    for item, times in Counter(items).items():
+        for gram, count in slow_counts.count([item], order).items():
+            counts[gram] += count * times
+    return dict(counts)
+
+
+# Threads read a file in blocks of so many bytes at most.
+BLOCK = 1 << 18
+
+
+@settings(max_examples=12)
+@given(
+    st.lists(st.tuples(texts | free_texts, st.integers(-70, 5)), min_size=8, max_size=8),
+    st.sampled_from(["emma\n", "ava\r\n", "\tя日 \n"]),
+    orders,
+    st.integers(1, 3),
+)
+def test_files_are_counted_as_in_plain_python_wherever_they_are_cut(parts, filler, order, threads):
+    # Each part comes where a block may end, which depends on where the one before it ended.
+    file = bytearray()
+    filler = filler.encode()
+    for number, (text, shift) in enumerate(parts, start=1):
+        missing = number * BLOCK + shift - len(file)
+        file += filler * (missing // len(filler)) + text.encode()
+    file += filler * (BLOCK // len(filler))
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "text")
+        path.write_bytes(file)
+        counts = count_path(path, order, threads)
+    assert slow_counts.table(counts) == merged(slow_counts.items_of(file.decode()), order)
+
+
+@given(texts | free_texts, orders, st.integers(0, 30))
+def test_the_most_frequent_come_first(text, order, k):
+    expected = counted(text, order)
+    if expected is not None:
+        counts = count_bytes(text.encode(), order)
+        ids, numbers = counts.entries()
+        rows = sorted(zip(ids.tolist(), numbers.tolist(), strict=True), key=lambda row: -row[1])
+        ids, numbers = counts.top(k)
+        assert ids.shape == (len(numbers), order)
+        assert list(zip(ids.tolist(), numbers.tolist(), strict=True)) == rows[:k]
+
+
 # Corners ------------------------------------------------------------------------------------------
 
 
@@ -245,7 +294,18 @@ def test_entries_are_checked(changed, message):
     [
         (lambda: count_bytes(b""), ValueError, "the text is empty"),
         (lambda: count_bytes(b"\xef\xbb\xbf \r\n\x1f\n"), ValueError, "the text is empty"),
-        (lambda: count_bytes("ab"), TypeError, "bytes"),
+        (lambda: count_bytes("ab"), TypeError, "data is of type str; expected bytes"),
+        (lambda: count_bytes(b"ab", "2"), TypeError, r"order is '2'; expected 2 \(bigrams\) or 3"),
+        (lambda: count_bytes(b"ab", 10**30), ValueError, r"order is 10+; expected 2"),
+        (lambda: count_path("x", 3, "x"), TypeError, "threads is 'x'; expected None or an int"),
+        (lambda: count_items(["a"], 2, 1.0), TypeError, "threads is 1.0; expected None or an int"),
+        (lambda: count_bytes(b"ab", threads=-(10**30)), ValueError, "threads is -10+; expected"),
+        (lambda: count_path(3), TypeError, "'path'"),
+        (lambda: count_ids(np.ones(3, np.uint32), 3), TypeError, "characters is of type int; exp"),
+        (lambda: count_ids(np.ones(3, np.uint32), "\ud800"), ValueError, "characters is no text"),
+        (lambda: count_bytes(b"ab").with_characters(3), TypeError, "characters is of type int"),
+        (lambda: count_bytes(b"ab").top("x"), TypeError, "k is 'x'; expected an int of at least"),
+        (lambda: count_bytes(b"ab").top(-1), ValueError, "k is -1; expected an int of at least 0"),
         (lambda: count_bytes(b"ab", 1), ValueError, "order is 1; expected 2"),
         (lambda: count_bytes(b"ab", -2), ValueError, "order is -2"),
         (lambda: count_bytes(b"ab", threads=0), ValueError, "threads is 0; expected None or"),
@@ -253,12 +313,14 @@ def test_entries_are_checked(changed, message):
         (lambda: count_bytes(b"a\nb\xff"), ValueError, "the text, line 2: byte 0xff at offset 3"),
         (lambda: count_bytes(b"\xed\xa0\x80"), ValueError, "line 1: byte 0xed at offset 0"),
         (lambda: count_items("ab"), TypeError, "items is a str; expected a sequence"),
-        (lambda: count_items(3), TypeError, "int"),
+        (lambda: count_items(3), TypeError, "items is of type int; expected an iterable of str"),
         (lambda: count_items([]), ValueError, "items is empty"),
         (lambda: count_items(["", " "]), ValueError, "items is empty"),
         (lambda: count_items(["a", 3]), TypeError, r"items\[1\] is of type int; expected str"),
         (lambda: count_items(["a", "b\ud800"]), ValueError, r"items\[1\] is no text.*ud800"),
         (lambda: count_items(["a", " b\nc\n"]), ValueError, r"items\[1\] is ' b\\nc\\n', which"),
+        (lambda: count_items(["a\n", "b\nc", 3]), ValueError, r"items\[1\] is 'b\\nc', which"),
+        (lambda: count_items(["a"] * 200_000 + ["b\nc"]), ValueError, r"items\[200000\] is 'b"),
         (lambda: count_ids([1], "a"), TypeError, "ids is of type list; expected a numpy"),
         (lambda: count_ids(np.array([1]), "a"), TypeError, "an array of int64; expected uint32"),
         (lambda: count_ids(np.zeros(3, np.uint32), "a"), ValueError, "ids is empty"),
@@ -294,6 +356,16 @@ def test_mistakes_in_a_file_name_it(tmp_path):
     path.write_bytes(b"\n")
     with pytest.raises(ValueError, match=r"some.txt is empty"):
         count_path(path)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="the system has no such files")
+def test_files_without_a_length_are_counted():
+    assert os.path.getsize("/proc/self/maps") == 0
+    with open("/proc/cpuinfo", "rb") as file:
+        text = file.read()
+    # Processors' speeds may differ by now, but not by much.
+    assert count_path("/proc/cpuinfo", threads=2).items == count_bytes(text).items
+    assert count_path("/proc/self/maps").items > 10
 
 
 def test_progress_is_told_in_bytes(tmp_path):

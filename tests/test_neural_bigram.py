@@ -86,7 +86,9 @@ def test_every_gradient_is_that_of_scalar_values(example, items, penalty, seed):
     loss = example["loss_of"](weights, example["bigrams_of"](items, counts.vocab), penalty)
     loss.backward()
     given_weights = np.array([[weight.data for weight in row] for row in weights])
-    total, data, gradient = bigram_loss_and_gradient(given_weights, *counts.entries(), penalty)
+    ids, times = counts.entries()
+    found = bigram_loss_and_gradient(given_weights, ids, times.astype(np.uint64), penalty)
+    total, data, gradient = found
     assert total == pytest.approx(loss.data, rel=1e-12)
     assert data == pytest.approx(NeuralBigram(counts.vocab, given_weights).loss(counts), rel=1e-12)
     expected = np.array([[weight.grad for weight in row] for row in weights])

@@ -1,5 +1,6 @@
 """`fastgrad train nplm` and what follows: sample, eval, plot, Ctrl-C and --resume."""
 
+import io
 import json
 import os
 import pathlib
@@ -139,37 +140,89 @@ def test_the_rate_finder_and_its_picture(capsys, text, out):
     assert not (out / "model.safetensors").exists()
     assert run(capsys, "plot", out) == f"{out / 'rates.png'}\n"
     assert (out / "rates.png").read_bytes().startswith(b"\x89PNG")
+    other = out / "new" / "picture"
+    assert run(capsys, "plot", out, "-o", other) == f"{other}.png\n"
+    assert other.with_suffix(".png").read_bytes() == (out / "rates.png").read_bytes()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has another Ctrl-C")
-def test_ctrl_c_saves_and_resume_ends_where_the_whole_run_does(capsys, text, tmp_path):
-    settings = (*QUICK, "--steps", 60_000, "--lr", 0.001)
-    command = ["train", "nplm", text, "-o", tmp_path / "part", *settings]
+def interrupted(folder, number, *arguments, **options):
+    """Start a command, send it a signal at the second line of its log; give code and errors."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "fastgrad", *map(str, command)],
+        [sys.executable, "-m", "fastgrad", *map(str, arguments)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        **options,
     )
-    log = tmp_path / "part" / "log.jsonl"
+    log = folder / "log.jsonl"
     while process.poll() is None and not (log.is_file() and log.read_text().count("\n") >= 2):
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     errors = process.communicate(timeout=60)[1]
-    assert process.returncode == 130, errors
-    resume = f"which are saved: `fastgrad train --resume {tmp_path / 'part'}`"
-    assert errors.strip().startswith("fastgrad: interrupted after ")
-    assert errors.strip().endswith(resume)
-    done = len(load(tmp_path / "part").history.loss)
+    return process.returncode, errors.strip()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_saves_and_resume_ends_where_the_whole_run_does(
+    capsys, text, tmp_path, number
+):
+    settings = (*QUICK, "--steps", 60_000, "--lr", 0.001)
+    part = tmp_path / "part"
+    code, errors = interrupted(part, number, "train", "nplm", text, "-o", part, *settings)
+    assert code == 128 + number, errors
+    assert errors.startswith("fastgrad: interrupted after ")
+    assert errors.endswith(f"which are saved: `fastgrad train --resume {part}`")
+    done = len(load(part).history.loss)
     assert 0 < done < 60_000
 
-    told = found(run(capsys, "train", "--resume", tmp_path / "part"))
+    resume = ("--resume", part, "nplm") if number == signal.SIGINT else ("nplm", "--resume", part)
+    told = found(run(capsys, "train", *resume))
     assert told["resumed"] == f"after {done:,} steps"
     run(capsys, "train", "nplm", text, "-o", tmp_path / "whole", *settings)
-    part, whole = load(tmp_path / "part"), load(tmp_path / "whole")
+    part, whole = load(part), load(tmp_path / "whole")
     assert same(part, whole)
     assert part.history.loss.tolist() == whole.history.loss.tolist()
     assert part.history.dev_loss.tolist() == whole.history.dev_loss.tolist()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has another Ctrl-C")
+def test_a_text_from_standard_input_is_kept_to_go_on_with(capsys, text, out):
+    settings = (*QUICK, "--steps", 60_000)
+    with open(text, "rb") as pipe:
+        code, errors = interrupted(
+            out, signal.SIGINT, "train", "nplm", "-", "-o", out, *settings, stdin=pipe
+        )
+    assert code == 130, errors
+    assert (out / "text.txt").read_bytes() == text.read_bytes()
+    told = found(run(capsys, "train", "--resume", out))
+    assert told["text"] == str(out / "text.txt")
+    assert len(load(out).history.loss) == 60_000
+
+
+def test_an_input_that_is_no_text_replaces_none(capsys, monkeypatch, out):
+    out.mkdir()
+    (out / "text.txt").write_text("precious")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b" \n")))
+    assert "is empty" in refused(capsys, "train", "nplm", "-", "-o", out)
+    assert (out / "text.txt").read_text() == "precious"
+
+
+def test_a_finished_run_is_resumed_by_its_file_too(capsys, text, out):
+    run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 50)
+    before = load(out)
+    for place in (out, out / "model.safetensors"):
+        told = found(run(capsys, "train", "--resume", place))
+        assert told["resumed"] == "after 50 steps"
+        assert told["steps"] == "none were left to make"
+        assert told["saved"] == str(out / "model.safetensors")
+    assert same(load(out), before)
+
+
+def test_a_run_that_is_refused_leaves_the_notes_of_the_folder(capsys, text, out):
+    run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 50)
+    refused(capsys, "train", "nplm", text, "-o", out, "--batch", 10**6, "--split", "lecture")
+    run(capsys, "train", "--resume", out)
 
 
 @pytest.mark.parametrize(
@@ -182,8 +235,21 @@ def test_ctrl_c_saves_and_resume_ends_where_the_whole_run_does(capsys, text, tmp
         (
             ("train", "nplm", "TEXT", "-o", "OUT", "--batch", 10**6),
             1,
-            "batch is 1000000, but train",
+            "--batch is 1000000, but the part to train on has only 192 examples",
         ),
+        (("train", "nplm", "FEW", "-o", "OUT"), 1, "none for dev; expected more; `--split none`"),
+        (("train", "nplm", "TEXT", "-o", "OUT", "--find-rate", "--lr", 1), 2, "--lr: not with --f"),
+        (
+            ("train", "nplm", "TEXT", "-o", "OUT", "--find-rate", "--steps", 30_000),
+            2,
+            "argument --steps: not with --find-rate",
+        ),
+        (("train", "nplm", "-o", "OUT", "--resume", "OUT"), 2, "-o/--out: not with --resume"),
+        (("train", "nplm", "--resume", "OUT", "--lr", 1), 2, "argument --lr: not with --resume"),
+        (("train", "--resume", "OUT", "nplm", "TEXT"), 2, "argument FILE: not with --resume"),
+        (("train", "--resume", "OUT", "nplm", "--direct"), 2, "--direct: not with --resume"),
+        (("train", "--resume", "OUT", "bigram", "-o", "OUT"), 2, "only `train nplm` goes on"),
+        (("train", "nplm", "--resume", "OUT"), 1, "there is no model; `fastgrad train nplm"),
         (("train", "nplm", "no.txt", "-o", "OUT"), 1, "no.txt: No such file"),
         (
             ("train", "nplm", "TEXT", "-o", "OUT", "--split", "none", "--patience", 2),
@@ -194,7 +260,9 @@ def test_ctrl_c_saves_and_resume_ends_where_the_whole_run_does(capsys, text, tmp
     ],
 )
 def test_mistakes(capsys, text, out, arguments, code, message):
-    places = {"TEXT": text, "OUT": out}
+    few = text.with_name("few.txt")
+    few.write_text("ada\nbo\n", encoding="utf-8")
+    places = {"TEXT": text, "OUT": out, "FEW": few}
     arguments = [places.get(argument, argument) for argument in arguments]
     assert message in refused(capsys, *arguments, code=code)
 
@@ -210,11 +278,12 @@ def test_resume_needs_the_same_text(capsys, text, out):
     run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 50)
     text.write_text("\n".join(reversed(NAMES)), encoding="utf-8")
     message = refused(capsys, "train", "--resume", out)
-    assert "train is not what the run was started with" in message
+    assert f"train is not what the run was started with; has {text} changed?" in message
     text.unlink()
-    assert "there is no note of the text of a training run, or it is not there" in refused(
-        capsys, "train", "--resume", out
-    )
+    gone = "the text of the training run is not there any more"
+    assert gone in refused(capsys, "train", "--resume", out)
+    (out / "run.json").unlink()
+    assert "there is no note, run.json, of how" in refused(capsys, "train", "--resume", out)
 
 
 def test_scatters_take_any_number_of_symbols_and_features(tmp_path):

@@ -15,7 +15,8 @@ INNER = ["text.reading", "text.vocab", "text.splits", "text.windows"]
 INNER += ["plots.canvas", "plots.curves", "plots.heatmap"]
 INNER += ["words.vocab", "words.text", "models.word_model", "models.ngram", "models.mixture"]
 INNER += ["models.counts", "models.bigram", "models.neural_bigram"]
-INNER += ["models.nplm.model", "models.nplm.network", "plots.network"]
+INNER += ["models.nplm.model", "models.nplm.network", "models.nplm.learner", "models.nplm.word"]
+INNER += ["models.nplm.presets", "models.nplm.run", "plots.network", "plots.words"]
 INNER += ["training.rates", "training.history", "training.finder"]
 
 

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fastgrad.plots import bigram_heatmap, canvas, heatmap, loss_curve
+from fastgrad.models import NPLM, NeuralBigram
+from fastgrad.plots import bigram_heatmap, canvas, heatmap, loss_curve, network
+from fastgrad.text import Vocab
+from hypothesis import given
+from hypothesis import strategies as st
 
 ALPHABET = [".", *"abcdefghijklmnopqrstuvwxyz"]
 # Symbols that mean something to matplotlib, that are invisible, that turn writing round, that
@@ -74,7 +78,13 @@ def test_large_counts_are_shortened(monkeypatch, tmp_path, count, written):
     assert texts(monkeypatch, table, ["a"], tmp_path / "pairs.png") == [f"aa\n{written}"]
 
 
-@pytest.mark.parametrize("count", [33, 60, 61, 300])
+def test_codes_are_written_into_few_cells_only(monkeypatch, tmp_path):
+    for count, cells in ((16, 256), (17, 0)):
+        symbols = [chr(0x4E00 + i) for i in range(count)]
+        assert len(texts(monkeypatch, np.eye(count), symbols, tmp_path / "pairs.png")) == cells
+
+
+@pytest.mark.parametrize("count", [41, 60, 61, 300])
 def test_larger_alphabets_are_drawn_without_numbers(monkeypatch, tmp_path, count):
     symbols = [chr(0x400 + i) for i in range(count)]
     table = np.random.default_rng(1).integers(0, 99, (count, count))
@@ -141,6 +151,22 @@ def test_a_folder_that_is_missing_is_an_os_error(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"table": "a"}, "table is 'a'; expected numbers of shape"),
+        ({"table": [[1, 2], [3]]}, r"table is \[\[1, 2\], \[3\]\]; expected numbers"),
+        ({"symbols": 5}, "symbols is 5; expected a sequence of str"),
+        ({"symbols": [1]}, r"symbols is \[1\]; expected a sequence of str"),
+        ({"path": 5}, "path is 5; expected a path"),
+        ({"title": None}, "title is None; expected a str"),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_named(tmp_path, changes, words):
+    with pytest.raises(TypeError, match=words):
+        bigram_heatmap(**({"table": [[1]], "symbols": "a", "path": tmp_path / "x"} | changes))
+
+
+@pytest.mark.parametrize(
     "history",
     [
         [3.0, 2.5, 2.4],
@@ -178,3 +204,52 @@ def test_pyplot_and_its_backend_are_left_alone(tmp_path):
     loss_curve([1.0], tmp_path / "loss.png")
     assert matplotlib.get_backend() == backend
     assert pyplot.get_fignums() == numbers
+
+
+@given(st.integers(1, 64), st.sampled_from([0.0, 0.01, 1.0, 100.0]), st.integers(0, 99))
+def test_discs_move_apart_and_those_that_are_apart_stay(count, scale, seed):
+    points = scale * np.random.default_rng(seed).normal(size=(count, 2))
+    places = network._spread(points, 1.0)
+
+    def gaps(places):
+        return np.hypot(*(places[:, None] - places).T) + 9 * np.eye(count)
+
+    assert gaps(places).min() > 0.95
+    if gaps(points).min() > 1.1:
+        assert places == pytest.approx(points, abs=0.002)
+
+
+def test_names_beside_dots_never_overlap():
+    rng = np.random.default_rng(1)
+    corners, widths = rng.uniform(0, 400, size=(500, 2)), rng.uniform(5, 60, size=500)
+    chosen = network._with_room(corners, widths, 8.0)
+    assert chosen[0] == 0
+    assert chosen == sorted(chosen)
+    boxes = [(*corners[i], corners[i][0] + widths[i], corners[i][1] + 8.0) for i in range(500)]
+
+    def overlap(one, other):
+        return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+    for i in range(500):
+        before = [j for j in chosen if j < i]
+        assert (i in chosen) == (not any(overlap(boxes[i], boxes[j]) for j in before))
+
+
+def test_a_loss_curve_takes_a_history_or_the_model_that_has_it(tmp_path):
+    names = ["emma", "olivia", "ava", "mia"]
+    model = NPLM(Vocab.of(names), hidden=4)
+    with pytest.raises(ValueError, match="history has no steps yet"):
+        loss_curve(model, tmp_path / "loss.png")
+    history = model.fit(names, names, steps=30, batch=4, lr=0.1)
+    curves = {"train, mean of mini-batches": history.smooth()}
+    curves["dev"] = history.dev_step, history.dev_loss
+    for i, what in enumerate((model, history, curves)):
+        loss_curve(what, tmp_path / f"{i}.png")
+    pictures = {(tmp_path / f"{i}.png").read_bytes() for i in range(3)}
+    assert len(pictures) == 1
+    network = NeuralBigram.fit(names, steps=5)
+    loss_curve(network, tmp_path / "one.png")
+    loss_curve(network.history, tmp_path / "two.png")
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    with pytest.raises(TypeError, match="of history is 'losses'; expected numbers"):
+        loss_curve("losses", tmp_path / "loss.png")

@@ -12,7 +12,11 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
-FEW_STEPS = {"moons": ["--steps", "2"], "microgpt": ["--steps", "1"]}
+FEW_STEPS = {
+    "from_bigram_to_nplm": ["--quick"],
+    "microgpt": ["--steps", "1"],
+    "moons": ["--steps", "2"],
+}
 
 
 def run_text(path, source):

@@ -189,7 +189,7 @@ def test_pieces_may_end_anywhere(text, size):
 @pytest.mark.parametrize(
     ("data", "line", "offset", "byte"),
     [
-        (b"\xff", 1, 0, "ff"),
+        (b"\xf8", 1, 0, "f8"),
         (b"\xef\xbb\xbfab\ncd \xf0\x9f e\n", 2, 9, "f0"),
         (b"a\n" * 600_000 + b"b\xc3", 600_001, 1_200_001, "c3"),
     ],

@@ -40,6 +40,7 @@ __all__ = [
     "normal_numbers",
     "nplm_gradients",
     "nplm_loss",
+    "nplm_losses",
     "nplm_probabilities",
     "nplm_train",
     "plays",
@@ -54,6 +55,11 @@ __version__: str
 
 _Operand: TypeAlias = Value | float
 _Operands: TypeAlias = Iterable[_Operand]
+_Floats: TypeAlias = NDArray[np.float64]
+_Ids32: TypeAlias = NDArray[np.uint32]
+_Ids: TypeAlias = NDArray[np.uint16] | _Ids32
+# It is told how much is done.
+_Progress: TypeAlias = Callable[[int], object] | None
 
 @disjoint_base
 class Value:
@@ -174,18 +180,17 @@ class Moments:
         /,
     ) -> None: ...
 
-# C, H, d, U, b, and W or not; all float32 or all float64. The docstrings at run time say more.
+# By their names in the paper; all float32 or all float64. The docstrings at run time say more.
 _Params: TypeAlias = dict[str, NDArray[Any]]
-_Ids32: TypeAlias = NDArray[np.uint32]
 
 def nplm_train(
     params: _Params,
     state: Sequence[_Params],
-    inputs: NDArray[np.uint32],
-    targets: NDArray[np.uint32],
+    inputs: _Ids32,
+    targets: _Ids32,
     *,
     batch: int,
-    rates: NDArray[np.float64],
+    rates: _Floats,
     first_step: int = 0,
     seed: int = 0,
     optimizer: Literal["sgd", "momentum", "adamw"] = "sgd",
@@ -193,22 +198,31 @@ def nplm_train(
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     weight_decay: float = 0.0,
+    dropout: tuple[float, float] = (0.0, 0.0),
     threads: int | None = None,
-    progress: Callable[[int], object] | None = None,
-) -> NDArray[np.float64]:
+    progress: _Progress = None,
+) -> _Floats:
     """Train in place, one step for each rate; losses of the steps done, fewer after a nan."""
 
 def nplm_loss(
     params: _Params, inputs: _Ids32, targets: _Ids32, *, threads: int | None = None
 ) -> float: ...
-def nplm_gradients(
+def nplm_losses(
     params: _Params, inputs: _Ids32, targets: _Ids32, *, threads: int | None = None
+) -> _Floats: ...
+def nplm_gradients(
+    params: _Params,
+    inputs: _Ids32,
+    targets: _Ids32,
+    *,
+    dropout: tuple[float, float] = (0.0, 0.0),
+    seed: int = 0,
+    step: int = 0,
+    threads: int | None = None,
 ) -> tuple[float, _Params]: ...
 def nplm_probabilities(
-    params: _Params, contexts: NDArray[np.uint32], *, threads: int | None = None
-) -> NDArray[np.float64]: ...
-
-_Ids: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
+    params: _Params, contexts: _Ids32, *, threads: int | None = None
+) -> _Floats: ...
 
 @final
 class WordReader:
@@ -245,8 +259,8 @@ class KneserNeyTable:
     def entries(self) -> list[int]: ...
     @property
     def discounts(self) -> list[tuple[float, float, float]]: ...
-    def score(self, ids: _Ids, start: int = 0) -> NDArray[np.float64]: ...
-    def distributions(self, contexts: NDArray[np.uint32], /) -> NDArray[np.float64]: ...
+    def score(self, ids: _Ids, start: int = 0) -> _Floats: ...
+    def distributions(self, contexts: _Ids32, /) -> _Floats: ...
 
 @final
 class InterpolatedTable:
@@ -256,23 +270,20 @@ class InterpolatedTable:
     @property
     def size(self) -> int: ...
     @property
-    def weights(self) -> NDArray[np.float64]: ...
+    def weights(self) -> _Floats: ...
     def fit(
         self, ids: _Ids, start: int = 0, *, tolerance: float, iterations: int
     ) -> list[float]: ...
-    def score(self, ids: _Ids, start: int = 0) -> NDArray[np.float64]: ...
-    def distributions(self, contexts: NDArray[np.uint32], /) -> NDArray[np.float64]: ...
+    def score(self, ids: _Ids, start: int = 0) -> _Floats: ...
+    def distributions(self, contexts: _Ids32, /) -> _Floats: ...
 
 @final
 class TableSampler:
-    """All distributions of a language model as alias tables: (V**context, V), a row a context.
-
-    A row of zeros is allowed; an item that comes there is a `ValueError`.
-    """
+    """All distributions of a language model as alias tables: (V**context, V), a row a context."""
 
     def __new__(
         cls,
-        probabilities: NDArray[np.float64],
+        probabilities: _Floats,
         context: int,
         temperature: float = 1.0,
         top_k: int | None = None,
@@ -285,28 +296,28 @@ class TableSampler:
         max_length: int,
         characters: str,
         threads: int | None = None,
-        progress: Callable[[int], Any] | None = None,
+        progress: _Progress = None,
         first: int = 0,
     ) -> list[str]:
         """Draw the items of n streams from `first` on; `characters` are those of the ids from 1."""
 
 def draw_rows(
-    probabilities: NDArray[np.float64],
+    probabilities: _Floats,
     streams: NDArray[np.uint64],
     step: int,
     seed: int,
     temperature: float = 1.0,
     top_k: int | None = None,
-) -> NDArray[np.uint32]:
+) -> _Ids32:
     """Draw a symbol from each row of (B, V): a function of the row, its stream, step and seed."""
 
-def normal_numbers(n: int, seed: int, stream: int = 0) -> NDArray[np.float64]:
+def normal_numbers(n: int, seed: int, stream: int = 0) -> _Floats:
     """Draw n numbers of the standard normal distribution, the same on every machine."""
 
 def train_bigram(
-    w: NDArray[np.float64],
-    velocity: NDArray[np.float64],
-    ids: NDArray[np.uint32],
+    w: _Floats,
+    velocity: _Floats,
+    ids: _Ids32,
     counts: NDArray[np.uint64],
     *,
     steps: int,
@@ -316,23 +327,17 @@ def train_bigram(
     penalty: float = 0.0,
     batch: int | None = None,
     seed: int = 0,
-    progress: Callable[[int], Any] | None = None,
-) -> NDArray[np.float64]:
+    progress: _Progress = None,
+) -> _Floats:
     """Train w (V**(n - 1), V) in place on n-grams ids (K, n) and their counts (K,).
 
-    Returns the total loss before each step. velocity, of w's shape, is zeros at first; w, velocity
-    and the number of the next step are all the state there is. Without lr: Nesterov's accelerated
-    gradient at safe rates; with lr: v = momentum * v + g, w -= lr * v. penalty multiplies
-    mean(w**2). A batch of step t is drawn from stream t of the seed. After an error or Ctrl-C w
-    and velocity are what they were before the call.
+    Returns the total loss before each step. velocity, of w's shape, is zeros at first. Without lr:
+    Nesterov's accelerated gradient at safe rates; with lr: v = momentum * v + g, w -= lr * v.
     """
 
 def bigram_loss_and_gradient(
-    w: NDArray[np.float64],
-    ids: NDArray[np.uint32],
-    counts: NDArray[np.uint64],
-    penalty: float = 0.0,
-) -> tuple[float, float, NDArray[np.float64]]:
+    w: _Floats, ids: _Ids32, counts: NDArray[np.uint64], penalty: float = 0.0
+) -> tuple[float, float, _Floats]:
     """Compute the total loss, the data's part of it, and the gradient of the total."""
 
 @final
@@ -340,9 +345,7 @@ class NgramCounts:
     """How often each n-gram of characters occurs in a text. Id 0 is the boundary."""
 
     @property
-    def order(self) -> int:
-        """2 for bigrams, 3 for trigrams."""
-
+    def order(self) -> int: ...
     @property
     def characters(self) -> str:
         """The alphabet, ascending, without the boundary; id i + 1 is characters[i]."""
@@ -357,19 +360,20 @@ class NgramCounts:
 
     @staticmethod
     def from_entries(
-        order: int, characters: str, items: int, ids: NDArray[np.uint32], counts: NDArray[np.uint64]
+        order: int, characters: str, items: int, ids: _Ids32, counts: NDArray[np.uint64]
     ) -> NgramCounts:
         """Make counts from what `entries` returns; ValueError for entries that no text has."""
 
     def dense(self) -> NDArray[np.uint64]:
         """Give all counts, shape (V,) * order; MemoryError beyond 2**27 cells."""
 
-    def entries(self) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
-        """List what occurs: ids (K, order) in lexicographic order, and counts (K,) above 0."""
+    def entries(self) -> tuple[_Ids32, NDArray[np.uint64]]:
+        """List what occurs: ids (K, order), ascending, and counts; `top` the k most frequent."""
 
     def with_characters(self, characters: str) -> NgramCounts:
         """Give the same counts over a larger alphabet; ValueError where it lacks a character."""
 
+    def top(self, k: int) -> tuple[_Ids32, NDArray[np.uint64]]: ...
     def __add__(self, other: NgramCounts, /) -> NgramCounts: ...
     def __radd__(self, other: NgramCounts, /) -> NgramCounts: ...
     def __eq__(self, other: object, /) -> bool: ...
@@ -379,20 +383,17 @@ def count_path(
     path: str | os.PathLike[str],
     order: int = 2,
     threads: int | None = None,
-    progress: Callable[[int], Any] | None = None,
+    progress: _Progress = None,
 ) -> NgramCounts:
     """Count a file, one item a line; "-" is standard input. Raises what `open` raises."""
 
 def count_bytes(
-    data: bytes,
-    order: int = 2,
-    threads: int | None = None,
-    progress: Callable[[int], Any] | None = None,
+    data: bytes, order: int = 2, threads: int | None = None, progress: _Progress = None
 ) -> NgramCounts:
     """Count a text in memory, one item a line."""
 
 def count_items(items: Iterable[str], order: int = 2, threads: int | None = None) -> NgramCounts:
     """Count strings, one item each."""
 
-def count_ids(ids: NDArray[np.uint32], characters: str, order: int = 2) -> NgramCounts:
+def count_ids(ids: _Ids32, characters: str, order: int = 2) -> NgramCounts:
     """Count ids, shape (N,), of which one or more 0 stand between items."""

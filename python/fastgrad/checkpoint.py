@@ -167,6 +167,17 @@ def _write_whole(path: Path, parts: list[Any]) -> None:
     """Write a file so that at every moment its name stands for a whole one, the old or the new."""
     fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}.saving")
     try:
+        _write_and_rename(fresh, path, parts)
+    except OSError as error:
+        # The name that the caller knows, and not that of the new file.
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+    _sync_directory(path.parent)
+
+
+def _write_and_rename(fresh: Path, path: Path, parts: list[Any]) -> None:
+    try:
         with open(fresh, "xb") as file:
             for part in parts:
                 file.write(part)
@@ -178,7 +189,6 @@ def _write_whole(path: Path, parts: list[Any]) -> None:
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
 
 
 def _keep_previous(path: Path, fresh: Path) -> None:

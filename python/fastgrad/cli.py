@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ._core import __version__
-from .commands import demo, evaluate, plot, sample, train
+from .commands import demo, evaluate, plot, reproduce, sample, train
 from .commands.arguments import EPILOG_STYLE, CommandError, UsageError
+from .commands.train_words import with_level
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
 
 __all__ = ["main"]
-
-# What shells report for a program that ended on Ctrl-C: 128 and the number of the signal.
-_INTERRUPTED = 130
 
 _EXAMPLES = """\
 examples:
@@ -28,33 +29,42 @@ examples:
   fastgrad train bigram -o out                count the bundled names
   fastgrad sample out -n 20 --seed 1          make up names like them
   fastgrad train nplm -o out                  train a network on them, better and slower
+  fastgrad train nplm --level word -o out     a network over words, on the bundled plays
   fastgrad train bigram words.txt -o out      a text of your own, one item a line
   fastgrad eval out other.txt                 how well does it predict another text?
   fastgrad plot out                           look at the table
+  fastgrad reproduce brown brown.txt.gz       the paper's table of words, again
 
 `fastgrad COMMAND --help` tells more. Exit codes: 0 success, 1 a failure on the way, 2 a command
-that makes no sense, 130 Ctrl-C."""
+that makes no sense, 130 Ctrl-C, 143 SIGTERM."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with the given arguments, or those of the process; return its exit code.
 
     0 is success, 1 a failure on the way, 2 a command that makes no sense (argparse leaves with
-    it), 130 Ctrl-C.
+    it), 130 Ctrl-C, 143 SIGTERM.
     """
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - closed by whoever started us
     _print_anything()
     parser = _parser()
-    options = parser.parse_args(argv)
+    argv = with_level(sys.argv[1:] if argv is None else argv)
+    options, strange = parser.parse_known_args(argv)
+    if strange:  # Told by the command's own parser, whose usage helps.
+        options.parser.error(f"unrecognized arguments: {' '.join(strange)}")
     if options.run is None:
         options.parser.print_help(sys.stderr)
         return 2
+    signals: list[int] = []
     try:
-        options.run(options)
-        sys.stdout.flush()
+        with _ended_like_ctrl_c(signals):
+            options.run(options)
+            sys.stdout.flush()
     except KeyboardInterrupt as stop:
-        return _fail(str(stop) or "interrupted", _INTERRUPTED, start="\n")
+        # What shells report: 128 and the number of the signal.
+        code = 128 + (signals or [signal.SIGINT])[0]
+        return _fail(str(stop) or "interrupted", code, start="\n")
     except BrokenPipeError:
         # The reader went away, as `head` does. Python would complain once more as it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,6 +78,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ArithmeticError, CommandError, ValueError) as error:
         return _fail(str(error))
     return 0
+
+
+@contextmanager
+def _ended_like_ctrl_c(signals: list[int]) -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, which saves; note that it came."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:  # Only the main thread may say what signals do.
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(reason: str, code: int = 1, start: str = "") -> int:
@@ -100,6 +129,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fastgrad {__version__}")
     parser.set_defaults(run=None, parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (demo, train, sample, evaluate, plot):
+    for module in (demo, train, sample, evaluate, plot, reproduce):
         module.add_to(commands)
     return parser

@@ -15,9 +15,9 @@ An optimizer reads each parameter's `grad` and changes its `data`, all in one ca
 1.0
 
 `lr` is a number or a function of the step, which counts from 0. A schedule is such a function,
-made by one of `constant`, `linear`, `cosine`, `exponential`, `step_decay` and `warmup`; one's own
-is as good: `lr=lambda step: 1.0 - 0.9 * step / 100`. Every setting is an attribute that may be
-changed between steps, and `step(lr=...)` takes another rate for one step.
+made by one of `constant`, `linear`, `cosine`, `exponential`, `inverse`, `step_decay`, `warmup` and
+`warmup_cosine`; one's own is as good: `lr=lambda step: 1.0 - 0.9 * step / 100`. Every setting is an
+attribute that may be changed between steps, and `step(lr=...)` takes another rate for one step.
 """
 
 from __future__ import annotations
@@ -42,9 +42,11 @@ __all__ = [
     "constant",
     "cosine",
     "exponential",
+    "inverse",
     "linear",
     "step_decay",
     "warmup",
+    "warmup_cosine",
 ]
 
 
@@ -333,6 +335,17 @@ def step_decay(start: float, factor: float, every: int) -> Schedule:
     return lambda step: start * factor ** (step // every)
 
 
+def inverse(start: float, fall: float) -> Schedule:
+    """Divide the rate by 1 + `fall` times the step.
+
+    >>> rate = inverse(1.0, 0.5)
+    >>> [round(rate(step), 3) for step in range(5)]
+    [1.0, 0.667, 0.5, 0.4, 0.333]
+    """
+    start, fall = _amount("start", start), _amount("fall", fall)
+    return lambda step: start / (1 + fall * step)
+
+
 def warmup(schedule: float | Schedule, steps: int) -> Schedule:
     """Climb in a straight line for `steps` steps to where `schedule` starts, then follow it.
 
@@ -343,3 +356,16 @@ def warmup(schedule: float | Schedule, steps: int) -> Schedule:
     follow = schedule if callable(schedule) else constant(schedule)
     steps = _count("steps", steps)
     return lambda step: follow(0) * (step + 1) / steps if step < steps else follow(step - steps)
+
+
+def warmup_cosine(peak: float, steps: int, warm: int, end: float = 0.0) -> Schedule:
+    """Climb to `peak` in `warm` steps, then fall to `end` along half a cosine; `steps` in all.
+
+    >>> rate = warmup_cosine(1.0, steps=6, warm=2)
+    >>> [round(rate(step), 3) for step in range(8)]
+    [0.5, 1.0, 1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
+    """
+    steps, warm = _count("steps", steps), _count("warm", warm)
+    if warm >= steps:
+        return warmup(peak, warm)
+    return warmup(cosine(peak, end, steps - warm), warm)

@@ -17,14 +17,15 @@ every machine and with any number of threads, and the first ten of a million are
 
 from __future__ import annotations
 
+import math
 import reprlib
 import secrets
 from dataclasses import dataclass
-from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._checks import string, strings, thread_count, whole
 from ._core import TableSampler, draw_rows
 from .models._progress import bar
 from .models.base import LanguageModel
@@ -57,7 +58,8 @@ def sample(
     """Make up `n` items, symbol after symbol, each drawn from the model's distribution.
 
     An item begins with `prompt`, and ends where the model draws the boundary or when it has
-    `max_length` symbols, those of the prompt included. `seed` is a whole number from 0 to
+    `max_length` symbols, at least 1, those of the prompt included. It is empty where the boundary
+    is drawn at once, to which smoothing gives a small chance. `seed` is a whole number from 0 to
     2**64 - 1; None takes fresh entropy, so that no two calls are alike. The items are those of the
     seed from number `first` on, so that a list too long for memory can be made in parts.
 
@@ -82,15 +84,15 @@ def sample(
     """
     if not isinstance(model, LanguageModel):
         raise TypeError(f"model is {reprlib.repr(model)}; expected a language model")
-    n = _whole("n", n)
-    first = _whole("first", first)
-    max_length = _whole("max_length", max_length)
-    seed = secrets.randbits(64) if seed is None else _whole("seed", seed, most=2**64 - 1)
+    n = whole("n", n, most=2**63 - 1)
+    first = whole("first", first, most=2**63 - 1)
+    max_length = whole("max_length", max_length, least=1)
+    seed = secrets.randbits(64) if seed is None else whole("seed", seed, most=2**64 - 1)
     if top_k is not None:
-        top_k = _whole("top_k", top_k, least=1)
-    if threads is not None:
-        threads = _whole("threads", threads, least=1)
-    start = model.vocab.encode(prompt)
+        top_k = whole("top_k", top_k, least=1)
+    threads = thread_count(threads)
+    _check_temperature(temperature)
+    start = model.vocab.encode(string("prompt", prompt))
     if len(start) > max_length:
         raise ValueError(
             f"prompt has {len(start)} symbols; expected at most max_length, {max_length}"
@@ -197,29 +199,25 @@ def novelty(samples: Iterable[str], items: Iterable[str]) -> Novelty:
     >>> novelty(["emma", "emmy", "emmy"], ["emma", "olivia"])
     Novelty(total=3, distinct=2, known=1, new=2)
     """
-    made_up, given = _strings("samples", samples), set(_strings("items", items))
+    made_up, given = _all_strings("samples", samples), set(_all_strings("items", items))
     known = sum(item in given for item in made_up)
     return Novelty(len(made_up), len(set(made_up)), known, len(made_up) - known)
 
 
-def _strings(name: str, values: Iterable[str]) -> list[str]:
-    """Refuse a single string, which would be taken for its characters, and what is no string."""
-    if isinstance(values, str | bytes):
-        raise TypeError(f"{name} is {values[:40]!r}; expected a list of str")
-    found = list(values)
+def _all_strings(name: str, values: Iterable[str]) -> list[str]:
+    """Refuse what is no list of strings, and a list with something else in it."""
+    found = strings(name, values)
     for position, value in enumerate(found):
         if not isinstance(value, str):
-            raise TypeError(f"{name}[{position}] is {value!r}; expected a str")
+            raise TypeError(f"{name}[{position}] is {reprlib.repr(value)}; expected a str")
     return found
 
 
-def _whole(name: str, value: Any, least: int = 0, most: int = 2**63 - 1) -> int:
-    """Refuse what is not a whole number in a range."""
+def _check_temperature(value: Any) -> None:
+    """Refuse what is no number; the core knows which ones will do."""
     try:
-        number = index(value)
+        math.isnan(value)
     except TypeError:
-        raise TypeError(f"{name} is {value!r}; expected a whole number") from None
-    if not least <= number <= most:
-        at_most = "" if number < least else f" and at most {most}"
-        raise ValueError(f"{name} is {number}; expected at least {least}{at_most}")
-    return number
+        raise TypeError(
+            f"temperature is {reprlib.repr(value)}; expected a number of at least 0"
+        ) from None

@@ -7,6 +7,7 @@ follows from k alone, as the batches of a real run do.
 import math
 
 import numpy as np
+from fastgrad.training import Loop, make_plan, read_saved
 
 
 def noise(step):
@@ -63,3 +64,18 @@ def plain_steps(x, rates):
         x -= rate * 2 * error
         values.append(x)
     return values, losses
+
+
+def train(run, *, past=None, best=None, **plan):
+    """Train the toy by a plan of 40 steps, or another."""
+    return Loop(run, make_plan(**{"steps": 40, "lr": 0.1} | plan), past, best).go()
+
+
+def resume(run, saved, **plan):
+    """Go on with what a toy has saved."""
+    _, arrays, config = saved
+    state = read_saved(arrays, config)
+    run.x[:] = arrays["x"]
+    total, rates = state.planned(plan.pop("steps", None), plan.pop("lr", None))
+    fixed = {"evaluate_every": state.evaluate_every, "patience": state.patience}
+    return train(run, steps=total, lr=rates, past=state.history, best=state.best, **fixed, **plan)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,16 @@ __all__ = [
     "CommandError",
     "UsageError",
     "add_command",
+    "file_name",
     "folder_name",
     "make_folder",
     "number",
     "whole",
 ]
 
-# Keeps the lines of examples as they are.
+# Keeps the lines of examples as they are, and those of a description, which is broken here.
 EPILOG_STYLE = argparse.RawDescriptionHelpFormatter
+_WIDTH = 79
 
 
 class UsageError(Exception):
@@ -37,6 +40,7 @@ def add_command(
     commands: Any, name: str, run: Callable[[argparse.Namespace], None] | None, **texts: str
 ) -> argparse.ArgumentParser:
     """Declare a command; without `run`, one that only has commands of its own."""
+    texts["description"] = textwrap.fill(texts["description"], _WIDTH)
     parser: argparse.ArgumentParser = commands.add_parser(
         name, formatter_class=EPILOG_STYLE, allow_abbrev=False, **texts
     )
@@ -74,6 +78,13 @@ def number(least: float, *, above: bool = False) -> Callable[[str], float]:
         return value
 
     return parse
+
+
+def file_name(text: str) -> str:
+    """Read an argument that names a file; an empty one is most often an unset variable."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; expected the name of a file")
+    return text
 
 
 def folder_name(text: str) -> Path:

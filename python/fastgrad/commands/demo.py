@@ -24,6 +24,7 @@ def add_to(commands: Any) -> None:
         " a step beside micrograd's where that is installed, and draw the decision boundary. Then"
         " count the bundled names, train a network to the same model, make up names, and draw the"
         " table. Last train a network that looks at five letters, which takes some five seconds.",
+        epilog="examples:\n  fastgrad demo\n  fastgrad demo --out pictures",
     )
     parser.add_argument(
         "--out",

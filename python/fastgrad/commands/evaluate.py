@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from . import use_words
 from .arguments import CommandError, add_command
 from .places import add_model, has_note, load_model, noted_text
 from .report import grams, plural, show
 from .texts import Text, add_file, text_of
+from .word_texts import knows_words
 
 if TYPE_CHECKING:
     import argparse
@@ -20,6 +22,9 @@ examples:
   fastgrad eval out                           the text that it was trained on
   fastgrad eval out other.txt
   grep -i smith people.txt | fastgrad eval out -
+
+A network over words is measured on the parts of its text that it was not trained on, beside 5-grams
+counted in the part that it was trained on.
 
 The loss is the mean negative log-likelihood in nats per symbol, the end of each item included; the
 perplexity is e to the power of it. Both are inf where the model gives something in the text the
@@ -45,6 +50,9 @@ def add_to(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     model = load_model(options.model)
+    if knows_words(model):
+        use_words.measure(options.model, model, options.file)
+        return
     text = _text(options, model)
     from ..models import NPLM, BigramCounts
     from ..text import UnknownCharacterError
@@ -57,7 +65,7 @@ def _run(options: argparse.Namespace) -> None:
     try:
         loss, perplexity = model.loss(counts), model.perplexity(counts)
     except UnknownCharacterError as error:
-        raise CommandError(_first_place(error, text)) from None
+        raise CommandError(_first_place(error, model.vocab, text)) from None
     show("model", f"{options.model}: {model!r}")
     show("text", text.name)
     show("items", f"{counts.items:,}")
@@ -93,13 +101,14 @@ def _measure_network(options: argparse.Namespace, model: Any, text: Text) -> Non
     show("perplexity", f"{math.exp(loss):.4f}")
 
 
-def _first_place(error: Any, text: Text) -> str:
-    """Say where in a text a character is that the model does not know."""
+def _first_place(error: ValueError, vocab: Any, text: Text) -> str:
+    """Say where in a text the first character is that the model does not know."""
     if text.is_small:
         for number, item in enumerate(text.items(), 1):
-            if (position := item.find(error.character)) >= 0:
-                place = type(error)(error.character, position, item)
-                return f"{text.name}: item {number:,}: {place}"
+            try:
+                vocab.encode(item)
+            except type(error) as first:
+                return f"{text.name}: item {number:,}: {first}"
     return f"{text.name}: {error}"
 
 

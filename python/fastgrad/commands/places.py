@@ -7,13 +7,21 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import CommandError
+from .arguments import CommandError, make_folder
 from .texts import Text, bundled
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["add_model", "has_model", "has_note", "load_model", "note_text", "noted_text"]
+__all__ = [
+    "add_model",
+    "has_model",
+    "has_note",
+    "load_model",
+    "note_text",
+    "noted_text",
+    "picture_path",
+]
 
 # The model file knows characters and counts, but not the text. So that samples can be compared
 # with the text, the folder has a note of where it was. A model without one is as good.
@@ -31,8 +39,11 @@ def load_model(place: Path) -> Any:
     """Load the model of a folder, or of a file."""
     from ..models import load
 
-    if not place.exists():
-        raise CommandError(f"{place}: there is no model; `fastgrad train bigram -o {place}` trains")
+    if not has_model(place):
+        what = "model.safetensors in it" if place.is_dir() else "model"
+        raise CommandError(
+            f"{place}: there is no {what}; `fastgrad train bigram -o {place}` trains"
+        )
     return load(place)
 
 
@@ -41,6 +52,17 @@ def has_model(place: Path) -> bool:
     from ..models.saving import model_path
 
     return model_path(place).is_file()
+
+
+def picture_path(out: Path | None, folder: Path, name: str) -> Path:
+    """Say where a picture goes: to `out`, or as `name` to that folder, or to the model's."""
+    path = out or folder
+    if path.is_dir():
+        path /= name
+    elif not path.suffix:
+        path = path.with_name(f"{path.name}.png")
+    make_folder(path.parent, "-o/--out")
+    return path
 
 
 def note_text(folder: Path, text: Text, items: int, characters: str) -> None:

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import plot_nplm
-from .arguments import CommandError, add_command, make_folder
-from .places import add_model, has_model, load_model
+from . import plot_nplm, use_words
+from .arguments import CommandError, add_command
+from .places import add_model, has_model, load_model, picture_path
 from .report import plural
+from .word_texts import knows_words
 
 if TYPE_CHECKING:
     import argparse
@@ -25,11 +26,11 @@ examples:
 The picture is that of the makemore lecture: a row for each symbol, a column for each that may
 follow, the darker the more often. Counts are drawn where the model has them, probabilities where
 it was trained as a network; of counted trigrams, the pairs that their last two symbols make. Beyond
-32 symbols the cells hold no numbers, beyond 60 only the most frequent symbols are drawn.
+40 symbols the cells hold no numbers, beyond 60 only the most frequent symbols are drawn.
 
-Of a model of `train nplm`, the pictures are embeddings.png, the symbols by what the network has
-learned of them, and loss.png; after `train nplm --find-rate` also rates.png, the losses that
-rising learning rates met."""
+Of a model of `train nplm`, the pictures are embeddings.png, the symbols (of words the 300 most
+frequent) by what the network has learned of them, and loss.png; after `train nplm --find-rate`
+also rates.png, the losses that rising learning rates met."""
 
 
 def add_to(commands: Any) -> None:
@@ -57,20 +58,17 @@ def _run(options: argparse.Namespace) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         raise CommandError("no picture, since matplotlib is not installed: pip install matplotlib")
     folder = options.model if options.model.is_dir() else options.model.parent
-    if options.out is None and plot_nplm.draw_sweep(folder) and not has_model(options.model):
-        return
+    only_rates = not has_model(options.model)
+    if only_rates or options.out is None:
+        drawn = plot_nplm.draw_sweep(folder, options.out)
+        if drawn and only_rates:
+            return
     model = load_model(options.model)
     if hasattr(model, "embeddings"):
-        if options.out is not None:
-            make_folder(options.out.parent, "-o/--out")
-        plot_nplm.draw(model, folder, options.out)
+        pictures = use_words if knows_words(model) else plot_nplm
+        pictures.draw(model, folder, options.out)
         return
-    path = options.out or folder
-    if path.is_dir():
-        path /= "bigrams.png"
-    elif not path.suffix:
-        path = path.with_name(f"{path.name}.png")
-    make_folder(path.parent, "-o/--out")
+    path = picture_path(options.out, folder, "bigrams.png")
     if model.order == 3 and not hasattr(model, "counts"):
         if options.out is not None:
             raise CommandError("a network of trigrams has no table of pairs to draw")
@@ -90,7 +88,7 @@ def _draw_table(model: Any, path: Path) -> None:
 
     counts = getattr(model, "counts", None)
     if counts is not None:
-        table, title = counts.table, "How often one symbol follows another"
+        table, title = counts.table(), "How often one symbol follows another"
         title += f": {plural(counts.items, 'item')}"
     else:
         table, title = model.table(), "How likely one symbol is to follow another"

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .places import picture_path
 from .train_nplm import RATES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 __all__ = ["draw", "draw_sweep"]
 
 
 def draw(model: Any, folder: Path, out: Path | None) -> None:
-    """Draw embeddings, to `out` if it is a file, and losses where the model was trained."""
-    embeddings = out if out is not None and not out.is_dir() else (out or folder) / "embeddings.png"
+    """Draw embeddings, and unless `out` is a file, losses where the model was trained."""
+    also_losses = out is None or out.is_dir()
+    embeddings = picture_path(out, folder, "embeddings.png")
     _draw_embeddings(model, embeddings)
     print(embeddings)
-    if len(model.history.loss) and embeddings != out:
+    if also_losses and len(model.history.loss):
+        from ..plots import loss_curve
+
         losses = embeddings.with_name("loss.png")
-        _draw_losses(model.history, losses)
+        loss_curve(model, losses, title="Loss while training")
         print(losses)
 
 
-def draw_sweep(folder: Path) -> bool:
+def draw_sweep(folder: Path, out: Path | None) -> bool:
     """Draw the losses that rising rates met, if the finder has left them; tell whether it has."""
     if not (folder / RATES).is_file():
         return False
@@ -34,7 +39,7 @@ def draw_sweep(folder: Path) -> bool:
 
     arrays, _ = checkpoint.load(folder / RATES)
     sweep = RateSweep(_numbers(arrays, "rates"), _numbers(arrays, "losses"))
-    path = folder / "rates.png"
+    path = picture_path(out, folder, "rates.png")
     rate_sweep(sweep.rates, sweep.losses, path, smooth=sweep.smooth(), chosen=sweep.lowest())
     print(path)
     return True
@@ -53,12 +58,3 @@ def _draw_embeddings(model: Any, path: Path) -> None:
     method = "pca" if features > 2 else "first"
     title = f"What the network has learned of each symbol ({features} features)"
     embedding_scatter(model.embeddings, model.vocab.symbols, path, title, method)
-
-
-def _draw_losses(history: Any, path: Path) -> None:
-    from ..plots import loss_curve
-
-    curves = {"train, mean of mini-batches": history.smooth()}
-    if len(history.dev_loss):
-        curves["dev"] = (history.dev_step, history.dev_loss)
-    loss_curve(curves, path, title="Loss while training")

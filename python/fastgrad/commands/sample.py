@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .arguments import add_command, number, whole
+from .arguments import add_command, file_name, number, whole
 from .places import add_model, load_model, noted_text
 from .report import plural
 from .texts import Text
+from .word_texts import knows_words
 
 if TYPE_CHECKING:
     import argparse
@@ -71,11 +72,11 @@ def add_to(commands: Any) -> None:
         "--max-length",
         type=whole(1),
         metavar="N",
-        default=100,
-        help="cut longer samples to N characters (default: %(default)s)",
+        help="cut longer samples to N characters (default: 100) or words (default: 50)",
     )
     parser.add_argument(
         "--against",
+        type=file_name,
         metavar="FILE",
         help="text to look the samples up in (default: the one that the model was trained on)",
     )
@@ -83,7 +84,10 @@ def add_to(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     model = load_model(options.model)
-    text = _text_to_compare(options, model)
+    words = knows_words(model)
+    if options.max_length is None:
+        options.max_length = 50 if words else 100
+    text = None if words and options.against is None else _text_to_compare(options, model)
     known = None if text is None else set(text.items())
     # What this library reads is UTF-8, whatever a pipe on this system otherwise is.
     if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:

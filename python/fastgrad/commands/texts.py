@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .arguments import file_name
+
 if TYPE_CHECKING:
     import argparse
 
@@ -49,12 +51,13 @@ class Text:
 def add_file(
     parser: argparse.ArgumentParser,
     use: str,
-    default: str = "the bundled names, see data/README.md",
+    default: str = "32,469 first names, which the package carries",
 ) -> None:
     """Declare the argument that names the text."""
     parser.add_argument(
         "file",
         nargs="?",
+        type=file_name,
         metavar="FILE",
         help=f"text {use}, UTF-8, one item a line; - is standard input (default: {default})",
     )

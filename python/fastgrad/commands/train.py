@@ -5,16 +5,26 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from . import train_nplm
-from .arguments import UsageError, add_command, folder_name, make_folder, number, whole
+from . import train_nplm, train_words
+from .arguments import UsageError, add_command, folder_name, number, whole
+from .new_model import add_out, made_folder, show_items, show_saved, show_symbols
 from .places import note_text
 from .report import grams, show
+from .resuming import resume
 from .texts import add_file, text_of
 
 if TYPE_CHECKING:
     from .texts import Text
 
 __all__ = ["add_to"]
+
+_EXAMPLES = """\
+examples:
+  fastgrad train bigram words.txt -o out      count, in no time; a model that is easily understood
+  fastgrad train nplm words.txt -o out        train a network, which takes longer and knows more
+  fastgrad train --resume out                 go on with a network after Ctrl-C
+
+`fastgrad train MODEL --help` tells more."""
 
 _BIGRAM_EXAMPLES = """\
 examples:
@@ -39,6 +49,7 @@ def add_to(commands: Any) -> None:
         None,
         help="train a model of a text",
         description="Train a model of a text and save it in a folder.",
+        epilog=_EXAMPLES,
     )
     parser.add_argument(
         "--resume",
@@ -50,6 +61,7 @@ def add_to(commands: Any) -> None:
     models = parser.add_subparsers(title="models", metavar="MODEL")
     _add_bigram(models)
     train_nplm.add_to(models)
+    train_words.add_to(models)
 
 
 class _Resume(argparse.Action):
@@ -64,7 +76,7 @@ class _Resume(argparse.Action):
     ) -> None:
         """Have the run of the folder resumed, unless a model is named as well."""
         namespace.resume = values
-        namespace.run = lambda options: train_nplm.resume(options.resume)
+        namespace.run = lambda options: resume(options.resume)
 
 
 def _add_bigram(models: Any) -> None:
@@ -77,27 +89,20 @@ def _add_bigram(models: Any) -> None:
         epilog=_BIGRAM_EXAMPLES,
     )
     add_file(parser, "to train on")
-    parser.add_argument(
-        "-o",
-        "--out",
-        type=folder_name,
-        required=True,
-        metavar="DIR",
-        help="folder for the model, made where it is missing; a model that is there is kept as"
-        " model.safetensors.previous",
-    )
+    add_out(parser)
     parser.add_argument(
         "--order",
-        type=int,
-        choices=(2, 3),
+        type=whole(2, 3),
         default=2,
+        metavar="{2,3}",
         help="2 for bigrams, 3 for trigrams (default: %(default)s)",
     )
     parser.add_argument(
         "--smoothing",
         type=number(0),
         metavar="S",
-        help="added to every count, so that nothing is impossible (default: 1)",
+        help="added to every count, so that nothing is impossible (default: 1; in Python,"
+        " BigramModel adds 0 unless told otherwise)",
     )
     _add_network(parser.add_argument_group("the same model as a network"))
 
@@ -134,48 +139,40 @@ def _add_network(group: Any) -> None:
 def _train_bigram(options: argparse.Namespace) -> None:
     _check_bigram(options)
     text = text_of(options.file)
-    make_folder(options.out, "-o/--out")
-    from ..models import BigramCounts
+    with made_folder(options.out):
+        from ..models import BigramCounts
 
-    counts = BigramCounts.of(text.source, order=options.order, progress=True)
-    _show_text(text, counts)
-    model = _neural(options, counts) if options.neural else _counted(options, counts)
-    model.save(options.out)
-    note_text(options.out, text, counts.items, counts.vocab.characters)
-    show("saved", str(options.out / "model.safetensors"))
+        counts = BigramCounts.of(text.source, order=options.order, progress=True)
+        _show_text(text, counts)
+        model = _neural(options, counts) if options.neural else _counted(options, counts)
+        model.save(options.out)
+        note_text(options.out, text, counts.items, counts.vocab.characters)
+    show_saved(options.out)
 
 
 def _check_bigram(options: argparse.Namespace) -> None:
     """Refuse options that say nothing about the model that was asked for."""
+    if options.resume is not None:
+        raise UsageError("argument --resume: counts are made at once; only `train nplm` goes on")
+    given = [name for name in _NEURAL if getattr(options, name) is not None]
+    if given and not options.neural:
+        raise UsageError(f"argument --{given[0]}: only together with --neural")
     if options.neural and options.smoothing is not None:
-        raise UsageError("argument --smoothing: not with --neural, where --penalty smooths")
-    if options.neural and options.seed is not None and options.batch is None:
+        raise UsageError(
+            "argument --smoothing: not together with --neural, where --penalty smooths"
+        )
+    if "seed" in given and "batch" not in given:
         raise UsageError("argument --seed: only together with --batch; all else is not random")
-    if options.batch is not None and options.lr is None:
-        raise UsageError("argument --batch: needs --lr, the rate of a step on part of the text")
-    for name in _NEURAL:
-        if not options.neural and getattr(options, name) is not None:
-            raise UsageError(f"argument --{name}: only together with --neural")
+    if "batch" in given and "lr" not in given:
+        raise UsageError("argument --batch: only together with --lr; parts need a rate")
 
 
 def _show_text(text: Text, counts: Any) -> None:
     """Tell what was read."""
-    show("text", text.name)
-    items = f"{counts.items:,}"
-    if text.is_small:
-        from ..text import repeats
-
-        items += f", of which {repeats(text.items()):,} repeat an earlier one"
-    show("items", items)
-    vocab = counts.vocab
-    characters = vocab.characters if vocab.characters.isprintable() else repr(vocab.characters)
-    listed = characters if len(characters) <= 70 else f"{characters[:69]}…"
-    show("characters", f"{len(vocab) - 1:,}: {listed}")
-    show("symbols", f"V = {len(vocab):,}, with {vocab.boundary!r} for start and end of an item")
-    if (note := vocab.boundary_note()) is not None:
-        show("", note)
+    show_items(text, counts.items)
+    show_symbols(counts.vocab)
     ids, _ = counts.entries()
-    cells = len(vocab) ** counts.order
+    cells = len(counts.vocab) ** counts.order
     occur = f"{len(ids):,} of {cells:,} possible ones occur"
     show(f"{grams(counts.order)}s", f"{counts.total:,}; {occur}")
 

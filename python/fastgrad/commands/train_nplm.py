@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import argparse
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +11,22 @@ from .arguments import (
     UsageError,
     add_command,
     folder_name,
-    make_folder,
     number,
     whole,
 )
-from .places import has_model, note_text, noted_text
+from .new_model import add_out, made_folder, show_saved
 from .report import show
+from .resuming import resume
 from .texts import add_file, text_of
+from .train_words import add_level
+from .training import LOG, RunNote, keep_input, parts_of, saved_on_ctrl_c, show_result
 
 if TYPE_CHECKING:
-    import argparse
+    from pathlib import Path
 
     from .texts import Text
 
-__all__ = ["add_to", "resume"]
+__all__ = ["RATES", "add_to"]
 
 _EXAMPLES = """\
 examples:
@@ -39,15 +40,32 @@ examples:
   fastgrad train --resume out                           go on after Ctrl-C
 
 The folder gets model.safetensors, the checkpoint, which is saved every ten seconds or so, and
-log.jsonl, a JSON object an evaluation. Then `fastgrad sample out`, `fastgrad eval out other.txt`
-and `fastgrad plot out`."""
+log.jsonl, a JSON object an evaluation; and text.txt, where the text is from standard input. Ctrl-C
+saves. Then `fastgrad sample out`, `fastgrad eval out other.txt` and `fastgrad plot out`."""
 
-# Besides the note of the text: how it was split, so that a run can go on with the same parts.
-_NOTE = "run.json"
-_LOG = "log.jsonl"
 RATES = "rates.safetensors"
 # What the learning-rate finder tries, as in the lecture.
 _SWEEP_STEPS = 1000
+
+# What options stand for that are not given; parsed, they are None, so that it is known.
+_DEFAULTS = {
+    "context": 8,
+    "embedding": 24,
+    "hidden": 200,
+    "direct": False,
+    "init": "scaled",
+    "steps": 30_000,
+    "batch": 64,
+    "lr": 0.004,
+    "schedule": "cosine",
+    "optimizer": "adamw",
+    "weight_decay": 0.03,
+    "split": "random",
+    "seed": 0,
+    "patience": None,
+    "threads": None,
+    "find_rate": False,
+}
 
 
 def add_to(models: Any) -> None:
@@ -62,92 +80,88 @@ def add_to(models: Any) -> None:
         epilog=_EXAMPLES,
     )
     add_file(parser, "to train on")
+    add_out(parser, required=False)
     parser.add_argument(
-        "-o",
-        "--out",
+        "--resume",
         type=folder_name,
-        required=True,
+        default=argparse.SUPPRESS,  # So that it does not hide the one of `fastgrad train`.
         metavar="DIR",
-        help="folder for the model, made where it is missing; a model that is there is kept as"
-        " model.safetensors.previous",
+        help="go on with a run that was interrupted, to the same result; goes without all else",
     )
+    add_level(parser)
     _add_network(parser.add_argument_group("the network"))
     _add_training(parser.add_argument_group("the training"))
     parser.add_argument(
         "--find-rate",
         action="store_true",
+        default=None,
         help="try learning rates from 0.001 to 1 in 1,000 steps, tell the best, and train nothing",
     )
 
 
 def _add_network(group: Any) -> None:
-    for name, default, what in (
-        ("context", 8, "symbols that it looks at"),
-        ("embedding", 24, "features of a symbol"),
-        ("hidden", 200, "hidden units"),
+    for name, what in (
+        ("context", "symbols that it looks at"),
+        ("embedding", "features of a symbol"),
+        ("hidden", "hidden units"),
     ):
-        help_text = f"{what} (default: %(default)s)"
-        group.add_argument(f"--{name}", type=whole(1), default=default, metavar="N", help=help_text)
+        help_text = f"{what} {_default(name)}"
+        group.add_argument(f"--{name}", type=whole(1), metavar="N", help=help_text)
     group.add_argument(
-        "--direct", action="store_true", help="connect features and output directly as well"
+        "--direct",
+        action="store_true",
+        default=None,
+        help="connect features and output directly as well",
     )
     group.add_argument(
         "--init",
         choices=("scaled", "lecture"),
-        default="scaled",
         help="what weights start as: scaled to their inputs, or plainly normal as in the lecture"
-        " (default: %(default)s)",
+        f" {_default('init')}",
     )
 
 
 def _add_training(group: Any) -> None:
-    default = "(default: %(default)s)"
     group.add_argument(
         "--steps",
         type=whole(1),
-        default=30_000,
         metavar="N",
-        help=f"mini-batches to learn from {default}",
+        help=f"mini-batches to learn from {_default('steps')}",
     )
     group.add_argument(
-        "--batch", type=whole(1), default=64, metavar="N", help=f"examples a step {default}"
+        "--batch", type=whole(1), metavar="N", help=f"examples a step {_default('batch')}"
     )
     group.add_argument(
-        "--lr", type=number(0), default=0.004, metavar="RATE", help=f"learning rate {default}"
+        "--lr", type=number(0), metavar="RATE", help=f"learning rate {_default('lr')}"
     )
     group.add_argument(
         "--schedule",
         choices=("cosine", "linear", "constant", "lecture"),
-        default="cosine",
         help="how the rate falls: to 0 along a curve or a line, not at all, or to a tenth half-way"
-        " (default: %(default)s)",
+        f" {_default('schedule')}",
     )
     group.add_argument(
         "--optimizer",
         choices=("adamw", "momentum", "sgd"),
-        default="adamw",
-        help=f"how weights move {default}",
+        help=f"how weights move {_default('optimizer')}",
     )
     group.add_argument(
         "--weight-decay",
         type=number(0),
-        default=0.03,
         metavar="W",
-        help=f"of all but biases {default}",
+        help=f"of all but biases {_default('weight_decay')}",
     )
     group.add_argument(
         "--split",
         choices=("random", "lecture", "none"),
-        default="random",
         help="how 80 %% are chosen to train on: by --seed, as in the lecture, or all for training"
-        " (default: %(default)s)",
+        f" {_default('split')}",
     )
     group.add_argument(
         "--seed",
         type=whole(0, 2**64 - 1),
-        default=0,
         metavar="N",
-        help=f"of split, weights and batches {default}",
+        help=f"of split, weights and batches {_default('seed')}",
     )
     group.add_argument(
         "--patience",
@@ -163,17 +177,50 @@ def _add_training(group: Any) -> None:
     )
 
 
+def _default(name: str) -> str:
+    return f"(default: {_DEFAULTS[name]})"
+
+
 def _train(options: argparse.Namespace) -> None:
-    if options.patience is not None and options.split == "none":
-        raise UsageError("argument --patience: needs a part to measure, not --split none")
+    _check(options)
+    if getattr(options, "resume", None) is not None:
+        resume(options.resume)
+        return
     text = text_of(options.file)
-    items = text.items()
-    make_folder(options.out, "-o/--out")
+    with made_folder(options.out):
+        if text.source == "-" and not options.find_rate:
+            text = keep_input(options.out)
+        items = text.items()
+        train, dev = parts_of(items, options.split or _DEFAULTS["split"], options.seed or 0)
+        _settle(options, sum(map(len, train)) + len(train))
+        _make(options, text, items, train, dev)
+
+
+def _settle(options: argparse.Namespace, examples: int) -> None:
+    """Give options that were not given their defaults; see to it that the batch fits."""
+    if options.batch is None:
+        options.batch = min(_DEFAULTS["batch"], examples)
+    if options.batch > examples:
+        raise CommandError(
+            f"--batch is {options.batch}, but the part to train on has only {examples:,} examples,"
+            " a symbol each; expected no more than these"
+        )
+    for name, value in _DEFAULTS.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+
+
+def _make(
+    options: argparse.Namespace,
+    text: Text,
+    items: list[str],
+    train: list[str],
+    dev: list[str] | None,
+) -> None:
     from ..models import NPLM
     from ..text import Vocab
 
     vocab = Vocab.of(items)
-    train, dev = _parts(items, options.split, options.seed)
     _show_text(text, items, vocab, train, dev)
     model = NPLM(
         vocab,
@@ -195,71 +242,50 @@ def _train(options: argparse.Namespace) -> None:
     if options.find_rate:
         _find_rate(model, train, options.out, settings)
         return
-    rate = _rate(options.schedule, options.lr, options.steps)
-    _note(options, text, len(items), vocab.characters)
+    note = RunNote(options.split, options.seed, options.batch)
+    note.write(options.out, text, len(items), vocab.characters)
     start = perf_counter()
-    try:
+    with saved_on_ctrl_c(options.out):
         model.fit(
             train,
             dev,
             steps=options.steps,
-            lr=rate,
+            lr=_rate(options.schedule, options.lr, options.steps),
             patience=options.patience,
             progress=True,
-            log=options.out / _LOG,
+            log=options.out / LOG,
             checkpoint=options.out,
             **settings,
         )
-    except KeyboardInterrupt as stop:
-        raise _with_advice(stop, options.out) from None
-    _show_result(model, train, dev, perf_counter() - start, len(model.history.loss), options.batch)
-    show("saved", str(options.out / "model.safetensors"))
+    show_result(model, train, dev, perf_counter() - start, len(model.history.loss), options.batch)
+    show_saved(options.out)
 
 
-def resume(folder: Path) -> None:
-    """Go on with the training run of a folder."""
-    from ..models import NPLM
-
-    if not has_model(folder):
-        raise CommandError(f"{folder}: there is no model; `fastgrad train nplm -o {folder}` trains")
-    before = NPLM.load(folder)
-    text, note = noted_text(folder, before), _read_note(folder)
-    if text is None or note is None:
-        raise CommandError(
-            f"{folder}: there is no note of the text of a training run, or it is not there any more"
-        )
-    items = text.items()
-    train, dev = _parts(items, note["split"], note["seed"])
-    made = len(before.history.loss)
-    show("text", text.name)
-    show("model", repr(before))
-    show("resumed", f"after {made:,} steps")
-    start = perf_counter()
-    try:
-        model = NPLM.resume(folder, train, dev, progress=True, log=folder / _LOG)
-    except KeyboardInterrupt as stop:
-        raise _with_advice(stop, folder) from None
-    steps = len(model.history.loss) - made
-    _show_result(model, train, dev, perf_counter() - start, steps, note["batch"])
-    show("saved", str(folder / "model.safetensors"))
+def _check(options: argparse.Namespace) -> None:
+    """Refuse options that contradict each other, or that would change nothing."""
+    given = [name for name in ("file", "out", *_DEFAULTS) if getattr(options, name) is not None]
+    if getattr(options, "resume", None) is not None:
+        if given:
+            raise UsageError(
+                f"argument {_option(given[0])}: not with --resume, which goes on with the text and"
+                " the settings of its folder"
+            )
+        return
+    if options.out is None:
+        raise UsageError("the following arguments are required: -o/--out")
+    if options.patience is not None and options.split == "none":
+        raise UsageError("argument --patience: needs a part to measure, not --split none")
+    for name in ("steps", "lr", "schedule", "patience"):
+        if options.find_rate and name in given:
+            raise UsageError(
+                f"argument {_option(name)}: not with --find-rate, which tries rates from 0.001 to 1"
+                f" in {_SWEEP_STEPS:,} steps"
+            )
 
 
-def _with_advice(stop: KeyboardInterrupt, folder: Path) -> KeyboardInterrupt:
-    """Say how to go on, where the training had begun and so was saved."""
-    done = str(stop).partition(";")[0]
-    if not done:
-        return stop
-    return KeyboardInterrupt(f"{done}, which are saved: `fastgrad train --resume {folder}`")
-
-
-def _parts(items: list[str], method: str, seed: int) -> tuple[list[str], list[str] | None]:
-    """Split items as a command's option says; the test part is left alone."""
-    if method == "none":
-        return items, None
-    from ..text import split
-
-    parts = split(items, method="lecture") if method == "lecture" else split(items, seed=seed)
-    return parts.train, parts.dev
+def _option(name: str) -> str:
+    """Say how an option is written."""
+    return {"file": "FILE", "out": "-o/--out"}.get(name, f"--{name.replace('_', '-')}")
 
 
 def _rate(schedule: str, lr: float, steps: int) -> Any:
@@ -289,24 +315,6 @@ def _show_text(
         show("", f"{leaked:,} of the latter are among the former too" if leaked else "none in both")
 
 
-def _show_result(
-    model: Any, train: list[str], dev: list[str] | None, seconds: float, steps: int, batch: int
-) -> None:
-    """Tell losses, beside those of bigrams counted on the same items."""
-    from ..models import BigramModel
-
-    speed = steps * batch / max(seconds, 1e-9)
-    stopped = "" if model.history.stopped == "finished" else f"; {model.history.stopped}"
-    show("steps", f"{steps:,} in {seconds:.1f} s, {speed:,.0f} examples a second{stopped}")
-    bigrams = BigramModel.fit(train, smoothing=1.0)
-    for name, what in (("loss", model), ("bigrams", bigrams)):
-        measured = f"train {what.loss(train):.4f}"
-        # The bigrams know no symbol that only dev has; the network knows those of the whole text.
-        if dev is not None and set("".join(dev)) <= set(what.vocab.characters):
-            measured += f", dev {what.loss(dev):.4f}"
-        show(name, f"{measured} nats a symbol")
-
-
 def _find_rate(model: Any, train: list[str], folder: Path, settings: dict[str, Any]) -> None:
     from .. import checkpoint
     from ..training import find_rate
@@ -316,19 +324,3 @@ def _find_rate(model: Any, train: list[str], folder: Path, settings: dict[str, A
     checkpoint.save(folder / RATES, arrays, {"sweep": settings["optimizer"]})
     show("lowest loss", f"at rate {sweep.lowest():.4g}, of {len(sweep.rates):,} tried")
     show("saved", f"{folder / RATES}; `fastgrad plot {folder}` draws it")
-
-
-def _note(options: argparse.Namespace, text: Text, items: int, characters: str) -> None:
-    note_text(options.out, text, items, characters)
-    note = {"split": options.split, "seed": options.seed, "batch": options.batch}
-    (options.out / _NOTE).write_text(json.dumps(note) + "\n", encoding="utf-8")
-
-
-def _read_note(folder: Path) -> dict[str, Any] | None:
-    try:
-        note = json.loads((folder / _NOTE).read_bytes())
-        if note["split"] in ("random", "lecture", "none") and type(note["seed"]) is int:
-            return {"split": note["split"], "seed": note["seed"], "batch": int(note["batch"])}
-    except (OSError, ValueError, LookupError, TypeError):
-        pass  # What cannot be read is not there.
-    return None

@@ -73,5 +73,5 @@ def _draw(counts: BigramCounts, path: Path) -> None:
     from ..plots import bigram_heatmap
 
     title = f"How often one letter follows another in {counts.items:,} first names"
-    bigram_heatmap(counts.table, counts.vocab.symbols, path, title)
+    bigram_heatmap(counts.table(), counts.vocab.symbols, path, title)
     print(f"  The table as a picture: {path.resolve()}")

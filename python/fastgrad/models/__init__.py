@@ -18,7 +18,7 @@ from .counts import BigramCounts
 from .mixture import Mixture
 from .neural_bigram import NeuralBigram
 from .ngram import InterpolatedTrigram, KneserNey
-from .nplm import NPLM
+from .nplm import NPLM, WordNPLM
 from .saving import read_model
 from .word_model import WordModel, sample_words
 
@@ -35,12 +35,13 @@ __all__ = [
     "Mixture",
     "NeuralBigram",
     "WordModel",
+    "WordNPLM",
     "load",
     "sample_words",
 ]
 
 
-def load(path: str | os.PathLike[str]) -> BigramModel | NeuralBigram | NPLM:
+def load(path: str | os.PathLike[str]) -> BigramModel | NeuralBigram | NPLM | WordNPLM:
     """Read a saved model of any kind: a checkpoint, or the folder that holds `model.safetensors`.
 
     Raises `fastgrad.checkpoint.CheckpointError` where the file is damaged, hostile or of another
@@ -55,6 +56,7 @@ def load(path: str | os.PathLike[str]) -> BigramModel | NeuralBigram | NPLM:
     makers: dict[str, Any] = {
         "bigram": BigramModel._from_parts,
         "neural bigram": NeuralBigram._from_parts,
-        "nplm": NPLM._from_parts,
+        NPLM.kind: NPLM._from_parts,
+        WordNPLM.kind: WordNPLM._from_parts,
     }
     return read_model(path, makers)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._checks import amount
 from .._core import NgramCounts
 from ..text import Vocab
-from .counts import BigramCounts
+from .counts import BigramCounts, counts_to_learn
 from .saving import read_model, write_model
-from .tables import TableModel, amount, check_cells
+from .tables import TableModel, check_cells
 
 if TYPE_CHECKING:
     import os
@@ -28,7 +29,9 @@ class BigramModel(TableModel):
     The probability of a symbol after a context is (N + s) / (R + s * V): N is how often the symbol
     followed the context, R how often the context occurred, s the smoothing ("add-one", or Laplace,
     where it is 1), V the size of the vocabulary, boundary included. With s = 0 an n-gram that never
-    occurred has probability 0, and after a context that never occurred everything has.
+    occurred has probability 0, and after a context that never occurred everything has. That is the
+    default here, as in the lecture; the command `fastgrad train bigram` smooths by 1 unless told
+    otherwise.
 
     Raises `ValueError` for a smoothing that is negative or not finite, and `MemoryError` where the
     table of V**order probabilities would be too large.
@@ -65,31 +68,39 @@ class BigramModel(TableModel):
     @classmethod
     def fit(
         cls,
-        source: Source,
+        source: Source | BigramCounts,
         *,
         smoothing: float = 0.0,
-        order: int = 2,
+        order: int | None = None,
         threads: int | None = None,
         progress: bool = False,
     ) -> BigramModel:
-        """Count a source of text and make the model of it; see `BigramCounts.of`."""
+        """Count a source of text, or take counts as they are, and make the model of them.
+
+        `order` is 2 for bigrams (the default) or 3 for trigrams; counts have their own. Raises what
+        `BigramCounts.of` raises, and what making the model of counts raises.
+
+        >>> counts = BigramCounts.of(["emma", "ava"])
+        >>> a, b = BigramModel.fit(counts, smoothing=1), BigramModel(counts, smoothing=1)
+        >>> a.loss(["eva"]) == b.loss(["eva"])
+        True
+        """
         amount("smoothing", smoothing)  # Before the counting, which may take long.
-        counts = BigramCounts.of(source, order=order, threads=threads, progress=progress)
-        return cls(counts, smoothing)
+        return cls(counts_to_learn(source, order, threads, progress), smoothing)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the counts and the smoothing to a checkpoint, exactly; see `fastgrad.checkpoint`.
 
         Where `path` is a folder, the file is `model.safetensors` in it.
         """
-        ids, counts = self.counts.entries()
+        ids, times = self.counts.entries()
         config = {
             "order": self.order,
             "smoothing": self.smoothing,
             "items": self.counts.items,
             "vocab": self.vocab.to_config(),
         }
-        write_model(path, "bigram", {"ids": ids, "counts": counts}, config)
+        write_model(path, "bigram", {"ids": ids, "counts": times.astype(np.uint64)}, config)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> BigramModel:
@@ -118,7 +129,7 @@ class BigramModel(TableModel):
 def _smoothed(counts: BigramCounts, smoothing: float) -> NDArray[np.float64]:
     """Give (N + s) / (R + s * V), and 0 where both are 0; shape (V**context, V)."""
     size = len(counts.vocab)
-    times = counts.table.reshape(-1, size)
+    times = counts.table().reshape(-1, size)
     # Sums are of integers, and exact.
     contexts = times.sum(axis=1, dtype=np.uint64).astype(np.float64) + smoothing * size
     if not math.isfinite(contexts.max()):

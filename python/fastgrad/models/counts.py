@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import reprlib
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._checks import path_name, string, thread_count, whole
 from .._core import NgramCounts, count_bytes, count_ids, count_items, count_path
 from ..text import NotUtf8Error, UnknownCharacterError, Vocab, name_of
-from ..text.reading import check_iterable
+from ..text.reading import check_iterable, opened
+from ..text.vocab import check_vocab
 from ._progress import bar
 
 if TYPE_CHECKING:
@@ -26,19 +30,30 @@ class BigramCounts:
     alphabet of each part, and they pickle, so that any map-reduce tool can count in parts.
 
     Large alphabets are counted sparsely; only `table` needs memory for every possible n-gram.
+    Arrays of counts are of int64, so that differences may be negative; they are of uint64 only
+    where the text has 2**63 n-grams or more.
 
     >>> counts = BigramCounts.of(["emma", "ava"])
     >>> counts
     BigramCounts(2 items, 9 bigrams of 5 symbols)
     >>> counts.top(2)
     [('a.', 2), ('.a', 1)]
-    >>> counts.table[counts.vocab.encode("m")[0]].tolist()
+    >>> counts["mm"], counts[".a"], counts["av"], counts["ee"]
+    (1, 1, 1, 0)
+    >>> counts.table()[counts.vocab.encode("m")[0]].tolist()
     [0, 1, 0, 1, 0]
-    >>> counts == BigramCounts.of(["emma"]) + BigramCounts.of(["ava"])
+
+    A text counted in parts, as by a pool of processes or any map-reduce tool:
+
+    >>> from concurrent.futures import ProcessPoolExecutor
+    >>> parts = [["emma"], ["ava"]]
+    >>> with ProcessPoolExecutor(2) as pool:  # doctest: +SKIP
+    ...     total = sum(pool.map(BigramCounts.of, parts))
+    >>> counts == sum(map(BigramCounts.of, parts))
     True
     """
 
-    __slots__ = ("_counts", "_table", "vocab")
+    __slots__ = ("_counts", "_keys", "_table", "_times", "vocab")
 
     vocab: Vocab
     """The symbols counted; an n-gram is given by their ids."""
@@ -48,7 +63,10 @@ class BigramCounts:
         if not isinstance(counts, NgramCounts):
             raise TypeError(f"counts is {counts!r}; expected NgramCounts. BigramCounts.of counts")
         self._counts = counts
-        self._table: NDArray[np.uint64] | None = None
+        self._table: NDArray[np.integer[Any]] | None = None
+        # Of `counts[gram]`: what occurs as numbers in base V, ascending, and how often.
+        self._keys: NDArray[np.int64] | None = None
+        self._times: NDArray[np.integer[Any]] | None = None
         self.vocab = Vocab(counts.characters)
 
     @classmethod
@@ -65,12 +83,14 @@ class BigramCounts:
         A path is streamed, so that a file may be larger than memory. Large inputs are counted by
         `threads` threads, all cores where it is None. `progress` shows a bar at a terminal.
 
-        Raises what `fastgrad.text.read` raises, and `ValueError` unless `order` is 2 or 3.
+        Raises what `fastgrad.text.read` raises, and `ValueError` unless `order` is 2 or 3, and
+        `threads` None or 1 to 1024.
 
         >>> BigramCounts.of(b"emma\n", order=3).top(1)
         [('..e', 1)]
         """
         _check_order(order)
+        thread_count(threads)
         try:
             return cls(_count(source, order, threads, progress))
         except UnicodeError as error:
@@ -88,6 +108,7 @@ class BigramCounts:
         [('ab', 2)]
         """
         _check_order(order)
+        check_vocab(vocab)
         return cls(count_ids(_as_ids(ids), vocab.characters, order))
 
     @property
@@ -105,35 +126,64 @@ class BigramCounts:
         """How many n-grams were counted: the characters and the ends of all items."""
         return self._counts.total
 
-    @property
-    def table(self) -> NDArray[np.uint64]:
-        """All counts as a read-only array of shape (V,) * order, V the size of the vocabulary.
+    def table(self) -> NDArray[np.integer[Any]]:
+        """Give all counts, read-only int64 of shape (V,) * order, V the size of the vocabulary.
 
-        Raises `MemoryError` where it would have more than 2**27 cells; `entries` always works.
+        Row i, column j tells how often symbol j follows symbol i. Raises `MemoryError` where there
+        would be more than 2**27 cells; `entries` always works.
         """
         if self._table is None:
-            table = self._counts.dense()
+            table = self._signed(self._counts.dense())
             table.flags.writeable = False
             self._table = table
         return self._table
 
-    def entries(self) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
+    def entries(self) -> tuple[NDArray[np.uint32], NDArray[np.integer[Any]]]:
         """Give the n-grams that occur, as (K, order) ids in lexicographic order, and their counts.
+
+        The counts are of int64 and shape (K,).
 
         >>> ids, counts = BigramCounts.of(["aa"]).entries()
         >>> ids.tolist(), counts.tolist()
         ([[0, 1], [1, 0], [1, 1]], [1, 1, 1])
         """
-        return self._counts.entries()
+        ids, times = self._counts.entries()
+        return ids, self._signed(times)
+
+    def __getitem__(self, gram: str) -> int:
+        """Tell how often an n-gram occurs, given by its symbols, the boundary by `vocab.boundary`.
+
+        Raises `UnknownCharacterError` (a `ValueError`) for a symbol that is not in the vocabulary,
+        and `ValueError` unless there are as many as `order` says.
+
+        >>> counts = BigramCounts.of(["emma", "ava"], order=3)
+        >>> counts["emm"], counts["..a"], counts["a.."]
+        (1, 1, 0)
+        """
+        ids = self._ids_of(gram)
+        size = len(self.vocab)
+        if self._keys is None or self._times is None:
+            grams, self._times = self.entries()
+            places = size ** np.arange(self.order - 1, -1, -1, dtype=np.int64)
+            self._keys = grams.astype(np.int64) @ places
+        key = 0
+        for one in ids:
+            key = key * size + one
+        place = int(np.searchsorted(self._keys, key))
+        found = place < len(self._keys) and self._keys[place] == key
+        return int(self._times[place]) if found else 0
+
+    # Without this, Python would try `counts[0]`, `counts[1]`, ... in a loop.
+    __iter__ = None
 
     def top(self, k: int = 10) -> list[tuple[str, int]]:
-        """Give the `k` most frequent n-grams, those of the same count in the order of their ids."""
-        ids, counts = self.entries()
-        # Counts are negated within their own type: the largest comes first, and order is kept.
-        chosen = np.argsort(~counts, kind="stable")[: max(k, 0)]
+        """Give the `k` most frequent n-grams, those of the same count in the order of their ids.
+
+        Raises `TypeError` or `ValueError` for a `k` that is not an int of at least 0.
+        """
+        ids, counts = self._counts.top(min(whole("k", k), self.total))
         return [
-            (self.vocab.decode(gram), int(count))
-            for gram, count in zip(ids[chosen], counts[chosen], strict=True)
+            (self.vocab.decode(gram), int(count)) for gram, count in zip(ids, counts, strict=True)
         ]
 
     def over(self, vocab: Vocab) -> BigramCounts:
@@ -141,6 +191,7 @@ class BigramCounts:
 
         Raises `UnknownCharacterError` where `vocab` lacks a character.
         """
+        check_vocab(vocab)
         if vocab == self.vocab:
             return self
         for character in self.vocab.characters:
@@ -167,7 +218,7 @@ class BigramCounts:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Give `table` to numpy."""
-        return np.array(self.table, dtype=dtype, copy=True if copy is None else copy)
+        return np.array(self.table(), dtype=dtype, copy=True if copy is None else copy)
 
     def __reduce__(self) -> tuple[type[BigramCounts], tuple[NgramCounts]]:
         """Pickle and copy by the counts."""
@@ -180,6 +231,23 @@ class BigramCounts:
             f"BigramCounts({self.items:,} items, {self.total:,} {grams}"
             f" of {len(self.vocab):,} symbols)"
         )
+
+    def _ids_of(self, gram: str) -> list[int]:
+        """Give the ids of an n-gram's symbols; refuse what is none."""
+        boundary = self.vocab.boundary
+        if len(string("gram", gram)) != self.order:
+            raise ValueError(
+                f"gram is {reprlib.repr(gram)}; expected {self.order} symbols, {boundary!r} for"
+                " the boundary"
+            )
+        for position, symbol in enumerate(gram):
+            if symbol != boundary and symbol not in self.vocab:
+                raise UnknownCharacterError(symbol, position, gram)
+        return [0 if symbol == boundary else int(self.vocab.encode(symbol)[0]) for symbol in gram]
+
+    def _signed(self, counts: NDArray[np.uint64]) -> NDArray[np.integer[Any]]:
+        """Give counts as int64, whose differences may be negative, unless they may not fit."""
+        return counts.view(np.int64) if self.total < 2**63 else counts
 
 
 def counts_for(
@@ -202,11 +270,24 @@ def counts_for(
     return counts.over(vocab)
 
 
+def counts_to_learn(
+    source: Source | BigramCounts, order: int | None, threads: int | None, progress: bool
+) -> BigramCounts:
+    """Count a text, of bigrams unless told otherwise, or take counts, whose order is their own."""
+    if not isinstance(source, BigramCounts):
+        order = 2 if order is None else order
+        return BigramCounts.of(source, order=order, threads=threads, progress=progress)
+    if order not in (None, source.order):
+        raise ValueError(f"order is {order!r}; expected {source.order}, that of the counts")
+    return source
+
+
 def _count(source: Source, order: int, threads: int | None, progress: bool) -> NgramCounts:
     """Let the core count, each kind of source in its own way."""
     if isinstance(source, (str, os.PathLike)):
-        path = os.fspath(source)
-        with bar(progress, _size_of(path), "B", f"counting {name_of(source)}") as report:
+        path = path_name("source", source)
+        what = f"counting {name_of(source)}"
+        with opened(source), bar(progress, _size_of(path), "B", what) as report:
             return count_path(path, order, threads, report)
     if isinstance(source, bytes):
         with bar(progress, len(source), "B", "counting") as report:
@@ -218,6 +299,8 @@ def _count(source: Source, order: int, threads: int | None, progress: bool) -> N
 def _as_ids(ids: NDArray[Any]) -> NDArray[np.uint32]:
     """Take integers of any type that fit; the core checks them against the alphabet."""
     array = np.asarray(ids)
+    if array.size == 0:
+        return np.zeros(0, dtype=np.uint32)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(
             f"ids has shape {array.shape} and dtype {array.dtype}; expected one dimension of"
@@ -231,8 +314,13 @@ def _as_ids(ids: NDArray[Any]) -> NDArray[np.uint32]:
 
 
 def _check_order(order: int) -> None:
-    if order not in (2, 3):
-        raise ValueError(f"order is {order!r}; expected 2 for bigrams or 3 for trigrams")
+    expected = f"order is {reprlib.repr(order)}; expected 2 for bigrams or 3 for trigrams"
+    try:
+        known = index(order) in (2, 3)
+    except TypeError:
+        raise TypeError(expected) from None
+    if not known:
+        raise ValueError(expected)
 
 
 def _size_of(path: str) -> int | None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._checks import amount, whole
 from ..text import read, windows
 from ..words import WordVocab
-from .tables import amount, whole
 from .word_model import loss_of, sample_words
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ class Mixture:
 
     def __init__(self, a: Any, b: Any, weight: float = 0.5):
         """Keep both models; `a` has the weight, and `b` what is left of 1."""
+        for name, model in (("a", a), ("b", b)):
+            if not hasattr(model, "vocab"):
+                raise TypeError(f"{name} is {model!r:.80}; expected a language model")
         if a.vocab != b.vocab:
             raise ValueError(
                 f"the models' vocabularies are {a.vocab!r} and {b.vocab!r}; expected one"
@@ -66,19 +69,11 @@ class Mixture:
         It begins at 1/2 and ends once an iteration moves the weight by less than `tolerance`. The
         result is this mixture.
         """
-        tolerance = amount("tolerance", tolerance)
-        of_a, of_b = (token_probabilities(model, validation) for model in (self.a, self.b))
-        # Only the ratio of the two matters, and nothing where both are 0.
-        total = of_a + of_b
-        share = of_a[total > 0] / total[total > 0]
-        weight = 0.5
-        for _ in range(whole("max_iterations", max_iterations, least=1) if len(share) else 0):
-            # How likely each symbol comes from the first model, as far as one can tell.
-            chances = weight * share / (weight * share + (1.0 - weight) * (1.0 - share))
-            before, weight = weight, min(float(np.mean(chances)), 1.0)
-            if abs(weight - before) < tolerance:
-                break
-        self.weight = weight
+        of_both = [token_probabilities(model, validation) for model in (self.a, self.b)]
+        weights = mixture_weights(
+            np.stack(of_both), tolerance=tolerance, max_iterations=max_iterations
+        )
+        self.weight = min(float(weights[0]), 1.0)
         return self
 
     def probabilities(self, context: str = "") -> NDArray[np.float64]:
@@ -123,6 +118,40 @@ class Mixture:
 
     def _mean(self, of_a: NDArray[np.float64], of_b: NDArray[np.float64]) -> NDArray[np.float64]:
         return self.weight * of_a + (1.0 - self.weight) * of_b
+
+
+def mixture_weights(
+    probabilities: NDArray[np.float64], *, tolerance: float = 1e-9, max_iterations: int = 1000
+) -> NDArray[np.float64]:
+    """Give the weights of models whose weighted mean makes a text most likely: (K, T) to (K,).
+
+    Row k holds the probability of each of T tokens under model k. The weights sum to 1; expectation
+    maximisation (Dempster, Laird & Rubin, 1977) finds them, from equal ones, and ends once no
+    weight moves by `tolerance`. Tokens that all models call impossible do not count.
+
+    Raises `ValueError` for an array of another shape, or a setting out of range.
+
+    >>> mixture_weights(np.array([[0.5, 0.1, 0.5], [0.1, 0.1, 0.5]])).round(3).tolist()
+    [1.0, 0.0]
+    """
+    tolerance = amount("tolerance", tolerance)
+    if probabilities.ndim != 2 or not len(probabilities):
+        raise ValueError(
+            f"probabilities has shape {probabilities.shape}; expected (K, T), K at least 1"
+        )
+    # Only the ratios count, and nothing where all are 0.
+    total = probabilities.sum(axis=0)
+    shares = probabilities[:, total > 0] / total[total > 0]
+    weights = np.full(len(shares), 1.0 / len(shares))
+    steps = whole("max_iterations", max_iterations, least=1)
+    for _ in range(steps if shares.size else 0):
+        # How likely each token comes from each of the models, as far as one can tell.
+        chances = weights[:, None] * shares
+        chances /= chances.sum(axis=0)
+        before, weights = weights, chances.mean(axis=1)
+        if np.abs(weights - before).max() < tolerance:
+            break
+    return weights
 
 
 def token_probabilities(model: Any, source: Any) -> NDArray[np.float64]:

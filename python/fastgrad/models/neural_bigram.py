@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._checks import amount, array, whole
 from .._core import bigram_loss_and_gradient, train_bigram
 from ..text import Vocab
 from ._progress import bar
-from .counts import BigramCounts
+from .counts import BigramCounts, counts_to_learn
 from .saving import read_model, write_model
-from .tables import TableModel, amount, check_cells, whole
+from .tables import TableModel, check_cells
 
 if TYPE_CHECKING:
     import os
@@ -61,7 +62,7 @@ class NeuralBigram(TableModel):
         if not isinstance(vocab, Vocab):
             raise TypeError(f"vocab is {vocab!r}; expected a Vocab")
         size = len(vocab)
-        logits = np.array(weights, dtype=np.float64)
+        logits = array("weights", weights, "an array of numbers", np.float64).copy()
         if logits.shape not in ((size, size), (size * size, size)):
             raise ValueError(
                 f"weights has shape {logits.shape}; expected ({size}, {size}) for bigrams or"
@@ -119,10 +120,10 @@ class NeuralBigram(TableModel):
             "momentum": amount("momentum", momentum),
             "penalty": amount("penalty", penalty),
             "batch": None if batch is None else whole("batch", batch, least=1),
-            "seed": whole("seed", seed),
+            "seed": whole("seed", seed, most=2**64 - 1),
         }
         whole("steps", steps)
-        counts = _counts_to_learn(source, order, threads, progress)
+        counts = counts_to_learn(source, order, threads, progress)
         check_cells(counts.vocab, counts.order)
         size = len(counts.vocab)
         weights = np.zeros((size ** (counts.order - 1), size))
@@ -166,17 +167,6 @@ def _made_again(
     return NeuralBigram(vocab, weights, history=history)
 
 
-def _counts_to_learn(
-    source: Source | BigramCounts, order: int | None, threads: int | None, progress: bool
-) -> BigramCounts:
-    if not isinstance(source, BigramCounts):
-        order = 2 if order is None else order
-        return BigramCounts.of(source, order=order, threads=threads, progress=progress)
-    if order not in (None, source.order):
-        raise ValueError(f"order is {order!r}; expected {source.order}, that of the counts")
-    return source
-
-
 def _train(
     weights: NDArray[np.float64],
     counts: BigramCounts,
@@ -185,7 +175,8 @@ def _train(
     progress: bool,
 ) -> NDArray[np.float64]:
     """Train in place; return the losses before each step and after the last."""
-    ids, times = counts.entries()
+    ids, found = counts.entries()
+    times = found.astype(np.uint64)
     velocity = np.zeros_like(weights)
     history = np.empty(steps + 1)
     # What a step does depends on its number, and not on the call that it is part of.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._checks import amount, whole
 from .._core import InterpolatedTable, KneserNeyTable
 from ..words import WordText, WordVocab
-from .tables import amount, whole
 from .word_model import WordModel, checked_contexts
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import checkpoint
+from .._checks import path_name
 from ..checkpoint import CheckpointError
 
 if TYPE_CHECKING:
@@ -19,9 +20,13 @@ Model = TypeVar("Model")
 _FILE = "model.safetensors"
 
 
-def model_path(path: str | os.PathLike[str]) -> Path:
-    """Give the file that holds a model: `path`, or where it is a folder, the file in it."""
-    return Path(path) / _FILE if os.path.isdir(path) else Path(path)
+def model_path(path: str | os.PathLike[str], name: str = "path") -> Path:
+    """Give the file that holds a model: `path`, or where it is a folder, the file in it.
+
+    Raises `TypeError`, with the argument's `name`, for what is no path.
+    """
+    place = Path(path_name(name, path))
+    return place / _FILE if place.is_dir() else place
 
 
 def write_model(

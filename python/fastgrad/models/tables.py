@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _checks
 from .counts import BigramCounts, counts_for
 
 if TYPE_CHECKING:
@@ -55,13 +55,13 @@ class TableModel:
         Only the last symbols of `context` count. All are 0 where nothing is known after them.
         """
         ids = np.zeros(self.context, dtype=np.uint32)
-        last = self.vocab.encode(context)[-self.context :]
+        last = self.vocab.encode(_checks.string("context", context))[-self.context :]
         ids[self.context - len(last) :] = last
         return self._table[self._rows(ids)].copy()
 
     def probabilities_of(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
         """Give the distributions after many contexts of ids: (B, context) to (B, V)."""
-        ids = np.asarray(contexts)
+        ids = _checks.array("contexts", contexts, f"(B, {self.context}) ids")
         if ids.ndim != 2 or ids.shape[1] != self.context or ids.dtype.kind not in "iu":
             raise ValueError(
                 f"contexts has shape {ids.shape} and dtype {ids.dtype};"
@@ -121,8 +121,9 @@ class TableModel:
 
         `-inf` where it has an n-gram of probability 0.
         """
-        ids = np.zeros(self.context + len(item) + 1, dtype=np.int64)
-        ids[self.context : -1] = self.vocab.encode(item)
+        characters = self.vocab.encode(item)
+        ids = np.zeros(self.context + len(characters) + 1, dtype=np.int64)
+        ids[self.context : -1] = characters
         grams = np.lib.stride_tricks.sliding_window_view(ids, self.order)
         chances = self._table[self._rows(grams[:, :-1]), grams[:, -1]]
         return math.fsum(np.log(chances)) if chances.all() else -math.inf
@@ -142,7 +143,7 @@ class TableModel:
 
     def _chances(
         self, counts: BigramCounts
-    ) -> tuple[NDArray[np.uint32], NDArray[np.uint64], NDArray[np.float64]]:
+    ) -> tuple[NDArray[np.uint32], NDArray[np.integer[Any]], NDArray[np.float64]]:
         """Give the n-grams of a text, how often each occurs, and how likely each is."""
         ids, times = counts.entries()
         return ids, times, self._table[self._rows(ids[:, :-1]), ids[:, -1]]
@@ -155,27 +156,3 @@ def check_cells(vocab: Vocab, order: int) -> None:
             f"a model of order {order} over V = {len(vocab):,} symbols would have V**{order} ="
             f" {len(vocab) ** order:,} probabilities; expected at most {_MOST_CELLS:,}"
         )
-
-
-def amount(name: str, value: Any) -> float:
-    """Refuse what is not a finite number of at least 0."""
-    try:
-        finite = math.isfinite(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}; expected a number") from None
-    except OverflowError:  # An int that no float can hold.
-        finite = False
-    if not finite or value < 0:
-        raise ValueError(f"{name} is {value!r}; expected a finite number of at least 0")
-    return float(value)
-
-
-def whole(name: str, value: Any, least: int = 0) -> int:
-    """Refuse what is not an int of at least `least`."""
-    try:
-        number = index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}; expected an int") from None
-    if number < least:
-        raise ValueError(f"{name} is {value!r}; expected at least {least}")
-    return number

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .._checks import whole
 from .._core import draw_rows
 from ..words import WordText, WordVocab
 from ..words.vocab import checked_ids
-from .tables import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
     # Ids as they are, or a text that is read with the model's vocabulary.
     WordSource: TypeAlias = WordText | NDArray[np.integer[Any]] | Source
+    Draw: TypeAlias = Callable[..., NDArray[np.uint32]]
 
 # How many probabilities are held at a time.
 _BATCH = 2**22
+# How many words are drawn to find the end of a text, behind which a sample begins.
+_BEFORE = 16
 
 
 class WordModel(ABC):
@@ -92,11 +95,11 @@ class WordModel(ABC):
         return text.ids, 0
 
 
-def text_of(source: WordSource, vocab: WordVocab) -> WordText:
+def text_of(source: WordSource, vocab: WordVocab, name: str = "source") -> WordText:
     """Give a text as ids of a vocabulary, whatever it comes as."""
     if isinstance(source, WordText):
         if source.vocab != vocab:
-            raise ValueError(f"source is of {source.vocab!r}; expected the model's, {vocab!r}")
+            raise ValueError(f"{name} is of {source.vocab!r}; expected the model's, {vocab!r}")
         return source
     return WordText(vocab, source) if isinstance(source, np.ndarray) else vocab.read(source)
 
@@ -125,6 +128,7 @@ def sample_words(
     model: Any,
     n: int = 10,
     *,
+    first: int = 0,
     seed: int | None = 0,
     prompt: str = "",
     temperature: float = 1.0,
@@ -134,10 +138,12 @@ def sample_words(
 ) -> list[str]:
     """Make up `n` texts of words, word after word, each drawn from the model's distribution.
 
-    A text begins with `prompt`, or where the vocabulary has a mark, with the words that follow one.
-    It ends where the model draws a mark, or when it has `max_length` words, those of the prompt
-    included. `temperature`, `top_k` and `seed` are those of `fastgrad.sampling.sample`, text i of a
-    seed is the same whatever `n`; the symbol for rare words is drawn only with `rare`.
+    A text begins with `prompt`, or with what the model draws first. Where the vocabulary has marks,
+    it begins behind one, with the end of another text in front that is drawn and left out; it ends
+    where the model draws a mark, or when it has `max_length` words, those of the prompt included.
+    `temperature`, `top_k` and `seed` are those of `fastgrad.sampling.sample`. Text i of a seed is
+    the same whatever `n`, and the texts are those from number `first` on. The symbol for rare words
+    is drawn only with `rare`.
 
     Raises `ValueError` for a setting out of range, and where the model gives no probability to any
     word.
@@ -148,7 +154,7 @@ def sample_words(
     >>> model.sample(1, prompt="the dog", max_length=6, temperature=0)
     ['the dog sat on the cat']
     """
-    n = whole("n", n)
+    n, first = whole("n", n), whole("first", first)
     max_length = whole("max_length", max_length)
     seed = secrets.randbits(64) if seed is None else whole("seed", seed)
     vocab: WordVocab = model.vocab
@@ -159,8 +165,9 @@ def sample_words(
         )
     room = max(_BATCH // len(vocab), 1)
     texts: list[str] = []
-    for first in range(0, n, room):
-        streams = np.arange(first, min(first + room, n), dtype=np.uint64)
+    for start_of_batch in range(first, first + n, room):
+        end = min(start_of_batch + room, first + n)
+        streams = np.arange(start_of_batch, end, dtype=np.uint64)
         draw = partial(draw_rows, seed=seed, temperature=temperature, top_k=top_k)
         drawn = _batch(model, streams, start, max_length, rare, draw)
         texts += [_join(prompt, vocab.decode(words)) for words in drawn]
@@ -179,25 +186,57 @@ def _batch(
     start: NDArray[np.uint32],
     max_length: int,
     rare: bool,
-    draw: Callable[..., NDArray[np.uint32]],
+    draw: Draw,
 ) -> list[NDArray[np.uint32]]:
     """Draw what follows a start, of many texts side by side: all first words, all second ones."""
     marked = model.vocab.marks is not None
     # Before the first word of a line stands the end of another.
-    front = [1] if marked and not len(start) else []
-    texts = np.tile(np.array([*front, *start], dtype=np.uint32), (len(streams), 1))
+    front = _front(model, streams, rare, draw) if marked else np.empty((len(streams), 0), np.uint32)
+    before = front.shape[1] + len(start)
+    texts = np.column_stack([front, np.tile(start, (len(streams), 1))])
     ended: dict[int, NDArray[np.uint32]] = {}
     for step in range(len(start), max_length):
         if not len(streams):
             break
-        rows = model.probabilities_of(texts[:, max(texts.shape[1] - model.context, 0) :])
-        if not rare:
-            rows[:, 0] = 0.0
-            total = rows.sum(axis=1, keepdims=True)
-            rows = np.divide(rows, total, out=rows, where=total > 0)
-        words = draw(rows, streams, step)
+        words = _next_words(model, texts, streams, rare, partial(draw, step=step))
         ends = (words == 1) & marked
         ended.update(zip(streams[ends].tolist(), texts[ends], strict=True))
         texts, streams = np.column_stack([texts, words])[~ends], streams[~ends]
     ended.update(zip(streams.tolist(), texts, strict=True))
-    return [ended[stream][len(front) + len(start) :] for stream in sorted(ended)]
+    return [ended[stream][before:] for stream in sorted(ended)]
+
+
+def _front(model: Any, streams: NDArray[np.uint64], rare: bool, draw: Draw) -> NDArray[np.uint32]:
+    """Draw the words at the end of another text, and the mark behind them: (n, context).
+
+    A model that looks further back than the mark has seen few texts with nothing in front of it.
+    """
+    width = model.context
+    texts = np.ones((len(streams), 1), dtype=np.uint32)
+    if width == 1:
+        return texts
+    for i in range(_BEFORE + width):
+        # Not the numbers of the steps that are to come.
+        words = _next_words(model, texts, streams, rare, partial(draw, step=2**32 + i))
+        texts = np.column_stack([texts, words])
+    # Up to the last mark with enough words in front of it; where there is none, one is put.
+    marks = texts[:, : width - 2 : -1] == 1
+    texts[~marks.any(axis=1), -1] = 1
+    ends = texts.shape[1] - np.argmax(marks, axis=1)
+    return np.stack([text[end - width : end] for text, end in zip(texts, ends, strict=True)])
+
+
+def _next_words(
+    model: Any,
+    texts: NDArray[np.uint32],
+    streams: NDArray[np.uint64],
+    rare: bool,
+    draw: Callable[..., NDArray[np.uint32]],
+) -> NDArray[np.uint32]:
+    """Draw one more word of each text: (n, K) to (n,)."""
+    rows = model.probabilities_of(texts[:, max(texts.shape[1] - model.context, 0) :])
+    if not rare:
+        rows[:, 0] = 0.0
+        total = rows.sum(axis=1, keepdims=True)
+        rows = np.divide(rows, total, out=rows, where=total > 0)
+    return draw(rows, streams)

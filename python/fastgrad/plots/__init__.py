@@ -1,18 +1,22 @@
 """Pictures with matplotlib, which is optional: `pip install matplotlib`.
 
 All of them save a PNG and leave pyplot, its figures and its backend alone. They take numbers,
-arrays and strings, and know nothing of models.
+arrays and strings, and know of models no more than which of their attributes hold these.
 """
 
 from .boundary import decision_boundary
 from .curves import loss_curve
+from .dots import dot_chart
 from .heatmap import bigram_heatmap
 from .network import embedding_scatter, rate_sweep
+from .words import word_scatter
 
 __all__ = [
     "bigram_heatmap",
     "decision_boundary",
+    "dot_chart",
     "embedding_scatter",
     "loss_curve",
     "rate_sweep",
+    "word_scatter",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
@@ -20,8 +20,40 @@ __all__ = ["loss_curve"]
 _COLOURS = ("#2f6db3", "#d9822b", "#3a8f5c", "#8a5fb0", "#777777")
 
 
+class Losses(Protocol):
+    """What `fastgrad.training.History` has."""
+
+    @property
+    def loss(self) -> NDArray[np.float64]:
+        """The loss of each step."""
+        ...
+
+    @property
+    def dev_step(self) -> NDArray[np.int64]:
+        """After how many steps the losses on dev were measured."""
+        ...
+
+    @property
+    def dev_loss(self) -> NDArray[np.float64]:
+        """The losses on dev."""
+        ...
+
+    def smooth(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Give steps and mean losses."""
+        ...
+
+
+class Trained(Protocol):
+    """A model that remembers its losses, as an array or a `Losses`."""
+
+    @property
+    def history(self) -> Any:
+        """What its training saw."""
+        ...
+
+
 def loss_curve(
-    history: ArrayLike | Mapping[str, ArrayLike],
+    history: ArrayLike | Mapping[str, ArrayLike] | Losses | Trained,
     path: str | PathLike[str],
     title: str = "Loss",
     goal: float | None = None,
@@ -31,13 +63,15 @@ def loss_curve(
     """Save a PNG of how losses, in nats a symbol, went down while a model was trained.
 
     `history` is one curve, or several with a name each. A curve is an array of K losses, one a
-    step from step 0 on, or an array of shape (2, K): steps above, losses below. `goal` is a loss
+    step from step 0 on, or an array of shape (2, K): steps above, losses below. It may also be a
+    model that was trained, or a `fastgrad.training.History`, of which the losses on train are drawn
+    as means of neighbours, and those on dev where there are any. `goal` is a loss
     to compare with, drawn as a line across. With `log_steps` steps are spaced by their logarithms,
     so that the first ones, where most happens, can be told apart. Losses that are not finite leave
     a gap.
 
-    Raises ValueError for a curve of another shape or without a single loss, OSError where the
-    file cannot be written.
+    Raises ValueError for a curve of another shape or without a single loss, TypeError for what is
+    no curve at all, OSError where the file cannot be written.
 
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +80,10 @@ def loss_curve(
     ...     os.path.getsize(path) > 1000
     True
     """
-    named = history if isinstance(history, Mapping) else {"": history}
+    seen: Any = getattr(history, "history", history)
+    if hasattr(seen, "dev_loss"):
+        seen = _curves_of(seen)
+    named = seen if isinstance(seen, Mapping) else {"": seen}
     curves = {name: _points(name, curve) for name, curve in named.items()}
     if not curves:
         raise ValueError("history is empty; expected at least one curve")
@@ -75,8 +112,21 @@ def loss_curve(
     figure.savefig(path)
 
 
+def _curves_of(history: Losses) -> dict[str, ArrayLike]:
+    """Give the curves of a `fastgrad.training.History`."""
+    if not len(history.loss):
+        raise ValueError("history has no steps yet; expected that of a model that was trained")
+    curves: dict[str, ArrayLike] = {"train, mean of mini-batches": history.smooth()}
+    if len(history.dev_loss):
+        curves["dev"] = (history.dev_step, history.dev_loss)
+    return curves
+
+
 def _points(name: str, curve: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    numbers = np.asarray(curve, dtype=np.float64)
+    try:
+        numbers = np.asarray(curve, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"the curve {name!r} of history is {curve!r}; expected numbers") from None
     if numbers.ndim == 1 and numbers.size:
         return np.arange(numbers.size, dtype=np.float64), numbers
     if numbers.ndim == 2 and len(numbers) == 2 and numbers.size:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+import reprlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.colors import PowerNorm
 
+from .._checks import array, path_name, string
 from .canvas import labels, legible, new_figure
 
 if TYPE_CHECKING:
@@ -19,14 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = ["bigram_heatmap"]
 
-# Up to the first number of symbols each cell is written into, up to the second all are shown.
-_WRITTEN = 32
+# Up to so many symbols each cell is written into, fewer where many are written as codes; up to so
+# many all are shown.
+_WRITTEN, _WRITTEN_AS_CODES = 40, 16
 _SHOWN = 60
 # Inches, of which a written cell takes the most.
 _CELL, _SMALL_CELL, _MARGIN = 0.56, 0.2, 1.3
 _POINTS_PER_INCH = 72
 # On what is darker than this share of the darkest shade, text is white.
-_DARK = 0.55
+_DARK = 0.62
 
 
 def bigram_heatmap(
@@ -38,13 +42,16 @@ def bigram_heatmap(
     """Save a PNG of a table of bigrams: the darker a cell, the more often its pair occurs.
 
     `table` has shape (V, V): row i, column j tells of symbol j after symbol i, as a count, or as
-    a probability where the numbers are not whole. `symbols` are the V symbols. With up to 32 of
-    them every cell shows its pair and its number; with more, the symbols stand at the margins;
-    beyond 60, only the 60 that occur most often are drawn, and the title says so. A symbol that
-    is invisible, or that the font lacks, is written as its code.
+    a probability where the numbers are not whole. `symbols` are the V symbols. With up to 40 of
+    them (16, where many are written as codes) every cell shows its pair and its number; with more,
+    the symbols stand at the margins; beyond 60, only the 60 that occur most often are drawn, and
+    the title says so. A symbol that is invisible, or that no font of
+    `matplotlib.rcParams["font.family"]` has, is written as its code. The name of the file may end
+    in another of matplotlib's formats.
 
-    Raises ValueError for a table of another shape or with a number that is negative or not
-    finite, OSError where the file cannot be written.
+    Raises TypeError or ValueError for a table of another shape or with something in it that is no
+    number of at least 0, for symbols that are no str, and for a path whose end matplotlib does not
+    know; OSError where the file cannot be written.
 
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -57,20 +64,23 @@ def bigram_heatmap(
     building makemore".
     """
     shown, symbols = _checked(table, symbols)
+    path, title = path_name("path", path), string("title", title)
     size = len(symbols)
     whole = bool((shown == np.floor(shown)).all())
     if size > _SHOWN:
         shown, symbols = _most_frequent(shown, symbols)
         title += f" (the {_SHOWN} most frequent of {size:,} symbols)"
     names = labels(symbols)
-    if len(names) <= _WRITTEN:
+    short = sum(map(len, names)) <= 2 * len(names)
+    if len(names) <= (_WRITTEN if short else _WRITTEN_AS_CODES):
         _draw_written(shown, names, path, title, whole)
     else:
         _draw_plain(shown, names, path, title, "count" if whole else "probability")
 
 
 def _checked(table: ArrayLike, symbols: Sequence[str]) -> tuple[NDArray[np.float64], list[str]]:
-    numbers, names = np.asarray(table, dtype=np.float64), list(symbols)
+    names = _names(symbols)
+    numbers = array("table", table, f"numbers of shape ({len(names)}, {len(names)})", np.float64)
     if numbers.ndim != 2 or numbers.shape != (len(names), len(names)) or not names:
         raise ValueError(
             f"table has shape {numbers.shape} for {len(names)} symbols; expected a row and a"
@@ -80,6 +90,16 @@ def _checked(table: ArrayLike, symbols: Sequence[str]) -> tuple[NDArray[np.float
     if wrong.size:
         raise ValueError(f"table holds {wrong[0]}; expected counts or probabilities")
     return numbers, names
+
+
+def _names(symbols: Any) -> list[Any]:
+    """Take any sequence of str."""
+    names = list(symbols) if isinstance(symbols, Iterable) else [None]
+    if all(isinstance(name, str) for name in names):
+        return names
+    raise TypeError(
+        f"symbols is {reprlib.repr(symbols)}; expected a sequence of str, as `vocab.symbols` is"
+    )
 
 
 def _most_frequent(
@@ -119,7 +139,7 @@ def _draw_written(
                 j,
                 i,
                 cell,
-                color="white" if strength > _DARK else "#555555" if table[i, j] else "#aaaaaa",
+                color="white" if strength > _DARK else "#333333" if table[i, j] else "#aaaaaa",
                 fontsize=points,
                 ha="center",
                 va="center",

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["embedding_scatter", "rate_sweep"]
@@ -19,6 +21,11 @@ __all__ = ["embedding_scatter", "rate_sweep"]
 _BOUNDARY, _SYMBOL, _LINE = "#d9822b", "#2f6db3", "#d9822b"
 # Beyond so many symbols, discs become dots with small labels beside them.
 _MANY = 64
+# A disc's width in points, edge included, and how often discs that overlap are pushed.
+_DISC, _LEADER = 17.0, "#777777"
+_ROUNDS = 500
+# About how wide a letter is that stands beside a dot, and how high a line, in points.
+_LETTER, _LINE_HEIGHT = 4.5, 8.0
 
 
 def embedding_scatter(
@@ -33,7 +40,8 @@ def embedding_scatter(
     `embeddings` has a row for each of the symbols, (V, m). "first" draws the first two columns, as
     the lecture does for m = 2; "pca" the two directions in which the rows spread most (principal
     components; the same picture for m = 2, but turned). The first symbol, the boundary, has a
-    colour of its own.
+    colour of its own. Up to 64 symbols are discs, which move off their points, tied to them by a
+    line, where they would overlap; more are dots, named in order as long as there is room.
 
     Raises ValueError where rows and symbols do not fit, OSError where the file cannot be written.
 
@@ -51,34 +59,96 @@ def embedding_scatter(
         )
     if method not in ("pca", "first"):
         raise ValueError(f"method is {method!r}; expected 'pca' or 'first'")
-    points, names = _principal(rows) if method == "pca" else _first(rows)
+    points, names = principal(rows) if method == "pca" else _first(rows)
 
     figure = new_figure(7.6, 7.0)
     axes = figure.add_subplot()
-    many = len(points) > _MANY
-    # The boundary last, so that nothing lies on it.
-    for part, colour in ((points[1:], _SYMBOL), (points[:1], _BOUNDARY)):
-        size, edge = (12, "none") if many else (260, "white")
-        axes.scatter(part[:, 0], part[:, 1], s=size, c=colour, edgecolors=edge, linewidths=1)
-    for (x, y), label in zip(points, labels(symbols), strict=True):
-        axes.annotate(
-            label,
-            (x, y),
-            xytext=(4, 3) if many else (0, 0),
-            textcoords="offset points",
-            ha="left" if many else "center",
-            va="bottom" if many else "center",
-            color="#333333" if many else "white",
-            fontsize=7 if many or len(label) > 1 else 11,
-            parse_math=False,
-        )
     axes.set(xlabel=names[0], ylabel=names[1])
     axes.set_title(title, parse_math=False)
     axes.set_aspect("equal", adjustable="datalim")
     axes.margins(0.07)
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
+    draw = _draw_dots if len(points) > _MANY else _draw_discs
+    draw(figure, axes, points, labels(symbols))
     figure.savefig(path)
+
+
+def _draw_dots(figure: Figure, axes: Axes, points: NDArray[np.float64], names: list[str]) -> None:
+    """Draw each symbol as a dot, and beside it its name where there is room for one."""
+    # The boundary last, so that nothing lies on it.
+    for part, colour in ((points[1:], _SYMBOL), (points[:1], _BOUNDARY)):
+        axes.scatter(part[:, 0], part[:, 1], s=12, c=colour, edgecolors="none")
+    figure.draw_without_rendering()  # From here on it is known where a point lies on the page.
+    corners = axes.transData.transform(points) * 72 / figure.dpi
+    widths = np.array([_LETTER * len(name) for name in names])
+    for i in _with_room(corners, widths, _LINE_HEIGHT):
+        axes.annotate(
+            names[i],
+            points[i],
+            xytext=(4, 3),
+            textcoords="offset points",
+            color="#333333",
+            fontsize=7,
+            parse_math=False,
+        )
+
+
+def _with_room(
+    corners: NDArray[np.float64], widths: NDArray[np.float64], height: float
+) -> list[int]:
+    """Choose boxes, each that overlaps none chosen before; corners (N, 2) are the lower left."""
+    chosen: list[int] = []
+    for i, corner in enumerate(corners):
+        apart = np.abs(corners[chosen] - corner)
+        aside = (corners[chosen, 0] < corner[0]) * widths[chosen]
+        aside += (corners[chosen, 0] >= corner[0]) * widths[i]
+        if ((apart[:, 0] >= aside) | (apart[:, 1] >= height)).all():
+            chosen.append(i)
+    return chosen
+
+
+def _draw_discs(figure: Figure, axes: Axes, points: NDArray[np.float64], names: list[str]) -> None:
+    """Draw each symbol as a disc with its name; discs that would overlap move off their points."""
+    axes.scatter(points[:, 0], points[:, 1], s=7, c=_LEADER, edgecolors="none")
+    # From here on it is known, and stays, where a point lies on the page.
+    figure.draw_without_rendering()
+    axes.set_autoscale_on(False)
+    pixels = axes.transData.transform(points)
+    places = axes.transData.inverted().transform(_spread(pixels, _DISC / 72 * figure.dpi))
+    for point, place in zip(points, places, strict=True):
+        axes.plot(*np.transpose([point, place]), color=_LEADER, linewidth=0.8, zorder=1)
+    colours = [_BOUNDARY] + [_SYMBOL] * (len(points) - 1)
+    size = (_DISC - 1) ** 2
+    axes.scatter(places[:, 0], places[:, 1], s=size, c=colours, edgecolors="white", linewidths=1)
+    for place, name in zip(places, names, strict=True):
+        axes.annotate(
+            name,
+            place,
+            ha="center",
+            va="center",
+            color="white",
+            fontsize=7 if len(name) > 1 else 11,
+            parse_math=False,
+        )
+
+
+def _spread(points: NDArray[np.float64], distance: float) -> NDArray[np.float64]:
+    """Push points apart, (N, 2), until no two are closer than `distance`, or nearly so."""
+    # Points in the same place have no direction apart; these, a golden angle each, are all unlike.
+    angles = np.arange(len(points)) * (np.pi * (3 - 5**0.5))
+    places = points + 1e-3 * distance * np.column_stack([np.cos(angles), np.sin(angles)])
+    for _ in range(_ROUNDS):
+        gaps = places[:, None] - places
+        lengths = np.hypot(gaps[..., 0], gaps[..., 1])
+        np.fill_diagonal(lengths, np.inf)
+        missing = np.maximum(1.01 * distance - lengths, 0.0)
+        if missing.max(initial=0.0) <= 0.01 * distance:
+            break
+        pushes = ((missing / lengths)[..., None] * gaps).sum(axis=1)
+        # Their mean, not their sum, or a crowd would burst.
+        places += 0.5 * pushes / np.maximum((missing > 0).sum(axis=1), 1)[:, None]
+    return places
 
 
 def rate_sweep(
@@ -133,7 +203,7 @@ def rate_sweep(
     figure.savefig(path)
 
 
-def _principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[str, str]]:
+def principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[str, str]]:
     """Project rows on the two directions in which they spread most; name these."""
     centred = rows - rows.mean(axis=0)
     _, spreads, directions = np.linalg.svd(centred, full_matrices=False)

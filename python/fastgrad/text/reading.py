@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import reprlib
 import sys
-from collections.abc import Iterable
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+from .._checks import path_name
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | Iterable[str]
 
@@ -13,8 +18,32 @@ Source: TypeAlias = str | os.PathLike[str] | bytes | Iterable[str]
 _LONGEST_QUOTE = 60
 
 
+# What files that are no plain UTF-8 often are, by the first byte of them that cannot be it.
+_SIGNS = {
+    "0x8b at offset 1 ": "looks like gzip; unpack it first",
+    "0xb5 at offset 1 ": "looks like zstd; unpack it first",
+    "0xfd at offset 0 ": "looks like xz; unpack it first",
+    "0xff at offset 0 ": "looks like UTF-16; convert it to UTF-8 first",
+    "0xfe at offset 0 ": "looks like UTF-16; convert it to UTF-8 first",
+}
+
+
 class NotUtf8Error(UnicodeError):
-    """A byte of a text is not UTF-8; the message names file, line and byte offset."""
+    """A byte of a text is not UTF-8; the message names file, line and byte offset.
+
+    Where these tell of a packed file or another encoding, the message says so.
+
+    >>> print(NotUtf8Error("a.gz, line 1: byte 0x8b at offset 1 is not UTF-8"))
+    a.gz, line 1: byte 0x8b at offset 1 is not UTF-8 (this looks like gzip; unpack it first)
+    """
+
+    def __init__(self, message: str):
+        """Keep the message, and what is known about such files."""
+        hints = [
+            f" (this {hint})" for sign, hint in _SIGNS.items()
+            if message.endswith(f" {sign}is not UTF-8")
+        ]  # fmt: skip
+        super().__init__("".join([message, *hints]))
 
 
 def name_of(source: Source) -> str:
@@ -38,7 +67,9 @@ def read(source: Source) -> list[str]:
     fastgrad.text.reading.NotUtf8Error: the text, line 2: byte 0xf6 at offset 5 is not UTF-8
     """
     if isinstance(source, (str, os.PathLike)):
-        lines = _decode(_read_bytes(os.fspath(source)), name_of(source)).split("\n")
+        with opened(source):
+            data = _read_bytes(path_name("source", source))
+        lines = _decode(data, name_of(source)).split("\n")
     elif isinstance(source, bytes):
         lines = _decode(source, name_of(source)).split("\n")
     else:
@@ -70,11 +101,27 @@ def _decode(data: bytes, name: str) -> str:
         ) from None
 
 
-def check_iterable(source: Source) -> None:
+@contextmanager
+def opened(source: str | os.PathLike[str]) -> Iterator[None]:
+    """Add to the error of a file that is not there that a str would have been a path."""
+    try:
+        if os.fspath(source) == "":
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "")
+        yield
+    except FileNotFoundError as error:
+        if isinstance(source, str):
+            error.add_note(
+                "A str is the path of a file. Text itself is given as a list of str, or as bytes."
+            )
+        raise
+
+
+def check_iterable(source: Any) -> None:
     """Refuse what is not a source at all."""
-    if not isinstance(source, Iterable):
+    if not isinstance(source, Iterable) or isinstance(source, bytearray | memoryview):
         raise TypeError(
-            f"source is {source!r}; expected a path, '-', bytes or an iterable of str, one an item"
+            f"source is {reprlib.repr(source)}; expected a path, '-', bytes or an iterable of str,"
+            " one an item"
         )
 
 
@@ -84,7 +131,7 @@ def _checked_items(items: Iterable[str]) -> list[str]:
     lines: list[str] = []
     for position, item in enumerate(items):
         if not isinstance(item, str):
-            raise TypeError(f"items[{position}] is {item!r}; expected a str")
+            raise TypeError(f"items[{position}] is {reprlib.repr(item)}; expected a str")
         line = item.removesuffix("\n")
         if not position:  # A file opened as plain UTF-8 gives its byte order mark as well.
             line = line.removeprefix("\ufeff")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+import reprlib
 from collections import Counter
 from collections.abc import Sequence
-from operator import index
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from .._checks import strings, whole
 
 # The lecture's own seed and cuts.
 _LECTURE_SEED = 42
@@ -35,7 +37,13 @@ def leaks(parts: tuple[list[str], list[str], list[str]]) -> int:
     >>> leaks((["ada", "bo"], ["ada", "cy"], ["bo", "bo"]))
     3
     """
-    return Split(*parts).leaks
+    try:
+        train, dev, test = map(list, parts)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"parts is {reprlib.repr(parts)}; expected three lists of str, as `split` gives them"
+        ) from None
+    return Split(train, dev, test).leaks
 
 
 def repeats(items: Sequence[str]) -> int:
@@ -44,6 +52,7 @@ def repeats(items: Sequence[str]) -> int:
     >>> repeats(["ada", "bo", "ada", "ada"])
     2
     """
+    items = strings("items", items)
     return len(items) - len(set(items))
 
 
@@ -65,8 +74,9 @@ def split(
     (`Split.leaks` counts them). With `keep_repeats_together` all copies of an item are in one part,
     and the parts are as large as asked for within the number of copies of one item.
 
-    Raises `ValueError` where the arguments contradict each other, and where a part that should
-    hold something would be empty.
+    Raises `ValueError` where the arguments contradict each other or are out of range, and where a
+    part that should hold something would be empty; `TypeError` for a single str, and for what is no
+    list, no three numbers, no seed.
 
     >>> names = ["ada", "bo", "cy", "di", "ed", "flo", "guy", "hal", "ira", "jo"]
     >>> train, dev, test = split(names, seed=1)
@@ -76,12 +86,11 @@ def split(
     ['hal', 'di', 'cy']
     """
     cuts = _checked_cuts(fractions, method)
-    if isinstance(items, str):
-        raise TypeError("items is a str; expected a list of str, as `read` gives it")
+    shuffled = strings("items", items)
+    seed = whole("seed", seed)
     if method == "lecture" and keep_repeats_together:
         raise ValueError("keep_repeats_together is not for the lecture's split, which is fixed")
-    shuffled = list(items)
-    random.Random(_LECTURE_SEED if method == "lecture" else index(seed)).shuffle(shuffled)
+    random.Random(_LECTURE_SEED if method == "lecture" else seed).shuffle(shuffled)
 
     # The tolerance only matters where 0.7 + 0.2 falls short of 0.9; it never moves the lecture's.
     first, second = (int(cut * len(shuffled) + 1e-9) for cut in cuts)
@@ -94,22 +103,30 @@ def split(
 
 
 def _checked_cuts(fractions: tuple[float, float, float], method: str) -> tuple[float, float]:
+    if method not in ("random", "lecture"):
+        raise ValueError(f"method is {reprlib.repr(method)}; expected 'random' or 'lecture'")
+    train, dev, test = _three_numbers(fractions)
     if method == "lecture":
-        if tuple(fractions) != _DEFAULT_FRACTIONS:
+        if (train, dev, test) != _DEFAULT_FRACTIONS:
             raise ValueError(f"fractions is {fractions!r}; the lecture's are {_DEFAULT_FRACTIONS}")
         return _LECTURE_CUTS
-    if method != "random":
-        raise ValueError(f"method is {method!r}; expected 'random' or 'lecture'")
-    try:
-        train, dev, test = (float(fraction) for fraction in fractions)
-    except (TypeError, ValueError):
-        raise TypeError(f"fractions is {fractions!r}; expected three numbers") from None
     # Written so that a nan is refused as well.
     if not (min(train, dev, test) >= 0 and math.isclose(train + dev + test, 1.0, abs_tol=1e-9)):
         raise ValueError(
             f"fractions is {fractions!r}; expected three numbers of at least 0 that add up to 1"
         )
     return train, min(train + dev, 1.0)
+
+
+def _three_numbers(fractions: Any) -> tuple[float, float, float]:
+    try:
+        train, dev, test = (fraction + 0.0 for fraction in fractions)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"fractions is {reprlib.repr(fractions)}; expected three numbers, the shares of train,"
+            " dev and test, such as (0.8, 0.1, 0.1)"
+        ) from None
+    return float(train), float(dev), float(test)
 
 
 def _cut_between_distinct(shuffled: list[str], first: int, second: int) -> Split:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._checks import strings
 from .reading import quote
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class Vocab:
     def __init__(self, characters: Iterable[str]):
         """Sort the characters and choose a symbol for the boundary."""
         if not isinstance(characters, Iterable):
-            raise TypeError(f"characters is {characters!r}; expected a str")
+            raise TypeError(f"characters is {reprlib.repr(characters)}; expected a str")
         found = set(characters)
         for character in found:
             _check_character(character)
@@ -97,11 +99,13 @@ class Vocab:
         >>> Vocab.of(["emma", "olivia"]).characters
         'aeilmov'
         """
-        if isinstance(items, str):
-            raise TypeError(f"items is {quote(items)}; expected a list of str, as `read` gives it")
         found: set[str] = set()
-        for item in items:
+        for position, item in enumerate(strings("items", items)):
+            if not isinstance(item, str):
+                raise TypeError(f"items[{position}] is {reprlib.repr(item)}; expected a str")
             found.update(item)
+        if not found:
+            raise ValueError("items holds no character; expected at least one")
         return cls(found)
 
     def encode(self, item: str) -> NDArray[np.uint32]:
@@ -110,7 +114,7 @@ class Vocab:
         Raises `UnknownCharacterError` for the first character that has no id.
         """
         if not isinstance(item, str):
-            raise TypeError(f"item is {item!r}; expected a str")
+            raise TypeError(f"item is {reprlib.repr(item)}; expected a str")
         ids = self._look_up(item)
         if not ids.all():
             position = int(np.argmin(ids))
@@ -200,6 +204,12 @@ class Vocab:
         """Give the id of each character, and 0 for one that has none."""
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
         return self._ids[np.minimum(codes, len(self._ids) - 1)]
+
+
+def check_vocab(vocab: object) -> None:
+    """Refuse what is no vocabulary of characters."""
+    if not isinstance(vocab, Vocab):
+        raise TypeError(f"vocab is {reprlib.repr(vocab)}; expected a Vocab")
 
 
 def _check_character(character: object) -> None:

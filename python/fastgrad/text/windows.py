@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
-from operator import index
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from .._checks import strings, whole
+from .vocab import check_vocab
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,11 +27,15 @@ def encode_items(items: Sequence[str], vocab: Vocab) -> NDArray[np.uint32]:
     >>> encode_items(["ada", "bo"], Vocab("abdo")).tolist()
     [1, 3, 1, 0, 2, 4, 0]
     """
-    if isinstance(items, str):
-        raise TypeError("items is a str; expected a list of str, as `read` gives it")
-    items = list(items)
+    check_vocab(vocab)
+    items = strings("items", items)
+    try:
+        joined = "\n".join([*items, ""])
+    except TypeError:
+        _refuse_others(items)
+        raise
     # A newline, which no vocabulary holds, is looked up as 0, as is every unknown character.
-    ids = vocab._look_up("\n".join([*items, ""]))
+    ids = vocab._look_up(joined)
     zeros = np.flatnonzero(ids == 0)
     lengths = np.diff(zeros, prepend=-1)
     if len(zeros) != len(items):
@@ -36,6 +43,12 @@ def encode_items(items: Sequence[str], vocab: Vocab) -> NDArray[np.uint32]:
     if not (lengths > 1).all():
         raise ValueError(f"items[{int(np.argmin(lengths))}] is ''; expected at least a character")
     return ids
+
+
+def _refuse_others(items: Sequence[object]) -> None:
+    for position, item in enumerate(items):
+        if not isinstance(item, str):
+            raise TypeError(f"items[{position}] is {reprlib.repr(item)}; expected a str")
 
 
 def _refuse_unknown(items: Sequence[str], vocab: Vocab) -> None:
@@ -51,16 +64,17 @@ def windows(
     Returns X (N, context) and Y (N,), both uint32: Y[i] is the symbol that follows the row X[i],
     oldest symbol first. In front of an item stand as many boundaries as the context is long.
 
-    Raises what `encode_items` raises, and `ValueError` unless `context` is at least 1.
+    Raises what `encode_items` raises, `ValueError` unless `context` is at least 1, and
+    `MemoryError` with the sizes where there is not enough memory.
 
     >>> from fastgrad.text import Vocab
     >>> X, Y = windows(["bo"], Vocab("bo"), context=3)
     >>> X.tolist(), Y.tolist()
     ([[0, 0, 0], [0, 0, 1], [0, 1, 2]], [1, 2, 0])
     """
-    width = _checked_context(context)
+    width = whole("context", context, least=1)
     following = encode_items(items, vocab)
-    contexts = np.zeros((len(following), width), dtype=np.uint32)
+    contexts = _zeros(len(following), width)
     # Column by column from the newest symbol back. Each is the last one moved down by a row, but
     # where that one has reached the boundary in front of its item, all before it is boundary.
     nearer = following
@@ -74,11 +88,11 @@ def windows(
     return contexts, following
 
 
-def _checked_context(context: int) -> int:
+def _zeros(rows: int, width: int) -> NDArray[np.uint32]:
     try:
-        width = index(context)
-    except TypeError:
-        raise TypeError(f"context is {context!r}; expected an int") from None
-    if width < 1:
-        raise ValueError(f"context is {context!r}; expected at least 1")
-    return width
+        return np.zeros((rows, width), dtype=np.uint32)
+    except (MemoryError, ValueError):  # numpy has a ValueError for what no address can reach.
+        raise MemoryError(
+            f"not enough memory for the contexts of {rows:,} symbols, each of {width:,} symbols:"
+            f" {4 * rows * width:,} bytes"
+        ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,13 @@ class RateSweep(NamedTuple):
 
     rates: NDArray[np.float64]
     losses: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        """Tell what was tried, and what was found."""
+        if not len(self.losses):
+            return "RateSweep(0 rates)"
+        tried = f"{len(self.rates):,} rates from {self.rates[0]:.4g} to {self.rates[-1]:.4g}"
+        return f"RateSweep({tried}; lowest loss at {self.lowest():.4g})"
 
     def smooth(self, width: int | None = None) -> NDArray[np.float64]:
         """Give each loss as the mean over `width` losses around it, a twentieth by default."""
@@ -51,7 +59,8 @@ def find_rate(
     become too large; a loss that is not finite ends the sweep there. `options` are those of the
     model's training: batch, optimizer, seed and so on.
 
-    Raises `ValueError` unless 0 < low < high, and what the model says of data and options.
+    Raises `ValueError` unless 0 < low < high, `TypeError` for what is no such model, and what the
+    model says of data and options.
 
     >>> from fastgrad.models.nplm import NPLM
     >>> from fastgrad.text import Vocab
@@ -61,6 +70,11 @@ def find_rate(
     >>> sweep.rates[[0, -1]].tolist(), 0.01 < sweep.lowest() < 1
     ([0.001, 1.0], True)
     """
+    if not (hasattr(model, "start") and hasattr(model, "copy")):
+        raise TypeError(f"model is {model!r}; expected one that can be trained, such as an NPLM")
+    for name, value in (("low", low), ("high", high)):
+        if not isinstance(value, Real):
+            raise TypeError(f"{name} is {value!r}; expected a number")
     if not (math.isfinite(high) and 0 < low < high):
         raise ValueError(f"low is {low!r} and high is {high!r}; expected 0 < low < high")
     steps = checked_count("steps", steps, least=2)

@@ -24,6 +24,8 @@ class History:
     >>> steps, means = history.smooth(2)
     >>> steps.tolist(), means.tolist()
     ([2, 4], [2.5, 1.5])
+    >>> history
+    History(4 steps; last loss 1.0000)
     """
 
     loss: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
@@ -31,6 +33,19 @@ class History:
     dev_step: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     dev_loss: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     stopped: str = ""
+
+    def __repr__(self) -> str:
+        """Tell how far it went, and how well."""
+        steps = len(self.loss)
+        parts = ["1 step" if steps == 1 else f"{steps:,} steps"]
+        if steps:
+            parts.append(f"last loss {self.loss[-1]:.4f}")
+        if len(self.dev_loss):
+            best = int(np.argmin(self.dev_loss))
+            parts.append(f"best dev loss {self.dev_loss[best]:.4f} at {self.dev_step[best]:,}")
+        if self.stopped:
+            parts.append(self.stopped)
+        return f"{type(self).__name__}({'; '.join(parts)})"
 
     @property
     def step(self) -> NDArray[np.int64]:

@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 # Seconds that a chunk of steps should take: what a call costs is small beside it, and a bar and
 # Ctrl-C are quick enough.
 _CHUNK = 0.075
+# … or so many times as long as it takes to copy what a chunk has changed, where that is longer.
+_COPIES = 40
 # Seconds between checkpoints; one is saved after the first chunk that ends later.
 _SAVE_EVERY = 10.0
+# The ends after which the best parameters are put back; after any other, a run may go on.
+_COMPLETE = ("finished", "stopped early", "stopped by a callback")
 
 
 class DivergedError(ArithmeticError):
@@ -77,12 +81,13 @@ class Loop:
     def go(self) -> History:
         """Make the steps that remain.
 
-        Raises `DivergedError` where the loss is not finite, `KeyboardInterrupt` on Ctrl-C, both
-        after saving what was asked to be saved, `OSError` where a file cannot be written, and
-        whatever a callback raises.
+        Raises `DivergedError` where the loss is not finite, `KeyboardInterrupt` on Ctrl-C, and
+        whatever a callback raises, all after saving what was asked to be saved; `OSError` where a
+        file cannot be written.
         """
         record, report = self._record, Report(self._plan, self._first)
         try:
+            self._save_first()
             record.stopped = self._make_steps(report)
         except KeyboardInterrupt:
             self._rewind(self._last_two.newer.step)
@@ -135,10 +140,12 @@ class Loop:
         self._record.add(losses)
         if len(losses) < end - first:
             self._diverged()
-        self._last_two.take(self._record.steps)
         self._seconds += seconds
+        start = perf_counter()
+        self._last_two.take(self._record.steps)
+        fit = max(_CHUNK, _COPIES * (perf_counter() - start))
         # How long a step takes varies: the chunk grows by a factor of 4 at most.
-        fitting = int(_CHUNK * len(losses) / max(seconds, 1e-9))
+        fitting = int(fit * len(losses) / max(seconds, 1e-9))
         self._chunk = max(1, min(fitting, 4 * self._chunk))
         return len(losses)
 
@@ -156,11 +163,18 @@ class Loop:
         progress = self._progress(loss)
         self._evaluated = record.steps
         report.note(progress)
-        answers = [callback(progress) for callback in plan.callbacks]
-        # What other objects say of their truth is no wish to stop.
-        if any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
+        if self._callbacks_stop(progress):
             return "stopped by a callback"
         return "stopped early" if self._patience_is_over() else ""
+
+    def _callbacks_stop(self, progress: Progress) -> bool:
+        try:
+            answers = [callback(progress) for callback in self._plan.callbacks]
+        except BaseException:
+            self._record.stopped = "failed in a callback"  # So that what was learned is saved.
+            raise
+        # What other objects say of their truth is no wish to stop.
+        return any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
 
     def _patience_is_over(self) -> bool:
         patience, record = self._plan.patience, self._record
@@ -198,10 +212,17 @@ class Loop:
 
     def _finish(self, report: Report) -> None:
         report.end(self._record.steps, self._record.stopped)
-        complete = self._record.stopped not in ("interrupted", "diverged")
-        if complete and self._plan.patience is not None and self._best is not None:
+        if self._record.stopped in _COMPLETE and self._best is not None:
             self._best.put(self._run.arrays)
         self._save()
+
+    def _save_first(self) -> None:
+        """Save before the first step, so that whatever happens there is something to resume.
+
+        Not over a file that is there: it may be a model that somebody wants back.
+        """
+        if self._plan.checkpoint is not None and not self._plan.checkpoint.exists():
+            self._save()
 
     def _save(self) -> None:
         if self._plan.checkpoint is None:

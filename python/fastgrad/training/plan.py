@@ -63,8 +63,6 @@ def make_plan(
     of `log` or `checkpoint` is missing.
     """
     steps = checked_count("steps", steps)
-    if isinstance(callbacks, Callable) or not all(map(callable, callbacks := tuple(callbacks))):
-        raise TypeError(f"callbacks is {callbacks!r}; expected a list of functions")
     return Plan(
         steps=steps,
         rates=plan_rates(lr, steps),
@@ -74,7 +72,7 @@ def make_plan(
             else checked_count("evaluate_every", evaluate_every)
         ),
         patience=None if patience is None else checked_count("patience", patience),
-        callbacks=callbacks,
+        callbacks=_checked_callbacks(callbacks),
         progress=bool(progress),
         log=_checked_file("log", log),
         checkpoint=_checked_file("checkpoint", checkpoint),
@@ -92,9 +90,21 @@ def checked_count(name: str, value: Any, least: int = 1) -> int:
     return count
 
 
+def _checked_callbacks(callbacks: Any) -> tuple[Callable[[Progress], object], ...]:
+    found: Any = callbacks
+    # A callable may be iterable too, and is no list then.
+    if isinstance(callbacks, Iterable) and not callable(callbacks):
+        found = tuple(callbacks)
+        if all(map(callable, found)):
+            return found
+    raise TypeError(f"callbacks is {found!r}; expected a list of functions")
+
+
 def _checked_file(name: str, value: str | os.PathLike[str] | None) -> Path | None:
     if value is None:
         return None
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} is {value!r}; expected the path of a file")
     path = Path(value)
     if path.is_dir():
         raise IsADirectoryError(f"{name} is {str(path)!r}, a folder; expected the path of a file")

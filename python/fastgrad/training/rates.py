@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import index
@@ -73,23 +74,32 @@ def plan_rates(lr: Rate | Rates, steps: int) -> Rates:
         return Rates(lr.starts, lr.values, steps)
     if callable(lr):
         return Rates.of(_from_function(lr, steps))
-    if isinstance(lr, np.ndarray) and lr.shape == (steps,):
-        return Rates.of(_from_function(lr.tolist().__getitem__, steps))
-    if isinstance(lr, Iterable):
+    if isinstance(lr, np.ndarray) and lr.ndim:
+        return Rates.of(_from_array(lr, steps))
+    if isinstance(lr, Iterable) and not isinstance(lr, str | bytes | np.ndarray):
         return _from_list(lr, steps)
     return Rates(np.zeros(1, dtype=np.int64), np.array([_checked_rate("lr", lr)]), steps)
 
 
-def _from_function(rate: Callable[[int], float], steps: int) -> NDArray[np.float64]:
+def _from_array(lr: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
+    if lr.shape != (steps,):
+        raise ValueError(f"lr is an array of shape {lr.shape}; expected a rate a step, ({steps},)")
+    return _from_function(lr.tolist().__getitem__, steps, "lr[{}]")
+
+
+def _from_function(
+    rate: Callable[[int], float], steps: int, name: str = "lr({})"
+) -> NDArray[np.float64]:
     try:
-        rates = np.fromiter(map(rate, range(steps)), np.float64, steps)
-    except (TypeError, ValueError):
+        # Unlike numpy's, this array refuses None and strings.
+        rates = np.frombuffer(array("d", map(rate, range(steps))))
+    except (TypeError, ValueError, OverflowError):
         # Slowly, to find the step to name; a function that raises does so once more.
-        return np.array([_checked_rate(f"lr({step})", rate(step)) for step in range(steps)])
+        return np.array([_checked_rate(name.format(step), rate(step)) for step in range(steps)])
     wrong = ~(np.isfinite(rates) & (rates >= 0))
     if wrong.any():
         step = int(np.argmax(wrong))
-        _checked_rate(f"lr({step})", float(rates[step]))
+        _checked_rate(name.format(step), float(rates[step]))
     return rates
 
 
@@ -118,11 +128,12 @@ def _from_list(pairs: Iterable[tuple[int, float]], steps: int) -> Rates:
 
 def _checked_rate(name: str, value: object) -> float:
     try:
-        rate = float(value)  # pyright: ignore[reportArgumentType]  what is no number is refused here
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"{name} is {value!r}; expected a number, a list of (step, rate) or a function"
-        ) from None
+        rate = array("d", [value])[0]  # pyright: ignore  what is no number is refused here
+    except TypeError:
+        kinds = "a number, a list of (step, rate) or a function" if name == "lr" else "a number"
+        raise TypeError(f"{name} is {value!r}; expected {kinds}") from None
+    except OverflowError:
+        rate = math.inf
     if not math.isfinite(rate) or rate < 0:
         raise ValueError(f"{name} is {value!r}; expected a finite number of at least 0")
     return rate

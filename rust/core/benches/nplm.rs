@@ -11,6 +11,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput};
 use fastgrad_core::linalg::product::Product;
 use fastgrad_core::linalg::{Buffer, Cpu, LANES, lanes};
+use fastgrad_core::nplm::dropout::Dropout;
 use fastgrad_core::nplm::optimizer::Optimizer;
 use fastgrad_core::nplm::train::{Plan, train};
 use fastgrad_core::nplm::{Data, Params, Shape};
@@ -29,9 +30,10 @@ fn main() {
     criterion.final_summary();
 }
 
-const SMALL: Shape = Shape { vocabulary: 27, context: 3, features: 10, hidden: 200, direct: false };
+const SMALL: Shape =
+    Shape { vocabulary: 27, context: 3, features: 10, hidden: 200, direct: false, tied: false };
 const MIDDLE: Shape =
-    Shape { vocabulary: 27, context: 8, features: 24, hidden: 512, direct: false };
+    Shape { vocabulary: 27, context: 8, features: 24, hidden: 512, direct: false, tied: false };
 
 /// Small random numbers.
 fn random_numbers(seed: u64, n: usize) -> Vec<f32> {
@@ -72,6 +74,7 @@ fn steps(criterion: &mut Criterion) {
                     seed: 1,
                     optimizer,
                     decay: 0.0,
+                    dropout: Dropout::default(),
                     threads,
                 };
                 first_step += steps as u64;

@@ -37,7 +37,9 @@ fn table(counts: &Counts) -> Table {
     let name = |id: u32| {
         id.checked_sub(1).map_or(EDGE, |place| *counts.characters().get(place as usize).unwrap())
     };
-    counts.entries().map(|(ids, count)| (ids.map(name).collect(), count)).collect()
+    let (ids, numbers) = counts.entries(&Watch::new()).unwrap();
+    let grams = ids.chunks(counts.order().get());
+    grams.map(|ids| ids.iter().map(|&id| name(id)).collect()).zip(numbers).collect()
 }
 
 fn order(n: usize) -> Order {
@@ -229,15 +231,24 @@ fn work_ends_early() {
 fn counts_of_parts_add_up() {
     let (left, right) = ("anna\nбоб\n", "zoe\nanna\n");
     for n in [2, 3] {
-        let sum = count(left.as_bytes(), n).unwrap().plus(&count(right.as_bytes(), n).unwrap());
+        let sum = count(left.as_bytes(), n)
+            .unwrap()
+            .plus(&count(right.as_bytes(), n).unwrap(), &Watch::new());
         assert_eq!(sum.unwrap(), count(format!("{left}{right}").as_bytes(), n).unwrap());
     }
-    let mixed = count(b"a", 2).unwrap().plus(&count(b"a", 3).unwrap());
+    let mixed = count(b"a", 2).unwrap().plus(&count(b"a", 3).unwrap(), &Watch::new());
     assert_eq!(mixed, Err(Error::Counts(Problem::Orders(2, 3))));
     let most = || {
-        Counts::from_entries(order(2), vec!['a'], u64::MAX / 2, &[0, 1, 1, 0], &[u64::MAX / 2; 2])
+        Counts::from_entries(
+            order(2),
+            vec!['a'],
+            u64::MAX / 2,
+            &[0, 1, 1, 0],
+            &[u64::MAX / 2; 2],
+            &Watch::new(),
+        )
     };
-    let sum = most().unwrap().plus(&most().unwrap());
+    let sum = most().unwrap().plus(&most().unwrap(), &Watch::new());
     assert_eq!(sum, Err(Error::Counts(Problem::Overflow)));
 }
 
@@ -264,19 +275,24 @@ fn ids_are_counted_between_zeros() {
 #[test]
 fn dense_and_larger_alphabets() {
     let counts = count(b"ab\n", 2).unwrap();
-    assert_eq!(counts.dense().unwrap(), [0, 1, 0, 0, 0, 1, 1, 0, 0]);
-    let larger = counts.with_characters(vec!['a', 'b', 'c']).unwrap();
-    assert_eq!(larger.dense().unwrap(), [0, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
-    let smaller = counts.with_characters(vec!['a']);
+    assert_eq!(counts.dense(&Watch::new()).unwrap(), [0, 1, 0, 0, 0, 1, 1, 0, 0]);
+    let larger = counts.with_characters(vec!['a', 'b', 'c'], &Watch::new()).unwrap();
+    assert_eq!(
+        larger.dense(&Watch::new()).unwrap(),
+        [0, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0]
+    );
+    let smaller = counts.with_characters(vec!['a'], &Watch::new());
     assert_eq!(smaller, Err(Error::Counts(Problem::Unknown { character: 'b' })));
-    let wide = counts.with_characters(('a'..='\u{5000}').collect()).unwrap();
-    assert!(matches!(wide.dense(), Err(Error::Counts(Problem::Dense { .. }))));
+    let wide = counts.with_characters(('a'..='\u{5000}').collect(), &Watch::new()).unwrap();
+    assert!(matches!(wide.dense(&Watch::new()), Err(Error::Counts(Problem::Dense { .. }))));
 }
 
 #[test]
 fn entries_are_checked() {
     let reason = |ids: &[u32], counts: &[u64], items| {
-        Counts::from_entries(order(2), vec!['a', 'b'], items, ids, counts).unwrap_err().to_string()
+        Counts::from_entries(order(2), vec!['a', 'b'], items, ids, counts, &Watch::new())
+            .unwrap_err()
+            .to_string()
     };
     assert_eq!(
         reason(&[0, 1, 0, 1], &[1, 1], 0),
@@ -291,7 +307,8 @@ fn entries_are_checked() {
     assert_eq!(reason(&[1, 0], &[7], 1), "items is 1; expected 7, as many n-grams end an item");
     assert_eq!(reason(&[1, 0, 1], &[7], 7), "entry 1 has ids but no count, or none");
     assert_eq!(reason(&[1, 0], &[], 7), "entry 0 has ids but no count, or none");
-    let unsorted = Counts::from_entries(order(2), vec!['b', 'a'], 0, &[], &[]).unwrap_err();
+    let unsorted =
+        Counts::from_entries(order(2), vec!['b', 'a'], 0, &[], &[], &Watch::new()).unwrap_err();
     assert_eq!(
         unsorted.to_string(),
         "characters[1] is 'a'; expected characters in ascending order, each once"
@@ -329,10 +346,45 @@ fn more_n_grams_than_a_thread_keeps_for_itself() {
         }
     }
     let expected = count_ids(&ids, characters, order(2), "ids", &Watch::new()).unwrap();
-    assert!(expected.entries().len() > 1_300_000);
+    assert!(expected.len() > 1_300_000);
     for threads in [1, 2] {
         let settings = settings(2, threads, 1 << 18);
         let counts = count_bytes(text.as_bytes(), &settings, &Watch::new()).unwrap();
         assert_eq!(counts, expected);
+    }
+}
+
+#[test]
+fn the_most_frequent_come_first() {
+    let counts = count(b"banana\nabba\n", 2).unwrap();
+    let watch = Watch::new();
+    let (ids, numbers) = counts.top(3, &watch).unwrap();
+    // a. and an and na twice each, and n-grams of the same count in their order.
+    assert_eq!((&ids[..], &numbers[..]), (&[1, 0, 1, 3, 2, 1][..], &[2, 2, 2][..]));
+    assert_eq!(counts.top(0, &watch).unwrap(), (vec![], vec![]));
+    let (_, all) = counts.top(99, &watch).unwrap();
+    assert!(all.is_sorted_by(|a, b| a >= b));
+    assert_eq!((all.len(), all.iter().sum::<u64>()), (counts.len(), counts.total()));
+}
+
+#[test]
+fn all_work_on_counts_ends_early() {
+    let counts = count(b"ab\n", 2).unwrap();
+    let watch = Watch::new();
+    watch.stop();
+    let same = counts.equals(&counts.clone(), &watch);
+    let parts = Counts::from_entries(order(2), vec!['a'], 1, &[0, 1, 1, 0], &[1, 1], &watch);
+    let ids = count_ids(&[0, 1], vec!['a'], order(2), "ids", &watch);
+    for ended in [
+        same.map(|_| ()),
+        parts.map(|_| ()),
+        ids.map(|_| ()),
+        counts.plus(&counts, &watch).map(|_| ()),
+        counts.with_characters(vec!['a', 'b'], &watch).map(|_| ()),
+        counts.entries(&watch).map(|_| ()),
+        counts.top(1, &watch).map(|_| ()),
+        counts.dense(&watch).map(|_| ()),
+    ] {
+        assert_eq!(ended, Err(Error::Interrupted));
     }
 }

@@ -4,13 +4,18 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "small numbers")]
 
 use fastgrad_core::Error;
+use fastgrad_core::nplm::dropout::{Dropout, Masks};
 use fastgrad_core::nplm::optimizer::Optimizer;
 use fastgrad_core::nplm::train::{Plan, train};
 use fastgrad_core::nplm::{Data, Params, Shape, evaluate};
 use fastgrad_core::random::Random;
 use fastgrad_core::watch::Watch;
 
-const SHAPE: Shape = Shape { vocabulary: 7, context: 3, features: 4, hidden: 9, direct: true };
+const SHAPE: Shape =
+    Shape { vocabulary: 7, context: 3, features: 4, hidden: 9, direct: true, tied: false };
+const TIED: Shape = Shape { tied: true, ..SHAPE };
+const NONE: Dropout = Dropout { embedding: 0.0, hidden: 0.0 };
+const SOME: Dropout = Dropout { embedding: 0.3, hidden: 0.5 };
 const ADAMW: Optimizer = Optimizer::AdamW { betas: (0.9, 0.99), epsilon: 1e-8 };
 const PLAN: Plan<'_> = Plan {
     batch: 70,
@@ -19,6 +24,7 @@ const PLAN: Plan<'_> = Plan {
     seed: 3,
     optimizer: Optimizer::Sgd,
     decay: 0.01,
+    dropout: NONE,
     threads: 1,
 };
 
@@ -61,9 +67,17 @@ fn slow_loss(shape: &Shape, params: &Params<&[f64]>, data: &Data<'_>) -> f64 {
                 (params.d[i] + row.iter().zip(&x).map(|(w, x)| w * x).sum::<f64>()).tanh()
             })
             .collect();
+        let z: Vec<f64> = if shape.tied {
+            let rows = params.P.chunks(h);
+            rows.map(|row| row.iter().zip(&a).map(|(p, a)| p * a).sum()).collect()
+        } else {
+            a
+        };
+        let (matrix, width) = if shape.tied { (params.C, m) } else { (params.U, h) };
         let logits: Vec<f64> = (0..shape.vocabulary)
             .map(|v| {
-                let hidden: f64 = params.U[v * h..][..h].iter().zip(&a).map(|(u, a)| u * a).sum();
+                let hidden: f64 =
+                    matrix[v * width..][..width].iter().zip(&z).map(|(u, z)| u * z).sum();
                 let w = params.W.get(v * inputs..(v + 1) * inputs).unwrap_or_default();
                 params.b[v] + hidden + w.iter().zip(&x).map(|(w, x)| w * x).sum::<f64>()
             })
@@ -74,24 +88,38 @@ fn slow_loss(shape: &Shape, params: &Params<&[f64]>, data: &Data<'_>) -> f64 {
 }
 
 fn run(example: &Example, plan: &Plan<'_>, watch: &Watch) -> (Vec<Params<Vec<f64>>>, Vec<f64>) {
+    run_shape(&SHAPE, example, plan, watch)
+}
+
+fn run_shape(
+    shape: &Shape,
+    example: &Example,
+    plan: &Plan<'_>,
+    watch: &Watch,
+) -> (Vec<Params<Vec<f64>>>, Vec<f64>) {
     let mut sets = vec![example.params.clone()];
-    sets.resize(1 + plan.optimizer.states(), SHAPE.lengths().map(|n| vec![0.0; n]));
+    sets.resize(1 + plan.optimizer.states(), shape.lengths().map(|n| vec![0.0; n]));
     let mut slices: Vec<_> = sets.iter_mut().map(|s| s.as_mut().map(|p| &mut p[..])).collect();
-    let losses = train(&SHAPE, &mut slices, &example.data(), plan, watch).unwrap().losses;
+    let losses = train(shape, &mut slices, &example.data(), plan, watch).unwrap().losses;
     (sets, losses)
 }
 
 #[test]
 fn losses_are_those_of_the_formula() {
-    for (hidden, direct) in [(9, true), (9, false), (0, true)] {
-        let shape = Shape { hidden, direct, ..SHAPE };
+    for (hidden, direct, tied) in
+        [(9, true, false), (9, false, false), (0, true, false), (9, true, true), (9, false, true)]
+    {
+        let shape = Shape { hidden, direct, tied, ..SHAPE };
         for examples in [1, 31, 32, 33, 300, 1025] {
             let example = Example::new(&shape, examples);
             let (params, data) = (example.params(), example.data());
             let slow = slow_loss(&shape, &params, &data);
             let fast = evaluate::loss(&shape, &params, &data, 1, &Watch::new()).unwrap();
             assert!((fast - slow).abs() < 1e-12);
-            let (loss, _) = evaluate::gradients(&shape, &params, &data, 1, &Watch::new()).unwrap();
+            let losses = evaluate::losses(&shape, &params, &data, 1, &Watch::new()).unwrap();
+            assert!((losses.iter().sum::<f64>() / examples as f64 - slow).abs() < 1e-12);
+            let (loss, _) =
+                evaluate::gradients(&shape, &params, &data, None, 1, &Watch::new()).unwrap();
             assert!((loss - slow).abs() < 1e-12);
         }
     }
@@ -121,15 +149,24 @@ fn tiles_of_the_vocabulary_leave_no_trace() {
 /// rounding.
 #[test]
 fn gradients_are_central_differences() {
-    let mut example = Example::new(&SHAPE, 40);
-    let (_, gradients) =
-        evaluate::gradients(&SHAPE, &example.params(), &example.data(), 1, &Watch::new()).unwrap();
-    let gradients = gradients.named();
+    for shape in [SHAPE, TIED] {
+        check_central_differences(&shape, None);
+        check_central_differences(&shape, Some(&SOME.at(1, 2)));
+    }
+}
+
+fn check_central_differences(shape: &Shape, masks: Option<&Masks>) {
+    let mut example = Example::new(shape, 40);
+    let look = |example: &Example| {
+        let (params, data) = (example.params(), example.data());
+        evaluate::gradients(shape, &params, &data, masks, 1, &Watch::new()).unwrap()
+    };
+    let gradients = look(&example).1.named();
     for (which, (name, gradient)) in gradients.iter().enumerate() {
         for (i, slope) in gradient.iter().enumerate().step_by(3) {
             let mut at = |delta: f64| {
                 example.params.as_mut().named()[which].1[i] += delta;
-                slow_loss(&SHAPE, &example.params(), &example.data())
+                look(&example).0
             };
             let difference = at(1e-5) - at(-2e-5);
             at(1e-5);
@@ -141,13 +178,33 @@ fn gradients_are_central_differences() {
 #[test]
 fn threads_change_nothing() {
     let example = Example::new(&SHAPE, 500);
+    let tied = Example::new(&TIED, 500);
     for optimizer in [Optimizer::Sgd, Optimizer::Momentum { momentum: 0.9 }, ADAMW] {
-        let plan = Plan { optimizer, ..PLAN };
-        let alone = run(&example, &plan, &Watch::new());
-        for threads in [2, 3, 5] {
-            let plan = Plan { threads, ..plan };
-            assert_eq!(run(&example, &plan, &Watch::new()), alone, "{threads} threads");
+        for (shape, example) in [(SHAPE, &example), (TIED, &tied)] {
+            for dropout in [NONE, SOME] {
+                let plan = Plan { optimizer, dropout, ..PLAN };
+                let alone = run_shape(&shape, example, &plan, &Watch::new());
+                for threads in [2, 3, 5] {
+                    let plan = Plan { threads, ..plan };
+                    let shared = run_shape(&shape, example, &plan, &Watch::new());
+                    assert_eq!(shared, alone, "{threads} threads");
+                }
+            }
         }
+    }
+}
+
+#[test]
+fn rows_that_no_example_uses_stand_still() {
+    let shape = Shape { vocabulary: 50, ..SHAPE };
+    let mut example = Example::new(&shape, 500);
+    example.inputs.iter_mut().for_each(|id| *id %= 25);
+    for optimizer in [Optimizer::Sgd, Optimizer::Momentum { momentum: 0.9 }, ADAMW] {
+        let (sets, _) = run_shape(&shape, &example, &Plan { optimizer, ..PLAN }, &Watch::new());
+        let start = 25 * shape.features;
+        assert_eq!(sets[0].C[start..], example.params.C[start..]);
+        assert!(sets[0].C[..start].iter().zip(&example.params.C).all(|(now, then)| now != then));
+        assert!(sets[1..].iter().all(|set| set.C[start..].iter().all(|x| *x == 0.0)));
     }
 }
 

@@ -11,16 +11,17 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use fastgrad_core::counts::{self, Settings};
+use fastgrad_core::watch::Watch;
 use numpy::Ix1;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyString};
 
-use crate::arrays;
 use crate::counts::{NgramCounts, read_order};
 use crate::feed::feed;
 use crate::value::number::shorten;
 use crate::watch::{briefly, run};
+use crate::{arguments, arrays};
 
 /// A text up to this size takes a few milliseconds: it gets no threads, and no watching.
 const SMALL: usize = 1 << 21;
@@ -40,12 +41,13 @@ pub fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Counts the n-grams of a file, one item a line; "-" is standard input.
 #[pyfunction]
-#[pyo3(signature = (path, order=2, threads=None, progress=None))]
+#[pyo3(signature = (path, order=None, threads=None, progress=None))]
+#[pyo3(text_signature = "(path, order=2, threads=None, progress=None)")]
 fn count_path(
     py: Python<'_>,
     path: PathBuf,
-    order: i64,
-    threads: Option<i64>,
+    order: Option<&Bound<'_, PyAny>>,
+    threads: Option<&Bound<'_, PyAny>>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<NgramCounts> {
     let arguments = Arguments::read(order, threads)?;
@@ -57,9 +59,13 @@ fn count_path(
     let name = path.display().to_string();
     if let Some((file, size)) = regular_file(&path) {
         let settings = arguments.settings(&name, Some(size));
-        return if 0 < size && size < SMALL && progress.is_none() {
+        return if size >= SMALL {
+            let size = size as u64;
+            run(py, progress, |watch| counts::count_file(&file, size, &settings, watch))
+        } else if size > 0 && progress.is_none() {
             briefly(py, |watch| counts::count_reader(file, &settings, watch))
         } else {
+            // The system's own files, as those in /proc, have no length and no places.
             run(py, progress, |watch| counts::count_reader(file, &settings, watch))
         }
         .map(NgramCounts);
@@ -72,15 +78,19 @@ fn count_path(
 
 /// Counts the n-grams of a text in memory, one item a line.
 #[pyfunction]
-#[pyo3(signature = (data, order=2, threads=None, progress=None))]
+#[pyo3(signature = (data, order=None, threads=None, progress=None))]
+#[pyo3(text_signature = "(data, order=2, threads=None, progress=None)")]
 fn count_bytes(
     py: Python<'_>,
-    data: &Bound<'_, PyBytes>,
-    order: i64,
-    threads: Option<i64>,
+    data: &Bound<'_, PyAny>,
+    order: Option<&Bound<'_, PyAny>>,
+    threads: Option<&Bound<'_, PyAny>>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<NgramCounts> {
-    let text = data.as_bytes();
+    let Ok(bytes) = data.cast::<PyBytes>() else {
+        return Err(arguments::not_a("data", data, "bytes"));
+    };
+    let text = bytes.as_bytes();
     let settings = Arguments::read(order, threads)?;
     let settings = settings.settings("the text", Some(text.len()));
     if text.len() < SMALL && progress.is_none() {
@@ -93,24 +103,26 @@ fn count_bytes(
 
 /// Counts the n-grams of strings, one item each.
 #[pyfunction]
-#[pyo3(signature = (items, order=2, threads=None))]
+#[pyo3(signature = (items, order=None, threads=None))]
+#[pyo3(text_signature = "(items, order=2, threads=None)")]
 fn count_items(
     py: Python<'_>,
     items: &Bound<'_, PyAny>,
-    order: i64,
-    threads: Option<i64>,
+    order: Option<&Bound<'_, PyAny>>,
+    threads: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<NgramCounts> {
     if items.is_instance_of::<PyString>() {
         let message = "items is a str; expected a sequence of str, each an item";
         return Err(PyTypeError::new_err(message));
     }
     let arguments = Arguments::read(order, threads)?;
-    let mut lines = Lines { items: items.try_iter()?, position: 0 };
-    let Some(mut first) = lines.next_piece()? else {
+    let Ok(items) = items.try_iter() else {
+        return Err(arguments::not_a("items", items, "an iterable of str"));
+    };
+    let mut lines = Lines { items, position: 0 };
+    let Some(first) = lines.next_piece()? else {
         return Err(PyValueError::new_err("items is empty; expected at least one item"));
     };
-    // Behind a blank line a byte order mark is a character, which in an item it always is.
-    first.insert(0, b'\n');
     if first.len() < PIECE {
         let settings = arguments.settings("items", Some(first.len()));
         return briefly(py, |watch| counts::count_bytes(&first, &settings, watch)).map(NgramCounts);
@@ -124,29 +136,24 @@ fn count_items(
 
 /// Counts the n-grams of ids, of which one or more 0 stand between items.
 #[pyfunction]
-#[pyo3(signature = (ids, characters, order=2))]
+#[pyo3(signature = (ids, characters, order=None))]
+#[pyo3(text_signature = "(ids, characters, order=2)")]
 fn count_ids(
     py: Python<'_>,
     ids: &Bound<'_, PyAny>,
-    characters: &str,
-    order: i64,
+    characters: &Bound<'_, PyAny>,
+    order: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<NgramCounts> {
-    let order = read_order(order)?;
-    let characters = characters.chars().collect();
+    let order = Arguments::read(order, None)?.order;
+    let characters = arguments::text("characters", characters)?.chars().collect();
     let ids = arrays::read::<u32, Ix1>("ids", ids)?;
-    let copied;
-    let ids = if let Ok(ids) = ids.as_slice() {
-        ids
-    } else {
-        copied = ids.as_array().to_vec();
-        &copied
+    let ids = ids.as_array();
+    let work = |watch: &Watch| {
+        let ids = ids.as_standard_layout();
+        let ids = ids.as_slice().unwrap_or_default();
+        counts::count_ids(ids, characters, order, "ids", watch)
     };
-    if ids.len() < SMALL {
-        briefly(py, |watch| counts::count_ids(ids, characters, order, "ids", watch))
-    } else {
-        run(py, None, |watch| counts::count_ids(ids, characters, order, "ids", watch))
-    }
-    .map(NgramCounts)
+    if ids.len() < SMALL { briefly(py, work) } else { run(py, None, work) }.map(NgramCounts)
 }
 
 /// What all ways of counting text are told.
@@ -156,8 +163,11 @@ struct Arguments {
 }
 
 impl Arguments {
-    fn read(order: i64, threads: Option<i64>) -> PyResult<Arguments> {
-        let order = read_order(order)?;
+    fn read(
+        order: Option<&Bound<'_, PyAny>>,
+        threads: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Arguments> {
+        let order = order.map_or(Ok(counts::Order::Bigrams), read_order)?;
         Ok(Arguments { order, threads: threads.map(read_threads).transpose()? })
     }
 
@@ -171,13 +181,10 @@ impl Arguments {
     }
 }
 
-fn read_threads(threads: i64) -> PyResult<usize> {
-    let number = usize::try_from(threads).ok().filter(|n| (1..=MOST_THREADS).contains(n));
-    number.ok_or_else(|| {
-        PyValueError::new_err(format!(
-            "threads is {threads}; expected None or a number from 1 to {MOST_THREADS}"
-        ))
-    })
+fn read_threads(threads: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let expected = format!("None or an int from 1 to {MOST_THREADS}");
+    let fits = |number: usize| (1..=MOST_THREADS).contains(&number).then_some(number);
+    arguments::whole("threads", threads, &expected, fits)
 }
 
 /// A regular file and its size; none where `open` had better say what is wrong.
@@ -228,37 +235,71 @@ impl Lines<'_> {
     /// The next few items, one a line; none after the last one.
     fn next_piece(&mut self) -> PyResult<Option<Vec<u8>>> {
         let mut piece = Vec::with_capacity(PIECE + 64);
+        if self.position == 0 {
+            // Behind a blank line a byte order mark is a character, which in an item it always is.
+            piece.push(b'\n');
+        }
+        let (position, start) = (self.position, piece.len());
+        let mut ends = Vec::new();
+        let added = self.add_items(&mut piece, &mut ends);
+        // One look at all of them is faster than one at each.
+        if counts::newlines(&piece) > (start + ends.len()) as u64 {
+            piece = one_line_each(self.items.py(), &piece, start, &ends, position)?;
+        }
+        added?;
+        Ok(Some(piece).filter(|_| !ends.is_empty()))
+    }
+
+    /// Adds items until a piece is full, and where each ends.
+    fn add_items(&mut self, piece: &mut Vec<u8>, ends: &mut Vec<usize>) -> PyResult<()> {
         while piece.len() < PIECE {
             let Some(item) = self.items.next() else { break };
-            self.add(&item?, &mut piece)?;
+            self.add(&item?, piece)?;
             self.position += 1;
+            ends.push(piece.len());
         }
-        Ok(Some(piece).filter(|piece| !piece.is_empty()))
+        Ok(())
     }
 
     fn add(&self, item: &Bound<'_, PyAny>, piece: &mut Vec<u8>) -> PyResult<()> {
         let position = self.position;
         let Ok(text) = item.cast::<PyString>() else {
-            let class = item.get_type().name()?;
-            let message = format!("items[{position}] is of type {class}; expected str");
-            return Err(PyTypeError::new_err(message));
+            return Err(arguments::not_a(&format!("items[{position}]"), item, "str"));
         };
-        let mut text = text.to_str().map_err(|error| {
+        let text = text.to_str().map_err(|error| {
             let reason = error.value(item.py());
             PyValueError::new_err(format!("items[{position}] is no text: {reason}"))
         })?;
-        if text.contains('\n') {
-            text = counts::strip(text);
-            if text.contains('\n') {
-                let message = format!(
-                    "items[{position}] is {}, which holds a newline; expected one line",
-                    shorten(item.as_borrowed())
-                );
-                return Err(PyValueError::new_err(message));
-            }
-        }
         piece.extend_from_slice(text.as_bytes());
         piece.push(b'\n');
         Ok(())
     }
+}
+
+/// Items of which some hold newlines, without them where they are at an end.
+fn one_line_each(
+    py: Python<'_>,
+    piece: &[u8],
+    mut start: usize,
+    ends: &[usize],
+    position: usize,
+) -> PyResult<Vec<u8>> {
+    let mut lines = piece.get(..start).unwrap_or_default().to_vec();
+    for (place, &end) in (position..).zip(ends) {
+        let item = piece.get(start..end - 1).unwrap_or_default();
+        let item = str::from_utf8(item).unwrap_or_default();
+        let line = counts::strip(item);
+        if line.contains('\n') {
+            let item = PyString::new(py, item);
+            let message = format!(
+                "items[{place}] is {}, which holds a newline; expected one line",
+                shorten(item.as_any().as_borrowed())
+            );
+            return Err(PyValueError::new_err(message));
+        }
+        lines.extend_from_slice(line.as_bytes());
+        lines.push(b'\n');
+        start = end;
+    }
+    Ok(lines)
 }

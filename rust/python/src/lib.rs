@@ -21,6 +21,7 @@
 // The raw interface of CPython is unsafe; nothing else in the workspace is.
 #![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]
 
+mod arguments;
 mod arrays;
 mod bigram;
 mod counting;

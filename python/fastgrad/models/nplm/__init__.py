@@ -1,13 +1,16 @@
-"""The neural probabilistic language model of Bengio et al. (2003), over characters.
+"""The neural probabilistic language model of Bengio et al. (2003), over characters and words.
 
-`NPLM` is the model; `examples/from_bigram_to_nplm.py` shows it at work.
+`NPLM` is the model over characters, `WordNPLM` the one over words, and `presets` has settings for
+the latter. `examples/from_bigram_to_nplm.py` shows the first at work.
 
 >>> from fastgrad.models.nplm import NPLM, Shape
 >>> Shape(symbols=27, context=8, embedding=24, hidden=400).size
 88675
 """
 
+from . import presets
 from .model import NPLM
 from .shape import Shape
+from .word import WordNPLM
 
-__all__ = ["NPLM", "Shape"]
+__all__ = ["NPLM", "Shape", "WordNPLM", "presets"]

@@ -44,7 +44,7 @@ def prepare(source: Examples, vocab: Vocab, context: int, name: str) -> Prepared
     `ValueError` where they are not contexts and ids of this vocabulary.
     """
     if isinstance(source, tuple) and any(isinstance(part, np.ndarray) for part in source):
-        return _checked_pair(source, len(vocab), context, name)
+        return prepare_pair(source, len(vocab), context, name)
     return Prepared(*windows(read(cast("Source", source)), vocab, context))
 
 
@@ -68,15 +68,8 @@ def in_blocks(source: Examples, vocab: Vocab, context: int, name: str) -> Iterat
         yield Prepared(*windows(block, vocab, context))
 
 
-def checked_contexts(array: Any, symbols: int, context: int, name: str) -> NDArray[np.uint32]:
-    """Refuse what is not (B, context) ids."""
-    contexts = _checked_ids(array, symbols, name)
-    if contexts.ndim != 2 or contexts.shape[1] != context:
-        raise ValueError(f"{name} has shape {contexts.shape}; expected (N, {context})")
-    return contexts
-
-
-def _checked_pair(pair: tuple[Any, ...], symbols: int, context: int, name: str) -> Prepared:
+def prepare_pair(pair: tuple[Any, ...], symbols: int, context: int, name: str) -> Prepared:
+    """Check examples that were made before; see `prepare`."""
     if len(pair) != 2:
         raise ValueError(f"{name} is a tuple of {len(pair)}; expected contexts and targets")
     contexts = checked_contexts(pair[0], symbols, context, f"{name}[0]")
@@ -88,6 +81,14 @@ def _checked_pair(pair: tuple[Any, ...], symbols: int, context: int, name: str) 
     if not len(targets):
         raise ValueError(f"{name} is empty; expected at least one example")
     return Prepared(contexts, targets)
+
+
+def checked_contexts(array: Any, symbols: int, context: int, name: str) -> NDArray[np.uint32]:
+    """Refuse what is not (B, context) ids."""
+    contexts = _checked_ids(array, symbols, name)
+    if contexts.ndim != 2 or contexts.shape[1] != context:
+        raise ValueError(f"{name} has shape {contexts.shape}; expected (N, {context})")
+    return contexts
 
 
 def _checked_ids(array: Any, symbols: int, name: str) -> NDArray[np.uint32]:

@@ -26,6 +26,7 @@ def train(
     batch: int,
     first_step: int,
     seed: int,
+    dropout: tuple[float, float],
     threads: int | None,
 ) -> NDArray[np.float64]:
     """Make a step a rate, in place; give the losses, fewer where one was not finite."""
@@ -43,6 +44,7 @@ def train(
         betas=(optimizer.betas[0], optimizer.betas[1]),
         eps=optimizer.eps,
         weight_decay=optimizer.weight_decay,
+        dropout=dropout,
         threads=threads,
     )
 
@@ -50,6 +52,11 @@ def train(
 def loss(parameters: Parameters, examples: Prepared, threads: int | None) -> float:
     """Give the mean negative log-likelihood of the examples."""
     return _core.nplm_loss(parameters, examples.contexts, examples.targets, threads=threads)
+
+
+def losses(parameters: Parameters, examples: Prepared, threads: int | None) -> NDArray[np.float64]:
+    """Give the negative log-likelihood of each example: (N,)."""
+    return _core.nplm_losses(parameters, examples.contexts, examples.targets, threads=threads)
 
 
 def probabilities(parameters: Parameters, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:

@@ -1,34 +1,32 @@
-"""The model as users see it: the network, and what changes, saves and samples it."""
+"""The model over characters as users see it: what it says of text, and samples."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
+import math
+import zlib
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...training import History, Loop, checked_count, make_plan
-from ..saving import model_path, read_model
-from . import saved
-from .examples import prepare
-from .network import Network
-from .optimizers import Optimizer
-from .run import NPLMRun
-from .shape import checked_seed
+import numpy as np
+
+from ...text import Vocab
+from . import kernels
+from .examples import checked_contexts, in_blocks, prepare
+from .learner import Learner
+from .shape import Shape, initial
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterable
-    from typing import Self
-
     from numpy.typing import NDArray
 
-    from ...text import Vocab
-    from ...training import Progress, Rate
     from ..base import Examples
-    from .shape import Shape
+    from .examples import Prepared
+
+# Up to so many probabilities a table of all contexts is made: 16 MB. With 27 symbols, context 3
+# takes some 20 ms, which pays from a few thousand samples on; context 4 takes 27 times as long,
+# and a sample of usual size never sees most of it.
+_TABLE_CELLS = 2**21
 
 
-class NPLM(Network):
+class NPLM(Learner[Vocab]):
     """A neural probabilistic language model over characters.
 
     Bengio, Ducharme, Vincent and Jauvin, "A Neural Probabilistic Language Model" (JMLR 3, 2003),
@@ -59,221 +57,99 @@ class NPLM(Network):
     True
     """
 
-    _history: History
+    kind = "nplm"
+    _batch = 32
 
-    @property
-    def history(self) -> History:
-        """What the last training saw: losses and rates, step by step."""
-        return self._history
+    def __init__(
+        self,
+        vocab: Vocab,
+        *,
+        context: int = 3,
+        embedding: int = 10,
+        hidden: int = 200,
+        direct: bool = False,
+        tied: bool = False,
+        init: Literal["scaled", "lecture"] = "scaled",
+        seed: int = 0,
+        dtype: Literal["float32", "float64"] = "float32",
+    ) -> None:
+        """Draw the parameters."""
+        if not isinstance(vocab, Vocab):
+            raise TypeError(f"vocab is {vocab!r}; expected a Vocab, as Vocab.of(items) makes it")
+        shape = Shape(len(vocab), context, embedding, hidden, direct, dtype, tied)
+        self._set(vocab, shape, initial(shape, init, seed))
 
     def _set(self, vocab: Vocab, shape: Shape, parameters: dict[str, NDArray[Any]]) -> None:
         super()._set(vocab, shape, parameters)
-        self._history = History()
+        self._table: tuple[int, NDArray[np.float64]] | None = None
 
-    def start(
-        self,
-        train: Examples,
-        dev: Examples | None = None,
-        *,
-        batch: int = 32,
-        optimizer: Literal["sgd", "momentum", "adamw"] = "sgd",
-        weight_decay: float = 0.0,
-        momentum: float = 0.9,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        seed: int = 0,
-        threads: int | None = None,
-    ) -> NPLMRun:
-        """Check data and settings and be ready to train: for training loops; see `fit`."""
-        rule = Optimizer(optimizer, weight_decay, momentum, betas, eps)
-        batch, seed = checked_count("batch", batch), checked_seed(seed)
-        if threads is not None:
-            threads = checked_count("threads", threads)
-        examples = prepare(train, self._vocab, self.context, "train")
-        if batch > len(examples.targets):
-            raise ValueError(
-                f"batch is {batch}, but train has {len(examples.targets)} examples; expected no"
-                " more than these"
-            )
-        dev_examples = None if dev is None else prepare(dev, self._vocab, self.context, "dev")
-        state = rule.state(self._parameters)
-        return NPLMRun(self, examples, dev_examples, rule, state, batch, seed, threads)
+    def _examples(self, source: Examples, name: str) -> Prepared:
+        return prepare(source, self._vocab, self.context, name)
 
-    def fit(
-        self,
-        train: Examples,
-        dev: Examples | None = None,
-        *,
-        steps: int,
-        lr: Rate,
-        batch: int = 32,
-        optimizer: Literal["sgd", "momentum", "adamw"] = "sgd",
-        weight_decay: float = 0.0,
-        momentum: float = 0.9,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        seed: int = 0,
-        evaluate_every: int | None = None,
-        patience: int | None = None,
-        callbacks: Iterable[Callable[[Progress], object]] = (),
-        progress: bool = False,
-        log: str | os.PathLike[str] | None = None,
-        checkpoint: str | os.PathLike[str] | None = None,
-        threads: int | None = None,
-    ) -> History:
-        """Train the parameters in place, and return what was seen on the way.
+    def loss(self, source: Examples, *, threads: int | None = None) -> float:
+        """Give the mean negative log-likelihood of a text, in nats per symbol.
 
-        `train` and `dev` are sources of text (`fastgrad.text`), or what `windows` made of one: a
-        pair of arrays, (N, context) and (N,) uint32. Each of `steps` steps draws `batch` of the
-        examples, with replacement, and moves the parameters once. The draws follow from `seed` and
-        the step alone; results are the same for any number of `threads`.
-
-        `lr` is a number, a list of (step, rate), or a function of the step as in `fastgrad.optim`.
-        `optimizer` is "sgd", "momentum" (with `momentum`) or "adamw" (with `betas` and `eps`), the
-        rules of `fastgrad.optim`. `weight_decay` leaves the biases d and b alone.
-
-        After every `evaluate_every` steps, by default a twentieth of all, the loss on `dev` is
-        measured, `callbacks` get a `Progress` each and may return True to stop, and a line is
-        written to the JSONL file `log`. With `patience`, training stops after as many evaluations
-        without a new lowest loss on `dev`, and at the end the best parameters are put back.
-        `progress` shows a bar on a terminal. `checkpoint`, a file or an existing folder, is saved
-        every ten seconds or so and at the end; `resume` goes on from it.
-
-        Raises `DivergedError` where the loss becomes nan or infinite, with the last good
-        parameters in place, and `KeyboardInterrupt` on Ctrl-C, with those of the last finished
-        chunk of steps; both after saving the checkpoint. What is wrong with an argument is
-        raised before anything is changed. Training again starts at step 0 with the parameters as
-        they are: give another `seed`, or the same batches come again.
+        The text is a source or a pair of arrays, as in `fit`. Raises `UnknownCharacterError` for a
+        character that is not in the vocabulary.
 
         >>> from fastgrad.models import NPLM
-        >>> from fastgrad.optim import cosine
         >>> from fastgrad.text import Vocab
-        >>> names = ["emma", "olivia", "ava", "mia", "isla", "amelia", "mila", "luna"]
-        >>> model = NPLM(Vocab.of(names), hidden=20)
-        >>> rate = cosine(0.02, 0.0, steps=200)
-        >>> history = model.fit(
-        ...     names[:6], names[6:], steps=200, batch=8, lr=rate, optimizer="adamw", patience=3
-        ... )
-        >>> history.stopped
-        'stopped early'
-        >>> bool(model.loss(names[6:]) == history.dev_loss.min())
-        True
+        >>> model = NPLM(Vocab("abc"))
+        >>> round(model.loss(["cab", "bac"]), 1)  # ln 4, as nothing is known yet
+        1.4
         """
-        plan = make_plan(
-            steps=steps,
-            lr=lr,
-            evaluate_every=evaluate_every,
-            patience=patience,
-            callbacks=callbacks,
-            progress=progress,
-            log=log,
-            checkpoint=None if checkpoint is None else model_path(checkpoint),
+        blocks = in_blocks(source, self._vocab, self.context, "source")
+        losses, sizes = zip(
+            *((kernels.loss(self._parameters, b, threads), len(b.targets)) for b in blocks),
+            strict=True,
         )
-        run = self.start(
-            train,
-            dev,
-            batch=batch,
-            optimizer=optimizer,
-            weight_decay=weight_decay,
-            momentum=momentum,
-            betas=betas,
-            eps=eps,
-            seed=seed,
-            threads=threads,
-        )
-        return self._go(Loop(run, plan))
+        # A loss times its size and divided by it may be another number.
+        return losses[0] if len(losses) == 1 else float(np.average(losses, weights=sizes))
 
-    @classmethod
-    def resume(
-        cls,
-        path: str | os.PathLike[str],
-        train: Examples,
-        dev: Examples | None = None,
-        *,
-        steps: int | None = None,
-        lr: Rate | None = None,
-        callbacks: Iterable[Callable[[Progress], object]] = (),
-        progress: bool = False,
-        log: str | os.PathLike[str] | None = None,
-        threads: int | None = None,
-    ) -> Self:
-        """Go on with a training run from its checkpoint; return the model when it is done.
+    def perplexity(self, source: Examples, *, threads: int | None = None) -> float:
+        """Give e to the power of the loss: as many equal choices would be as hard to guess."""
+        loss = self.loss(source, threads=threads)
+        # Of a loss above 709 the exponential is beyond what a float can hold.
+        return math.exp(loss) if loss < 709 else math.inf
 
-        With the same `train` and `dev`, the result is bit for bit that of a run that was never
-        interrupted. Rates were saved with it, even those of a function; `lr` replaces them for the
-        steps to come, and is needed where `steps` asks for more than were planned. `log` is
-        continued, and the checkpoint goes on to be saved at `path`.
+    def probabilities(self, context: str = "") -> NDArray[np.float64]:
+        """Give the distribution of the symbol after `context`, the start of an item; shape (V,).
 
-        Raises `CheckpointError` where the file is none, `ValueError` where it holds no training
-        run, or one on other examples.
+        Only the last symbols of `context` count, as many as the model looks at.
 
-        >>> import pathlib, tempfile
         >>> from fastgrad.models import NPLM
         >>> from fastgrad.text import Vocab
-        >>> names = ["emma", "olivia", "ava", "mia"]
-        >>> path = pathlib.Path(tempfile.mkdtemp(), "run.safetensors")
-        >>> model = NPLM(Vocab.of(names), hidden=8)
-        >>> _ = model.fit(names, steps=20, lr=0.1, batch=4, checkpoint=path)
-        >>> longer = NPLM.resume(path, names, steps=50, lr=0.01)
-        >>> longer.history.rate[[0, 19, 20, 49]].tolist()
-        [0.1, 0.1, 0.01, 0.01]
+        >>> chances = NPLM(Vocab("abc")).probabilities("ca")
+        >>> chances.shape, round(float(chances.sum()), 6)
+        ((4,), 1.0)
         """
-        file = model_path(path)
-        model, state = read_model(file, {saved.KIND: partial(saved.read_run, cls)})
-        if state is None:
-            raise ValueError(f"{file} holds a model without a training run; fit starts one")
-        run = model._restart(state, train, dev, threads)
-        total, rates = state.loop.planned(steps, lr)
-        plan = make_plan(
-            steps=total,
-            lr=rates,
-            evaluate_every=state.loop.evaluate_every,
-            patience=state.loop.patience,
-            callbacks=callbacks,
-            progress=progress,
-            log=log,
-            checkpoint=file,
-        )
-        model._go(Loop(run, plan, state.loop.history, state.loop.best))
-        return model
+        ids = np.zeros((1, self.context), dtype=np.uint32)
+        last = self._vocab.encode(context)[-self.context :]
+        ids[0, self.context - len(last) :] = last
+        return kernels.probabilities(self._parameters, ids)[0]
 
-    def _restart(
-        self, state: saved.RunState, train: Examples, dev: Examples | None, threads: int | None
-    ) -> NPLMRun:
-        """Be ready for the step after the last one that was saved."""
-        run = self.start(train, dev, batch=state.batch, seed=state.seed, threads=threads)
-        for name, examples, digest in (
-            ("train", run.train_examples, state.train),
-            ("dev", run.dev_examples, state.dev),
-        ):
-            if examples is not None and digest is not None and examples.digest() != digest:
-                raise ValueError(f"{name} is not what the run was started with")
-        return replace(run, optimizer=state.optimizer, state=state.remembered)
+    def probabilities_of(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
+        """Give the distributions after many contexts of uint32 ids: (B, context) to (B, V)."""
+        checked = checked_contexts(contexts, len(self._vocab), self.context, "contexts")
+        return kernels.probabilities(self._parameters, checked)
 
-    def _go(self, loop: Loop) -> History:
-        try:
-            loop.go()
-        finally:
-            self._history = loop.history()
-        return self._history
+    def table(self) -> NDArray[np.float64] | None:
+        """Give the distributions after all contexts, or None where there are too many to pay.
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write parameters, vocabulary and history to a checkpoint; see `fastgrad.checkpoint`.
-
-        Where `path` is a folder, the file is `model.safetensors` in it. What it takes to go on
-        training is saved by `fit(checkpoint=...)` instead.
+        Read-only, of shape (V**context, V); the row's number is the context read as a number in
+        base V, its first symbol the most significant. It is made once, about 20 ms for context 3
+        and 27 symbols, and kept until a parameter changes. Beyond two million probabilities (16 MB)
+        there is none.
         """
-        saved.write(path, self)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a model from a file of `save` or `fit`; `CheckpointError` for anything else."""
-        return read_model(path, {saved.KIND: cls._from_parts})
-
-    @classmethod
-    def _from_parts(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> Self:
-        model, _ = saved.read_run(cls, tensors, config)
-        return model
+        rows = len(self._vocab) ** self.context
+        if rows * len(self._vocab) > _TABLE_CELLS:
+            return None
+        checksum = self._checksum()
+        if self._table is None or self._table[0] != checksum:
+            table = kernels.probabilities(self._parameters, self._all_contexts(rows))
+            table.flags.writeable = False
+            self._table = checksum, table
+        return self._table[1]
 
     def sample(self, n: int = 10, **options: Any) -> list[str]:
         """Make up `n` items; the options are those of `fastgrad.sampling.sample`.
@@ -284,3 +160,15 @@ class NPLM(Network):
         from ...sampling import sample
 
         return sample(self, n, **options)
+
+    def _checksum(self) -> int:
+        """Give a number that changes when a parameter does, even in place."""
+        value = 0
+        for array in self._parameters.values():
+            value = zlib.crc32(array.data, value)
+        return value
+
+    def _all_contexts(self, rows: int) -> NDArray[np.uint32]:
+        numbers = np.arange(rows, dtype=np.uint32)
+        places = len(self._vocab) ** np.arange(self.context - 1, -1, -1, dtype=np.uint32)
+        return numbers[:, None] // places % np.uint32(len(self._vocab))

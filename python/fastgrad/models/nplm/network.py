@@ -1,29 +1,28 @@
-"""A network with its parameters, and everything that is read off them."""
+"""A network with its parameters, over whatever symbols, and what it has learned of these."""
 
 from __future__ import annotations
 
-import math
-import zlib
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import numpy as np
-
-from ...text import Vocab
-from . import kernels
-from .examples import checked_contexts, in_blocks
-from .shape import Shape, initial
 
 if TYPE_CHECKING:
     from typing import Self
 
     from numpy.typing import NDArray
 
-    from ..base import Examples
+    from ...text import Vocab
+    from ...words import WordVocab
+    from .shape import Shape
 
-# Up to so many probabilities a table of all contexts is made: 16 MB. With 27 symbols, context 3
-# takes some 20 ms, which pays from a few thousand samples on; context 4 takes 27 times as long,
-# and a sample of usual size never sees most of it.
-_TABLE_CELLS = 2**21
+AnyVocab = TypeVar("AnyVocab", bound="Vocab | WordVocab")
+
+# What to say of a parameter that a network is made without.
+_WITHOUT = {
+    "W": "the network has no direct connections",
+    "U": "the network is tied; it has C·P in place of U",
+    "P": "the network is not tied; it has U",
+}
 
 
 class _Parameter:
@@ -39,7 +38,7 @@ class _Parameter:
         if network is None:
             return self
         if self._name not in network._parameters:
-            raise AttributeError(f"{self._name}: the network has no direct connections")
+            raise AttributeError(f"{self._name}: {_WITHOUT[self._name]}")
         return network._parameters[self._name]
 
     def __set__(self, network: Any, value: object) -> NoReturn:
@@ -47,42 +46,27 @@ class _Parameter:
         raise AttributeError(f"{name} cannot be replaced; set its numbers: model.{name}[...] = …")
 
 
-class Network:
-    """The part of `NPLM` that does not change anything: see there."""
+class Network(Generic[AnyVocab]):
+    """The part of a model that does not change anything; see `NPLM` for what it computes."""
 
     C = _Parameter("The features of each symbol: (V, m).")
     H = _Parameter("The weights of the hidden layer: (h, c·m).")
     d = _Parameter("The biases of the hidden layer: (h,).")
-    U = _Parameter("The weights from the hidden layer to the logits: (V, h).")
+    U = _Parameter("The weights from the hidden layer to the logits: (V, h); not where tied.")
+    P = _Parameter("Of a tied network, the way from the hidden layer to features: (m, h).")
     b = _Parameter("The biases of the logits: (V,).")
     W = _Parameter("The direct connections, where there are any: (V, c·m).")
 
-    def __init__(
-        self,
-        vocab: Vocab,
-        *,
-        context: int = 3,
-        embedding: int = 10,
-        hidden: int = 200,
-        direct: bool = False,
-        init: Literal["scaled", "lecture"] = "scaled",
-        seed: int = 0,
-        dtype: Literal["float32", "float64"] = "float32",
-    ) -> None:
-        """Draw the parameters."""
-        if not isinstance(vocab, Vocab):
-            raise TypeError(f"vocab is {vocab!r}; expected a Vocab, as Vocab.of(items) makes it")
-        shape = Shape(len(vocab), context, embedding, hidden, direct, dtype)
-        self._set(vocab, shape, initial(shape, init, seed))
+    # What messages call its symbols.
+    _unit = "symbols"
 
-    def _set(self, vocab: Vocab, shape: Shape, parameters: dict[str, NDArray[Any]]) -> None:
+    def _set(self, vocab: AnyVocab, shape: Shape, parameters: dict[str, NDArray[Any]]) -> None:
         self._vocab = vocab
         self._shape = shape
         self._parameters = parameters
-        self._table: tuple[int, NDArray[np.float64]] | None = None
 
     @classmethod
-    def _of(cls, vocab: Vocab, shape: Shape, parameters: dict[str, NDArray[Any]]) -> Self:
+    def _of(cls, vocab: AnyVocab, shape: Shape, parameters: dict[str, NDArray[Any]]) -> Self:
         """Make one of parameters that are at hand."""
         network = cls.__new__(cls)
         network._set(vocab, shape, parameters)
@@ -91,7 +75,7 @@ class Network:
     # What it is made of.
 
     @property
-    def vocab(self) -> Vocab:
+    def vocab(self) -> AnyVocab:
         """The symbols, and the way from text to ids and back."""
         return self._vocab
 
@@ -102,7 +86,7 @@ class Network:
 
     @property
     def shape(self) -> Shape:
-        """The sizes: `shape.embedding`, `shape.hidden`, `shape.direct`, `shape.dtype`."""
+        """The sizes: `shape.embedding`, `shape.hidden`, `shape.dtype` and so on."""
         return self._shape
 
     @property
@@ -111,7 +95,7 @@ class Network:
         return self._shape.size
 
     def parameters(self) -> dict[str, NDArray[Any]]:
-        """Give the arrays themselves, by the names of the paper: C, H, d, U, b and, if any, W."""
+        """Give the arrays themselves, by the names of the paper: C, H, d, U or P, b, perhaps W."""
         return dict(self._parameters)
 
     def copy(self) -> Self:
@@ -122,79 +106,12 @@ class Network:
     def __repr__(self) -> str:
         """Tell the sizes."""
         shape = self._shape
-        direct = ", direct=True" if shape.direct else ""
+        options = "".join(f", {name}=True" for name in ("direct", "tied") if getattr(shape, name))
         return (
-            f"{type(self).__name__}({shape.symbols} symbols, context={shape.context},"
-            f" embedding={shape.embedding}, hidden={shape.hidden}{direct};"
+            f"{type(self).__name__}({shape.symbols:,} {self._unit}, context={shape.context},"
+            f" embedding={shape.embedding}, hidden={shape.hidden}{options};"
             f" {self.size:,} parameters of {shape.dtype})"
         )
-
-    # What it says of text.
-
-    def loss(self, source: Examples, *, threads: int | None = None) -> float:
-        """Give the mean negative log-likelihood of a text, in nats per symbol.
-
-        The text is a source or a pair of arrays, as in `fit`. Raises `UnknownCharacterError` for a
-        character that is not in the vocabulary.
-
-        >>> from fastgrad.models import NPLM
-        >>> from fastgrad.text import Vocab
-        >>> model = NPLM(Vocab("abc"))
-        >>> round(model.loss(["cab", "bac"]), 1)  # ln 4, as nothing is known yet
-        1.4
-        """
-        blocks = in_blocks(source, self._vocab, self.context, "source")
-        losses, sizes = zip(
-            *((kernels.loss(self._parameters, b, threads), len(b.targets)) for b in blocks),
-            strict=True,
-        )
-        # A loss times its size and divided by it may be another number.
-        return losses[0] if len(losses) == 1 else float(np.average(losses, weights=sizes))
-
-    def perplexity(self, source: Examples, *, threads: int | None = None) -> float:
-        """Give e to the power of the loss: as many equal choices would be as hard to guess."""
-        loss = self.loss(source, threads=threads)
-        # Of a loss above 709 the exponential is beyond what a float can hold.
-        return math.exp(loss) if loss < 709 else math.inf
-
-    def probabilities(self, context: str = "") -> NDArray[np.float64]:
-        """Give the distribution of the symbol after `context`, the start of an item; shape (V,).
-
-        Only the last symbols of `context` count, as many as the model looks at.
-
-        >>> from fastgrad.models import NPLM
-        >>> from fastgrad.text import Vocab
-        >>> chances = NPLM(Vocab("abc")).probabilities("ca")
-        >>> chances.shape, round(float(chances.sum()), 6)
-        ((4,), 1.0)
-        """
-        ids = np.zeros((1, self.context), dtype=np.uint32)
-        last = self._vocab.encode(context)[-self.context :]
-        ids[0, self.context - len(last) :] = last
-        return kernels.probabilities(self._parameters, ids)[0]
-
-    def probabilities_of(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
-        """Give the distributions after many contexts of uint32 ids: (B, context) to (B, V)."""
-        checked = checked_contexts(contexts, len(self._vocab), self.context, "contexts")
-        return kernels.probabilities(self._parameters, checked)
-
-    def table(self) -> NDArray[np.float64] | None:
-        """Give the distributions after all contexts, or None where there are too many to pay.
-
-        Read-only, of shape (V**context, V); the row's number is the context read as a number in
-        base V, its first symbol the most significant. It is made once, about 20 ms for context 3
-        and 27 symbols, and kept until a parameter changes. Beyond two million probabilities (16 MB)
-        there is none.
-        """
-        rows = len(self._vocab) ** self.context
-        if rows * len(self._vocab) > _TABLE_CELLS:
-            return None
-        checksum = self._checksum()
-        if self._table is None or self._table[0] != checksum:
-            table = kernels.probabilities(self._parameters, self._all_contexts(rows))
-            table.flags.writeable = False
-            self._table = checksum, table
-        return self._table[1]
 
     # What it has learned of symbols.
 
@@ -228,15 +145,3 @@ class Network:
         cosines = features @ features[i] / np.maximum(lengths * lengths[i], 1e-300)
         order = [int(j) for j in np.argsort(-cosines, kind="stable") if j != i]
         return [(symbols[j], float(cosines[j])) for j in order[:k]]
-
-    def _checksum(self) -> int:
-        """Give a number that changes when a parameter does, even in place."""
-        value = 0
-        for array in self._parameters.values():
-            value = zlib.crc32(array.data, value)
-        return value
-
-    def _all_contexts(self, rows: int) -> NDArray[np.uint32]:
-        numbers = np.arange(rows, dtype=np.uint32)
-        places = len(self._vocab) ** np.arange(self.context - 1, -1, -1, dtype=np.uint32)
-        return numbers[:, None] // places % np.uint32(len(self._vocab))

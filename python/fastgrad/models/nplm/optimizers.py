@@ -11,8 +11,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# What each optimizer keeps beside every parameter.
+# What each optimizer keeps beside every parameter, and the settings that are its own.
 _STATE = {"sgd": (), "momentum": ("velocity",), "adamw": ("mean", "square")}
+_SETTINGS = {"sgd": (), "momentum": ("momentum",), "adamw": ("betas", "eps")}
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,9 @@ class Optimizer:
 
     "sgd": p ← p - lr·(g + λ·p). "momentum": the velocity v ← μ·v + g + λ·p, then p ← p - lr·v.
     "adamw": Loshchilov & Hutter 2019, Algorithm 2. λ, the weight decay, is 0 for the biases.
+
+    Features of symbols that are in no context of the mini-batch stand still, and so does what is
+    remembered for them, as in PyTorch's SparseAdam; not so in tied networks.
     """
 
     optimizer: Literal["sgd", "momentum", "adamw"] = "sgd"
@@ -31,8 +35,7 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         """Refuse a name that is none, and settings out of range."""
-        if self.optimizer not in _STATE:
-            raise ValueError(f"optimizer is {self.optimizer!r}; expected one of {[*_STATE]}")
+        _check_name(self.optimizer)
         _check("weight_decay", self.weight_decay)
         _check("momentum", self.momentum, below=1.0)
         if not isinstance(self.betas, (tuple, list)) or len(self.betas) != 2:
@@ -42,6 +45,27 @@ class Optimizer:
         _check("eps", self.eps)
         if self.eps == 0:
             raise ValueError(f"eps is {self.eps!r}; expected more than 0")
+
+    @classmethod
+    def of(cls, optimizer: Any, weight_decay: Any, **settings: Any) -> Optimizer:
+        """Make one of settings of which those that are None were not given.
+
+        Raises `ValueError` for one that was given and that the optimizer does not have.
+
+        >>> Optimizer.of("sgd", 0.0, momentum=0.5)
+        Traceback (most recent call last):
+        ValueError: momentum is 0.5, but optimizer is 'sgd'; momentum is a setting of 'momentum'
+        """
+        _check_name(optimizer)
+        given = {name: value for name, value in settings.items() if value is not None}
+        for name, value in given.items():
+            if name not in _SETTINGS[optimizer]:
+                owner = next(owner for owner, own in _SETTINGS.items() if name in own)
+                raise ValueError(
+                    f"{name} is {value!r}, but optimizer is {optimizer!r}; {name} is a setting of"
+                    f" {owner!r}"
+                )
+        return cls(optimizer, weight_decay, **given)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -59,6 +83,21 @@ class Optimizer:
     def to_config(self) -> dict[str, Any]:
         """Describe it in terms of JSON; `Optimizer(**config)` undoes it."""
         return asdict(self) | {"betas": list(self.betas)}
+
+
+def _check_name(optimizer: Any) -> None:
+    if not isinstance(optimizer, str) or optimizer not in _STATE:
+        raise ValueError(f"optimizer is {optimizer!r}; expected one of {[*_STATE]}")
+
+
+def checked_dropout(dropout: Any) -> tuple[float, float]:
+    """Give the shares of features and of hidden units that are left out: one number is both."""
+    shares = dropout if isinstance(dropout, (tuple, list)) else (dropout, dropout)
+    if len(shares) != 2:
+        raise TypeError(f"dropout is {dropout!r}; expected a number, or one of features and units")
+    for i, share in enumerate(shares):
+        _check("dropout" if shares is not dropout else f"dropout[{i}]", share, below=1.0)
+    return float(shares[0]), float(shares[1])
 
 
 def _check(name: str, value: Any, below: float = math.inf) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .examples import Prepared
-    from .model import NPLM
+    from .learner import Learner
     from .optimizers import Optimizer
+
+
+def steps_of(examples: int, epochs: float | None, batch: int) -> int:
+    """Give how many steps look at as many examples as there are, `epochs` times.
+
+    >>> steps_of(1000, epochs=2, batch=300)
+    8
+    """
+    if isinstance(epochs, bool) or not isinstance(epochs, (int, float)):
+        raise TypeError(f"epochs is {epochs!r}; expected a number")
+    if not math.isfinite(epochs) or epochs <= 0:
+        raise ValueError(f"epochs is {epochs!r}; expected a finite number above 0")
+    return max(1, round(math.ceil(examples / batch) * epochs))
 
 
 @dataclass
@@ -26,13 +40,14 @@ class NPLMRun:
     these two are all the random state there is.
     """
 
-    model: NPLM
+    model: Learner[Any]
     train_examples: Prepared
     dev_examples: Prepared | None
     optimizer: Optimizer
     state: dict[str, NDArray[Any]]
     batch: int
     seed: int
+    dropout: tuple[float, float]
     threads: int | None
 
     @property
@@ -52,6 +67,7 @@ class NPLMRun:
             batch=self.batch,
             first_step=first_step,
             seed=self.seed,
+            dropout=self.dropout,
             threads=self.threads,
         )
 
@@ -64,7 +80,7 @@ class NPLMRun:
     def save(
         self, path: str | os.PathLike[str], arrays: dict[str, NDArray[Any]], config: dict[str, Any]
     ) -> None:
-        """Write a checkpoint from which `NPLM.resume` goes on."""
+        """Write a checkpoint from which `resume` goes on."""
         saved.write(path, self.model, self.arrays | arrays, self.to_config() | config)
 
     def to_config(self) -> dict[str, Any]:
@@ -73,6 +89,7 @@ class NPLMRun:
             "batch": self.batch,
             "seed": self.seed,
             "optimizer": self.optimizer.to_config(),
+            "dropout": list(self.dropout),
             "train": self.train_examples.digest(),
             "dev": None if self.dev_examples is None else self.dev_examples.digest(),
         }

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from ...text import Vocab
 from ...training import Saved, checked_count, history_arrays, read_history, read_saved
+from ...words import WordVocab
 from ..saving import write_model
-from .optimizers import Optimizer
+from .optimizers import Optimizer, checked_dropout
 from .shape import Shape, checked_seed
 
 if TYPE_CHECKING:
@@ -16,12 +19,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .model import NPLM
+    from .learner import Learner
 
-    Model = TypeVar("Model", bound=NPLM)
+    Model = TypeVar("Model", bound=Learner[Any])
     Arrays = dict[str, NDArray[Any]]
 
-KIND = "nplm"
+# The words of a vocabulary, one a line, are an array: they may be more than settings may hold.
+_WORDS = "vocab.words"
 _REMEMBERED = "optimizer."
 
 
@@ -34,25 +38,27 @@ class RunState:
     remembered: Arrays
     batch: int
     seed: int
+    dropout: tuple[float, float]
     train: str
     dev: str | None
 
 
 def write(
     path: str | os.PathLike[str],
-    model: NPLM,
+    model: Learner[Any],
     arrays: Arrays | None = None,
     training: dict[str, Any] | None = None,
 ) -> None:
     """Write a model to a checkpoint; with the arrays and settings of a run, if there is one."""
+    vocab, words = _vocab_parts(model.vocab)
     config = {
-        "vocab": model.vocab.to_config(),
+        "vocab": vocab,
         "shape": model.shape.to_config(),
         "stopped": model.history.stopped,
         "training": training,
     }
-    tensors = model.parameters() | (arrays or history_arrays(model.history))
-    write_model(path, KIND, tensors, config)
+    tensors = model.parameters() | words | (arrays or history_arrays(model.history))
+    write_model(path, model.kind, tensors, config)
 
 
 def read_run(
@@ -62,7 +68,7 @@ def read_run(
 
     Raises `KeyError`, `TypeError` or `ValueError` for what `write` has not written.
     """
-    vocab = Vocab.from_config(config["vocab"])
+    vocab = _read_vocab(config["vocab"], tensors)
     shape = Shape(len(vocab), **config["shape"])
     shape.check(tensors)
     model = kind._of(vocab, shape, {name: tensors[name] for name in shape.shapes})
@@ -73,6 +79,23 @@ def read_run(
     state = _read_state(shape, model.parameters(), tensors, training)
     model._history = state.loop.history
     return model, state
+
+
+def _vocab_parts(vocab: Vocab | WordVocab) -> tuple[dict[str, Any], Arrays]:
+    config = vocab.to_config()
+    if isinstance(vocab, Vocab):
+        return config, {}
+    words = "\n".join(config.pop("words")).encode()
+    return config, {_WORDS: np.frombuffer(words, dtype=np.uint8)}
+
+
+def _read_vocab(config: Any, tensors: Arrays) -> Vocab | WordVocab:
+    if _WORDS not in tensors:
+        return Vocab.from_config(config)
+    words = tensors[_WORDS]
+    if words.dtype != np.uint8 or words.ndim != 1:
+        raise ValueError(f"{_WORDS} is {words.shape} of {words.dtype}; expected (K,) of uint8")
+    return WordVocab.from_config({**config, "words": words.tobytes().decode().split("\n")})
 
 
 def _read_state(shape: Shape, parameters: Arrays, tensors: Arrays, training: Any) -> RunState:
@@ -93,6 +116,7 @@ def _read_state(shape: Shape, parameters: Arrays, tensors: Arrays, training: Any
         remembered=remembered,
         batch=checked_count("batch", training["batch"]),
         seed=checked_seed(training["seed"]),
+        dropout=checked_dropout(training.get("dropout", 0.0)),
         train=str(training["train"]),
         dev=training["dev"],
     )

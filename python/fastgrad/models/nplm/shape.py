@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     Parameters = dict[str, NDArray[Any]]
 
-# The names of the paper, in its order; the biases, which never decay; what has one row a context.
-NAMES = ("C", "H", "d", "U", "b", "W")
-BIASES = ("d", "b")
 INITS = ("scaled", "lecture")
 
 # What U starts at, relative to a spread of 1/sqrt(h): small, so that all symbols are about as
@@ -30,7 +27,11 @@ _SMALL = 0.1
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a network: V symbols, c of them as context, m features, h hidden units."""
+    """The sizes of a network: V symbols, c of them as context, m features, h hidden units.
+
+    A tied network has no U of its own: C, through P (m, h), serves as both the features that go in
+    and the weights that come out, U = C·P.
+    """
 
     symbols: int
     context: int = 3
@@ -38,15 +39,18 @@ class Shape:
     hidden: int = 200
     direct: bool = False
     dtype: Literal["float32", "float64"] = "float32"
+    tied: bool = False
 
     def __post_init__(self) -> None:
         """Refuse sizes that make no network."""
-        if not isinstance(self.direct, bool):
-            raise TypeError(f"direct is {self.direct!r}; expected True or False")
+        for name in ("direct", "tied"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise TypeError(f"{name} is {value!r}; expected True or False")
         checked_count("context", self.context)
         checked_count("embedding", self.embedding)
         # Without hidden units only the direct connections are left.
-        checked_count("hidden", self.hidden, least=0 if self.direct else 1)
+        least = 0 if self.direct and not self.tied else 1
+        checked_count("hidden", self.hidden, least=least)
         if self.dtype not in ("float32", "float64"):
             raise ValueError(f"dtype is {self.dtype!r}; expected 'float32' or 'float64'")
 
@@ -54,11 +58,12 @@ class Shape:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every parameter, by its name in the paper."""
         inputs = self.context * self.embedding
+        output = ("P", self.embedding) if self.tied else ("U", self.symbols)
         shapes: dict[str, tuple[int, ...]] = {
             "C": (self.symbols, self.embedding),
             "H": (self.hidden, inputs),
             "d": (self.hidden,),
-            "U": (self.symbols, self.hidden),
+            output[0]: (output[1], self.hidden),
             "b": (self.symbols,),
         }
         return shapes | {"W": (self.symbols, inputs)} if self.direct else shapes
@@ -72,6 +77,9 @@ class Shape:
         """Describe the shape in terms of JSON, without the vocabulary's size."""
         config = asdict(self)
         del config["symbols"]
+        # Files of networks that are not tied stay what they were before any could be.
+        if not self.tied:
+            del config["tied"]
         return config
 
     def check(self, parameters: Mapping[str, NDArray[Any]], of: str = "") -> None:
@@ -91,27 +99,52 @@ def initial(shape: Shape, init: str, seed: int) -> Parameters:
     "lecture" draws all of them from the standard normal distribution, as the lecture does at first.
     "scaled" draws the same numbers and multiplies: C by 1, H by (5/3)/sqrt(c·m) (He et al. 2015,
     with the gain for tanh that PyTorch uses), U and W by 0.1/sqrt of their inputs; d and b are 0.
+    Of a tied network C is multiplied by 1/sqrt(m), H by (5/3)/sqrt(c) instead, so that hidden units
+    see the same, and P by 0.1/sqrt(h): a row of C·P is then as small as one of U.
 
     The draws are numpy's, from PCG64 in float64, one parameter after the other: a seed gives the
     same network on every machine, in float32 the one of float64 rounded.
+
+    Raises `MemoryError` with the sizes where there is not enough memory.
     """
     if init not in INITS:
         raise ValueError(f"init is {init!r}; expected 'scaled' or 'lecture'")
     generator = np.random.Generator(np.random.PCG64(checked_seed(seed)))
+    try:
+        return _drawn(shape, init, generator)
+    except (MemoryError, ValueError):  # numpy has a ValueError for what no address can reach.
+        sizes = ", ".join(f"{name} {sizes}" for name, sizes in shape.shapes.items())
+        raise MemoryError(
+            f"not enough memory for a network of {shape.size:,} parameters: {sizes} of"
+            f" {shape.dtype} are {shape.size * np.dtype(shape.dtype).itemsize:,} bytes, and more"
+            " while they are drawn"
+        ) from None
+
+
+def _drawn(shape: Shape, init: str, generator: np.random.Generator) -> Parameters:
     drawn = {name: generator.standard_normal(sizes) for name, sizes in shape.shapes.items()}
     if init == "scaled":
-        inputs = shape.context * shape.embedding
-        factors = {
-            "C": 1.0,
-            "H": 5 / 3 / math.sqrt(inputs),
-            "d": 0.0,
-            "U": _SMALL / math.sqrt(shape.hidden or 1),
-            "b": 0.0,
-            "W": _SMALL / math.sqrt(inputs),
-        }
+        factors = _factors(shape)
         # Adding 0 makes -0.0 a plain 0.
         drawn = {name: array * factors[name] + 0.0 for name, array in drawn.items()}
     return {name: array.astype(shape.dtype) for name, array in drawn.items()}
+
+
+def _factors(shape: Shape) -> dict[str, float]:
+    """Give the spread that each parameter starts with, if scaled."""
+    inputs = shape.context * shape.embedding
+    # Logits are products of rows of C where the network is tied.
+    features = 1 / math.sqrt(shape.embedding) if shape.tied else 1.0
+    output = _SMALL / math.sqrt(shape.hidden or 1)
+    return {
+        "C": features,
+        "H": 5 / 3 / math.sqrt(inputs) / features,
+        "d": 0.0,
+        "U": output,
+        "P": output,
+        "b": 0.0,
+        "W": _SMALL / math.sqrt(inputs) / features,
+    }
 
 
 def checked_seed(seed: Any) -> int:

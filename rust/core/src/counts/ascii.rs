@@ -54,17 +54,6 @@ impl Part<'_> {
     fn ends_bare(&self) -> bool {
         self.ended && self.text.last() != Some(&b'\n')
     }
-
-    /// How many newlines are among a few bytes before the text, and among as many at its end; the
-    /// end of a last line without a newline is as good as more text.
-    fn newlines_at_borders(&self, bytes: usize) -> (u64, u64) {
-        let newlines = |bytes: &mut dyn Iterator<Item = &u8>| {
-            bytes.map(|&byte| u64::from(byte == b'\n')).sum()
-        };
-        let last = if self.ends_bare() { 0 } else { bytes };
-        let before = newlines(&mut self.before.iter().rev().take(bytes));
-        (before, newlines(&mut self.text.iter().rev().take(last)))
-    }
 }
 
 impl Ascii {
@@ -85,32 +74,30 @@ impl Ascii {
     /// Counts a text and tells how many newlines it has; nothing is done, and none told, where
     /// whitespace is to be stripped first.
     pub fn count(&mut self, part: Part<'_>) -> Option<u64> {
-        let before = self.starts();
-        self.add(part, 1);
-        if self.is_clean() && ends_well(part) {
+        let before = self.ends();
+        self.add::<1>(part);
+        // The tables show what comes after each `\r`, but for one at the end or in what was before.
+        let ends_open = !part.ended && part.text.last() == Some(&b'\r');
+        let shown = !ends_open && !part.before.contains(&b'\r');
+        if shown && self.is_clean() {
             self.bytes += part.text.len();
-            // N-grams start in what is before the text, and none starts in the last bytes.
-            let (borrowed, missing) = part.newlines_at_borders(match self.tables {
-                Tables::Pairs(_) => 1,
-                Tables::Triples(_) => 2,
-            });
-            Some(self.starts() - before - borrowed + missing)
+            Some(self.ends() - before - u64::from(part.ends_bare()))
         } else {
-            self.add(part, u32::MAX);
+            self.add::<{ u32::MAX }>(part);
             None
         }
     }
 
-    /// How many n-grams start with a newline.
-    fn starts(&self) -> u64 {
+    /// How many n-grams end with a newline. Each byte that was counted ends one.
+    fn ends(&self) -> u64 {
         match &self.tables {
-            Tables::Pairs(pairs) => pairs.starts(b'\n'),
-            Tables::Triples(triples) => triples.starts(b'\n'),
+            Tables::Pairs(pairs) => pairs.ends(b'\n'),
+            Tables::Triples(triples) => triples.ends(b'\n'),
         }
     }
 
     /// Adds a step to the cells of a text's raw n-grams; `u32::MAX` is a step back.
-    fn add(&mut self, part: Part<'_>, step: u32) {
+    fn add<const STEP: u32>(&mut self, part: Part<'_>) {
         let Part { before: [b0, b1], text, .. } = part;
         let (Some(&[t0, t1]), Some(&[y, z])) = (text.first_chunk(), text.last_chunk()) else {
             return;
@@ -119,17 +106,17 @@ impl Ascii {
         let ends_bare = part.ends_bare();
         match &mut self.tables {
             Tables::Pairs(pairs) => {
-                pairs.add(&[b1, t0], step);
-                pairs.add(text, step);
+                pairs.add::<STEP>(&[b1, t0]);
+                pairs.add::<STEP>(text);
                 if ends_bare {
-                    pairs.add(&[z, b'\n'], step);
+                    pairs.add::<STEP>(&[z, b'\n']);
                 }
             }
             Tables::Triples(triples) => {
-                triples.add(&[b0, b1, t0, t1], step);
-                triples.add(text, step);
+                triples.add::<STEP>(&[b0, b1, t0, t1]);
+                triples.add::<STEP>(text);
                 if ends_bare {
-                    triples.add(&[y, z, b'\n'], step);
+                    triples.add::<STEP>(&[y, z, b'\n']);
                 }
             }
         }
@@ -173,16 +160,4 @@ fn meaning([a, b, c]: [u8; 3]) -> Option<u64> {
     let is_end = |byte| byte == b'\n' || byte == b'\r';
     let symbols = [a, b, c].map(|byte| if is_end(byte) { 0 } else { u64::from(byte) + 1 });
     gram::meaning(symbols.into_iter().fold(0, Order::gram))
-}
-
-/// Whether the text's last two bytes show no whitespace to strip, nor a `\r` elsewhere than before
-/// a `\n`. Tables of trigrams do not show it.
-fn ends_well(part: Part<'_>) -> bool {
-    let [.., y, z] = *part.text else { return true };
-    let is_space = |byte| SPACES.contains(&byte);
-    match z {
-        b'\n' => !is_space(y),
-        b'\r' => part.ended && !is_space(y) && y != b'\r',
-        _ => y != b'\r' && !(part.ended && is_space(z)) && !(y == b'\n' && is_space(z)),
-    }
 }

@@ -2,12 +2,16 @@
 
 use super::Problem;
 use super::gram::{GramMap, Order};
+use super::runs::Runs;
 use super::table::{Counts, check_characters, check_ids};
 use crate::Result;
 use crate::watch::Watch;
 
 /// How many ids are counted between two looks at the watch.
 const STRETCH: usize = 1 << 16;
+
+/// How many n-grams the hash map may hold: a larger one would be slow, and long to sort.
+const MOST_MAPPED: usize = 1 << 19;
 
 /// How many cells a table has at most: 8 MiB.
 const MOST_CELLS: usize = 1 << 20;
@@ -26,7 +30,7 @@ pub fn count_ids(
     watch: &Watch,
 ) -> Result<Counts> {
     check_characters(&characters)?;
-    check_ids(ids, characters.len())?;
+    check_ids(ids, characters.len(), watch)?;
     let symbols = characters.len() + 1;
     let power = u32::try_from(order.get()).ok().and_then(|order| symbols.checked_pow(order));
     let entries = match power.filter(|&cells| cells <= MOST_CELLS) {
@@ -36,7 +40,7 @@ pub fn count_ids(
     if entries.is_empty() {
         return Err(Problem::Blank { name: name.to_owned() }.into());
     }
-    Counts::new(order, characters, entries)
+    Counts::new(order, characters, entries, watch)
 }
 
 /// Counts in a table whose cells are numbered by n-grams in base `symbols`.
@@ -70,11 +74,11 @@ fn count_dense(
     Ok(used.map(|(place, count)| (gram_at(order, symbols as u64, place), count)).collect())
 }
 
-/// Counts in a hash map.
+/// Counts in a hash map, which is emptied into sorted runs as often as it is large.
 fn count_sparse(ids: &[u32], order: Order, watch: &Watch) -> Result<Vec<(u64, u64)>> {
-    let mut map = GramMap::default();
+    let (mut map, mut runs) = (GramMap::default(), Runs::default());
     let mut history = 0;
-    let mut step = |id: u32| {
+    let mut step = |id: u32, map: &mut GramMap| {
         if id != 0 || history != 0 {
             let gram = Order::gram(history, u64::from(id));
             *map.entry(gram).or_default() += 1;
@@ -83,14 +87,16 @@ fn count_sparse(ids: &[u32], order: Order, watch: &Watch) -> Result<Vec<(u64, u6
     };
     for stretch in ids.chunks(STRETCH) {
         for &id in stretch {
-            step(id);
+            step(id, &mut map);
+        }
+        if map.len() > MOST_MAPPED {
+            runs.add(&map.drain().collect::<Vec<_>>(), watch)?;
         }
         watch.advance(stretch.len() as u64)?;
     }
-    step(0);
-    let mut entries: Vec<_> = map.into_iter().collect();
-    entries.sort_unstable();
-    Ok(entries)
+    step(0, &mut map);
+    runs.add(&map.drain().collect::<Vec<_>>(), watch)?;
+    runs.finish(watch)
 }
 
 /// The n-gram of a place in the table.

@@ -10,7 +10,8 @@
 //! | `gram` | n-grams as numbers |
 //! | `strip` | lines without the whitespace at their ends |
 //! | `text` | whitespace, and where a text may be cut into blocks |
-//! | `source` | blocks from memory or from a reader, in constant memory |
+//! | `source` | blocks, and those of a text in memory |
+//! | `stream`, `file` | blocks from a reader, or from any place of a file, in constant memory |
 //! | `parallel` | blocks over threads, and the first mistake of all |
 //! | `tally` | what one thread counts: which of the ways a text goes |
 //! | `ascii`, `pairs`, `triples` | the fast way, for ASCII |
@@ -20,6 +21,7 @@
 //! | `problem` | what can go wrong |
 
 mod ascii;
+mod file;
 mod general;
 mod gram;
 mod ids;
@@ -28,6 +30,7 @@ mod parallel;
 mod problem;
 mod runs;
 mod source;
+mod stream;
 mod strip;
 mod table;
 mod tally;
@@ -36,15 +39,18 @@ mod triples;
 
 use std::io::Read;
 
+pub use file::ReadAt;
 pub use gram::Order;
 pub use ids::count_ids;
 pub use problem::Problem;
 pub use table::Counts;
-pub use text::strip;
+pub use text::{newlines, strip};
 
 use crate::Result;
 use crate::watch::Watch;
-use source::{Memory, Stream};
+use file::Parts;
+use source::Memory;
+use stream::Stream;
 
 /// A table of counts has at most that many cells: 1 GiB.
 pub const MAX_CELLS: usize = 1 << 27;
@@ -92,4 +98,23 @@ pub fn count_reader<R: Read + Send>(
 ) -> Result<Counts> {
     let stream = Stream::new(reader, settings.name, settings.order, settings.block);
     parallel::count(stream, settings, watch)
+}
+
+/// Counts a file, or what else can be read at any place, in constant memory but for the counts; the
+/// watch advances by bytes. Threads read at the same time. `size` is how long it is: what has come
+/// to it by then is counted too.
+///
+/// # Errors
+/// As [`count_reader`], [`Problem::Io`] also where it ends before `size`.
+pub fn count_file(
+    file: &dyn ReadAt,
+    size: u64,
+    settings: &Settings<'_>,
+    watch: &Watch,
+) -> Result<Counts> {
+    let blocks = size.div_ceil(settings.block.max(1) as u64).max(1);
+    let threads = settings.threads.min(usize::try_from(blocks).unwrap_or(usize::MAX));
+    let settings = Settings { threads, ..*settings };
+    let parts = Parts::new(file, size, settings.name, settings.order, settings.block);
+    parallel::count(parts, &settings, watch)
 }

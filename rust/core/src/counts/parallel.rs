@@ -13,7 +13,7 @@ use super::{Problem, Settings};
 use crate::watch::Watch;
 use crate::{Error, Result};
 
-/// More threads do not help: they would wait for the one that reads.
+/// More threads would take more memory than counting should.
 const MOST_THREADS: usize = 8;
 
 /// What the threads share.
@@ -61,7 +61,7 @@ pub fn count<'d, S: Source<'d>>(
     if entries.is_empty() {
         return Err(Problem::Blank { name: settings.name.to_owned() }.into());
     }
-    Counts::from_grams(settings.order, entries, watch)
+    Counts::from_grams(settings.order, &entries, watch)
 }
 
 fn work_in_threads<'d, S: Source<'d>>(shared: &Shared<'_, S>, threads: usize) -> Result<()> {
@@ -97,24 +97,29 @@ fn work<'d, S: Source<'d>>(shared: &Shared<'_, S>) -> Result<()> {
     lock(&shared.runs).add(&grams, shared.watch)
 }
 
-impl<'d, S: Source<'d>> Shared<'_, S> {
-    fn next<'b>(&self, buffer: &'b mut Vec<u8>) -> Option<Block<'b>>
+impl<S> Shared<'_, S> {
+    /// The next block; none after the last one, and after a mistake.
+    fn next<'b, 'd: 'b>(&self, buffer: &'b mut Vec<u8>) -> Option<Block<&'b [u8]>>
     where
-        'd: 'b,
+        S: Source<'d>,
     {
-        let mut source = lock(&self.source);
-        match source.as_mut()?.next(buffer, self.watch) {
-            Ok(block) => block,
-            Err(error) => {
-                *source = None;
-                // All blocks that there are have smaller numbers.
-                self.record(u64::MAX, Mistake::Source(error));
-                None
-            }
-        }
+        // Blocks are found in order; what they hold is read by several threads at once.
+        let found = lock(&self.source).as_mut()?.next(buffer, self.watch);
+        let (index, block) = match found {
+            Ok(None) => return None,
+            Ok(Some(block)) => (block.index, block.load(buffer, self.settings.name)),
+            // All blocks that there are have smaller numbers.
+            Err(error) => (u64::MAX, Err(error)),
+        };
+        block
+            .map_err(|error| {
+                *lock(&self.source) = None;
+                self.record(index, Mistake::Source(error));
+            })
+            .ok()
     }
 
-    fn not_utf8(&self, block: &Block<'_>, position: usize) {
+    fn not_utf8(&self, block: &Block<&[u8]>, position: usize) {
         *lock(&self.source) = None;
         let lines_before = newlines(block.text.get(..position).unwrap_or_default());
         let byte = block.text.get(position).copied().unwrap_or(0);

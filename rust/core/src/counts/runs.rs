@@ -1,14 +1,14 @@
 //! Counts that come in any order, kept as sorted runs: as compact as the result, and every step of
 //! it so short that the work can end early.
 
-use std::iter::Peekable;
+use std::cmp::Ordering;
 
 use super::Problem;
 use crate::Result;
 use crate::watch::Watch;
 
-/// How many n-grams are sorted or merged between two looks at the watch: some milliseconds.
-const STRETCH: usize = 1 << 17;
+/// How many n-grams are gone through between two looks at the watch: some milliseconds.
+pub const STRETCH: usize = 1 << 17;
 
 /// N-grams and their counts.
 pub type Entries = Vec<(u64, u64)>;
@@ -48,7 +48,7 @@ impl Runs {
 
     fn merge_last(&mut self, watch: &Watch) -> Result<()> {
         let (short, long) = (self.0.pop().unwrap_or_default(), self.0.pop().unwrap_or_default());
-        self.0.push(merged(long, short, watch)?);
+        self.0.push(merged(&long, &short, watch)?);
         Ok(())
     }
 }
@@ -70,22 +70,33 @@ fn sorted(grams: &[(u64, u64)]) -> Result<Entries> {
 }
 
 /// Merges two lists of ascending n-grams.
-pub fn merged(long: Entries, short: Entries, watch: &Watch) -> Result<Entries> {
-    let mut merged = Vec::with_capacity(long.len() + short.len());
-    let mut long: Peekable<_> = long.into_iter().peekable();
-    for (gram, mut count) in short {
-        while let Some(entry) = long.next_if(|&(other, _)| other < gram) {
-            if merged.len() % STRETCH == 0 {
-                watch.advance(0)?;
+pub fn merged(mut left: &[(u64, u64)], mut right: &[(u64, u64)], watch: &Watch) -> Result<Entries> {
+    let mut merged = Vec::with_capacity(left.len() + right.len());
+    while let ([one, left_rest @ ..], [other, right_rest @ ..]) = (left, right) {
+        if merged.len() % STRETCH == 0 {
+            watch.advance(0)?;
+        }
+        let (gram, count) = *one;
+        let (other_gram, more) = *other;
+        match gram.cmp(&other_gram) {
+            Ordering::Less => {
+                merged.push(*one);
+                left = left_rest;
             }
-            merged.push(entry);
+            Ordering::Greater => {
+                merged.push(*other);
+                right = right_rest;
+            }
+            Ordering::Equal => {
+                merged.push((gram, add(count, more)?));
+                (left, right) = (left_rest, right_rest);
+            }
         }
-        if let Some((_, more)) = long.next_if(|&(other, _)| other == gram) {
-            count = add(count, more)?;
-        }
-        merged.push((gram, count));
     }
-    merged.extend(long);
+    for stretch in left.chunks(STRETCH).chain(right.chunks(STRETCH)) {
+        watch.advance(0)?;
+        merged.extend_from_slice(stretch);
+    }
     Ok(merged)
 }
 

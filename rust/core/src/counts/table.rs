@@ -1,7 +1,10 @@
 //! The result: n-grams that occur, in lexicographic order, with their counts.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use super::gram::{self, Order, place_of};
-use super::runs::{Entries, add, merged};
+use super::runs::{Entries, STRETCH, add, merged};
 use super::{MAX_CELLS, Problem};
 use crate::Result;
 use crate::watch::Watch;
@@ -22,25 +25,32 @@ pub struct Counts {
 
 impl Counts {
     /// Counts from n-grams of code points, ascending.
-    pub(super) fn from_grams(order: Order, mut entries: Entries, watch: &Watch) -> Result<Counts> {
+    pub(super) fn from_grams(
+        order: Order,
+        entries: &[(u64, u64)],
+        watch: &Watch,
+    ) -> Result<Counts> {
         // The id of each symbol: first 1 for those that occur, then their numbers.
-        let all = || entries.iter().flat_map(|&(gram, _)| order.symbols(gram));
-        let mut ids = vec![0; all().max().map_or(0, index) + 1];
-        watch.advance(0)?;
-        for symbol in all() {
-            if let Some(id) = ids.get_mut(index(symbol)) {
-                *id = 1;
+        let mut ids = Vec::new();
+        each(entries, watch, |&(gram, _)| {
+            for symbol in order.symbols(gram).map(index) {
+                if symbol >= ids.len() {
+                    ids.resize((symbol + 1).next_power_of_two(), 0);
+                }
+                if let Some(id) = ids.get_mut(symbol) {
+                    *id = 1;
+                }
             }
-        }
+            Ok(())
+        })?;
         let mut characters = Vec::new();
         for (symbol, id) in (0..).zip(&mut ids).filter(|(_, id)| **id > 0) {
             characters.extend(gram::character(symbol));
             *id = characters.len() as u64;
         }
-        watch.advance(0)?;
-        renumber(order, &mut entries, |symbol| ids.get(index(symbol)).copied().unwrap_or(0));
-        watch.advance(0)?;
-        Counts::new(order, characters, entries)
+        let number = |symbol| ids.get(index(symbol)).copied().unwrap_or(0);
+        let entries = renumbered(order, entries, number, watch)?;
+        Counts::new(order, characters, entries, watch)
     }
 
     /// Counts from n-grams of ids, ascending.
@@ -48,10 +58,16 @@ impl Counts {
         order: Order,
         characters: Vec<char>,
         entries: Vec<(u64, u64)>,
+        watch: &Watch,
     ) -> Result<Counts> {
-        let total = sum(entries.iter().map(|&(_, count)| count))?;
-        let ends = entries.iter().filter(|&&(gram, _)| place_of(gram, 0) == 0);
-        let items = sum(ends.map(|&(_, count)| count))?;
+        let (mut total, mut items) = (0, 0);
+        each(&entries, watch, |&(gram, count)| {
+            total = add(total, count)?;
+            if place_of(gram, 0) == 0 {
+                items = add(items, count)?;
+            }
+            Ok(())
+        })?;
         Ok(Counts { order, characters, items, total, entries })
     }
 
@@ -61,16 +77,17 @@ impl Counts {
     /// # Errors
     /// [`Problem`]s for characters that are not ascending, for ids that no character has, for rows
     /// that are not ascending or that no text can have, and for a number of items that differs from
-    /// that of n-grams which end an item.
+    /// that of n-grams which end an item; and an early end of the work.
     pub fn from_entries(
         order: Order,
         characters: Vec<char>,
         items: u64,
         ids: &[u32],
         counts: &[u64],
+        watch: &Watch,
     ) -> Result<Counts> {
         check_characters(&characters)?;
-        check_ids(ids, characters.len())?;
+        check_ids(ids, characters.len(), watch)?;
         let mut entries: Vec<(u64, u64)> = Vec::with_capacity(counts.len());
         let rows = ids.chunks_exact(order.get());
         if rows.len() != counts.len() || !rows.remainder().is_empty() {
@@ -78,6 +95,9 @@ impl Counts {
             return Err(Problem::Entry { row, reason: "has ids but no count, or none" }.into());
         }
         for (row, (ids, &count)) in rows.zip(counts).enumerate() {
+            if row % STRETCH == 0 {
+                watch.advance(0)?;
+            }
             let gram = ids.iter().fold(0, |gram, &id| Order::gram(gram, u64::from(id)));
             let reason = if count == 0 {
                 "has count 0; expected at least 1"
@@ -91,7 +111,7 @@ impl Counts {
             };
             return Err(Problem::Entry { row, reason }.into());
         }
-        let made = Counts::new(order, characters, entries)?;
+        let made = Counts::new(order, characters, entries, watch)?;
         if made.items == items {
             Ok(made)
         } else {
@@ -123,73 +143,159 @@ impl Counts {
         self.total
     }
 
-    /// The n-grams that occur, ascending, and how often each does: (ids, count).
+    /// How many n-grams occur.
     #[must_use]
-    pub fn entries(&self) -> impl ExactSizeIterator<Item = (impl Iterator<Item = u32>, u64)> {
-        self.entries.iter().map(|&(gram, count)| {
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing was counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The n-grams that occur, ascending, and how often each does: `order` ids a row, and counts.
+    ///
+    /// # Errors
+    /// An early end of the work.
+    pub fn entries(&self, watch: &Watch) -> Result<(Vec<u32>, Vec<u64>)> {
+        self.apart(&self.entries, watch)
+    }
+
+    /// The `most` most frequent n-grams, those of the same count ascending, as [`Counts::entries`].
+    ///
+    /// # Errors
+    /// An early end of the work.
+    pub fn top(&self, most: usize, watch: &Watch) -> Result<(Vec<u32>, Vec<u64>)> {
+        // A heap of what is best so far, the worst of it on top.
+        let mut best = BinaryHeap::new();
+        each(&self.entries, watch, |&(gram, count)| {
+            best.push((Reverse(count), gram));
+            if best.len() > most {
+                best.pop();
+            }
+            Ok(())
+        })?;
+        let best = best.into_sorted_vec().into_iter();
+        let best: Vec<_> = best.map(|(Reverse(count), gram)| (gram, count)).collect();
+        self.apart(&best, watch)
+    }
+
+    /// The ids of n-grams, and their counts.
+    fn apart(&self, entries: &[(u64, u64)], watch: &Watch) -> Result<(Vec<u32>, Vec<u64>)> {
+        let mut ids = Vec::with_capacity(entries.len() * self.order.get());
+        let mut counts = Vec::with_capacity(entries.len());
+        each(entries, watch, |&(gram, count)| {
             // An id is below 2**21.
-            (self.order.symbols(gram).map(|id| u32::try_from(id).unwrap_or(u32::MAX)), count)
-        })
+            ids.extend(self.order.symbols(gram).map(|id| u32::try_from(id).unwrap_or(u32::MAX)));
+            counts.push(count);
+            Ok(())
+        })?;
+        Ok((ids, counts))
     }
 
     /// All counts, the last id running fastest: Vⁿ numbers for V symbols and order n.
     ///
     /// # Errors
-    /// [`Problem::Dense`] where that would be more than 2²⁷ numbers.
-    pub fn dense(&self) -> Result<Vec<u64>> {
+    /// [`Problem::Dense`] where that would be more than 2²⁷ numbers, and an early end of the work.
+    pub fn dense(&self, watch: &Watch) -> Result<Vec<u64>> {
         let (symbols, order) = (self.characters.len() + 1, self.order.get());
         let power = u32::try_from(order).ok().and_then(|order| symbols.checked_pow(order));
         let cells = power.filter(|&cells| cells <= MAX_CELLS);
         let mut dense = vec![0; cells.ok_or(Problem::Dense { symbols, order })?];
-        for &(gram, count) in &self.entries {
+        each(&self.entries, watch, |&(gram, count)| {
             let place = self.order.symbols(gram).fold(0, |at, id| at * symbols + index(id));
             if let Some(cell) = dense.get_mut(place) {
                 *cell = count;
             }
-        }
+            Ok(())
+        })?;
         Ok(dense)
     }
 
     /// The same counts over a larger alphabet.
     ///
     /// # Errors
-    /// [`Problem::Unknown`] for a character of this alphabet that the other one lacks, and
-    /// [`Problem::Characters`] where it is not ascending.
-    pub fn with_characters(&self, characters: Vec<char>) -> Result<Counts> {
+    /// [`Problem::Unknown`] for a character of this alphabet that the other one lacks,
+    /// [`Problem::Characters`] where it is not ascending, and an early end of the work.
+    pub fn with_characters(&self, characters: Vec<char>, watch: &Watch) -> Result<Counts> {
         check_characters(&characters)?;
+        let entries = self.entries_over(&characters, watch)?;
+        Ok(Counts { characters, entries, ..*self })
+    }
+
+    /// The n-grams with the ids of a larger alphabet.
+    fn entries_over(&self, characters: &[char], watch: &Watch) -> Result<Entries> {
         let mut numbers = vec![0];
         for &character in &self.characters {
             let place = characters.binary_search(&character);
             numbers.push(place.map_err(|_| Problem::Unknown { character })? as u64 + 1);
         }
-        let mut entries = self.entries.clone();
-        renumber(self.order, &mut entries, |id| numbers.get(index(id)).copied().unwrap_or(0));
-        Ok(Counts { characters, entries, ..*self })
+        let number = |id| numbers.get(index(id)).copied().unwrap_or(0);
+        renumbered(self.order, &self.entries, number, watch)
     }
 
     /// The counts of both texts together, over both alphabets.
     ///
     /// # Errors
-    /// [`Problem::Orders`] for different orders, [`Problem::Overflow`] for sums beyond 64 bits.
-    pub fn plus(&self, other: &Counts) -> Result<Counts> {
+    /// [`Problem::Orders`] for different orders, [`Problem::Overflow`] for sums beyond 64 bits, and
+    /// an early end of the work.
+    pub fn plus(&self, other: &Counts, watch: &Watch) -> Result<Counts> {
         if self.order != other.order {
             return Err(Problem::Orders(self.order.get(), other.order.get()).into());
         }
         let mut characters = [&self.characters[..], &other.characters[..]].concat();
         characters.sort_unstable();
         characters.dedup();
-        let left = self.with_characters(characters.clone())?;
-        let right = other.with_characters(characters.clone())?;
-        let entries = merged(left.entries, right.entries, &Watch::new())?;
-        Counts::new(self.order, characters, entries)
+        let left = self.entries_over(&characters, watch)?;
+        let right = other.entries_over(&characters, watch)?;
+        let entries = merged(&left, &right, watch)?;
+        Counts::new(self.order, characters, entries, watch)
+    }
+
+    /// Whether order, characters and all counts are the same.
+    ///
+    /// # Errors
+    /// An early end of the work.
+    pub fn equals(&self, other: &Counts, watch: &Watch) -> Result<bool> {
+        let outline = |counts: &Counts| (counts.order, counts.items, counts.total, counts.len());
+        if outline(self) != outline(other) || self.characters != other.characters {
+            return Ok(false);
+        }
+        for (ours, theirs) in self.entries.chunks(STRETCH).zip(other.entries.chunks(STRETCH)) {
+            watch.advance(0)?;
+            if ours != theirs {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
-/// Gives the symbols other numbers, which keep their order.
-fn renumber(order: Order, entries: &mut [(u64, u64)], number: impl Fn(u64) -> u64) {
-    for (gram, _) in entries {
-        *gram = order.symbols(*gram).fold(0, |new, symbol| Order::gram(new, number(symbol)));
+/// Does something with each entry; every few milliseconds it may end early.
+fn each<T>(entries: &[T], watch: &Watch, mut act: impl FnMut(&T) -> Result<()>) -> Result<()> {
+    for stretch in entries.chunks(STRETCH) {
+        watch.advance(0)?;
+        stretch.iter().try_for_each(&mut act)?;
     }
+    Ok(())
+}
+
+/// Entries whose symbols have other numbers, which keep their order.
+fn renumbered(
+    order: Order,
+    entries: &[(u64, u64)],
+    number: impl Fn(u64) -> u64,
+    watch: &Watch,
+) -> Result<Entries> {
+    let mut new = Vec::with_capacity(entries.len());
+    each(entries, watch, |&(gram, count)| {
+        let symbols = order.symbols(gram);
+        new.push((symbols.fold(0, |new, symbol| Order::gram(new, number(symbol))), count));
+        Ok(())
+    })?;
+    Ok(new)
 }
 
 /// An n-gram has boundaries before its first character, or one at its end.
@@ -197,10 +303,6 @@ fn is_possible(ids: &[u32]) -> bool {
     let begun = ids.iter().skip_while(|&&id| id == 0);
     let characters = begun.clone().take_while(|&&id| id != 0).count();
     characters > 0 && begun.count() - characters <= 1
-}
-
-fn sum(mut counts: impl Iterator<Item = u64>) -> Result<u64> {
-    counts.try_fold(0, add)
 }
 
 fn index(id: u64) -> usize {
@@ -217,10 +319,14 @@ pub(super) fn check_characters(characters: &[char]) -> Result<()> {
 }
 
 /// Checks that each id is that of a character, or 0.
-pub(super) fn check_ids(ids: &[u32], characters: usize) -> Result<()> {
-    let beyond = ids.iter().enumerate().find(|&(_, &id)| id as usize > characters);
-    match beyond {
-        Some((position, &value)) => Err(Problem::Id { position, value, characters }.into()),
-        None => Ok(()),
+pub(super) fn check_ids(ids: &[u32], characters: usize, watch: &Watch) -> Result<()> {
+    for (number, stretch) in ids.chunks(STRETCH).enumerate() {
+        watch.advance(0)?;
+        let beyond = stretch.iter().enumerate().find(|&(_, &id)| id as usize > characters);
+        if let Some((place, &value)) = beyond {
+            let position = number * STRETCH + place;
+            return Err(Problem::Id { position, value, characters }.into());
+        }
     }
+    Ok(())
 }

@@ -48,7 +48,7 @@ impl Tally {
     ///
     /// # Errors
     /// The position in the block of the first byte that is not UTF-8; nothing is counted then.
-    pub fn count(&mut self, block: &Block<'_>) -> Result<u64, usize> {
+    pub fn count(&mut self, block: &Block<&[u8]>) -> Result<u64, usize> {
         self.blocks += 1;
         let (mut history, last) = (block.context.history, block.last);
         // Text of which nothing is known is counted as it is; the tables tell if that was wrong.

@@ -16,6 +16,7 @@ pub fn strip(item: &str) -> &str {
 }
 
 /// How many newlines there are: sums of bytes, which become vector code.
+#[must_use]
 pub fn newlines(text: &[u8]) -> u64 {
     let ones = |chunk: &[u8]| chunk.iter().map(|&byte| u8::from(byte == b'\n')).sum::<u8>();
     text.chunks(192).map(|chunk| u64::from(ones(chunk))).sum()
@@ -62,29 +63,35 @@ impl Context {
 
     /// What stands behind a text that ends where [`cut`] says.
     pub fn after(&self, order: Order, text: &[u8]) -> Context {
-        let Some((rest, last)) = pop(text) else { return self.clone() };
-        if last == '\n' {
-            return Context::default();
-        }
-        let before = match pop(rest) {
-            Some((_, '\n')) => 0,
-            Some((_, space)) if is_space(space) && self.is_leading(rest) => 0,
-            Some((_, c)) => symbol(c),
-            None => self.gap.as_ref().map_or(self.history, |gap| gap.history),
-        };
-        Context { history: order.history(Order::gram(before, symbol(last))), gap: None }
+        Context::behind(order, text, Some(self)).unwrap_or_else(|| self.clone())
     }
 
-    /// Whether the whitespace at the end of `text` is that before an item.
-    fn is_leading(&self, mut text: &[u8]) -> bool {
-        while let Some((rest, c)) = pop(text) {
-            if c == '\n' || !is_space(c) {
-                return c == '\n';
-            }
-            text = rest;
+    /// The same after the end of a text, of which it need not be known what came `before`; none
+    /// where that makes a difference.
+    pub fn behind(order: Order, text: &[u8], before: Option<&Context>) -> Option<Context> {
+        let (rest, last) = pop(text)?;
+        if last == '\n' {
+            return Some(Context::default());
         }
-        self.history == 0
+        let earlier = match pop(rest) {
+            Some((_, '\n')) => 0,
+            Some((_, space)) if is_space(space) && is_leading(rest, before)? => 0,
+            Some((_, c)) => symbol(c),
+            None => before?.gap.as_ref().map_or(before?.history, |gap| gap.history),
+        };
+        Some(Context { history: order.history(Order::gram(earlier, symbol(last))), gap: None })
     }
+}
+
+/// Whether the whitespace at the end of `text` is that before an item.
+fn is_leading(mut text: &[u8], before: Option<&Context>) -> Option<bool> {
+    while let Some((rest, c)) = pop(text) {
+        if c == '\n' || !is_space(c) {
+            return Some(c == '\n');
+        }
+        text = rest;
+    }
+    before.map(|before| before.history == 0)
 }
 
 impl Gap {

@@ -1,4 +1,4 @@
-//! Raw triples of ASCII bytes: cells[(a·128 + b)·128 + c] += 1 for each three bytes in a row.
+//! Raw triples of ASCII bytes: cells[(c·128 + b)·128 + a] += 1 for each three bytes in a row.
 //!
 //! As for pairs, but with one table: two of them crowd each other out of the cache.
 
@@ -18,7 +18,7 @@ impl Triples {
     }
 
     /// Adds a step to the cell of each triple, wrapping around.
-    pub fn add(&mut self, text: &[u8], step: u32) {
+    pub fn add<const STEP: u32>(&mut self, text: &[u8]) {
         let Some(table) = self.0.first_chunk_mut::<CELLS>() else { return };
         let mut numbers = [0; BATCH];
         let count = text.len().saturating_sub(2);
@@ -28,36 +28,36 @@ impl Triples {
         for ((firsts, seconds), thirds) in firsts.zip(seconds).zip(thirds) {
             let bytes = firsts.iter().zip(seconds).zip(thirds);
             for (number, ((&a, &b), &c)) in numbers.iter_mut().zip(bytes) {
-                *number = u32::from(a) << 14 | u32::from(b) << 7 | u32::from(c);
+                *number = u32::from(c) << 14 | u32::from(b) << 7 | u32::from(a);
             }
             for &number in numbers.iter().take(firsts.len()) {
-                raise(table, number, step);
+                raise::<STEP>(table, number);
             }
         }
     }
 
-    /// How many triples start with a byte.
-    pub fn starts(&self, a: u8) -> u64 {
-        let start = usize::from(a) << 14;
+    /// How many triples end with a byte.
+    pub fn ends(&self, c: u8) -> u64 {
+        let start = usize::from(c) << 14;
         let row = self.0.get(start..start + (1 << 14)).unwrap_or_default();
         row.iter().map(|&cell| u64::from(cell)).sum()
     }
 
-    /// Whether no triple begins with this pair.
-    pub fn has_none(&self, a: u8, b: u8) -> bool {
-        let start = usize::from(a) << 14 | usize::from(b) << 7;
+    /// Whether no triple ends with this pair.
+    pub fn has_none(&self, b: u8, c: u8) -> bool {
+        let start = usize::from(c) << 14 | usize::from(b) << 7;
         let row = self.0.get(start..start + 128);
         row.is_some_and(|row| row.iter().fold(0, |all, cell| all | cell) == 0)
     }
 
     /// Gives all triples that occur and their counts, and empties the table.
     pub fn take(&mut self, mut give: impl FnMut([u8; 3], u64)) {
-        let pairs = (0..128u8).flat_map(|a| (0..128u8).map(move |b| (a, b)));
-        for ((a, b), row) in pairs.zip(self.0.chunks_exact_mut(128)) {
+        let pairs = (0..128u8).flat_map(|c| (0..128u8).map(move |b| (b, c)));
+        for ((b, c), row) in pairs.zip(self.0.chunks_exact_mut(128)) {
             if row.iter().fold(0, |all, cell| all | *cell) == 0 {
                 continue;
             }
-            for (c, cell) in (0..128u8).zip(row) {
+            for (a, cell) in (0..128u8).zip(row) {
                 if *cell > 0 {
                     give([a, b, c], u64::from(*cell));
                     *cell = 0;
@@ -70,7 +70,7 @@ impl Triples {
 #[allow(clippy::inline_always, reason = "the body of the innermost loop")]
 #[allow(clippy::indexing_slicing, reason = "the mask keeps the number below CELLS")]
 #[inline(always)]
-fn raise(table: &mut [u32; CELLS], number: u32, step: u32) {
+fn raise<const STEP: u32>(table: &mut [u32; CELLS], number: u32) {
     let cell = &mut table[number as usize & (CELLS - 1)];
-    *cell = cell.wrapping_add(step);
+    *cell = cell.wrapping_add(STEP);
 }

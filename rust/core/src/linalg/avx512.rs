@@ -57,6 +57,26 @@ fn halves(a: __m512, b: __m512) -> [__m512; 2] {
     unsafe { [_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b)] }
 }
 
+/// The transpose of 16 rows, in four rounds, each of which brings numbers together that are twice
+/// as far apart.
+#[inline(always)]
+#[allow(clippy::indexing_slicing, reason = "places of 16 vectors, known when compiled")]
+fn turned(mut x: [__m512; 16]) -> [__m512; 16] {
+    for i in (0..16).step_by(4) {
+        let (a, b) = (pairs(x[i], x[i + 1]), pairs(x[i + 2], x[i + 3]));
+        [x[i], x[i + 1]] = pairs_of_pairs(a[0], b[0]);
+        [x[i + 2], x[i + 3]] = pairs_of_pairs(a[1], b[1]);
+    }
+    for i in 0..4 {
+        // Vector i of each group of four holds rows of the transpose in its quarters.
+        let [a, b] = halves(x[i], x[i + 4]);
+        let [c, d] = halves(x[i + 8], x[i + 12]);
+        [x[i], x[i + 8]] = halves(a, c);
+        [x[i + 4], x[i + 12]] = halves(b, d);
+    }
+    x
+}
+
 /// Functions that are one instruction.
 macro_rules! instructions {
     ($($name:ident($($arg:ident),*) = $instruction:ident;)*) => {$(
@@ -136,30 +156,32 @@ impl Simd for Avx512 {
         functions::tanh(self, a)
     }
 
-    /// In four rounds, each of which brings numbers together that are twice as far apart.
     #[inline(always)]
-    #[allow(clippy::indexing_slicing, reason = "places of 16 vectors, known when compiled")]
     unsafe fn transpose(self, block: Transposed<f32>) {
+        let (from, to) = (
+            |i| block.from.wrapping_add(i * block.from_row),
+            |j| block.to.wrapping_add(j * block.to_row),
+        );
         let mut x = [self.splat(0.0); 16];
-        for (i, x) in x.iter_mut().enumerate().take(block.rows) {
-            // SAFETY: the caller's promise.
-            *x = unsafe { self.load_first(block.from.add(i * block.from_row), block.columns) };
-        }
-        for i in (0..16).step_by(4) {
-            let (a, b) = (pairs(x[i], x[i + 1]), pairs(x[i + 2], x[i + 3]));
-            [x[i], x[i + 1]] = pairs_of_pairs(a[0], b[0]);
-            [x[i + 2], x[i + 3]] = pairs_of_pairs(a[1], b[1]);
-        }
-        for i in 0..4 {
-            // Vector i of each group of four holds rows of the transpose in its quarters.
-            let [a, b] = halves(x[i], x[i + 4]);
-            let [c, d] = halves(x[i + 8], x[i + 12]);
-            [x[i], x[i + 8]] = halves(a, c);
-            [x[i + 4], x[i + 12]] = halves(b, d);
-        }
-        for (j, x) in x.into_iter().enumerate().take(block.columns) {
-            // SAFETY: the caller's promise.
-            unsafe { self.store_first(block.to.add(j * block.to_row), block.rows, x) };
+        // With loops of a known length, a whole block stays in registers: twice as fast.
+        if (block.rows, block.columns) == (16, 16) {
+            for (i, x) in x.iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                *x = unsafe { self.load(from(i)) };
+            }
+            for (j, x) in turned(x).into_iter().enumerate() {
+                // SAFETY: the caller's promise.
+                unsafe { self.store(to(j), x) };
+            }
+        } else {
+            for (i, x) in x.iter_mut().enumerate().take(block.rows) {
+                // SAFETY: the caller's promise.
+                *x = unsafe { self.load_first(from(i), block.columns) };
+            }
+            for (j, x) in turned(x).into_iter().enumerate().take(block.columns) {
+                // SAFETY: the caller's promise.
+                unsafe { self.store_first(to(j), block.rows, x) };
+            }
         }
     }
 

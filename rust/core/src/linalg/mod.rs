@@ -6,6 +6,7 @@
 //! | [`product`] | sums of matrix products, in register tiles |
 //! | [`lanes`] | functions of whole panels: tanh, softmax, sums over lanes, transposition |
 //! | [`table`] | rows looked up, and added to, by number |
+//! | [`chance`] | features left out at random |
 //! | [`update`] | the update rules of momentum and `AdamW` |
 //! | `simd` | what the kernels need of a processor, written for each in `avx512`, `avx2`, `portable` |
 //! | `functions` | exp and tanh of `f32`, with their error bounds |
@@ -30,6 +31,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod buffer;
+pub mod chance;
 pub mod cpu;
 mod float;
 mod functions;

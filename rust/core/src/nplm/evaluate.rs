@@ -1,7 +1,9 @@
 //! Losses, probabilities and gradients without training.
 
+use super::dropout::Masks;
 use super::optimizer::Update;
 use super::params::check_ids;
+use super::rows::Rows;
 use super::step::{blocks_of, change, forward_and_backward};
 use super::team::Team;
 use super::workspace::{self, Rooms, Slice};
@@ -24,14 +26,43 @@ pub fn loss<T: Float>(
     threads: usize,
     watch: &Watch,
 ) -> Result<f64> {
+    let mut sum = 0.0;
+    let add = |slice: &Slice<T>| sum += slice.losses.iter().take(slice.examples).sum::<f64>();
+    look_at(shape, params, data, threads, watch, add)?;
+    #[allow(clippy::cast_precision_loss, reason = "there are fewer than 2^53 examples")]
+    Ok(sum / data.len() as f64)
+}
+
+/// −ln p(target) of each example.
+///
+/// # Errors
+/// As of [`loss`].
+pub fn losses<T: Float>(
+    shape: &Shape,
+    params: &Params<&[T]>,
+    data: &Data<'_>,
+    threads: usize,
+    watch: &Watch,
+) -> Result<Vec<f64>> {
+    let mut result = Vec::with_capacity(data.len());
+    let add = |slice: &Slice<T>| result.extend(slice.losses.iter().take(slice.examples));
+    look_at(shape, params, data, threads, watch, add)?;
+    Ok(result)
+}
+
+/// Checks the input, and shows each slice with its losses to `look`, in order.
+fn look_at<T: Float>(
+    shape: &Shape,
+    params: &Params<&[T]>,
+    data: &Data<'_>,
+    threads: usize,
+    watch: &Watch,
+    look: impl FnMut(&Slice<T>) + Send,
+) -> Result<()> {
     const OP: &str = "nplm_loss";
     params.check(shape, OP)?;
     data.check(shape, OP)?;
-    let mut sum = 0.0;
-    let add = |slice: &Slice<T>| sum += slice.losses.iter().take(slice.examples).sum::<f64>();
-    forward(shape, params, data, false, threads, watch, add)?;
-    #[allow(clippy::cast_precision_loss, reason = "there are fewer than 2^53 examples")]
-    Ok(sum / data.len() as f64)
+    forward(shape, params, data, false, threads, watch, look)
 }
 
 /// The probability of every symbol after each context (B × c ids): B × V numbers.
@@ -73,7 +104,7 @@ fn forward<T: Float>(
     mut look: impl FnMut(&Slice<T>) + Send,
 ) -> Result<()> {
     let cpu = Cpu::chosen()?;
-    let team = Team::new(threads)?;
+    let team = Team::new(threads, watch)?;
     let at_once = data.len().min(SLICES * LANES * threads);
     let mut slices = workspace::slices::<T>(shape, at_once, kept);
     team.run(|| {
@@ -84,11 +115,10 @@ fn forward<T: Float>(
             }
             team.each(&mut workspace::groups(shape, threads, &mut slices), |group| {
                 for slice in &mut **group {
-                    model::embed(cpu, shape, params.C, slice);
-                    model::hidden(cpu, shape, params, slice);
+                    model::before_output(cpu, shape, params, None, slice);
                 }
-                softmax::output(cpu, shape, params, group);
-            });
+                softmax::output(cpu, shape, params, watch, group);
+            })?;
             slices.iter().for_each(&mut look);
             watch.advance(slices.iter().map(|slice| slice.examples as u64).sum())?;
         }
@@ -96,7 +126,8 @@ fn forward<T: Float>(
     })
 }
 
-/// The mean loss of the examples, taken as one mini-batch, and its gradients.
+/// The mean loss of the examples, taken as one mini-batch, and its gradients; features are left out
+/// where there are masks.
 ///
 /// # Errors
 /// As of [`Data::check`]; [`crate::Error::Cpu`]; [`crate::Error::Interrupted`].
@@ -104,6 +135,7 @@ pub fn gradients<T: Float>(
     shape: &Shape,
     params: &Params<&[T]>,
     data: &Data<'_>,
+    masks: Option<&Masks>,
     threads: usize,
     watch: &Watch,
 ) -> Result<(f64, Params<Vec<T>>)> {
@@ -113,12 +145,12 @@ pub fn gradients<T: Float>(
     let cpu = Cpu::chosen()?;
     params.check(shape, OP)?;
     data.check(shape, OP)?;
-    let team = Team::new(threads)?;
+    let team = Team::new(threads, watch)?;
     #[allow(clippy::cast_precision_loss, reason = "there are fewer than 2^53 examples")]
     let weight = 1.0 / data.len() as f64;
     let mut slices = workspace::slices(shape, data.len().min(AT_ONCE), true);
-    let rooms = Rooms::new();
     let mut gradients = shape.lengths().map(|length| vec![T::default(); length]);
+    let (mut rows, rooms) = (Rows::new(shape), Rooms::new());
     let mut loss = 0.0;
     team.run(|| -> Result<()> {
         for start in (0..data.len()).step_by(AT_ONCE) {
@@ -126,10 +158,14 @@ pub fn gradients<T: Float>(
             for slice in &mut slices {
                 slice.fill(shape.context, data, &mut numbers);
             }
-            loss += forward_and_backward(cpu, shape, &team, params, weight, &mut slices);
+            let how = (weight, masks);
+            loss += forward_and_backward(cpu, shape, &team, params, how, &mut slices)?;
             let mut into = [gradients.as_mut().map(|gradient| &mut **gradient)];
-            let blocks = blocks_of(&mut into, Params::default());
-            change(cpu, shape, &team, &slices, &rooms, &Update::Gradient, blocks);
+            let blocks = (blocks_of(&mut into, Params::default()), &mut rows);
+            change(cpu, shape, &team, (&slices, &rooms), &Update::Gradient, blocks)?;
+            for slice in &mut slices {
+                slice.number += AT_ONCE as u64;
+            }
             watch.advance(slices.iter().map(|slice| slice.examples as u64).sum())?;
         }
         Ok(())

@@ -13,14 +13,14 @@ pub const TILE: usize = 192;
 
 /// Some symbols next to each other, all of the same tile.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rows {
+pub(super) struct Symbols {
     pub first: usize,
     pub count: usize,
     /// Whether they are of the last tile.
     pub last: bool,
 }
 
-impl Rows {
+impl Symbols {
     /// The number of the tile.
     fn tile(&self) -> usize {
         self.first / TILE
@@ -37,8 +37,8 @@ impl Rows {
     }
 
     /// As many rows behind them.
-    pub fn next(&self) -> Rows {
-        Rows { first: self.first + self.count, ..*self }
+    pub fn next(&self) -> Symbols {
+        Symbols { first: self.first + self.count, ..*self }
     }
 
     /// Where the example's target is among them.
@@ -48,12 +48,12 @@ impl Rows {
 }
 
 /// Cuts symbols at the borders of tiles.
-pub(super) fn cut(shape: &Shape, all: Range<usize>) -> impl Iterator<Item = Rows> + use<> {
+pub(super) fn cut(shape: &Shape, all: Range<usize>) -> impl Iterator<Item = Symbols> + use<> {
     let last = shape.vocabulary.saturating_sub(1) / TILE;
     let mut first = all.start;
     iter::from_fn(move || {
         let count = (TILE - first % TILE).min(all.end.saturating_sub(first));
-        let rows = Rows { first, count, last: first / TILE == last };
+        let rows = Symbols { first, count, last: first / TILE == last };
         first += count;
         (count > 0).then_some(rows)
     })
@@ -102,22 +102,22 @@ impl<T: Float> Logits<T> {
     }
 
     /// Where these rows lie.
-    fn place(&self, rows: Rows) -> Range<usize> {
+    fn place(&self, rows: Symbols) -> Range<usize> {
         let first = if self.kept { rows.first } else { rows.first % TILE };
         first * LANES..(first + rows.count) * LANES
     }
 
-    pub(super) fn rows(&self, rows: Rows) -> &[T] {
+    pub(super) fn rows(&self, rows: Symbols) -> &[T] {
         self.panel.get(self.place(rows)).unwrap_or_default()
     }
 
-    pub(super) fn rows_mut(&mut self, rows: Rows) -> &mut [T] {
+    pub(super) fn rows_mut(&mut self, rows: Symbols) -> &mut [T] {
         let place = self.place(rows);
         self.panel.get_mut(place).unwrap_or_default()
     }
 
-    /// Rows, and those behind them, if they are of this panel.
-    pub(super) fn rows_and_next(&mut self, rows: Rows) -> (&mut [T], &[T]) {
+    /// Symbols, and those behind them, if they are of this panel.
+    pub(super) fn rows_and_next(&mut self, rows: Symbols) -> (&mut [T], &[T]) {
         let (start, end) = (self.place(rows).start, self.place(rows).end);
         let (before, next) = self.panel.split_at_mut_checked(end).unwrap_or_default();
         let next = next.get(..end - start).unwrap_or_default();
@@ -125,7 +125,7 @@ impl<T: Float> Logits<T> {
     }
 
     /// e = exp(y + b − m) in the place of y, for a tile; see [`lanes::exp_of_rest`].
-    pub(super) fn exponentials(&mut self, cpu: Cpu, rows: Rows, b: &[T]) -> Lanes<T> {
+    pub(super) fn exponentials(&mut self, cpu: Cpu, rows: Symbols, b: &[T]) -> Lanes<T> {
         let place = self.place(rows);
         let y = self.panel.get_mut(place).unwrap_or_default();
         let factors = lanes::exp_of_rest(cpu, y, b, &mut self.running);
@@ -137,7 +137,7 @@ impl<T: Float> Logits<T> {
 
     /// What the exponentials of a tile are to be multiplied by: they are of distances from the
     /// largest logit that was known then.
-    pub(super) fn factors(&self, cpu: Cpu, rows: Rows) -> Lanes<T> {
+    pub(super) fn factors(&self, cpu: Cpu, rows: Symbols) -> Lanes<T> {
         let mut factors = self.largest.get(rows.tile()).copied().unwrap_or(self.running.largest);
         for (factor, largest) in factors.iter_mut().zip(self.running.largest) {
             *factor = *factor - largest;

@@ -10,6 +10,7 @@
 //! | H, d | h × c·m, h | the hidden layer |
 //! | U, b | V × h, V | the output layer |
 //! | W | V × c·m | direct connections, which may be left out |
+//! | P | m × h | in tied models, which have no U: the output layer is y = b + W·x + C·P·a |
 //!
 //! | module | what it does |
 //! | --- | --- |
@@ -17,6 +18,8 @@
 //! | [`softmax`] | the output layer, with softmax and cross-entropy, in tiles of the vocabulary |
 //! | [`logits`] | those tiles, and what is kept of logits from one to the next |
 //! | [`workspace`] | what a slice of a mini-batch needs on its way, kept from step to step |
+//! | [`dropout`] | features left out at random while training |
+//! | [`rows`] | rows of C that a mini-batch uses, and their update |
 //! | [`optimizer`] | how a block of parameters is changed, given its gradient |
 //! | [`team`] | threads that share work |
 //! | `step` | one step: forward, backward, updates |
@@ -27,11 +30,13 @@
 //! other until gradients are added up, always in the same order: threads share out slices, and
 //! then rows of parameters, so results are the same for any number of threads.
 
+pub mod dropout;
 pub mod evaluate;
 pub mod logits;
 pub mod model;
 pub mod optimizer;
 mod params;
+pub mod rows;
 pub mod softmax;
 mod step;
 pub mod team;

@@ -1,27 +1,64 @@
-//! Forward and backward of the embedding and of the hidden layer.
+//! Forward and backward of the embedding, of the hidden layer, and of what stands behind it in
+//! tied models.
 //!
 //! Each function takes one slice of the batch, or, where a parameter's gradient is made, all
 //! slices and a block of the parameter's rows. `d…` is the gradient of the loss with respect to ….
 //! The output layer is in [`super::softmax`].
 
-use super::workspace::Slice;
+use super::dropout::Masks;
+use super::workspace::{Features, Slice};
 use super::{Params, Shape};
 use crate::linalg::product::Product;
 use crate::linalg::table::{self, Layout};
-use crate::linalg::{Cpu, Float, LANES, lanes};
+use crate::linalg::{Cpu, Float, LANES, chance, lanes};
+
+/// All that comes before the output layer; features are left out where there are masks.
+pub fn before_output<T: Float>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    masks: Option<&Masks>,
+    slice: &mut Slice<T>,
+) {
+    embed(cpu, shape, params.C, masks, slice);
+    hidden(cpu, shape, params, masks, slice);
+    if let Some(a) = &slice.a {
+        project(cpu, shape, params.P, a, &mut slice.z.panel);
+    }
+}
+
+/// The way back from dz, and from what the output layer has made of dx, to dx.
+pub fn behind_output<T: Float>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    masks: Option<&Masks>,
+    slice: &mut Slice<T>,
+) {
+    if let Some(a) = &mut slice.a {
+        project_backward(cpu, shape, params.P, &slice.z.gradient, a);
+    }
+    hidden_backward(cpu, shape, params, masks, slice);
+    if masks.is_some_and(Masks::of_embedding) {
+        chance::multiply(cpu, &mut slice.dx_rows, &slice.x_factors);
+    }
+}
 
 /// x = the rows of C of an example's symbols, side by side.
-pub fn embed<T: Float>(cpu: Cpu, shape: &Shape, c: &[T], slice: &mut Slice<T>) {
-    let used = slice.examples * shape.context;
-    let ids = slice.ids.get(..used).unwrap_or_default();
+fn embed<T: Float>(cpu: Cpu, shape: &Shape, c: &[T], masks: Option<&Masks>, slice: &mut Slice<T>) {
+    let ids = slice.ids.get(..slice.examples * shape.context).unwrap_or_default();
     table::gather(cpu, slice.layout(shape), c, ids, &mut slice.x_rows);
     let empty = slice.x_rows.get_mut(slice.examples * slice.x_row..);
     empty.unwrap_or_default().fill(T::default());
     let inputs = shape.inputs();
+    if let Some(masks) = masks.filter(|masks| masks.of_embedding()) {
+        masks.drop_embedding(cpu, inputs, slice);
+    }
     lanes::transpose(cpu, (&slice.x_rows, slice.x_row), (LANES, inputs), (&mut slice.x, LANES));
 }
 
-/// C ← C + α·dC: a row of dC is the sum of dx over all places where its symbol stands.
+/// C ← C + α·dC: a row of dC is the sum of dx over all places where its symbol stands. `place` says
+/// which row of `c` belongs to a symbol; where there is no such row, nothing is added.
 ///
 /// Returns whether the rows that were changed are in range.
 pub fn embed_gradient<T: Float>(
@@ -29,18 +66,27 @@ pub fn embed_gradient<T: Float>(
     shape: &Shape,
     slices: &[Slice<T>],
     alpha: T,
+    place: impl Fn(u32) -> u32,
     c: &mut [T],
 ) -> bool {
     let mut in_range = true;
+    let mut places = Vec::new();
     for slice in slices {
-        let ids = slice.ids.get(..slice.examples * shape.context).unwrap_or_default();
-        in_range &= table::scatter(cpu, slice.layout(shape), alpha, &slice.dx_rows, ids, c);
+        places.clear();
+        places.extend(slice.ids(shape).iter().map(|&id| place(id)));
+        in_range &= table::scatter(cpu, slice.layout(shape), alpha, &slice.dx_rows, &places, c);
     }
     in_range
 }
 
 /// a = tanh(d + H·x).
-pub fn hidden<T: Float>(cpu: Cpu, shape: &Shape, params: &Params<&[T]>, slice: &mut Slice<T>) {
+fn hidden<T: Float>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    masks: Option<&Masks>,
+    slice: &mut Slice<T>,
+) {
     let inputs = shape.inputs();
     let product = Product {
         rows: shape.hidden,
@@ -53,31 +99,100 @@ pub fn hidden<T: Float>(cpu: Cpu, shape: &Shape, params: &Params<&[T]>, slice: &
         alpha: T::from_f64(1.0),
         beta: T::from_f64(0.0),
     };
-    product.add_up(cpu, &[(params.H, &slice.x)], &mut slice.a);
-    lanes::bias_tanh(cpu, &mut slice.a, params.d);
+    let a = &mut slice.a.as_mut().unwrap_or(&mut slice.z).panel;
+    product.add_up(cpu, &[(params.H, &slice.x)], a);
+    lanes::bias_tanh(cpu, a, params.d);
+    if let Some(masks) = masks.filter(|masks| masks.of_hidden()) {
+        masks.drop_hidden(cpu, (a, &mut slice.a_slopes), slice.number);
+    }
 }
 
-/// From da to d(H·x) = da·(1 − a²), and dx ← β·dx + Hᵀ·d(H·x).
-pub fn hidden_backward<T: Float>(
+/// From da to d(H·x) = da·(1 − a²), and dx = Hᵀ·d(H·x), to which W has added its part before.
+fn hidden_backward<T: Float>(
     cpu: Cpu,
     shape: &Shape,
     params: &Params<&[T]>,
-    beta: T,
+    masks: Option<&Masks>,
     slice: &mut Slice<T>,
 ) {
-    lanes::tanh_slope(cpu, &mut slice.da, &slice.a);
-    let product = Product {
+    /// Hidden units whose gradients, and some columns of whose rows of H, fit into the nearest
+    /// cache.
+    const AT_ONCE: usize = 128;
+    let a = slice.a.as_mut().unwrap_or(&mut slice.z);
+    if masks.is_some_and(Masks::of_hidden) {
+        chance::multiply(cpu, &mut a.gradient, &slice.a_slopes);
+    } else {
+        lanes::tanh_slope(cpu, &mut a.gradient, &a.panel);
+    }
+    let inputs = shape.inputs();
+    let mut product = Product {
         rows: slice.examples,
-        columns: shape.inputs(),
-        terms: shape.hidden,
+        columns: inputs,
+        terms: 0,
         left_row: 1,
         left_step: LANES,
-        right_row: shape.inputs(),
+        right_row: inputs,
         out_row: slice.x_row,
         alpha: T::from_f64(1.0),
-        beta,
+        beta: T::from_f64(if shape.direct { 1.0 } else { 0.0 }),
     };
-    product.add_up(cpu, &[(&slice.da, params.H)], &mut slice.dx_rows);
+    for (da, h) in
+        a.gradient.chunks(AT_ONCE * LANES).zip(params.H.chunks((AT_ONCE * inputs).max(1)))
+    {
+        product.terms = da.len() / LANES;
+        product.add_up(cpu, &[(da, h)], &mut slice.dx_rows);
+        product.beta = T::from_f64(1.0);
+    }
+}
+
+/// z = P·a.
+fn project<T: Float>(cpu: Cpu, shape: &Shape, p: &[T], a: &Features<T>, z: &mut [T]) {
+    let product = Product {
+        rows: shape.features,
+        columns: LANES,
+        terms: shape.hidden,
+        left_row: shape.hidden,
+        left_step: 1,
+        right_row: LANES,
+        out_row: LANES,
+        alpha: T::from_f64(1.0),
+        beta: T::from_f64(0.0),
+    };
+    product.add_up(cpu, &[(p, &a.panel)], z);
+}
+
+/// da = Pᵀ·dz, and a in rows, which the gradient of P needs.
+fn project_backward<T: Float>(cpu: Cpu, shape: &Shape, p: &[T], dz: &[T], a: &mut Features<T>) {
+    let product = Product {
+        rows: shape.hidden,
+        columns: LANES,
+        terms: shape.features,
+        left_row: 1,
+        left_step: shape.hidden,
+        right_row: LANES,
+        out_row: LANES,
+        alpha: T::from_f64(1.0),
+        beta: T::from_f64(0.0),
+    };
+    product.add_up(cpu, &[(p, dz)], &mut a.gradient);
+    a.write_rows(cpu);
+}
+
+/// P ← β·P + α·dP for a block of rows that begins with row `first`: dP = Σ dz·aᵀ.
+pub fn project_gradient<T: Float>(
+    cpu: Cpu,
+    shape: &Shape,
+    slices: &[Slice<T>],
+    first: usize,
+    weights: Sink<'_, T>,
+) {
+    let pairs: Vec<(&[T], &[T])> = slices
+        .iter()
+        .map(|slice| (rows_from(&slice.z.gradient, first), &*slice.hidden().rows))
+        .collect();
+    let row = slices.first().map_or(0, |slice| slice.hidden().row);
+    let rows = weights.out.len() / shape.hidden.max(1);
+    weight_gradient(cpu, &pairs, (rows, shape.hidden), row, weights);
 }
 
 /// H ← β·H + α·dH and d ← β'·d + α·dd, for a block of rows that begins with row `first`:
@@ -89,8 +204,10 @@ pub fn hidden_gradient<T: Float>(
     first: usize,
     (weights, biases): (Sink<'_, T>, Sink<'_, T>),
 ) {
-    let pairs: Vec<(&[T], &[T])> =
-        slices.iter().map(|slice| (rows_from(&slice.da, first), &*slice.x_rows)).collect();
+    let pairs: Vec<(&[T], &[T])> = slices
+        .iter()
+        .map(|slice| (rows_from(&slice.hidden().gradient, first), &*slice.x_rows))
+        .collect();
     let x_row = slices.first().map_or(0, |slice| slice.x_row);
     weight_gradient(cpu, &pairs, (biases.out.len(), shape.inputs()), x_row, weights);
     bias_gradient(cpu, &pairs, biases);

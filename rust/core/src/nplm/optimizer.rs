@@ -15,6 +15,9 @@ pub enum Optimizer {
         momentum: f64,
     },
     /// As `PyTorch`'s `AdamW`, Loshchilov & Hutter, "Decoupled weight decay regularization" (2019).
+    ///
+    /// Of C, unless it is tied, only the rows that the mini-batch uses are changed and decay, by
+    /// any optimiser: see [`super::rows`].
     AdamW {
         /// β₁ and β₂.
         betas: (f64, f64),

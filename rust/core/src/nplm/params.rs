@@ -15,6 +15,8 @@ pub struct Shape {
     pub hidden: usize,
     /// Whether there are direct connections, W.
     pub direct: bool,
+    /// Whether C is the output layer's matrix too, which then reads P·a: there is no U.
+    pub tied: bool,
 }
 
 impl Shape {
@@ -24,29 +26,31 @@ impl Shape {
         self.context * self.features
     }
 
-    /// How many numbers a row of [`Params::output`] has.
+    /// How many features the output layer reads: h of a, or m of P·a.
     #[must_use]
     pub fn output_width(&self) -> usize {
-        self.hidden
+        if self.tied { self.features } else { self.hidden }
     }
 
     /// How many numbers each parameter has.
     #[must_use]
     pub fn lengths(&self) -> Params<usize> {
         let Shape { vocabulary, features, hidden, .. } = *self;
+        let only_if = |there: bool, length| if there { length } else { 0 };
         Params {
             C: vocabulary * features,
             H: hidden * self.inputs(),
             d: hidden,
-            U: vocabulary * hidden,
+            U: only_if(!self.tied, vocabulary * hidden),
             b: vocabulary,
-            W: if self.direct { vocabulary * self.inputs() } else { 0 },
+            W: only_if(self.direct, vocabulary * self.inputs()),
+            P: only_if(self.tied, features * hidden),
         }
     }
 }
 
 /// Something for each of the model's parameters; they are matrices in rows, one after the other.
-/// Where there are no direct connections, W is empty.
+/// Where there are no direct connections, W is empty; so is P, or U where the model is tied.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[allow(non_snake_case, reason = "the paper's names")]
 pub struct Params<B> {
@@ -62,6 +66,8 @@ pub struct Params<B> {
     pub b: B,
     /// The direct connections, V × c·m.
     pub W: B,
+    /// From a to features such as those of C, in tied models: m × h.
+    pub P: B,
 }
 
 impl<B> Params<B> {
@@ -74,6 +80,7 @@ impl<B> Params<B> {
             U: f(self.U),
             b: f(self.b),
             W: f(self.W),
+            P: f(self.P),
         }
     }
 
@@ -86,6 +93,7 @@ impl<B> Params<B> {
             U: (self.U, other.U),
             b: (self.b, other.b),
             W: (self.W, other.W),
+            P: (self.P, other.P),
         }
     }
 
@@ -98,18 +106,20 @@ impl<B> Params<B> {
             U: &mut self.U,
             b: &mut self.b,
             W: &mut self.W,
+            P: &mut self.P,
         }
     }
 
     /// References to each.
     pub fn as_ref(&self) -> Params<&B> {
-        Params { C: &self.C, H: &self.H, d: &self.d, U: &self.U, b: &self.b, W: &self.W }
+        let Params { C, H, d, U, b, W, P } = self;
+        Params { C, H, d, U, b, W, P }
     }
 
     /// Each with its name.
-    pub fn named(self) -> [(&'static str, B); 6] {
-        let Params { C, H, d, U, b, W } = self;
-        [("C", C), ("H", H), ("d", d), ("U", U), ("b", b), ("W", W)]
+    pub fn named(self) -> [(&'static str, B); 7] {
+        let Params { C, H, d, U, b, W, P } = self;
+        [("C", C), ("H", H), ("d", d), ("U", U), ("b", b), ("W", W), ("P", P)]
     }
 }
 
@@ -119,8 +129,8 @@ impl<B, E> Params<std::result::Result<B, E>> {
     /// # Errors
     /// That of the first parameter that has one.
     pub fn transpose(self) -> std::result::Result<Params<B>, E> {
-        let Params { C, H, d, U, b, W } = self;
-        Ok(Params { C: C?, H: H?, d: d?, U: U?, b: b?, W: W? })
+        let Params { C, H, d, U, b, W, P } = self;
+        Ok(Params { C: C?, H: H?, d: d?, U: U?, b: b?, W: W?, P: P? })
     }
 }
 
@@ -138,10 +148,10 @@ impl<T> Params<&mut [T]> {
 }
 
 impl<'a, T> Params<&'a [T]> {
-    /// The matrix that logits are made with, a row a symbol.
+    /// The output layer's matrix, V × [`Shape::output_width`]: U, or C where there is no U.
     #[must_use]
     pub fn output(&self) -> &'a [T] {
-        self.U
+        if self.U.is_empty() { self.C } else { self.U }
     }
 
     /// Checks that all have the lengths of the shape.

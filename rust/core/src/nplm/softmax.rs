@@ -1,14 +1,15 @@
 //! The output layer: logits, softmax and cross-entropy, and their way back.
 //!
-//! y = b + W·x + U·a, of which the loss is −ln softmax(y)[target]. The vocabulary is gone over in
-//! tiles of [`super::logits::TILE`] symbols, twice:
+//! y = b + W·x + U·z, of which the loss is −ln softmax(y)[target]; z is a, or P·a in tied models,
+//! whose matrix is C, here called U all the same. The vocabulary is gone over in tiles of
+//! [`super::logits::TILE`] symbols, twice:
 //!
 //! 1. [`forward_and_backward`], for a group of slices. While a tile's rows of U are in the cache, its
 //!    logits become e = exp(y − m), with the largest logit m so far; Σ e and Σ Uᵀ·e, which is to be
-//!    da, are taken along, and multiplied by exp(m before − m) whenever m grows. (The running
+//!    dz, are taken along, and multiplied by exp(m before − m) whenever m grows. (The running
 //!    softmax of Milakov & Gimelshein, "Online normalizer calculation for softmax", 2018.)
 //! 2. [`output_gradient`], for a block of rows of U. It makes dy = (e/Σe − target)·weight of a tile
-//!    from its e, and of that dU = Σ dy·aᵀ, to which the optimiser's update is added while the rows
+//!    from its e, and of that dU = Σ dy·zᵀ, to which the optimiser's update is added while the rows
 //!    are in the cache.
 //!
 //! e is kept in between, V numbers an example: that is the one buffer of this size. Without it the
@@ -18,13 +19,14 @@
 
 use std::iter;
 
-use super::logits::{Logits, Rows, cut};
+use super::logits::{Logits, Symbols, cut};
 use super::model::{Sink, bias_gradient, weight_gradient};
-use super::workspace::Slice;
+use super::workspace::{Features, Slice};
 use super::{Params, Shape};
 use crate::linalg::lanes::{Lanes, Running};
 use crate::linalg::product::Product;
 use crate::linalg::{Cpu, Float, LANES, lanes};
+use crate::watch::Watch;
 
 /// Slices of which dy is made at once: as many as the second-level cache holds.
 pub const SLICES: usize = 32;
@@ -44,9 +46,9 @@ impl<T: Float> Slice<T> {
         shape: &Shape,
         params: &Params<&'a [T]>,
     ) -> (&'a mut Logits<T>, impl Iterator<Item = Source<'a, T>> + use<'a, T>) {
-        let Slice { a, da, x, dx, logits, .. } = self;
+        let Slice { z: Features { panel, gradient, .. }, x, dx, logits, .. } = self;
         let (matrix, width) = (params.output(), shape.output_width());
-        let hidden = Source { matrix, width, panel: a, gradient: da };
+        let hidden = Source { matrix, width, panel, gradient };
         let (matrix, width) = (params.W, shape.inputs());
         let direct = Source { matrix, width, panel: x, gradient: dx };
         (logits, iter::once(hidden).chain(shape.direct.then_some(direct)))
@@ -54,13 +56,19 @@ impl<T: Float> Slice<T> {
 }
 
 /// The loss of each example. The probabilities of the symbols are in the logits' place, if that is
-/// kept.
-pub fn output<T: Float>(cpu: Cpu, shape: &Shape, params: &Params<&[T]>, slices: &mut [Slice<T>]) {
+/// kept. Ends early, with anything, once the watch is stopped.
+pub fn output<T: Float>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    watch: &Watch,
+    slices: &mut [Slice<T>],
+) {
     let all = 0..shape.vocabulary;
     for slice in &mut *slices {
         slice.logits.begin();
     }
-    for rows in cut(shape, all.clone()) {
+    for rows in cut(shape, all.clone()).take_while(|_| watch.advance(0).is_ok()) {
         for slice in &mut *slices {
             exponentials(cpu, shape, params, rows, slice);
         }
@@ -77,19 +85,19 @@ pub fn output<T: Float>(cpu: Cpu, shape: &Shape, params: &Params<&[T]>, slices: 
 }
 
 /// The loss of each example; and for the mean loss over 1/`weight` examples, of which the slices
-/// have some: da = Uᵀ·dy, dx = Wᵀ·dy if there are direct connections, and what
-/// [`output_gradient`] makes dy of.
+/// have some: dz = Uᵀ·dy, dx = Wᵀ·dy if there are direct connections, and what
+/// [`output_gradient`] makes dy of. Ends early, with anything, once the watch is stopped.
 pub fn forward_and_backward<T: Float>(
     cpu: Cpu,
     shape: &Shape,
     params: &Params<&[T]>,
-    weight: f64,
+    (weight, watch): (f64, &Watch),
     slices: &mut [Slice<T>],
 ) {
     for slice in &mut *slices {
         slice.logits.begin();
     }
-    for rows in cut(shape, 0..shape.vocabulary) {
+    for rows in cut(shape, 0..shape.vocabulary).take_while(|_| watch.advance(0).is_ok()) {
         let several = slices.len();
         for (i, slice) in slices.iter_mut().enumerate() {
             let factors = exponentials(cpu, shape, params, rows, slice);
@@ -102,10 +110,7 @@ pub fn forward_and_backward<T: Float>(
         }
     }
     for slice in slices {
-        let blocks = slice.a_rows.chunks_mut(LANES * slice.a_row);
-        for (from, to) in slice.a.chunks(LANES * slice.a_block.max(1)).zip(blocks) {
-            lanes::transpose(cpu, (from, LANES), (from.len() / LANES, LANES), (to, slice.a_row));
-        }
+        slice.z.write_rows(cpu);
         if shape.direct {
             let inputs = shape.inputs();
             let to = (&mut *slice.dx_rows, slice.x_row);
@@ -119,7 +124,7 @@ fn exponentials<T: Float>(
     cpu: Cpu,
     shape: &Shape,
     params: &Params<&[T]>,
-    rows: Rows,
+    rows: Symbols,
     slice: &mut Slice<T>,
 ) -> Lanes<T> {
     let targets = slice.targets;
@@ -153,13 +158,13 @@ fn exponentials<T: Float>(
     logits.exponentials(cpu, rows, b)
 }
 
-/// da ← da + Uᵀ·e, and dx ← dx + Wᵀ·e if there are direct connections. The first rows are added to
+/// dz ← dz + Uᵀ·e, and dx ← dx + Wᵀ·e if there are direct connections. The first rows are added to
 /// nothing. Slice `i` of `several` brings its share of the next tile of U into the cache.
 fn backward<T: Float>(
     cpu: Cpu,
     shape: &Shape,
     params: &Params<&[T]>,
-    rows: Rows,
+    rows: Symbols,
     slice: &mut Slice<T>,
     (i, several): (usize, usize),
 ) {
@@ -184,7 +189,7 @@ fn backward<T: Float>(
     }
 }
 
-/// Multiplies da and dx by a factor for each example.
+/// Multiplies dz and dx by a factor for each example.
 fn rescale<T: Float>(
     cpu: Cpu,
     shape: &Shape,
@@ -199,13 +204,13 @@ fn rescale<T: Float>(
     }
 }
 
-/// When all exponentials are made: the losses, dy in the place of the last tile's e, and da and dx
+/// When all exponentials are made: the losses, dy in the place of the last tile's e, and dz and dx
 /// of the tiles before it, with the targets that were among them.
 fn finish<T: Float>(
     cpu: Cpu,
     shape: &Shape,
     params: &Params<&[T]>,
-    rows: Rows,
+    rows: Symbols,
     mut factors: Lanes<T>,
     weight: f64,
     slice: &mut Slice<T>,
@@ -239,7 +244,7 @@ fn finish<T: Float>(
 }
 
 /// dy ← dy − weight where a row is an example's target.
-fn subtract_targets<T: Float>(targets: &[u32], rows: Rows, weight: T, dy: &mut [T]) {
+fn subtract_targets<T: Float>(targets: &[u32], rows: Symbols, weight: T, dy: &mut [T]) {
     for (example, &target) in targets.iter().enumerate() {
         if let Some(place) = rows.place(target)
             && let Some(dy) = dy.get_mut(place * LANES + example)
@@ -267,7 +272,7 @@ impl<T: Float> Slice<T> {
 }
 
 /// U ← β·U + α·dU, b ← β'·b + α'·db and W ← β·W + α·dW, for a block of rows of the same tile that
-/// begins with row `first`: dU = Σ dy·aᵀ, db = Σ dy and dW = Σ dy·xᵀ, over all examples.
+/// begins with row `first`: dU = Σ dy·zᵀ, db = Σ dy and dW = Σ dy·xᵀ, over all examples.
 ///
 /// `room` is for dy: up to [`SLICES`] · [`super::logits::TILE`] · [`LANES`] numbers.
 pub fn output_gradient<T: Float>(
@@ -294,7 +299,7 @@ pub fn output_gradient<T: Float>(
     }
 }
 
-/// dU = Σ dy·aᵀ, block by block of features, as they lie in `a_rows`. Each block brings its share
+/// dU = Σ dy·zᵀ, block by block of features, as they lie in `z.rows`. Each block brings its share
 /// of the next rows into the cache.
 fn block_gradients<T: Float>(
     cpu: Cpu,
@@ -305,8 +310,10 @@ fn block_gradients<T: Float>(
     next: &[&[T]],
 ) {
     let Sink { out, alpha, beta } = into;
-    let Some(Slice { a_block, a_row, .. }) = slices.first() else { return };
-    let (width, wide) = (shape.output_width(), (*a_block).max(1));
+    let Some((row, wide)) = slices.first().map(|slice| (slice.z.row, slice.z.block)) else {
+        return;
+    };
+    let width = shape.output_width();
     let blocks = width.div_ceil(wide);
     for block in 0..blocks {
         let first = block * wide;
@@ -316,13 +323,13 @@ fn block_gradients<T: Float>(
             terms: LANES,
             left_row: LANES,
             left_step: 1,
-            right_row: *a_row,
+            right_row: row,
             out_row: width,
             alpha,
             beta,
         };
-        let start = block * LANES * a_row;
-        let features = slices.iter().map(|slice| slice.a_rows.get(start..).unwrap_or_default());
+        let start = block * LANES * row;
+        let features = slices.iter().map(|slice| slice.z.rows.get(start..).unwrap_or_default());
         let pairs: Vec<(&[T], &[T])> = dy.iter().copied().zip(features).collect();
         let share = |next: &&'_ [T]| next.len().div_ceil(blocks).max(1);
         let next: Vec<&[T]> =
@@ -334,7 +341,7 @@ fn block_gradients<T: Float>(
 /// dy of some rows: a panel for each slice.
 fn gradients_of_logits<'a, T: Float>(
     cpu: Cpu,
-    rows: Rows,
+    rows: Symbols,
     slices: &'a [Slice<T>],
     room: &'a mut Vec<T>,
 ) -> Vec<&'a [T]> {

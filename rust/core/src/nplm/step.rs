@@ -2,37 +2,41 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::dropout::Masks;
 use super::logits::TILE;
 use super::model::{self, Sink};
 use super::optimizer::{Block, Update};
+use super::rows::Rows;
 use super::team::Team;
 use super::workspace::{Room, Rooms, Slice, groups};
 use super::{Params, Shape, softmax};
-use crate::linalg::{Cpu, Float};
+use crate::Result;
+use crate::linalg::{Cpu, Float, LANES};
 
 /// Losses and all activations' gradients of the examples in the slices, each of which counts as
 /// much as `weight` says; the sum of the losses times the weight.
+///
+/// # Errors
+/// [`crate::Error::Interrupted`].
 pub(super) fn forward_and_backward<T: Float>(
     cpu: Cpu,
     shape: &Shape,
-    team: &Team,
+    team: &Team<'_>,
     params: &Params<&[T]>,
-    weight: f64,
+    (weight, masks): (f64, Option<&Masks>),
     slices: &mut [Slice<T>],
-) -> f64 {
+) -> Result<f64> {
     team.each(&mut groups(shape, team.threads(), slices), |group| {
         for slice in &mut **group {
-            model::embed(cpu, shape, params.C, slice);
-            model::hidden(cpu, shape, params, slice);
+            model::before_output(cpu, shape, params, masks, slice);
         }
-        softmax::forward_and_backward(cpu, shape, params, weight, group);
-        let dx_so_far = T::from_f64(if shape.direct { 1.0 } else { 0.0 });
+        softmax::forward_and_backward(cpu, shape, params, (weight, team.watch()), group);
         for slice in &mut **group {
-            model::hidden_backward(cpu, shape, params, dx_so_far, slice);
+            model::behind_output(cpu, shape, params, masks, slice);
         }
-    });
+    })?;
     let sum: f64 = slices.iter().flat_map(|slice| slice.losses.iter().take(slice.examples)).sum();
-    sum * weight
+    Ok(sum * weight)
 }
 
 /// Parameters with what belongs to each: room for gradients, the optimiser's numbers.
@@ -48,12 +52,13 @@ pub(super) fn blocks_of<'a, T: Float>(
 
 /// A part of the parameters that one thread changes, and the number of its first row.
 enum Part<'a, T> {
-    Embedding(Block<'a, T>),
+    Embedding(Block<'a, T>, &'a mut Rows<T>),
     Hidden(usize, Block<'a, T>, Block<'a, T>),
+    Projection(usize, Block<'a, T>),
     Output(usize, Output<'a, T>),
 }
 
-/// Rows of U, of b, and of W if there are direct connections.
+/// Rows of the output layer's matrix, of b, and of W if there are direct connections.
 struct Output<'a, T> {
     weights: Block<'a, T>,
     biases: Block<'a, T>,
@@ -61,47 +66,75 @@ struct Output<'a, T> {
 }
 
 /// Makes all gradients and changes the parameters; returns whether they are in range now.
+///
+/// # Errors
+/// [`crate::Error::Interrupted`]; some parameters were changed then, others not.
 pub(super) fn change<T: Float>(
     cpu: Cpu,
     shape: &Shape,
-    team: &Team,
-    slices: &[Slice<T>],
-    rooms: &Rooms<T>,
+    team: &Team<'_>,
+    (slices, rooms): (&[Slice<T>], &Rooms<T>),
     update: &Update<T>,
-    blocks: Params<Block<'_, T>>,
-) -> bool {
+    (blocks, rows): (Params<Block<'_, T>>, &mut Rows<T>),
+) -> Result<bool> {
     let in_range = AtomicBool::new(true);
-    let mut parts = cut(shape, team.threads(), blocks);
+    let share = share(shape, slices.len() * LANES, team.threads());
+    let mut parts = cut(shape, share, blocks, rows);
     team.each(&mut parts, |part| {
-        if !part.change(cpu, shape, slices, rooms, update) {
+        if !part.change(cpu, shape, (slices, rooms), update) {
             in_range.store(false, Ordering::Relaxed);
         }
-    });
-    in_range.into_inner()
+    })?;
+    Ok(in_range.into_inner())
 }
 
-/// Cuts matrices into blocks of rows, a few for each thread, biases with them.
+/// How many numbers of the matrices make a part.
+fn share(shape: &Shape, examples: usize, threads: usize) -> usize {
+    /// Parts for each thread: so many that one thread need not wait long for another one.
+    const PARTS: usize = 8;
+    /// Multiplications that take some milliseconds. The watch is asked after each part.
+    const MOST: usize = 1 << 28;
+    let Params { H, W, P, .. } = shape.lengths();
+    let all = H + P + shape.vocabulary * shape.output_width() + W;
+    let parts = if threads == 1 { 1 } else { PARTS * threads };
+    (all / parts).min(MOST / examples.max(1))
+}
+
+/// Cuts matrices into blocks of rows with about as many numbers as a share, biases with them.
 fn cut<'a, T: Float>(
     shape: &Shape,
-    threads: usize,
+    share: usize,
     blocks: Params<Block<'a, T>>,
+    rows: &'a mut Rows<T>,
 ) -> Vec<Part<'a, T>> {
-    // Not less than a register tile is high.
-    const LEAST: usize = 12;
-    let shares = if threads == 1 { 1 } else { 4 * threads };
-    let Params { C, mut H, mut d, mut U, mut b, mut W } = blocks;
-    let mut parts = vec![Part::Embedding(C)];
-    let step = shape.hidden.div_ceil(shares).max(LEAST);
+    /// As high as a register tile.
+    const ROWS: usize = 12;
+    let step_of = |columns: usize| (share / columns.max(1)).div_ceil(ROWS).max(1) * ROWS;
+    let Params { C, mut H, mut d, mut U, mut b, mut W, mut P } = blocks;
+    let mut parts = Vec::new();
+    let step = step_of(shape.inputs());
     for first in (0..shape.hidden).step_by(step) {
         parts.push(Part::Hidden(first, H.take(step * shape.inputs()), d.take(step)));
     }
-    let step = shape.vocabulary.div_ceil(shares).max(LEAST);
-    let step = if step > TILE { step.next_multiple_of(TILE) } else { step };
+    let step = step_of(shape.hidden);
+    for first in (0..if shape.tied { shape.features } else { 0 }).step_by(step) {
+        parts.push(Part::Projection(first, P.take(step * shape.hidden)));
+    }
+    let embedding = if shape.tied {
+        U = C;
+        None
+    } else {
+        Some(Part::Embedding(C, rows))
+    };
+    let direct = W.p.len() / shape.vocabulary.max(1);
+    let step = step_of(shape.output_width() + direct);
+    let step = if shape.vocabulary > TILE { step.next_multiple_of(TILE) } else { step };
     for first in (0..shape.vocabulary).step_by(step) {
         let weights = U.take(step * shape.output_width());
-        let direct = W.take(step * shape.inputs());
-        parts.push(Part::Output(first, Output { weights, biases: b.take(step), direct }));
+        let (biases, direct) = (b.take(step), W.take(step * direct));
+        parts.push(Part::Output(first, Output { weights, biases, direct }));
     }
+    parts.extend(embedding);
     parts
 }
 
@@ -110,17 +143,20 @@ impl<T: Float> Part<'_, T> {
         &mut self,
         cpu: Cpu,
         shape: &Shape,
-        slices: &[Slice<T>],
-        rooms: &Rooms<T>,
+        (slices, rooms): (&[Slice<T>], &Rooms<T>),
         update: &Update<T>,
     ) -> bool {
         match self {
-            Part::Embedding(c) => change_embedding(cpu, shape, slices, update, c),
+            Part::Embedding(c, rows) => rows.change(cpu, shape, slices, update, c),
             Part::Hidden(first, weights, biases) => {
                 let plain = update.without_decay();
                 let into = (weights.gradient(update), biases.gradient(&plain));
                 model::hidden_gradient(cpu, shape, slices, *first, into);
                 weights.apply(cpu, update) & biases.apply(cpu, &plain)
+            }
+            Part::Projection(first, weights) => {
+                model::project_gradient(cpu, shape, slices, *first, weights.gradient(update));
+                weights.apply(cpu, update)
             }
             Part::Output(first, output) => rooms.lend(|room| {
                 let mut in_range = true;
@@ -147,18 +183,15 @@ impl<'a, T: Float> Output<'a, T> {
     }
 
     /// Makes the gradients of a tile, or a part of one, and changes it while it is in the cache.
-    fn change<'b>(
-        &'b mut self,
+    fn change(
+        &mut self,
         cpu: Cpu,
         shape: &Shape,
         slices: &[Slice<T>],
         first: usize,
-        room: &'b mut Room<T>,
+        room: &mut Room<T>,
         update: &Update<T>,
-    ) -> bool
-    where
-        'a: 'b,
-    {
+    ) -> bool {
         let plain = update.without_decay();
         let Room { dy, gradients: [of_weights, of_direct] } = room;
         let mut weights = self.weights.with_room(update, of_weights);
@@ -166,30 +199,24 @@ impl<'a, T: Float> Output<'a, T> {
         let biases = &mut self.biases;
         let into = (weights.gradient(update), biases.gradient(&plain), direct.gradient(update));
         softmax::output_gradient(cpu, shape, slices, first, dy, into);
+        if shape.tied {
+            add_embedding(cpu, shape, slices, first, weights.gradient(update));
+        }
         weights.apply(cpu, update) & biases.apply(cpu, &plain) & direct.apply(cpu, update)
     }
 }
 
-/// Under plain SGD without decay, only the rows that the mini-batch uses are read or written.
-/// All else changes every row at every step: momentum, moments and decay know no pause.
-fn change_embedding<T: Float>(
+/// To the gradient of rows of C as the output layer's matrix, adds that as the embedding's.
+fn add_embedding<T: Float>(
     cpu: Cpu,
     shape: &Shape,
     slices: &[Slice<T>],
-    update: &Update<T>,
-    c: &mut Block<'_, T>,
-) -> bool {
-    let Sink { out, alpha, beta } = c.gradient(update);
-    if beta == T::default() {
-        out.fill(beta);
-    } else if beta != T::from_f64(1.0) {
-        for c in out.iter_mut() {
-            *c = *c * beta;
-        }
-    }
-    let in_range = model::embed_gradient(cpu, shape, slices, alpha, out);
-    match update {
-        Update::Sgd { .. } | Update::Gradient => in_range,
-        _ => c.apply(cpu, update),
-    }
+    first: usize,
+    Sink { out, alpha, .. }: Sink<'_, T>,
+) {
+    // Ids before the block wrap around to beyond it.
+    let first = u32::try_from(first).unwrap_or(u32::MAX);
+    let place = |id: u32| id.wrapping_sub(first);
+    // Whether rows are in range is asked after the update.
+    let _ = model::embed_gradient(cpu, shape, slices, alpha, place, out);
 }

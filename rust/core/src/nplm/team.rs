@@ -1,46 +1,167 @@
-//! Threads that share work.
+//! Threads that share work, part after part, for as long as a call takes.
+//!
+//! A part may take a tenth of a millisecond, and a thread that sleeps between parts half as much to
+//! wake up. So the threads stay awake from part to part and look for work; one that finds none for
+//! a while sleeps, so that a busy machine is left to others. Nobody waits for a thread that sleeps
+//! or was sent off its core before it began: its share is done by the others.
 
-use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::slice::IterMut;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use std::{hint, thread};
 
+use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
+
+use crate::watch::Watch;
 use crate::{Error, Result};
+
+/// How long a thread looks for work before it sleeps.
+const AWAKE: Duration = Duration::from_micros(100);
+/// How long it sleeps before it looks again.
+const ASLEEP: Duration = Duration::from_millis(1);
 
 /// The threads that share the work of a step.
 #[derive(Debug)]
-pub struct Team(Option<ThreadPool>);
+pub struct Team<'a> {
+    /// None if the caller's thread is the only one.
+    pool: Option<ThreadPool>,
+    watch: &'a Watch,
+}
 
-impl Team {
-    /// So many threads; just the caller's own if it is one.
+impl<'a> Team<'a> {
+    /// So many threads, which end early once the watch is stopped; just the caller's own if it is
+    /// one.
     ///
     /// # Errors
     /// [`Error::Memory`] where the system refuses threads.
-    pub fn new(threads: usize) -> Result<Team> {
+    pub fn new(threads: usize, watch: &'a Watch) -> Result<Team<'a>> {
         if threads <= 1 {
-            return Ok(Team(None));
+            return Ok(Team { pool: None, watch });
         }
         let pool = ThreadPoolBuilder::new().num_threads(threads).build();
-        pool.map(|pool| Team(Some(pool))).map_err(|_| Error::Memory)
+        let pool = pool.map_err(|_| Error::Memory)?;
+        Ok(Team { pool: Some(pool), watch })
+    }
+
+    /// What tells them to end early.
+    #[must_use]
+    pub fn watch(&self) -> &'a Watch {
+        self.watch
     }
 
     /// How many they are.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.0.as_ref().map_or(1, ThreadPool::current_num_threads)
+        self.pool.as_ref().map_or(1, ThreadPool::current_num_threads)
     }
 
-    /// Runs work on one of them.
+    /// Runs work on one of them, while the others stand by for what [`Team::each`] shares out.
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        match &self.0 {
-            Some(pool) => pool.install(work),
-            None => work(),
-        }
+        let Some(pool) = &self.pool else {
+            return work();
+        };
+        let ended = &AtomicBool::new(false);
+        pool.scope(|scope| {
+            let leader = pool.current_thread_index();
+            let _end = SetAtEnd(ended);
+            scope.spawn_broadcast(move |_, thread| {
+                if Some(thread.index()) != leader {
+                    stand_by(ended);
+                }
+            });
+            work()
+        })
     }
 
     /// Does something to each item, from within [`Team::run`]; items do not know of each other.
-    pub fn each<I: Send>(&self, items: &mut [I], work: impl Fn(&mut I) + Send + Sync) {
-        match &self.0 {
-            Some(_) => items.par_iter_mut().for_each(work),
-            None => items.iter_mut().for_each(work),
-        }
+    ///
+    /// A thread has the same share of the items each time, if they are as many, so that its caches
+    /// hold what it needs. When it is done with them, it helps the others, from the end of theirs.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] once the watch is stopped: it is asked before every item, and the rest
+    /// is left out.
+    pub fn each<I: Send>(
+        &self,
+        items: &mut [I],
+        work: impl Fn(&mut I) + Send + Sync,
+    ) -> Result<()> {
+        let Some(pool) = &self.pool else {
+            return items.iter_mut().try_for_each(|item| {
+                self.watch.advance(0)?;
+                work(item);
+                Ok(())
+            });
+        };
+        let length = items.len().div_ceil(self.threads()).max(1);
+        let shares: Vec<_> = items.chunks_mut(length).map(Share::new).collect();
+        let do_all = || {
+            let own = pool.current_thread_index().and_then(|thread| shares.get(thread));
+            let of_others = shares.iter().flat_map(|share| share.from(IterMut::next_back));
+            let own = own.into_iter().flat_map(|share| share.from(IterMut::next));
+            let goes_on = |_: &&mut I| self.watch.advance(0).is_ok();
+            own.chain(of_others).take_while(goes_on).for_each(&work);
+        };
+        let others = AtomicUsize::new(self.threads() - 1);
+        pool.in_place_scope(|scope| {
+            for _ in 1..self.threads() {
+                scope.spawn(|_| {
+                    do_all();
+                    others.fetch_sub(1, Ordering::Release);
+                });
+            }
+            do_all();
+            // The scope would send this thread to sleep at once.
+            look_for_work_until(|| others.load(Ordering::Acquire) == 0);
+        });
+        self.watch.advance(0)
     }
+}
+
+/// The items of a thread that are not done yet.
+struct Share<'a, I>(Mutex<IterMut<'a, I>>);
+
+impl<'a, I> Share<'a, I> {
+    fn new(items: &'a mut [I]) -> Share<'a, I> {
+        Share(Mutex::new(items.iter_mut()))
+    }
+
+    /// Takes items from one of the ends, one at a time.
+    fn from(
+        &self,
+        end: impl Fn(&mut IterMut<'a, I>) -> Option<&'a mut I>,
+    ) -> impl Iterator<Item = &'a mut I> {
+        std::iter::from_fn(move || end(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// Tells the others that the work has ended, be it with a panic.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Does what is shared out, until all has ended.
+fn stand_by(ended: &AtomicBool) {
+    while !look_for_work_until(|| ended.load(Ordering::Acquire)) {
+        thread::sleep(ASLEEP);
+    }
+}
+
+/// Does work of the pool until a condition holds, or there was none for too long; whether it holds.
+fn look_for_work_until(holds: impl Fn() -> bool) -> bool {
+    let mut idle_since = Instant::now();
+    while !holds() {
+        if rayon::yield_now() == Some(Yield::Executed) {
+            idle_since = Instant::now();
+        } else if idle_since.elapsed() > AWAKE {
+            return false;
+        }
+        hint::spin_loop();
+    }
+    true
 }

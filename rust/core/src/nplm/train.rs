@@ -1,6 +1,8 @@
 //! Many steps of training: draw a mini-batch, forward, backward, update.
 
+use super::dropout::Dropout;
 use super::optimizer::Optimizer;
+use super::rows::Rows;
 use super::step::{blocks_of, change, forward_and_backward};
 use super::team::Team;
 use super::workspace::{self, Rooms, Slice};
@@ -25,6 +27,8 @@ pub struct Plan<'a> {
     pub optimizer: Optimizer,
     /// Weight decay of all matrices; biases have none.
     pub decay: f64,
+    /// Which share of the features is left out.
+    pub dropout: Dropout,
     /// How many threads share the work. They do not change the result.
     pub threads: usize,
 }
@@ -42,6 +46,12 @@ impl<T: Copy> Trained<T> {
     pub fn undo(&self, sets: &mut [Params<&mut [T]>]) {
         restore(sets, &self.before);
     }
+}
+
+/// Copies of all parameters and states.
+fn copy<T: Copy>(sets: &[Params<&mut [T]>], watch: &Watch) -> Result<Vec<Params<Vec<T>>>> {
+    let copy = |slice: &[T]| watch.advance(0).map(|()| copy_of(slice));
+    sets.iter().map(|set| set.read().map(copy).transpose()).collect()
 }
 
 /// Puts back what was copied.
@@ -82,9 +92,8 @@ pub fn train<T: Float>(
     }
     data.check(shape, OP)?;
 
-    let before: Vec<Params<Vec<T>>> =
-        sets.iter().map(|set| set.as_ref().map(|slice| copy_of(slice))).collect();
-    let team = Team::new(plan.threads)?;
+    let before = copy(sets, watch)?;
+    let team = Team::new(plan.threads, watch)?;
     let mut trainer = Trainer::new(cpu, *shape, plan, &team);
     let mut result = team.run(|| trainer.steps(sets, data, plan.rates, watch));
     if let Ok((losses, Ended::AfterUpdate)) = &result {
@@ -117,21 +126,24 @@ struct Trainer<'a, T> {
     cpu: Cpu,
     shape: Shape,
     plan: &'a Plan<'a>,
-    team: &'a Team,
+    team: &'a Team<'a>,
     slices: Vec<Slice<T>>,
-    rooms: Rooms<T>,
-    /// Room for gradients, where the update is not part of making them; those of the output layer
-    /// are made tile by tile.
+    /// Room for gradients, where the update is not part of making them and nothing else is made.
     gradients: Params<Vec<T>>,
+    /// For those of C, unless it is tied.
+    rows: Rows<T>,
+    /// For those of the output layer's matrices.
+    rooms: Rooms<T>,
 }
 
 impl<'a, T: Float> Trainer<'a, T> {
-    fn new(cpu: Cpu, shape: Shape, plan: &'a Plan<'a>, team: &'a Team) -> Trainer<'a, T> {
+    fn new(cpu: Cpu, shape: Shape, plan: &'a Plan<'a>, team: &'a Team<'a>) -> Trainer<'a, T> {
         let slices = workspace::slices(&shape, plan.batch, true);
+        let lengths = Params { C: 0, U: 0, W: 0, ..shape.lengths() };
         let room = plan.optimizer.states() > 0;
-        let lengths = Params { U: 0, W: 0, ..shape.lengths() };
         let gradients = lengths.map(|length| vec![T::default(); if room { length } else { 0 }]);
-        Trainer { cpu, shape, plan, team, slices, rooms: Rooms::new(), gradients }
+        let (rows, rooms) = (Rows::new(&shape), Rooms::new());
+        Trainer { cpu, shape, plan, team, slices, gradients, rows, rooms }
     }
 
     /// Does the steps that have a rate.
@@ -150,14 +162,16 @@ impl<'a, T: Float> Trainer<'a, T> {
             self.draw(data, step);
             let params = sets.first().map(Params::read).unwrap_or_default();
             let slices = &mut self.slices;
-            let loss = forward_and_backward(cpu, &shape, team, &params, weight, slices);
+            let masks = self.plan.dropout.at(self.plan.seed, step);
+            let how = (weight, Some(&masks));
+            let loss = forward_and_backward(cpu, &shape, team, &params, how, slices)?;
             if !loss.is_finite() {
                 return Ok((losses, Ended::BeforeUpdate));
             }
             let update = self.plan.optimizer.at(step, rate, self.plan.decay);
             let gradients = self.gradients.as_mut().map(|gradient| &mut **gradient);
-            let blocks = blocks_of(sets, gradients);
-            if !change(cpu, &shape, team, &self.slices, &self.rooms, &update, blocks) {
+            let blocks = (blocks_of(sets, gradients), &mut self.rows);
+            if !change(cpu, &shape, team, (&self.slices, &self.rooms), &update, blocks)? {
                 return Ok((losses, Ended::AfterUpdate));
             }
             losses.push(loss);

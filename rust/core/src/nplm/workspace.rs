@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::logits::{Logits, TILE};
 use super::{Data, Shape};
-use crate::linalg::{Buffer, Float, LANES};
+use crate::linalg::{Buffer, Cpu, Float, LANES, lanes};
 
 /// Up to [`LANES`] examples, and what every layer makes of them.
 ///
@@ -22,14 +22,12 @@ pub struct Slice<T> {
     pub x_rows: Buffer<T>,
     /// x as a panel: c·m × LANES.
     pub x: Buffer<T>,
-    /// a = tanh(d + H·x) as a panel: h × LANES.
-    pub a: Buffer<T>,
-    /// a in rows: LANES × `a_row`, for each block of `a_block` features.
-    pub a_rows: Buffer<T>,
+    /// What the output layer reads: z = P·a in tied models, otherwise a itself.
+    pub z: Features<T>,
+    /// a = tanh(d + H·x) in tied models; otherwise it is z.
+    pub a: Option<Features<T>>,
     /// The logits y, then their gradient.
     pub logits: Logits<T>,
-    /// The gradient of a, then of H·x, as a panel: h × LANES.
-    pub da: Buffer<T>,
     /// The part of direct connections in the gradient of x, as a panel: c·m × LANES, or empty.
     pub dx: Buffer<T>,
     /// The gradient of x in rows: LANES × `x_row`.
@@ -38,11 +36,54 @@ pub struct Slice<T> {
     pub losses: [f64; LANES],
     /// From a row of x to the next.
     pub x_row: usize,
-    /// Features in a block of `a_rows`: all of them, or so few that blocks are read from end to end
-    /// for each tile of the vocabulary.
-    pub a_block: usize,
+    /// The number of the first example in its mini-batch.
+    pub number: u64,
+    /// The factors of x with dropout, in rows like x; empty without.
+    pub x_factors: Buffer<T>,
+    /// The slopes of a with dropout, a panel like a; empty without.
+    pub a_slopes: Buffer<T>,
+}
+
+/// Features that one layer makes and the next one reads.
+#[derive(Debug)]
+pub struct Features<T> {
+    /// The features as a panel: n × LANES.
+    pub panel: Buffer<T>,
+    /// The same in rows: LANES × `row` for each block of features. Written on the way back.
+    pub rows: Buffer<T>,
+    /// The loss's gradient with respect to them, as a panel. For a, then that of H·x.
+    pub gradient: Buffer<T>,
     /// From a row of a block to the next.
-    pub a_row: usize,
+    pub row: usize,
+    /// Features in a block.
+    pub block: usize,
+}
+
+impl<T: Float> Features<T> {
+    /// Room for so many features, all of them in one block.
+    fn new(features: usize) -> Features<T> {
+        Features::in_blocks(features, features.max(1), padded(features))
+    }
+
+    /// Room for so many features. Small blocks are for rows that are read block by block, for each
+    /// tile of the vocabulary: they lie close together then.
+    fn in_blocks(features: usize, block: usize, row: usize) -> Features<T> {
+        Features {
+            panel: Buffer::zeros(features * LANES),
+            rows: Buffer::zeros(features.div_ceil(block) * LANES * row),
+            gradient: Buffer::zeros(features * LANES),
+            row,
+            block,
+        }
+    }
+
+    /// Writes the rows from the panel.
+    pub(super) fn write_rows(&mut self, cpu: Cpu) {
+        let Features { panel, rows, row, block, .. } = self;
+        for (from, to) in panel.chunks(*block * LANES).zip(rows.chunks_mut(*row * LANES)) {
+            lanes::transpose(cpu, (from, LANES), (from.len() / LANES, LANES), (to, *row));
+        }
+    }
 }
 
 /// The length of a row that begins with a cache line, as the one before it did. An odd number of
@@ -56,27 +97,41 @@ impl<T: Float> Slice<T> {
     /// Room for a slice of a model of this shape, and for all of its logits if they are kept.
     #[must_use]
     pub fn new(shape: &Shape, kept: bool) -> Slice<T> {
-        let (inputs, hidden) = (shape.inputs(), shape.hidden);
+        let inputs = shape.inputs();
         let x_row = padded(inputs);
+        let width = shape.output_width();
         let several = shape.vocabulary > TILE;
-        let (a_block, a_row) = if several { (LANES, LANES) } else { (hidden, padded(hidden)) };
         Slice {
             examples: 0,
             ids: vec![0; LANES * shape.context],
             targets: [0; LANES],
             x_rows: Buffer::zeros(LANES * x_row),
             x: Buffer::zeros(inputs * LANES),
-            a: Buffer::zeros(hidden * LANES),
-            a_rows: Buffer::zeros(hidden.div_ceil(a_block.max(1)) * LANES * a_row),
+            z: if several {
+                Features::in_blocks(width, LANES, LANES)
+            } else {
+                Features::new(width)
+            },
+            a: shape.tied.then(|| Features::new(shape.hidden)),
             logits: Logits::new(shape.vocabulary, kept),
-            da: Buffer::zeros(hidden * LANES),
             dx: Buffer::zeros(if shape.direct { inputs * LANES } else { 0 }),
             dx_rows: Buffer::zeros(LANES * x_row),
             losses: [0.0; LANES],
             x_row,
-            a_block,
-            a_row,
+            number: 0,
+            x_factors: Buffer::zeros(0),
+            a_slopes: Buffer::zeros(0),
         }
+    }
+
+    /// The ids of the contexts that it holds.
+    pub(super) fn ids(&self, shape: &Shape) -> &[u32] {
+        self.ids.get(..self.examples * shape.context).unwrap_or_default()
+    }
+
+    /// The hidden layer's features, a.
+    pub(super) fn hidden(&self) -> &Features<T> {
+        self.a.as_ref().unwrap_or(&self.z)
     }
 
     /// Takes up the examples with these numbers, as many as there is room for.
@@ -97,7 +152,9 @@ impl<T: Float> Slice<T> {
 /// Slices for a mini-batch, with room for all of their logits if they are kept.
 #[must_use]
 pub fn slices<T: Float>(shape: &Shape, batch: usize, kept: bool) -> Vec<Slice<T>> {
-    (0..batch.div_ceil(LANES)).map(|_| Slice::new(shape, kept)).collect()
+    let numbers = (0..).step_by(LANES);
+    let slices = numbers.take(batch.div_ceil(LANES));
+    slices.map(|number| Slice { number, ..Slice::new(shape, kept) }).collect()
 }
 
 /// Groups of slices that go through the model together, so that a tile of the output layer serves

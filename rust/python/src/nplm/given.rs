@@ -1,6 +1,7 @@
 //! Arrays and numbers as Python gives them: everything is checked before anything is changed.
 
 use fastgrad_core::linalg::Float;
+use fastgrad_core::nplm::dropout::Dropout;
 use fastgrad_core::nplm::{Params, Shape};
 use numpy::{
     BorrowError, Element, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn,
@@ -8,7 +9,7 @@ use numpy::{
 };
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 /// An array and what to call it in messages.
 pub struct Named<'py, T: Element> {
@@ -109,17 +110,29 @@ pub fn set<'py, T: Number>(
     for key in given.keys() {
         let known = key
             .cast::<PyString>()
-            .is_ok_and(|key| ["C", "H", "d", "U", "b", "W"].iter().any(|known| key == known));
+            .is_ok_and(|key| ["C", "H", "d", "U", "b", "W", "P"].iter().any(|known| key == known));
         if !known {
             let message =
-                format!("{name} has the key {}; expected C, H, d, U, b and W", key.repr()?);
+                format!("{name} has the key {}; expected C, H, d, U or P, b and W", key.repr()?);
             return Err(PyValueError::new_err(message));
         }
     }
-    let names = Params { C: "C", H: "H", d: "d", U: "U", b: "b", W: "W" };
+    match (given.contains("U")?, given.contains("P")?) {
+        (false, false) => {
+            let message = format!("{name} has no 'U', nor a 'P' as a tied model has");
+            return Err(PyValueError::new_err(message));
+        }
+        (true, true) => {
+            let message =
+                format!("{name} has both 'U' and 'P'; expected U, or P where the model is tied");
+            return Err(PyValueError::new_err(message));
+        }
+        _ => {}
+    }
+    let names = Params { C: "C", H: "H", d: "d", U: "U", b: "b", W: "W", P: "P" };
     let found = names.map(|key| match given.get_item(key)? {
         Some(object) => array(format!("{name}['{key}']"), &object).map(Some),
-        None if key == "W" => Ok(None),
+        None if ["U", "W", "P"].contains(&key) => Ok(None),
         None => Err(PyValueError::new_err(format!("{name} has no '{key}'"))),
     });
     found.transpose()
@@ -138,6 +151,7 @@ pub fn shape<T: Number>(
         features: length(&set.C, 1),
         hidden: length(&set.d, 0),
         direct: set.W.is_some(),
+        tied: set.P.is_some(),
     };
     check_shapes(&shape, set)?;
     let problem = if shape.vocabulary == 0 {
@@ -164,7 +178,8 @@ pub fn check_shapes<T: Number>(shape: &Shape, set: &Params<Option<Named<'_, T>>>
     check(&set.H, &[h, inputs], "(h, c·m)")?;
     check(&set.U, &[v, h], "(V, h)")?;
     check(&set.b, &[v], "(V,)")?;
-    check(&set.W, &[v, inputs], "(V, c·m)")
+    check(&set.W, &[v, inputs], "(V, c·m)")?;
+    check(&set.P, &[m, h], "(m, h)")
 }
 
 /// The address ranges of arrays that must not share memory.
@@ -227,6 +242,26 @@ pub fn number(name: &str, given: f64, least: f64, below: f64) -> PyResult<f64> {
         format!("of at least {least}")
     };
     Err(PyValueError::new_err(format!("{name} is {given:?}; expected a finite number {expected}")))
+}
+
+/// Shares of features that are left out: of the embedding and of the hidden layer.
+pub fn dropout(given: Option<&Bound<'_, PyAny>>) -> PyResult<Dropout> {
+    let Some(given) = given else {
+        return Ok(Dropout::default());
+    };
+    let Ok((embedding, hidden)) = given.extract::<(f64, f64)>() else {
+        let message = format!("dropout is {}; expected a pair of numbers", given.repr()?);
+        let pair = given.cast::<PyTuple>().is_ok_and(|given| given.len() == 2);
+        return Err(if pair || !given.is_instance_of::<PyTuple>() {
+            PyTypeError::new_err(message)
+        } else {
+            PyValueError::new_err(message)
+        });
+    };
+    Ok(Dropout {
+        embedding: number("dropout[0]", embedding, 0.0, 1.0)?,
+        hidden: number("dropout[1]", hidden, 0.0, 1.0)?,
+    })
 }
 
 /// Whether the parameters are doubles; `TypeError` if they are no numbers that models are made of.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::doc_markdown, clippy::doc_link_with_quotes, reason = "these become docstrings")]
 
+use fastgrad_core::nplm::dropout::Masks;
 use fastgrad_core::nplm::{Data, evaluate};
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::prelude::*;
@@ -51,11 +52,53 @@ fn loss_with<T: Number>(
     run(params.py(), all, None, |watch| evaluate::loss(&shape, &slices, &data, threads, watch))
 }
 
+/// The loss of each example, in nats: float64 (N,), -ln p(target).
+///
+/// params, inputs and targets as for nplm_train, which also says which errors there are; nothing
+/// is changed. The same for any number of threads.
+///
+/// >>> import numpy as np
+/// >>> f = lambda *shape: np.zeros(shape)
+/// >>> params = dict(C=f(2, 1), H=f(1, 1), d=f(1), U=f(2, 1), b=np.log([3.0, 1.0]))
+/// >>> inputs, targets = np.array([[0], [1]], np.uint32), np.array([0, 1], np.uint32)
+/// >>> np.exp(-nplm_losses(params, inputs, targets)).round(3).tolist()
+/// [0.75, 0.25]
+#[pyfunction]
+#[pyo3(signature = (params, inputs, targets, *, threads=None))]
+pub fn nplm_losses<'py>(
+    params: &Bound<'py, PyAny>,
+    inputs: &Bound<'py, PyAny>,
+    targets: &Bound<'py, PyAny>,
+    threads: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let losses = for_numbers!(params, losses_with(params, inputs, targets, threads))?;
+    Ok(PyArray1::from_vec(params.py(), losses))
+}
+
+fn losses_with<T: Number>(
+    params: &Bound<'_, PyAny>,
+    inputs: &Bound<'_, PyAny>,
+    targets: &Bound<'_, PyAny>,
+    threads: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Vec<f64>> {
+    let examples = given::Examples::read(inputs, targets)?;
+    let set = given::set::<T>("params", params)?;
+    let shape = examples.shape(&set)?;
+    let borrowed = borrow(&set, Named::read)?;
+    let slices = for_reading(&borrowed)?;
+    let (inputs, targets) = (examples.inputs.read()?, examples.targets.read()?);
+    let data = Data { inputs: inputs.as_slice()?, targets: targets.as_slice()? };
+    let all = work(&shape, data.len(), 2);
+    let threads = team(threads, all, data.len())?;
+    run(params.py(), all, None, |watch| evaluate::losses(&shape, &slices, &data, threads, watch))
+}
+
 /// The mean loss over all examples, taken as one mini-batch, and a dict of its gradients, arrays
 /// like those of params.
 ///
 /// params, inputs and targets as for nplm_train, which also says which errors there are; nothing
-/// is changed. This is for checking: it is what a step of nplm_train works out.
+/// is changed. This is for checking: it is what a step of nplm_train works out, with the features
+/// left out that dropout, seed and the step's number decide.
 ///
 /// >>> import numpy as np
 /// >>> f = lambda *shape: np.zeros(shape)
@@ -65,20 +108,31 @@ fn loss_with<T: Number>(
 /// >>> gradients["b"].tolist()
 /// [0.5, -0.5]
 #[pyfunction]
-#[pyo3(signature = (params, inputs, targets, *, threads=None))]
+#[pyo3(signature = (
+    params, inputs, targets, *, dropout=None, seed=None, step=None, threads=None
+))]
+#[pyo3(text_signature = "(params, inputs, targets, *, dropout=(0.0, 0.0), seed=0, step=0, \
+    threads=None)")]
 pub fn nplm_gradients<'py>(
     params: &Bound<'py, PyAny>,
     inputs: &Bound<'py, PyAny>,
     targets: &Bound<'py, PyAny>,
+    dropout: Option<&Bound<'py, PyAny>>,
+    seed: Option<&Bound<'py, PyAny>>,
+    step: Option<&Bound<'py, PyAny>>,
     threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<(f64, Bound<'py, PyDict>)> {
-    for_numbers!(params, gradients_with(params, inputs, targets, threads))
+    let seed = seed.map_or(Ok(0), |seed| given::whole("seed", seed, 0))?;
+    let step = step.map_or(Ok(0), |step| given::whole("step", step, 0))?;
+    let masks = given::dropout(dropout)?.at(seed, step);
+    for_numbers!(params, gradients_with(params, inputs, targets, masks, threads))
 }
 
 fn gradients_with<'py, T: Number>(
     params: &Bound<'py, PyAny>,
     inputs: &Bound<'py, PyAny>,
     targets: &Bound<'py, PyAny>,
+    masks: Masks,
     threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<(f64, Bound<'py, PyDict>)> {
     let py = params.py();
@@ -91,8 +145,9 @@ fn gradients_with<'py, T: Number>(
     let data = Data { inputs: inputs.as_slice()?, targets: targets.as_slice()? };
     let all = work(&shape, data.len(), 6);
     let threads = team(threads, all, data.len())?;
-    let (loss, gradients) =
-        run(py, all, None, |watch| evaluate::gradients(&shape, &slices, &data, threads, watch))?;
+    let (loss, gradients) = run(py, all, None, |watch| {
+        evaluate::gradients(&shape, &slices, &data, Some(&masks), threads, watch)
+    })?;
     let result = PyDict::new(py);
     for ((name, gradient), (_, like)) in gradients.named().into_iter().zip(set.named()) {
         if let Some(like) = like {

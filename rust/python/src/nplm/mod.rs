@@ -37,7 +37,9 @@ use for_numbers;
 /// before the step's update.
 ///
 /// params: dict of C (V, m), H (h, c·m), d (h,), U (V, h), b (V,) and, optionally, W (V, c·m), all
-///     float32 or all float64, C-contiguous and writeable. h may be 0 if there is a W.
+///     float32 or all float64, C-contiguous and writeable. h may be 0 if there is a W. With P (m, h)
+///     in place of U, input and output embeddings are tied: y = b + W·x + C·(P·tanh(d + H·x)), as
+///     in Press & Wolf, "Using the output embedding to improve language models" (2017).
 /// state: the optimizer's numbers, one dict like params for "momentum" (velocities), two for
 ///     "adamw" (first and second moments), none for "sgd"; zeros before step 0.
 /// inputs, targets: uint32 ids, (N, c) and (N,).
@@ -46,7 +48,14 @@ use for_numbers;
 /// rates: float64 (steps,), the learning rate of each step, finite and at least 0.
 /// first_step: the number of the first step. seed: 0 to 2**64 - 1.
 /// optimizer: "sgd", "momentum" (velocity = momentum·velocity + gradient) or "adamw" (betas, eps).
-/// weight_decay: of C, H, U and W, never of the biases d and b; decoupled for "adamw".
+///     In a step, any of them changes only those rows of C, and of what state has for C, that are
+///     in the contexts of its mini-batch: all others stand still, decay included, as in PyTorch's
+///     SparseAdam. In tied models every row of C is changed, since every symbol's logit reads it.
+/// weight_decay: of C, H, U, W and P, never of the biases d and b; decoupled for "adamw".
+/// dropout: shares of the embedding x and of the hidden layer tanh(d + H·x) that are left out, each
+///     at least 0 and below 1: so many features of each example are 0, at random, and the others
+///     are divided by 1 - share. Which ones, is decided as the mini-batch is, by seed and step.
+///     Srivastava et al., "Dropout", JMLR 15 (2014).
 /// threads: how many share the work; None chooses. The result does not depend on it.
 /// progress: called with the number of steps done, every few dozen milliseconds.
 ///
@@ -68,11 +77,12 @@ use for_numbers;
 #[pyfunction]
 #[pyo3(signature = (
     params, state, inputs, targets, *, batch, rates, first_step=None, seed=None, optimizer="sgd",
-    momentum=0.9, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, threads=None, progress=None
+    momentum=0.9, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, dropout=None, threads=None,
+    progress=None
 ))]
 #[pyo3(text_signature = "(params, state, inputs, targets, *, batch, rates, first_step=0, seed=0, \
-    optimizer='sgd', momentum=0.9, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, threads=None, \
-    progress=None)")]
+    optimizer='sgd', momentum=0.9, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, \
+    dropout=(0.0, 0.0), threads=None, progress=None)")]
 fn nplm_train<'py>(
     params: &Bound<'py, PyAny>,
     state: &Bound<'py, PyAny>,
@@ -87,6 +97,7 @@ fn nplm_train<'py>(
     betas: (f64, f64),
     eps: f64,
     weight_decay: f64,
+    dropout: Option<&Bound<'py, PyAny>>,
     threads: Option<&Bound<'py, PyAny>>,
     progress: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
@@ -100,6 +111,7 @@ fn nplm_train<'py>(
         seed: seed.map_or(Ok(0), |seed| given::whole("seed", seed, 0))?,
         optimizer: choose(optimizer, momentum, betas, eps)?,
         decay: given::number("weight_decay", weight_decay, 0.0, f64::INFINITY)?,
+        dropout: given::dropout(dropout)?,
         threads: 0,
     };
     if let Some((i, rate)) =
@@ -132,9 +144,14 @@ fn train_with<'py, T: Number>(
     for (i, dict) in state.try_iter()?.enumerate() {
         let set = given::set(&format!("state[{i}]"), &dict?)?;
         given::check_shapes(&shape, &set)?;
-        if set.W.is_some() != shape.direct {
-            let message = format!("state[{i}] and params differ in whether they have a 'W'");
-            return Err(PyValueError::new_err(message));
+        for (key, differs) in
+            [("W", set.W.is_some() != shape.direct), ("P", set.P.is_some() != shape.tied)]
+        {
+            if differs {
+                let message =
+                    format!("state[{i}] and params differ in whether they have a '{key}'");
+                return Err(PyValueError::new_err(message));
+            }
         }
         sets.push(set);
     }
@@ -209,6 +226,7 @@ fn choose(name: &str, momentum: f64, betas: (f64, f64), eps: f64) -> PyResult<Op
 pub fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(nplm_train, module)?)?;
     module.add_function(wrap_pyfunction!(look::nplm_loss, module)?)?;
+    module.add_function(wrap_pyfunction!(look::nplm_losses, module)?)?;
     module.add_function(wrap_pyfunction!(look::nplm_gradients, module)?)?;
     module.add_function(wrap_pyfunction!(look::nplm_probabilities, module)?)?;
     Ok(())

@@ -21,7 +21,7 @@ const SHARED: u64 = 10_000_000;
 /// Multiplications for so many examples and products of matrices.
 pub fn work(shape: &Shape, examples: usize, products: u64) -> u64 {
     let lengths = shape.lengths();
-    let each = lengths.H + lengths.U + lengths.W;
+    let each = lengths.H + lengths.W + lengths.P + shape.vocabulary * shape.output_width();
     (each as u64).saturating_mul(examples as u64).saturating_mul(products) / 2
 }
 

@@ -1,0 +1,140 @@
+"""A training run of a command: its text and parts, its notes, Ctrl-C, its result, and going on."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from .arguments import CommandError
+from .places import has_model, note_text, noted_text
+from .report import show
+from .texts import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["LOG", "RunNote", "keep_input", "parts_of", "resume", "saved_on_ctrl_c", "show_result"]
+
+LOG = "log.jsonl"
+# Besides the note of the text: how it was split, so that a run can go on with the same parts.
+_NOTE = "run.json"
+# What came from standard input, which cannot be read again.
+_INPUT = "text.txt"
+
+
+@dataclass(frozen=True)
+class RunNote:
+    """What a run cannot tell from its checkpoint: how the text was split."""
+
+    split: str
+    seed: int
+    batch: int
+
+    def write(self, folder: Path, text: Text, items: int, characters: str) -> None:
+        """Leave it in the folder, with the note of where the text is."""
+        note_text(folder, text, items, characters)
+        note = {"split": self.split, "seed": self.seed, "batch": self.batch}
+        (folder / _NOTE).write_text(json.dumps(note) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> RunNote | None:
+        """Give the note of a folder, or None where there is none that makes sense."""
+        try:
+            note = json.loads((folder / _NOTE).read_bytes())
+            if note["split"] in ("random", "lecture", "none") and type(note["seed"]) is int:
+                return cls(note["split"], note["seed"], int(note["batch"]))
+        except (OSError, ValueError, LookupError, TypeError):
+            pass  # What cannot be read is not there.
+        return None
+
+
+def keep_input(folder: Path) -> Text:
+    """Copy standard input to the folder of a run, so that it can be read again to go on."""
+    from ..text import read
+
+    data = sys.stdin.buffer.read()
+    read(data)  # What is no text does not take the place of one that is there.
+    fresh, kept = folder / f"{_INPUT}.saving", folder / _INPUT
+    fresh.write_bytes(data)
+    os.replace(fresh, kept)
+    return Text(str(kept), f"standard input, kept in {kept}")
+
+
+def parts_of(items: list[str], method: str, seed: int) -> tuple[list[str], list[str] | None]:
+    """Split items as a command's option says; the test part is left alone."""
+    if method == "none":
+        return items, None
+    from ..text import split
+
+    try:
+        parts = split(items, method="lecture") if method == "lecture" else split(items, seed=seed)
+    except ValueError as error:
+        raise CommandError(f"{error}; `--split none` trains on all of them") from None
+    return parts.train, parts.dev
+
+
+@contextmanager
+def saved_on_ctrl_c(folder: Path) -> Iterator[None]:
+    """Say how to go on, where the training had begun and so was saved."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        done = str(stop).partition(";")[0]
+        if not done:
+            raise
+        advice = f"{done}, which are saved: `fastgrad train --resume {folder}`"
+        raise KeyboardInterrupt(advice) from None
+
+
+def resume(place: Path) -> None:
+    """Go on with the training run of a folder, or of a model's file in it."""
+    from ..models import NPLM
+
+    if not has_model(place):
+        raise CommandError(f"{place}: there is no model; `fastgrad train nplm -o {place}` trains")
+    folder = place if place.is_dir() else place.parent
+    before = NPLM.load(place)
+    text, note = noted_text(folder, before), RunNote.read(folder)
+    if note is None:
+        raise CommandError(f"{folder}: there is no note, {_NOTE}, of how a training run began")
+    if text is None:
+        raise CommandError(f"{folder}: the text of the training run is not there any more")
+    train, dev = parts_of(text.items(), note.split, note.seed)
+    made = len(before.history.loss)
+    show("text", text.name)
+    show("model", repr(before))
+    show("resumed", f"after {made:,} steps")
+    start = perf_counter()
+    with saved_on_ctrl_c(place):
+        try:
+            model = NPLM.resume(place, train, dev, progress=True, log=folder / LOG)
+        except ValueError as error:
+            raise CommandError(f"{place}: {error}; has {text.name} changed?") from None
+    steps = len(model.history.loss) - made
+    show_result(model, train, dev, perf_counter() - start, steps, note.batch)
+    show("saved", str(place / "model.safetensors" if place.is_dir() else place))
+
+
+def show_result(
+    model: Any, train: list[str], dev: list[str] | None, seconds: float, steps: int, batch: int
+) -> None:
+    """Tell losses, beside those of bigrams counted on the same items."""
+    from ..models import BigramModel
+
+    speed = steps * batch / max(seconds, 1e-9)
+    stopped = "" if model.history.stopped == "finished" else f"; {model.history.stopped}"
+    speed_told = f"{steps:,} in {seconds:.1f} s, {speed:,.0f} examples a second"
+    show("steps", (speed_told if steps else "none were left to make") + stopped)
+    bigrams = BigramModel.fit(train, smoothing=1.0)
+    for name, what in (("loss", model), ("bigrams", bigrams)):
+        measured = f"train {what.loss(train):.4f}"
+        # The bigrams know no symbol that only dev has; the network knows those of the whole text.
+        if dev is not None and set("".join(dev)) <= set(what.vocab.characters):
+            measured += f", dev {what.loss(dev):.4f}"
+        show(name, f"{measured} nats a symbol")

@@ -1,0 +1,133 @@
+"""The text of a word model on the command line: read, split by position, noted, found again."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .arguments import CommandError, UsageError
+from .texts import Text, text_of
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = [
+    "Parts",
+    "WordNote",
+    "is_of_words",
+    "knows_words",
+    "new_parts",
+    "note_parts",
+    "noted_parts",
+    "text_of_words",
+]
+
+# The same file as that of a network over characters: a folder holds one run.
+_NOTE = "run.json"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A text of words, cut by position into what is learned, what is measured, what is left."""
+
+    text: Text
+    whole: Any
+    train: Any
+    dev: Any
+    test: Any
+
+
+@dataclass(frozen=True)
+class WordNote:
+    """Where the text of a run is, and how it was cut; the model has its vocabulary."""
+
+    path: str | None
+    bundled: bool
+    dev: float
+    test: float
+    level: str = "word"
+
+
+def knows_words(model: Any) -> bool:
+    """Tell whether a model is one of words."""
+    from ..words import WordVocab
+
+    return isinstance(model.vocab, WordVocab)
+
+
+def text_of_words(file: str | None) -> Text:
+    """Give the text of a command line's file, or the bundled plays where none was named."""
+    if file is not None:
+        return text_of(file)
+    from ..datasets import plays
+
+    return Text(plays(), "the fifteen plays that fastgrad carries, as no file was named")
+
+
+def new_parts(options: argparse.Namespace) -> Parts:
+    """Read the text that a command names, choose its vocabulary, and cut it."""
+    if options.dev + options.test >= 1:
+        raise UsageError("arguments --dev and --test: expected shares that leave some to train on")
+    text = text_of_words(options.file)
+    from ..words import read_words
+
+    whole = read_words(
+        text.source,
+        train=1.0 - options.dev - options.test,
+        max_size=options.max_size,
+        min_count=options.min_count,
+        tokenizer=options.tokenizer,
+        marks=None if options.marks == "none" else options.marks,
+    )
+    return _cut(text, whole, options.dev, options.test)
+
+
+def note_parts(folder: Path, options: argparse.Namespace, text: Text) -> None:
+    """Write down where the text is and how it was cut."""
+    note = WordNote(text.path, isinstance(text.source, bytes), options.dev, options.test)
+    fresh = folder / f"{_NOTE}.saving"
+    fresh.write_text(json.dumps(asdict(note), indent=1) + "\n", encoding="utf-8")
+    os.replace(fresh, folder / _NOTE)
+
+
+def is_of_words(place: Path) -> bool:
+    """Tell whether the note in the folder of a model is of a run over words."""
+    return _read_note(place) is not None
+
+
+def noted_parts(place: Path, model: Any) -> Parts | None:
+    """Find the text of a model where its folder has a note that holds true, and cut it again."""
+    note = _read_note(place)
+    if note is None:
+        return None
+    if note.bundled:
+        from ..datasets import plays
+
+        text = Text(plays(), "the fifteen plays that fastgrad carries")
+    elif note.path is not None and Path(note.path).is_file():
+        text = Text(note.path, note.path)
+    else:
+        return None
+    return _cut(text, model.vocab.read(text.source), note.dev, note.test)
+
+
+def _cut(text: Text, whole: Any, dev: float, test: float) -> Parts:
+    try:
+        parts = whole.split(1.0 - dev - test, dev)
+    except ValueError as error:
+        raise CommandError(f"{text.name}: too short to be split: {error}") from None
+    return Parts(text, whole, *parts)
+
+
+def _read_note(place: Path) -> WordNote | None:
+    folder = place if place.is_dir() else place.parent
+    try:
+        note = WordNote(**json.loads((folder / _NOTE).read_bytes()))
+        if note.level == "word" and 0 < note.dev < 1 and 0 < note.test < 1 - note.dev:
+            return note
+    except (OSError, ValueError, LookupError, TypeError):
+        pass  # What cannot be read is not there.
+    return None

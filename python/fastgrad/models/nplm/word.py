@@ -1,0 +1,123 @@
+"""The model over words: running text, and a vocabulary of thousands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ...words import WordVocab
+from ..word_model import WordModel, checked_contexts, text_of
+from . import kernels
+from .examples import Prepared, prepare_pair
+from .learner import Learner
+from .shape import Shape, initial
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from numpy.typing import NDArray
+
+    from ..word_model import WordSource
+
+    # A text, or the examples that somebody has made of one.
+    WordExamples: TypeAlias = WordSource | tuple[NDArray[np.uint32], NDArray[np.uint32]]
+
+
+class WordNPLM(Learner[WordVocab], WordModel):  # pyright: ignore[reportIncompatibleVariableOverride]
+    """A neural probabilistic language model over words, as in the paper.
+
+    Bengio, Ducharme, Vincent and Jauvin, "A Neural Probabilistic Language Model" (JMLR 3, 2003).
+    Formula, parameters and training are those of `NPLM`; a symbol is a word, and the text runs on
+    over lines, so that a context reaches as far back as it is long. Where the text begins, the
+    mark stands in front of it, or where the vocabulary has no marks, the symbol for rare words.
+
+    `tied` gives the output layer the input's features (Press & Wolf, "Using the output embedding
+    to improve language models", 2017): U = C·P with P (m, h), which saves V·h parameters.
+    `fastgrad.models.nplm.presets` has settings for `fit`, the paper's and modern ones.
+
+    A text is a `WordText`, an array of ids, or a source that is read with the model's vocabulary;
+    a part of a `WordText` goes on from the words before it.
+
+    Raises `TypeError` or `ValueError` naming the argument.
+
+    >>> from fastgrad.models import WordNPLM
+    >>> from fastgrad.words import read_words
+    >>> text = read_words(b"the cat sat on the mat and the dog sat on the cat " * 20)
+    >>> train, dev = text.split(0.9)
+    >>> model = WordNPLM(text.vocab, context=3, embedding=8, hidden=16)
+    >>> model
+    WordNPLM(8 words, context=3, embedding=8, hidden=16; 600 parameters of float32)
+    >>> history = model.fit(train, dev, epochs=30, batch=16, lr=0.01, optimizer="adamw")
+    >>> model.perplexity(dev) < 1.5
+    True
+    >>> model.sample(1, prompt="the dog", max_length=5, temperature=0)
+    ['the dog sat on the']
+    """
+
+    kind = "word nplm"
+    _unit = "words"
+    _batch = 256
+
+    def __init__(
+        self,
+        vocab: WordVocab,
+        *,
+        context: int = 4,
+        embedding: int = 60,
+        hidden: int = 100,
+        direct: bool = False,
+        tied: bool = False,
+        init: Literal["scaled", "lecture"] = "scaled",
+        seed: int = 0,
+        dtype: Literal["float32", "float64"] = "float32",
+    ) -> None:
+        """Draw the parameters."""
+        if not isinstance(vocab, WordVocab):
+            raise TypeError(f"vocab is {vocab!r:.80}; expected a WordVocab, as of `read_words`")
+        shape = Shape(len(vocab), context, embedding, hidden, direct, dtype, tied)
+        self._set(vocab, shape, initial(shape, init, seed))
+
+    def probabilities_of(self, contexts: NDArray[Any]) -> NDArray[np.float64]:
+        """Give the distributions after many contexts of ids: (B, K) integers to (B, V).
+
+        Only the last `context` ids of a row count; where K is smaller, the text begins there.
+        """
+        rows = checked_contexts(contexts, self.context, len(self.vocab))
+        missing = self.context - rows.shape[1]
+        padded = np.pad(rows, ((0, 0), (missing, 0)), constant_values=self._front)
+        return kernels.probabilities(self._parameters, padded)
+
+    def losses(self, source: WordExamples, *, threads: int | None = None) -> NDArray[np.float64]:
+        """Give the negative log-likelihood of each token of a text, in nats: (T,).
+
+        Raises `ValueError` for a `WordText` of another vocabulary.
+        """
+        return kernels.losses(self._parameters, self._examples(source, "source"), threads)
+
+    def token_probabilities(self, source: WordExamples) -> NDArray[np.float64]:
+        """Give the probability of each token of a text, given those before it: (T,).
+
+        A part of a `WordText` goes on from the tokens before it; any other text begins at its
+        first token. Raises `ValueError` for a `WordText` of another vocabulary.
+        """
+        return np.exp(-self.losses(source))
+
+    def loss(self, source: WordExamples, *, threads: int | None = None) -> float:
+        """Give the mean negative log-likelihood of a text, in nats per token, marks included."""
+        return kernels.loss(self._parameters, self._examples(source, "source"), threads)
+
+    @property
+    def _front(self) -> int:
+        """The id that stands before the beginning of a text."""
+        return 1 if self.vocab.marks else 0
+
+    def _examples(self, source: WordExamples, name: str) -> Prepared:
+        if isinstance(source, tuple):
+            return prepare_pair(source, len(self.vocab), self.context, name)
+        text = text_of(source, self.vocab, name)
+        before = text.before(self.context)
+        front = np.full(self.context - len(before), self._front)
+        ids = np.concatenate([front, before, text.ids]).astype(np.uint32)
+        windows = np.lib.stride_tricks.sliding_window_view(ids[:-1], self.context)
+        return Prepared(np.ascontiguousarray(windows), ids[self.context :])

@@ -1,0 +1,169 @@
+"""What a model is good for: `fastgrad sample`, `eval` and `plot`."""
+
+import importlib.util
+import json
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+from fastgrad.commands import sample as sample_command
+from typed_commands import COMMAND, lines, refused, run
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("emma\nolivia\nava\nava\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def out(tmp_path, text, capsys):
+    run(capsys, "train", "bigram", text, "-o", tmp_path / "out")
+    return tmp_path / "out"
+
+
+def test_samples_alone_are_on_standard_output_the_same_each_time(out):
+    arguments = [*COMMAND, "sample", out, "-n", "50", "--seed", "7"]
+    first, second = (subprocess.run(arguments, capture_output=True, check=True) for _ in range(2))
+    assert first.stdout == second.stdout
+    assert first.stdout.count(b"\n") == 50
+    assert first.stderr.decode().startswith("50 samples: ")
+    assert "text.txt" in first.stderr.decode()
+
+
+def test_options_of_sample_reach_the_model(capsys, out):
+    likeliest, _ = run(capsys, "sample", out, "-n", 2, "--temperature", 0, "--max-length", 6)
+    assert len(set(likeliest.splitlines())) == 1
+    prompted, _ = run(capsys, "sample", out, "--prompt", "oli", "-n", 30, "--top-k", 2)
+    assert all(name.startswith("oli") for name in prompted.splitlines())
+    none, report = run(capsys, "sample", out, "-n", 0)
+    assert none == ""
+    assert report.startswith("0 samples: 0 in the text (")
+
+
+def test_many_samples_come_in_parts_and_are_the_same(capsys, monkeypatch, out):
+    whole, report = run(capsys, "sample", out, "-n", 1000, "--seed", 5)
+    monkeypatch.setattr(sample_command, "_PART", 300)
+    assert run(capsys, "sample", out, "-n", 1000, "--seed", 5) == (whole, report)
+    # More than any memory holds: the first of them are there at once.
+    command = [*COMMAND, "sample", out, "-n", str(10**15), "--seed", "5"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.read(len(whole)).decode() == whole
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_samples_can_be_looked_up_in_another_text(capsys, out, tmp_path):
+    samples, _ = run(capsys, "sample", out, "-n", 5)
+    other = tmp_path / "other.txt"
+    other.write_text(samples, encoding="utf-8")
+    _, report = run(capsys, "sample", out, "-n", 5, "--against", other)
+    found = sum(map(bool, samples.splitlines()))  # A text has no empty items.
+    assert report.endswith(f"5 samples: {found} in the text ({other}), {5 - found} new\n")
+
+
+@pytest.mark.parametrize("note", [None, "{", "[]", '{"bundled": false, "path": 7, "items": 1}'])
+def test_a_missing_or_damaged_note_is_no_obstacle(capsys, out, text, note):
+    assert json.loads((out / "text.json").read_text(encoding="utf-8"))["path"] == str(text)
+    if note is None:
+        (out / "text.json").unlink()
+    else:
+        (out / "text.json").write_text(note, encoding="utf-8")
+    _, report = run(capsys, "sample", out, "-n", 1)
+    assert report == "1 sample; --against FILE tells how many are in a text\n"
+
+
+def test_a_note_is_only_for_the_model_that_it_was_made_with(capsys, tmp_path, out):
+    other = tmp_path / "other.txt"
+    other.write_text("анна\n", encoding="utf-8")
+    run(capsys, "train", "bigram", other, "-o", out)
+    assert "in the text" in run(capsys, "sample", out, "-n", 2)[1]
+    assert "--against" in run(capsys, "sample", out / "model.safetensors.previous", "-n", 2)[1]
+
+
+def test_without_a_file_a_model_is_measured_on_its_own_text(capsys, out, text):
+    found = lines(run(capsys, "eval", out)[0])
+    assert found["text"] == f"{text}, which the model was trained on"
+    assert found["items"] == "4"
+    text.unlink()
+    assert "name a FILE" in refused(capsys, "eval", out)
+
+
+def test_a_text_that_has_gone_is_not_compared_with(capsys, out, text):
+    text.unlink()
+    _, report = run(capsys, "sample", out, "-n", 3)
+    assert report == "3 samples; --against FILE tells how many are in a text\n"
+
+
+def test_samples_are_utf8_whatever_the_terminal_is(tmp_path, capsys):
+    text = tmp_path / "text.txt"
+    text.write_text("имя\n", encoding="utf-8")
+    run(capsys, "train", "bigram", text, "-o", tmp_path, "--smoothing", 0)
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    arguments = [*COMMAND, "sample", tmp_path, "-n", "1", "--temperature", "0"]
+    done = subprocess.run(arguments, capture_output=True, check=True, env=environment)
+    assert done.stdout.decode("utf-8") == "имя\n"
+    arguments = [*COMMAND, "train", "bigram", text, "-o", tmp_path]
+    done = subprocess.run(arguments, capture_output=True, check=True, env=environment)
+    assert rb"3: \u0438\u043c\u044f" in done.stdout
+
+
+def test_a_text_that_a_raw_model_cannot_make_is_explained(capsys, tmp_path, text):
+    out = tmp_path / "out"
+    run(capsys, "train", "bigram", text, "-o", out, "--smoothing", 0)
+    other = tmp_path / "other.txt"
+    other.write_text("ava\nvava\navv\n", encoding="utf-8")
+    told = lines(run(capsys, "eval", out, other)[0])
+    assert told["loss"] == "inf"
+    assert told["perplexity"] == "inf"
+    why = told["why inf"].split("\n")
+    assert why[0] == "3 bigrams of probability zero: '.v', 'v.', 'vv'"
+    assert why[1] == "in 2 items"
+    assert "--smoothing" in why[2]
+    smoothed = tmp_path / "smoothed"
+    run(capsys, "train", "bigram", text, "-o", smoothed)
+    assert math.isfinite(float(lines(run(capsys, "eval", smoothed, other)[0])["perplexity"]))
+
+
+def test_an_unknown_character_is_named_with_its_place(capsys, out, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("ava\n\nemmaé\n", encoding="utf-8")
+    told = refused(capsys, "eval", out, other)
+    assert told == (
+        f"fastgrad: {other}: item 2: character 'é' (U+00E9) at position 4 of 'emmaé'"
+        " is not in the vocabulary\n"
+    )
+    # Not the first in the alphabet, but in the text.
+    other.write_text("zu\nbe\n", encoding="utf-8")
+    assert "item 1: character 'z' (U+007A) at position 0 of 'zu'" in refused(
+        capsys, "eval", out, other
+    )
+    assert "'x'" in refused(capsys, "sample", out, "--prompt", "x")
+
+
+def test_a_picture_goes_where_it_is_asked_for(capsys, out, tmp_path):
+    path = tmp_path / "pictures" / "table.pdf"
+    assert run(capsys, "plot", out, "-o", path)[0] == f"{path}\n"
+    assert path.read_bytes().startswith(b"%PDF")
+    run(capsys, "plot", out / "model.safetensors", "-o", path.parent)
+    assert (path.parent / "bigrams.png").is_file()
+    assert "table.xyz" not in refused(capsys, "plot", out, "-o", tmp_path / "table.xyz")
+
+
+def test_a_picture_needs_matplotlib(capsys, monkeypatch, out):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "matplotlib is not installed: pip install" in refused(capsys, "plot", out)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end in another way there")
+def test_a_reader_of_samples_that_goes_away_is_no_error(out):
+    command = [*COMMAND, "sample", out, "-n", "200000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

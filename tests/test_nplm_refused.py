@@ -1,0 +1,145 @@
+"""What the neural probabilistic language model refuses, leaving everything as it was."""
+
+import math
+
+import numpy as np
+import pytest
+from fastgrad.models.nplm import NPLM
+from fastgrad.text import UnknownCharacterError, windows
+from fastgrad.training import DivergedError
+from small_nplm import ALPHABET, FEW, same, small_model
+
+
+@pytest.fixture
+def small():
+    """A model that trains in no time."""
+    return small_model()
+
+
+def test_a_rate_that_ruins_everything_stops(small, tmp_path):
+    with pytest.raises(DivergedError, match=r"at rate 1e\+38") as error:
+        small.fit(FEW, FEW, steps=100, batch=8, lr=[(0, 0.1), (50, 1e38)], checkpoint=tmp_path)
+    assert 50 <= error.value.step < 60
+    assert all(np.isfinite(p).all() for p in small.parameters().values())
+    assert np.isfinite(small.history.loss).all()
+    assert len(small.history.loss) == error.value.step - 1
+    assert same(NPLM.load(tmp_path), small)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"context": 0}, ValueError, "context is 0; expected at least 1"),
+        ({"context": 2.0}, TypeError, "context is 2.0; expected an int"),
+        ({"embedding": 0}, ValueError, "embedding is 0"),
+        ({"hidden": 0}, ValueError, "hidden is 0"),
+        ({"direct": 1}, TypeError, "direct is 1; expected True or False"),
+        ({"init": "zeros"}, ValueError, "init is 'zeros'; expected 'scaled' or 'lecture'"),
+        ({"seed": -1}, ValueError, "seed is -1"),
+        ({"seed": None}, TypeError, "seed is None"),
+        ({"dtype": "float16"}, ValueError, "dtype is 'float16'"),
+    ],
+)
+def test_networks_that_are_none(settings, error, message):
+    with pytest.raises(error, match=message):
+        NPLM(ALPHABET, **settings)
+    with pytest.raises(TypeError, match="vocab is 'abc'; expected a Vocab"):
+        NPLM("abc")
+
+
+@pytest.mark.parametrize("hidden", [10**13, 10**18, 10**30])
+def test_networks_that_no_memory_holds(hidden):
+    size = hidden * (30 + 1 + 27) + 27 * 11
+    with pytest.raises(MemoryError, match=f"network of {size:,} parameters: .* {4 * size:,} bytes"):
+        NPLM(ALPHABET, hidden=hidden)
+    with pytest.raises(MemoryError, match=r"contexts of 52 symbols.*: 2,080,000,000,000,000 bytes"):
+        windows(FEW, ALPHABET, 10**13)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"train": []}, ValueError, "is empty; expected at least one"),
+        ({"train": b" \n"}, ValueError, "is empty; expected at least one"),
+        ({"dev": []}, ValueError, "empty"),
+        ({"train": ["zoë"]}, UnknownCharacterError, "'z'"),
+        ({"dev": ["Ava"]}, UnknownCharacterError, "'A'"),
+        ({"train": "no-such-file.txt"}, FileNotFoundError, "no-such-file"),
+        ({"train": 3}, TypeError, "source is 3"),
+        ({"batch": 0}, ValueError, "batch is 0"),
+        ({"batch": 10**6}, ValueError, "batch is 1000000, but train has 52 examples"),
+        ({"steps": 0}, ValueError, "steps is 0"),
+        ({"lr": math.nan}, ValueError, "lr is nan"),
+        ({"lr": [(0, 0.1), (5, math.nan)]}, ValueError, r"lr\[1\] is nan"),
+        ({"optimizer": "adam"}, ValueError, "optimizer is 'adam'; expected one of"),
+        ({"optimizer": ["sgd"]}, ValueError, r"optimizer is \['sgd'\]; expected one of"),
+        ({"optimizer": "momentum", "momentum": 1.0}, ValueError, "momentum is 1.0; expected"),
+        ({"optimizer": "adamw", "betas": (0.9, 1.0)}, ValueError, r"betas\[1\] is 1.0; expected"),
+        ({"optimizer": "adamw", "betas": 0.9}, TypeError, "betas is 0.9; expected"),
+        ({"optimizer": "adamw", "eps": 0.0}, ValueError, "eps is 0.0; expected"),
+        ({"momentum": 0.9}, ValueError, "momentum is 0.9, but optimizer is 'sgd'; .*'momentum'"),
+        ({"optimizer": "momentum", "betas": (0, 0)}, ValueError, "a setting of 'adamw'"),
+        ({"eps": 1e-8}, ValueError, "eps is 1e-08, but optimizer is 'sgd'; .* 'adamw'"),
+        ({"weight_decay": -1.0}, ValueError, "weight_decay is -1.0"),
+        ({"weight_decay": "a"}, TypeError, "weight_decay is 'a'"),
+        ({"seed": 2**64}, ValueError, "seed is 18446744073709551616"),
+        ({"threads": 0}, ValueError, "threads is 0"),
+        ({"patience": 3}, ValueError, "patience is 3, but there is no dev"),
+        ({"log": "no/such/folder/log"}, FileNotFoundError, "no/such/folder"),
+    ],
+)
+def test_training_that_makes_no_sense(small, changes, error, message):
+    before = small.copy()
+    call = {"train": FEW, "steps": 10, "lr": 0.1} | changes
+    with pytest.raises(error, match=message):
+        small.fit(call.pop("train"), **call)
+    assert same(small, before)
+    assert small.history.loss.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (
+            lambda x, y: (x.astype(np.int64), y),
+            TypeError,
+            r"train\[0\] is of int64; expected uint32",
+        ),
+        (lambda x, y: (x, y.astype(float)), TypeError, r"train\[1\] is of float64"),
+        (lambda x, y: (x[:, :1], y), ValueError, r"train\[0\] has shape \(52, 1\); expected"),
+        (lambda x, y: (x, y[:-1]), ValueError, r"train\[1\] has shape \(51,\); expected \(52,\)"),
+        (lambda x, y: (x[0], y), ValueError, r"train\[0\] has shape \(2,\)"),
+        (lambda x, y: (x[:0], y[:0]), ValueError, "train is empty"),
+        (
+            lambda x, y: (x + np.uint32(7), y),
+            ValueError,
+            r"train\[0\]\[.*\] is .*; expected ids less",
+        ),
+        (lambda x, y: (x, y + np.uint32(2**31)), ValueError, r"train\[1\]\[\d+\] is 21474836"),
+        (lambda x, y: (x, y, y), ValueError, "train is a tuple of 3"),
+        (
+            lambda x, y: (x, y.tolist()),
+            TypeError,
+            r"train\[1\] is a list; expected an array of ids",
+        ),
+    ],
+)
+def test_examples_that_are_none(small, spoil, error, message):
+    before = small.copy()
+    with pytest.raises(error, match=message):
+        small.fit(spoil(*windows(FEW, small.vocab, 2)), steps=10, lr=0.1)
+    assert same(small, before)
+
+
+def test_parameters_cannot_be_replaced(small):
+    with pytest.raises(AttributeError, match=r"C cannot be replaced; .*model.C\[...\]"):
+        small.C = np.zeros((3, 3))
+
+
+def test_contexts_that_are_none(small):
+    with pytest.raises(ValueError, match=r"contexts has shape \(1, 3\); expected \(N, 2\)"):
+        small.probabilities_of(np.zeros((1, 3), dtype=np.uint32))
+    with pytest.raises(ValueError, match=r"contexts\[0, 1\] is 99; expected ids less than"):
+        small.probabilities_of(np.array([[0, 99]], dtype=np.uint32))
+    with pytest.raises(UnknownCharacterError, match="'z'"):
+        small.probabilities("z")

@@ -1,0 +1,262 @@
+"""`fastgrad train nplm --level word` and what follows: sample, eval, plot, Ctrl-C and --resume."""
+
+import io
+import json
+import pathlib
+import struct
+
+import numpy as np
+import pytest
+from fastgrad import cli
+from fastgrad.datasets import plays
+from fastgrad.models import KneserNey, WordNPLM, load
+from fastgrad.plots import word_scatter
+from fastgrad.words import read_words
+
+QUICK = ("--context", 2, "--embedding", 4, "--hidden", 8, "--batch", 64, "--max-size", 50)
+LINE = "The cat sat on the mat, and the dog's friend saw it.\n\n"
+
+
+def run(capsys, *arguments):
+    """Run a command that works; return what it printed."""
+    code = cli.main([str(argument) for argument in arguments])
+    told = capsys.readouterr()
+    assert code == 0, told.err
+    return told.out
+
+
+def found(output):
+    """Read a report: the finding to each name, continued lines joined."""
+    lines, name = {}, ""
+    for line in output.splitlines():
+        name = line[:12].strip() or name
+        lines[name] = f"{lines[name]}\n{line[12:]}" if name in lines else line[12:]
+    return lines
+
+
+def refused(capsys, *arguments, code=1):
+    """Run a command that fails; return what it said."""
+    try:
+        ended = cli.main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        ended = stop.code
+    told = capsys.readouterr()
+    assert ended == code, told
+    assert "Traceback" not in told.err
+    return told.err
+
+
+def same(one, other):
+    return all(
+        (a == b).all()
+        for a, b in zip(one.parameters().values(), other.parameters().values(), strict=True)
+    )
+
+
+@pytest.fixture
+def text(tmp_path):
+    """Part of a play, of 4,000 tokens and more."""
+    path = tmp_path / "play.txt"
+    path.write_bytes(plays()[:20_000])
+    return path
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+def train(capsys, *arguments):
+    return found(run(capsys, "train", "nplm", "--level", "word", *arguments))
+
+
+def test_from_training_to_pictures(capsys, text, out):
+    told = train(capsys, text, "-o", out, *QUICK, "--epochs", 3)
+    whole = read_words(text, train=0.8, max_size=50, tokenizer="simple", marks="paragraph")
+    parts = whole.split(0.8, 0.1)
+    sizes = [f"{len(part):,}" for part in (whole, *parts)]
+    assert told["text"] == str(text)
+    assert told["tokens"] == "{}: {} to train on, {} to measure (dev), {} left alone (test)".format(
+        *sizes
+    )
+    assert told["vocabulary"].startswith("|V| = 50 of ")
+    assert told["model"].startswith("WordNPLM(50 words, context=2, embedding=4, hidden=8;")
+    lines = told["perplexity"].splitlines()
+    model = load(out)
+    assert isinstance(model, WordNPLM)
+    assert lines[0] == f"dev {model.perplexity(parts[1]):.1f}: the network"
+    counted = KneserNey.fit(parts[0], 5)
+    assert lines[1].startswith(f"dev {counted.perplexity(parts[1]):.1f}: Kneser-Ney")
+    both = float(lines[2].split()[1].rstrip(":"))
+    assert both <= min(float(line.split()[1].rstrip(":")) for line in lines[:2])
+    assert told["saved"] == str(out / "model.safetensors")
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    every = -(-len(parts[0]) // 64)
+    assert [line["step"] for line in log[:-1]] == [every, 2 * every, 3 * every]
+
+    samples = run(capsys, "sample", out, "-n", 5, "--seed", 3, "--prompt", "my lord").splitlines()
+    assert samples == model.sample(5, seed=3, prompt="my lord")
+    assert all(line.startswith("my lord") for line in samples)
+    short = run(capsys, "sample", out, "--max-length", 3, "--temperature", 0.5).splitlines()
+    assert max(len(line.split()) for line in short) <= 3
+
+    told = found(run(capsys, "eval", out))
+    assert told["test"].startswith(f"{len(parts[2]):,} tokens, ")
+    assert told["perplexity"].splitlines() == [
+        f"{what.perplexity(part):.4f}: {name}"
+        for part in parts[1:]
+        for what, name in (
+            (model, "the network"),
+            (counted, "Kneser-Ney, 5-grams of the training part"),
+        )
+    ]
+    told = found(run(capsys, "eval", out, text))
+    assert told["loss"] == f"{model.loss(whole):.8f} nats a token"
+
+    pictures = run(capsys, "plot", out).splitlines()
+    assert pictures == [str(out / "embeddings.png"), str(out / "loss.png")]
+    for path in map(pathlib.Path, pictures):
+        picture = path.read_bytes()
+        assert picture.startswith(b"\x89PNG")
+        assert min(struct.unpack(">II", picture[16:24])) > 600
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--tied", "--dropout", 0.2, "--lr", 0.01),
+        ("--direct", "--optimizer", "sgd", "--schedule", "constant", "--marks", "none"),
+        ("--preset", "paper", "--patience", 1, "--tokenizer", "space"),
+        ("--steps", 60, "--marks", "line", "--dropout", 0, "--weight-decay", 0, "--min-count", 3),
+    ],
+)
+def test_options_reach_the_model(capsys, text, out, options):
+    train(
+        capsys,
+        text,
+        "-o",
+        out,
+        *QUICK,
+        "--epochs" if "--steps" not in options else "--seed",
+        1,
+        *options,
+    )
+    model = load(out)
+    assert model.shape.tied == ("--tied" in options)
+    assert model.shape.direct == ("--direct" in options)
+    assert model.vocab.marks == (
+        "line" if "line" in options else None if "none" in options else "paragraph"
+    )
+    assert model.vocab.tokenizer == ("space" if "space" in options else "simple")
+    rates = model.history.rate
+    if "--lr" in options:
+        assert rates.max() == 0.01
+    if "constant" in options:
+        assert rates[-1] == rates.max() == 1.5e-3
+    if "paper" in options:
+        assert rates[:2] == pytest.approx([0.064, 0.064 / (1 + 64e-8)], rel=1e-12)
+    if "--steps" in options:
+        assert len(rates) == 60
+
+
+def test_where_the_level_stands_does_not_matter(capsys, text, tmp_path):
+    rest = [str(part) for part in (text, *QUICK, "--steps", 5)]
+    orders = [
+        ["--level", "word", *rest],
+        [*rest, "--level=word"],
+        [*rest[:3], "--level", "character", *rest[3:], "--level", "word"],
+    ]
+    for i, order in enumerate(orders):
+        run(capsys, "train", "nplm", "-o", tmp_path / str(i), *order)
+    models = [load(tmp_path / str(i)) for i in range(3)]
+    assert same(models[0], models[1])
+    assert same(models[0], models[2])
+
+
+def test_an_interrupted_run_is_resumed_to_the_same_model(capsys, text, tmp_path, monkeypatch):
+    lengths = (*QUICK, "--epochs", 4, "--tied", "--dropout", 0.1)
+    train(capsys, text, "-o", tmp_path / "whole", *lengths)
+    from fastgrad.models.nplm.run import NPLMRun
+
+    evaluate = NPLMRun.dev_loss
+    calls = []
+
+    def interrupted(self):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return evaluate(self)
+
+    monkeypatch.setattr(NPLMRun, "dev_loss", interrupted)
+    said = refused(
+        capsys, "train", "nplm", "--level", "word", text, "-o", tmp_path / "cut", *lengths, code=130
+    )
+    assert f"which are saved: `fastgrad train --resume {tmp_path / 'cut'}`" in said
+    monkeypatch.undo()
+    told = found(run(capsys, "train", "--resume", tmp_path / "cut"))
+    assert told["resumed"].startswith("after ")
+    assert same(load(tmp_path / "whole"), load(tmp_path / "cut"))
+    log = (tmp_path / "cut" / "log.jsonl").read_text().splitlines()
+    assert json.loads(log[-1])["event"] == "finished"
+
+
+def test_standard_input_is_kept_and_a_run_resumed_however_it_is_named(
+    capsys, text, out, monkeypatch
+):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.read_bytes())))
+    run(capsys, "train", "nplm", "-", "--level", "word", "-o", out, *QUICK, "--steps", 5)
+    assert (out / "text.txt").read_bytes() == text.read_bytes()
+    model = load(out)
+    for line in (
+        ("--resume", out),
+        ("--resume", out / "model.safetensors"),
+        ("nplm", "--resume", out),
+        ("nplm", "--resume", out, "--level", "word"),
+        ("--resume", out, "nplm", "--level=word"),
+    ):
+        told = found(run(capsys, "train", *line))
+        assert told["text"] == str(out / "text.txt")
+        assert told["resumed"] == "after 5 steps"
+        assert told["saved"] == str(out / "model.safetensors")
+    assert same(load(out), model)
+
+
+def test_what_makes_no_sense_is_refused(capsys, text, out):
+    line = ("train", "nplm", "--level", "word", text, "-o", out)
+    for options, message in (
+        (("--steps", 5, "--epochs", 1), "argument --steps: not together with --epochs"),
+        (("--preset", "paper", "--schedule", "linear"), "argument --schedule: not with --preset"),
+        (("--dev", 0.5, "--test", 0.5), "arguments --dev and --test: expected shares"),
+        (("--dev", 0), "argument --dev: '0'; expected a number above 0"),
+        (("--dropout", 1), "argument --dropout: '1'; expected a share"),
+        (("--epochs", 0), "argument --epochs: '0'; expected a number above 0"),
+    ):
+        said = refused(capsys, *line, *options, code=2)
+        assert message in said
+        assert "usage: fastgrad train nplm --level word" in said
+    assert not out.exists()
+    assert "invalid choice: 'letter'" in refused(
+        capsys, "train", "nplm", "--level", "letter", "-o", out, code=2
+    )
+    tiny = out.with_name("tiny.txt")
+    tiny.write_text("one two")
+    said = refused(capsys, "train", "nplm", "--level", "word", tiny, "-o", out)
+    assert "too short" in said
+    assert not out.exists()
+
+
+def test_a_text_that_has_gone_is_told(capsys, text, out):
+    train(capsys, text, "-o", out, *QUICK, "--steps", 5)
+    text.unlink()
+    assert "is not there any more" in refused(capsys, "train", "--resume", out)
+    assert "name a FILE to measure" in refused(capsys, "eval", out)
+    assert run(capsys, "sample", out, "-n", 2).count("\n") == 2
+
+
+def test_words_are_drawn_where_there_is_room(tmp_path):
+    points = np.random.default_rng(0).normal(size=(150, 5))
+    word_scatter(points, [f"word{i}" for i in range(150)], tmp_path / "words.png")
+    assert (tmp_path / "words.png").stat().st_size > 20_000
+    word_scatter([[1.0, 2.0]], ["a$b"], tmp_path / "one.png")
+    with pytest.raises(ValueError, match="expected a row for each of 3 words"):
+        word_scatter(points, ["a", "b", "c"], tmp_path / "none.png")
