@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import numpy as np
 
+from ...training import checked_count
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -125,7 +127,7 @@ class Network(Generic[AnyVocab]):
 
         With each comes the cosine of the angle between its features and those of `symbol`, 1 for
         the same direction. `symbol` may be the boundary's. Raises `ValueError` where it is no
-        symbol, or `k` is not from 1 to V - 1.
+        symbol, or `k` is not from 1 to V - 1, `TypeError` where that is no int.
 
         >>> from fastgrad.models import NPLM
         >>> from fastgrad.text import Vocab
@@ -137,8 +139,8 @@ class Network(Generic[AnyVocab]):
         symbols = self._vocab.symbols
         if symbol not in symbols:
             raise ValueError(f"symbol is {symbol!r}; expected one of the vocabulary's")
-        if not 1 <= k < len(symbols):
-            raise ValueError(f"k is {k!r}; expected at least 1 and less than {len(symbols)}")
+        if (k := checked_count("k", k)) >= len(symbols):
+            raise ValueError(f"k is {k}; expected less than {len(symbols)}, all symbols but this")
         features = self._parameters["C"].astype(np.float64)
         lengths = np.linalg.norm(features, axis=1)
         i = symbols.index(symbol)

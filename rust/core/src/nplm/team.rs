@@ -8,8 +8,8 @@
 use std::slice::IterMut;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{hint, thread};
 
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
@@ -160,8 +160,10 @@ fn look_for_work_until(holds: impl Fn() -> bool) -> bool {
             idle_since = Instant::now();
         } else if idle_since.elapsed() > AWAKE {
             return false;
+        } else {
+            // Whoever has the work may be waiting for this very core.
+            thread::yield_now();
         }
-        hint::spin_loop();
     }
     true
 }
