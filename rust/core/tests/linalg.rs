@@ -242,8 +242,13 @@ fn doubles_have_the_functions_of_the_library() {
 fn the_softmax_of_a_panel() {
     for cpu in Cpu::available() {
         let (start, b) = (numbers::<f32>(1, 27 * LANES), numbers::<f32>(2, 27));
-        let mut y = start.clone();
-        let (largest, sums) = lanes::exp_of_rest(cpu, &mut y, &b);
+        let (mut y, mut running) = (start.clone(), lanes::Running::new());
+        // In two parts; what was made of the first follows the largest logit.
+        let (first, second) = y.split_at_mut(10 * LANES);
+        assert_eq!(lanes::exp_of_rest(cpu, first, &b[..10], &mut running), [0.0; LANES]);
+        let factors = lanes::exp_of_rest(cpu, second, &b[10..], &mut running);
+        lanes::scale(cpu, first, &factors);
+        let lanes::Running { largest, sums } = running;
         for lane in 0..LANES {
             let logits: Vec<f32> = (0..27).map(|v| start[v * LANES + lane] + b[v]).collect();
             let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);

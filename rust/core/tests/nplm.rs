@@ -125,6 +125,26 @@ fn losses_are_those_of_the_formula() {
     }
 }
 
+#[test]
+fn tiles_of_the_vocabulary_leave_no_trace() {
+    use fastgrad_core::nplm::logits::TILE;
+    for vocabulary in [TILE - 1, TILE, TILE + 1, 3 * TILE + 5] {
+        let shape = Shape { vocabulary, ..SHAPE };
+        let example = Example::new(&shape, 70);
+        let (params, data) = (example.params(), example.data());
+        let slow = slow_loss(&shape, &params, &data);
+        let fast = evaluate::loss(&shape, &params, &data, 2, &Watch::new()).unwrap();
+        assert!((fast - slow).abs() < 1e-12);
+        let (loss, _) = evaluate::gradients(&shape, &params, &data, 2, &Watch::new()).unwrap();
+        assert!((loss - slow).abs() < 1e-12);
+        let ids = &example.inputs;
+        let p = evaluate::probabilities(&shape, &params, ids, 2, &Watch::new()).unwrap();
+        let chosen = p.chunks(vocabulary).zip(&example.targets).map(|(p, &t)| p[t as usize]);
+        let from_p = -chosen.map(f64::ln).sum::<f64>() / 70.0;
+        assert!((from_p - slow).abs() < 1e-12);
+    }
+}
+
 /// f(p + δ) − f(p − δ) = 2·δ·f'(p) + δ³·f'''/3: with δ of 1e-5 the rest is about 1e-10, as is
 /// rounding.
 #[test]

@@ -72,30 +72,64 @@ pub fn tanh_slope<T: Float>(cpu: Cpu, da: &mut [T], a: &[T]) {
     cpu.run(TanhSlope(da, a));
 }
 
-/// y ← exp(y + b − largest), with one number of b a row; gives back the largest of y + b, and the
-/// sum of the results, of each example.
-pub fn exp_of_rest<T: Float>(cpu: Cpu, y: &mut [T], b: &[T]) -> (Lanes<T>, Lanes<T>) {
-    struct ExpOfRest<'a, T>(&'a mut [T], &'a [T]);
+/// What softmax keeps of the logits that it has seen of each example.
+#[derive(Clone, Copy, Debug)]
+pub struct Running<T> {
+    /// The largest one.
+    pub largest: Lanes<T>,
+    /// The sum of the exponentials of their distances from it.
+    pub sums: Lanes<T>,
+}
+
+impl<T: Float> Running<T> {
+    /// Before the first logit.
+    #[must_use]
+    pub fn new() -> Running<T> {
+        let largest = [T::from_f64(f64::NEG_INFINITY); LANES];
+        Running { largest, sums: [T::default(); LANES] }
+    }
+}
+
+impl<T: Float> Default for Running<T> {
+    fn default() -> Running<T> {
+        Running::new()
+    }
+}
+
+/// Takes more logits y + b into account, with one number of b a row: y ← exp(y + b − largest).
+///
+/// Gives back exp(largest before − largest), with which whatever was made of former results is to
+/// be multiplied; it is 0 at first.
+pub fn exp_of_rest<T: Float>(cpu: Cpu, y: &mut [T], b: &[T], running: &mut Running<T>) -> Lanes<T> {
+    struct ExpOfRest<'a, T>(&'a mut [T], &'a [T], &'a mut Running<T>);
     impl<T: Float> Kernel<T> for ExpOfRest<'_, T> {
-        type Output = (Lanes<T>, Lanes<T>);
+        type Output = Lanes<T>;
         #[inline(always)]
-        fn run<S: Simd<T = T>>(self, s: S) -> (Lanes<T>, Lanes<T>) {
-            let mut largest = [T::from_f64(f64::NEG_INFINITY); LANES];
-            for (y, &b) in rows(self.0, self.1) {
+        fn run<S: Simd<T = T>>(self, s: S) -> Lanes<T> {
+            let ExpOfRest(y, b, running) = self;
+            let mut largest = running.largest;
+            for (y, &b) in rows(y, b) {
                 let b = s.splat(b);
-                change(s, y, |y, _| s.add(y, b));
                 // A nan among the logits may be passed over here; the sum is nan all the same.
-                change(s, &mut largest, |largest, at| s.max(part(s, y, at), largest));
+                change(s, &mut largest, |largest, at| s.max(s.add(part(s, y, at), b), largest));
             }
+            let mut factors = running.largest;
+            change(s, &mut factors, |before, at| s.exp(s.sub(before, part(s, &largest, at))));
             let mut sums = [T::default(); LANES];
-            for (y, ()) in rows(self.0, std::iter::repeat(())) {
-                change(s, y, |y, at| s.exp(s.sub(y, part(s, &largest, at))));
+            for (y, &b) in rows(y, b) {
+                let b = s.splat(b);
+                change(s, y, |y, at| s.exp(s.sub(s.add(y, b), part(s, &largest, at))));
                 change(s, &mut sums, |sum, at| s.add(sum, part(s, y, at)));
             }
-            (largest, sums)
+            // What is new is added up for itself: the sum of many small numbers stays exact.
+            change(s, &mut running.sums, |before, at| {
+                s.fma(before, part(s, &factors, at), part(s, &sums, at))
+            });
+            running.largest = largest;
+            factors
         }
     }
-    cpu.run(ExpOfRest(y, b))
+    cpu.run(ExpOfRest(y, b, running))
 }
 
 /// Multiplies each example of a panel by its factor.
@@ -111,6 +145,22 @@ pub fn scale<T: Float>(cpu: Cpu, panel: &mut [T], factors: &Lanes<T>) {
         }
     }
     cpu.run(Scale(panel, factors));
+}
+
+/// to ← a panel, each example multiplied by its factor.
+pub fn scaled<T: Float>(cpu: Cpu, panel: &[T], factors: &Lanes<T>, to: &mut [T]) {
+    struct Scaled<'a, T>(&'a [T], &'a Lanes<T>, &'a mut [T]);
+    impl<T: Float> Kernel<T> for Scaled<'_, T> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd<T = T>>(self, s: S) {
+            let Scaled(panel, factors, to) = self;
+            for (to, from) in rows(to, panel.as_chunks().0) {
+                change(s, to, |_, at| s.mul(part(s, from, at), part(s, factors, at)));
+            }
+        }
+    }
+    cpu.run(Scaled(panel, factors, to));
 }
 
 /// out ← β·out + α·Σ of the rows, over all examples of all panels, in their order.

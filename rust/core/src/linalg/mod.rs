@@ -42,7 +42,7 @@ mod simd;
 pub mod table;
 pub mod update;
 
-pub use buffer::Buffer;
+pub use buffer::{Buffer, copy_of};
 pub use cpu::Cpu;
 pub use float::Float;
 

@@ -46,6 +46,14 @@ impl<T: Float> Product<T> {
     /// # Panics
     /// If a slice is too short for its shape.
     pub fn add_up(self, cpu: Cpu, pairs: &[(&[T], &[T])], out: &mut [T]) {
+        self.add_up_ahead(cpu, pairs, out, &[]);
+    }
+
+    /// The same, and meanwhile brings into the cache what is needed next.
+    ///
+    /// # Panics
+    /// If a slice is too short for its shape.
+    pub fn add_up_ahead(self, cpu: Cpu, pairs: &[(&[T], &[T])], out: &mut [T], ahead: &[&[T]]) {
         if self.rows == 0 || self.columns == 0 {
             return;
         }
@@ -58,7 +66,7 @@ impl<T: Float> Product<T> {
                 assert!(left <= a.len() && right <= b.len(), "operand too short");
             }
         }
-        cpu.run(Tiles { shape: self, pairs, out: out.as_mut_ptr() });
+        cpu.run(Tiles { shape: self, pairs, out: out.as_mut_ptr(), ahead });
     }
 }
 
@@ -73,6 +81,7 @@ struct Tiles<'a, T> {
     pairs: &'a [(&'a [T], &'a [T])],
     /// Borrowed by the call that this is a part of.
     out: *mut T,
+    ahead: &'a [&'a [T]],
 }
 
 impl<T: Float> Kernel<T> for Tiles<'_, T> {
@@ -84,6 +93,7 @@ impl<T: Float> Kernel<T> for Tiles<'_, T> {
         // Rows are shared evenly: the last tile is not left with one or two of them.
         let tiles = rows.div_ceil(S::ROWS);
         let (height, higher) = (rows / tiles, rows % tiles);
+        let (all, mut done) = (tiles * columns.div_ceil(2 * S::WIDTH), 0);
         let mut column = 0;
         while column < columns {
             let width = (columns - column).min(2 * S::WIDTH);
@@ -91,6 +101,8 @@ impl<T: Float> Kernel<T> for Tiles<'_, T> {
             for i in 0..tiles {
                 let height = height + usize::from(i < higher);
                 let place = Place { row, column, width };
+                self.look_ahead(s, done, all);
+                done += 1;
                 // SAFETY: add_up has checked all lengths, and the place lies within the result.
                 unsafe { self.tile(s, place, height) };
                 row += height;
@@ -109,6 +121,18 @@ struct Place {
 }
 
 impl<T: Float> Tiles<'_, T> {
+    /// Brings share `i` of `n` of what is needed next into the cache, line by line.
+    #[inline(always)]
+    fn look_ahead<S: Simd<T = T>>(&self, s: S, i: usize, n: usize) {
+        let line = 64 / size_of::<T>();
+        for next in self.ahead {
+            let lines = next.len() / line;
+            for at in i * lines / n..(i + 1) * lines / n {
+                s.prefetch(next.as_ptr().wrapping_add(at * line));
+            }
+        }
+    }
+
     /// Picks the code for the height of a tile.
     ///
     /// # Safety
@@ -168,6 +192,7 @@ impl<T: Float, const R: usize, const V: usize, const WHOLE: bool> Kernel<T>
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, s: S) {
         let mut sums = [[s.splat(T::default()); V]; R];
+        self.expect(s);
         for (a, b) in self.tiles.pairs {
             self.add(s, a.as_ptr(), b.as_ptr(), &mut sums);
         }
@@ -176,6 +201,21 @@ impl<T: Float, const R: usize, const V: usize, const WHOLE: bool> Kernel<T>
 }
 
 impl<T: Float, const R: usize, const V: usize, const WHOLE: bool> Tile<'_, T, R, V, WHOLE> {
+    /// Brings into the cache what will be added to the sums, if that is far away.
+    #[inline(always)]
+    fn expect<S: Simd<T = T>>(&self, s: S) {
+        const MANY: usize = 128;
+        let Product { terms, beta, out_row, .. } = self.tiles.shape;
+        if beta != T::default() && terms * self.tiles.pairs.len() >= MANY {
+            for r in 0..R {
+                let at = (self.place.row + r) * out_row + self.place.column;
+                for v in 0..V {
+                    s.prefetch(self.tiles.out.wrapping_add(at + v * S::WIDTH));
+                }
+            }
+        }
+    }
+
     /// Adds the product of a pair.
     #[inline(always)]
     #[allow(clippy::indexing_slicing, reason = "there are four groups of three rows at most")]

@@ -42,6 +42,10 @@ pub trait Simd: Copy {
     /// `n` numbers can be written there.
     unsafe fn store_first(self, to: *mut Self::T, n: usize, x: Self::Reg);
 
+    /// Brings what lies at an address, if anything does, into the second-level cache.
+    #[inline(always)]
+    fn prefetch(self, _at: *const Self::T) {}
+
     /// a + b
     fn add(self, a: Self::Reg, b: Self::Reg) -> Self::Reg;
     /// a − b

@@ -6,7 +6,7 @@ use super::params::check_ids;
 use super::rows::Rows;
 use super::step::{blocks_of, change, forward_and_backward};
 use super::team::Team;
-use super::workspace::{self, Slice};
+use super::workspace::{self, Rooms, Slice};
 use super::{Data, Params, Shape, model, softmax};
 use crate::Result;
 use crate::linalg::{Cpu, Float, LANES};
@@ -62,7 +62,7 @@ fn look_at<T: Float>(
     const OP: &str = "nplm_loss";
     params.check(shape, OP)?;
     data.check(shape, OP)?;
-    forward(shape, params, data, 1.0, threads, watch, look)
+    forward(shape, params, data, false, threads, watch, look)
 }
 
 /// The probability of every symbol after each context (B × c ids): B × V numbers.
@@ -83,21 +83,22 @@ pub fn probabilities<T: Float>(
     let examples = contexts.len() / shape.context.max(1);
     let data = Data { inputs: contexts, targets: &vec![0; examples] };
     let mut result = Vec::with_capacity(examples * shape.vocabulary);
-    forward(shape, params, &data, 1.0, threads, watch, |slice| {
+    forward(shape, params, &data, true, threads, watch, |slice| {
         for example in 0..slice.examples {
-            let column = slice.y.iter().skip(example).step_by(LANES);
+            let column = slice.logits.panel.iter().skip(example).step_by(LANES);
             result.extend(column.map(|p| p.to_f64()));
         }
     })?;
     Ok(result)
 }
 
-/// Runs all examples forward, slice by slice, and shows each slice to `look` in order.
+/// Runs all examples forward, slice by slice, and shows each slice to `look` in order: with the
+/// probabilities of all symbols, if they are kept.
 fn forward<T: Float>(
     shape: &Shape,
     params: &Params<&[T]>,
     data: &Data<'_>,
-    weight: f64,
+    kept: bool,
     threads: usize,
     watch: &Watch,
     mut look: impl FnMut(&Slice<T>) + Send,
@@ -105,16 +106,18 @@ fn forward<T: Float>(
     let cpu = Cpu::chosen()?;
     let team = Team::new(threads, watch)?;
     let at_once = data.len().min(SLICES * LANES * threads);
-    let mut slices = workspace::slices::<T>(shape, at_once);
+    let mut slices = workspace::slices::<T>(shape, at_once, kept);
     team.run(|| {
         for start in (0..data.len()).step_by(at_once.max(1)) {
             let mut numbers = start..data.len();
             for slice in &mut slices {
                 slice.fill(shape.context, data, &mut numbers);
             }
-            team.each(&mut slices, |slice| {
-                model::before_output(cpu, shape, params, None, slice);
-                softmax::output(cpu, shape, params, weight, slice);
+            team.each(&mut workspace::groups(shape, threads, &mut slices), |group| {
+                for slice in &mut **group {
+                    model::before_output(cpu, shape, params, None, slice);
+                }
+                softmax::output(cpu, shape, params, watch, group);
             })?;
             slices.iter().for_each(&mut look);
             watch.advance(slices.iter().map(|slice| slice.examples as u64).sum())?;
@@ -145,9 +148,9 @@ pub fn gradients<T: Float>(
     let team = Team::new(threads, watch)?;
     #[allow(clippy::cast_precision_loss, reason = "there are fewer than 2^53 examples")]
     let weight = 1.0 / data.len() as f64;
-    let mut slices = workspace::slices(shape, data.len().min(AT_ONCE));
+    let mut slices = workspace::slices(shape, data.len().min(AT_ONCE), true);
     let mut gradients = shape.lengths().map(|length| vec![T::default(); length]);
-    let mut rows = Rows::new(shape);
+    let (mut rows, rooms) = (Rows::new(shape), Rooms::new());
     let mut loss = 0.0;
     team.run(|| -> Result<()> {
         for start in (0..data.len()).step_by(AT_ONCE) {
@@ -159,7 +162,7 @@ pub fn gradients<T: Float>(
             loss += forward_and_backward(cpu, shape, &team, params, how, &mut slices)?;
             let mut into = [gradients.as_mut().map(|gradient| &mut **gradient)];
             let blocks = (blocks_of(&mut into, Params::default()), &mut rows);
-            change(cpu, shape, &team, &slices, &Update::Gradient, blocks)?;
+            change(cpu, shape, &team, (&slices, &rooms), &Update::Gradient, blocks)?;
             for slice in &mut slices {
                 slice.number += AT_ONCE as u64;
             }

@@ -15,7 +15,8 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`model`] | forward and backward of each layer, side by side |
-//! | [`softmax`] | the output layer, with softmax and cross-entropy |
+//! | [`softmax`] | the output layer, with softmax and cross-entropy, in tiles of the vocabulary |
+//! | [`logits`] | those tiles, and what is kept of logits from one to the next |
 //! | [`workspace`] | what a slice of a mini-batch needs on its way, kept from step to step |
 //! | [`dropout`] | features left out at random while training |
 //! | [`rows`] | rows of C that a mini-batch uses, and their update |
@@ -31,6 +32,7 @@
 
 pub mod dropout;
 pub mod evaluate;
+pub mod logits;
 pub mod model;
 pub mod optimizer;
 mod params;

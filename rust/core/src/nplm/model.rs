@@ -224,8 +224,16 @@ pub struct Sink<'a, T> {
     pub beta: T,
 }
 
+impl<T: Float> Sink<'_, T> {
+    /// The same, and the next time what was there before is kept: for a gradient in several parts.
+    pub(super) fn next(&mut self) -> Sink<'_, T> {
+        let beta = std::mem::replace(&mut self.beta, T::from_f64(1.0));
+        Sink { out: self.out, alpha: self.alpha, beta }
+    }
+}
+
 /// The rows of a panel from one on.
-pub(super) fn rows_from<T>(panel: &[T], first: usize) -> &[T] {
+fn rows_from<T>(panel: &[T], first: usize) -> &[T] {
     panel.get(first * LANES..).unwrap_or_default()
 }
 

@@ -127,6 +127,15 @@ impl<'a, T: Float> Block<'a, T> {
         Block { p: p.0, g: g.0, states: [first.0, second.0] }
     }
 
+    /// The same parameters, with their gradient in this room if it needs any.
+    pub fn with_room<'b>(&'b mut self, update: &Update<T>, room: &'b mut Vec<T>) -> Block<'b, T> {
+        let needed = if update.factors().2 { 0 } else { self.p.len() };
+        room.resize(room.len().max(needed), T::default());
+        let [first, second] = &mut self.states;
+        let g = room.get_mut(..needed).unwrap_or_default();
+        Block { p: self.p, g, states: [first, second] }
+    }
+
     /// Where the gradient is to be written.
     pub fn gradient(&mut self, update: &Update<T>) -> Sink<'_, T> {
         let (alpha, beta, into_parameters) = update.factors();

@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::dropout::Masks;
+use super::logits::TILE;
 use super::model::{self, Sink};
 use super::optimizer::{Block, Update};
 use super::rows::Rows;
 use super::team::Team;
-use super::workspace::Slice;
+use super::workspace::{Room, Rooms, Slice, groups};
 use super::{Params, Shape, softmax};
 use crate::Result;
 use crate::linalg::{Cpu, Float, LANES};
@@ -25,11 +26,14 @@ pub(super) fn forward_and_backward<T: Float>(
     (weight, masks): (f64, Option<&Masks>),
     slices: &mut [Slice<T>],
 ) -> Result<f64> {
-    team.each(slices, |slice| {
-        model::before_output(cpu, shape, params, masks, slice);
-        softmax::output(cpu, shape, params, weight, slice);
-        softmax::output_backward(cpu, shape, params, weight, slice);
-        model::behind_output(cpu, shape, params, masks, slice);
+    team.each(&mut groups(shape, team.threads(), slices), |group| {
+        for slice in &mut **group {
+            model::before_output(cpu, shape, params, masks, slice);
+        }
+        softmax::forward_and_backward(cpu, shape, params, (weight, team.watch()), group);
+        for slice in &mut **group {
+            model::behind_output(cpu, shape, params, masks, slice);
+        }
     })?;
     let sum: f64 = slices.iter().flat_map(|slice| slice.losses.iter().take(slice.examples)).sum();
     Ok(sum * weight)
@@ -51,8 +55,14 @@ enum Part<'a, T> {
     Embedding(Block<'a, T>, &'a mut Rows<T>),
     Hidden(usize, Block<'a, T>, Block<'a, T>),
     Projection(usize, Block<'a, T>),
-    Output(usize, Block<'a, T>, Block<'a, T>),
-    Direct(usize, Block<'a, T>),
+    Output(usize, Output<'a, T>),
+}
+
+/// Rows of the output layer's matrix, of b, and of W if there are direct connections.
+struct Output<'a, T> {
+    weights: Block<'a, T>,
+    biases: Block<'a, T>,
+    direct: Block<'a, T>,
 }
 
 /// Makes all gradients and changes the parameters; returns whether they are in range now.
@@ -63,7 +73,7 @@ pub(super) fn change<T: Float>(
     cpu: Cpu,
     shape: &Shape,
     team: &Team<'_>,
-    slices: &[Slice<T>],
+    (slices, rooms): (&[Slice<T>], &Rooms<T>),
     update: &Update<T>,
     (blocks, rows): (Params<Block<'_, T>>, &mut Rows<T>),
 ) -> Result<bool> {
@@ -71,7 +81,7 @@ pub(super) fn change<T: Float>(
     let share = share(shape, slices.len() * LANES, team.threads());
     let mut parts = cut(shape, share, blocks, rows);
     team.each(&mut parts, |part| {
-        if !part.change(cpu, shape, slices, update) {
+        if !part.change(cpu, shape, (slices, rooms), update) {
             in_range.store(false, Ordering::Relaxed);
         }
     })?;
@@ -98,8 +108,8 @@ fn cut<'a, T: Float>(
     rows: &'a mut Rows<T>,
 ) -> Vec<Part<'a, T>> {
     /// As high as a register tile.
-    const TILE: usize = 12;
-    let step_of = |columns: usize| (share / columns.max(1)).div_ceil(TILE).max(1) * TILE;
+    const ROWS: usize = 12;
+    let step_of = |columns: usize| (share / columns.max(1)).div_ceil(ROWS).max(1) * ROWS;
     let Params { C, mut H, mut d, mut U, mut b, mut W, mut P } = blocks;
     let mut parts = Vec::new();
     let step = step_of(shape.inputs());
@@ -116,24 +126,30 @@ fn cut<'a, T: Float>(
     } else {
         Some(Part::Embedding(C, rows))
     };
-    let step = step_of(shape.output_width());
+    let direct = W.p.len() / shape.vocabulary.max(1);
+    let step = step_of(shape.output_width() + direct);
+    let step = if shape.vocabulary > TILE { step.next_multiple_of(TILE) } else { step };
     for first in (0..shape.vocabulary).step_by(step) {
-        parts.push(Part::Output(first, U.take(step * shape.output_width()), b.take(step)));
-    }
-    let step = step_of(shape.inputs());
-    for first in (0..if shape.direct { shape.vocabulary } else { 0 }).step_by(step) {
-        parts.push(Part::Direct(first, W.take(step * shape.inputs())));
+        let weights = U.take(step * shape.output_width());
+        let (biases, direct) = (b.take(step), W.take(step * direct));
+        parts.push(Part::Output(first, Output { weights, biases, direct }));
     }
     parts.extend(embedding);
     parts
 }
 
 impl<T: Float> Part<'_, T> {
-    fn change(&mut self, cpu: Cpu, shape: &Shape, slices: &[Slice<T>], update: &Update<T>) -> bool {
-        let plain = update.without_decay();
+    fn change(
+        &mut self,
+        cpu: Cpu,
+        shape: &Shape,
+        (slices, rooms): (&[Slice<T>], &Rooms<T>),
+        update: &Update<T>,
+    ) -> bool {
         match self {
             Part::Embedding(c, rows) => rows.change(cpu, shape, slices, update, c),
             Part::Hidden(first, weights, biases) => {
+                let plain = update.without_decay();
                 let into = (weights.gradient(update), biases.gradient(&plain));
                 model::hidden_gradient(cpu, shape, slices, *first, into);
                 weights.apply(cpu, update) & biases.apply(cpu, &plain)
@@ -142,19 +158,51 @@ impl<T: Float> Part<'_, T> {
                 model::project_gradient(cpu, shape, slices, *first, weights.gradient(update));
                 weights.apply(cpu, update)
             }
-            Part::Output(first, weights, biases) => {
-                let into = (weights.gradient(update), biases.gradient(&plain));
-                softmax::output_gradient(cpu, shape, slices, *first, into);
-                if shape.tied {
-                    add_embedding(cpu, shape, slices, *first, weights.gradient(update));
+            Part::Output(first, output) => rooms.lend(|room| {
+                let mut in_range = true;
+                while !output.biases.p.is_empty() {
+                    let count = (TILE - *first % TILE).min(output.biases.p.len());
+                    let mut tile = output.take(shape, count);
+                    in_range &= tile.change(cpu, shape, slices, *first, room, update);
+                    *first += count;
                 }
-                weights.apply(cpu, update) & biases.apply(cpu, &plain)
-            }
-            Part::Direct(first, weights) => {
-                softmax::direct_gradient(cpu, shape, slices, *first, weights.gradient(update));
-                weights.apply(cpu, update)
-            }
+                in_range
+            }),
         }
+    }
+}
+
+impl<'a, T: Float> Output<'a, T> {
+    /// Cuts off the first `n` rows.
+    fn take(&mut self, shape: &Shape, n: usize) -> Output<'a, T> {
+        Output {
+            weights: self.weights.take(n * shape.output_width()),
+            biases: self.biases.take(n),
+            direct: self.direct.take(n * shape.inputs()),
+        }
+    }
+
+    /// Makes the gradients of a tile, or a part of one, and changes it while it is in the cache.
+    fn change(
+        &mut self,
+        cpu: Cpu,
+        shape: &Shape,
+        slices: &[Slice<T>],
+        first: usize,
+        room: &mut Room<T>,
+        update: &Update<T>,
+    ) -> bool {
+        let plain = update.without_decay();
+        let Room { dy, gradients: [of_weights, of_direct] } = room;
+        let mut weights = self.weights.with_room(update, of_weights);
+        let mut direct = self.direct.with_room(update, of_direct);
+        let biases = &mut self.biases;
+        let into = (weights.gradient(update), biases.gradient(&plain), direct.gradient(update));
+        softmax::output_gradient(cpu, shape, slices, first, dy, into);
+        if shape.tied {
+            add_embedding(cpu, shape, slices, first, weights.gradient(update));
+        }
+        weights.apply(cpu, update) & biases.apply(cpu, &plain) & direct.apply(cpu, update)
     }
 }
 

@@ -44,6 +44,12 @@ impl<'a> Team<'a> {
         Ok(Team { pool: Some(pool), watch })
     }
 
+    /// What tells them to end early.
+    #[must_use]
+    pub fn watch(&self) -> &'a Watch {
+        self.watch
+    }
+
     /// How many they are.
     #[must_use]
     pub fn threads(&self) -> usize {

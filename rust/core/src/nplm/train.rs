@@ -5,9 +5,9 @@ use super::optimizer::Optimizer;
 use super::rows::Rows;
 use super::step::{blocks_of, change, forward_and_backward};
 use super::team::Team;
-use super::workspace::{self, Slice};
+use super::workspace::{self, Rooms, Slice};
 use super::{Data, Params, Shape};
-use crate::linalg::{Cpu, Float};
+use crate::linalg::{Cpu, Float, copy_of};
 use crate::random::Random;
 use crate::watch::Watch;
 use crate::{Error, Result};
@@ -50,7 +50,7 @@ impl<T: Copy> Trained<T> {
 
 /// Copies of all parameters and states.
 fn copy<T: Copy>(sets: &[Params<&mut [T]>], watch: &Watch) -> Result<Vec<Params<Vec<T>>>> {
-    let copy = |slice: &[T]| watch.advance(0).map(|()| slice.to_vec());
+    let copy = |slice: &[T]| watch.advance(0).map(|()| copy_of(slice));
     sets.iter().map(|set| set.read().map(copy).transpose()).collect()
 }
 
@@ -128,22 +128,22 @@ struct Trainer<'a, T> {
     plan: &'a Plan<'a>,
     team: &'a Team<'a>,
     slices: Vec<Slice<T>>,
-    /// Room for gradients, where the update is not part of making them.
+    /// Room for gradients, where the update is not part of making them and nothing else is made.
     gradients: Params<Vec<T>>,
     /// For those of C, unless it is tied.
     rows: Rows<T>,
+    /// For those of the output layer's matrices.
+    rooms: Rooms<T>,
 }
 
 impl<'a, T: Float> Trainer<'a, T> {
     fn new(cpu: Cpu, shape: Shape, plan: &'a Plan<'a>, team: &'a Team<'a>) -> Trainer<'a, T> {
-        let slices = workspace::slices(&shape, plan.batch);
-        let mut lengths = shape.lengths();
-        if !shape.tied {
-            lengths.C = 0;
-        }
+        let slices = workspace::slices(&shape, plan.batch, true);
+        let lengths = Params { C: 0, U: 0, W: 0, ..shape.lengths() };
         let room = plan.optimizer.states() > 0;
         let gradients = lengths.map(|length| vec![T::default(); if room { length } else { 0 }]);
-        Trainer { cpu, shape, plan, team, slices, gradients, rows: Rows::new(&shape) }
+        let (rows, rooms) = (Rows::new(&shape), Rooms::new());
+        Trainer { cpu, shape, plan, team, slices, gradients, rows, rooms }
     }
 
     /// Does the steps that have a rate.
@@ -171,7 +171,7 @@ impl<'a, T: Float> Trainer<'a, T> {
             let update = self.plan.optimizer.at(step, rate, self.plan.decay);
             let gradients = self.gradients.as_mut().map(|gradient| &mut **gradient);
             let blocks = (blocks_of(sets, gradients), &mut self.rows);
-            if !change(cpu, &shape, team, &self.slices, &update, blocks)? {
+            if !change(cpu, &shape, team, (&self.slices, &self.rooms), &update, blocks)? {
                 return Ok((losses, Ended::AfterUpdate));
             }
             losses.push(loss);

@@ -1,5 +1,8 @@
 //! What a slice of a mini-batch needs on its way through the model, kept from step to step.
 
+use std::sync::{Mutex, PoisonError};
+
+use super::logits::{Logits, TILE};
 use super::{Data, Shape};
 use crate::linalg::{Buffer, Cpu, Float, LANES, lanes};
 
@@ -23,8 +26,10 @@ pub struct Slice<T> {
     pub z: Features<T>,
     /// a = tanh(d + H·x) in tied models; otherwise it is z.
     pub a: Option<Features<T>>,
-    /// The logits y, then their gradient, as a panel: V × LANES.
-    pub y: Buffer<T>,
+    /// The logits y, then their gradient.
+    pub logits: Logits<T>,
+    /// The part of direct connections in the gradient of x, as a panel: c·m × LANES, or empty.
+    pub dx: Buffer<T>,
     /// The gradient of x in rows: LANES × `x_row`.
     pub dx_rows: Buffer<T>,
     /// −ln of each target's probability.
@@ -44,31 +49,40 @@ pub struct Slice<T> {
 pub struct Features<T> {
     /// The features as a panel: n × LANES.
     pub panel: Buffer<T>,
-    /// The same in rows: LANES × `row`, of which n are used. Written on the way back.
+    /// The same in rows: LANES × `row` for each block of features. Written on the way back.
     pub rows: Buffer<T>,
     /// The loss's gradient with respect to them, as a panel. For a, then that of H·x.
     pub gradient: Buffer<T>,
-    /// From a row of `rows` to the next.
+    /// From a row of a block to the next.
     pub row: usize,
+    /// Features in a block.
+    pub block: usize,
 }
 
 impl<T: Float> Features<T> {
-    /// Room for so many features.
+    /// Room for so many features, all of them in one block.
     fn new(features: usize) -> Features<T> {
-        let row = padded(features);
+        Features::in_blocks(features, features.max(1), padded(features))
+    }
+
+    /// Room for so many features. Small blocks are for rows that are read block by block, for each
+    /// tile of the vocabulary: they lie close together then.
+    fn in_blocks(features: usize, block: usize, row: usize) -> Features<T> {
         Features {
             panel: Buffer::zeros(features * LANES),
-            rows: Buffer::zeros(LANES * row),
+            rows: Buffer::zeros(features.div_ceil(block) * LANES * row),
             gradient: Buffer::zeros(features * LANES),
             row,
+            block,
         }
     }
 
     /// Writes the rows from the panel.
     pub(super) fn write_rows(&mut self, cpu: Cpu) {
-        let features = self.panel.len() / LANES;
-        let Features { panel, rows, row, .. } = self;
-        lanes::transpose(cpu, (panel, LANES), (features, LANES), (rows, *row));
+        let Features { panel, rows, row, block, .. } = self;
+        for (from, to) in panel.chunks(*block * LANES).zip(rows.chunks_mut(*row * LANES)) {
+            lanes::transpose(cpu, (from, LANES), (from.len() / LANES, LANES), (to, *row));
+        }
     }
 }
 
@@ -80,20 +94,27 @@ fn padded(length: usize) -> usize {
 }
 
 impl<T: Float> Slice<T> {
-    /// Room for a slice of a model of this shape.
+    /// Room for a slice of a model of this shape, and for all of its logits if they are kept.
     #[must_use]
-    pub fn new(shape: &Shape) -> Slice<T> {
+    pub fn new(shape: &Shape, kept: bool) -> Slice<T> {
         let inputs = shape.inputs();
         let x_row = padded(inputs);
+        let width = shape.output_width();
+        let several = shape.vocabulary > TILE;
         Slice {
             examples: 0,
             ids: vec![0; LANES * shape.context],
             targets: [0; LANES],
             x_rows: Buffer::zeros(LANES * x_row),
             x: Buffer::zeros(inputs * LANES),
-            z: Features::new(shape.output_width()),
+            z: if several {
+                Features::in_blocks(width, LANES, LANES)
+            } else {
+                Features::new(width)
+            },
             a: shape.tied.then(|| Features::new(shape.hidden)),
-            y: Buffer::zeros(shape.vocabulary * LANES),
+            logits: Logits::new(shape.vocabulary, kept),
+            dx: Buffer::zeros(if shape.direct { inputs * LANES } else { 0 }),
             dx_rows: Buffer::zeros(LANES * x_row),
             losses: [0.0; LANES],
             x_row,
@@ -128,10 +149,61 @@ impl<T: Float> Slice<T> {
     }
 }
 
-/// Slices for a mini-batch.
+/// Slices for a mini-batch, with room for all of their logits if they are kept.
 #[must_use]
-pub fn slices<T: Float>(shape: &Shape, batch: usize) -> Vec<Slice<T>> {
+pub fn slices<T: Float>(shape: &Shape, batch: usize, kept: bool) -> Vec<Slice<T>> {
     let numbers = (0..).step_by(LANES);
     let slices = numbers.take(batch.div_ceil(LANES));
-    slices.map(|number| Slice { number, ..Slice::new(shape) }).collect()
+    slices.map(|number| Slice { number, ..Slice::new(shape, kept) }).collect()
+}
+
+/// Groups of slices that go through the model together, so that a tile of the output layer serves
+/// for several of them. They do not change results.
+pub fn groups<'a, T>(
+    shape: &Shape,
+    threads: usize,
+    slices: &'a mut [Slice<T>],
+) -> Vec<&'a mut [Slice<T>]> {
+    // As many as have their activations in the second-level cache beside a tile.
+    const MOST: usize = 8;
+    let rounds = slices.len().div_ceil(MOST * threads).max(1);
+    let several = slices.len().div_ceil(rounds * threads);
+    slices.chunks_mut(if shape.vocabulary > TILE { several.max(1) } else { 1 }).collect()
+}
+
+/// Room that a thread needs for a while, lent to one after the other.
+#[derive(Debug)]
+pub struct Rooms<T>(Mutex<Vec<Room<T>>>);
+
+/// Room for what is made of a tile of the output layer.
+#[derive(Debug, Default)]
+pub struct Room<T> {
+    /// For the gradient of logits.
+    pub dy: Vec<T>,
+    /// For the gradients of U and W, where the update is not part of making them.
+    pub gradients: [Vec<T>; 2],
+}
+
+impl<T> Rooms<T> {
+    /// None so far.
+    #[must_use]
+    pub fn new() -> Rooms<T> {
+        Rooms(Mutex::new(Vec::new()))
+    }
+
+    /// Does something in a room that nobody is in, the one that was left last if there is any.
+    pub fn lend<R>(&self, work: impl FnOnce(&mut Room<T>) -> R) -> R {
+        let rooms = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = rooms().pop();
+        let mut room = room.unwrap_or_else(|| Room { dy: Vec::new(), gradients: [vec![], vec![]] });
+        let result = work(&mut room);
+        rooms().push(room);
+        result
+    }
+}
+
+impl<T> Default for Rooms<T> {
+    fn default() -> Rooms<T> {
+        Rooms::new()
+    }
 }
