@@ -55,7 +55,7 @@ def write(
     config = {
         "vocab": vocab,
         "shape": model.shape.to_config(),
-        "stopped": model.history.stopped,
+        "stopped": model.history.stopped if training is None else training["stopped"],
         "training": training,
     }
     tensors = model.parameters() | words | (arrays or history_arrays(model.history))
