@@ -25,10 +25,11 @@ def assert_close(got, expected, tolerance):
         assert np.abs(array - expected[name]).max(initial=0) <= tolerance * scale, name
 
 
+@pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("direct", [False, True])
 @pytest.mark.parametrize("vocabulary", VOCABULARIES)
-def test_tiles_leave_no_trace(vocabulary, direct):
-    params, inputs, targets = example((vocabulary, 3, 4, 13, direct), 70)
+def test_tiles_leave_no_trace(vocabulary, direct, tied):
+    params, inputs, targets = example((vocabulary, 3, 4, 13, direct, tied), 70)
     targets[:2] = 0, vocabulary - 1
     loss, gradients = _core.nplm_gradients(params, inputs, targets, threads=2)
     slow_loss, slow_gradients = slow_nplm.gradients(params, inputs, targets)
@@ -93,9 +94,10 @@ def test_what_is_not_finite_is_noticed_in_every_tile(bad, place):
     assert len(losses) == 0
 
 
+@pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("name", slow_nplm.OPTIMIZERS)
-def test_training_is_what_numpy_does(name):
-    params, inputs, targets = example(THREE_TILES, 90)
+def test_training_is_what_numpy_does(name, tied):
+    params, inputs, targets = example((*THREE_TILES, tied), 90)
     rule, sets = slow_nplm.OPTIMIZERS[name]
     state, slow_state = (
         [{k: np.zeros_like(p) for k, p in params.items()} for _ in range(sets)] for _ in range(2)
@@ -111,7 +113,8 @@ def test_training_is_what_numpy_does(name):
         rows = slow_nplm.batch_of(5, step, 33, len(targets))
         slow_loss, grads = slow_nplm.gradients(slow, inputs[rows], targets[rows])
         assert loss == pytest.approx(slow_loss, rel=1e-10)
-        rule(slow, slow_state, grads, step, rate, 0.1, constants)
+        how = (step, rate, 0.1, constants)
+        slow_nplm.update(rule, slow, slow_state, grads, inputs[rows], *how)
     assert_close(params, slow, 1e-9)
 
 
@@ -125,10 +128,10 @@ def test_a_large_mini_batch_is_made_in_parts():
     assert_close(params, {k: p - 0.5 * grads[k] for k, p in slow.items()}, 1e-12)
 
 
-@pytest.mark.parametrize("direct", [False, True])
+@pytest.mark.parametrize("kind", [(False, False), (True, False), (True, True)])
 @pytest.mark.parametrize("name", slow_nplm.OPTIMIZERS)
-def test_threads_change_nothing(name, direct):
-    start, inputs, targets = example((5000, 2, 8, 30, direct), 500, dtype=np.float32)
+def test_threads_change_nothing(name, kind):
+    start, inputs, targets = example((5000, 2, 8, 30, *kind), 500, dtype=np.float32)
     results = []
     for threads in (1, 2, 3, 4):
         params = {k: p.copy() for k, p in start.items()}
@@ -138,5 +141,6 @@ def test_threads_change_nothing(name, direct):
             params, state, inputs, targets, batch=300, rates=np.full(3, 0.01), optimizer=name,
             threads=threads,
         )  # fmt: skip
-        results.append([losses.tobytes(), *(p.tobytes() for s in [params, *state] for p in s.values())])
+        arrays = [p for numbers in [params, *state] for p in numbers.values()]
+        results.append([losses.tobytes(), *(p.tobytes() for p in arrays)])
     assert results[1:] == results[:-1]
