@@ -80,7 +80,8 @@ def test_from_training_to_pictures(capsys, text, out):
         *sizes
     )
     assert told["vocabulary"].startswith("|V| = 50 of ")
-    assert told["model"].startswith("WordNPLM(50 words, context=2, embedding=4, hidden=8, tied=True;")
+    sizes = "50 words, context=2, embedding=4, hidden=8, tied=True"
+    assert told["model"].startswith(f"WordNPLM({sizes}; ")
     lines = told["perplexity"].splitlines()
     model = load(out)
     assert isinstance(model, WordNPLM)
