@@ -1,4 +1,4 @@
-"""Vocabularies that the compiled model goes over in tiles, held against numpy and against itself."""
+"""Vocabularies that the model goes over in tiles, held against numpy and against itself."""
 
 import numpy as np
 import pytest
