@@ -31,9 +31,10 @@ MAY_IMPORT = {
     "checkpoint": set(),
     "models": {"_checks", "_core", "checkpoint", "models", "sampling", "text", "words"},
     "models.nplm": {
-        *("_core", "checkpoint", "models", "optim", "sampling", "text", "training", "words"),
+        *("_checks", "_core", "checkpoint", "models", "optim", "sampling", "text", "training"),
+        "words",
     },
-    "training": {"models.base", "training"},
+    "training": {"_checks", "models.base", "training"},
     "sampling": {"_checks", "_core", "models._progress", "models.base"},
     "__init__": {
         *("_core", "checkpoint", "datasets", "draw", "engine", "models", "nn", "optim", "plots"),

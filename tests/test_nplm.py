@@ -260,7 +260,7 @@ def test_nearest_is_by_cosine(small):
         small.nearest("ß")
     with pytest.raises(ValueError, match="k is 0"):
         small.nearest("a", k=0)
-    with pytest.raises(ValueError, match=r"k is 12; expected less than 12"):
+    with pytest.raises(ValueError, match="k is 12; expected at most 11"):
         small.nearest("a", k=len(small.vocab))
     with pytest.raises(TypeError, match=r"k is 2.5; expected an int"):
         small.nearest("a", k=2.5)

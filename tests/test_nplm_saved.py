@@ -71,8 +71,10 @@ def test_a_resumed_run_is_bit_for_bit_the_whole_one(optimizer, patience, tmp_pat
 def test_a_finished_run_is_resumed_to_itself(small, tmp_path):
     path = tmp_path / "done.safetensors"
     small.fit(FEW, FEW, steps=6, batch=8, lr=0.1, checkpoint=path)
+    before = path.read_bytes()
     assert same(NPLM.resume(path, FEW, FEW), small)
     assert same(NPLM.load(path), small)
+    assert path.read_bytes() == before
     longer = NPLM.resume(path, FEW, FEW, steps=9, lr=0.05)
     assert len(NPLM.load(path).history.loss) == len(longer.history.loss) == 9
 

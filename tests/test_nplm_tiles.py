@@ -1,4 +1,4 @@
-"""Vocabularies that the compiled model goes over in tiles, held against numpy and against itself."""
+"""Vocabularies that the model goes over in tiles, held against numpy and against itself."""
 
 import numpy as np
 import pytest
@@ -122,7 +122,8 @@ def test_a_large_mini_batch_is_made_in_parts():
     params, inputs, targets = example(THREE_TILES, 3000)
     slow = {k: p.copy() for k, p in params.items()}
     rows = slow_nplm.batch_of(7, 0, 2100, len(targets))
-    [loss] = _core.nplm_train(params, [], inputs, targets, batch=2100, rates=np.full(1, 0.5), seed=7)
+    rates = np.full(1, 0.5)
+    [loss] = _core.nplm_train(params, [], inputs, targets, batch=2100, rates=rates, seed=7)
     slow_loss, grads = slow_nplm.gradients(slow, inputs[rows], targets[rows])
     assert loss == pytest.approx(slow_loss, rel=1e-12)
     assert_close(params, {k: p - 0.5 * grads[k] for k, p in slow.items()}, 1e-12)

@@ -80,7 +80,8 @@ def test_from_training_to_pictures(capsys, text, out):
         *sizes
     )
     assert told["vocabulary"].startswith("|V| = 50 of ")
-    assert told["model"].startswith("WordNPLM(50 words, context=2, embedding=4, hidden=8;")
+    sizes = "50 words, context=2, embedding=4, hidden=8, tied=True"
+    assert told["model"].startswith(f"WordNPLM({sizes}; ")
     lines = told["perplexity"].splitlines()
     model = load(out)
     assert isinstance(model, WordNPLM)
@@ -125,7 +126,16 @@ def test_from_training_to_pictures(capsys, text, out):
     "options",
     [
         ("--tied", "--dropout", 0.2, "--lr", 0.01),
-        ("--direct", "--optimizer", "sgd", "--schedule", "constant", "--marks", "none"),
+        (
+            "--direct",
+            "--no-tied",
+            "--optimizer",
+            "sgd",
+            "--schedule",
+            "constant",
+            "--marks",
+            "none",
+        ),
         ("--preset", "paper", "--patience", 1, "--tokenizer", "space"),
         ("--steps", 60, "--marks", "line", "--dropout", 0, "--weight-decay", 0, "--min-count", 3),
     ],
@@ -142,7 +152,7 @@ def test_options_reach_the_model(capsys, text, out, options):
         *options,
     )
     model = load(out)
-    assert model.shape.tied == ("--tied" in options)
+    assert model.shape.tied == ("paper" not in options and "--no-tied" not in options)
     assert model.shape.direct == ("--direct" in options)
     assert model.vocab.marks == (
         "line" if "line" in options else None if "none" in options else "paragraph"
@@ -152,7 +162,7 @@ def test_options_reach_the_model(capsys, text, out, options):
     if "--lr" in options:
         assert rates.max() == 0.01
     if "constant" in options:
-        assert rates[-1] == rates.max() == 1.5e-3
+        assert rates[-1] == rates.max() == 4e-3
     if "paper" in options:
         assert rates[:2] == pytest.approx([0.064, 0.064 / (1 + 64e-8)], rel=1e-12)
     if "--steps" in options:

@@ -18,6 +18,8 @@ __all__ = ["amount", "array", "path_name", "string", "strings", "thread_count", 
 def whole(name: str, value: Any, least: int = 0, most: int | None = None) -> int:
     """Refuse what is not an int, of this or another library, or is out of range.
 
+    True and False are no numbers of anything.
+
     >>> whole("k", 2.0)
     Traceback (most recent call last):
     TypeError: k is 2.0; expected an int
@@ -25,7 +27,9 @@ def whole(name: str, value: Any, least: int = 0, most: int | None = None) -> int
     try:
         number = index(value)
     except TypeError:
-        raise TypeError(f"{name} is {reprlib.repr(value)}; expected an int") from None
+        number = None
+    if number is None or isinstance(value, bool):
+        raise TypeError(f"{name} is {reprlib.repr(value)}; expected an int")
     if number < least:
         raise ValueError(f"{name} is {number}; expected at least {least}")
     if most is not None and number > most:

@@ -32,11 +32,12 @@ _NAME = "nplm --level word"
 
 _EXAMPLES = """\
 examples:
-  fastgrad train nplm --level word -o out               the bundled plays, about a minute
+  fastgrad train nplm --level word -o out               the bundled plays, about two minutes
   fastgrad train nplm --level word book.txt -o out      a text of your own
   fastgrad train nplm --level word brown.txt -o out --tokenizer space --marks none \\
-      --max-size 16383 --tied --embedding 200 --hidden 300 --context 6     larger, slower, better
-  fastgrad train nplm --level word -o out --preset paper --epochs 20       as in the paper
+      --max-size 16383 --embedding 200 --hidden 300 --context 6 \\
+      --lr 0.0015 --dropout 0.4                         larger, slower, better
+  fastgrad train nplm --level word -o out --preset paper --embedding 60    as in the paper
   fastgrad train --resume out                           go on after Ctrl-C
 
 The first part of the text is learned, the next (--dev) measured after each epoch, and the last
@@ -139,7 +140,7 @@ def _add_text(group: Any) -> None:
 def _add_network(group: Any) -> None:
     for name, default, what in (
         ("context", 4, "words that it looks at"),
-        ("embedding", 60, "features of a word"),
+        ("embedding", 100, "features of a word"),
         ("hidden", 100, "hidden units"),
     ):
         help_text = f"{what} (default: %(default)s)"
@@ -148,7 +149,10 @@ def _add_network(group: Any) -> None:
         "--direct", action="store_true", help="connect features and output directly as well"
     )
     group.add_argument(
-        "--tied", action="store_true", help="use the features of words for the output as well"
+        "--tied",
+        action=argparse.BooleanOptionalAction,
+        help="use the features of words for the output as well (default: only with the modern"
+        " preset)",
     )
 
 
@@ -164,7 +168,7 @@ def _add_training(group: Any) -> None:
         "--epochs",
         type=number(0, above=True),
         metavar="N",
-        help="how often the text is learned (default: 5 with the modern preset, 20 with the"
+        help="how often the text is learned (default: 4 with the modern preset, 20 with the"
         " paper's)",
     )
     group.add_argument(
@@ -245,7 +249,7 @@ def _train_on(parts: Parts, options: argparse.Namespace) -> None:
         embedding=options.embedding,
         hidden=options.hidden,
         direct=options.direct,
-        tied=options.tied,
+        tied=options.preset == "modern" if options.tied is None else options.tied,
         seed=options.seed,
     )
     show("model", repr(model))

@@ -21,7 +21,7 @@ chunks end depends on the clock; the results do not.
 from .finder import RateSweep, find_rate
 from .history import History
 from .loop import DivergedError, Loop
-from .plan import Plan, Progress, checked_count, make_plan
+from .plan import Plan, Progress, make_plan
 from .rates import Rate, Rates, plan_rates
 from .resuming import Saved, history_arrays, read_history, read_saved
 
@@ -35,7 +35,6 @@ __all__ = [
     "RateSweep",
     "Rates",
     "Saved",
-    "checked_count",
     "find_rate",
     "history_arrays",
     "make_plan",

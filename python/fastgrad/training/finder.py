@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .plan import checked_count
+from .._checks import whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +34,7 @@ class RateSweep(NamedTuple):
 
     def smooth(self, width: int | None = None) -> NDArray[np.float64]:
         """Give each loss as the mean over `width` losses around it, a twentieth by default."""
-        width = max(1, len(self.losses) // 20) if width is None else checked_count("width", width)
+        width = max(1, len(self.losses) // 20) if width is None else whole("width", width, least=1)
         kernel = np.ones(width)
         weights = np.convolve(np.ones(len(self.losses)), kernel, mode="same")
         return np.convolve(self.losses, kernel, mode="same") / weights
@@ -77,7 +77,7 @@ def find_rate(
             raise TypeError(f"{name} is {value!r}; expected a number")
     if not (math.isfinite(high) and 0 < low < high):
         raise ValueError(f"low is {low!r} and high is {high!r}; expected 0 < low < high")
-    steps = checked_count("steps", steps, least=2)
+    steps = whole("steps", steps, least=2)
     rates = low * (high / low) ** np.linspace(0.0, 1.0, steps)
     rates[-1] = high
     run = model.copy().start(train, **options)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from operator import index
 from pathlib import Path
 from typing import Any
 
+from .._checks import path_name, whole
 from .rates import Rate, Rates, plan_rates
 
 # How many evaluations a run has unless it is told otherwise.
@@ -62,32 +62,21 @@ def make_plan(
     Raises `ValueError` or `TypeError` naming the argument, `FileNotFoundError` where the folder
     of `log` or `checkpoint` is missing.
     """
-    steps = checked_count("steps", steps)
+    steps = whole("steps", steps, least=1)
     return Plan(
         steps=steps,
         rates=plan_rates(lr, steps),
         evaluate_every=(
             max(1, steps // _EVALUATIONS)
             if evaluate_every is None
-            else checked_count("evaluate_every", evaluate_every)
+            else whole("evaluate_every", evaluate_every, least=1)
         ),
-        patience=None if patience is None else checked_count("patience", patience),
+        patience=None if patience is None else whole("patience", patience, least=1),
         callbacks=_checked_callbacks(callbacks),
         progress=bool(progress),
         log=_checked_file("log", log),
         checkpoint=_checked_file("checkpoint", checkpoint),
     )
-
-
-def checked_count(name: str, value: Any, least: int = 1) -> int:
-    """Refuse what is not an int of at least `least`."""
-    try:
-        count = index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}; expected an int") from None
-    if isinstance(value, bool) or count < least:
-        raise ValueError(f"{name} is {value!r}; expected at least {least}")
-    return count
 
 
 def _checked_callbacks(callbacks: Any) -> tuple[Callable[[Progress], object], ...]:
@@ -103,9 +92,7 @@ def _checked_callbacks(callbacks: Any) -> tuple[Callable[[Progress], object], ..
 def _checked_file(name: str, value: str | os.PathLike[str] | None) -> Path | None:
     if value is None:
         return None
-    if not isinstance(value, str | os.PathLike):
-        raise TypeError(f"{name} is {value!r}; expected the path of a file")
-    path = Path(value)
+    path = Path(path_name(name, value))
     if path.is_dir():
         raise IsADirectoryError(f"{name} is {str(path)!r}, a folder; expected the path of a file")
     if not path.parent.is_dir():

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._checks import whole
 from .history import History
-from .plan import checked_count
 from .rates import Rates, plan_rates
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Saved:
         rates were saved for, or fewer than were made.
         """
         made = len(self.history.loss)
-        total = self.steps if steps is None else checked_count("steps", steps)
+        total = self.steps if steps is None else whole("steps", steps, least=1)
         if total < made:
             raise ValueError(f"steps is {steps}, but {made} were made already; expected no fewer")
         if lr is None and total > self.steps:
@@ -98,7 +98,7 @@ def read_saved(arrays: Arrays, config: Any) -> Saved:
     if not isinstance(config, dict):
         raise TypeError(f"the settings of the training are {config!r}; expected a dictionary")
     history = read_history(arrays, str(config.get("stopped", "")))
-    steps = checked_count("steps", config.get("steps"))
+    steps = whole("steps", config.get("steps"), least=1)
     if len(history.loss) > steps:
         raise ValueError(f"steps is {steps}, but the history has {len(history.loss)} of them")
     patience = config.get("patience")
@@ -107,8 +107,8 @@ def read_saved(arrays: Arrays, config: Any) -> Saved:
         history=history,
         steps=steps,
         rates=_read_rates(arrays, "plan", steps),
-        evaluate_every=checked_count("evaluate_every", config.get("evaluate_every")),
-        patience=None if patience is None else checked_count("patience", patience),
+        evaluate_every=whole("evaluate_every", config.get("evaluate_every"), least=1),
+        patience=None if patience is None else whole("patience", patience, least=1),
         best=best or None,
     )
 

@@ -135,7 +135,8 @@ fn tiles_of_the_vocabulary_leave_no_trace() {
         let slow = slow_loss(&shape, &params, &data);
         let fast = evaluate::loss(&shape, &params, &data, 2, &Watch::new()).unwrap();
         assert!((fast - slow).abs() < 1e-12);
-        let (loss, _) = evaluate::gradients(&shape, &params, &data, 2, &Watch::new()).unwrap();
+        let (loss, _) =
+            evaluate::gradients(&shape, &params, &data, None, 2, &Watch::new()).unwrap();
         assert!((loss - slow).abs() < 1e-12);
         let ids = &example.inputs;
         let p = evaluate::probabilities(&shape, &params, ids, 2, &Watch::new()).unwrap();

@@ -7,13 +7,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ...training import History, Loop, checked_count, make_plan
+from ..._checks import thread_count, whole
+from ...training import History, Loop, make_plan
 from ..saving import model_path, read_model
 from . import saved
 from .network import AnyVocab, Network
 from .optimizers import Optimizer, checked_dropout
 from .run import NPLMRun, steps_of
-from .shape import checked_seed
+from .shape import MAX_SEED
 
 if TYPE_CHECKING:
     import os
@@ -67,10 +68,9 @@ class Learner(Network[AnyVocab], ABC):
     ) -> NPLMRun:
         """Check data and settings and be ready to train: for training loops; see `fit`."""
         rule = Optimizer.of(optimizer, weight_decay, momentum=momentum, betas=betas, eps=eps)
-        batch = None if batch is None else checked_count("batch", batch)
-        seed, shares = checked_seed(seed), checked_dropout(dropout)
-        if threads is not None:
-            threads = checked_count("threads", threads)
+        batch = None if batch is None else whole("batch", batch, least=1)
+        seed, shares = whole("seed", seed, most=MAX_SEED), checked_dropout(dropout)
+        threads = thread_count(threads)
         examples = self._examples(train, "train")
         if batch is None:
             batch = min(self._batch, len(examples.targets))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import numpy as np
 
-from ...training import checked_count
+from ..._checks import whole
 
 if TYPE_CHECKING:
     from typing import Self
@@ -139,8 +139,7 @@ class Network(Generic[AnyVocab]):
         symbols = self._vocab.symbols
         if symbol not in symbols:
             raise ValueError(f"symbol is {symbol!r}; expected one of the vocabulary's")
-        if (k := checked_count("k", k)) >= len(symbols):
-            raise ValueError(f"k is {k}; expected less than {len(symbols)}, all symbols but this")
+        k = whole("k", k, least=1, most=len(symbols) - 1)
         features = self._parameters["C"].astype(np.float64)
         lengths = np.linalg.norm(features, axis=1)
         i = symbols.index(symbol)

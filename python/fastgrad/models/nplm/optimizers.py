@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ..._checks import amount
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -101,10 +103,7 @@ def checked_dropout(dropout: Any) -> tuple[float, float]:
 
 
 def _check(name: str, value: Any, below: float = math.inf) -> None:
-    try:
-        finite = math.isfinite(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}; expected a number") from None
-    if not finite or not 0 <= value < below:
-        end = "" if math.isinf(below) else f" and less than {below:g}"
-        raise ValueError(f"{name} is {value!r}; expected a finite number of at least 0{end}")
+    if amount(name, value) >= below:
+        raise ValueError(
+            f"{name} is {value!r}; expected a finite number of at least 0 and less than {below:g}"
+        )

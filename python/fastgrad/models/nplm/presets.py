@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from ..._checks import whole
 from ...optim import constant, cosine, inverse, linear, warmup
-from ...training import checked_count
 from .run import steps_of
 
 # What the paper's rate falls by with each example, and what its weights decay by.
@@ -44,7 +44,7 @@ def paper(
     >>> settings["lr"](0), round(settings["lr"](1_000_000), 6)
     (0.1, 0.05)
     """
-    batch = checked_count("batch", batch)
+    batch = whole("batch", batch, least=1)
     return {
         "epochs": epochs,
         "batch": batch,
@@ -58,24 +58,25 @@ def paper(
 def modern(
     tokens: int,
     *,
-    epochs: float = 5,
+    epochs: float = 4,
     batch: int = 256,
-    lr: float = 1.5e-3,
+    lr: float = 4e-3,
     schedule: Literal["cosine", "linear", "constant"] = "cosine",
-    dropout: float | tuple[float, float] = 0.3,
+    dropout: float | tuple[float, float] = 0.2,
     weight_decay: float = 0.01,
 ) -> dict[str, Any]:
     """Give settings for `tokens` tokens of training text: AdamW, warm-up, cosine, dropout.
 
     The rate climbs to `lr` in the first twentieth of all steps, and then falls to 0 along a cosine
-    or a line, or stays.
+    or a line, or stays. The defaults suit a small tied network and half a million tokens; larger
+    networks want a lower rate and more dropout.
 
     >>> settings = modern(1000, epochs=4, batch=100)
     >>> [round(settings["lr"](step), 5) for step in (0, 1, 2, 21, 40)]
-    [0.00075, 0.0015, 0.0015, 0.00075, 0.0]
+    [0.002, 0.004, 0.004, 0.002, 0.0]
     """
-    batch = checked_count("batch", batch)
-    steps = steps_of(checked_count("tokens", tokens), epochs, batch)
+    batch = whole("batch", batch, least=1)
+    steps = steps_of(whole("tokens", tokens, least=1), epochs, batch)
     warm = max(1, steps // _WARM)
     later = {
         "cosine": cosine(lr, 0.0, max(steps - warm, 1)),

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ..._checks import whole
 from ...text import Vocab
-from ...training import Saved, checked_count, history_arrays, read_history, read_saved
+from ...training import Saved, history_arrays, read_history, read_saved
 from ...words import WordVocab
 from ..saving import write_model
 from .optimizers import Optimizer, checked_dropout
-from .shape import Shape, checked_seed
+from .shape import MAX_SEED, Shape
 
 if TYPE_CHECKING:
     import os
@@ -54,7 +55,7 @@ def write(
     config = {
         "vocab": vocab,
         "shape": model.shape.to_config(),
-        "stopped": model.history.stopped,
+        "stopped": model.history.stopped if training is None else training["stopped"],
         "training": training,
     }
     tensors = model.parameters() | words | (arrays or history_arrays(model.history))
@@ -114,8 +115,8 @@ def _read_state(shape: Shape, parameters: Arrays, tensors: Arrays, training: Any
         loop=loop,
         optimizer=optimizer,
         remembered=remembered,
-        batch=checked_count("batch", training["batch"]),
-        seed=checked_seed(training["seed"]),
+        batch=whole("batch", training["batch"], least=1),
+        seed=whole("seed", training["seed"], most=MAX_SEED),
         dropout=checked_dropout(training.get("dropout", 0.0)),
         train=str(training["train"]),
         dev=training["dev"],

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ...training import checked_count
+from ..._checks import whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Parameters = dict[str, NDArray[Any]]
+
+# What 64 bits without a sign hold.
+MAX_SEED = 2**64 - 1
 
 INITS = ("scaled", "lecture")
 
@@ -46,11 +48,11 @@ class Shape:
         for name in ("direct", "tied"):
             if not isinstance(value := getattr(self, name), bool):
                 raise TypeError(f"{name} is {value!r}; expected True or False")
-        checked_count("context", self.context)
-        checked_count("embedding", self.embedding)
+        whole("context", self.context, least=1)
+        whole("embedding", self.embedding, least=1)
         # Without hidden units only the direct connections are left.
         least = 0 if self.direct and not self.tied else 1
-        checked_count("hidden", self.hidden, least=least)
+        whole("hidden", self.hidden, least=least)
         if self.dtype not in ("float32", "float64"):
             raise ValueError(f"dtype is {self.dtype!r}; expected 'float32' or 'float64'")
 
@@ -109,7 +111,7 @@ def initial(shape: Shape, init: str, seed: int) -> Parameters:
     """
     if init not in INITS:
         raise ValueError(f"init is {init!r}; expected 'scaled' or 'lecture'")
-    generator = np.random.Generator(np.random.PCG64(checked_seed(seed)))
+    generator = np.random.Generator(np.random.PCG64(whole("seed", seed, most=MAX_SEED)))
     try:
         return _drawn(shape, init, generator)
     except (MemoryError, ValueError):  # numpy has a ValueError for what no address can reach.
@@ -145,14 +147,3 @@ def _factors(shape: Shape) -> dict[str, float]:
         "b": 0.0,
         "W": _SMALL / math.sqrt(inputs) / features,
     }
-
-
-def checked_seed(seed: Any) -> int:
-    """Refuse what is not an int of 64 bits without a sign."""
-    try:
-        value = index(seed)
-    except TypeError:
-        raise TypeError(f"seed is {seed!r}; expected an int") from None
-    if not 0 <= value < 2**64:
-        raise ValueError(f"seed is {seed!r}; expected at least 0 and less than 2**64")
-    return value
