@@ -29,7 +29,7 @@ use crate::linalg::{Cpu, Float, LANES, lanes};
 use crate::watch::Watch;
 
 /// Slices of which dy is made at once: as many as the second-level cache holds.
-pub const SLICES: usize = 32;
+pub const SLICES: usize = 16;
 
 /// Something that logits are made of, by a matrix with a row a symbol.
 struct Source<'a, T> {
@@ -285,12 +285,19 @@ pub fn output_gradient<T: Float>(
 ) {
     let Some(rows) = cut(shape, first..first + biases.out.len()).next() else { return };
     let x_row = slices.first().map_or(0, |slice| slice.x_row);
-    for slices in slices.chunks(SLICES) {
-        let dy = gradients_of_logits(cpu, rows, slices, room);
-        let next: Vec<&[T]> = slices.iter().map(|slice| slice.logits.rows(rows.next())).collect();
-        block_gradients(cpu, shape, slices, &dy, weights.next(), &next);
+    let mut chunks = slices.chunks(SLICES).peekable();
+    while let Some(chunk) = chunks.next() {
+        let dy = gradients_of_logits(cpu, rows, chunk, room);
+        let next: Vec<&[T]> = match chunks.peek() {
+            Some(next) => next.iter().map(|slice| slice.logits.rows(rows)).collect(),
+            None => {
+                let first = slices.iter().take(SLICES);
+                first.map(|slice| slice.logits.rows(rows.next())).collect()
+            }
+        };
+        block_gradients(cpu, shape, chunk, &dy, weights.next(), &next);
         let pairs: Vec<(&[T], &[T])> =
-            dy.into_iter().zip(slices.iter().map(|slice| &*slice.x_rows)).collect();
+            dy.into_iter().zip(chunk.iter().map(|slice| &*slice.x_rows)).collect();
         bias_gradient(cpu, &pairs, biases.next());
         if shape.direct {
             let size = (rows.count, shape.inputs());
