@@ -91,8 +91,13 @@ def _text(options: argparse.Namespace, model: Any) -> Text:
 
 def _measure_network(options: argparse.Namespace, model: Any, text: Text) -> None:
     """Measure a network, which needs all items at once."""
+    from ..text import UnknownCharacterError
+
     items = text.items()
-    loss = model.loss(items)
+    try:
+        loss = model.loss(items)
+    except UnknownCharacterError as error:
+        raise CommandError(_first_place(error, model.vocab, text, items)) from None
     show("model", f"{options.model}: {model!r}")
     show("text", text.name)
     show("items", f"{len(items):,}")
@@ -101,14 +106,15 @@ def _measure_network(options: argparse.Namespace, model: Any, text: Text) -> Non
     show("perplexity", f"{math.exp(loss):.4f}")
 
 
-def _first_place(error: ValueError, vocab: Any, text: Text) -> str:
+def _first_place(error: ValueError, vocab: Any, text: Text, items: list[str] | None = None) -> str:
     """Say where in a text the first character is that the model does not know."""
-    if text.is_small:
-        for number, item in enumerate(text.items(), 1):
-            try:
-                vocab.encode(item)
-            except type(error) as first:
-                return f"{text.name}: item {number:,}: {first}"
+    if items is None:
+        items = text.items() if text.is_small else []
+    for number, item in enumerate(items, 1):
+        try:
+            vocab.encode(item)
+        except type(error) as first:
+            return f"{text.name}: item {number:,}: {first}"
     return f"{text.name}: {error}"
 
 

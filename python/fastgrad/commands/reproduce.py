@@ -27,8 +27,8 @@ Bengio, Ducharme, Vincent and Jauvin, "A Neural Probabilistic Language Model" (J
 figures (table 1) stand beside ours: compare ratios, since the corpus is not quite theirs.
 
 Every finished row is kept in DIR at once, and a network while it is trained: after Ctrl-C, the same
-command goes on. DIR gets results.json, brown.md, brown.png, and the networks, which `fastgrad
-sample` and `eval` read. Other rows may be added later.
+command goes on. DIR gets results.json, brown.md, brown.png, and the networks as ROW.safetensors:
+`fastgrad sample DIR/MLP9.safetensors`. Other rows may be added later.
 
 rows: {rows}"""
 

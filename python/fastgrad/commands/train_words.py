@@ -234,9 +234,8 @@ def _share(*, above: bool = False) -> Callable[[str], float]:
 def _train(options: argparse.Namespace) -> None:
     _check(options)
     with made_folder(options.out):
-        if options.file == "-":
-            options.file = keep_input(options.out).path
-        _train_on(new_parts(options), options)
+        kept = keep_input(options.out) if options.file == "-" else None
+        _train_on(new_parts(options, kept), options)
 
 
 def _train_on(parts: Parts, options: argparse.Namespace) -> None:

@@ -90,6 +90,11 @@ def saved_on_ctrl_c(folder: Path) -> Iterator[None]:
             raise
         advice = f"{done}, which are saved: `fastgrad train --resume {folder}`"
         raise KeyboardInterrupt(advice) from None
+    except ArithmeticError as error:  # A DivergedError, whose module need not be loaded for this.
+        raise CommandError(
+            f"{error}, as --lr; --resume would come to the same step. {folder} has these"
+            " parameters, and what it had before, if anything, as *.previous"
+        ) from None
 
 
 def resume(place: Path) -> None:

@@ -67,11 +67,11 @@ def text_of_words(file: str | None) -> Text:
     return Text(plays(), "the fifteen plays that fastgrad carries, as no file was named")
 
 
-def new_parts(options: argparse.Namespace) -> Parts:
-    """Read the text that a command names, choose its vocabulary, and cut it."""
+def new_parts(options: argparse.Namespace, kept: Text | None = None) -> Parts:
+    """Read the text that a command names, or that was `kept`; choose its vocabulary; cut it."""
     if options.dev + options.test >= 1:
         raise UsageError("arguments --dev and --test: expected shares that leave some to train on")
-    text = text_of_words(options.file)
+    text = text_of_words(options.file) if kept is None else kept
     from ..words import read_words
 
     whole = read_words(
@@ -117,8 +117,11 @@ def noted_parts(place: Path, model: Any) -> Parts | None:
 def _cut(text: Text, whole: Any, dev: float, test: float) -> Parts:
     try:
         parts = whole.split(1.0 - dev - test, dev)
-    except ValueError as error:
-        raise CommandError(f"{text.name}: too short to be split: {error}") from None
+    except ValueError:
+        raise CommandError(
+            f"{text.name}: {len(whole):,} tokens are too few to train on some and to keep --dev and"
+            " --test"
+        ) from None
     return Parts(text, whole, *parts)
 
 
