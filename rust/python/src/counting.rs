@@ -174,8 +174,9 @@ impl Arguments {
     /// Settings for a text, whose size may be unknown: all cores, unless it is small.
     fn settings<'a>(&self, name: &'a str, size: Option<usize>) -> Settings<'a> {
         let threads = self.threads.unwrap_or_else(|| {
-            let cores = available_parallelism().map_or(1, NonZero::get);
-            if size.is_some_and(|size| size < SMALL) { 1 } else { cores }
+            // To ask for the cores means to read files of the system, which takes a while.
+            let is_small = size.is_some_and(|size| size < SMALL);
+            if is_small { 1 } else { available_parallelism().map_or(1, NonZero::get) }
         });
         Settings { threads, ..Settings::new(self.order, name) }
     }
