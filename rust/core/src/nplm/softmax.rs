@@ -288,13 +288,12 @@ pub fn output_gradient<T: Float>(
     let mut chunks = slices.chunks(SLICES).peekable();
     while let Some(chunk) = chunks.next() {
         let dy = gradients_of_logits(cpu, rows, chunk, room);
-        let next: Vec<&[T]> = match chunks.peek() {
-            Some(next) => next.iter().map(|slice| slice.logits.rows(rows)).collect(),
-            None => {
-                let first = slices.iter().take(SLICES);
-                first.map(|slice| slice.logits.rows(rows.next())).collect()
-            }
-        };
+        // What comes next: these rows of the next chunk, or the next rows of the first one.
+        let (next, next_rows) = chunks.peek().map_or_else(
+            || (slices.chunks(SLICES).next().unwrap_or_default(), rows.next()),
+            |next| (*next, rows),
+        );
+        let next: Vec<&[T]> = next.iter().map(|slice| slice.logits.rows(next_rows)).collect();
         block_gradients(cpu, shape, chunk, &dy, weights.next(), &next);
         let pairs: Vec<(&[T], &[T])> =
             dy.into_iter().zip(chunk.iter().map(|slice| &*slice.x_rows)).collect();
