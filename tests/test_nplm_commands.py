@@ -12,41 +12,20 @@ import time
 
 import numpy as np
 import pytest
-from fastgrad import checkpoint, cli, datasets
+import typed_commands
+from fastgrad import checkpoint, datasets
 from fastgrad.models import NPLM, load
 from fastgrad.plots import embedding_scatter, rate_sweep
+from typed_commands import lines as found
+from typed_commands import refused
 
 NAMES = datasets.names()[:35]
 QUICK = ("--context", 2, "--embedding", 4, "--hidden", 8, "--batch", 8)
 
 
 def run(capsys, *arguments):
-    """Run a command that works; return what it printed, a finding to each name."""
-    code = cli.main([str(argument) for argument in arguments])
-    told = capsys.readouterr()
-    assert code == 0, told.err
-    return told.out
-
-
-def found(output):
-    """Read a report: the finding to each name, continued lines joined."""
-    lines, name = {}, ""
-    for line in output.splitlines():
-        name = line[:12].strip() or name
-        lines[name] = f"{lines[name]}\n{line[12:]}" if name in lines else line[12:]
-    return lines
-
-
-def refused(capsys, *arguments, code=1):
-    """Run a command that fails; return what it said."""
-    try:
-        ended = cli.main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        ended = stop.code
-    told = capsys.readouterr()
-    assert ended == code, told
-    assert "Traceback" not in told.err
-    return told.err
+    """Run a command that works; return what it printed, without its errors."""
+    return typed_commands.run(capsys, *arguments)[0]
 
 
 def same(one, other):

@@ -7,43 +7,21 @@ import struct
 
 import numpy as np
 import pytest
-from fastgrad import cli
+import typed_commands
 from fastgrad.datasets import plays
 from fastgrad.models import KneserNey, WordNPLM, load
 from fastgrad.plots import word_scatter
 from fastgrad.words import read_words
+from typed_commands import lines as found
+from typed_commands import refused
 
 QUICK = ("--context", 2, "--embedding", 4, "--hidden", 8, "--batch", 64, "--max-size", 50)
 LINE = "The cat sat on the mat, and the dog's friend saw it.\n\n"
 
 
 def run(capsys, *arguments):
-    """Run a command that works; return what it printed."""
-    code = cli.main([str(argument) for argument in arguments])
-    told = capsys.readouterr()
-    assert code == 0, told.err
-    return told.out
-
-
-def found(output):
-    """Read a report: the finding to each name, continued lines joined."""
-    lines, name = {}, ""
-    for line in output.splitlines():
-        name = line[:12].strip() or name
-        lines[name] = f"{lines[name]}\n{line[12:]}" if name in lines else line[12:]
-    return lines
-
-
-def refused(capsys, *arguments, code=1):
-    """Run a command that fails; return what it said."""
-    try:
-        ended = cli.main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        ended = stop.code
-    told = capsys.readouterr()
-    assert ended == code, told
-    assert "Traceback" not in told.err
-    return told.err
+    """Run a command that works; return what it printed, without its errors."""
+    return typed_commands.run(capsys, *arguments)[0]
 
 
 def same(one, other):
