@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 from fastgrad import cli
+from fastgrad.checkpoint import CheckpointError
 from fastgrad.models import InterpolatedTrigram, KneserNey, Mixture, WordNPLM, load
 from fastgrad.models.mixture import mixture_weights
 from fastgrad.reproduce import MODELS, ROWS, SettingsError, brown, read_record, report
@@ -282,6 +283,12 @@ def test_the_table_in_markdown_and_for_a_terminal(whole):
 
 
 # Again, and after an interruption -----------------------------------------------------------------
+
+
+def test_kept_probabilities_are_not_taken_for_a_network(whole):
+    out, _, _ = whole
+    with pytest.raises(CheckpointError, match=r"holds no model, only the arrays \['test', 'train'"):
+        load(out / "MLP1.probabilities.safetensors")
 
 
 def test_what_is_finished_is_not_done_again_and_rows_may_be_added(path, whole, monkeypatch):

@@ -28,7 +28,8 @@ figures (table 1) stand beside ours: compare ratios, since the corpus is not qui
 
 Every finished row is kept in DIR at once, and a network while it is trained: after Ctrl-C, the same
 command goes on. DIR gets results.json, brown.md, brown.png, and the networks as ROW.safetensors:
-`fastgrad sample DIR/MLP9.safetensors`. Other rows may be added later.
+`fastgrad sample DIR/MLP9.safetensors`. What a network says of each token of the corpus is kept
+beside it, as ROW.probabilities.safetensors. Other rows may be added later.
 
 rows: {rows}"""
 
