@@ -328,6 +328,36 @@ def test_resume_needs_the_same_text(capsys, text, out):
     assert "there is no note, run.json, of how" in refused(capsys, "train", "--resume", out)
 
 
+@pytest.mark.parametrize(
+    ("options", "kind"), [((), "BigramModel"), (("--neural", "--steps", 2), "NeuralBigram")]
+)
+def test_a_model_that_took_the_place_of_a_network_is_named(capsys, text, out, options, kind):
+    run(capsys, "train", "bigram", text, "-o", out, *options)
+    file = out / "model.safetensors"
+    told = (
+        f"fastgrad: {file}: holds a {kind}, which --resume cannot go on with; expected a network of"
+        " `fastgrad train nplm`"
+    )
+    assert refused(capsys, "train", "--resume", out) == f"{told}\n"
+    run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 50)
+    run(capsys, "train", "bigram", text, "-o", out, *options)
+    told += f"; the model before it is kept as {file}.previous\n"
+    for line in (("--resume", out), ("--resume", file), ("nplm", "--resume", out)):
+        assert refused(capsys, "train", *line) == told
+    assert (
+        found(run(capsys, "train", "--resume", f"{file}.previous"))["resumed"] == "after 50 steps"
+    )
+
+
+def test_a_network_without_its_run_is_not_gone_on_with(capsys, text, out):
+    run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 50)
+    load(out).save(out)
+    assert refused(capsys, "train", "--resume", out) == (
+        f"fastgrad: {out / 'model.safetensors'}: holds a model without a training run; fit starts"
+        " one\n"
+    )
+
+
 def test_scatters_take_any_number_of_symbols_and_features(tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "scatter.png"

@@ -12,12 +12,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .arguments import CommandError
-from .places import has_model, note_text, noted_text
+from .places import note_text, noted_text
 from .report import show
 from .texts import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ..models import NPLM
 
 __all__ = ["LOG", "RunNote", "keep_input", "parts_of", "resume", "saved_on_ctrl_c", "show_result"]
 
@@ -104,14 +106,11 @@ def saved_on_ctrl_c(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def resume(place: Path) -> None:
-    """Go on with the training run of a folder, or of a model's file in it."""
-    from ..models import NPLM
+def resume(place: Path, before: NPLM) -> None:
+    """Go on with the training run of a folder, or of a model's file in it, where `before` is."""
+    from ..checkpoint import CheckpointError
 
-    if not has_model(place):
-        raise CommandError(f"{place}: there is no model; `fastgrad train nplm -o {place}` trains")
     folder = place if place.is_dir() else place.parent
-    before = NPLM.load(place)
     text, note = noted_text(folder, before), RunNote.read(folder)
     if note is None:
         raise CommandError(f"{folder}: there is no note, {_NOTE}, of how a training run began")
@@ -126,7 +125,9 @@ def resume(place: Path) -> None:
     start = perf_counter()
     with saved_on_ctrl_c(place):
         try:
-            model = NPLM.resume(place, train, dev, progress=True, log=folder / LOG)
+            model = type(before).resume(place, train, dev, progress=True, log=folder / LOG)
+        except CheckpointError:
+            raise
         except ValueError as error:
             raise CommandError(f"{place}: {error}; has {text.name} changed?") from None
     steps = len(model.history.loss) - made
