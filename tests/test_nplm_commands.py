@@ -177,6 +177,20 @@ def test_the_rate_finder_and_its_picture(capsys, text, out):
     assert other.with_suffix(".png").read_bytes() == (out / "rates.png").read_bytes()
 
 
+def test_the_rate_finder_needs_no_folder(capsys, text, out, monkeypatch):
+    monkeypatch.chdir(text.parent)
+    arguments = (*QUICK, "--find-rate")
+    told = found(run(capsys, "train", "nplm", text, *arguments))
+    assert told["saved"] == "nothing; with -o DIR, `fastgrad plot DIR` draws what was tried"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.read_bytes())))
+    assert (
+        found(run(capsys, "train", "nplm", "-", *arguments))["lowest loss"] == (told["lowest loss"])
+    )
+    assert list(text.parent.iterdir()) == [text]
+    kept = found(run(capsys, "train", "nplm", text, "-o", out, *arguments))
+    assert kept["lowest loss"] == told["lowest loss"]
+
+
 def interrupted(folder, number, *arguments, **options):
     """Start a command, send it a signal at the second line of its log; give code and errors."""
     process = subprocess.Popen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ examples:
   fastgrad train nplm names.txt -o out --split lecture --context 3 --embedding 10 --hidden 200 \\
       --init lecture --optimizer sgd --lr 0.1 --schedule lecture --batch 32 --steps 200000 \\
       --weight-decay 0                                  the lecture's run
-  fastgrad train nplm -o out --find-rate                only look which learning rate is good
+  fastgrad train nplm --find-rate                       only look which learning rate is good
   fastgrad train --resume out                           go on after Ctrl-C
 
 The folder gets model.safetensors, the checkpoint, which is saved every ten seconds or so, and
@@ -96,7 +97,8 @@ def add_to(models: Any) -> None:
         "--find-rate",
         action="store_true",
         default=None,
-        help="try learning rates from 0.001 to 1 in 1,000 steps, tell the best, and train nothing",
+        help="try learning rates from 0.001 to 1 in 1,000 steps, tell the best, and train nothing;"
+        " -o, which it can do without, keeps them for `fastgrad plot`",
     )
 
 
@@ -195,7 +197,7 @@ def _train(options: argparse.Namespace) -> None:
         resume(options.resume)
         return
     text = text_of(options.file)
-    with made_folder(options.out):
+    with made_folder(options.out) if options.out else nullcontext():
         if text.source == "-" and not options.find_rate:
             text = keep_input(options.out)
         items = text.items()
@@ -287,7 +289,7 @@ def _check(options: argparse.Namespace) -> None:
                 " the settings of its folder"
             )
         return
-    if options.out is None:
+    if options.out is None and not options.find_rate:
         raise UsageError("the following arguments are required: -o/--out")
     if options.patience is not None and options.split == "none":
         raise UsageError("argument --patience: needs a part to measure, not --split none")
@@ -337,12 +339,15 @@ def _show_split(train: list[str], dev: list[str], method: str) -> None:
     show("", what if leaked else "none in both")
 
 
-def _find_rate(model: Any, train: list[str], folder: Path, settings: dict[str, Any]) -> None:
+def _find_rate(model: Any, train: list[str], folder: Path | None, settings: dict[str, Any]) -> None:
     from .. import checkpoint
     from ..training import find_rate
 
     sweep = find_rate(model, train, steps=_SWEEP_STEPS, **settings)
+    show("lowest loss", f"at rate {sweep.lowest():.4g}, of {len(sweep.rates):,} tried")
+    if folder is None:
+        show("saved", "nothing; with -o DIR, `fastgrad plot DIR` draws what was tried")
+        return
     arrays = {"rates": sweep.rates, "losses": sweep.losses}
     checkpoint.save(folder / RATES, arrays, {"sweep": settings["optimizer"]})
-    show("lowest loss", f"at rate {sweep.lowest():.4g}, of {len(sweep.rates):,} tried")
     show("saved", f"{folder / RATES}; `fastgrad plot {folder}` draws it")
