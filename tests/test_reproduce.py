@@ -421,6 +421,17 @@ def test_the_command_prints_the_table_and_says_where_it_is(path, tmp_path, capsy
     assert capsys.readouterr().out == told.out
 
 
+def test_help_says_where_the_corpus_is_and_what_it_looks_like(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["reproduce", "brown", "--help"])
+    output = capsys.readouterr().out
+    assert max(map(len, output.splitlines())) <= 100
+    told = " ".join(output.split())
+    assert "plain, one sentence a line, tokens separated by spaces (.gz is unpacked)" in told
+    assert "NLTK's data, for one, have it (package `brown`, for non-commercial use)" in told
+    assert "as word/tag pairs, whose tags are to be taken off" in told
+
+
 def test_the_command_is_interrupted_and_goes_on(path, tmp_path):
     out = tmp_path / "out"
     arguments = [sys.executable, "-m", "fastgrad"]
