@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from fastgrad import checkpoint
 from fastgrad.commands import sample as sample_command
 from typed_commands import COMMAND, lines, refused, run
 
@@ -23,6 +25,17 @@ def text(tmp_path):
 def out(tmp_path, text, capsys):
     run(capsys, "train", "bigram", text, "-o", tmp_path / "out")
     return tmp_path / "out"
+
+
+@pytest.mark.parametrize("command", ["sample", "eval", "plot"])
+def test_a_checkpoint_that_holds_no_model_is_told(capsys, tmp_path, command):
+    path = tmp_path / "MLP9.probabilities.safetensors"
+    for config in ({"checksum": "0badcafe"}, {"model": None}):
+        checkpoint.save(path, {"valid": np.ones(2), "train": np.ones(3)}, config)
+        assert refused(capsys, command, path) == (
+            f"fastgrad: {path}: holds no model, only the arrays ['train', 'valid']; expected a"
+            " model: bigram, neural bigram, nplm, word nplm\n"
+        )
 
 
 def test_samples_alone_are_on_standard_output_the_same_each_time(out):

@@ -15,7 +15,9 @@ import pytest
 import typed_commands
 from fastgrad import checkpoint, datasets
 from fastgrad.models import NPLM, load
+from fastgrad.models.nplm.run import NPLMRun
 from fastgrad.plots import embedding_scatter, rate_sweep
+from fastgrad.text import split
 from typed_commands import lines as found
 from typed_commands import refused
 
@@ -26,6 +28,19 @@ QUICK = ("--context", 2, "--embedding", 4, "--hidden", 8, "--batch", 8)
 def run(capsys, *arguments):
     """Run a command that works; return what it printed, without its errors."""
     return typed_commands.run(capsys, *arguments)[0]
+
+
+def stop_at_evaluation(monkeypatch, number):
+    """Have Ctrl-C come while the dev part is measured for that time."""
+    evaluate, calls = NPLMRun.dev_loss, []
+
+    def interrupted(self):
+        calls.append(self)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        return evaluate(self)
+
+    monkeypatch.setattr(NPLMRun, "dev_loss", interrupted)
 
 
 def same(one, other):
@@ -80,6 +95,44 @@ def test_from_training_to_pictures(capsys, text, out):
     assert (out / "mine.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_repeats_are_kept_together_where_asked_and_when_resumed(
+    capsys, text, tmp_path, monkeypatch
+):
+    items = NAMES * 2
+    text.write_text("\n".join(items), encoding="utf-8")
+    line = ("train", "nplm", text, *QUICK, "--steps", 200)
+    apart = found(run(capsys, *line, "-o", tmp_path / "apart"))
+    leaked = "of the latter are among the former too; --keep-repeats-together has none"
+    assert apart["split"] == f"56 items to train on, 7 to measure (dev)\n5 {leaked}"
+
+    line = (*line, "--keep-repeats-together")
+    told = found(run(capsys, *line, "-o", tmp_path / "whole"))
+    train, dev, _ = split(items, keep_repeats_together=True)
+    sizes = f"{len(train)} items to train on, {len(dev)} to measure (dev)"
+    assert told["split"] == f"{sizes}\nnone in both"
+    whole = load(tmp_path / "whole")
+    assert whole.history.dev_loss[-1] == whole.loss(dev)
+
+    stop_at_evaluation(monkeypatch, 3)
+    refused(capsys, *line, "-o", tmp_path / "part", code=130)
+    monkeypatch.undo()
+    assert len(load(tmp_path / "part").history.loss) == 30
+    run(capsys, "train", "--resume", tmp_path / "part")
+    assert same(load(tmp_path / "part"), whole)
+
+
+def test_a_note_of_before_there_was_a_choice_is_of_repeats_apart(capsys, text, out):
+    text.write_text("\n".join(NAMES * 2), encoding="utf-8")
+    run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 50)
+    note = json.loads((out / "run.json").read_text())
+    assert note.pop("keep_repeats_together") is False
+    (out / "run.json").write_text(json.dumps(note))
+    assert found(run(capsys, "train", "--resume", out))["resumed"] == "after 50 steps"
+    note["keep_repeats_together"] = True
+    (out / "run.json").write_text(json.dumps(note))
+    assert "is not what the run was started with" in refused(capsys, "train", "--resume", out)
+
+
 def test_a_seed_gives_one_model(capsys, text, tmp_path):
     for name in ("one", "two"):
         run(capsys, "train", "nplm", text, "-o", tmp_path / name, *QUICK, "--steps", 50)
@@ -122,6 +175,20 @@ def test_the_rate_finder_and_its_picture(capsys, text, out):
     other = out / "new" / "picture"
     assert run(capsys, "plot", out, "-o", other) == f"{other}.png\n"
     assert other.with_suffix(".png").read_bytes() == (out / "rates.png").read_bytes()
+
+
+def test_the_rate_finder_needs_no_folder(capsys, text, out, monkeypatch):
+    monkeypatch.chdir(text.parent)
+    arguments = (*QUICK, "--find-rate")
+    told = found(run(capsys, "train", "nplm", text, *arguments))
+    assert told["saved"] == "nothing; with -o DIR, `fastgrad plot DIR` draws what was tried"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.read_bytes())))
+    assert (
+        found(run(capsys, "train", "nplm", "-", *arguments))["lowest loss"] == (told["lowest loss"])
+    )
+    assert list(text.parent.iterdir()) == [text]
+    kept = found(run(capsys, "train", "nplm", text, "-o", out, *arguments))
+    assert kept["lowest loss"] == told["lowest loss"]
 
 
 def interrupted(folder, number, *arguments, **options):
@@ -236,6 +303,16 @@ def test_a_run_that_is_refused_leaves_the_notes_of_the_folder(capsys, text, out)
             "argument --patience: needs a part to measure",
         ),
         (("train", "--resume", "OUT"), 1, "there is no model; `fastgrad train nplm"),
+        (
+            ("train", "nplm", "TEXT", "-o", "OUT", "--keep-repeats-together", "--split", "lecture"),
+            2,
+            "argument --keep-repeats-together: not with --split lecture; expected random",
+        ),
+        (
+            ("train", "nplm", "--resume", "OUT", "--keep-repeats-together"),
+            2,
+            "argument --keep-repeats-together: not with --resume",
+        ),
     ],
 )
 def test_mistakes(capsys, text, out, arguments, code, message):
@@ -263,6 +340,36 @@ def test_resume_needs_the_same_text(capsys, text, out):
     assert gone in refused(capsys, "train", "--resume", out)
     (out / "run.json").unlink()
     assert "there is no note, run.json, of how" in refused(capsys, "train", "--resume", out)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"), [((), "BigramModel"), (("--neural", "--steps", 2), "NeuralBigram")]
+)
+def test_a_model_that_took_the_place_of_a_network_is_named(capsys, text, out, options, kind):
+    run(capsys, "train", "bigram", text, "-o", out, *options)
+    file = out / "model.safetensors"
+    told = (
+        f"fastgrad: {file}: holds a {kind}, which --resume cannot go on with; expected a network of"
+        " `fastgrad train nplm`"
+    )
+    assert refused(capsys, "train", "--resume", out) == f"{told}\n"
+    run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 50)
+    run(capsys, "train", "bigram", text, "-o", out, *options)
+    told += f"; the model before it is kept as {file}.previous\n"
+    for line in (("--resume", out), ("--resume", file), ("nplm", "--resume", out)):
+        assert refused(capsys, "train", *line) == told
+    assert (
+        found(run(capsys, "train", "--resume", f"{file}.previous"))["resumed"] == "after 50 steps"
+    )
+
+
+def test_a_network_without_its_run_is_not_gone_on_with(capsys, text, out):
+    run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 50)
+    load(out).save(out)
+    assert refused(capsys, "train", "--resume", out) == (
+        f"fastgrad: {out / 'model.safetensors'}: holds a model without a training run; fit starts"
+        " one\n"
+    )
 
 
 def test_scatters_take_any_number_of_symbols_and_features(tmp_path):

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 from fastgrad import cli
+from fastgrad.checkpoint import CheckpointError
 from fastgrad.models import InterpolatedTrigram, KneserNey, Mixture, WordNPLM, load
 from fastgrad.models.mixture import mixture_weights
 from fastgrad.reproduce import MODELS, ROWS, SettingsError, brown, read_record, report
@@ -284,6 +285,12 @@ def test_the_table_in_markdown_and_for_a_terminal(whole):
 # Again, and after an interruption -----------------------------------------------------------------
 
 
+def test_kept_probabilities_are_not_taken_for_a_network(whole):
+    out, _, _ = whole
+    with pytest.raises(CheckpointError, match=r"holds no model, only the arrays \['test', 'train'"):
+        load(out / "MLP1.probabilities.safetensors")
+
+
 def test_what_is_finished_is_not_done_again_and_rows_may_be_added(path, whole, monkeypatch):
     out, found, _ = whole
 
@@ -412,6 +419,17 @@ def test_the_command_prints_the_table_and_says_where_it_is(path, tmp_path, capsy
     assert {"results.json", "brown.md", "brown.png"} <= {file.name for file in out.iterdir()}
     assert cli.main(command(path, out, "--rows", "MLP1,MLP2")) == 0
     assert capsys.readouterr().out == told.out
+
+
+def test_help_says_where_the_corpus_is_and_what_it_looks_like(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["reproduce", "brown", "--help"])
+    output = capsys.readouterr().out
+    assert max(map(len, output.splitlines())) <= 100
+    told = " ".join(output.split())
+    assert "plain, one sentence a line, tokens separated by spaces (.gz is unpacked)" in told
+    assert "NLTK's data, for one, have it (package `brown`, for non-commercial use)" in told
+    assert "as word/tag pairs, whose tags are to be taken off" in told
 
 
 def test_the_command_is_interrupted_and_goes_on(path, tmp_path):

@@ -241,6 +241,19 @@ def test_a_text_that_has_gone_is_told(capsys, text, out):
     assert run(capsys, "sample", out, "-n", 2).count("\n") == 2
 
 
+def test_a_network_without_its_run_is_not_gone_on_with(capsys, text, out):
+    train(capsys, text, "-o", out, *QUICK, "--steps", 5)
+    load(out).save(out)
+    told = "model.safetensors: holds a model without a training run; fit starts one\n"
+    assert refused(capsys, "train", "--resume", out).endswith(told)
+    note = out / "run.json"
+    note.write_text('{"split": "random", "seed": 0, "batch": 64}')  # Of a network over characters.
+    told = "there is no note, run.json, of how a run over words began\n"
+    assert refused(capsys, "train", "--resume", out) == f"fastgrad: {out}: {told}"
+    note.unlink()
+    assert refused(capsys, "train", "--resume", out) == f"fastgrad: {out}: {told}"
+
+
 def test_words_are_drawn_where_there_is_room(tmp_path):
     points = np.random.default_rng(0).normal(size=(150, 5))
     word_scatter(points, [f"word{i}" for i in range(150)], tmp_path / "words.png")

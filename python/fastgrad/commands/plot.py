@@ -29,8 +29,8 @@ it was trained as a network; of counted trigrams, the pairs that their last two 
 40 symbols the cells hold no numbers, beyond 60 only the most frequent symbols are drawn.
 
 Of a model of `train nplm`, the pictures are embeddings.png, the symbols (of words the 300 most
-frequent) by what the network has learned of them, and loss.png; after `train nplm --find-rate`
-also rates.png, the losses that rising learning rates met."""
+frequent) by what the network has learned of them, and loss.png; after `train nplm --find-rate` with
+`-o` also rates.png, the losses that rising learning rates met."""
 
 
 def add_to(commands: Any) -> None:

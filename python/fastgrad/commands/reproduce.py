@@ -21,14 +21,18 @@ examples:
   fastgrad reproduce brown brown.txt.gz -o try --rows best --set best.hidden=300 --valid-only
   fastgrad reproduce brown any.txt -o try --train 20000 --valid 5000 --vocabulary 1000 --epochs 1
 
-PATH is the Brown corpus, or any text whose words are separated by whitespace (.gz is unpacked). It
-does not come with fastgrad. The first tokens train, the next ones validate, the rest tests, as in
-Bengio, Ducharme, Vincent and Jauvin, "A Neural Probabilistic Language Model" (JMLR 3, 2003), whose
-figures (table 1) stand beside ours: compare ratios, since the corpus is not quite theirs.
+PATH is the Brown corpus, or another text: plain, one sentence a line, tokens separated by spaces
+(.gz is unpacked). Brown does not come with fastgrad; NLTK's data, for one, have it (package
+`brown`, for non-commercial use), as word/tag pairs, whose tags are to be taken off.
+
+The first tokens train, the next ones validate, the rest tests, as in Bengio, Ducharme, Vincent and
+Jauvin, "A Neural Probabilistic Language Model" (JMLR 3, 2003), whose figures (table 1) stand beside
+ours: compare ratios, since the corpus is not quite theirs.
 
 Every finished row is kept in DIR at once, and a network while it is trained: after Ctrl-C, the same
 command goes on. DIR gets results.json, brown.md, brown.png, and the networks as ROW.safetensors:
-`fastgrad sample DIR/MLP9.safetensors`. Other rows may be added later.
+`fastgrad sample DIR/MLP9.safetensors`. What a network says of each token of the corpus is kept
+beside it, as ROW.probabilities.safetensors. Other rows may be added later.
 
 rows: {rows}"""
 

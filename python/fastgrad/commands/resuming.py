@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import train_words, training
-from .word_texts import is_of_words
+from .arguments import CommandError
+from .places import has_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,6 +14,30 @@ if TYPE_CHECKING:
 __all__ = ["resume"]
 
 
-def resume(folder: Path) -> None:
+def resume(place: Path) -> None:
     """Go on with the training run of a folder, or of a model's file in it."""
-    (train_words if is_of_words(folder) else training).resume(folder)
+    if not has_model(place):
+        raise CommandError(f"{place}: there is no model; `fastgrad train nplm -o {place}` trains")
+    from ..models import NPLM, WordNPLM, load
+
+    model = load(place)
+    if isinstance(model, WordNPLM):
+        train_words.resume(place, model)
+    elif isinstance(model, NPLM):
+        training.resume(place, model)
+    else:
+        raise CommandError(_refusal(place, model))
+
+
+def _refusal(place: Path, model: Any) -> str:
+    """Say what is there instead of a network, and where that may be."""
+    from ..checkpoint import previous
+    from ..models.saving import model_path
+
+    file = model_path(place)
+    before = previous(file)
+    kept = f"; the model before it is kept as {before}" if before.is_file() else ""
+    return (
+        f"{file}: holds a {type(model).__name__}, which --resume cannot go on with; expected a"
+        f" network of `fastgrad train nplm`{kept}"
+    )

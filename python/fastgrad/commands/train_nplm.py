@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ examples:
   fastgrad train nplm names.txt -o out --split lecture --context 3 --embedding 10 --hidden 200 \\
       --init lecture --optimizer sgd --lr 0.1 --schedule lecture --batch 32 --steps 200000 \\
       --weight-decay 0                                  the lecture's run
-  fastgrad train nplm -o out --find-rate                only look which learning rate is good
+  fastgrad train nplm --find-rate                       only look which learning rate is good
   fastgrad train --resume out                           go on after Ctrl-C
 
 The folder gets model.safetensors, the checkpoint, which is saved every ten seconds or so, and
@@ -61,6 +62,7 @@ _DEFAULTS = {
     "optimizer": "adamw",
     "weight_decay": 0.03,
     "split": "random",
+    "keep_repeats_together": False,
     "seed": 0,
     "patience": None,
     "threads": None,
@@ -95,7 +97,8 @@ def add_to(models: Any) -> None:
         "--find-rate",
         action="store_true",
         default=None,
-        help="try learning rates from 0.001 to 1 in 1,000 steps, tell the best, and train nothing",
+        help="try learning rates from 0.001 to 1 in 1,000 steps, tell the best, and train nothing;"
+        " -o, which it can do without, keeps them for `fastgrad plot`",
     )
 
 
@@ -158,6 +161,13 @@ def _add_training(group: Any) -> None:
         f" {_default('split')}",
     )
     group.add_argument(
+        "--keep-repeats-together",
+        action="store_true",
+        default=None,
+        help="have all copies of an item in one part of the random split, so that none is both"
+        " trained on and measured",
+    )
+    group.add_argument(
         "--seed",
         type=whole(0, 2**64 - 1),
         metavar="N",
@@ -187,11 +197,16 @@ def _train(options: argparse.Namespace) -> None:
         resume(options.resume)
         return
     text = text_of(options.file)
-    with made_folder(options.out):
+    with made_folder(options.out) if options.out else nullcontext():
         if text.source == "-" and not options.find_rate:
             text = keep_input(options.out)
         items = text.items()
-        train, dev = parts_of(items, options.split or _DEFAULTS["split"], options.seed or 0)
+        train, dev = parts_of(
+            items,
+            options.split or _DEFAULTS["split"],
+            options.seed or 0,
+            keep_repeats_together=bool(options.keep_repeats_together),
+        )
         _settle(options, sum(map(len, train)) + len(train))
         _make(options, text, items, train, dev)
 
@@ -221,7 +236,9 @@ def _make(
     from ..text import Vocab
 
     vocab = Vocab.of(items)
-    _show_text(text, items, vocab, train, dev)
+    _show_text(text, items, vocab)
+    if dev is not None:
+        _show_split(train, dev, options.split)
     model = NPLM(
         vocab,
         context=options.context,
@@ -242,7 +259,8 @@ def _make(
     if options.find_rate:
         _find_rate(model, train, options.out, settings)
         return
-    note = RunNote(options.split, options.seed, options.batch)
+    together = options.keep_repeats_together
+    note = RunNote(options.split, options.seed, options.batch, together)
     note.write(options.out, text, len(items), vocab.characters)
     start = perf_counter()
     with saved_on_ctrl_c(options.out):
@@ -271,10 +289,14 @@ def _check(options: argparse.Namespace) -> None:
                 " the settings of its folder"
             )
         return
-    if options.out is None:
+    if options.out is None and not options.find_rate:
         raise UsageError("the following arguments are required: -o/--out")
     if options.patience is not None and options.split == "none":
         raise UsageError("argument --patience: needs a part to measure, not --split none")
+    if options.keep_repeats_together and options.split not in (None, "random"):
+        raise UsageError(
+            f"argument --keep-repeats-together: not with --split {options.split}; expected random"
+        )
     for name in ("steps", "lr", "schedule", "patience"):
         if options.find_rate and name in given:
             raise UsageError(
@@ -298,9 +320,7 @@ def _rate(schedule: str, lr: float, steps: int) -> Any:
     return (cosine if schedule == "cosine" else linear)(lr, 0.0, steps)
 
 
-def _show_text(
-    text: Text, items: list[str], vocab: Any, train: list[str], dev: list[str] | None
-) -> None:
+def _show_text(text: Text, items: list[str], vocab: Any) -> None:
     from ..text import repeats
 
     show("text", text.name)
@@ -308,19 +328,26 @@ def _show_text(
     show("symbols", f"V = {len(vocab):,}, with {vocab.boundary!r} for start and end of an item")
     if (boundary := vocab.boundary_note()) is not None:
         show("", boundary)
-    if dev is not None:
-        known = set(train)
-        leaked = sum(item in known for item in dev)
-        show("split", f"{len(train):,} items to train on, {len(dev):,} to measure (dev)")
-        show("", f"{leaked:,} of the latter are among the former too" if leaked else "none in both")
 
 
-def _find_rate(model: Any, train: list[str], folder: Path, settings: dict[str, Any]) -> None:
+def _show_split(train: list[str], dev: list[str], method: str) -> None:
+    known = set(train)
+    leaked = sum(item in known for item in dev)
+    show("split", f"{len(train):,} items to train on, {len(dev):,} to measure (dev)")
+    advice = "; --keep-repeats-together has none" if method == "random" else ""
+    what = f"{leaked:,} of the latter are among the former too{advice}"
+    show("", what if leaked else "none in both")
+
+
+def _find_rate(model: Any, train: list[str], folder: Path | None, settings: dict[str, Any]) -> None:
     from .. import checkpoint
     from ..training import find_rate
 
     sweep = find_rate(model, train, steps=_SWEEP_STEPS, **settings)
+    show("lowest loss", f"at rate {sweep.lowest():.4g}, of {len(sweep.rates):,} tried")
+    if folder is None:
+        show("saved", "nothing; with -o DIR, `fastgrad plot DIR` draws what was tried")
+        return
     arrays = {"rates": sweep.rates, "losses": sweep.losses}
     checkpoint.save(folder / RATES, arrays, {"sweep": settings["optimizer"]})
-    show("lowest loss", f"at rate {sweep.lowest():.4g}, of {len(sweep.rates):,} tried")
     show("saved", f"{folder / RATES}; `fastgrad plot {folder}` draws it")

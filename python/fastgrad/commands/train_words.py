@@ -16,12 +16,13 @@ from .arguments import (
 from .new_model import add_out, made_folder, show_saved
 from .report import show
 from .training import LOG, keep_input, saved_on_ctrl_c
-from .word_texts import new_parts, note_parts, noted_parts
+from .word_texts import is_of_words, new_parts, note_parts, noted_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from ..models import WordNPLM
     from .word_texts import Parts
 
 __all__ = ["add_level", "add_to", "resume", "with_level"]
@@ -270,12 +271,13 @@ def _train_on(parts: Parts, options: argparse.Namespace) -> None:
     show_saved(options.out)
 
 
-def resume(place: Path) -> None:
-    """Go on with the training run of a folder, or of a model's file in it."""
-    from ..models import WordNPLM
+def resume(place: Path, before: WordNPLM) -> None:
+    """Go on with the training run of a folder, or of a model's file in it, where `before` is."""
+    from ..checkpoint import CheckpointError
 
     folder = place if place.is_dir() else place.parent
-    before = WordNPLM.load(place)
+    if not is_of_words(place):
+        raise CommandError(f"{folder}: there is no note, run.json, of how a run over words began")
     parts = noted_parts(place, before)
     if parts is None:
         raise CommandError(f"{folder}: the text of the training run is not there any more")
@@ -286,7 +288,11 @@ def resume(place: Path) -> None:
     start = perf_counter()
     with saved_on_ctrl_c(place):
         try:
-            model = WordNPLM.resume(place, parts.train, parts.dev, progress=True, log=folder / LOG)
+            model = type(before).resume(
+                place, parts.train, parts.dev, progress=True, log=folder / LOG
+            )
+        except CheckpointError:
+            raise
         except ValueError as error:
             raise CommandError(f"{place}: {error}; has {parts.text.name} changed?") from None
     _show_result(model, parts, perf_counter() - start, made)

@@ -6,18 +6,20 @@ import json
 import os
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .arguments import CommandError
-from .places import has_model, note_text, noted_text
+from .places import note_text, noted_text
 from .report import show
 from .texts import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ..models import NPLM
 
 __all__ = ["LOG", "RunNote", "keep_input", "parts_of", "resume", "saved_on_ctrl_c", "show_result"]
 
@@ -35,12 +37,12 @@ class RunNote:
     split: str
     seed: int
     batch: int
+    keep_repeats_together: bool = False
 
     def write(self, folder: Path, text: Text, items: int, characters: str) -> None:
         """Leave it in the folder, with the note of where the text is."""
         note_text(folder, text, items, characters)
-        note = {"split": self.split, "seed": self.seed, "batch": self.batch}
-        (folder / _NOTE).write_text(json.dumps(note) + "\n", encoding="utf-8")
+        (folder / _NOTE).write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> RunNote | None:
@@ -48,7 +50,9 @@ class RunNote:
         try:
             note = json.loads((folder / _NOTE).read_bytes())
             if note["split"] in ("random", "lecture", "none") and type(note["seed"]) is int:
-                return cls(note["split"], note["seed"], int(note["batch"]))
+                # Older notes do not tell of repeats, which were not kept together then.
+                together = bool(note.get("keep_repeats_together", False))
+                return cls(note["split"], note["seed"], int(note["batch"]), together)
         except (OSError, ValueError, LookupError, TypeError):
             pass  # What cannot be read is not there.
         return None
@@ -66,14 +70,19 @@ def keep_input(folder: Path) -> Text:
     return Text(str(kept), f"standard input, kept in {kept}")
 
 
-def parts_of(items: list[str], method: str, seed: int) -> tuple[list[str], list[str] | None]:
-    """Split items as a command's option says; the test part is left alone."""
+def parts_of(
+    items: list[str], method: str, seed: int, *, keep_repeats_together: bool
+) -> tuple[list[str], list[str] | None]:
+    """Split items as a command's options say; the test part is left alone."""
     if method == "none":
         return items, None
     from ..text import split
 
     try:
-        parts = split(items, method="lecture") if method == "lecture" else split(items, seed=seed)
+        if method == "lecture":
+            parts = split(items, method="lecture")
+        else:
+            parts = split(items, seed=seed, keep_repeats_together=keep_repeats_together)
     except ValueError as error:
         raise CommandError(f"{error}; `--split none` trains on all of them") from None
     return parts.train, parts.dev
@@ -97,20 +106,18 @@ def saved_on_ctrl_c(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def resume(place: Path) -> None:
-    """Go on with the training run of a folder, or of a model's file in it."""
-    from ..models import NPLM
+def resume(place: Path, before: NPLM) -> None:
+    """Go on with the training run of a folder, or of a model's file in it, where `before` is."""
+    from ..checkpoint import CheckpointError
 
-    if not has_model(place):
-        raise CommandError(f"{place}: there is no model; `fastgrad train nplm -o {place}` trains")
     folder = place if place.is_dir() else place.parent
-    before = NPLM.load(place)
     text, note = noted_text(folder, before), RunNote.read(folder)
     if note is None:
         raise CommandError(f"{folder}: there is no note, {_NOTE}, of how a training run began")
     if text is None:
         raise CommandError(f"{folder}: the text of the training run is not there any more")
-    train, dev = parts_of(text.items(), note.split, note.seed)
+    together = note.keep_repeats_together
+    train, dev = parts_of(text.items(), note.split, note.seed, keep_repeats_together=together)
     made = len(before.history.loss)
     show("text", text.name)
     show("model", repr(before))
@@ -118,7 +125,9 @@ def resume(place: Path) -> None:
     start = perf_counter()
     with saved_on_ctrl_c(place):
         try:
-            model = NPLM.resume(place, train, dev, progress=True, log=folder / LOG)
+            model = type(before).resume(place, train, dev, progress=True, log=folder / LOG)
+        except CheckpointError:
+            raise
         except ValueError as error:
             raise CommandError(f"{place}: {error}; has {text.name} changed?") from None
     steps = len(model.history.loss) - made

@@ -46,7 +46,8 @@ class LanguageModel(Protocol):
     def probabilities(self, context: str = "") -> NDArray[np.float64]:
         """Give the distribution of the symbol after `context`, the start of an item; shape (V,).
 
-        Only the last symbols of `context` count, as many as the model looks at.
+        Only the last symbols of `context` count, as many as the model looks at. Boundaries in
+        front, written as `vocab.boundary`, change nothing: "..a" is "a".
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -45,13 +46,20 @@ def read_model(
 ) -> Model:
     """Read a checkpoint and let the maker of its kind of model make the model.
 
-    Raises `CheckpointError`, with the file's name, also for what the maker refuses.
+    Raises `CheckpointError`, with the file's name, also for a checkpoint that holds no model or one
+    of another kind, and for what the maker refuses.
     """
     file = model_path(path)
     tensors, config = checkpoint.load(file)
+    kinds = ", ".join(makers)
     kind = config.get("model")
-    if not isinstance(kind, str) or kind not in makers:
-        raise CheckpointError(f"{file}: holds a model {kind!r}; expected {', '.join(makers)}")
+    if not isinstance(kind, str):
+        arrays = reprlib.repr(sorted(tensors))
+        raise CheckpointError(
+            f"{file}: holds no model, only the arrays {arrays}; expected a model: {kinds}"
+        )
+    if kind not in makers:
+        raise CheckpointError(f"{file}: holds a model {kind!r}; expected {kinds}")
     try:
         return makers[kind](tensors, config)
     except KeyError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _checks
+from ..text.windows import encode_context
 from .counts import BigramCounts, counts_for
 
 if TYPE_CHECKING:
@@ -52,11 +53,10 @@ class TableModel:
     def probabilities(self, context: str = "") -> NDArray[np.float64]:
         """Give the distribution of the symbol after `context`, the start of an item; shape (V,).
 
-        Only the last symbols of `context` count. All are 0 where nothing is known after them.
+        Only the last symbols of `context` count. Boundaries in front, written as `vocab.boundary`,
+        change nothing: "..a" is "a". All are 0 where nothing is known after them.
         """
-        ids = np.zeros(self.context, dtype=np.uint32)
-        last = self.vocab.encode(_checks.string("context", context))[-self.context :]
-        ids[self.context - len(last) :] = last
+        ids = encode_context(context, self.vocab, self.context)
         return self._table[self._rows(ids)].copy()
 
     def probabilities_of(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._checks import strings, whole
-from .vocab import check_vocab
+from .._checks import string, strings, whole
+from .vocab import UnknownCharacterError, check_vocab
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,6 +86,28 @@ def windows(
         contexts[:, column] = older
         nearer = older
     return contexts, following
+
+
+def encode_context(start: str, vocab: Vocab, context: int) -> NDArray[np.uint32]:
+    """Give the last `context` symbols of an item's start, boundaries in front: (context,) uint32.
+
+    Boundaries are there anyway, so whether `start` shows some of them, as an n-gram of counts does,
+    makes no difference. Raises `TypeError` for what is no str, and `UnknownCharacterError` for a
+    character without an id, the boundary's symbol behind another character among them.
+
+    >>> from fastgrad.text import Vocab
+    >>> [encode_context(start, Vocab("bo"), 2).tolist() for start in ("b", ".b", "....b", "bob")]
+    [[0, 1], [0, 1], [0, 1], [2, 1]]
+    """
+    item = string("context", start).lstrip(vocab.boundary)
+    try:
+        last = vocab.encode(item)[-context:]
+    except UnknownCharacterError as error:
+        position = start.index(error.character, len(start) - len(item))
+        raise UnknownCharacterError(error.character, position, start) from None
+    ids = np.zeros(context, dtype=np.uint32)
+    ids[context - len(last) :] = last
+    return ids
 
 
 def _zeros(rows: int, width: int) -> NDArray[np.uint32]:

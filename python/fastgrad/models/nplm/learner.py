@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..._checks import thread_count, whole
+from ...checkpoint import CheckpointError
 from ...training import History, Loop, make_plan
 from ..saving import model_path, read_model
 from . import saved
@@ -205,8 +206,8 @@ class Learner(Network[AnyVocab], ABC):
         steps to come, and is needed where `steps` asks for more than were planned. `log` is
         continued, and the checkpoint goes on to be saved at `path`.
 
-        Raises `CheckpointError` where the file is none, `ValueError` where it holds no training
-        run, or one on other examples.
+        Raises `CheckpointError` where the file is none or holds no training run, and `ValueError`
+        where it holds one on other examples.
 
         >>> import pathlib, tempfile
         >>> from fastgrad.models import NPLM
@@ -222,7 +223,7 @@ class Learner(Network[AnyVocab], ABC):
         file = model_path(path)
         model, state = read_model(file, {cls.kind: partial(saved.read_run, cls)})
         if state is None:
-            raise ValueError(f"{file} holds a model without a training run; fit starts one")
+            raise CheckpointError(f"{file}: holds a model without a training run; fit starts one")
         run = model._restart(state, train, dev, threads)
         total, rates = state.loop.planned(steps, lr)
         plan = make_plan(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ...text import Vocab
+from ...text.windows import encode_context
 from . import kernels
 from .examples import checked_contexts, in_blocks, prepare
 from .learner import Learner
@@ -115,18 +116,20 @@ class NPLM(Learner[Vocab]):
     def probabilities(self, context: str = "") -> NDArray[np.float64]:
         """Give the distribution of the symbol after `context`, the start of an item; shape (V,).
 
-        Only the last symbols of `context` count, as many as the model looks at.
+        Only the last symbols of `context` count, as many as the model looks at. Boundaries in
+        front, written as `vocab.boundary`, change nothing: "..a" is "a".
 
         >>> from fastgrad.models import NPLM
         >>> from fastgrad.text import Vocab
-        >>> chances = NPLM(Vocab("abc")).probabilities("ca")
+        >>> model = NPLM(Vocab("abc"))
+        >>> chances = model.probabilities("ca")
         >>> chances.shape, round(float(chances.sum()), 6)
         ((4,), 1.0)
+        >>> bool((model.probabilities(".ca") == chances).all())
+        True
         """
-        ids = np.zeros((1, self.context), dtype=np.uint32)
-        last = self._vocab.encode(context)[-self.context :]
-        ids[0, self.context - len(last) :] = last
-        return kernels.probabilities(self._parameters, ids)[0]
+        ids = encode_context(context, self._vocab, self.context)
+        return kernels.probabilities(self._parameters, ids[None])[0]
 
     def probabilities_of(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
         """Give the distributions after many contexts of uint32 ids: (B, context) to (B, V)."""
