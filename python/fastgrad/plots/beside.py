@@ -23,11 +23,17 @@ _ASIDE, _CLEAR = 2.5, 1.0
 _SIDES = np.array([(1, 1), (-1, 1), (1, -1), (-1, -1)], dtype=np.float64)
 
 
-def write_beside(view: View, names: Sequence[str]) -> None:
-    """Write names beside the dots of a view, those first that stand first, as there is room."""
+def write_beside(
+    view: View, names: Sequence[str], obstacles: NDArray[np.float64] | None = None
+) -> None:
+    """Write names beside the dots of a view, those first that stand first, as there is room.
+
+    `obstacles` are more places in pixels, (M, 2), that no name may cover.
+    """
+    dots = view.places if obstacles is None else np.vstack([view.places, obstacles])
     sizes = _sizes(view.axes, names)
     aside, clear = _ASIDE * view.point, _CLEAR * view.point
-    boxes = find_room(view.places, sizes, view.places, view.low, view.high, aside, clear)
+    boxes = find_room(view.places, sizes, dots, view.low, view.high, aside, clear)
     for name, (left, bottom) in zip(names, view.data(boxes[:, :2]), strict=True):
         if np.isfinite(left):
             view.axes.text(

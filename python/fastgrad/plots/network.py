@@ -8,7 +8,7 @@ import numpy as np
 
 from .beside import write_beside
 from .canvas import labels, new_figure
-from .plane import settle
+from .plane import far, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,8 @@ _MANY, _LONGEST = 64, 2
 # A disc's width in points, edge included, and how often discs that overlap are pushed.
 _DISC, _LEADER = 17.0, "#777777"
 _ROUNDS = 500
+# How far inside the frame what lies beyond it is drawn, so that an arrow has room.
+_INSIDE_DISC, _INSIDE_DOT = 20.0, 12.0
 
 
 def embedding_scatter(
@@ -42,7 +44,9 @@ def embedding_scatter(
     components; the same picture for m = 2, but turned). The first symbol, the boundary, has a
     colour of its own. Up to 64 symbols are discs, which move off their points, tied to them by a
     line, where they would overlap. More, or symbols that a font can only write as codes, are dots,
-    named in order as long as there is room.
+    named in order as long as there is room. One to three symbols far off are drawn at the frame,
+    so that the others are not squeezed into a corner; arrows point to them, and the line below
+    tells where they are.
 
     Raises ValueError where rows and symbols do not fit, OSError where the file cannot be written.
 
@@ -72,29 +76,32 @@ def embedding_scatter(
     axes.set_axisbelow(True)
     names = labels(symbols)
     discs = len(names) <= _MANY and max(map(len, names)) <= _LONGEST
-    view = settle(figure, axes, points)
+    inside = _INSIDE_DISC if discs else _INSIDE_DOT
+    view = settle(figure, axes, points, inside, far(points), names)
     (_draw_discs if discs else _draw_dots)(view, names)
     figure.savefig(path)
 
 
 def _draw_dots(view: View, names: list[str]) -> None:
     """Draw each symbol as a dot, and beside it its name where there is room for one."""
+    tips = view.point_out(view.places)
     places = view.data(view.places)
     # The boundary last, so that nothing lies on it.
     for part, colour in ((places[1:], _SYMBOL), (places[:1], _BOUNDARY)):
         view.axes.scatter(part[:, 0], part[:, 1], s=12, c=colour, edgecolors="none")
-    write_beside(view, names)
+    write_beside(view, names, tips)
 
 
 def _draw_discs(view: View, names: list[str]) -> None:
     """Draw each symbol as a disc with its name; discs that would overlap move off their points."""
     axes = view.axes
-    points = view.data(view.places)
+    points = view.data(view.points)[~view.outside]
     axes.scatter(points[:, 0], points[:, 1], s=7, c=_LEADER, edgecolors="none")
     half = _DISC / 2 * view.point
     spread = _spread(view.places, 2 * half, view.low + half, view.high - half)
+    view.point_out(spread)
     places = view.data(spread)
-    for point, place in zip(points, places, strict=True):
+    for point, place in zip(points, places[~view.outside], strict=True):
         axes.plot(*np.transpose([point, place]), color=_LEADER, linewidth=0.8, zorder=1)
     colours = [_BOUNDARY] + [_SYMBOL] * (len(places) - 1)
     size = (_DISC - 1) ** 2

@@ -60,5 +60,6 @@ def word_scatter(
     axes.margins(0.05)
     axes.grid(color="#e6e6e6", linewidth=0.5)
     axes.set_axisbelow(True)
+    # No word is far off: rows are of length 1, and what lies apart is a group.
     write_beside(settle(figure, axes, points), labels(words))
     figure.savefig(path)
