@@ -372,17 +372,6 @@ def test_a_network_without_its_run_is_not_gone_on_with(capsys, text, out):
     )
 
 
-def test_scatters_take_any_number_of_symbols_and_features(tmp_path):
-    rng = np.random.default_rng(0)
-    path = tmp_path / "scatter.png"
-    for size, features, method in ((1, 1, "pca"), (3, 1, "first"), (70, 3, "pca")):
-        symbols = [chr(0xC0 + i) for i in range(size)]
-        rows = rng.normal(size=(size, features))
-        embedding_scatter(rows, symbols, path, title="$x", method=method)
-        assert path.read_bytes().startswith(b"\x89PNG")
-        path.unlink()
-
-
 def test_pictures_of_nothing_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"embeddings has shape \(2, 2\); .* each of 3 symbols"):
         embedding_scatter(np.zeros((2, 2)), "abc", tmp_path / "x.png")

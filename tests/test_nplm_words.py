@@ -1,11 +1,11 @@
-"""The neural probabilistic language model over words, from text to trained, saved and resumed."""
+"""The neural probabilistic language model over words, from text to trained."""
 
 import math
-import pickle
 
 import numpy as np
 import pytest
 import slow_nplm
+import small_words
 from fastgrad import checkpoint
 from fastgrad.models import (
     NPLM,
@@ -18,58 +18,30 @@ from fastgrad.models import (
 )
 from fastgrad.models.base import LanguageModel, Trainable
 from fastgrad.models.nplm import presets
-from fastgrad.optim import cosine
 from fastgrad.text import Vocab
-from fastgrad.training import DivergedError, find_rate
+from fastgrad.training import find_rate
 from fastgrad.words import WordText, WordVocab, read_words
-
-SUBJECTS = ["the cat", "the dog", "a bird", "my friend"]
-VERBS = ["sees", "likes", "hears"]
-
-
-def sentences(count, seed=0):
-    """Draw lines that a network can learn: who sees whom, and dogs only hear."""
-    draw = np.random.default_rng(seed)
-    lines = []
-    for _ in range(count):
-        one, other = (SUBJECTS[i] for i in draw.integers(4, size=2))
-        verb = "hears" if one == "the dog" else VERBS[draw.integers(3)]
-        lines.append(f"{one} {verb} {other}")
-    return lines
+from small_nplm import same
+from small_words import entropy, sentences
 
 
 @pytest.fixture(scope="module")
 def parts():
-    """Text for train, dev and test, with a mark after each line."""
-    return read_words(sentences(900), marks="line").split(0.8, 0.1)
+    return small_words.parts()
 
 
 @pytest.fixture
 def small(parts):
-    """A model that trains in no time."""
-    return WordNPLM(parts[0].vocab, context=3, embedding=6, hidden=16, seed=1)
+    return small_words.small_model(parts[0].vocab)
 
 
 @pytest.fixture(scope="module")
 def trained(parts):
     """A model that has learned the sentences."""
-    model = WordNPLM(parts[0].vocab, context=3, embedding=6, hidden=16, seed=1)
+    model = small_words.small_model(parts[0].vocab)
     settings = presets.modern(len(parts[0]), epochs=8, batch=32, lr=0.02, dropout=0.0)
     model.fit(*parts[:2], **settings)
     return model
-
-
-def same(one, other):
-    """Tell whether two models have the same parameters, bit for bit."""
-    pairs = zip(one.parameters().items(), other.parameters().items(), strict=True)
-    return all(a == b and x.tobytes() == y.tobytes() for (a, x), (b, y) in pairs)
-
-
-def entropy():
-    """Give the loss that knows how sentences are made, in nats a token: mark, who, verb, whom."""
-    verb = 0.75 * math.log(3)
-    # After "the" stands "cat" or "dog", so "the" and what follows it are one choice of four.
-    return (2 * math.log(4) + verb) / 6
 
 
 # What it is.
@@ -167,7 +139,7 @@ def test_it_mixes_with_counted_models(trained, parts):
 
 
 def test_the_papers_settings_learn_too(parts):
-    model = WordNPLM(parts[0].vocab, context=3, embedding=6, hidden=16, seed=1)
+    model = small_words.small_model(parts[0].vocab)
     settings = presets.paper(batch=16, lr=0.01)
     assert settings["lr"](0) == 0.16
     assert settings["lr"](10**6) == pytest.approx(0.16 / 1.16)
@@ -215,16 +187,6 @@ def test_characters_are_tied_and_learned_with_dropout_as_well(tmp_path, tied):
     model.save(tmp_path)
     assert same(load(tmp_path), model)
     assert len(model.sample(3)) == 3
-
-
-def test_files_from_before_there_were_ties_and_dropout_are_read(small, parts, tmp_path):
-    path = tmp_path / "model.safetensors"
-    small.fit(parts[0], steps=5, lr=0.1, checkpoint=path)
-    tensors, config = checkpoint.load(path)
-    assert "tied" not in config["shape"]
-    del config["training"]["dropout"]
-    checkpoint.save(path, tensors, config)
-    assert same(WordNPLM.resume(path, parts[0]), small)
 
 
 def test_epochs_are_as_many_examples_as_there_are(small, parts):
@@ -300,145 +262,3 @@ def test_a_text_is_a_part_ids_a_source_or_examples(small, parts):
     targets = np.array([1, 2], dtype=np.uint32)
     expected = -np.log(small.probabilities_of(contexts)[[0, 1], targets])
     assert small.losses((contexts, targets)) == pytest.approx(expected, rel=1e-5)
-
-
-# What is kept.
-
-
-@pytest.mark.parametrize("tied", [False, True])
-def test_a_model_comes_back_from_its_file(parts, tmp_path, tied):
-    model = WordNPLM(parts[0].vocab, context=2, embedding=4, hidden=8, tied=tied, direct=True)
-    model.fit(parts[0], parts[1], steps=20, lr=0.01, batch=8)
-    model.save(tmp_path)
-    for back in (WordNPLM.load(tmp_path), load(tmp_path / "model.safetensors")):
-        assert type(back) is WordNPLM
-        assert back.vocab == model.vocab
-        assert same(back, model)
-        assert back.history.dev_loss.tolist() == model.history.dev_loss.tolist()
-        assert back.sample(3, seed=4) == model.sample(3, seed=4)
-    assert same(pickle.loads(pickle.dumps(model)), model)
-
-
-def test_a_vocabulary_of_any_words_comes_back(tmp_path):
-    words = ["<rare>", "</p>", "é", "日本", "'tis", '"', "\\n", *map(str, range(70_000))]
-    vocab = WordVocab(words, tokenizer="simple", marks="paragraph")
-    model = WordNPLM(vocab, context=1, embedding=1, hidden=1)
-    model.save(tmp_path / "model.safetensors")
-    assert WordNPLM.load(tmp_path / "model.safetensors").vocab == vocab
-
-
-@pytest.mark.parametrize("damage", [None, "dtype", "bytes", "fewer"])
-def test_damaged_words_are_refused(small, tmp_path, damage):
-    path = tmp_path / "model.safetensors"
-    small.save(path)
-    tensors, config = checkpoint.load(path)
-    words = tensors["vocab.words"]
-    damaged = {
-        None: None,
-        "dtype": words.astype(np.int64),
-        "bytes": np.full(9, 255, dtype=np.uint8),
-        "fewer": words[:20],
-    }[damage]
-    del tensors["vocab.words"]
-    if damaged is not None:
-        tensors["vocab.words"] = damaged
-    checkpoint.save(path, tensors, config)
-    with pytest.raises(checkpoint.CheckpointError, match="damaged"):
-        WordNPLM.load(path)
-
-
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_an_interrupted_run_goes_on_bit_for_bit(parts, tmp_path, optimizer):
-    train, dev, _ = parts
-    settings = {"lr": cosine(0.02, 0.0, steps=100), "optimizer": optimizer, "batch": 16}
-    settings |= {"seed": 3, "weight_decay": 0.01, "evaluate_every": 25}
-
-    def fresh():
-        return WordNPLM(train.vocab, context=3, embedding=4, hidden=8)
-
-    def stop(progress):
-        if progress.step == 50:
-            raise KeyboardInterrupt
-
-    whole = fresh()
-    whole.fit(train, dev, steps=100, **settings)
-    path = tmp_path / "model.safetensors"
-    with pytest.raises(KeyboardInterrupt):
-        fresh().fit(train, dev, steps=100, callbacks=[stop], checkpoint=path, **settings)
-    assert len(WordNPLM.load(path).history.loss) == 50
-    resumed = WordNPLM.resume(path, train, dev)
-    assert same(resumed, whole)
-    assert resumed.history.loss.tolist() == whole.history.loss.tolist()
-    with pytest.raises(ValueError, match="train is not what the run was started with"):
-        WordNPLM.resume(path, dev)
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-def test_threads_do_not_show(parts, threads):
-    models = [WordNPLM(parts[0].vocab, context=2, embedding=4, hidden=8) for _ in range(2)]
-    for model, count in zip(models, (2, threads), strict=True):
-        model.fit(parts[0], steps=30, lr=0.01, optimizer="adamw", threads=count)
-    assert same(*models)
-
-
-# What is refused.
-
-
-def test_bad_settings_are_named(small, parts):
-    train = parts[0]
-    with pytest.raises(TypeError, match=r"vocab is .*expected a WordVocab"):
-        WordNPLM("abc")
-    with pytest.raises(TypeError, match="tied is 1; expected True or False"):
-        WordNPLM(train.vocab, tied=1)
-    with pytest.raises(ValueError, match="hidden is 0; expected at least 1"):
-        WordNPLM(train.vocab, hidden=0, direct=True, tied=True)
-    for lengths in ({}, {"steps": 1, "epochs": 1}):
-        with pytest.raises(TypeError, match=r"steps is .* and epochs is .*; expected one of them"):
-            small.fit(train, lr=0.1, **lengths)
-    for epochs in (0, -1, math.nan, math.inf):
-        with pytest.raises(ValueError, match=r"epochs is .*; expected a finite number above 0"):
-            small.fit(train, lr=0.1, epochs=epochs)
-    for epochs in ("2", True):
-        with pytest.raises(TypeError, match=r"epochs is .*; expected a number"):
-            small.fit(train, lr=0.1, epochs=epochs)
-    with pytest.raises(ValueError, match="schedule is 'sine'; expected one of"):
-        presets.modern(100, schedule="sine")
-
-
-@pytest.mark.parametrize(
-    ("dropout", "error", "message"),
-    [
-        (1.0, ValueError, "dropout is 1.0; expected a finite number of at least 0 and less than 1"),
-        (-0.1, ValueError, "dropout is -0.1; expected"),
-        ((0.1, 1), ValueError, r"dropout\[1\] is 1; expected"),
-        ((0.1,), TypeError, r"dropout is \(0.1,\); expected a number, or one of features and"),
-        ("much", TypeError, "dropout is 'much'; expected a number"),
-    ],
-)
-def test_bad_dropout_is_named(small, parts, dropout, error, message):
-    before = small.copy()
-    with pytest.raises(error, match=message):
-        small.fit(parts[0], steps=1, lr=0.1, dropout=dropout)
-    assert same(small, before)
-
-
-def test_bad_texts_are_named(small, parts):
-    other = read_words(b"one two three four")
-    with pytest.raises(ValueError, match=r"train is of WordVocab.*expected the model's"):
-        small.fit(other, steps=1, lr=0.1)
-    with pytest.raises(ValueError, match="dev is of WordVocab"):
-        small.fit(parts[0], other, steps=1, lr=0.1)
-    with pytest.raises(ValueError, match=r"ids\[1\] is 99; expected at least 0 and less than"):
-        small.loss(np.array([1, 99]))
-    with pytest.raises(ValueError, match=r"contexts has shape \(3,\)"):
-        small.probabilities_of(np.zeros(3, dtype=int))
-    with pytest.raises(ValueError, match=r"source\[0\] has shape \(1, 2\); expected \(N, 3\)"):
-        small.loss((np.zeros((1, 2), dtype=np.uint32), np.zeros(1, dtype=np.uint32)))
-    with pytest.raises(FileNotFoundError):
-        small.loss("there/is/no.txt")
-
-
-def test_a_run_that_diverges_keeps_the_last_good_parameters(small, parts):
-    with pytest.raises(DivergedError):
-        small.fit(parts[0], steps=400, lr=1e30)
-    assert all(np.isfinite(array).all() for array in small.parameters().values())

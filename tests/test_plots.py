@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastgrad.models import NPLM, NeuralBigram
-from fastgrad.plots import bigram_heatmap, canvas, heatmap, loss_curve, network
+from fastgrad.plots import bigram_heatmap, canvas, heatmap, loss_curve
 from fastgrad.text import Vocab
-from hypothesis import given
-from hypothesis import strategies as st
+from made_figures import remember
 
 ALPHABET = [".", *"abcdefghijklmnopqrstuvwxyz"]
 # Symbols that mean something to matplotlib, that are invisible, that turn writing round, that
@@ -27,14 +26,7 @@ def size(path):
 
 def texts(monkeypatch, table, symbols, path):
     """Draw a heat map and return the texts in its cells."""
-    figures = []
-    make = heatmap.new_figure
-
-    def remember(*arguments, **options):
-        figures.append(make(*arguments, **options))
-        return figures[-1]
-
-    monkeypatch.setattr(heatmap, "new_figure", remember)
+    figures = remember(monkeypatch, heatmap)
     bigram_heatmap(table, symbols, path)
     return [text.get_text() for text in figures[0].axes[0].texts]
 
@@ -204,35 +196,6 @@ def test_pyplot_and_its_backend_are_left_alone(tmp_path):
     loss_curve([1.0], tmp_path / "loss.png")
     assert matplotlib.get_backend() == backend
     assert pyplot.get_fignums() == numbers
-
-
-@given(st.integers(1, 64), st.sampled_from([0.0, 0.01, 1.0, 100.0]), st.integers(0, 99))
-def test_discs_move_apart_and_those_that_are_apart_stay(count, scale, seed):
-    points = scale * np.random.default_rng(seed).normal(size=(count, 2))
-    places = network._spread(points, 1.0)
-
-    def gaps(places):
-        return np.hypot(*(places[:, None] - places).T) + 9 * np.eye(count)
-
-    assert gaps(places).min() > 0.95
-    if gaps(points).min() > 1.1:
-        assert places == pytest.approx(points, abs=0.002)
-
-
-def test_names_beside_dots_never_overlap():
-    rng = np.random.default_rng(1)
-    corners, widths = rng.uniform(0, 400, size=(500, 2)), rng.uniform(5, 60, size=500)
-    chosen = network._with_room(corners, widths, 8.0)
-    assert chosen[0] == 0
-    assert chosen == sorted(chosen)
-    boxes = [(*corners[i], corners[i][0] + widths[i], corners[i][1] + 8.0) for i in range(500)]
-
-    def overlap(one, other):
-        return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-    for i in range(500):
-        before = [j for j in chosen if j < i]
-        assert (i in chosen) == (not any(overlap(boxes[i], boxes[j]) for j in before))
 
 
 def test_a_loss_curve_takes_a_history_or_the_model_that_has_it(tmp_path):

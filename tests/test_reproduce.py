@@ -1,51 +1,21 @@
-"""The paper's table of words, run again on a small text: as a command, and as a function."""
+"""The paper's table of words, run again on a small text: what is found, kept and told."""
 
 import json
-import math
-import re
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
-from fastgrad import cli
 from fastgrad.checkpoint import CheckpointError
 from fastgrad.models import InterpolatedTrigram, KneserNey, Mixture, WordNPLM, load
 from fastgrad.models.mixture import mixture_weights
-from fastgrad.reproduce import MODELS, ROWS, SettingsError, brown, read_record, report
-from fastgrad.reproduce.rows import PAPER_SCHEDULE, choose, models_of, settled
+from fastgrad.reproduce import ROWS, SettingsError, brown, read_record, report
 from fastgrad.training import DivergedError
 from fastgrad.words import read_words
-
-ANCHORS = ["trigram", "KN3", "KN5", "mKN3", "mKN5"]
-SIZES = {"train": 1_500, "valid": 300, "vocabulary": 30}
-SMALL = {"embedding": 6, "hidden": 8, "batch": 64, "epochs": 2}
-SETTINGS = {
-    "MLP1": SMALL,
-    "MLP3": SMALL | {"hidden": 0},
-    "MLP9": SMALL,
-    "quick": SMALL,
-    "best": SMALL | {"hidden": 12},
-}
-
-
-def words(count, seed=0):
-    """Make up text: a few words that mostly follow each other in a circle, and many rare ones."""
-    rng = np.random.default_rng(seed)
-    step, found = 0, []
-    for noise in rng.integers(0, 10, size=count):
-        step = step + 1 if noise < 7 else int(rng.integers(40))
-        found.append(f"w{step % 20}" if step % 40 < 30 else f"rare{rng.integers(300)}")
-    return " ".join(found)
+from small_brown import ANCHORS, SETTINGS, SIZES, SMALL, words, written
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    file = tmp_path_factory.mktemp("corpus") / "small.txt"
-    file.write_text(words(2_400), encoding="utf-8")
-    return file
+    return written(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture(scope="module")
@@ -56,127 +26,6 @@ def whole(path, tmp_path_factory):
     rows = ["MLP1", "MLP2", "MLP3", "quick", "best", "best-mixture"]
     found = brown(path, out, rows=rows, settings=SETTINGS, threads=1, tell=told.append, **SIZES)
     return out, found, told
-
-
-def command(path, out, *options):
-    sizes = [part for name, value in SIZES.items() for part in (f"--{name}", value)]
-    sets = [
-        part
-        for row in ("MLP1", "MLP3")
-        for key, value in SETTINGS[row].items()
-        for part in ("--set", f"{row}.{key}={value}")
-    ]
-    arguments = ["reproduce", "brown", path, "-o", out, "--threads", 1, *sizes, *sets, *options]
-    return [str(argument) for argument in arguments]
-
-
-# The rows ----------------------------------------------------------------------------------------
-
-
-def test_the_rows_are_the_papers_by_name_then_ours():
-    assert list(ROWS) == [
-        *ANCHORS,
-        *(f"MLP{number}" for number in range(1, 11)),
-        *("quick", "best", "best-mixture"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("name", "n", "hidden", "embedding", "direct", "figures"),
-    [
-        ("MLP1", 5, 50, 60, True, (182, 284, 268)),
-        ("MLP3", 5, 0, 60, True, (201, 327, 310)),
-        ("MLP5", 5, 50, 30, True, (209, 296, 279)),
-        ("MLP7", 3, 50, 30, True, (210, 309, 293)),
-        ("MLP9", 5, 100, 30, False, (175, 280, 276)),
-    ],
-)
-def test_the_papers_networks_have_its_sizes_and_figures(
-    name, n, hidden, embedding, direct, figures
-):
-    network, row = MODELS[name], ROWS[name]
-    assert (network.n, network.hidden, network.embedding) == (n, hidden, embedding)
-    assert network.direct is direct
-    assert not network.tied
-    assert network.dropout == 0
-    assert (row.models, row.weights) == ((name,), (1.0,))
-    assert (row.paper.train, row.paper.valid, row.paper.test) == figures
-
-
-@pytest.mark.parametrize(
-    ("name", "network", "figures"),
-    [
-        ("MLP2", "MLP1", (275, 257)),
-        ("MLP4", "MLP3", (286, 272)),
-        ("MLP6", "MLP5", (273, 259)),
-        ("MLP8", "MLP7", (284, 270)),
-        ("MLP10", "MLP9", (265, 252)),
-    ],
-)
-def test_even_rows_are_half_the_network_before_and_half_the_trigram(name, network, figures):
-    row = ROWS[name]
-    assert (row.models, row.weights) == ((network, "trigram"), (0.5, 0.5))
-    assert (row.paper.train, row.paper.valid, row.paper.test) == (None, *figures)
-
-
-def test_the_anchors_have_the_papers_figures():
-    figures = {n: (ROWS[n].paper.valid, ROWS[n].paper.test) for n in ("trigram", "KN3", "KN5")}
-    assert figures == {"trigram": (352, 336), "KN3": (334, 323), "KN5": (332, 321)}
-    assert ROWS["trigram"].paper.train == 31
-    assert ROWS["mKN5"].paper is None
-
-
-def test_rows_are_chosen_by_name_and_n_gram_models_come_along():
-    assert [row.name for row in choose(["best", "MLP4"])] == [*ANCHORS, "MLP4", "best"]
-    assert [row.name for row in choose([])] == ANCHORS
-    assert choose() == list(ROWS.values())
-    assert models_of([ROWS["best-mixture"]]) == ["trigram", "mKN5", "quick", "best"]
-    with pytest.raises(ValueError, match="rows has 'MLP11'; expected names among trigram, KN3"):
-        choose(["MLP11"])
-    with pytest.raises(TypeError, match="rows is 'MLP1'; expected a list"):
-        choose("MLP1")
-
-
-def test_settings_are_changed_by_name_and_for_all():
-    rows = choose(["MLP1", "MLP3"])
-    plain = settled(rows)
-    assert list(plain) == [*ANCHORS, "MLP1", "MLP3"]
-    changed = settled(rows, "modern", {"MLP3": {"epochs": 2, "lr": 1}}, {"epochs": 5, "minutes": 3})
-    assert (changed["MLP1"].epochs, changed["MLP3"].epochs) == (5.0, 2.0)
-    assert isinstance(changed["MLP3"].lr, float)
-    assert changed["MLP1"].minutes == 3.0
-    assert changed["KN5"] == plain["KN5"]
-    papers = settled(choose(["MLP9", "best"]), "paper")
-    assert (papers["MLP9"].optimizer, papers["MLP9"].lr, papers["MLP9"].decay) == (
-        "sgd",
-        1e-3,
-        1e-8,
-    )
-    assert papers["MLP9"].weight_decay == PAPER_SCHEDULE["weight_decay"] == 1e-4
-    assert papers["best"] == MODELS["best"]
-
-
-@pytest.mark.parametrize(
-    ("schedule", "settings", "message"),
-    [
-        ("slow", {}, "schedule is 'slow'; expected 'modern' or 'paper'"),
-        ("modern", {"KN5": {"epochs": 1}}, "no network is named 'KN5'; expected one of MLP1, MLP3"),
-        (
-            "modern",
-            {"MLP1": {"width": 1}},
-            "MLP1 has no setting 'width'; expected one of n, hidden",
-        ),
-        ("modern", {"MLP1": {"hidden": 1.5}}, "MLP1.hidden is 1.5; expected a whole number"),
-        ("modern", {"MLP1": {"hidden": True}}, "MLP1.hidden is True; expected a whole number"),
-        ("modern", {"MLP1": {"epochs": -1}}, "MLP1.epochs is -1; expected a number, at least 0"),
-        ("modern", {"MLP1": {"lr": math.nan}}, "MLP1.lr is nan; expected a number"),
-        ("modern", {"MLP1": {"direct": 3}}, "MLP1.direct is 3; expected true or false"),
-        ("modern", {"MLP1": {"optimizer": "adam"}}, "MLP1.optimizer is 'adam'; expected 'adamw'"),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(schedule, settings, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        settled(choose(["MLP1"]), schedule, settings)
 
 
 # What is found -----------------------------------------------------------------------------------
@@ -404,85 +253,7 @@ def test_a_network_that_diverges_does_not_stop_the_other_rows(path, tmp_path):
     assert any(line.startswith("MLP1: the loss became nan or infinite") for line in told)
 
 
-# The command -------------------------------------------------------------------------------------
-
-
-def test_the_command_prints_the_table_and_says_where_it_is(path, tmp_path, capsys):
-    out = tmp_path / "new" / "brown"
-    assert cli.main(command(path, out, "--rows", "MLP1,MLP2")) == 0
-    told = capsys.readouterr()
-    assert told.err == ""
-    lines = told.out.splitlines()
-    assert lines[0].startswith("KN5 ")
-    assert lines[-1] == f"kept in {out}: results.json, brown.md, brown.png"
-    assert sum(line.startswith("MLP1 ") for line in lines) == 2
-    assert {"results.json", "brown.md", "brown.png"} <= {file.name for file in out.iterdir()}
-    assert cli.main(command(path, out, "--rows", "MLP1,MLP2")) == 0
-    assert capsys.readouterr().out == told.out
-
-
-def test_help_says_where_the_corpus_is_and_what_it_looks_like(capsys):
-    with pytest.raises(SystemExit):
-        cli.main(["reproduce", "brown", "--help"])
-    output = capsys.readouterr().out
-    assert max(map(len, output.splitlines())) <= 100
-    told = " ".join(output.split())
-    assert "plain, one sentence a line, tokens separated by spaces (.gz is unpacked)" in told
-    assert "NLTK's data, for one, have it (package `brown`, for non-commercial use)" in told
-    assert "as word/tag pairs, whose tags are to be taken off" in told
-
-
-def test_the_command_is_interrupted_and_goes_on(path, tmp_path):
-    out = tmp_path / "out"
-    arguments = [sys.executable, "-m", "fastgrad"]
-    arguments += command(path, out, "--rows", "MLP1", "--set", "MLP1.epochs=30000")
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not _is_training(out / "results.json"):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in errors
-    assert "the same command goes on from there" in errors
-    assert (out / "MLP1.safetensors").is_file()
-
-
-def _is_training(path):
-    return path.is_file() and bool(read_record(path)["models"].get("MLP1", {}).get("valid"))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--rows", "MLP11"], "rows has 'MLP11'"),
-        (["--set", "MLP1.hidden"], "expected ROW.SETTING=VALUE"),
-        (["--set", "MLP1.hidden=many"], "MLP1.hidden is 'many'; expected a whole number"),
-        (["--set", "MLP0.hidden=1"], "no network is named 'MLP0'"),
-        (["--epochs", "0"], "expected a number above 0"),
-        (["--schedule", "slow"], "invalid choice: 'slow'"),
-    ],
-)
-def test_commands_that_make_no_sense(path, tmp_path, capsys, options, message):
-    with pytest.raises(SystemExit) as stop:
-        cli.main(["reproduce", "brown", str(path), "-o", str(tmp_path / "out"), *options])
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-def test_paths_that_lead_nowhere(path, tmp_path, capsys):
-    missing = tmp_path / "missing.txt.gz"
-    assert cli.main(["reproduce", "brown", str(missing), "-o", str(tmp_path / "out")]) == 1
-    assert capsys.readouterr().err == f"fastgrad: {missing}: No such file or directory\n"
-    assert cli.main(["reproduce", "brown", str(path), "-o", str(tmp_path / "out")]) == 1
-    assert "train is 800000; expected 1 to 2400 tokens" in capsys.readouterr().err
-    arguments = ["--train", "1000", "--valid", "1400", "-o", str(tmp_path / "out")]
-    assert cli.main(["reproduce", "brown", str(path), *arguments]) == 1
-    assert "the text has 2,400 tokens; expected more than 2,400" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-    (tmp_path / "file").write_text("")
-    assert cli.main(command(path, tmp_path / "file")) == 1
-    assert "file" in capsys.readouterr().err
+# What is refused ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"format": 2}', '{"format": 1, "rows": {}}'])

@@ -5,12 +5,10 @@ import json
 import pathlib
 import struct
 
-import numpy as np
 import pytest
 import typed_commands
 from fastgrad.datasets import plays
 from fastgrad.models import KneserNey, WordNPLM, load
-from fastgrad.plots import word_scatter
 from fastgrad.words import read_words
 from typed_commands import lines as found
 from typed_commands import refused
@@ -252,12 +250,3 @@ def test_a_network_without_its_run_is_not_gone_on_with(capsys, text, out):
     assert refused(capsys, "train", "--resume", out) == f"fastgrad: {out}: {told}"
     note.unlink()
     assert refused(capsys, "train", "--resume", out) == f"fastgrad: {out}: {told}"
-
-
-def test_words_are_drawn_where_there_is_room(tmp_path):
-    points = np.random.default_rng(0).normal(size=(150, 5))
-    word_scatter(points, [f"word{i}" for i in range(150)], tmp_path / "words.png")
-    assert (tmp_path / "words.png").stat().st_size > 20_000
-    word_scatter([[1.0, 2.0]], ["a$b"], tmp_path / "one.png")
-    with pytest.raises(ValueError, match="expected a row for each of 3 words"):
-        word_scatter(points, ["a", "b", "c"], tmp_path / "none.png")

@@ -73,7 +73,9 @@ def dot_chart(
     axes.set_title(legible(title), parse_math=False)
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
-    for entry in axes.legend(frameon=True, framealpha=0.9, edgecolor="none").get_texts():
+    # Outside, or its dots would be taken for dots of the lines that they happen to be on.
+    legend = figure.legend(loc="outside lower center", ncols=len(found), frameon=False)
+    for entry in legend.get_texts():
         entry.set_parse_math(False)
     figure.savefig(path)
 

@@ -6,26 +6,28 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from .beside import write_beside
 from .canvas import labels, new_figure
+from .plane import far, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
+
+    from .plane import View
 
 __all__ = ["embedding_scatter", "rate_sweep"]
 
 _BOUNDARY, _SYMBOL, _LINE = "#d9822b", "#2f6db3", "#d9822b"
-# Beyond so many symbols, discs become dots with small labels beside them.
-_MANY = 64
+# More symbols, and longer names, have no room for discs.
+_MANY, _LONGEST = 64, 2
 # A disc's width in points, edge included, and how often discs that overlap are pushed.
 _DISC, _LEADER = 17.0, "#777777"
 _ROUNDS = 500
-# About how wide a letter is that stands beside a dot, and how high a line, in points.
-_LETTER, _LINE_HEIGHT = 4.5, 8.0
+# How far inside the frame what lies beyond it is drawn, so that an arrow has room.
+_INSIDE_DISC, _INSIDE_DOT = 20.0, 12.0
 
 
 def embedding_scatter(
@@ -41,7 +43,10 @@ def embedding_scatter(
     the lecture does for m = 2; "pca" the two directions in which the rows spread most (principal
     components; the same picture for m = 2, but turned). The first symbol, the boundary, has a
     colour of its own. Up to 64 symbols are discs, which move off their points, tied to them by a
-    line, where they would overlap; more are dots, named in order as long as there is room.
+    line, where they would overlap. More, or symbols that a font can only write as codes, are dots,
+    named in order as long as there is room. One to three symbols far off are drawn at the frame,
+    so that the others are not squeezed into a corner; arrows point to them, and the line below
+    tells where they are.
 
     Raises ValueError where rows and symbols do not fit, OSError where the file cannot be written.
 
@@ -59,66 +64,46 @@ def embedding_scatter(
         )
     if method not in ("pca", "first"):
         raise ValueError(f"method is {method!r}; expected 'pca' or 'first'")
-    points, names = principal(rows) if method == "pca" else _first(rows)
+    points, directions = principal(rows) if method == "pca" else _first(rows)
 
     figure = new_figure(7.6, 7.0)
     axes = figure.add_subplot()
-    axes.set(xlabel=names[0], ylabel=names[1])
+    axes.set(xlabel=directions[0], ylabel=directions[1])
     axes.set_title(title, parse_math=False)
     axes.set_aspect("equal", adjustable="datalim")
     axes.margins(0.07)
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
-    draw = _draw_dots if len(points) > _MANY else _draw_discs
-    draw(figure, axes, points, labels(symbols))
+    names = labels(symbols)
+    discs = len(names) <= _MANY and max(map(len, names)) <= _LONGEST
+    inside = _INSIDE_DISC if discs else _INSIDE_DOT
+    view = settle(figure, axes, points, inside, far(points), names)
+    (_draw_discs if discs else _draw_dots)(view, names)
     figure.savefig(path)
 
 
-def _draw_dots(figure: Figure, axes: Axes, points: NDArray[np.float64], names: list[str]) -> None:
+def _draw_dots(view: View, names: list[str]) -> None:
     """Draw each symbol as a dot, and beside it its name where there is room for one."""
+    tips = view.point_out(view.places)
+    places = view.data(view.places)
     # The boundary last, so that nothing lies on it.
-    for part, colour in ((points[1:], _SYMBOL), (points[:1], _BOUNDARY)):
-        axes.scatter(part[:, 0], part[:, 1], s=12, c=colour, edgecolors="none")
-    figure.draw_without_rendering()  # From here on it is known where a point lies on the page.
-    corners = axes.transData.transform(points) * 72 / figure.dpi
-    widths = np.array([_LETTER * len(name) for name in names])
-    for i in _with_room(corners, widths, _LINE_HEIGHT):
-        axes.annotate(
-            names[i],
-            points[i],
-            xytext=(4, 3),
-            textcoords="offset points",
-            color="#333333",
-            fontsize=7,
-            parse_math=False,
-        )
+    for part, colour in ((places[1:], _SYMBOL), (places[:1], _BOUNDARY)):
+        view.axes.scatter(part[:, 0], part[:, 1], s=12, c=colour, edgecolors="none")
+    write_beside(view, names, tips)
 
 
-def _with_room(
-    corners: NDArray[np.float64], widths: NDArray[np.float64], height: float
-) -> list[int]:
-    """Choose boxes, each that overlaps none chosen before; corners (N, 2) are the lower left."""
-    chosen: list[int] = []
-    for i, corner in enumerate(corners):
-        apart = np.abs(corners[chosen] - corner)
-        aside = (corners[chosen, 0] < corner[0]) * widths[chosen]
-        aside += (corners[chosen, 0] >= corner[0]) * widths[i]
-        if ((apart[:, 0] >= aside) | (apart[:, 1] >= height)).all():
-            chosen.append(i)
-    return chosen
-
-
-def _draw_discs(figure: Figure, axes: Axes, points: NDArray[np.float64], names: list[str]) -> None:
+def _draw_discs(view: View, names: list[str]) -> None:
     """Draw each symbol as a disc with its name; discs that would overlap move off their points."""
+    axes = view.axes
+    points = view.data(view.points)[~view.outside]
     axes.scatter(points[:, 0], points[:, 1], s=7, c=_LEADER, edgecolors="none")
-    # From here on it is known, and stays, where a point lies on the page.
-    figure.draw_without_rendering()
-    axes.set_autoscale_on(False)
-    pixels = axes.transData.transform(points)
-    places = axes.transData.inverted().transform(_spread(pixels, _DISC / 72 * figure.dpi))
-    for point, place in zip(points, places, strict=True):
+    half = _DISC / 2 * view.point
+    spread = _spread(view.places, 2 * half, view.low + half, view.high - half)
+    view.point_out(spread)
+    places = view.data(spread)
+    for point, place in zip(points, places[~view.outside], strict=True):
         axes.plot(*np.transpose([point, place]), color=_LEADER, linewidth=0.8, zorder=1)
-    colours = [_BOUNDARY] + [_SYMBOL] * (len(points) - 1)
+    colours = [_BOUNDARY] + [_SYMBOL] * (len(places) - 1)
     size = (_DISC - 1) ** 2
     axes.scatter(places[:, 0], places[:, 1], s=size, c=colours, edgecolors="white", linewidths=1)
     for place, name in zip(places, names, strict=True):
@@ -133,8 +118,16 @@ def _draw_discs(figure: Figure, axes: Axes, points: NDArray[np.float64], names: 
         )
 
 
-def _spread(points: NDArray[np.float64], distance: float) -> NDArray[np.float64]:
-    """Push points apart, (N, 2), until no two are closer than `distance`, or nearly so."""
+def _spread(
+    points: NDArray[np.float64],
+    distance: float,
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Push points apart, (N, 2), until no two are closer than `distance`, or nearly so.
+
+    All stay between the corners `low` and `high`, where there must be room for them.
+    """
     # Points in the same place have no direction apart; these, a golden angle each, are all unlike.
     angles = np.arange(len(points)) * (np.pi * (3 - 5**0.5))
     places = points + 1e-3 * distance * np.column_stack([np.cos(angles), np.sin(angles)])
@@ -148,6 +141,7 @@ def _spread(points: NDArray[np.float64], distance: float) -> NDArray[np.float64]
         pushes = ((missing / lengths)[..., None] * gaps).sum(axis=1)
         # Their mean, not their sum, or a crowd would burst.
         places += 0.5 * pushes / np.maximum((missing > 0).sum(axis=1), 1)[:, None]
+        places = np.clip(places, low, high)
     return places
 
 
@@ -207,6 +201,9 @@ def principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[str
     """Project rows on the two directions in which they spread most; name these."""
     centred = rows - rows.mean(axis=0)
     _, spreads, directions = np.linalg.svd(centred, full_matrices=False)
+    # Of rows that are all the same, or lie on a line, there is rounding left to spread.
+    real = spreads > 1e-12 * np.linalg.norm(rows)
+    spreads, directions = spreads * real, directions * real[:, None]
     # A direction and its opposite are as good: the longest component decides, on every machine.
     signs = np.sign(directions[np.arange(len(directions)), np.abs(directions).argmax(axis=1)])
     points = _two_columns(centred @ (directions * signs[:, None]).T)

@@ -6,21 +6,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .beside import write_beside
 from .canvas import labels, new_figure
 from .network import principal
+from .plane import settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
-    from matplotlib.axes import Axes
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
 __all__ = ["word_scatter"]
 
-_DOT, _TEXT = "#2f6db3", "#222222"
-# In points: the size of letters, and the free space around a word.
-_SIZE, _GAP = 7.0, 1.0
+_DOT = "#2f6db3"
 
 
 def word_scatter(
@@ -33,8 +32,8 @@ def word_scatter(
 
     `embeddings` has a row for each of the words, (N, m), the most important words first. Drawn are
     the two directions in which directions of rows spread most (principal components of rows of
-    length 1). A word is written beside its dot where no word before it is in the way; the dots
-    of the others stay without.
+    length 1). A word is written beside its dot where there is room: within the frame, on no dot,
+    and on no word before it. The dots of the others stay without.
 
     Raises ValueError where rows and words do not fit, OSError where the file cannot be written.
 
@@ -61,28 +60,6 @@ def word_scatter(
     axes.margins(0.05)
     axes.grid(color="#e6e6e6", linewidth=0.5)
     axes.set_axisbelow(True)
-    # The axes must have their final place before it is known which words are in the way of which.
-    figure.draw_without_rendering()
-    _write(axes, points, labels(words))
+    # No word is far off: rows are of length 1, and what lies apart is a group.
+    write_beside(settle(figure, axes, points), labels(words))
     figure.savefig(path)
-
-
-def _write(axes: Axes, points: NDArray[np.float64], texts: list[str]) -> None:
-    """Write words beside their dots, each only where there is room."""
-    taken = np.empty((0, 4))
-    for point, text in zip(points, texts, strict=True):
-        note = axes.annotate(
-            text,
-            (float(point[0]), float(point[1])),
-            xytext=(2.5, 1.5),
-            textcoords="offset points",
-            color=_TEXT,
-            fontsize=_SIZE,
-            parse_math=False,
-        )
-        box = note.get_window_extent().padded(_GAP).extents
-        apart = (taken[:, :2] > box[2:]) | (taken[:, 2:] < box[:2])
-        if apart.any(axis=1).all():
-            taken = np.vstack([taken, box])
-        else:
-            note.remove()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .report import finished
+from .rows import REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,17 +17,20 @@ __all__ = ["draw"]
 def draw(data: Mapping[str, Any], path: str | PathLike[str]) -> None:
     """Save a PNG of what `results.json` holds: ratios of perplexity on test to that of KN5.
 
-    Where the test part was not looked at, ratios are those on the validation part. Raises
-    `ImportError` where matplotlib is not installed, `OSError` where the file cannot be written.
+    Where the test part was not looked at, ratios are those on the validation part, the paper's as
+    well. Raises `ImportError` where matplotlib is not installed, `OSError` where the file cannot be
+    written.
     """
     from ..plots import dot_chart
 
     names = finished(data)
     rows = [data["rows"][name] for name in names]
     part, key = ("test", "ratio") if any(r["test"] for r in rows) else ("valid", "valid_ratio")
+    theirs = [(row["paper"] or {}).get(part) for row in rows]
+    reference = data["rows"][REFERENCE]["paper"][part]
     values = {
         "fastgrad": [row[key] for row in rows],
-        "the paper": [(row["paper"] or {}).get("ratio") for row in rows],
+        "the paper": [None if figure is None else figure / reference for figure in theirs],
     }
     remarks = ["" if row[part] is None else f"{row[part]:.0f}" for row in rows]
     dot_chart(
@@ -34,7 +38,7 @@ def draw(data: Mapping[str, Any], path: str | PathLike[str]) -> None:
         values,
         path,
         title=f"Perplexity on {part}, divided by that of Kneser-Ney of order 5",
-        label=f"ratio; at the right the perplexity on {part}",
+        label=f"ratio; at the right fastgrad's perplexity on {part}",
         remarks=remarks,
         mark=1.0,
     )

@@ -1,0 +1,113 @@
+"""The part of a plane that a picture shows, and what becomes of points far outside of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+__all__ = ["View", "far", "settle"]
+
+# So many points at most, and a tenth of all, may be far: of more, the others are not the rule.
+_FEW = 3
+# How much further than all others far points are from the middle.
+_FURTHER = 1.5
+_ARROW, _REMARK = "#777777", "#333333"
+
+
+def far(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which points, (N, 2), lie so far off that they would squeeze the others into a corner.
+
+    Those are at most three, and at most a tenth of all, each more than 1.5 times as far from the
+    median as all others.
+
+    >>> far(np.array([[x, 0.0] for x in [1, 2, 3, 4, 5, 6, 7, 8, 9, 30]])).nonzero()[0].tolist()
+    [9]
+    """
+    distances = np.hypot(*(points - np.median(points, axis=0)).T)
+    furthest = np.sort(distances)[::-1]
+    for count in range(min(_FEW, len(points) // 10), 0, -1):
+        # Where all others are in one place, those few are what there is to see.
+        if furthest[count - 1] > _FURTHER * furthest[count] > 0:
+            return distances >= furthest[count - 1]
+    return np.zeros(len(points), dtype=bool)
+
+
+@dataclass(frozen=True)
+class View:
+    """Where points are drawn, in pixels: they, the frame, and the page stay as they are now."""
+
+    axes: Axes
+    points: NDArray[np.float64]
+    """Where the points are, (N, 2), of which some may be outside of the frame."""
+    places: NDArray[np.float64]
+    """Where they are drawn, (N, 2)."""
+    outside: NDArray[np.bool_]
+    """Which are drawn elsewhere than they are, (N,)."""
+    low: NDArray[np.float64]
+    """The frame's lower left corner, (2,)."""
+    high: NDArray[np.float64]
+    """The frame's upper right corner, (2,)."""
+    point: float
+    """How many pixels a printer's point has."""
+
+    def data(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Convert pixels, (N, 2), to the numbers on the axes."""
+        return self.axes.transData.inverted().transform(pixels)
+
+    def point_out(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Draw arrows from the places, (N, 2), of points outside to the frame; give the tips."""
+        ways = (self.points - places)[self.outside]
+        ways /= np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-300)
+        starts = places[self.outside]
+        # How far each may go until it meets a side of the frame.
+        room = np.where(ways > 0, self.high - starts, starts - self.low)
+        with np.errstate(divide="ignore"):
+            tips = starts + ways * (room / np.abs(ways)).min(axis=1, keepdims=True)
+        for start, tip in zip(self.data(starts), self.data(tips), strict=True):
+            arrow = {"arrowstyle": "-|>", "color": _ARROW, "shrinkA": 0, "shrinkB": 0}
+            self.axes.annotate("", tip, xytext=start, arrowprops=arrow, zorder=1)
+        return tips
+
+
+def settle(
+    figure: Figure,
+    axes: Axes,
+    points: NDArray[np.float64],
+    inside: float = 0.0,
+    outside: NDArray[np.bool_] | None = None,
+    names: Sequence[str] = (),
+) -> View:
+    """Fix the part of the plane that is drawn, as the axes' margins say around the points, (N, 2).
+
+    It is chosen without points that are `outside`, (N,). Each of those that are not in it has its
+    place at the frame where it is nearest, `inside` printer's points from it; where it is is told
+    below the picture, so `names`, one a point, must be legible. Titles and labels of the axes must
+    have been set.
+    """
+    gone = np.zeros(len(points), dtype=bool) if outside is None else outside
+    # Room for a line, if there may be something to tell.
+    remark = figure.supxlabel(" ", fontsize=10, color=_REMARK) if gone.any() else None
+    axes.update_datalim(points[~gone])
+    axes.autoscale_view()
+    # From here on it is known, and stays, where a point lies on the page.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    axes.set_autoscale_on(False)
+    low, high = np.asarray(axes.bbox.min), np.asarray(axes.bbox.max)
+    pixels, point = axes.transData.transform(points), figure.dpi / 72
+    gone = gone & ((pixels < low) | (pixels > high)).any(axis=1)
+    edge = inside * point
+    places = np.where(gone[:, None], np.clip(pixels, low + edge, high - edge), pixels)
+    if remark is not None:
+        told = [f"{names[i]} at ({x:.3g}, {y:.3g})" for i, (x, y) in enumerate(points) if gone[i]]
+        remark.set(text="beyond the frame: " + ", ".join(told) if told else "", parse_math=False)
+    return View(axes, pixels, places, gone, low, high, point)

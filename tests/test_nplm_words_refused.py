@@ -1,0 +1,82 @@
+"""What the NPLM over words refuses, leaving everything as it was."""
+
+import math
+
+import numpy as np
+import pytest
+import small_words
+from fastgrad.models import WordNPLM
+from fastgrad.models.nplm import presets
+from fastgrad.training import DivergedError
+from fastgrad.words import read_words
+from small_nplm import same
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return small_words.parts()
+
+
+@pytest.fixture
+def small(parts):
+    return small_words.small_model(parts[0].vocab)
+
+
+def test_bad_settings_are_named(small, parts):
+    train = parts[0]
+    with pytest.raises(TypeError, match=r"vocab is .*expected a WordVocab"):
+        WordNPLM("abc")
+    with pytest.raises(TypeError, match="tied is 1; expected True or False"):
+        WordNPLM(train.vocab, tied=1)
+    with pytest.raises(ValueError, match="hidden is 0; expected at least 1"):
+        WordNPLM(train.vocab, hidden=0, direct=True, tied=True)
+    for lengths in ({}, {"steps": 1, "epochs": 1}):
+        with pytest.raises(TypeError, match=r"steps is .* and epochs is .*; expected one of them"):
+            small.fit(train, lr=0.1, **lengths)
+    for epochs in (0, -1, math.nan, math.inf):
+        with pytest.raises(ValueError, match=r"epochs is .*; expected a finite number above 0"):
+            small.fit(train, lr=0.1, epochs=epochs)
+    for epochs in ("2", True):
+        with pytest.raises(TypeError, match=r"epochs is .*; expected a number"):
+            small.fit(train, lr=0.1, epochs=epochs)
+    with pytest.raises(ValueError, match="schedule is 'sine'; expected one of"):
+        presets.modern(100, schedule="sine")
+
+
+@pytest.mark.parametrize(
+    ("dropout", "error", "message"),
+    [
+        (1.0, ValueError, "dropout is 1.0; expected a finite number of at least 0 and less than 1"),
+        (-0.1, ValueError, "dropout is -0.1; expected"),
+        ((0.1, 1), ValueError, r"dropout\[1\] is 1; expected"),
+        ((0.1,), TypeError, r"dropout is \(0.1,\); expected a number, or one of features and"),
+        ("much", TypeError, "dropout is 'much'; expected a number"),
+    ],
+)
+def test_bad_dropout_is_named(small, parts, dropout, error, message):
+    before = small.copy()
+    with pytest.raises(error, match=message):
+        small.fit(parts[0], steps=1, lr=0.1, dropout=dropout)
+    assert same(small, before)
+
+
+def test_bad_texts_are_named(small, parts):
+    other = read_words(b"one two three four")
+    with pytest.raises(ValueError, match=r"train is of WordVocab.*expected the model's"):
+        small.fit(other, steps=1, lr=0.1)
+    with pytest.raises(ValueError, match="dev is of WordVocab"):
+        small.fit(parts[0], other, steps=1, lr=0.1)
+    with pytest.raises(ValueError, match=r"ids\[1\] is 99; expected at least 0 and less than"):
+        small.loss(np.array([1, 99]))
+    with pytest.raises(ValueError, match=r"contexts has shape \(3,\)"):
+        small.probabilities_of(np.zeros(3, dtype=int))
+    with pytest.raises(ValueError, match=r"source\[0\] has shape \(1, 2\); expected \(N, 3\)"):
+        small.loss((np.zeros((1, 2), dtype=np.uint32), np.zeros(1, dtype=np.uint32)))
+    with pytest.raises(FileNotFoundError):
+        small.loss("there/is/no.txt")
+
+
+def test_a_run_that_diverges_keeps_the_last_good_parameters(small, parts):
+    with pytest.raises(DivergedError):
+        small.fit(parts[0], steps=400, lr=1e30)
+    assert all(np.isfinite(array).all() for array in small.parameters().values())
