@@ -34,7 +34,7 @@ def test_a_rate_that_ruins_everything_stops(small, tmp_path):
         ({"embedding": 0}, ValueError, "embedding is 0"),
         ({"hidden": 0}, ValueError, "hidden is 0"),
         ({"direct": 1}, TypeError, "direct is 1; expected True or False"),
-        ({"init": "zeros"}, ValueError, "init is 'zeros'; expected 'scaled' or 'lecture'"),
+        ({"init": "zeros"}, ValueError, "init is 'zeros'; expected one of scaled, lecture, small"),
         ({"seed": -1}, ValueError, "seed is -1"),
         ({"seed": None}, TypeError, "seed is None"),
         ({"dtype": "float16"}, ValueError, "dtype is 'float16'"),

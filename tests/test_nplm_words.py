@@ -91,6 +91,37 @@ def test_it_starts_at_the_loss_of_a_uniform_guess(tied):
         assert model.loss(ids) == pytest.approx(math.log(1000), abs=0.02)
 
 
+def test_with_counts_it_starts_as_good_as_a_model_of_single_words():
+    vocab = WordVocab(["<rare>", *map(str, range(49))])
+    ids = np.random.default_rng(0).geometric(0.1, size=2_000) % 50
+    text = WordText(vocab, ids)
+    model = WordNPLM(vocab, embedding=10, hidden=20, counts=text.counts)
+    shares = (text.counts + 1) / (len(text) + 50)
+    assert np.exp(model.b) == pytest.approx(shares, rel=1e-6)
+    unigrams = -np.log(shares[ids]).mean()
+    assert model.loss(text) == pytest.approx(unigrams, abs=0.01)
+    assert not WordNPLM(vocab).b.any()
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_parameters_start_small_enough_to_be_moved(tied):
+    vocab = WordVocab(["<rare>", *map(str, range(999))])
+    sizes = {"context": 3, "embedding": 40, "hidden": 100, "direct": True, "tied": tied}
+    small, scaled = WordNPLM(vocab, **sizes), WordNPLM(vocab, **sizes, init="scaled")
+    features = 1 / math.sqrt(40) if tied else 1.0
+    spreads = {
+        "C": (0.05, features),
+        "H": (1 / math.sqrt(3 * 120), 5 / 3 / math.sqrt(120) / features),
+        "W": (0.1 / math.sqrt(120), 0.1 / math.sqrt(120) / features),
+        "P" if tied else "U": (0.1 if tied else 0.01, 0.01),
+    }
+    for name, (of_small, of_scaled) in spreads.items():
+        assert small.parameters()[name].std() == pytest.approx(of_small, rel=0.05), name
+        assert scaled.parameters()[name].std() == pytest.approx(of_scaled, rel=0.05), name
+    assert not small.d.any()
+    assert not small.b.any()
+
+
 # What it learns.
 
 

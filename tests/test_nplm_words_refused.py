@@ -8,7 +8,7 @@ import small_words
 from fastgrad.models import WordNPLM
 from fastgrad.models.nplm import presets
 from fastgrad.training import DivergedError
-from fastgrad.words import read_words
+from fastgrad.words import WordVocab, read_words
 from small_nplm import same
 
 
@@ -80,3 +80,16 @@ def test_a_run_that_diverges_keeps_the_last_good_parameters(small, parts):
     with pytest.raises(DivergedError):
         small.fit(parts[0], steps=400, lr=1e30)
     assert all(np.isfinite(array).all() for array in small.parameters().values())
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        (np.ones(3, dtype=int), r"counts has shape \(3,\) and dtype int64; expected \(2,\)"),
+        (np.ones(2), r"counts has shape \(2,\) and dtype float64; expected \(2,\) of integers"),
+        (np.array([1, -1]), "counts holds -1; expected at least 0"),
+    ],
+)
+def test_counts_must_be_a_count_for_each_word(counts, message):
+    with pytest.raises(ValueError, match=message):
+        WordNPLM(WordVocab(["<rare>", "a"]), counts=counts)

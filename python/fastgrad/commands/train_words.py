@@ -243,6 +243,7 @@ def _train_on(parts: Parts, options: argparse.Namespace) -> None:
     from ..models import WordNPLM
 
     _show_text(parts)
+    settings = _settings(options, len(parts.train))
     model = WordNPLM(
         parts.whole.vocab,
         context=options.context,
@@ -250,10 +251,11 @@ def _train_on(parts: Parts, options: argparse.Namespace) -> None:
         hidden=options.hidden,
         direct=options.direct,
         tied=options.preset == "modern" if options.tied is None else options.tied,
+        counts=parts.train.counts,
+        init="small" if settings["optimizer"] == "adamw" else "scaled",
         seed=options.seed,
     )
     show("model", repr(model))
-    settings = _settings(options, len(parts.train))
     note_parts(options.out, options, parts.text)
     start = perf_counter()
     with saved_on_ctrl_c(options.out):

@@ -138,6 +138,8 @@ class Training:
             hidden=net.hidden,
             direct=net.direct,
             tied=net.tied,
+            counts=self.corpus.parts["train"].counts,
+            init="small" if net.optimizer == "adamw" else "scaled",
             seed=self.seed,
         )
 

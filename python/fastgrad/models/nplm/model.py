@@ -41,7 +41,7 @@ class NPLM(Learner[Vocab]):
     trained in place.
 
     `init` is "scaled" (H by (5/3)/sqrt(c·m), U and W small, biases 0: the first loss is about ln V)
-    or "lecture" (everything standard normal). `seed` gives the same network on every machine.
+    "lecture" (everything standard normal), or "small" (see `WordNPLM`). `seed` gives the same network on every machine.
 
     Raises `TypeError` or `ValueError` naming the argument.
 
@@ -70,7 +70,7 @@ class NPLM(Learner[Vocab]):
         hidden: int = 200,
         direct: bool = False,
         tied: bool = False,
-        init: Literal["scaled", "lecture"] = "scaled",
+        init: Literal["scaled", "lecture", "small"] = "scaled",
         seed: int = 0,
         dtype: Literal["float32", "float64"] = "float32",
     ) -> None:

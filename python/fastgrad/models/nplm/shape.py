@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 # What 64 bits without a sign hold.
 MAX_SEED = 2**64 - 1
 
-INITS = ("scaled", "lecture")
+INITS = ("scaled", "lecture", "small")
 
 # What U starts at, relative to a spread of 1/sqrt(h): small, so that all symbols are about as
 # likely as each other before the first step, and the loss is ln V.
 _SMALL = 0.1
+# What the features of a word start at in "small": AdamW moves a number by about the rate in a step,
+# and those of rare words in few steps, so that features of spread 1 would stay as they were drawn.
+_FEATURES = 0.05
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,10 @@ def initial(shape: Shape, init: str, seed: int) -> Parameters:
     "lecture" draws all of them from the standard normal distribution, as the lecture does at first.
     "scaled" draws the same numbers and multiplies: C by 1, H by (5/3)/sqrt(c·m) (He et al. 2015,
     with the gain for tanh that PyTorch uses), U and W by 0.1/sqrt of their inputs; d and b are 0.
-    Of a tied network C is multiplied by 1/sqrt(m), H by (5/3)/sqrt(c) instead, so that hidden units
-    see the same, and P by 0.1/sqrt(h): a row of C·P is then as small as one of U.
+    "small" is the same but for C, by 0.05, and H, by 1/sqrt(3·c·m), the spread of PyTorch's linear
+    layers: what rare words mean is learned in few steps, which large features would drown.
+    Of a tied network C is multiplied by 1/sqrt(m) if "scaled", and H by as much less, so that
+    hidden units see the same; P by 0.1/sqrt(h) or, if "small", by 1/sqrt(h).
 
     The draws are numpy's, from PCG64 in float64, one parameter after the other: a seed gives the
     same network on every machine, in float32 the one of float64 rounded.
@@ -110,7 +115,7 @@ def initial(shape: Shape, init: str, seed: int) -> Parameters:
     Raises `MemoryError` with the sizes where there is not enough memory.
     """
     if init not in INITS:
-        raise ValueError(f"init is {init!r}; expected 'scaled' or 'lecture'")
+        raise ValueError(f"init is {init!r}; expected one of {', '.join(INITS)}")
     generator = np.random.Generator(np.random.PCG64(whole("seed", seed, most=MAX_SEED)))
     try:
         return _drawn(shape, init, generator)
@@ -125,25 +130,26 @@ def initial(shape: Shape, init: str, seed: int) -> Parameters:
 
 def _drawn(shape: Shape, init: str, generator: np.random.Generator) -> Parameters:
     drawn = {name: generator.standard_normal(sizes) for name, sizes in shape.shapes.items()}
-    if init == "scaled":
-        factors = _factors(shape)
+    if init != "lecture":
+        factors = _factors(shape, small=init == "small")
         # Adding 0 makes -0.0 a plain 0.
         drawn = {name: array * factors[name] + 0.0 for name, array in drawn.items()}
     return {name: array.astype(shape.dtype) for name, array in drawn.items()}
 
 
-def _factors(shape: Shape) -> dict[str, float]:
-    """Give the spread that each parameter starts with, if scaled."""
+def _factors(shape: Shape, *, small: bool) -> dict[str, float]:
+    """Give the spread that each parameter starts with, unless that is the lecture's."""
     inputs = shape.context * shape.embedding
+    output = 1 / math.sqrt(shape.hidden or 1)
+    rest = {"d": 0.0, "U": _SMALL * output, "b": 0.0}
+    if small:
+        sizes = {"C": _FEATURES, "H": 1 / math.sqrt(3 * inputs), "W": _SMALL / math.sqrt(inputs)}
+        return rest | sizes | {"P": output}
     # Logits are products of rows of C where the network is tied.
     features = 1 / math.sqrt(shape.embedding) if shape.tied else 1.0
-    output = _SMALL / math.sqrt(shape.hidden or 1)
-    return {
+    return rest | {
         "C": features,
         "H": 5 / 3 / math.sqrt(inputs) / features,
-        "d": 0.0,
-        "U": output,
-        "P": output,
-        "b": 0.0,
         "W": _SMALL / math.sqrt(inputs) / features,
+        "P": _SMALL * output,
     }

@@ -36,6 +36,13 @@ class WordNPLM(Learner[WordVocab], WordModel):  # pyright: ignore[reportIncompat
     to improve language models", 2017): U = C·P with P (m, h), which saves V·h parameters.
     `fastgrad.models.nplm.presets` has settings for `fit`, the paper's and modern ones.
 
+    With `counts`, how often each word occurs in the text that is to be learned (V,), as
+    `WordText.counts` tells, b starts at the logarithm of each word's share, with 1 added to each
+    count: the network then begins as good as a model of single words, and does not have to learn
+    first that most words are rare. `init` is "small", for AdamW, "scaled", for plain SGD, whose
+    steps are as small as the weights behind them, or "lecture", all from the standard normal
+    distribution.
+
     A text is a `WordText`, an array of ids, or a source that is read with the model's vocabulary;
     a part of a `WordText` goes on from the words before it.
 
@@ -45,7 +52,7 @@ class WordNPLM(Learner[WordVocab], WordModel):  # pyright: ignore[reportIncompat
     >>> from fastgrad.words import read_words
     >>> text = read_words(b"the cat sat on the mat and the dog sat on the cat " * 20)
     >>> train, dev = text.split(0.9)
-    >>> model = WordNPLM(text.vocab, context=3, embedding=8, hidden=16)
+    >>> model = WordNPLM(text.vocab, context=3, embedding=8, hidden=16, counts=train.counts)
     >>> model
     WordNPLM(8 words, context=3, embedding=8, hidden=16; 600 parameters of float32)
     >>> history = model.fit(train, dev, epochs=30, batch=16, lr=0.01, optimizer="adamw")
@@ -68,15 +75,20 @@ class WordNPLM(Learner[WordVocab], WordModel):  # pyright: ignore[reportIncompat
         hidden: int = 100,
         direct: bool = False,
         tied: bool = False,
-        init: Literal["scaled", "lecture"] = "scaled",
+        counts: NDArray[np.integer[Any]] | None = None,
+        init: Literal["small", "scaled", "lecture"] = "small",
         seed: int = 0,
         dtype: Literal["float32", "float64"] = "float32",
     ) -> None:
-        """Draw the parameters."""
+        """Draw the parameters; b is what `counts` make of it."""
         if not isinstance(vocab, WordVocab):
             raise TypeError(f"vocab is {vocab!r:.80}; expected a WordVocab, as of `read_words`")
         shape = Shape(len(vocab), context, embedding, hidden, direct, dtype, tied)
-        self._set(vocab, shape, initial(shape, init, seed))
+        biases = None if counts is None else _log_shares(counts, len(vocab))
+        parameters = initial(shape, init, seed)
+        if biases is not None:
+            parameters["b"][:] = biases
+        self._set(vocab, shape, parameters)
 
     def probabilities_of(self, contexts: NDArray[Any]) -> NDArray[np.float64]:
         """Give the distributions after many contexts of ids: (B, K) integers to (B, V).
@@ -121,3 +133,17 @@ class WordNPLM(Learner[WordVocab], WordModel):  # pyright: ignore[reportIncompat
         ids = np.concatenate([front, before, text.ids]).astype(np.uint32)
         windows = np.lib.stride_tricks.sliding_window_view(ids[:-1], self.context)
         return Prepared(np.ascontiguousarray(windows), ids[self.context :])
+
+
+def _log_shares(counts: NDArray[Any], size: int) -> NDArray[np.float64]:
+    """Give the logarithm of each word's share of a text, with 1 added to each count: (V,)."""
+    found = np.asarray(counts)
+    if found.shape != (size,) or found.dtype.kind not in "iu":
+        raise ValueError(
+            f"counts has shape {found.shape} and dtype {found.dtype}; expected {(size,)} of"
+            " integers, a count for each word"
+        )
+    if found.min() < 0:
+        raise ValueError(f"counts holds {found.min()}; expected at least 0")
+    more = found.astype(np.float64) + 1
+    return np.log(more / more.sum())
