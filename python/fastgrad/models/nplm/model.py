@@ -40,8 +40,9 @@ class NPLM(Learner[Vocab]):
     direct connections, W (V, c·m). They are numpy arrays of `dtype`, attributes under these names,
     trained in place.
 
-    `init` is "scaled" (H by (5/3)/sqrt(c·m), U and W small, biases 0: the first loss is about ln V)
-    "lecture" (everything standard normal), or "small" (see `WordNPLM`). `seed` gives the same network on every machine.
+    `init` is "scaled" (H by (5/3)/sqrt(c·m), U and W small, biases 0: the first loss is about ln
+    V), "lecture" (everything standard normal), or "small" (see `WordNPLM`). `seed` gives the same
+    network on every machine.
 
     Raises `TypeError` or `ValueError` naming the argument.
 
