@@ -231,6 +231,7 @@ def test_the_test_part_is_left_alone_while_settings_are_chosen(path, tmp_path, m
     assert looked_at == [1_500, 300]
     assert all(row["test"] is None and row["ratio"] is None for row in found["rows"].values())
     assert "valid" in report.line(found, "MLP9")
+    assert report.line(found, "MLP9").endswith(" of KN5 (the paper: 0.843)")
     brown(path, tmp_path, **options)
     brown(path, tmp_path, **options)
     assert looked_at == [1_500, 300, 600]

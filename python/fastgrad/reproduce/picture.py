@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .report import finished
-from .rows import REFERENCE
+from .report import finished, papers_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,11 +25,9 @@ def draw(data: Mapping[str, Any], path: str | PathLike[str]) -> None:
     names = finished(data)
     rows = [data["rows"][name] for name in names]
     part, key = ("test", "ratio") if any(r["test"] for r in rows) else ("valid", "valid_ratio")
-    theirs = [(row["paper"] or {}).get(part) for row in rows]
-    reference = data["rows"][REFERENCE]["paper"][part]
     values = {
         "fastgrad": [row[key] for row in rows],
-        "the paper": [None if figure is None else figure / reference for figure in theirs],
+        "the paper": [papers_ratio(name, part) for name in names],
     }
     remarks = ["" if row[part] is None else f"{row[part]:.0f}" for row in rows]
     dot_chart(

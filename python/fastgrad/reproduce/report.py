@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .rows import REFERENCE, ROWS
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     Data = Mapping[str, Any]
 
-__all__ = ["facts", "finished", "line", "markdown", "text"]
+__all__ = ["facts", "finished", "line", "markdown", "papers_ratio", "text"]
 
 _HEADINGS = (
     *("row", "n", "h", "m", "direct", "mixed with", "epochs", "time"),
@@ -34,11 +34,18 @@ def line(data: Data, name: str) -> str:
     """Tell the result of one row."""
     found = data["rows"][name]
     parts = [f"{part} {found[part]:.1f}" for part in ("train", "valid", "test") if found[part]]
-    key = "ratio" if found["test"] else "valid_ratio"
+    part, key = ("test", "ratio") if found["test"] else ("valid", "valid_ratio")
     parts.append(f"{found[key]:.3f} of {REFERENCE}")
-    if found["paper"] is not None and found["paper"]["ratio"] is not None:
-        parts[-1] += f" (the paper: {found['paper']['ratio']:.3f})"
+    if (theirs := papers_ratio(name, part)) is not None:
+        parts[-1] += f" (the paper: {theirs:.3f})"
     return f"{name:<13} {', '.join(parts)}"
+
+
+def papers_ratio(name: str, part: Literal["valid", "test"]) -> float | None:
+    """Divide the paper's perplexity of a row by that of its own Kneser-Ney model of order 5."""
+    figures, reference = ROWS[name].paper, ROWS[REFERENCE].paper
+    theirs, by = (getattr(paper, part, None) for paper in (figures, reference))
+    return theirs / by if theirs and by else None
 
 
 def text(data: Data) -> str:
