@@ -50,6 +50,7 @@ def test_an_interrupt_while_evaluating_loses_nothing(at):
 @pytest.mark.parametrize("patience", [None, 4])
 def test_a_run_can_go_on_from_every_checkpoint_on_its_way(patience, monkeypatch):
     monkeypatch.setattr(loop, "_SAVE_EVERY", -1.0)
+    monkeypatch.setattr(loop, "_SAVINGS", 0)
     settings = {"lr": cosine(0.3, 0.0, 40), "evaluate_every": 7, "patience": patience}
     whole = ToyRun(x=1.0)
     expected = train(whole, checkpoint="toy.safetensors", **settings)

@@ -36,8 +36,8 @@ examples:
   fastgrad train nplm --level word -o out               the bundled plays, about two minutes
   fastgrad train nplm --level word book.txt -o out      a text of your own
   fastgrad train nplm --level word brown.txt -o out --tokenizer space --marks none \\
-      --max-size 16383 --embedding 200 --hidden 300 --context 6 \\
-      --lr 0.0015 --dropout 0.4                         larger, slower, better
+      --max-size 16383 --embedding 200 --hidden 300 --context 15 \\
+      --lr 0.002 --dropout 0.5 --weight-decay 0.3       larger, slower, better
   fastgrad train nplm --level word -o out --preset paper --embedding 60    as in the paper
   fastgrad train --resume out                           go on after Ctrl-C
 

@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 # Seconds that a chunk of steps should take: what a call costs is small beside it, and a bar and
 # Ctrl-C are quick enough.
 _CHUNK = 0.075
-# … or so many times as long as it takes to copy what a chunk has changed, where that is longer.
-_COPIES = 40
-# Seconds between checkpoints; one is saved after the first chunk that ends later.
+# … or so many times as long as it takes to copy what a chunk has changed, where that is longer: a
+# call copies it as well, into new memory, which takes some six times as long.
+_COPIES = 200
+# … but no longer than this, for work of so many seconds is lost on Ctrl-C.
+_LONGEST = 3.0
+# Seconds between checkpoints, or so many times as long as it takes to save one, where that is
+# longer; one is saved after the first chunk that ends later.
 _SAVE_EVERY = 10.0
+_SAVINGS = 40
 # The ends after which the best parameters are put back; after any other, a run may go on.
 _COMPLETE = ("finished", "stopped early", "stopped by a callback")
 
@@ -76,7 +81,7 @@ class Loop:
         self._chunk = 1
         self._seconds = 0.0
         self._timed_from = self._first
-        self._saved = monotonic()
+        self._save_at = monotonic() + _SAVE_EVERY
 
     def go(self) -> History:
         """Make the steps that remain.
@@ -122,7 +127,7 @@ class Loop:
             if record.steps >= plan.steps:
                 return "finished"
             report.advance(self._advance())
-            if monotonic() - self._saved > _SAVE_EVERY:
+            if monotonic() > self._save_at:
                 self._save()
 
     def _is_due(self) -> bool:
@@ -143,7 +148,7 @@ class Loop:
         self._seconds += seconds
         start = perf_counter()
         self._last_two.take(self._record.steps)
-        fit = max(_CHUNK, _COPIES * (perf_counter() - start))
+        fit = min(max(_CHUNK, _COPIES * (perf_counter() - start)), _LONGEST)
         # How long a step takes varies: the chunk grows by a factor of 4 at most.
         fitting = int(fit * len(losses) / max(seconds, 1e-9))
         self._chunk = max(1, min(fitting, 4 * self._chunk))
@@ -227,10 +232,12 @@ class Loop:
     def _save(self) -> None:
         if self._plan.checkpoint is None:
             return
+        start = monotonic()
         best = None if self._best is None else self._best.arrays
         arrays, config = write_saved(self._plan, self._record.history(), best)
         self._run.save(self._plan.checkpoint, arrays, config)
-        self._saved = monotonic()
+        end = monotonic()
+        self._save_at = end + max(_SAVE_EVERY, _SAVINGS * (end - start))
 
     def _advice(self) -> str:
         done = f"interrupted after {self._record.steps:,} of {self._plan.steps:,} steps"

@@ -131,8 +131,8 @@ class Learner(Network[AnyVocab], ABC):
         stop, and a line is written to the JSONL file `log`. With `patience`, training stops after
         as many evaluations without a new lowest loss on `dev`, and at the end the best parameters
         are put back. `progress` shows a bar on a terminal. `checkpoint`, a file or an existing
-        folder, is saved every ten seconds or so and at the end, and at the start where there is
-        none yet; `resume` goes on from it.
+        folder, is saved every ten seconds or so, more rarely where saving takes long, and at the
+        end, and at the start where there is none yet; `resume` goes on from it.
 
         Raises `DivergedError` where the loss becomes nan or infinite, with the last good
         parameters in place, `KeyboardInterrupt` on Ctrl-C, with those of the last finished chunk
