@@ -15,7 +15,7 @@ __all__ = ["add_to"]
 
 _EXAMPLES = """\
 examples:
-  fastgrad reproduce brown brown.txt.gz -o brown                all rows, some forty minutes on two cores
+  fastgrad reproduce brown brown.txt.gz -o brown                all rows, 40 minutes on two cores
   fastgrad reproduce brown brown.txt.gz -o brown --rows quick   one that takes five minutes
   fastgrad reproduce brown brown.txt.gz -o brown --rows MLP9,MLP10 --epochs 2
   fastgrad reproduce brown brown.txt.gz -o try --rows best --set best.hidden=300 --valid-only
