@@ -33,7 +33,7 @@ _NAME = "nplm --level word"
 
 _EXAMPLES = """\
 examples:
-  fastgrad train nplm --level word -o out               the bundled plays, about two minutes
+  fastgrad train nplm --level word -o out               the bundled plays, less than two minutes
   fastgrad train nplm --level word book.txt -o out      a text of your own
   fastgrad train nplm --level word brown.txt -o out --tokenizer space --marks none \\
       --max-size 16383 --embedding 200 --hidden 300 --context 15 \\
