@@ -96,7 +96,7 @@ def test_paths_that_lead_nowhere(path, tmp_path, capsys):
     assert cli.main(["reproduce", "brown", str(missing), "-o", str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err == f"fastgrad: {missing}: No such file or directory\n"
     assert cli.main(["reproduce", "brown", str(path), "-o", str(tmp_path / "out")]) == 1
-    assert "train is 800000; expected 1 to 2400 tokens" in capsys.readouterr().err
+    assert "train is 800000; expected 1 to 2400, the tokens" in capsys.readouterr().err
     arguments = ["--train", "1000", "--valid", "1400", "-o", str(tmp_path / "out")]
     assert cli.main(["reproduce", "brown", str(path), *arguments]) == 1
     assert "the text has 2,400 tokens; expected more than 2,400" in capsys.readouterr().err

@@ -152,7 +152,7 @@ def test_texts_are_read_as_the_oracle_reads_them(
     symbols, ids = slow_words(text, **limits, **options)
     source = text.encode()
     if not whole and train > len(ids):
-        with pytest.raises(ValueError, match=f"train is {train}; expected 1 to {len(ids)} tokens"):
+        with pytest.raises(ValueError, match=f"train is {train}; expected 1 to {len(ids)},"):
             read_words(source, **limits, **options)
     elif len(symbols) == 1 + (marks is not None):
         with pytest.raises(ValueError, match=f"min_count is {min_count}; expected at most"):
@@ -216,7 +216,7 @@ def test_what_is_not_utf8_is_named(data, line, offset, byte, tmp_path):
         (b"a", {"marks": "word"}, ValueError, "marks is 'word'; expected None, 'line' or"),
         (b"a", {"mark": "</s>"}, ValueError, "mark is '</s>', but marks is None"),
         (b"a", {"rare": "a b"}, ValueError, "rare is 'a b'; expected a str without whitespace"),
-        (b"a", {"train": 2}, ValueError, "train is 2; expected 1 to 1 tokens"),
+        (b"a", {"train": 2}, ValueError, "train is 2; expected 1 to 1, the tokens"),
         (b"a", {"train": 0}, ValueError, "train is 0, 0 tokens; expected at least 1"),
         (b"a", {"train": 0.5}, ValueError, "train is 0.5, 0 tokens; expected at least 1"),
         (b"a b", {"train": 1.0}, ValueError, "train is 1.0; expected an int, or a share between"),

@@ -83,7 +83,7 @@ class Record:
         if not again:
             raise SettingsError(
                 f"{self.path} was made with other settings: {difference}; name another folder, or"
-                " have it made `again`"
+                " have it made anew (`again`, or `--again` on the command line)"
             )
         self.forget(name)
 

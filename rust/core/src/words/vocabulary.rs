@@ -117,7 +117,9 @@ impl Text {
     fn counts(&self, train: Option<usize>, watch: &Watch) -> Result<Vec<u64>> {
         let size = train.unwrap_or(self.ids.len());
         let part = self.ids.get(..size).filter(|part| !part.is_empty()).ok_or_else(|| {
-            let message = format!("train is {size}; expected 1 to {} tokens", self.ids.len());
+            let tokens = self.ids.len();
+            let message =
+                format!("train is {size}; expected 1 to {tokens}, the tokens that the text has");
             Error::Invalid(message)
         })?;
         let mut counts = vec![0; self.types.len() + 1];
