@@ -241,6 +241,7 @@ def _train(options: argparse.Namespace) -> None:
 
 def _train_on(parts: Parts, options: argparse.Namespace) -> None:
     from ..models import WordNPLM
+    from ..models.nplm import presets
 
     _show_text(parts)
     settings = _settings(options, len(parts.train))
@@ -252,7 +253,7 @@ def _train_on(parts: Parts, options: argparse.Namespace) -> None:
         direct=options.direct,
         tied=options.preset == "modern" if options.tied is None else options.tied,
         counts=parts.train.counts,
-        init="small" if settings["optimizer"] == "adamw" else "scaled",
+        init=presets.init_for(settings["optimizer"]),
         seed=options.seed,
     )
     show("model", repr(model))

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..checkpoint import previous
 from ..models import WordNPLM
+from ..models.nplm import presets
 from ..optim import inverse, warmup_cosine
 from .machine import machine
 
@@ -139,7 +140,7 @@ class Training:
             direct=net.direct,
             tied=net.tied,
             counts=self.corpus.parts["train"].counts,
-            init="small" if net.optimizer == "adamw" else "scaled",
+            init=presets.init_for(net.optimizer),
             seed=self.seed,
         )
 

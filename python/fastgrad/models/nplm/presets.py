@@ -28,6 +28,17 @@ _FALL, _DECAY = 1e-8, 1e-4
 _WARM = 20
 
 
+def init_for(optimizer: str) -> Literal["small", "scaled"]:
+    """Say what a network over words had better start as: "small" for AdamW, otherwise "scaled".
+
+    Steps of SGD and momentum are as small as the weights behind them, those of AdamW are not.
+
+    >>> init_for("adamw"), init_for("sgd")
+    ('small', 'scaled')
+    """
+    return "small" if optimizer == "adamw" else "scaled"
+
+
 def paper(
     *, epochs: float = 20, batch: int = 256, lr: float = 1e-3, patience: int | None = 2
 ) -> dict[str, Any]:
