@@ -1,6 +1,7 @@
 """Checks of arguments that many functions share; errors name argument, value, what was expected.
 
-None of them imports numpy before it is needed.
+A value stands in an error as `shorten` writes it, a name from a file as `escape` does. None of the
+checks imports numpy before it is needed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,72 @@ from collections.abc import Iterable
 from operator import index
 from typing import Any
 
-__all__ = ["amount", "array", "path_name", "string", "strings", "thread_count", "whole"]
+__all__ = [
+    "amount",
+    "array",
+    "escape",
+    "path_name",
+    "shorten",
+    "string",
+    "strings",
+    "thread_count",
+    "whole",
+]
+
+# So many characters of a value tell which one it is; more would hide what is wrong with it.
+_SHORTENED = 120
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxstring, _REPR.maxlong, _REPR.maxother = 3, 60, 60, _SHORTENED
+
+# They turn the order of what follows around: a message could look like another one.
+_BIDI_CONTROLS = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+
+
+def shorten(value: object) -> str:
+    """Return `repr(value)` in at most 120 characters, whatever `value` is.
+
+    >>> shorten("emma"), len(shorten("emma" * 1000)), shorten(list(range(1000)))
+    ("'emma'", 60, '[0, 1, 2, 3, 4, 5, ...]')
+    """
+    try:
+        text = escape(_REPR.repr(value).replace("\n", " "))
+    except Exception:  # A `repr` that fails, and an int of more digits than Python writes.
+        bits = f" of {value.bit_length():,} bits" if type(value) is int else ""
+        text = f"<{type(value).__name__}{bits}>"
+    if len(text) <= _SHORTENED:
+        return text
+    half = (_SHORTENED - 3) // 2
+    return f"{text[:half]}...{text[-half:]}"
+
+
+def escape(text: str, keep: str = "") -> str:
+    r"""Replace the characters that steer a terminal, except those of `keep`, by Python's escapes.
+
+    These are control characters, bidirectional controls, line separators and lone surrogates.
+    Joiners and soft hyphens stay, which words are spelled with.
+
+    >>> print(escape("\x1b[2Jemma\u202e"))
+    \x1b[2Jemma\u202e
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode() if _steers(char) and char not in keep else char
+        for char in text
+    )
+
+
+def _steers(char: str) -> bool:
+    return (
+        char < " "
+        or "\x7f" <= char <= "\x9f"
+        or char in "\u2028\u2029"
+        or char in _BIDI_CONTROLS
+        or "\ud800" <= char <= "\udfff"
+        or "\U000e0000" <= char <= "\U000e007f"  # Tags, which no terminal shows.
+    )
 
 
 def whole(name: str, value: Any, least: int = 0, most: int | None = None) -> int:
@@ -29,11 +95,11 @@ def whole(name: str, value: Any, least: int = 0, most: int | None = None) -> int
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
-        raise TypeError(f"{name} is {reprlib.repr(value)}; expected an int")
+        raise TypeError(f"{name} is {shorten(value)}; expected an int")
     if number < least:
-        raise ValueError(f"{name} is {number}; expected at least {least}")
+        raise ValueError(f"{name} is {shorten(number)}; expected at least {least}")
     if most is not None and number > most:
-        raise ValueError(f"{name} is {number}; expected at most {most}")
+        raise ValueError(f"{name} is {shorten(number)}; expected at most {most}")
     return number
 
 
@@ -47,11 +113,11 @@ def amount(name: str, value: Any) -> float:
     try:
         finite = math.isfinite(value)
     except TypeError:
-        raise TypeError(f"{name} is {reprlib.repr(value)}; expected a number") from None
+        raise TypeError(f"{name} is {shorten(value)}; expected a number") from None
     except OverflowError:  # An int that no float can hold.
         finite = False
     if not finite or value < 0:
-        raise ValueError(f"{name} is {reprlib.repr(value)}; expected a finite number of at least 0")
+        raise ValueError(f"{name} is {shorten(value)}; expected a finite number of at least 0")
     return float(value)
 
 
@@ -63,7 +129,7 @@ def thread_count(threads: int | None) -> int | None:
 def string(name: str, value: Any) -> str:
     """Refuse what is not a str."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} is {reprlib.repr(value)}; expected a str")
+        raise TypeError(f"{name} is {shorten(value)}; expected a str")
     return value
 
 
@@ -78,7 +144,7 @@ def strings(name: str, values: Any) -> list[Any]:
     """
     if isinstance(values, str | bytes | bytearray) or not isinstance(values, Iterable):
         hint = ", as `read` gives it" if isinstance(values, str) else ""
-        raise TypeError(f"{name} is {reprlib.repr(values)}; expected a list of str{hint}")
+        raise TypeError(f"{name} is {shorten(values)}; expected a list of str{hint}")
     return list(values)
 
 
@@ -86,7 +152,7 @@ def path_name(name: str, value: Any) -> str:
     """Give a path as a str; refuse what is none."""
     if isinstance(value, str | os.PathLike) and isinstance(found := os.fspath(value), str):
         return found
-    raise TypeError(f"{name} is {reprlib.repr(value)}; expected a path: a str or os.PathLike")
+    raise TypeError(f"{name} is {shorten(value)}; expected a path: a str or os.PathLike")
 
 
 def array(name: str, value: Any, expected: str, dtype: Any = None) -> Any:
@@ -96,4 +162,4 @@ def array(name: str, value: Any, expected: str, dtype: Any = None) -> Any:
     try:
         return np.asarray(value, dtype=dtype)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} is {reprlib.repr(value)}; expected {expected}") from None
+        raise TypeError(f"{name} is {shorten(value)}; expected {expected}") from None

@@ -1,0 +1,76 @@
+"""How messages echo what they are about: short, and harmless for a terminal."""
+
+import numpy as np
+import pytest
+from fastgrad._checks import escape, shorten, string, whole
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+class Loud:
+    """Writes itself in a million characters that steer a terminal."""
+
+    def __repr__(self):
+        return "\x1b[31m\n" * 10**6
+
+
+class Broken:
+    """Cannot write itself."""
+
+    def __repr__(self):
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a" * 10**6, 10**5000, 10**400, [["x" * 99] * 99] * 99, {"k" * 10**5: 1}, Loud(), Broken(),
+     np.zeros((99, 99)), "\x1b]0;title\x07", b"\x1b" * 999, range(10**9), Loud],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_whatever_is_echoed_is_short_and_printable(value):
+    text = shorten(value)
+    assert 0 < len(text) <= 120
+    assert text.isprintable()
+
+
+def test_a_short_value_is_written_as_repr_writes_it():
+    for value in (None, 3, -0.5, "emma", "h\u00fcrde", [1, 2], (1,), {"a": 1}, True):
+        assert shorten(value) == repr(value)
+
+
+def test_the_middle_of_a_long_value_is_left_out():
+    text = shorten("start" + "x" * 1000 + "end")
+    assert text.startswith("'start")
+    assert text.endswith("end'")
+    assert "..." in text
+
+
+def test_an_int_of_more_digits_than_python_writes_is_refused_as_any_other():
+    with pytest.raises(ValueError, match=r"k is <int of 16,610 bits>; expected at most 3"):
+        whole("k", 10**5000, most=3)
+
+
+def test_checks_shorten_what_they_echo():
+    with pytest.raises(TypeError) as caught:
+        string("prompt", b"x" * 10**6)
+    assert len(str(caught.value)) < 200
+
+
+@given(st.text())
+def test_nothing_that_is_escaped_steers_a_terminal(text):
+    escaped = escape(text)
+    for char in escaped:
+        assert char >= " "
+        assert not "\x7f" <= char <= "\x9f"
+        assert char not in "\u202e\u2066\u2028\u200f"
+    assert escape(escaped) == escaped
+
+
+def test_letters_of_all_scripts_stay_as_they_are():
+    text = "emma \u0939\u093f\u0928\u094d \u0645\u06cc\u200c\u062e so\u00adft \u4e2d \U0001f600"
+    assert escape(text) == text
+
+
+def test_what_steers_a_terminal_is_written_as_python_writes_it():
+    assert escape("\x1b[2J\x9b\u202e\ud800\r\n") == r"\x1b[2J\x9b\u202e\ud800\r\n"
+    assert escape("a\tb\nc", keep="\n") == "a\\tb\nc"
