@@ -37,10 +37,10 @@ RUST_OLDEST := $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(WHEEL_READY) $(STAMPS)/extra-demo  ## train a small classifier, count names and make up some, draw both
+demo: $(WHEEL_READY) $(STAMPS)/group-demo  ## train a small classifier, count names and make up some, draw both
 	@$(BIN)/fastgrad demo
 
-test: $(WHEEL_READY) $(STAMPS)/extra-test  ## test the core with cargo and the installed wheel with pytest
+test: $(WHEEL_READY) $(STAMPS)/group-test  ## test the core with cargo and the installed wheel with pytest
 ifdef CARGO
 	cargo test --workspace
 else
@@ -48,7 +48,7 @@ else
 endif
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-bench: $(WHEEL_READY) $(STAMPS)/extra-bench  ## measure against peers (BENCH_ARGS goes to benches/run.py)
+bench: $(WHEEL_READY) $(STAMPS)/group-bench  ## measure against peers (BENCH_ARGS goes to benches/run.py)
 	$(BIN)/python benches/run.py $(BENCH_ARGS)
 ifdef CARGO
 	cargo bench -p fastgrad-core
@@ -56,7 +56,7 @@ else
 	@echo 'cargo is not installed: the benchmarks of the Rust core are left out.'
 endif
 
-lint: $(WHEEL_READY) $(STAMPS)/extra-lint  ## check formatting, lints, types and stubs
+lint: $(WHEEL_READY) $(STAMPS)/group-lint  ## check formatting, lints, types and stubs
 ifdef CARGO
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -80,6 +80,7 @@ $(VENV_READY):
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	{ echo '$(PYTHON) cannot make environments. Debian: apt install python3-venv' >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) install --quiet 'pip>=25.1'  # the first that knows dependency groups
 	@mkdir -p $(STAMPS) && touch $@
 
 # pip asks maturin for the wheel; where cargo is missing, maturin has pip fetch one (puccinialin).
@@ -91,9 +92,10 @@ endif
 	@rm -f dist/fastgrad-*.whl
 	$(PIP) wheel . --no-deps -w dist
 	$(PIP) install --quiet --force-reinstall --no-deps dist/fastgrad-*.whl
+	$(PIP) install --quiet dist/fastgrad-*.whl  # what it depends on
 	@touch $@
 
-# The packages of one extra of pyproject.toml.
-$(STAMPS)/extra-%: pyproject.toml $(VENV_READY) | $(WHEEL_READY)
-	$(PIP) install --quiet "$$(ls dist/fastgrad-*.whl)[$*]"
+# The packages of one dependency group of pyproject.toml.
+$(STAMPS)/group-%: pyproject.toml $(VENV_READY)
+	$(PIP) install --quiet --group $*
 	@touch $@
