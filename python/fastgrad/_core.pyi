@@ -48,6 +48,7 @@ __all__ = [
     "softmax",
     "sum",
     "train_bigram",
+    "value_is_patched",
     "zero_grads",
 ]
 
@@ -145,6 +146,7 @@ class NeuronData:
 
 def names() -> bytes: ...
 def plays() -> bytes: ...
+def value_is_patched() -> bool: ...
 def live_nodes() -> int:
     """Nodes alive in this process."""
 

@@ -68,6 +68,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sampling::normal_numbers, module)?)?;
     module.add_function(wrap_pyfunction!(live_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(node_bytes, module)?)?;
+    module.add_function(wrap_pyfunction!(value_is_patched, module)?)?;
     module.add_class::<counts::NgramCounts>()?;
     counting::add_functions(module)?;
     Ok(())
@@ -85,4 +86,10 @@ fn live_nodes(_py: Python<'_>) -> usize {
 fn node_bytes(_py: Python<'_>) -> usize {
     // SAFETY: the interpreter's lock is held, as `_py` shows.
     unsafe { value::slab::usage().1 }
+}
+
+/// True when an op, a method, the constructor or a field of Value is another one than fastgrad's.
+#[pyfunction]
+fn value_is_patched(py: Python<'_>) -> PyResult<bool> {
+    value::patches::is_patched(py)
 }

@@ -12,6 +12,7 @@
 //! | `attrs.rs`, `rules.rs` | attributes, `_backward` |
 //! | `sweep.rs` | `backward()`, `zero_grad()` |
 //! | `copy.rs` | pickling and copying of leaves |
+//! | `patches.rs` | notices that a program has patched the type |
 
 pub mod attrs;
 pub mod block;
@@ -20,6 +21,7 @@ pub mod endings;
 pub mod init;
 pub mod node;
 pub mod number;
+pub mod patches;
 pub mod rules;
 pub mod slab;
 pub mod slots;
@@ -173,6 +175,7 @@ pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
     class.setattr("label", "")?;
     // Between a numpy scalar's and an array's: scalars leave the op to us, arrays distribute it.
     class.setattr("__array_priority__", -1.0)?;
+    patches::remember(&class)?;
     module.add("Value", class.clone())?;
     // The module may go before the last node does.
     let _kept = class.into_ptr();

@@ -1,0 +1,73 @@
+//! Notices that a program has patched `Value`, so that fast paths can step aside.
+//!
+//! `Value.__mul__ = f`, `Value.relu = f`, `Value.data = property(f)`: Python keeps a version number
+//! in every type, which changes with each assignment to one of its attributes. As long as it is
+//! the number of the last look, that look's answer still holds.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyType};
+
+use super::node;
+
+/// The attributes of the type as it was made.
+static ORIGINAL: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+
+/// The type's version at the last look, times two, plus one if it was patched.
+static LAST_LOOK: AtomicU64 = AtomicU64::new(0);
+
+/// Attributes that no op reads.
+const FREE: [&str; 4] = ["label", "__doc__", "__module__", "__array_priority__"];
+
+/// Remembers the type as it is now.
+pub fn remember(class: &Bound<'_, PyType>) -> PyResult<()> {
+    let attributes = PyDict::new(class.py());
+    attributes.update(class.getattr("__dict__")?.cast()?)?;
+    for name in FREE {
+        attributes.del_item(name)?;
+    }
+    let _ = ORIGINAL.set(class.py(), attributes.unbind());
+    Ok(())
+}
+
+/// Is any op, method, constructor or field of the type `Value` another one than we made?
+#[inline]
+pub fn is_patched(py: Python<'_>) -> PyResult<bool> {
+    // SAFETY: the type lives as long as the module.
+    let version = unsafe { (*node::value_type()).tp_version_tag };
+    let last = LAST_LOOK.load(Relaxed);
+    if version != 0 && last >> 1 == u64::from(version) {
+        return Ok(last & 1 == 1);
+    }
+    look(py)
+}
+
+#[cold]
+fn look(py: Python<'_>) -> PyResult<bool> {
+    // SAFETY: the type lives as long as the module.
+    let class = unsafe { PyType::from_borrowed_type_ptr(py, node::value_type()) };
+    // Looking an attribute up gives a type that has changed its new version.
+    class.getattr("_op")?;
+    // SAFETY: as above.
+    let version = unsafe { (*node::value_type()).tp_version_tag };
+    let patched = differs(&class)?;
+    LAST_LOOK.store(u64::from(version) << 1 | u64::from(patched), Relaxed);
+    Ok(patched)
+}
+
+fn differs(class: &Bound<'_, PyType>) -> PyResult<bool> {
+    let py = class.py();
+    let Some(original) = ORIGINAL.get(py) else { return Ok(false) };
+    let now = class.getattr("__dict__")?;
+    if now.contains("__getattribute__")? {
+        return Ok(true);
+    }
+    for (name, attribute) in original.bind(py) {
+        if !now.contains(&name)? || !now.get_item(&name)?.is(&attribute) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
