@@ -1,6 +1,6 @@
-"""Keep what `fastgrad reproduce brown` has found as a dated record.
+"""Keep what benches/paper_table has found as a dated record.
 
-    fastgrad reproduce brown brown.txt.gz -o out
+    python benches/paper_table brown.txt.gz -o out
     python benches/brown_record.py out
     python benches/readme_table.py --write
 
@@ -12,7 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from fastgrad.reproduce import ROWS, read_record, report
+from paper_table import ROWS, read_record, report
 
 RECORDS = Path(__file__).parent / "record"
 

@@ -142,7 +142,7 @@ TABLES = {
 }
 
 
-# The table that is of no speed: what `fastgrad reproduce brown` has found, see brown_record.py.
+# The table that is of no speed: what benches/paper_table has found, see brown_record.py.
 BROWN = "brown"
 
 
@@ -181,7 +181,7 @@ def rendered(group: str) -> str:
 
 def render_brown(path: Path) -> str:
     """Render the table of words, and say where it comes from; the picture beside it, if any."""
-    from fastgrad.reproduce import read_record, report
+    from paper_table import read_record, report
 
     record = read_record(path)
     place = f"benches/record/{path.stem}"

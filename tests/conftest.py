@@ -11,6 +11,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 # The oracles are plain modules, imported by name.
 sys.path.insert(0, str(ROOT / "tests" / "reference"))
+# So are the benchmarks.
+sys.path.insert(0, str(ROOT / "benches"))
 
 # Examples may build large graphs, and the machine may be busy: no clock decides about a test.
 # At home each run tries new examples; in CI a change is judged by the same ones every time.

@@ -53,10 +53,6 @@ MAY_IMPORT = {
         "text",
         "training",
     },
-    "reproduce": {
-        *("_core", "checkpoint", "models", "optim", "plots", "reproduce", "text", "training"),
-        "words",
-    },
     "__main__": {"cli"},
 }
 # The command line is what may import everything.

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ._core import __version__
-from .commands import demo, evaluate, plot, reproduce, sample, train
+from .commands import demo, evaluate, plot, sample, train
 from .commands.arguments import EPILOG_STYLE, CommandError, UsageError
 from .commands.train_words import with_level
 
@@ -33,7 +33,6 @@ examples:
   fastgrad train bigram words.txt -o out      a text of your own, one item a line
   fastgrad eval out other.txt                 how well does it predict another text?
   fastgrad plot out                           look at the table
-  fastgrad reproduce brown brown.txt.gz       the paper's table of words, again
 
 `fastgrad COMMAND --help` tells more. Exit codes: 0 success, 1 a failure on the way, 2 a command
 that makes no sense, 130 Ctrl-C, 143 SIGTERM."""
@@ -129,6 +128,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fastgrad {__version__}")
     parser.set_defaults(run=None, parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (demo, train, sample, evaluate, plot, reproduce):
+    for module in (demo, train, sample, evaluate, plot):
         module.add_to(commands)
     return parser

@@ -6,7 +6,6 @@ arrays and strings, and know of models no more than which of their attributes ho
 
 from .boundary import decision_boundary
 from .curves import loss_curve
-from .dots import dot_chart
 from .heatmap import bigram_heatmap
 from .network import embedding_scatter, rate_sweep
 from .words import word_scatter
@@ -14,7 +13,6 @@ from .words import word_scatter
 __all__ = [
     "bigram_heatmap",
     "decision_boundary",
-    "dot_chart",
     "embedding_scatter",
     "loss_curve",
     "rate_sweep",

@@ -1,14 +1,17 @@
-"""The paper's table of words, run again on a small text by `fastgrad reproduce brown`."""
+"""The paper's table of words, run again on a small text by its command."""
 
+import pathlib
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
-from fastgrad import cli
-from fastgrad.reproduce import read_record
+from paper_table import read_record
+from paper_table.command import main
 from small_brown import SETTINGS, SIZES, written
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +27,13 @@ def command(path, out, *options):
         for key, value in SETTINGS[row].items()
         for part in ("--set", f"{row}.{key}={value}")
     ]
-    arguments = ["reproduce", "brown", path, "-o", out, "--threads", 1, *sizes, *sets, *options]
+    arguments = [path, "-o", out, "--threads", 1, *sizes, *sets, *options]
     return [str(argument) for argument in arguments]
 
 
 def test_the_command_prints_the_table_and_says_where_it_is(path, tmp_path, capsys):
     out = tmp_path / "new" / "brown"
-    assert cli.main(command(path, out, "--rows", "MLP1,MLP2")) == 0
+    assert main(command(path, out, "--rows", "MLP1,MLP2")) == 0
     told = capsys.readouterr()
     assert told.err == ""
     lines = told.out.splitlines()
@@ -38,13 +41,13 @@ def test_the_command_prints_the_table_and_says_where_it_is(path, tmp_path, capsy
     assert lines[-1] == f"kept in {out}: results.json, brown.md, brown.png"
     assert sum(line.startswith("MLP1 ") for line in lines) == 2
     assert {"results.json", "brown.md", "brown.png"} <= {file.name for file in out.iterdir()}
-    assert cli.main(command(path, out, "--rows", "MLP1,MLP2")) == 0
+    assert main(command(path, out, "--rows", "MLP1,MLP2")) == 0
     assert capsys.readouterr().out == told.out
 
 
 def test_help_says_where_the_corpus_is_and_what_it_looks_like(capsys):
     with pytest.raises(SystemExit):
-        cli.main(["reproduce", "brown", "--help"])
+        main(["--help"])
     output = capsys.readouterr().out
     assert max(map(len, output.splitlines())) <= 100
     told = " ".join(output.split())
@@ -55,7 +58,7 @@ def test_help_says_where_the_corpus_is_and_what_it_looks_like(capsys):
 
 def test_the_command_is_interrupted_and_goes_on(path, tmp_path):
     out = tmp_path / "out"
-    arguments = [sys.executable, "-m", "fastgrad"]
+    arguments = [sys.executable, ROOT / "benches" / "paper_table"]
     arguments += command(path, out, "--rows", "MLP1", "--set", "MLP1.epochs=30000")
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not _is_training(out / "results.json"):
@@ -79,13 +82,13 @@ def _is_training(path):
         (["--set", "MLP1.hidden"], "expected ROW.SETTING=VALUE"),
         (["--set", "MLP1.hidden=many"], "MLP1.hidden is 'many'; expected a whole number"),
         (["--set", "MLP0.hidden=1"], "no network is named 'MLP0'"),
-        (["--epochs", "0"], "expected a number above 0"),
+        (["--epochs", "zero"], "invalid float value"),
         (["--schedule", "slow"], "invalid choice: 'slow'"),
     ],
 )
 def test_commands_that_make_no_sense(path, tmp_path, capsys, options, message):
     with pytest.raises(SystemExit) as stop:
-        cli.main(["reproduce", "brown", str(path), "-o", str(tmp_path / "out"), *options])
+        main([str(path), "-o", str(tmp_path / "out"), *options])
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -93,14 +96,14 @@ def test_commands_that_make_no_sense(path, tmp_path, capsys, options, message):
 
 def test_paths_that_lead_nowhere(path, tmp_path, capsys):
     missing = tmp_path / "missing.txt.gz"
-    assert cli.main(["reproduce", "brown", str(missing), "-o", str(tmp_path / "out")]) == 1
-    assert capsys.readouterr().err == f"fastgrad: {missing}: No such file or directory\n"
-    assert cli.main(["reproduce", "brown", str(path), "-o", str(tmp_path / "out")]) == 1
+    assert main([str(missing), "-o", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err == f"paper_table: {missing}: No such file or directory\n"
+    assert main([str(path), "-o", str(tmp_path / "out")]) == 1
     assert "train is 800000; expected 1 to 2400, the tokens" in capsys.readouterr().err
     arguments = ["--train", "1000", "--valid", "1400", "-o", str(tmp_path / "out")]
-    assert cli.main(["reproduce", "brown", str(path), *arguments]) == 1
+    assert main([str(path), *arguments]) == 1
     assert "the text has 2,400 tokens; expected more than 2,400" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     (tmp_path / "file").write_text("")
-    assert cli.main(command(path, tmp_path / "file")) == 1
+    assert main(command(path, tmp_path / "file")) == 1
     assert "file" in capsys.readouterr().err

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from fastgrad.plots import dot_chart, dots
-from fastgrad.reproduce import ROWS
-from fastgrad.reproduce.picture import draw
 from made_figures import remember
+from paper_table import ROWS, dots
+from paper_table.dots import dot_chart
+from paper_table.picture import draw
 
 
 def results(*, test=True):

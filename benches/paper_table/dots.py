@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from .canvas import legible, new_figure
+from fastgrad.plots.canvas import legible, new_figure
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -7,11 +7,11 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..text import name_of
-from ..words import WordText, read_words
+from fastgrad.text import name_of
+from fastgrad.words import WordText, read_words
 
 if TYPE_CHECKING:
-    from ..text import Source
+    from fastgrad.text import Source
 
 __all__ = ["PARTS", "Corpus"]
 

@@ -1,4 +1,4 @@
-"""`fastgrad reproduce`: a published table, computed again."""
+"""The command line: `python benches/paper_table BROWN -o DIR`."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import argparse
 import importlib.util
 import json
 import os
+import signal
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from .arguments import UsageError, add_command, folder_name, number, whole
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-__all__ = ["add_to"]
+__all__ = ["main"]
 
 _EXAMPLES = """\
 examples:
-  fastgrad reproduce brown brown.txt.gz -o brown                all rows, 40 minutes on two cores
-  fastgrad reproduce brown brown.txt.gz -o brown --rows quick   one that takes five minutes
-  fastgrad reproduce brown brown.txt.gz -o brown --rows MLP9,MLP10 --epochs 2
-  fastgrad reproduce brown brown.txt.gz -o try --rows best --set best.hidden=300 --valid-only
-  fastgrad reproduce brown any.txt -o try --train 20000 --valid 5000 --vocabulary 1000 --epochs 1
+  python benches/paper_table brown.txt.gz -o brown                all rows, 40 minutes on two cores
+  python benches/paper_table brown.txt.gz -o brown --rows quick   one that takes five minutes
+  python benches/paper_table brown.txt.gz -o brown --rows MLP9,MLP10 --epochs 2
+  python benches/paper_table brown.txt.gz -o try --rows best --set best.hidden=300 --valid-only
+  python benches/paper_table any.txt -o try --train 20000 --valid 5000 --vocabulary 1000 --epochs 1
 
 PATH is the Brown corpus, or another text: plain, one sentence a line, tokens separated by spaces
 (.gz is unpacked). Brown does not come with fastgrad; NLTK's data, for one, have it (package
@@ -42,35 +45,45 @@ _ROWS = (
 )
 
 
-def add_to(commands: Any) -> None:
-    """Declare the command, with a command of its own for each table."""
-    parser = add_command(
-        commands,
-        "reproduce",
-        None,
-        help="compute the table of a paper again",
-        description="Compute a published table again, and print it beside the published figures.",
-    )
-    tables = parser.add_subparsers(title="tables", metavar="TABLE")
-    _add_brown(tables)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; return its exit code: 0, 1 for a failure, 2 for usage, 130 for Ctrl-C."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    # SIGTERM saves what there is, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _run(parser, options)
+    except KeyboardInterrupt as stop:
+        print(f"\npaper_table: {stop or 'interrupted'}", file=sys.stderr)
+        return 130
+    except (OSError, MemoryError, ArithmeticError, ValueError) as error:
+        print(f"paper_table: {_reason(error)}", file=sys.stderr)
+        return 1
+    return 0
 
 
-def _add_brown(tables: Any) -> None:
-    parser = add_command(
-        tables,
-        "brown",
-        _run,
-        help="words: n-gram models and neural networks on the Brown corpus",
+def _reason(error: Exception) -> str:
+    """Return what went wrong, of a file in the form "name: reason"."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or "not enough memory"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python benches/paper_table",
         description="Train the word models of Bengio et al. (2003) on the Brown corpus, and better"
-        " ones, and compare them with Kneser-Ney and with the paper's figures.",
+        "\nones, and compare them with Kneser-Ney and with the paper's figures.",
         epilog=_EXAMPLES.format(rows=_ROWS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("path", metavar="PATH", help="the corpus; - is standard input")
     parser.add_argument(
         "-o",
         "--out",
-        type=folder_name,
-        default="brown",
+        type=Path,
+        default=Path("brown"),
         metavar="DIR",
         help="folder for the results, made where it is missing (default: %(default)s)",
     )
@@ -79,6 +92,7 @@ def _add_brown(tables: Any) -> None:
     )
     _add_training(parser.add_argument_group("training"))
     _add_corpus(parser.add_argument_group("the corpus"))
+    return parser
 
 
 def _add_training(group: Any) -> None:
@@ -89,12 +103,10 @@ def _add_training(group: Any) -> None:
         help="how the paper's networks are trained: with AdamW, or with SGD at the paper's rates,"
         " which takes hours (default: %(default)s)",
     )
-    group.add_argument(
-        "--epochs", type=number(0, above=True), metavar="N", help="epochs of each network"
-    )
+    group.add_argument("--epochs", type=float, metavar="N", help="epochs of each network")
     group.add_argument(
         "--minutes",
-        type=number(0, above=True),
+        type=float,
         metavar="N",
         help="no more epochs of a network than fit into so many minutes",
     )
@@ -107,12 +119,10 @@ def _add_training(group: Any) -> None:
         help="another setting of one network: n, hidden, embedding, direct, tied, dropout,"
         " optimizer, lr, decay, weight_decay, batch, epochs, patience, minutes; may be repeated",
     )
-    group.add_argument(
-        "--seed", type=whole(0, 2**64 - 1), default=0, metavar="N", help="(default: %(default)s)"
-    )
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="(default: %(default)s)")
     group.add_argument(
         "--threads",
-        type=whole(1),
+        type=int,
         metavar="N",
         help="which change times and not results (default: one a core)",
     )
@@ -136,7 +146,7 @@ def _add_corpus(group: Any) -> None:
     ):
         group.add_argument(
             f"--{name}",
-            type=whole(2),
+            type=int,
             default=default,
             metavar="N",
             help=f"{what} (default: {default:,})",
@@ -159,11 +169,11 @@ def _setting(text: str) -> tuple[str, str, Any]:
         return row, key, value
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     if options.path != "-":
         os.stat(options.path)  # So that what is missing is said before anything is made.
-    from ..reproduce import brown, report
-    from ..reproduce.rows import choose, settled
+    from paper_table import brown, report
+    from paper_table.rows import choose, settled
 
     settings: dict[str, dict[str, Any]] = {}
     for row, key, value in options.set:
@@ -172,7 +182,7 @@ def _run(options: argparse.Namespace) -> None:
         rows = choose(options.rows)
         settled(rows, options.schedule, settings)
     except ValueError as error:
-        raise UsageError(f"argument --rows or --set: {error}") from None
+        parser.error(f"argument --rows or --set: {error}")
     data = brown(
         options.path,
         options.out,
@@ -194,7 +204,7 @@ def _run(options: argparse.Namespace) -> None:
     print(f"\n{report.text(data)}\n")
     kept = ["results.json", "brown.md"]
     if importlib.util.find_spec("matplotlib") is None:
-        print("fastgrad: no picture, since matplotlib is not installed", file=sys.stderr)
+        print("paper_table: no picture, since matplotlib is not installed", file=sys.stderr)
     else:
         kept.append("brown.png")
     print(f"kept in {options.out}: {', '.join(kept)}")

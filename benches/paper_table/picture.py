@@ -20,7 +20,7 @@ def draw(data: Mapping[str, Any], path: str | PathLike[str]) -> None:
     well. Raises `ImportError` where matplotlib is not installed, `OSError` where the file cannot be
     written.
     """
-    from ..plots import dot_chart
+    from .dots import dot_chart
 
     names = finished(data)
     rows = [data["rows"][name] for name in names]

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._core import __version__
+from fastgrad._core import __version__
+
 from .machine import machine
 
 if TYPE_CHECKING:

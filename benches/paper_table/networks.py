@@ -7,18 +7,19 @@ from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from fastgrad.checkpoint import previous
+from fastgrad.models import WordNPLM
+from fastgrad.models.nplm import presets
+from fastgrad.optim import inverse, warmup_cosine
 
-from ..checkpoint import previous
-from ..models import WordNPLM
-from ..models.nplm import presets
-from ..optim import inverse, warmup_cosine
 from .machine import machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
     from pathlib import Path
 
-    from ..training import Progress, Rate
+    from fastgrad.training import Progress, Rate
+
     from .corpus import Corpus
     from .rows import Network
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from fastgrad.models.mixture import mixture_weights
+from fastgrad.models.word_model import loss_of
+from fastgrad.training import DivergedError
 
-from ..models.mixture import mixture_weights
-from ..models.word_model import loss_of
-from ..training import DivergedError
 from .corpus import PARTS, Corpus
 from .estimates import Estimator, model_settings
 from .record import Record
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping
 
+    from fastgrad.text import Source
     from numpy.typing import NDArray
 
-    from ..text import Source
     from .rows import Row, Schedule
 
 __all__ = ["PICTURE", "RESULTS", "TABLE", "brown"]
@@ -58,7 +58,7 @@ def brown(
 
     Bengio, Ducharme, Vincent and Jauvin, "A Neural Probabilistic Language Model" (JMLR 3, 2003),
     table 1, on the Brown corpus: `source`, whose tokens are separated by whitespace. `rows` names
-    those to train, all unless told otherwise (`fastgrad.reproduce.ROWS`); the n-gram models are
+    those to train, all unless told otherwise (`paper_table.ROWS`); the n-gram models are
     always among them. The first `train` tokens train and choose a vocabulary of `vocabulary`
     symbols, that for rare words included; the next `valid` validate, the rest tests.
 

@@ -4,8 +4,8 @@ import math
 import re
 
 import pytest
-from fastgrad.reproduce import MODELS, ROWS
-from fastgrad.reproduce.rows import PAPER_SCHEDULE, choose, models_of, settled
+from paper_table import MODELS, ROWS
+from paper_table.rows import PAPER_SCHEDULE, choose, models_of, settled
 from small_brown import ANCHORS
 
 

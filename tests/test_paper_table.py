@@ -7,9 +7,9 @@ import pytest
 from fastgrad.checkpoint import CheckpointError
 from fastgrad.models import InterpolatedTrigram, KneserNey, Mixture, WordNPLM, load
 from fastgrad.models.mixture import mixture_weights
-from fastgrad.reproduce import ROWS, SettingsError, brown, read_record, report
 from fastgrad.training import DivergedError
 from fastgrad.words import read_words
+from paper_table import ROWS, SettingsError, brown, read_record, report
 from small_brown import ANCHORS, SETTINGS, SIZES, SMALL, words, written
 
 
@@ -178,7 +178,7 @@ def test_an_interrupted_network_goes_on_to_the_same_result(path, tmp_path, monke
         **SIZES,
     }
     expected = brown(path, tmp_path / "whole", **options)
-    from fastgrad.reproduce.networks import Training
+    from paper_table.networks import Training
 
     noted = Training._note_evaluation
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from fastgrad import checkpoint
+from fastgrad.models import InterpolatedTrigram, KneserNey
 
-from .. import checkpoint
-from ..models import InterpolatedTrigram, KneserNey
 from .corpus import PARTS
 from .networks import Training, network_settings
 from .rows import Network, NGram
