@@ -132,7 +132,25 @@ def test_a_vocabulary_survives_json_pickle_and_copy():
     assert repr(vocab) == "WordVocab(36 symbols: <rare> </p> a summer's more Shall I compare …)"
 
 
-words = st.text(st.sampled_from("ab1-'\u2019.,é_ \t\n\r\x1c\u3000\u2028\x85"), max_size=60)
+# Of each script letters, vowel signs, viramas, tone marks and digits.
+SCRIPTS = (
+    "हिन्दी१",  # Devanagari
+    "தமிழ்",  # Tamil
+    "తెలుగు",  # Telugu
+    "বাংলা",  # Bengali
+    "สวัสดี๑",  # Thai
+    "ភាសាខ្មែរ",  # Khmer
+    "မြန်မာ",  # Burmese
+    "noe\u0308l",
+    "می\u200cخواهم\u064e",
+    "क\u094d\u200dष",
+    "co\xadop",
+    "well\u2011met",
+)
+words = st.one_of(
+    st.text(st.sampled_from("ab1-'\u2019.,é_ \t\n\r\x1c\u3000\u2028\x85"), max_size=60),
+    st.text(st.sampled_from("".join(SCRIPTS) + " \n'-.।"), max_size=60),
+)
 
 
 @given(
@@ -164,11 +182,40 @@ def test_texts_are_read_as_the_oracle_reads_them(
         assert found.vocab.read(text.split("\n")).ids.tolist() == ids
 
 
-@given(st.text(st.sampled_from("a9'-\u2019.,é_@"), min_size=1))
+@given(
+    st.text(st.sampled_from("a9'-\u2019.,é_@"), min_size=1)
+    | st.text(st.sampled_from("".join(SCRIPTS) + "'\u2019-.।"), min_size=1)
+)
 def test_simple_tokens_are_what_the_documentation_says(word):
     tokens = slow_simple(word)
     symbols = read_words([word], tokenizer="simple").vocab.symbols
     assert sorted(symbols[1:]) == sorted(set(tokens))
+
+
+@pytest.mark.parametrize("word", SCRIPTS)
+def test_words_are_whole_in_every_script(word):
+    text = read_words(f"{word} ({word})।".encode(), tokenizer="simple")
+    assert text.vocab.symbols == ("<rare>", word, "(", ")", "।")
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("हिन्दी noe\u0308l", ["हिन्दी", "noe\u0308l"]),
+        ("\u0301a (\u0301b \u0301", ["\u0301a", "(", "\u0301b", "\u0301"]),
+        ("3\u20e3 a3\u0301", ["3\u20e3", "a3\u0301"]),
+        ("a'\u0301b a-\u0301 '\u0301", ["a'\u0301b", "a-\u0301", "'", "\u0301"]),
+        ("a\u2011b a\u2011\u2011b \u2011a", ["a\u2011b", "a", "\u2011", "\u2011", "b", "\u2011", "a"]),
+        ("a\u2010b", ["a", "\u2010", "b"]),
+        ("a\u200b b\ufeff", ["a", "\u200b", "b", "\ufeff"]),
+        ("\U0001f469\u200d\U0001f52c", ["\U0001f469", "\u200d", "\U0001f52c"]),
+        ("ภาษาไทย是中文", ["ภาษาไทย是中文"]),
+    ],
+)
+def test_marks_and_joiners_count_as_letters(text, tokens):
+    read = read_words(text.encode(), tokenizer="simple")
+    assert [read.vocab.symbols[i] for i in read.ids] == tokens
+    assert [token for word in text.split() for token in slow_simple(word)] == tokens
 
 
 @given(words, st.integers(1, 5))

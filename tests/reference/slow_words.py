@@ -1,6 +1,6 @@
 """Words as ids with plain lists and dictionaries."""
 
-import re
+import unicodedata
 from collections import Counter
 
 
@@ -23,9 +23,22 @@ def slow_tokens(text, tokenizer="space", marks=None):
     return tokens + [None] * (open_ and marks is not None)
 
 
+def is_letter(char):
+    joins = char in "\u200c\u200d\xad"
+    return char.isalnum() or unicodedata.category(char).startswith("M") or joins
+
+
 def slow_simple(word):
-    letter = r"[^\W_]"
-    return re.findall(rf"{letter}+(?:['\u2019-]{letter}+)*|.", word, re.DOTALL)
+    tokens, open_ = [], False
+    for place, char in enumerate(word):
+        following = word[place + 1 : place + 2]
+        joins = open_ and char in "'\u2019-\u2011" and bool(following) and is_letter(following)
+        if open_ and (is_letter(char) or (joins and is_letter(word[place - 1]))):
+            tokens[-1] += char
+        else:
+            tokens.append(char)
+            open_ = is_letter(char)
+    return tokens
 
 
 def slow_words(text, train=None, max_size=None, min_count=1, tokenizer="space", marks=None):

@@ -10,6 +10,9 @@ Words, and whatever else a *token* is, come from lines in one of two ways (`toke
 - "space": tokens are separated by whitespace; for text that is tokenised already.
 - "simple": a token is a longest run of letters and digits, in which single apostrophes and hyphens
   may stand between two of them. Every other character that is not whitespace is a token of its own.
+  Combining marks (Unicode's category M), zero-width joiners and non-joiners, and soft hyphens count
+  as letters, the non-breaking hyphen U+2011 as a hyphen. Scripts that put no spaces between words,
+  such as Thai, Khmer, Burmese and Chinese, are not cut: what stands between two spaces is a token.
 
 >>> from fastgrad.words import read_words
 >>> text = read_words(b"the cat sat on the mat\nthe end", train=6, max_size=4)

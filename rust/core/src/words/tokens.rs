@@ -1,13 +1,15 @@
 //! Where a token begins and ends.
 
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+
 /// How text is cut into tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tokenizer {
     /// At whitespace, for text that is tokenised already.
     Space,
-    /// A token is a longest run of letters and digits, in which single apostrophes and hyphens may
-    /// stand between two of them. Every other character that is not whitespace is a token of its
-    /// own.
+    /// A token is a longest run of letters, as [`is_letter`] tells, in which single apostrophes and
+    /// hyphens may stand between two of them. Every other character that is not whitespace is a
+    /// token of its own.
     Simple,
 }
 
@@ -40,6 +42,16 @@ pub fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
+/// Whether a character is part of words: a letter, a digit, or what is written with them, a
+/// combining mark (Unicode's category M), a zero-width joiner or non-joiner, or a soft hyphen.
+#[must_use]
+pub fn is_letter(c: char) -> bool {
+    // No mark stands before U+0300, and ASCII must not pay for a look into Unicode's tables.
+    c.is_alphanumeric()
+        || matches!(c, '\u{ad}' | '\u{200c}' | '\u{200d}')
+        || (c >= '\u{300}' && c.general_category_group() == GeneralCategoryGroup::Mark)
+}
+
 /// Cuts what stands between two whitespaces as [`Tokenizer::Simple`] says.
 fn cut_word<'a>(mut word: &'a str, token: &mut impl FnMut(&'a str)) {
     while !word.is_empty() {
@@ -54,10 +66,10 @@ fn first_length(word: &str) -> usize {
     let mut chars = word.char_indices().peekable();
     let mut end = 0;
     while let Some((start, c)) = chars.next() {
-        let joins = matches!(c, '\'' | '\u{2019}' | '-')
+        let joins = matches!(c, '\'' | '\u{2019}' | '-' | '\u{2011}')
             && end > 0
-            && chars.peek().is_some_and(|(_, next)| next.is_alphanumeric());
-        if c.is_alphanumeric() {
+            && chars.peek().is_some_and(|&(_, next)| is_letter(next));
+        if is_letter(c) {
             end = start + c.len_utf8();
         } else if !joins {
             return if end == 0 { c.len_utf8() } else { end };
@@ -84,6 +96,27 @@ mod tests {
         assert_eq!(simple("Ærø’s…"), ["Ærø’s", "…"]);
         assert_eq!(simple("a'-b"), ["a", "'", "-", "b"]);
         assert!(simple(" \u{a0}\u{1c}\u{2003}").is_empty());
+    }
+
+    #[test]
+    fn marks_and_joiners_are_letters() {
+        for word in ["हिन्दी", "தமிழ்", "తెలుగు", "বাংলা", "สวัสดี", "ភាសាខ្មែរ", "မြန်မာ"] {
+            assert_eq!(simple(word), [word]);
+        }
+        assert_eq!(simple("noe\u{308}l می\u{200c}خواهم"), ["noe\u{308}l", "می\u{200c}خواهم"]);
+        assert_eq!(simple("क\u{94d}\u{200d}ष"), ["क\u{94d}\u{200d}ष"]);
+        assert_eq!(simple("co\u{ad}op well\u{2011}met"), ["co\u{ad}op", "well\u{2011}met"]);
+        // Alone, in front, behind a digit, and behind what joins.
+        assert_eq!(simple("\u{301} \u{301}a 3\u{20e3}"), ["\u{301}", "\u{301}a", "3\u{20e3}"]);
+        assert_eq!(simple("a'\u{301}b '\u{301}"), ["a'\u{301}b", "'", "\u{301}"]);
+        assert_eq!(simple("a\u{2011}\u{2011}b"), ["a", "\u{2011}", "\u{2011}", "b"]);
+    }
+
+    #[test]
+    fn no_mark_stands_before_the_first_that_is_looked_up() {
+        let group = UnicodeGeneralCategory::general_category_group;
+        assert!(('\0'..'\u{300}').all(|c| group(c) != GeneralCategoryGroup::Mark));
+        assert!(is_letter('\u{300}'));
     }
 
     #[test]
