@@ -62,7 +62,7 @@ fn look_at<T: Float>(
     const OP: &str = "nplm_loss";
     params.check(shape, OP)?;
     data.check(shape, OP)?;
-    forward(shape, params, data, false, threads, watch, look)
+    forward(shape, params, data, threads, watch, look)
 }
 
 /// The probability of every symbol after each context (B × c ids): B × V numbers.
@@ -82,23 +82,48 @@ pub fn probabilities<T: Float>(
     check_ids("contexts", contexts, shape.vocabulary)?;
     let examples = contexts.len() / shape.context.max(1);
     let data = Data { inputs: contexts, targets: &vec![0; examples] };
-    let mut result = Vec::with_capacity(examples * shape.vocabulary);
-    forward(shape, params, &data, true, threads, watch, |slice| {
-        for example in 0..slice.examples {
-            let column = slice.logits.panel.iter().skip(example).step_by(LANES);
-            result.extend(column.map(|p| p.to_f64()));
+    let cpu = Cpu::chosen()?;
+    let team = Team::new(threads, watch)?;
+    let at_once = examples.min(SLICES * LANES * threads).max(1);
+    let mut slices = workspace::slices::<T>(shape, at_once, true);
+    let mut result = vec![0.0; examples * shape.vocabulary];
+    let row = shape.vocabulary.max(1);
+    team.run(|| -> Result<()> {
+        for (start, into) in (0..).step_by(at_once).zip(result.chunks_mut(at_once * row)) {
+            let mut numbers = start..examples;
+            for slice in &mut slices {
+                slice.fill(shape.context, &data, &mut numbers);
+            }
+            let done = into.len() / row;
+            let mut rest = into;
+            let groups = workspace::groups(shape, threads, &mut slices).into_iter();
+            let mut parts: Vec<_> = groups
+                .map(|group| {
+                    let length = rest.len().min(group.len() * LANES * row);
+                    let (into, later) = std::mem::take(&mut rest).split_at_mut(length);
+                    rest = later;
+                    (group, into)
+                })
+                .collect();
+            team.each(&mut parts, |(group, into)| {
+                for slice in &mut **group {
+                    model::before_output(cpu, shape, params, None, slice);
+                }
+                softmax::distributions(cpu, shape, params, watch, group, into);
+            })?;
+            watch.advance(done as u64)?;
         }
+        Ok(())
     })?;
     Ok(result)
 }
 
-/// Runs all examples forward, slice by slice, and shows each slice to `look` in order: with the
-/// probabilities of all symbols, if they are kept.
+/// Runs all examples forward, slice by slice, and shows each slice with its losses to `look`, in
+/// order.
 fn forward<T: Float>(
     shape: &Shape,
     params: &Params<&[T]>,
     data: &Data<'_>,
-    kept: bool,
     threads: usize,
     watch: &Watch,
     mut look: impl FnMut(&Slice<T>) + Send,
@@ -106,7 +131,7 @@ fn forward<T: Float>(
     let cpu = Cpu::chosen()?;
     let team = Team::new(threads, watch)?;
     let at_once = data.len().min(SLICES * LANES * threads);
-    let mut slices = workspace::slices::<T>(shape, at_once, kept);
+    let mut slices = workspace::slices::<T>(shape, at_once, false);
     team.run(|| {
         for start in (0..data.len()).step_by(at_once.max(1)) {
             let mut numbers = start..data.len();

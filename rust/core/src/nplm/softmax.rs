@@ -55,8 +55,7 @@ impl<T: Float> Slice<T> {
     }
 }
 
-/// The loss of each example. The probabilities of the symbols are in the logits' place, if that is
-/// kept. Ends early, with anything, once the watch is stopped.
+/// The loss of each example. Ends early, with anything, once the watch is stopped.
 pub fn output<T: Float>(
     cpu: Cpu,
     shape: &Shape,
@@ -64,23 +63,64 @@ pub fn output<T: Float>(
     watch: &Watch,
     slices: &mut [Slice<T>],
 ) {
-    let all = 0..shape.vocabulary;
     for slice in &mut *slices {
         slice.logits.begin();
     }
-    for rows in cut(shape, all.clone()).take_while(|_| watch.advance(0).is_ok()) {
+    for rows in cut(shape, 0..shape.vocabulary).take_while(|_| watch.advance(0).is_ok()) {
         for slice in &mut *slices {
             exponentials(cpu, shape, params, rows, slice);
         }
     }
     for slice in slices {
         slice.take_losses(1.0);
-        if slice.logits.kept {
-            for rows in cut(shape, all.clone()) {
-                let factors = slice.logits.factors(cpu, rows);
-                lanes::scale(cpu, slice.logits.rows_mut(rows), &factors);
+    }
+}
+
+/// The probabilities of all symbols, V an example, one example of the slices after the other: the
+/// softmax, in doubles, of logits that are kept. Ends early, with anything, once the watch is
+/// stopped.
+pub fn distributions<T: Float>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    watch: &Watch,
+    slices: &mut [Slice<T>],
+    into: &mut [f64],
+) {
+    let size = shape.vocabulary.max(1);
+    for rows in cut(shape, 0..size).take_while(|_| watch.advance(0).is_ok()) {
+        for slice in &mut *slices {
+            products(cpu, shape, params, rows, slice);
+        }
+    }
+    for (slice, into) in slices.iter().zip(into.chunks_mut(LANES * size)) {
+        let panel = slice.logits.panel.as_chunks::<LANES>().0;
+        // Rounded as in the losses.
+        let logits = || panel.iter().zip(params.b).map(|(y, &b)| y.map(|y| (y + b).to_f64()));
+        let mut largest = [f64::NEG_INFINITY; LANES];
+        for y in logits() {
+            largest.iter_mut().zip(y).for_each(|(largest, y)| *largest = largest.max(y));
+        }
+        for (i, y) in logits().enumerate() {
+            for ((p, y), largest) in into.iter_mut().skip(i).step_by(size).zip(y).zip(largest) {
+                *p = libm::exp(y - largest);
             }
         }
+        into.chunks_mut(size).for_each(normalize);
+    }
+}
+
+/// Divides numbers by their sum, which is exact to about a bit (Kahan, 1965).
+fn normalize(row: &mut [f64]) {
+    let (mut sum, mut lost) = (0.0, 0.0);
+    for &p in &*row {
+        let p = p - lost;
+        let more: f64 = sum + p;
+        lost = (more - sum) - p;
+        sum = more;
+    }
+    for p in row {
+        *p /= sum;
     }
 }
 
@@ -119,15 +159,14 @@ pub fn forward_and_backward<T: Float>(
     }
 }
 
-/// Exponentials of some symbols' logits. Gives back what is to become of former ones.
-fn exponentials<T: Float>(
+/// y of some symbols, without b.
+fn products<T: Float>(
     cpu: Cpu,
     shape: &Shape,
     params: &Params<&[T]>,
     rows: Symbols,
     slice: &mut Slice<T>,
-) -> Lanes<T> {
-    let targets = slice.targets;
+) {
     let (logits, sources) = slice.output(shape, params);
     let (y, next) = logits.rows_and_next(rows);
     for (source, beta) in sources.zip([0.0, 1.0]) {
@@ -145,6 +184,19 @@ fn exponentials<T: Float>(
         let matrix = rows.of(source.matrix, source.width);
         product.add_up_ahead(cpu, &[(matrix, source.panel)], y, &[next]);
     }
+}
+
+/// Exponentials of some symbols' logits. Gives back what is to become of former ones.
+fn exponentials<T: Float>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    rows: Symbols,
+    slice: &mut Slice<T>,
+) -> Lanes<T> {
+    products(cpu, shape, params, rows, slice);
+    let targets = slice.targets;
+    let logits = &mut slice.logits;
     let b = rows.of(params.b, 1);
     let mut chosen = logits.chosen;
     let y = logits.rows_mut(rows);

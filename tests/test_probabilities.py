@@ -1,0 +1,139 @@
+"""Every model's probabilities are float64 and sum to 1 as closely as float64 can."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastgrad.models import (
+    NPLM,
+    BigramModel,
+    InterpolatedTrigram,
+    KneserNey,
+    Mixture,
+    NeuralBigram,
+    WordNPLM,
+)
+from fastgrad.text import Vocab
+from fastgrad.words import WordText, WordVocab, read_words
+
+NAMES = ["emma", "olivia", "ava", "isabella", "sophia", "charlotte", "mia", "amelia"]
+ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+LETTERS, WORDS = 1e-15, 1e-12
+
+
+def letters():
+    vocab = Vocab(ALPHABET)
+    lecture = NPLM(vocab, init="lecture", hidden=100, seed=3)
+    direct = NPLM(vocab, direct=True, hidden=30)
+    tied = NPLM(vocab, tied=True, hidden=30, dtype="float64")
+    everything = [*NAMES, ALPHABET]
+    smoothed = BigramModel.fit(everything, smoothing=0.1)
+    trigrams = BigramModel.fit(everything, smoothing=0.3, order=3)
+    trained = NeuralBigram.fit(everything, steps=50)
+    return [
+        lecture,
+        direct,
+        tied,
+        smoothed,
+        trigrams,
+        trained,
+        Mixture(smoothed, lecture, 0.3),
+        Mixture(lecture, Mixture(direct, trigrams, 0.9), 0.1),
+    ]
+
+
+def words():
+    generator = np.random.default_rng(5)
+    vocab = WordVocab(["<rare>", "</s>", *(f"w{i}" for i in range(900))], marks="line")
+    text = WordText(vocab, generator.zipf(1.3, 20_000) % len(vocab))
+    train, dev = text.split(0.9)
+    network = WordNPLM(vocab, embedding=8, hidden=16, counts=train.counts, init="scaled")
+    counted = KneserNey.fit(train, 4)
+    return [
+        network,
+        WordNPLM(vocab, tied=True, direct=True, init="lecture"),
+        counted,
+        KneserNey.fit(train, 3, modified=True),
+        InterpolatedTrigram.fit(train, dev),
+        Mixture(counted, network, 0.7),
+    ]
+
+
+def check(rows, bound):
+    assert rows.dtype == np.float64
+    assert (rows >= 0).all()
+    assert np.abs(rows.sum(axis=-1) - 1).max() <= bound
+
+
+@pytest.mark.parametrize("model", letters(), ids=repr)
+def test_letters(model):
+    generator = np.random.default_rng(0)
+    for context in ["", "e", "em", "emm", "zzz", "olivi"]:
+        row = model.probabilities(context)
+        check(row, LETTERS)
+        generator.choice(len(row), p=row)
+    contexts = generator.integers(0, 27, (500, model.context)).astype(np.uint32)
+    check(model.probabilities_of(contexts), LETTERS)
+    table = model.table()
+    if table is not None:
+        check(table, LETTERS)
+
+
+@pytest.mark.parametrize("model", words(), ids=repr)
+def test_words(model):
+    generator = np.random.default_rng(0)
+    for context in ["", "w3", "w3 w1 w4 w1 w5", "w899 w898", "unknown\n"]:
+        row = model.probabilities(context)
+        check(row, WORDS)
+        generator.choice(len(row), p=row)
+    check(model.probabilities_of(generator.integers(0, 902, (300, 5))), WORDS)
+
+
+def test_fifty_thousand_words():
+    vocab = WordVocab(["<rare>", *(f"w{i}" for i in range(50_000))])
+    model = WordNPLM(vocab, embedding=4, hidden=8, init="lecture")
+    check(model.probabilities_of(np.arange(40).reshape(10, 4)), WORDS)
+
+
+@given(st.lists(st.text("abcde", min_size=1), min_size=1), st.floats(1e-6, 1e6))
+def test_tables_of_any_counts(items, smoothing):
+    for order in (2, 3):
+        check(BigramModel.fit(items, smoothing=smoothing, order=order).table(), LETTERS)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("scale", [1.0, 10.0])
+def test_losses_are_those_of_the_probabilities(dtype, scale):
+    """Also where a probability is far below what float32 can hold."""
+    vocab = WordVocab(["<rare>", *(f"w{i}" for i in range(700))])
+    model = WordNPLM(vocab, init="lecture", hidden=50, dtype=dtype)
+    model.U[...] *= scale
+    ids = np.random.default_rng(1).integers(0, 701, 400)
+    windows = np.lib.stride_tricks.sliding_window_view(ids[:-1], model.context)
+    rows = model.probabilities_of(windows)
+    expected = -np.log(rows[np.arange(len(rows)), ids[model.context :]])
+    losses = model.losses(WordText(vocab, ids))[model.context :]
+    assert np.isfinite(expected).all()
+    assert expected.max() > (200 if scale > 1 else 20)
+    np.testing.assert_allclose(losses, expected, atol=1e-6 if dtype == "float32" else 1e-11)
+    tokens = model.token_probabilities(WordText(vocab, ids))[model.context :]
+    np.testing.assert_allclose(tokens, np.exp(-expected), rtol=1e-6, atol=0)
+
+
+def test_a_network_of_characters_agrees_with_its_loss():
+    model = NPLM(Vocab.of(NAMES), init="lecture")
+    chances = []
+    for name in NAMES:
+        for place, symbol in enumerate([*name, model.vocab.boundary]):
+            row = model.probabilities(name[:place])
+            chances.append(row[model.vocab.symbols.index(symbol)])
+    assert model.loss(NAMES) == pytest.approx(-np.mean(np.log(chances)), abs=1e-6)
+
+
+def test_a_row_alone_is_the_row_of_a_batch():
+    text = read_words(b"the cat sat on the mat and the dog sat on the cat " * 5)
+    model = WordNPLM(text.vocab, context=2)
+    batch = model.probabilities_of(np.tile([[1, 2], [3, 4], [5, 6]], (40, 1)))
+    for row, context in zip(batch, [[1, 2], [3, 4], [5, 6]] * 40, strict=True):
+        assert (row == model.probabilities_of([context])[0]).all()
