@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 TEXT = b"the cat sat on the mat and the dog sat on the cat and the dog ate the mat " * 3
 
+pytestmark = pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning")
+
 
 @pytest.fixture
 def parts():

@@ -1,16 +1,20 @@
 """N-gram models of words: Kneser-Ney, and the interpolated trigram."""
 
+import gzip
 import itertools
 import math
 
 import numpy as np
 import pytest
 from fastgrad import _core
-from fastgrad.models import InterpolatedTrigram, KneserNey, LanguageModel
+from fastgrad.models import DiscountWarning, InterpolatedTrigram, KneserNey, LanguageModel
 from fastgrad.words import WordText, WordVocab, read_words
 from hypothesis import given
 from hypothesis import strategies as st
 from slow_ngram import SlowInterpolated, SlowKneserNey, discounts
+
+# The texts here are short; that they are said to be has tests of its own.
+pytestmark = pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning")
 
 
 @pytest.fixture(scope="module")
@@ -215,3 +219,126 @@ def test_bad_input_is_named():
         _core.KneserNeyTable(np.array([], dtype=np.uint16), 6)
     with pytest.raises(ValueError, match="start is 2; expected at most 1"):
         _core.KneserNeyTable(text.ids, 6).score(text.ids[:1], 2)
+
+
+@pytest.mark.parametrize(
+    ("ids", "order", "modified", "missing"),
+    [
+        (
+            [3],
+            2,
+            False,
+            ["order 1: no n-gram has the count 1;", "order 2: no n-gram has the count 1;"],
+        ),
+        ([0, 1] * 20, 2, False, ["order 2: no n-gram has the count 1; discounts are 0.5"]),
+        (
+            [0, 1] * 20,
+            2,
+            True,
+            ["order 1: no n-gram has the count 2 or 3; discounts are 0.5, 1 and"],
+        ),
+        ([0, 1, 2, 3, 4, 5, 0], 2, True, ["order 2: no n-gram has the count 2 or 3;"]),
+    ],
+)
+def test_orders_without_discounts_of_their_own_are_named(ids, order, modified, missing):
+    with pytest.warns(DiscountWarning) as caught:
+        KneserNey.fit(WordText(vocabulary(), ids), order, modified=modified)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    for part in missing:
+        assert part in str(caught[0].message)
+
+
+@pytest.mark.filterwarnings("error")
+def test_discounts_that_can_be_estimated_are_no_cause_for_a_warning():
+    ids = np.random.default_rng(0).zipf(1.5, 3000) % 200
+    for modified in (False, True):
+        KneserNey.fit(WordText(vocabulary(200), ids), 3, modified=modified)
+
+
+def test_sentences_on_brown_are_those_of_kenlm(data_directory):
+    """`lmplz -o 3` on the same sentences: 170.0976. Its <unk> is a symbol that no text has."""
+    path = data_directory / "brown.txt.gz"
+    if not path.is_file():
+        pytest.skip(f"{path} is missing; set FASTGRAD_DATA to the directory where it is")
+    lines = gzip.decompress(path.read_bytes()).decode().split("\n")
+    train, rest = first_words(lines, 800_000)
+    validation, _ = first_words(rest, 200_000)
+    rare, *kept = read_words(train, max_size=16_383).vocab.symbols
+    vocab = WordVocab([rare, "</s>", *kept, "<unk>"], marks="line")
+    model = KneserNey.fit(vocab.read(train), 3, modified=True, sentences=True)
+    assert model.perplexity(vocab.read(validation)) == pytest.approx(170.0976, abs=0.00005)
+
+
+def first_words(lines, count):
+    """Cut lines behind so many words, in the middle of one if need be."""
+    for i, line in enumerate(lines):
+        words = line.split()
+        if len(words) > count:
+            head, tail = " ".join(words[:count]), " ".join(words[count:])
+            return [*lines[:i], head], [tail, *lines[i + 1 :]]
+        count -= len(words)
+    raise AssertionError("there are too few words")
+
+
+sentences_of_ids = st.lists(st.integers(0, 5), min_size=1, max_size=60)
+
+
+def sentence_vocabulary():
+    return WordVocab(["<rare>", "</s>", "a", "b", "c", "d"], marks="line")
+
+
+@given(sentences_of_ids, sentences_of_ids, st.integers(2, 5), st.booleans())
+def test_sentences_agree_with_the_oracle(train, test, order, modified):
+    text = WordText(sentence_vocabulary(), train)
+    model = KneserNey.fit(text, order, modified=modified, sentences=True)
+    slow = SlowKneserNey(train, order, 6, modified, eos=1)
+    for k, expected in slow.discounts.items():
+        assert model.discounts[k - 1] == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(
+        model.token_probabilities(np.array(test)), slow.score(test), rtol=1e-10
+    )
+    rows = model.probabilities_of(np.array([test[-order:]]))
+    expected = [slow.probability(word, test[-order:]) for word in range(6)]
+    np.testing.assert_allclose(rows[0], expected, rtol=1e-10)
+    assert rows.sum() == pytest.approx(1, abs=1e-14)
+
+
+@given(sentences_of_ids, sentences_of_ids)
+def test_a_trigram_of_sentences_agrees_with_the_oracle(train, test):
+    text = WordText(sentence_vocabulary(), train)
+    model = InterpolatedTrigram.fit(
+        text, np.array(test), tolerance=0.0, max_iterations=4, sentences=True
+    )
+    slow = SlowInterpolated(train, 6, eos=1)
+    assert model.losses == pytest.approx(slow.fit(test, 4)[: len(model.losses)], rel=1e-9)
+    np.testing.assert_allclose(
+        model.token_probabilities(np.array(test)), slow.score(test), rtol=1e-8
+    )
+
+
+def test_a_sentence_knows_nothing_of_the_one_before():
+    data = b"the cat sat on the mat\nthe dog sat on the cat\na dog ate the mat\n" * 4
+    text = read_words(data, marks="line")
+    train, test = text.split(60)
+    for model in (
+        KneserNey.fit(train, 4, sentences=True),
+        InterpolatedTrigram.fit(train, test, sentences=True),
+    ):
+        assert model.sentences
+        start = model.probabilities("")
+        for before in ("the dog\n", "a\n", "the cat sat on the cat\n"):
+            assert (model.probabilities(before) == start).all()
+        assert model.loss(["the dog sat", "a dog ate"]) == pytest.approx(
+            np.average([model.loss(["the dog sat"]), model.loss(["a dog ate"])], weights=[4, 4])
+        )
+        assert model.sample(3, seed=1) == model.sample(3, seed=1)
+    assert "by sentences" in repr(KneserNey.fit(train, 4, sentences=True))
+
+
+def test_sentences_need_marks():
+    text = read_words(b"a b a c")
+    with pytest.raises(ValueError, match="sentences is True, but the text has no marks"):
+        KneserNey.fit(text, sentences=True)
+    with pytest.raises(ValueError, match="sentences is True, but the text has no marks"):
+        InterpolatedTrigram.fit(text, text, sentences=True)

@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from fastgrad.models import (
     NPLM,
     BigramModel,
@@ -16,6 +13,8 @@ from fastgrad.models import (
 )
 from fastgrad.text import Vocab
 from fastgrad.words import WordText, WordVocab, read_words
+from hypothesis import given
+from hypothesis import strategies as st
 
 NAMES = ["emma", "olivia", "ava", "isabella", "sophia", "charlotte", "mia", "amelia"]
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"

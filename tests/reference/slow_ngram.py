@@ -4,20 +4,41 @@ import math
 from collections import Counter, defaultdict
 
 
-def grams(text, order):
-    return [tuple(text[i : i + order]) for i in range(len(text) - order + 1)]
+def grams(text, order, eos=None):
+    """List the n-grams; where sentences end with `eos`, one stands in front of each, too."""
+    found = []
+    for part in [list(text)] if eos is None else sentences(text, eos):
+        found += [tuple(part[i : i + order]) for i in range(len(part) - order + 1)]
+    return found
+
+
+def sentences(text, eos):
+    parts = [[eos]]
+    for word in text:
+        parts[-1].append(word)
+        if word == eos:
+            parts.append([eos])
+    return parts
+
+
+def known(context, eos):
+    """What a sentence's context has, of all that stands before a word."""
+    return tuple(context if eos is None else sentences(context, eos)[-1])
 
 
 class SlowKneserNey:
     """Interpolated Kneser-Ney, Chen & Goodman (1999); counts[k] are those of order k."""
 
-    def __init__(self, text, order, size, modified=False):
-        self.order, self.size = order, size
-        self.counts = {order: Counter(grams(text, order))}
+    def __init__(self, text, order, size, modified=False, eos=None):
+        self.order, self.size, self.eos = order, size, eos
+        self.counts = {order: Counter(grams(text, order, eos))}
         for k in range(1, order):
-            # How many different words occur in front.
-            longer = set(grams(text, k + 1))
+            # How many different words occur in front, where any can.
+            longer = set(grams(text, k + 1, eos))
             self.counts[k] = Counter(gram[1:] for gram in longer)
+            if k > 1 and eos is not None:
+                starts = Counter(gram for gram in grams(text, k, eos) if gram[0] == eos)
+                self.counts[k].update(starts)
         self.after = {k: defaultdict(dict) for k in self.counts}
         for k, counts in self.counts.items():
             for gram, count in counts.items():
@@ -28,9 +49,11 @@ class SlowKneserNey:
         return 0.0 if count == 0 else self.discounts[k][min(count, 3) - 1]
 
     def probability(self, word, context):
-        context = tuple(context)[-(self.order - 1) :]
+        return self.after_context(word, known(context, self.eos)[-(self.order - 1) :])
+
+    def after_context(self, word, context):
         k = len(context) + 1
-        lower = 1 / self.size if k == 1 else self.probability(word, context[1:])
+        lower = 1 / self.size if k == 1 else self.after_context(word, context[1:])
         after = self.after[k].get(context)
         if not after:
             return lower
@@ -59,12 +82,12 @@ def discounts(counts, modified):
 class SlowInterpolated:
     """Deleted interpolation with weights by bins of the context's frequency."""
 
-    def __init__(self, text, size):
-        self.size, self.length = size, len(text)
+    def __init__(self, text, size, eos=None):
+        self.size, self.length, self.eos = size, len(text), eos
         self.counts = Counter(text)
         self.after = defaultdict(Counter)
         for k in (2, 3):
-            for gram in grams(text, k):
+            for gram in grams(text, k, eos):
                 self.after[gram[:-1]][gram[-1]] += 1
         self.weights = [[0.25] * 4 for _ in range(self.bin(0) + 1)]
 
@@ -72,7 +95,7 @@ class SlowInterpolated:
         return max(math.ceil(-math.log((1 + frequency) / self.length)), 0)
 
     def parts(self, word, context):
-        context = tuple(context)
+        context = known(context, self.eos)
         estimates = [1 / self.size, self.counts[word] / self.length]
         for k in (1, 2):
             after = self.after.get(context[-k:]) if len(context) >= k else None

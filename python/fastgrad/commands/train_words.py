@@ -16,6 +16,7 @@ from .arguments import (
 from .new_model import add_out, made_folder, show_saved
 from .report import show
 from .training import LOG, keep_input, saved_on_ctrl_c
+from .use_words import counted_five
 from .word_texts import is_of_words, new_parts, note_parts, noted_parts
 
 if TYPE_CHECKING:
@@ -345,14 +346,14 @@ def _show_text(parts: Parts) -> None:
 
 def _show_result(model: Any, parts: Parts, seconds: float, made: int) -> None:
     """Tell the perplexity on dev, beside that of counted 5-grams."""
-    from ..models import KneserNey, Mixture
+    from ..models import Mixture
 
     steps = len(model.history.loss) - made
     stopped = "" if model.history.stopped == "finished" else f"; {model.history.stopped}"
     show(
         "steps", (f"{steps:,} in {seconds:.1f} s" if steps else "none were left to make") + stopped
     )
-    counted = KneserNey.fit(parts.train, 5)
+    counted = counted_five(parts.train)
     both = Mixture(model, counted).fit(parts.dev)
     show("perplexity", f"dev {model.perplexity(parts.dev):.1f}: the network")
     show("", f"dev {counted.perplexity(parts.dev):.1f}: Kneser-Ney, 5-grams counted on the same")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from .arguments import CommandError
@@ -39,15 +40,21 @@ def measure(place: Path, model: Any, file: str | None) -> None:
         )
     show("model", f"{place}: {model!r}")
     show("text", name)
-    counted = None if own is None else _counted(own.train)
+    counted = None if own is None else counted_five(own.train)
     for part, words in measured.items():
         _show_part(part, words, model, counted)
 
 
-def _counted(train: Any) -> Any:
-    from ..models import KneserNey
+def counted_five(train: Any) -> Any:
+    """Count 5-grams to compare with; print a line where the text is too short for discounts."""
+    from ..models import DiscountWarning, KneserNey
 
-    return KneserNey.fit(train, 5)
+    with warnings.catch_warnings(record=True, category=DiscountWarning) as caught:
+        warnings.simplefilter("always", DiscountWarning)
+        counted = KneserNey.fit(train, 5)
+    for warning in caught:
+        show("note", f"the text is short for Kneser-Ney: {warning.message}")
+    return counted
 
 
 def _show_part(part: str, words: Any, model: Any, counted: Any) -> None:

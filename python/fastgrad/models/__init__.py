@@ -17,7 +17,7 @@ from .bigram import BigramModel
 from .counts import BigramCounts
 from .mixture import Mixture
 from .neural_bigram import NeuralBigram
-from .ngram import InterpolatedTrigram, KneserNey
+from .ngram import DiscountWarning, InterpolatedTrigram, KneserNey
 from .nplm import NPLM, WordNPLM
 from .saving import read_model
 from .word_model import WordModel, sample_words
@@ -29,6 +29,7 @@ __all__ = [
     "NPLM",
     "BigramCounts",
     "BigramModel",
+    "DiscountWarning",
     "InterpolatedTrigram",
     "KneserNey",
     "LanguageModel",

@@ -81,11 +81,11 @@ fn probabilities_sum_to_one() {
     let ids = noise(4000, 12);
     for order in 2..=5 {
         for modified in [false, true] {
-            let model = KneserNey::new(&ids, order, 12, modified, &Watch::new()).unwrap();
+            let model = KneserNey::new(&ids, order, 12, None, modified, &Watch::new()).unwrap();
             sums_to_one(&model, &noise(400, 12));
         }
     }
-    let mut model = Interpolated::new(&ids, 12, &Watch::new()).unwrap();
+    let mut model = Interpolated::new(&ids, 12, None, &Watch::new()).unwrap();
     sums_to_one(&model, &noise(400, 12));
     let losses = model.fit(&[], &noise(500, 12), 1e-9, 50, &Watch::new()).unwrap();
     assert!(losses.windows(2).all(|pair| pair[1] <= pair[0] + 1e-15));
@@ -95,7 +95,7 @@ fn probabilities_sum_to_one() {
 #[test]
 fn one_word_after_the_other_is_what_the_distributions_say() {
     let (ids, test) = (noise(500, 5), noise(50, 5));
-    let model = KneserNey::new(&ids, 4, 5, true, &Watch::new()).unwrap();
+    let model = KneserNey::new(&ids, 4, 5, None, true, &Watch::new()).unwrap();
     let scored = ngram::score(&model, &[], &test, &Watch::new()).unwrap();
     for (place, &id) in test.iter().enumerate() {
         let row = ngram::distributions(&model, &test[..place], place, 1, &Watch::new()).unwrap();
@@ -108,7 +108,7 @@ fn work_ends_early_when_asked() {
     let watch = Watch::new();
     watch.stop();
     let ids = noise(100, 5);
-    assert_eq!(KneserNey::new(&ids, 3, 5, false, &watch).unwrap_err(), Error::Interrupted);
-    let model = KneserNey::new(&ids, 3, 5, false, &Watch::new()).unwrap();
+    assert_eq!(KneserNey::new(&ids, 3, 5, None, false, &watch).unwrap_err(), Error::Interrupted);
+    let model = KneserNey::new(&ids, 3, 5, None, false, &Watch::new()).unwrap();
     assert_eq!(ngram::score(&model, &[], &ids, &watch).unwrap_err(), Error::Interrupted);
 }

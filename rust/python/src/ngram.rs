@@ -99,9 +99,9 @@ pub struct KneserNeyTable {
 
 #[pymethods]
 impl KneserNeyTable {
-    /// Counts and estimates from ids below `size`.
+    /// Counts and estimates from ids below `size`; no n-gram reaches beyond `eos`.
     #[new]
-    #[pyo3(signature = (ids, size, order=3, modified=false))]
+    #[pyo3(signature = (ids, size, order=3, modified=false, eos=None))]
     #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
     fn new(
         py: Python<'_>,
@@ -109,9 +109,10 @@ impl KneserNeyTable {
         size: usize,
         order: usize,
         modified: bool,
+        eos: Option<u32>,
     ) -> PyResult<KneserNeyTable> {
         let model = with_ids!(ids, ids => run(py, ids.len(), |watch| {
-            KneserNey::new(ids, order, size, modified, watch)
+            KneserNey::new(ids, order, size, eos, modified, watch)
         }))?;
         Ok(KneserNeyTable { model })
     }
@@ -138,6 +139,12 @@ impl KneserNeyTable {
     #[getter]
     fn discounts(&self) -> Vec<(f64, f64, f64)> {
         self.model.discounts().iter().map(|&discounts| discounts.into()).collect()
+    }
+
+    /// The orders that have fixed discounts, with the counts of n-grams that are missing.
+    #[getter]
+    fn fallbacks(&self) -> Vec<(usize, Vec<usize>)> {
+        self.model.fallbacks().to_vec()
     }
 
     /// The probability of each id from `start` on, given those before it.
@@ -172,13 +179,18 @@ pub struct InterpolatedTable {
 
 #[pymethods]
 impl InterpolatedTable {
-    /// Counts in ids below `size`; all weights are equal.
+    /// Counts in ids below `size`; all weights are equal. No n-gram reaches beyond `eos`.
     #[new]
-    #[pyo3(signature = (ids, size))]
+    #[pyo3(signature = (ids, size, eos=None))]
     #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
-    fn new(py: Python<'_>, ids: Ids<'_>, size: usize) -> PyResult<InterpolatedTable> {
+    fn new(
+        py: Python<'_>,
+        ids: Ids<'_>,
+        size: usize,
+        eos: Option<u32>,
+    ) -> PyResult<InterpolatedTable> {
         let model = with_ids!(ids, ids => run(py, ids.len(), |watch| {
-            Interpolated::new(ids, size, watch)
+            Interpolated::new(ids, size, eos, watch)
         }))?;
         Ok(InterpolatedTable { model })
     }

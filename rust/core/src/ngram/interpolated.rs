@@ -49,8 +49,13 @@ impl Interpolated {
     /// # Errors
     /// As [`Trie::new`].
     #[allow(clippy::cast_precision_loss, reason = "no text comes near 2^53 words")]
-    pub fn new<I: Id>(ids: &[I], size: usize, watch: &Watch) -> Result<Interpolated> {
-        let trie = Trie::new(ids, ORDER, size, watch)?;
+    pub fn new<I: Id>(
+        ids: &[I],
+        size: usize,
+        eos: Option<u32>,
+        watch: &Watch,
+    ) -> Result<Interpolated> {
+        let trie = Trie::new(ids, ORDER, size, eos, watch)?;
         let length = ids.len() as f64;
         let counts = trie.levels.first().map_or(&[][..], |level| &level.counts);
         let unigrams = counts.iter().map(|&count| f64::from(count) / length).collect();

@@ -11,11 +11,14 @@
 //! ```
 //!
 //! For the longest n-grams c is how often they occur, for all shorter ones how many different
-//! words occur in front of them: the beginning of the text is none. c(h .) sums over the words
+//! words occur in front of them: the beginning of the text is none. Those that begin with the start
+//! of a sentence, in front of which there never is a word, are counted like the longest ones, as
+//! `KenLM` does (Heafield et al., "Scalable modified Kneser-Ney language model estimation", 2013);
+//! the start itself is no word. c(h .) sums over the words
 //! after h, `N_i(h .)` counts those with count i. After a context that was never seen the shorter
 //! one decides. With `n_i` n-grams of count i, each order has the discount D = n1 / (n1 + 2 n2) for
 //! all counts, or, modified, D1 = 1 - 2 D n2 / n1, D2 = 2 - 3 D n3 / n2 and D3 = 3 - 4 D n4 / n3 for
-//! the counts 1, 2, and 3 or more. Where these say nothing, see [`discounts`].
+//! the counts 1, 2, and 3 or more. Where these say nothing, see [`KneserNey::fallbacks`].
 
 use super::trie::{Trie, Walk};
 use super::{Id, Model};
@@ -40,6 +43,8 @@ pub struct KneserNey {
     trie: Trie,
     /// The discounts of each order, from 1.
     discounts: Vec<Discounts>,
+    /// Orders whose discounts could not be estimated, with the counts that no n-gram has.
+    fallbacks: Vec<(usize, Vec<usize>)>,
     /// For contexts of k words those at k - 1.
     contexts: Vec<Vec<Context>>,
     /// p(w) for each word.
@@ -55,14 +60,22 @@ impl KneserNey {
         ids: &[I],
         order: usize,
         size: usize,
+        eos: Option<u32>,
         modified: bool,
         watch: &Watch,
     ) -> Result<KneserNey> {
-        let mut trie = Trie::new(ids, order, size, watch)?;
+        let mut trie = Trie::new(ids, order, size, eos, watch)?;
         count_predecessors(&mut trie, watch)?;
-        let discounts: Vec<Discounts> =
-            trie.levels.iter().map(|level| discounts(&level.counts, modified)).collect();
-        let mut model = KneserNey { trie, discounts, contexts: Vec::new(), unigrams: Vec::new() };
+        let (mut discounts, mut fallbacks) = (Vec::new(), Vec::new());
+        for (order, level) in (1..).zip(&trie.levels) {
+            let numbers = counts_of_counts(&level.counts);
+            discounts.push(estimate(numbers, modified).unwrap_or_else(|missing| {
+                fallbacks.push((order, missing));
+                if modified { [0.5, 1.0, 1.5] } else { [0.5; 3] }
+            }));
+        }
+        let mut model =
+            KneserNey { trie, discounts, fallbacks, contexts: Vec::new(), unigrams: Vec::new() };
         model.unigrams = model.estimate_unigrams();
         for length in 1..order {
             let contexts = model.sum_up(length, watch)?;
@@ -75,6 +88,14 @@ impl KneserNey {
     #[must_use]
     pub fn discounts(&self) -> &[Discounts] {
         &self.discounts
+    }
+
+    /// The orders whose counts lead to no discounts, so that they have fixed ones; each with those
+    /// of the counts needed that no n-gram has. None is missing where a discount came out as 0 or
+    /// less.
+    #[must_use]
+    pub fn fallbacks(&self) -> &[(usize, Vec<usize>)] {
+        &self.fallbacks
     }
 
     /// The discounts for n-grams of an order.
@@ -154,7 +175,8 @@ impl Model for KneserNey {
     }
 }
 
-/// Replaces the counts of all levels but the last by how many different ids occur in front.
+/// Replaces the counts of all levels but the last by how many different ids occur in front, where
+/// any can.
 fn count_predecessors(trie: &mut Trie, watch: &Watch) -> Result<()> {
     let order = trie.order();
     // Of each node of the level, the node of the level before that leaves out the first id.
@@ -180,7 +202,11 @@ fn count_predecessors(trie: &mut Trie, watch: &Watch) -> Result<()> {
                 watch.advance(0)?;
             }
         }
+        let kept = if length > 1 { trie.sentence_starts(length) } else { 0..0 };
         if let Some(level) = trie.levels.get_mut(length - 1) {
+            if let (Some(new), Some(old)) = (counts.get_mut(kept.clone()), level.counts.get(kept)) {
+                new.copy_from_slice(old);
+            }
             level.counts = counts;
         }
         tails = next_tails;
@@ -188,32 +214,35 @@ fn count_predecessors(trie: &mut Trie, watch: &Watch) -> Result<()> {
     Ok(())
 }
 
-/// The discounts that counts of n-grams lead to.
-///
-/// One discount is 1/2 where no n-gram has the count 1. Three discounts are 1/2, 1 and 3/2 where
-/// none has one of the counts 1 to 4 that is needed, or where a discount would not be positive.
-#[must_use]
-pub fn discounts(counts: &[u32], modified: bool) -> Discounts {
-    let mut n = [0.0; 5];
+/// How many n-grams have the counts 1 to 4.
+fn counts_of_counts(counts: &[u32]) -> [f64; 4] {
+    let mut numbers = [0.0; 4];
     for &count in counts {
-        if let Some(number) = n.get_mut(count as usize) {
+        let place = (count as usize).checked_sub(1);
+        if let Some(number) = place.and_then(|place| numbers.get_mut(place)) {
             *number += 1.0;
         }
     }
-    let [_, n1, n2, n3, n4] = n;
-    if !modified {
-        let single = if n1 > 0.0 { n1 / (n1 + 2.0 * n2) } else { 0.5 };
-        return [single; 3];
+    numbers
+}
+
+/// The discounts that follow from how many n-grams have the counts 1 to 4. Where none do, those of
+/// the counts needed that no n-gram has: 1 for a single discount, 1 to 3 for three.
+fn estimate(numbers: [f64; 4], modified: bool) -> std::result::Result<Discounts, Vec<usize>> {
+    let needed = numbers.iter().take(if modified { 3 } else { 1 });
+    let missing: Vec<usize> =
+        (1..).zip(needed).filter(|(_, number)| **number == 0.0).map(|(count, _)| count).collect();
+    if !missing.is_empty() {
+        return Err(missing);
     }
+    let [n1, n2, n3, n4] = numbers;
     let single = n1 / (n1 + 2.0 * n2);
+    if !modified {
+        return Ok([single; 3]);
+    }
     let three =
         [1.0 - 2.0 * single * n2 / n1, 2.0 - 3.0 * single * n3 / n2, 3.0 - 4.0 * single * n4 / n3];
-    // No comparison holds for a quotient of zeros.
-    if three.iter().all(|&discount| discount > 0.0 && discount.is_finite()) {
-        three
-    } else {
-        [0.5, 1.0, 1.5]
-    }
+    if three.iter().all(|&discount| discount > 0.0) { Ok(three) } else { Err(Vec::new()) }
 }
 
 /// What a count is discounted by.

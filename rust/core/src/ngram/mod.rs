@@ -1,4 +1,5 @@
-//! N-gram models over ids, for running text: a sequence without items, whose contexts know no end.
+//! N-gram models over ids, for running text: a sequence without items, whose contexts know no end,
+//! or one of sentences, each of which starts afresh behind the id that ends the one before it.
 //!
 //! | module | what it holds |
 //! | --- | --- |
@@ -86,7 +87,7 @@ pub fn distributions(
 
 /// A walk that has passed ids.
 fn walk_along<I: Id>(model: &impl Model, ids: &[I]) -> Walk {
-    let mut walk = Walk::default();
+    let mut walk = model.trie().start();
     // More than the longest context is not remembered.
     for &id in ids.get(ids.len().saturating_sub(*ORDERS.end())..).unwrap_or_default() {
         walk.step(model.trie(), id.into(), |_, _, _| {});

@@ -5,6 +5,9 @@
 //! finds the one with a given last id. Level 1 has a place for every id of the vocabulary.
 //!
 //! All levels come out of one sorted list of the ids that follow each position.
+//!
+//! Where an id ends sentences, no n-gram reaches beyond one: it may begin with that id, which is
+//! then the sentence's start, `<s>`, or end with it, as `</s>`. In front of the text stands one too.
 
 use super::sort::sort;
 use super::{Id, ORDERS, check};
@@ -33,6 +36,7 @@ pub(super) struct Level {
 pub struct Trie {
     pub(super) levels: Vec<Level>,
     size: usize,
+    eos: Option<u32>,
 }
 
 /// Where one is in a text: the k-grams just passed, for each k below the order.
@@ -61,27 +65,38 @@ impl Walk {
                 see(length, context, passed);
             }
         }
+        if trie.eos == Some(id) {
+            *self = trie.start();
+        }
     }
 }
 
 impl Trie {
-    /// Counts the n-grams of up to `order` ids in a text whose ids are below `size`.
+    /// Counts the n-grams of up to `order` ids in a text whose ids are below `size`, and of which
+    /// `eos`, if there is one, ends each sentence.
     ///
     /// # Errors
     /// [`Error::Invalid`] for another order than 2 to 5, for no ids at all, more than 2^32 - 2 of
     /// them, or one that is not below `size`; [`Error::Interrupted`].
-    pub fn new<I: Id>(ids: &[I], order: usize, size: usize, watch: &Watch) -> Result<Trie> {
+    pub fn new<I: Id>(
+        ids: &[I],
+        order: usize,
+        size: usize,
+        eos: Option<u32>,
+        watch: &Watch,
+    ) -> Result<Trie> {
         if !ORDERS.contains(&order) {
             return Err(Error::Invalid(format!("order is {order}; expected 2 to 5")));
         }
-        if ids.is_empty() || u32::try_from(ids.len()).is_err() {
-            let message = format!("ids: {} of them, expected 1 to 2^32 - 1", ids.len());
+        if ids.is_empty() || u32::try_from(ids.len() + 1).is_err() {
+            let message = format!("ids: {} of them, expected 1 to 2^32 - 2", ids.len());
             return Err(Error::Invalid(message));
         }
         check("ids", ids, size)?;
-        let mut trie = Trie { levels: vec![Level::default(); order], size };
-        let starts = starts(ids, size);
-        let mut keys = keys(ids, &starts, order, watch)?;
+        check("eos", eos.as_slice(), size)?;
+        let mut trie = Trie { levels: vec![Level::default(); order], size, eos };
+        let starts = starts(ids, size, eos);
+        let mut keys = keys(ids, &starts, order, eos, watch)?;
         for (id, bounds) in (0u32..).zip(starts.windows(2)) {
             let &[start, end] = bounds else { continue };
             let bucket = keys.get_mut(start as usize..end as usize).unwrap_or_default();
@@ -94,7 +109,31 @@ impl Trie {
             }
         }
         trie.close();
+        let unigrams = trie.levels.first_mut().map_or(&mut [][..], |level| &mut level.counts);
+        if let Some(count) = eos.and_then(|eos| unigrams.get_mut(eos as usize)) {
+            // That in front of the text is no token of it.
+            *count -= 1;
+        }
         Ok(trie)
+    }
+
+    /// Where a text begins: behind the end of a sentence, where there are sentences.
+    pub(super) fn start(&self) -> Walk {
+        let mut walk = Walk::default();
+        if let Some(node) = walk.nodes.first_mut() {
+            *node = self.eos;
+        }
+        walk
+    }
+
+    /// The nodes of level `length` that begin with the start of a sentence, side by side.
+    pub(super) fn sentence_starts(&self, length: usize) -> std::ops::Range<usize> {
+        let Some(eos) = self.eos else { return 0..0 };
+        let first = eos as usize..eos as usize + 1;
+        self.levels.iter().take(length - 1).fold(first, |range, level| {
+            let at = |node: usize| level.children.get(node).map_or(0, |&start| start as usize);
+            at(range.start)..at(range.end)
+        })
     }
 
     /// The longest n-grams.
@@ -199,11 +238,12 @@ impl Trie {
     }
 }
 
-/// Where the positions of each id begin among the positions sorted by id, and where all end.
-fn starts<I: Id>(ids: &[I], size: usize) -> Vec<u32> {
+/// Where the positions of each id begin among the positions sorted by id, and where all end; `eos`
+/// is an id in front of the text.
+fn starts<I: Id>(ids: &[I], size: usize, eos: Option<u32>) -> Vec<u32> {
     let mut starts = vec![0; size + 1];
-    for &id in ids {
-        if let Some(start) = starts.get_mut(id.into() as usize + 1) {
+    for id in eos.into_iter().chain(ids.iter().map(|&id| id.into())) {
+        if let Some(start) = starts.get_mut(id as usize + 1) {
             *start += 1;
         }
     }
@@ -217,21 +257,33 @@ fn starts<I: Id>(ids: &[I], size: usize) -> Vec<u32> {
 
 /// What follows each position, the positions sorted by their id.
 ///
-/// Of the 32 bits for each follower, the first one highest, 0 says that the text has ended; ids
-/// are one larger.
-fn keys<I: Id>(ids: &[I], starts: &[u32], order: usize, watch: &Watch) -> Result<Vec<u128>> {
+/// Of the 32 bits for each follower, the first one highest, 0 says that the text has ended, or the
+/// sentence; ids are one larger.
+fn keys<I: Id>(
+    ids: &[I],
+    starts: &[u32],
+    order: usize,
+    eos: Option<u32>,
+    watch: &Watch,
+) -> Result<Vec<u128>> {
     let mut places = starts.to_vec();
-    let mut keys = vec![0; ids.len()];
-    for (position, &id) in ids.iter().enumerate() {
-        if position % STRETCH == 0 {
+    let mut keys = vec![0; ids.len() + usize::from(eos.is_some())];
+    let in_front = eos.into_iter().map(|eos| (eos, 0));
+    let text = ids.iter().zip(1..).map(|(&id, next)| (id.into(), next));
+    for (id, next) in in_front.chain(text) {
+        if next % STRETCH == 0 {
             watch.advance(0)?;
         }
-        let end = ids.len().min(position + order);
-        let followers = ids.get(position + 1..end).unwrap_or_default();
-        let key = followers.iter().zip(0..).fold(0, |key, (&id, place)| {
-            key | (u128::from(id.into()) + 1) << (32 * (FOLLOWERS - 1 - place))
-        });
-        if let Some(place) = places.get_mut(id.into() as usize) {
+        let end = ids.len().min(next + order - 1);
+        let mut key = 0;
+        for (&follower, place) in ids.get(next..end).unwrap_or_default().iter().zip(0..) {
+            let follower: u32 = follower.into();
+            key |= (u128::from(follower) + 1) << (32 * (FOLLOWERS - 1 - place));
+            if Some(follower) == eos {
+                break;
+            }
+        }
+        if let Some(place) = places.get_mut(id as usize) {
             if let Some(slot) = keys.get_mut(*place as usize) {
                 *slot = key;
             }

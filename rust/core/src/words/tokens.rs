@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn marks_and_joiners_are_letters() {
-        for word in ["हिन्दी", "தமிழ்", "తెలుగు", "বাংলা", "สวัสดี", "ភាសាខ្មែរ", "မြန်မာ"] {
+        for word in ["हिन्दी", "தமிழ்", "తెలుగు", "বাংলা", "สวัสดี", "ភាសាខ្មែរ", "မြန်မာ"]
+        {
             assert_eq!(simple(word), [word]);
         }
         assert_eq!(simple("noe\u{308}l می\u{200c}خواهم"), ["noe\u{308}l", "می\u{200c}خواهم"]);
