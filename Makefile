@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+TORTURE_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,7 +31,7 @@ require = @oldest="$(3)"; version="$(2)"; \
 PYTHON_OLDEST := $$(sed -n 's/^requires-python = ">=\(.*\)"/\1/p' pyproject.toml)
 RUST_OLDEST := $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
-.PHONY: help demo test bench lint wheel clean
+.PHONY: help demo test torture bench lint wheel clean
 # Two pip commands must not change one environment at the same time.
 .NOTPARALLEL:
 
@@ -47,6 +48,9 @@ else
 	@echo 'cargo is not installed: the tests of the Rust core are left out.'
 endif
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+torture: $(WHEEL_READY) $(STAMPS)/group-test  ## hostile calls, leaks, forks, kills, damage: minutes (TORTURE_ARGS: SECONDS SEED)
+	$(BIN)/python tests/torture/run.py $(TORTURE_ARGS)
 
 bench: $(WHEEL_READY) $(STAMPS)/group-bench  ## measure against peers (BENCH_ARGS goes to benches/run.py)
 	$(BIN)/python benches/run.py $(BENCH_ARGS)

@@ -1,0 +1,802 @@
+"""All that is public, with arguments that are right: a row for each function and method.
+
+A name is looked up below `fastgrad`. A value that is a function makes a fresh argument for each
+call; others are copied. `self` is the receiver of a method; `options` go where a function takes
+`**options`. Arguments that are left out have defaults, and are made wrong all the same.
+"""
+
+import copy
+import functools
+import pathlib
+import shutil
+
+import numpy as np
+from fastgrad import _core, checkpoint, nn, optim
+from fastgrad.engine import Value
+from fastgrad.models import (
+    NPLM,
+    BigramCounts,
+    BigramModel,
+    InterpolatedTrigram,
+    KneserNey,
+    Mixture,
+    NeuralBigram,
+    WordNPLM,
+)
+from fastgrad.text import Vocab, windows
+from fastgrad.training import (
+    Loop,
+    RateSweep,
+    make_plan,
+    plan_rates,
+    read_saved,
+)
+from fastgrad.words import read_words
+
+ITEMS = ["ab", "ba", "abc", "cab", "b", "aabb", "ca"]
+TEXT = b"the cat sat on the mat\nthe dog sat on the cat\na cat and a dog sat on the mat\n" * 3
+
+
+def once(make):
+    """Make a thing once, and give a copy of its own to each call."""
+    first = functools.cache(make)
+    return functools.wraps(make)(lambda: copy.deepcopy(first()))
+
+
+def shared(make):
+    """Make a thing once, of which there are no deep copies."""
+    first = functools.cache(make)
+    return functools.wraps(make)(lambda: copy.copy(first()))
+
+
+# Things that functions take ----------------------------------------------------------------------
+
+
+@once
+def vocab():
+    return Vocab("abc")
+
+
+@once
+def counts():
+    return BigramCounts.of(ITEMS)
+
+
+@once
+def bigram():
+    return BigramModel.fit(ITEMS, smoothing=1.0)
+
+
+@once
+def trigram():
+    return BigramModel.fit(ITEMS, order=3)
+
+
+@once
+def neural():
+    return NeuralBigram.fit(ITEMS, steps=5)
+
+
+@once
+def network():
+    return NPLM(Vocab("abc"), context=2, embedding=3, hidden=4)
+
+
+@once
+def network_direct():
+    return NPLM(Vocab("abc"), context=2, embedding=4, hidden=4, direct=True, dtype="float64")
+
+
+@once
+def text():
+    return read_words(TEXT, marks="line")
+
+
+@once
+def word_vocab():
+    return read_words(TEXT, marks="line").vocab
+
+
+@once
+def word_network():
+    vocab = read_words(TEXT, marks="line").vocab
+    return WordNPLM(vocab, context=2, embedding=3, hidden=4)
+
+
+@shared
+def kneser_ney():
+    return KneserNey.fit(read_words(TEXT, marks="line"))
+
+
+@shared
+def interpolated():
+    text = read_words(TEXT, marks="line")
+    return InterpolatedTrigram.fit(text, text)
+
+
+def mixture():
+    return Mixture(kneser_ney(), interpolated(), 0.25)
+
+
+def mixture_with_network():
+    return Mixture(word_network(), kneser_ney())
+
+
+@once
+def core_counts():
+    return _core.count_items(ITEMS, 2)
+
+
+def kneser_table():
+    return _core.KneserNeyTable(ids(), 20, 3, True)
+
+
+def interpolated_table():
+    return _core.InterpolatedTable(ids(), 20)
+
+
+def ids():
+    return np.array(text().ids, dtype=np.uint32) % 20
+
+
+def contexts():
+    return np.array([[0, 1], [2, 3], [1, 0], [3, 3]], dtype=np.uint32)
+
+
+def short_contexts():
+    return np.array([[0], [2], [1], [3]], dtype=np.uint32)
+
+
+def examples():
+    return windows(ITEMS, Vocab("abc"), 2)
+
+
+def characters():
+    return np.array([0, 1, 2, 0, 3, 3, 0], dtype=np.uint32)
+
+
+def reader():
+    return _core.WordReader("a text")
+
+
+def reader_fed():
+    made = _core.WordReader("a text", "simple", "line")
+    made.feed(TEXT)
+    return made
+
+
+def reader_ended():
+    made = reader_fed()
+    made.end()
+    return made
+
+
+def run():
+    return network().start(ITEMS, ITEMS, batch=4, optimizer="adamw")
+
+
+def adam_run():
+    return network_direct().start(ITEMS, batch=4, optimizer="momentum", dropout=0.2)
+
+
+def word_run():
+    return word_network().start(text(), text(), batch=4)
+
+
+def rates():
+    return np.full(3, 0.1)
+
+
+def plan():
+    return make_plan(steps=4, lr=0.1, evaluate_every=2)
+
+
+def loop():
+    return Loop(run(), plan())
+
+
+@once
+def trained():
+    model = network()
+    model.fit(ITEMS, ITEMS, steps=4, lr=0.1, batch=4, evaluate_every=2)
+    return model
+
+
+def history():
+    return trained().history
+
+
+def sweep():
+    return RateSweep(np.array([0.1, 0.2, 0.3, 0.4]), np.array([2.0, 1.5, 1.0, 1.2]))
+
+
+def pieces():
+    return plan_rates([(0, 0.1), (2, 0.01)], 4)
+
+
+def parameters():
+    rng = np.random.default_rng(0)
+    shapes = {"C": (4, 3), "H": (5, 6), "d": (5,), "U": (4, 5), "b": (4,)}
+    return {name: rng.normal(size=shape) * 0.1 for name, shape in shapes.items()}
+
+
+def no_state():
+    return []
+
+
+def one_state():
+    return [{name: np.zeros_like(p) for name, p in parameters().items()}]
+
+
+def two_states():
+    return [*one_state(), *one_state()]
+
+
+def core_inputs():
+    return np.array([[0, 0], [0, 1], [1, 2], [2, 3], [3, 0]], dtype=np.uint32)
+
+
+def core_targets():
+    return np.array([1, 2, 3, 0, 1], dtype=np.uint32)
+
+
+def ngram_ids():
+    return np.array([[0, 1], [1, 2], [2, 0], [3, 1]], dtype=np.uint32)
+
+
+def ngram_counts():
+    return np.array([3, 2, 5, 1], dtype=np.uint64)
+
+
+def entry_ids():
+    return core_counts().entries()[0]
+
+
+def entry_counts():
+    return core_counts().entries()[1]
+
+
+def square():
+    return np.zeros((4, 4))
+
+
+def probability_rows():
+    return np.full((4, 4), 0.25)
+
+
+def streams():
+    return np.arange(4, dtype=np.uint64)
+
+
+def sampler():
+    return _core.TableSampler(probability_rows(), 1)
+
+
+def told():
+    return lambda *_: None
+
+
+def values():
+    return [Value(1.0), Value(-0.5), Value(2.0)]
+
+
+def other_values():
+    return [Value(0.5), 2.0, Value(0.1)]
+
+
+def graph():
+    a, b = Value(2.0, label="a"), Value(-1.0)
+    return (a * b + a.tanh() + 3.0).relu()
+
+
+def neuron():
+    return nn.Neuron(3)
+
+
+def layer():
+    return nn.Layer(3, 2, activation="tanh")
+
+
+def mlp():
+    return nn.MLP(3, [3, 1])
+
+
+def sgd():
+    return optim.SGD(values(), lr=0.1, momentum=0.9)
+
+
+def adam():
+    return optim.Adam(values())
+
+
+def adamw():
+    return optim.AdamW(values(), lr=optim.cosine(0.1, 0.01, 10))
+
+
+def momentum():
+    return _core.Momentum(values())
+
+
+def moments():
+    return _core.Moments(values())
+
+
+def tensors():
+    return {"w": np.arange(6.0).reshape(2, 3), "n": np.array([1, 2], dtype=np.int64)}
+
+
+def table():
+    return np.arange(16.0).reshape(4, 4)
+
+
+def points():
+    return np.array([[0.0, 1.0], [1.0, 0.0], [0.5, 0.5]])
+
+
+def score():
+    return lambda rows: [x - y for x, y in rows]
+
+
+# Files, beside which calls may write --------------------------------------------------------------
+
+
+def file_of_items():
+    return pathlib.Path("items.txt")
+
+
+def file_of_words():
+    return pathlib.Path("words.txt")
+
+
+def file_of(name):
+    return lambda: pathlib.Path(name)
+
+
+OUT = file_of("out.safetensors")
+PICTURE = file_of("out.png")
+
+
+def write_files():
+    """Write what calls read into the current folder, fresh."""
+    pathlib.Path("items.txt").write_text("\n".join(ITEMS), encoding="utf-8")
+    pathlib.Path("words.txt").write_bytes(TEXT)
+    pathlib.Path("folder").mkdir(exist_ok=True)
+    pathlib.Path("folder/x").write_text("ab\n", encoding="utf-8")
+    bigram().save("bigram.safetensors")
+    neural().save("neural.safetensors")
+    word_network().save("word.safetensors")
+    network().fit(ITEMS, ITEMS, steps=4, lr=0.1, batch=4, checkpoint="run.safetensors")
+    word_network().fit(text(), steps=4, lr=0.1, batch=4, checkpoint="words.safetensors")
+    checkpoint.save("arrays.safetensors", tensors(), {"a": 1})
+    whole = pathlib.Path("run.safetensors").read_bytes()
+    pathlib.Path("damaged").write_bytes(whole[: len(whole) // 2])
+    link = pathlib.Path("link")
+    if not link.is_symlink():
+        link.symlink_to("no-such-target")
+
+
+@once
+def saved():
+    arrays, config = checkpoint.load("run.safetensors")
+    return arrays, config["training"]
+
+
+def saved_arrays():
+    return saved()[0]
+
+
+def saved_config():
+    return saved()[1]
+
+
+def saved_run():
+    return read_saved(*saved())
+
+
+# The table ---------------------------------------------------------------------------------------
+
+SAMPLING = {"n": 3, "seed": 1, "prompt": "a", "temperature": 0.8, "top_k": 2, "max_length": 5}
+SAMPLING |= {"threads": 1, "first": 2, "progress": False}
+WORDS = {"n": 2, "first": 1, "seed": 3, "prompt": "the", "temperature": 0.9, "top_k": 3}
+WORDS |= {"max_length": 4, "rare": True}
+TRAINING = {"steps": 3, "lr": 0.1, "batch": 4, "optimizer": "adamw", "weight_decay": 0.01}
+TRAINING |= {"dropout": 0.1, "seed": 1, "evaluate_every": 2, "threads": 1}
+MORE_TRAINING = {"epochs": 0.5, "lr": [(0, 0.1), (1, 0.01)], "batch": 4, "optimizer": "momentum"}
+MORE_TRAINING |= {"momentum": 0.5, "evaluate_every": 1, "checkpoint": OUT}
+RESUMING = {"steps": 6, "lr": 0.05, "threads": 1}
+START = {"batch": 4, "optimizer": "adamw", "betas": (0.9, 0.99), "eps": 1e-6, "dropout": (0.1, 0.2)}
+CORE_TRAINING = {"batch": 3, "rates": rates, "first_step": 2, "seed": 3, "dropout": (0.1, 0.1)}
+
+
+def language_model(
+    make, *, source=lambda: list(ITEMS), prompt="ab", sampling=SAMPLING, rows=contexts
+):
+    """The rows of what every language model has."""
+    return {
+        "probabilities": {"self": make, "context": prompt},
+        "probabilities_of": {"self": make, "contexts": rows},
+        "table": {"self": make},
+        "loss": {"self": make, "source": source},
+        "perplexity": {"self": make, "source": source},
+        "sample": {"self": make, "options": sampling},
+    }
+
+
+def word_model(make):
+    rows = language_model(make, source=text, prompt="the cat", sampling=WORDS)
+    return rows | {"token_probabilities": {"self": make, "source": text}}
+
+
+def tracker(make):
+    return {
+        "fit": {
+            "self": make,
+            "train": lambda: list(ITEMS),
+            "dev": lambda: list(ITEMS),
+            "patience": 2,
+        }
+        | TRAINING,
+        "fit 2": {"self": make, "train": file_of_items, "callbacks": lambda: [told()]}
+        | MORE_TRAINING,
+        "start": {"self": make, "train": examples, "dev": lambda: list(ITEMS)} | START,
+        "nearest": {"self": make, "symbol": "a", "k": 2},
+        "parameters": {"self": make},
+        "save": {"self": make, "path": OUT},
+    }
+
+
+SHAPE = {"context": 2, "embedding": 3, "hidden": 4, "direct": True, "tied": False, "seed": 1}
+SHAPE |= {"init": "scaled", "dtype": "float64"}
+NETWORK = {
+    "": {"vocab": vocab} | SHAPE,
+    "load": {"path": file_of("run.safetensors")},
+    "resume": {"path": file_of("run.safetensors"), "train": lambda: list(ITEMS)}
+    | {"dev": lambda: list(ITEMS)}
+    | RESUMING,
+}
+WORD_NETWORK = {
+    "": {"vocab": word_vocab} | SHAPE,
+    "load": {"path": file_of("word.safetensors")},
+    "resume": {"path": file_of("words.safetensors"), "train": text} | RESUMING,
+    "fit": {"self": word_network, "train": text, "dev": text} | TRAINING,
+    "fit 2": {"self": word_network, "train": text} | MORE_TRAINING,
+    "start": {"self": word_network, "train": text, "dev": text} | START,
+    "nearest": {"self": word_network, "symbol": "the", "k": 3},
+    "parameters": {"self": word_network},
+    "save": {"self": word_network, "path": OUT},
+    "losses": {"self": word_network, "source": text},
+}
+VALUE = {
+    name: {"self": graph}
+    for name in ["abs", "cos", "exp", "log", "relu", "sigmoid", "sin", "sqrt", "tanh"]
+}
+VALUE |= {name: {"self": graph} for name in ("backward", "zero_grad")}
+VALUE |= {name: {"self": graph, "other": 2.0} for name in ("max", "min")}
+OPTIMIZER = {"params": values, "lr": 0.1, "weight_decay": 0.1}
+FILE = {"order": 2, "threads": 2, "progress": told}
+PLOT = {"path": PICTURE, "title": "A title"}
+
+# Module, class or neither, and its rows. A number behind a name only keeps rows apart.
+TABLE = {
+    "datasets": {"moons": {"n": 10, "noise": 0.1, "seed": 3}, "names": {}, "names_bytes": {}}
+    | {"plays": {}},
+    "draw": {"dot": {"root": graph}, "svg": {"root": graph} if shutil.which("dot") else None},
+    "engine": {
+        "sum": {"values": values},
+        "max": {"a": graph, "b": 1.0},
+        "min": {"a": graph, "b": 1.0},
+        "dot": {"w": values, "x": other_values},
+        "affine": {"w": values, "x": other_values, "b": 0.5},
+        "linear": {"x": values, "rows": lambda: [other_values()] * 2, "bias": lambda: [1.0, 2.0]},
+        "softmax": {"logits": values},
+        "log_softmax": {"logits": values},
+        "cross_entropy": {"logits": values, "target": 1},
+        "rms_norm": {"x": values, "eps": 1e-5},
+    },
+    "engine.Value": {"": {"data": 1.0, "_op": "op", "label": "a"}} | VALUE,
+    "nn": {
+        "mean_squared_error": {"predictions": values, "targets": lambda: [1.0, 2.0, 3.0]},
+        "hinge": {"scores": values, "labels": lambda: [1, -1, 1]},
+        "cross_entropy": {"logits": values, "targets": 1},
+        "cross_entropy 2": {"logits": lambda: [values()] * 2, "targets": lambda: [0, 2]},
+    },
+    "nn.Module": {"zero_grad": {"self": mlp}, "parameters": {"self": mlp}},
+    "nn.Neuron": {"": {"nin": 3, "nonlin": True, "activation": "tanh"}}
+    | {"__call__": {"self": neuron, "x": values}, "parameters": {"self": neuron}},
+    "nn.Layer": {
+        "": {"nin": 3, "nout": 2, "activation": "relu"},
+        "__call__": {"self": layer, "x": values},
+        "batch": {"self": layer, "rows": lambda: [values(), [1.0, 2.0, 3.0]]},
+        "parameters": {"self": layer},
+    },
+    "nn.MLP": {"": {"nin": 3, "nouts": lambda: [2, 1], "activation": "tanh"}}
+    | {"__call__": {"self": mlp, "x": values}, "parameters": {"self": mlp}},
+    "optim": {
+        "constant": {"lr": 0.1},
+        "linear": {"start": 0.1, "end": 0.01, "steps": 5},
+        "cosine": {"start": 0.1, "end": 0.01, "steps": 5},
+        "inverse": {"start": 0.1, "fall": 0.5},
+        "warmup_cosine": {"peak": 0.1, "steps": 5, "warm": 2},
+        "exponential": {"start": 0.1, "factor": 0.9},
+        "step_decay": {"start": 0.1, "every": 3, "factor": 0.5},
+        "warmup": {"steps": 3, "schedule": lambda: optim.constant(0.1)},
+    },
+    "optim.SGD": {"": OPTIMIZER | {"momentum": 0.9}, "step": {"self": sgd, "lr": 0.1}}
+    | {"zero_grad": {"self": sgd}},
+    "optim.Adam": {"": OPTIMIZER, "step": {"self": adam}, "zero_grad": {"self": adam}},
+    "optim.AdamW": {"": OPTIMIZER | {"betas": (0.5, 0.9)}, "step": {"self": adamw}}
+    | {"zero_grad": {"self": adamw}},
+    "checkpoint": {
+        "load": {"path": file_of("arrays.safetensors")},
+        "previous": {"path": OUT},
+        "save": {"path": OUT, "tensors": tensors, "config": lambda: {"a": [1, "b", None]}},
+    },
+    "sampling": {
+        "Novelty": {"total": 3, "distinct": 2, "known": 1, "new": 1},
+        "novelty": {"samples": lambda: ["ab", "zz"], "items": lambda: list(ITEMS)},
+        "sample": {"model": bigram} | SAMPLING,
+        "sample 2": {"model": network, "prompt": "ab", "top_k": 3, "seed": None},
+        "sample 3": {"model": trigram, "n": 50, "threads": 2},
+    },
+    "text": {
+        "encode_items": {"items": lambda: list(ITEMS), "vocab": vocab},
+        "leaks": {"parts": lambda: (["ab", "b"], ["ab"], ["c"])},
+        "name_of": {"source": file_of_items},
+        "read": {"source": file_of_items},
+        "read 2": {"source": lambda: b"ab\nba\n"},
+        "read 3": {"source": lambda: list(ITEMS)},
+        "repeats": {"items": lambda: list(ITEMS)},
+        "split": {"items": lambda: list(ITEMS), "fractions": (0.6, 0.2, 0.2), "seed": 3}
+        | {"method": "random", "keep_repeats_together": True},
+        "windows": {"items": lambda: list(ITEMS), "vocab": vocab, "context": 3},
+        "Split": {"train": ["ab"], "dev": ["b"], "test": ["c"]},
+        "NotUtf8Error": {"message": "m"},
+        "UnknownCharacterError": {"character": "z", "position": 2, "item": "abz"},
+    },
+    "text.Split": {"leaks": None},
+    "text.Vocab": {
+        "": {"characters": "abc"},
+        "of": {"items": lambda: list(ITEMS)},
+        "encode": {"self": vocab, "item": "abca"},
+        "decode": {"self": vocab, "ids": lambda: np.array([1, 2, 0, 3])},
+        "from_config": {"config": lambda: Vocab("abc").to_config()},
+        "to_config": {"self": vocab},
+        "boundary_note": {"self": vocab},
+    },
+    "words": {
+        "read_words": {"source": lambda: bytes(TEXT), "train": 0.8, "max_size": 8, "min_count": 1}
+        | {"tokenizer": "simple", "marks": "line", "rare": "<r>", "mark": "<m>"},
+        "read_words 2": {"source": file_of_words, "train": 20, "marks": "paragraph"},
+        "read_words 3": {"source": lambda: ["a b", "b c c"]},
+    },
+    "words.WordText": {
+        "": {"vocab": word_vocab, "ids": lambda: np.arange(8), "types": 3},
+        "before": {"self": text, "context": 2},
+        "decode": {"self": text, "start": 1, "stop": 5},
+        "split": {"self": text, "sizes": (0.5, 10)},
+    },
+    "words.WordVocab": {
+        "": {"symbols": ["<rare>", "<end>", "a", "b"], "tokenizer": "simple", "marks": "line"},
+        "encode": {"self": word_vocab, "text": "the cat zzz"},
+        "decode": {"self": word_vocab, "ids": lambda: np.array([0, 2, 3])},
+        "from_config": {"config": lambda: word_vocab().to_config()},
+        "to_config": {"self": word_vocab},
+        "read": {"self": word_vocab, "source": lambda: bytes(TEXT)},
+    },
+    "models": {"load": {"path": file_of("bigram.safetensors")}}
+    | {"sample_words": {"model": kneser_ney} | WORDS}
+    | {"sample_words 2": {"model": word_network, "n": 2}},
+    "models.BigramCounts": {
+        "": {"counts": core_counts},
+        "of": {"source": lambda: list(ITEMS), "order": 2, "threads": 2},
+        "of 2": {"source": file_of_items, "order": 3},
+        "of_ids": {"ids": characters, "vocab": vocab, "order": 2},
+        "entries": {"self": counts},
+        "over": {"self": counts, "vocab": lambda: Vocab("abcd")},
+        "table": {"self": counts},
+        "top": {"self": counts, "k": 3},
+        "__add__": {"self": counts, "other": counts},
+    },
+    "models.BigramModel": language_model(bigram, rows=short_contexts)
+    | {
+        "": {"counts": counts, "smoothing": 0.5},
+        "fit": {"source": lambda: list(ITEMS), "smoothing": 1.0, "order": 2, "threads": 2},
+        "fit 2": {"source": file_of_items, "order": 3},
+        "load": {"path": file_of("bigram.safetensors")},
+        "save": {"self": bigram, "path": OUT},
+        "log_probability": {"self": bigram, "item": "abc"},
+        "unseen": {"self": trigram, "source": lambda: list(ITEMS)},
+    },
+    "models.NeuralBigram": language_model(neural, rows=short_contexts)
+    | {
+        "": {"vocab": vocab, "weights": square, "history": rates},
+        "fit": {"source": lambda: list(ITEMS), "order": 2, "steps": 4, "penalty": 0.01},
+        "fit 2": {"source": file_of_items, "steps": 4, "lr": 0.5, "momentum": 0.5, "batch": 5}
+        | {"seed": 3},
+        "load": {"path": file_of("neural.safetensors")},
+        "save": {"self": neural, "path": OUT},
+        "log_probability": {"self": neural, "item": "abc"},
+        "unseen": {"self": neural, "source": lambda: list(ITEMS)},
+    },
+    "models.NPLM": language_model(network_direct) | NETWORK | tracker(network),
+    "models.WordNPLM": word_model(word_network) | WORD_NETWORK,
+    "models.KneserNey": word_model(kneser_ney)
+    | {
+        "": {"vocab": word_vocab, "context": 2, "table": kneser_table},
+        "fit": {"text": text, "order": 3, "modified": True},
+    },
+    "models.InterpolatedTrigram": word_model(interpolated)
+    | {
+        "": {"vocab": word_vocab, "context": 2, "table": interpolated_table},
+        "fit": {"train": text, "validation": text, "tolerance": 1e-3, "max_iterations": 5},
+        "bin_of": {"self": interpolated, "frequency": 3},
+    },
+    "models.Mixture": word_model(mixture)
+    | {
+        "": {"a": kneser_ney, "b": interpolated, "weight": 0.3},
+        "fit": {"self": mixture, "validation": text, "tolerance": 1e-3, "max_iterations": 5},
+        "probabilities_of 2": {"self": mixture_with_network, "contexts": contexts},
+    },
+    "models.nplm": {
+        "Shape": {"symbols": 4, "context": 2, "embedding": 3, "hidden": 4, "direct": True},
+    },
+    "models.nplm.run.NPLMRun": {
+        "train": {"self": run, "first_step": 2, "rates": rates},
+        "train 2": {"self": adam_run, "first_step": 2, "rates": rates},
+        "train 3": {"self": word_run, "first_step": 0, "rates": rates},
+        "dev_loss": {"self": word_run},
+        "save": {"self": run, "path": OUT, "arrays": saved_arrays, "config": saved_config},
+    },
+    "training": {
+        "find_rate": {"model": network, "train": lambda: list(ITEMS), "low": 0.01, "high": 0.5}
+        | {"steps": 4, "options": {"batch": 4}},
+        "history_arrays": {"history": history},
+        "make_plan": {"steps": 4, "lr": 0.1, "evaluate_every": 2, "patience": 1, "checkpoint": OUT},
+        "plan_rates": {"lr": lambda: lambda step: 0.1, "steps": 4},
+        "plan_rates 2": {"lr": lambda: [(0, 0.1), (2, 0.01)], "steps": 4},
+        "read_history": {"arrays": saved_arrays, "stopped": "finished"},
+        "read_saved": {"arrays": saved_arrays, "config": saved_config},
+        "DivergedError": {"step": 3, "rate": 0.1},
+        "Loop": {"run": run, "plan": plan, "past": None},
+        "Plan": None,
+        "Progress": None,
+        "Saved": None,
+    },
+    "training.Loop": {"go": {"self": loop}, "history": {"self": loop}},
+    "training.History": {"": {"loss": rates, "rate": rates, "dev_step": lambda: np.array([1])}}
+    | {"smooth": {"self": history, "every": 2}},
+    "training.RateSweep": {"": {"rates": rates, "losses": rates}, "lowest": {"self": sweep}}
+    | {"smooth": {"self": sweep, "width": 2}},
+    "training.Rates": {
+        "": {
+            "starts": lambda: np.array([0, 2]),
+            "values": lambda: np.array([0.1, 0.2]),
+            "steps": 4,
+        },
+        "of": {"rates": rates},
+        "part": {"self": pieces, "first": 1, "end": 3},
+        "then": {"self": pieces, "step": 2, "other": pieces},
+    },
+    "training.Saved": {"planned": {"self": saved_run, "steps": 8, "lr": 0.1}},
+    "plots": {
+        "bigram_heatmap": {"table": table, "symbols": [".", "a", "b", "c"]} | PLOT,
+        "decision_boundary": {
+            "score": score,
+            "points": points,
+            "labels": lambda: np.array([1, -1, 1]),
+        }
+        | PLOT,
+        "embedding_scatter": {"embeddings": table, "symbols": [".", "a", "b", "c"], "method": "pca"}
+        | PLOT,
+        "loss_curve": {"history": lambda: {"train": rates()}, "goal": 0.5, "log_steps": True}
+        | PLOT,
+        "rate_sweep": {"rates": rates, "losses": rates, "smooth": rates, "chosen": 0.1} | PLOT,
+        "word_scatter": {"embeddings": table, "words": ["a", "b", "c", "d"]} | PLOT,
+    },
+    "_core": {
+        "layer": {"neurons": lambda: layer().neurons, "neuron_type": nn.Neuron, "x": values},
+        "layer_batch": {"neurons": lambda: layer().neurons, "neuron_type": nn.Neuron}
+        | {"rows": lambda: [values(), values()]},
+        "zero_grads": {"params": values},
+        "live_nodes": {},
+        "node_bytes": {},
+        "names": {},
+        "plays": {},
+        "value_is_patched": {},
+        "NeuronData": {},
+        "nplm_train": {"params": parameters, "state": no_state, "inputs": core_inputs}
+        | {"targets": core_targets, "threads": 2, "progress": told}
+        | CORE_TRAINING,
+        "nplm_train 2": {"params": parameters, "state": one_state, "inputs": core_inputs}
+        | {"targets": core_targets, "optimizer": "momentum", "momentum": 0.5}
+        | CORE_TRAINING,
+        "nplm_train 3": {"params": parameters, "state": two_states, "inputs": core_inputs}
+        | {"targets": core_targets, "optimizer": "adamw", "betas": (0.5, 0.9), "eps": 1e-8}
+        | {"weight_decay": 0.1}
+        | CORE_TRAINING,
+        "nplm_loss": {"params": parameters, "inputs": core_inputs, "targets": core_targets},
+        "nplm_losses": {"params": parameters, "inputs": core_inputs, "targets": core_targets}
+        | {"threads": 2},
+        "nplm_gradients": {"params": parameters, "inputs": core_inputs, "targets": core_targets}
+        | {"dropout": (0.1, 0.1), "seed": 1, "step": 3, "threads": 1},
+        "nplm_probabilities": {"params": parameters, "contexts": core_inputs},
+        "train_bigram": {"w": square, "velocity": square, "ids": ngram_ids, "counts": ngram_counts}
+        | {"steps": 3, "lr": 0.1, "momentum": 0.9, "penalty": 0.1, "batch": 3, "progress": told},
+        "train_bigram 2": {"w": square, "velocity": square, "ids": ngram_ids}
+        | {"counts": ngram_counts, "steps": 3},
+        "bigram_loss_and_gradient": {"w": square, "ids": ngram_ids, "counts": ngram_counts}
+        | {"penalty": 0.1},
+        "draw_rows": {"probabilities": probability_rows, "streams": streams, "step": 1, "seed": 2}
+        | {"temperature": 0.5, "top_k": 2},
+        "normal_numbers": {"n": 5, "seed": 1, "stream": 2},
+        "count_path": {"path": file_of_items} | FILE,
+        "count_bytes": {"data": lambda: b"ab\nba\n"} | FILE,
+        "count_items": {"items": lambda: list(ITEMS), "order": 2, "threads": 2},
+        "count_ids": {"ids": characters, "characters": "abc", "order": 2},
+    },
+    "_core.Momentum": {"": {"params": values}}
+    | {"step": {"self": momentum, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0}}
+    | {"__setstate__": {"self": momentum, "velocity": lambda: [0.1, 0.2, 0.3]}},
+    "_core.Moments": {
+        "": {"params": values},
+        "step": {"self": moments, "lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8}
+        | {"weight_decay": 0.0, "decoupled": True},
+        "__setstate__": {"self": moments, "state": lambda: (3, [(0.1, 0.2)] * 3)},
+    },
+    "_core.WordReader": {
+        "": {"name": "a text", "tokenizer": "simple", "marks": "line"},
+        "feed": {"self": reader, "piece": lambda: bytes(TEXT)},
+        "feed 2": {"self": reader_ended, "piece": lambda: bytes(TEXT)},
+        "end": {"self": reader_fed},
+        "choose": {"self": reader_ended, "rare": "<r>", "mark": "<m>", "train": 20, "max_size": 8}
+        | {"min_count": 2},
+        "choose 2": {"self": reader_fed, "rare": "<r>"},
+        "encode": {"self": reader_ended, "symbols": ["<r>", "<m>", "the"], "rare": 0, "mark": 1},
+    },
+    "_core.KneserNeyTable": {
+        "": {"ids": ids, "size": 20, "order": 3, "modified": True},
+        "score": {"self": kneser_table, "ids": ids, "start": 2},
+        "distributions": {"self": kneser_table, "contexts": contexts},
+    },
+    "_core.InterpolatedTable": {
+        "": {"ids": ids, "size": 20},
+        "fit": {"self": interpolated_table, "ids": ids, "start": 2, "tolerance": 1e-3}
+        | {"iterations": 4},
+        "score": {"self": interpolated_table, "ids": ids, "start": 2},
+        "distributions": {"self": interpolated_table, "contexts": contexts},
+    },
+    "_core.TableSampler": {
+        "": {"probabilities": probability_rows, "context": 1, "temperature": 0.5, "top_k": 3},
+        "sample": {"self": sampler, "n": 4, "seed": 1, "prompt": lambda: [1], "max_length": 6}
+        | {"characters": "abc", "threads": 2, "first": 1, "progress": told},
+    },
+    "_core.NgramCounts": {
+        "from_entries": {"order": 2, "characters": "abc", "items": 7, "ids": entry_ids}
+        | {"counts": entry_counts},
+        "dense": {"self": core_counts},
+        "entries": {"self": core_counts},
+        "top": {"self": core_counts, "k": 3},
+        "with_characters": {"self": core_counts, "characters": "abcd"},
+    },
+}
+
+# Commands as they are typed; those of SLOW take much longer than the others.
+COMMANDS = [
+    "train bigram items.txt -o made --order 2 --smoothing 0.5",
+    "train bigram items.txt -o made --neural --steps 5 --lr 1 --penalty 0.1 --batch 4 --seed 1",
+    "train nplm items.txt -o made --context 2 --embedding 3 --hidden 4 --steps 3 --batch 4 --lr 0.1"
+    " --schedule cosine --optimizer adamw --weight-decay 0 --split none --seed 1 --threads 1",
+    "train nplm items.txt -o made --steps 3 --batch 4 --find-rate --split none",
+    "train nplm words.txt --level word -o made --steps 3 --batch 4 --hidden 4 --embedding 3",
+    "sample bigram.safetensors -n 3 --seed 1 --prompt a --temperature 0.5 --top-k 2 --max-length 4",
+    "sample word.safetensors -n 2 --against words.txt",
+    "eval bigram.safetensors items.txt",
+    "eval run.safetensors items.txt",
+    "",
+    "--version",
+]
+SLOW = [
+    "plot bigram.safetensors -o out.png",
+    "plot run.safetensors",
+    "demo",
+]
