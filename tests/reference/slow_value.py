@@ -34,18 +34,29 @@ class Value:
             child.reach += abs(slope) * self.reach
 
     def backward(self):
-        """Add d(self)/d(node) to the gradient of every node below."""
+        """Add d(self)/d(node) to the gradient of every node below, or nothing if a rule raises."""
         nodes = in_topological_order(self)
         earlier = [(node.grad, node.reach) for node in nodes]
         for node in nodes:
             node.grad = node.reach = 0.0
         self.grad = self.reach = 1.0
-        for node in reversed(nodes):
-            node._backward()
-            node._widen()
-        for node, (grad, reach) in zip(nodes, earlier, strict=True):
-            node.grad += grad
-            node.reach += reach
+        try:
+            for node in reversed(nodes):
+                node._backward()
+                node._widen()
+        except BaseException:
+            for node in nodes:
+                node.grad = node.reach = 0.0
+            raise
+        finally:
+            for node, (grad, reach) in zip(nodes, earlier, strict=True):
+                node.grad += grad
+                node.reach += reach
+
+    def zero_grad(self):
+        """Set the gradient of every node below to 0."""
+        for node in in_topological_order(self):
+            node.grad = node.reach = 0.0
 
     def __add__(self, other):
         return add(self, other)

@@ -8,6 +8,7 @@
 //!                                push exit(v), then enter(p) for each new parent p
 //! sweep:  adjoint(root) = 1; for v in reversed order: v sends its adjoint to its parents
 //! finish: every gradient that was there before is added back
+//! undo:   what the sweep wrote becomes 0 again, then as in finish
 //! ```
 //!
 //! A node is touched once on the way in and not at all on the way out: on large graphs the time
@@ -51,6 +52,20 @@ pub trait Graph {
     fn grad(&self, node: Self::Node) -> f64;
     /// Sets the gradient, or all of them for a node that has several outputs.
     fn set_grad(&self, node: Self::Node, grad: f64);
+    /// Sets aside what an enclosing pass has left in a node that keeps no gradient between passes,
+    /// and makes it 0; [`Graph::put_back`] returns it. A pass may run inside a rule of another.
+    ///
+    /// # Errors
+    /// [`NoMemory`]; the node is then unchanged.
+    fn set_aside(&self, _node: Self::Node) -> Result<(), NoMemory> {
+        Ok(())
+    }
+    /// Puts everything back that was set aside.
+    fn put_back(&self) {}
+    /// Returns true if a rule of the user's has run, which may have written to any gradient.
+    fn ran_rules(&self) -> bool {
+        false
+    }
     /// Sends the node's adjoint to its parents.
     ///
     /// # Errors
@@ -83,8 +98,8 @@ pub enum Stop<E> {
 
 /// The bookkeeping got no memory. Without the graph's error in it a result is one byte, which
 /// matters in the innermost loops.
-#[derive(Clone, Copy)]
-struct NoMemory;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoMemory;
 
 impl<E> From<NoMemory> for Stop<E> {
     fn from(_: NoMemory) -> Self {
@@ -106,11 +121,17 @@ pub struct Pass<N> {
     order: Vec<N>,
     /// Gradients of earlier calls.
     saved: Vec<(N, f64)>,
+    /// How many nodes at the start of the order the sweep has not come to: the whole order while
+    /// it is made.
+    ahead: usize,
+    /// Python code has run during the sweep, and may have written to any gradient.
+    disturbed: bool,
 }
 
 impl<N> Default for Pass<N> {
     fn default() -> Self {
-        Pass { stack: Vec::new(), order: Vec::new(), saved: Vec::new() }
+        let (stack, order, saved) = (Vec::new(), Vec::new(), Vec::new());
+        Pass { stack, order, saved, ahead: usize::MAX, disturbed: false }
     }
 }
 
@@ -129,11 +150,8 @@ impl<N: Copy> Pass<N> {
             Err(stop) => Err(stop),
         };
         match outcome {
-            Ok(()) => self.saved.iter().for_each(|&(node, old)| {
-                let grad = graph.grad(node);
-                graph.set_grad(node, old + grad);
-            }),
-            Err(_) => self.restore(graph),
+            Ok(()) => self.add_back(graph),
+            Err(_) => self.undo(graph),
         }
         self.clear();
         outcome
@@ -150,7 +168,7 @@ impl<N: Copy> Pass<N> {
     ) -> Result<(), Stop<G::Error>> {
         let outcome = self.arrange(graph, root);
         if outcome.is_err() {
-            self.restore(graph);
+            self.undo(graph);
         }
         self.clear();
         outcome
@@ -166,6 +184,8 @@ impl<N: Copy> Pass<N> {
         self.stack.clear();
         self.order.clear();
         self.saved.clear();
+        self.ahead = usize::MAX;
+        self.disturbed = false;
     }
 
     /// Orders the nodes under root and sets their gradients to 0, the old ones set aside.
@@ -175,7 +195,7 @@ impl<N: Copy> Pass<N> {
         root: N,
     ) -> Result<(), Stop<G::Error>> {
         while self.try_arrange(graph, root)? == Pause::Disturbed {
-            self.restore(graph);
+            self.undo(graph);
             self.clear();
         }
         Ok(())
@@ -201,6 +221,7 @@ impl<N: Copy> Pass<N> {
                     until_pause -= 1;
                     if until_pause == 0 {
                         until_pause = PAUSE_EVERY;
+                        write_out(self);
                         if graph.pause().map_err(Stop::Graph)? == Pause::Disturbed {
                             return Ok(Pause::Disturbed);
                         }
@@ -239,20 +260,21 @@ impl<N: Copy> Pass<N> {
     }
 
     fn sweep<G: Graph<Node = N>>(&mut self, graph: &mut G, root: N) -> Result<(), Stop<G::Error>> {
+        self.ahead = self.order.len();
         graph.set_grad(root, 1.0);
-        for (i, nodes) in self.order.rchunks(PAUSE_EVERY).enumerate() {
-            if i > 0 {
-                graph.pause().map_err(Stop::Graph)?;
+        while self.ahead > 0 {
+            let end = self.ahead;
+            if end < self.order.len() {
+                self.disturbed |= graph.pause().map_err(Stop::Graph)? == Pause::Disturbed;
             }
-            // The order lists what comes next: asking for a node early, and for its parents once
-            // it is there, hides most cache misses.
-            let next = |ahead| nodes.iter().rev().skip(ahead).map(Some).chain(iter::repeat(None));
-            let ahead = next(2 * AHEAD).zip(next(AHEAD));
-            for (&node, (later, soon)) in nodes.iter().rev().zip(ahead) {
-                if let Some(&later) = later {
+            self.ahead = end.saturating_sub(PAUSE_EVERY);
+            write_out(self);
+            let nodes = self.order.get(self.ahead..end).unwrap_or_default();
+            for (node, later, soon) in with_those_ahead(nodes) {
+                if let Some(later) = later {
                     graph.prefetch(later);
                 }
-                if let Some(&soon) = soon {
+                if let Some(soon) = soon {
                     graph.prefetch_parents(soon);
                 }
                 graph.propagate(node).map_err(Stop::Graph)?;
@@ -261,20 +283,61 @@ impl<N: Copy> Pass<N> {
         Ok(())
     }
 
-    /// Undoes an unfinished pass. What it touched without setting aside had a gradient of 0.
-    fn restore<G: Graph<Node = N>>(&self, graph: &G) {
-        for &node in &self.order {
-            graph.set_grad(node, 0.0);
-            graph.parents(node, |parent| {
-                // A parent that keeps no gradient between passes has its own turn in the order;
-                // with many outputs, clearing it for each of them would take forever.
-                if graph.grad(parent).to_bits() != 0 {
-                    graph.set_grad(parent, 0.0);
+    /// Makes all gradients what they were before the pass, whose end it is; may be called on a
+    /// pass that stands still anywhere.
+    ///
+    /// What was added meanwhile stays if the order was not complete yet: nothing was sent then, so
+    /// it came from a pass of its own, in a handler of a signal.
+    pub fn undo<G: Graph<Node = N>>(&self, graph: &G) {
+        if let Some(sent) = self.order.get(self.ahead..) {
+            // What the sweep has written to without setting it aside had a gradient of 0.
+            let anywhere = self.disturbed || graph.ran_rules();
+            let written = if anywhere { self.order.as_slice() } else { sent };
+            for (node, later, soon) in with_those_ahead(written) {
+                if let Some(later) = later {
+                    graph.prefetch(later);
                 }
-            });
+                if let Some(soon) = soon {
+                    graph.prefetch_parents(soon);
+                }
+                graph.set_grad(node, 0.0);
+                graph.parents(node, |parent| {
+                    // With many outputs, clearing a parent without a gradient of its own for each
+                    // of them would take forever; most such parents have a turn of their own.
+                    if graph.grad(parent).to_bits() != 0 {
+                        graph.set_grad(parent, 0.0);
+                    }
+                });
+            }
+            self.saved.iter().for_each(|&(node, old)| graph.set_grad(node, old));
+            graph.put_back();
+        } else {
+            self.add_back(graph);
         }
-        self.saved.iter().for_each(|&(node, old)| graph.set_grad(node, old));
     }
+
+    /// Adds the gradients of earlier calls, and puts back what belongs to an enclosing pass.
+    fn add_back<G: Graph<Node = N>>(&self, graph: &G) {
+        for &(node, old) in &self.saved {
+            graph.set_grad(node, old + graph.grad(node));
+        }
+        graph.put_back();
+    }
+}
+
+/// The nodes from the last to the first, each with one that comes later and one that comes soon.
+///
+/// The order lists what comes next: asking for a node early, and for its parents once it is there,
+/// hides most cache misses.
+fn with_those_ahead<N: Copy>(nodes: &[N]) -> impl Iterator<Item = (N, Option<N>, Option<N>)> {
+    let next = |ahead| nodes.iter().rev().skip(ahead).copied().map(Some).chain(iter::repeat(None));
+    nodes.iter().rev().copied().zip(next(2 * AHEAD).zip(next(AHEAD))).map(|(n, (l, s))| (n, l, s))
+}
+
+/// Has the compiler write everything to memory, where a forked process finds it that has to undo
+/// the pass of a thread which it does not have.
+fn write_out<N>(pass: &Pass<N>) {
+    std::hint::black_box(pass);
 }
 
 /// Marks a node and makes its gradient 0, the old one set aside.
@@ -286,6 +349,7 @@ fn open<G: Graph>(
     mark: u64,
 ) -> Result<(), NoMemory> {
     graph.set_mark(node, mark);
+    graph.set_aside(node)?;
     let old = graph.grad(node);
     // Most gradients are 0 here; a read is cheaper than a write that changes nothing.
     if old != 0.0 {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ptr;
 
 use fastgrad_core::graph::fused::Rule;
+use fastgrad_core::graph::sweep::NoMemory;
 use pyo3::ffi;
 
 use super::node::Node;
@@ -92,6 +93,18 @@ impl Block {
             parents.extend(bias.and_then(|bias| shared.get(bias)));
         }
         parents
+    }
+
+    /// Makes the buffer large enough for [`Block::pull_back`].
+    ///
+    /// # Errors
+    /// [`NoMemory`]
+    pub fn reserve(&self, scratch: &mut Vec<f64>) -> Result<(), NoMemory> {
+        scratch.clear();
+        match &self.rule {
+            Some(Rule::Linear { x, .. }) => scratch.try_reserve(x.len()).map_err(|_| NoMemory),
+            _ => Ok(()),
+        }
     }
 
     /// Adds what the adjoints in `dout` send to the parents' gradients, and makes `dout` 0 again.

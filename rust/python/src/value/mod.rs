@@ -11,6 +11,7 @@
 //! | `init.rs` | the constructor |
 //! | `attrs.rs`, `rules.rs` | attributes, `_backward` |
 //! | `sweep.rs` | `backward()`, `zero_grad()` |
+//! | `turns.rs` | whose pass it is; forks |
 //! | `copy.rs` | pickling and copying of leaves |
 //! | `patches.rs` | notices that a program has patched the type |
 
@@ -26,6 +27,7 @@ pub mod rules;
 pub mod slab;
 pub mod slots;
 pub mod sweep;
+pub mod turns;
 
 use std::os::raw::{c_int, c_uint, c_ulong};
 use std::ptr;
@@ -71,10 +73,7 @@ unsafe extern "C" fn propagate(
     _: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: a method's receiver, held by the caller.
-    unsafe {
-        sweep::send_alone(object.cast());
-        sweep::none()
-    }
+    unsafe { answer(sweep::send_alone(object.cast())) }
 }
 
 unsafe fn answer(outcome: PyResult<()>) -> *mut ffi::PyObject {
@@ -177,6 +176,7 @@ pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
     class.setattr("__array_priority__", -1.0)?;
     patches::remember(&class)?;
     module.add("Value", class.clone())?;
+    turns::watch_forks(module)?;
     // The module may go before the last node does.
     let _kept = class.into_ptr();
     Ok(())

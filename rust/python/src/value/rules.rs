@@ -26,8 +26,7 @@ pub unsafe fn call(py: Python<'_>, node: *mut Node) -> PyResult<()> {
             return rule.call0().map(drop);
         }
         // The dict was emptied behind our back: the node's own rule is back.
-        sweep::send_alone(node);
-        Ok(())
+        sweep::send_alone(node)
     }
 }
 

@@ -2,23 +2,25 @@
 //!
 //! A pass holds the interpreter's lock, since nodes are Python objects, but lets go of it for a
 //! moment every few thousand nodes: other threads run and Ctrl-C is answered. Only one thread is
-//! inside a pass at a time, for a pass keeps its marks and adjoints in the nodes themselves.
+//! inside a pass at a time (`turns.rs`), for a pass keeps its marks and adjoints in the nodes
+//! themselves.
+//!
+//! A rule may call `backward()` again. The pass inside finds adjoints of the one around it: those
+//! of nodes are set aside like gradients of earlier calls, those of blocks in [`Walk::aside`].
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
-use std::time::Duration;
 
 use fastgrad_core::graph::op::Op;
-use fastgrad_core::graph::sweep::{Graph, Pass, Pause, Stop};
-use pyo3::exceptions::{PyMemoryError, PyRecursionError};
+use fastgrad_core::graph::sweep::{Graph, NoMemory, Pass, Pause, Stop};
+use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::block::Block;
 use super::node::{HAS_RULE, HOT_OFFSET, Node};
 use super::rules;
+use super::turns::Turn;
 
 /// Marks handed out so far; 48 bits of it fit into a node, which lasts for centuries.
 static MARKS: AtomicU64 = AtomicU64::new(1);
@@ -59,10 +61,39 @@ impl Handle {
     }
 }
 
+/// Blocks with the adjoints that an enclosing pass has left in them.
+type Aside = RefCell<Vec<(*mut Block, Vec<f64>)>>;
+
+/// All that a pass keeps outside of the nodes.
+#[derive(Default)]
+pub struct Walk {
+    pass: Pass<Handle>,
+    aside: Aside,
+}
+
+impl Walk {
+    /// Makes all gradients what they were before the pass, which its own thread will never end.
+    pub fn undo(&self, py: Python<'_>) {
+        let mut nodes = Nodes::new(py, &self.aside, true);
+        nodes.ran_rules = true;
+        self.pass.undo(&nodes);
+    }
+}
+
 /// The nodes under a root that the caller holds: edges never change, so all of them stay alive.
-struct Nodes<'py> {
-    py: Python<'py>,
+struct Nodes<'a> {
+    py: Python<'a>,
+    aside: &'a Aside,
+    /// The pass is inside another one.
+    nested: bool,
+    ran_rules: bool,
     scratch: Vec<f64>,
+}
+
+impl<'a> Nodes<'a> {
+    fn new(py: Python<'a>, aside: &'a Aside, nested: bool) -> Nodes<'a> {
+        Nodes { py, aside, nested, ran_rules: false, scratch: Vec::new() }
+    }
 }
 
 impl Graph for Nodes<'_> {
@@ -153,14 +184,41 @@ impl Graph for Nodes<'_> {
     }
 
     #[inline(always)]
+    fn set_aside(&self, handle: Handle) -> Result<(), NoMemory> {
+        match handle.target() {
+            Target::Node(_) => Ok(()),
+            Target::Block(_) if !self.nested => Ok(()),
+            // SAFETY: see `look`.
+            Target::Block(block) => unsafe { set_aside(block, &mut self.aside.borrow_mut()) },
+        }
+    }
+
+    fn put_back(&self) {
+        for (block, dout) in self.aside.borrow_mut().drain(..) {
+            // SAFETY: see `look`.
+            unsafe { (*block).dout = dout }
+        }
+    }
+
+    fn ran_rules(&self) -> bool {
+        self.ran_rules
+    }
+
+    #[inline(always)]
     fn propagate(&mut self, handle: Handle) -> PyResult<()> {
         // SAFETY: see `look`.
         unsafe {
             match handle.target() {
                 Target::Node(node) if (*node).is_plain() => send(node),
-                Target::Node(node) if (*node).has(HAS_RULE) => rules::call(self.py, node)?,
+                Target::Node(node) if (*node).has(HAS_RULE) => {
+                    self.ran_rules = true;
+                    rules::call(self.py, node)?;
+                }
                 Target::Node(node) => send_to_block(node),
-                Target::Block(block) => (*block).pull_back(&mut self.scratch),
+                Target::Block(block) => {
+                    (*block).reserve(&mut self.scratch).map_err(|NoMemory| no_memory())?;
+                    (*block).pull_back(&mut self.scratch);
+                }
             }
         }
         Ok(())
@@ -240,28 +298,52 @@ unsafe fn send_to_block(node: *mut Node) {
     }
 }
 
+/// Sets aside the adjoints of a block, if there are any.
+#[cold]
+unsafe fn set_aside(
+    block: *mut Block,
+    aside: &mut Vec<(*mut Block, Vec<f64>)>,
+) -> Result<(), NoMemory> {
+    // SAFETY: the block is alive under the root.
+    let dout = unsafe { &mut (*block).dout };
+    if dout.iter().any(|adjoint| *adjoint != 0.0) {
+        aside.try_reserve(1).map_err(|_| NoMemory)?;
+        let mut zeros = Vec::new();
+        zeros.try_reserve_exact(dout.len()).map_err(|_| NoMemory)?;
+        zeros.resize(dout.len(), 0.0);
+        aside.push((block, std::mem::replace(dout, zeros)));
+    }
+    Ok(())
+}
+
 /// What `node._backward()` does on its own: sends the gradient that the node has now.
 ///
 /// # Safety
 /// `node` is alive and the interpreter's lock held.
-pub unsafe fn send_alone(node: *mut Node) {
+pub unsafe fn send_alone(node: *mut Node) -> PyResult<()> {
     // SAFETY: by contract.
     unsafe {
-        match (*node).block() {
-            None => send(node),
-            Some((block, _)) => {
-                send_to_block(node);
-                (*block).pull_back(&mut Vec::new());
-                let shared = (*block).weights;
-                if !shared.is_null() {
-                    (*shared).pull_back(&mut Vec::new());
-                }
-                if let Some(weights) = (*block).weights.as_mut() {
-                    weights.pull_back(&mut Vec::new());
-                }
-            }
+        let Some((block, _)) = (*node).block() else {
+            send(node);
+            return Ok(());
+        };
+        let mut scratch = Vec::new();
+        let shared = (*block).weights;
+        // Inside a pass this sends what other outputs have left in the block, too: their adjoints
+        // are complete, and the block's own turn sends what comes later.
+        (*block).reserve(&mut scratch).map_err(|NoMemory| no_memory())?;
+        send_to_block(node);
+        (*block).pull_back(&mut scratch);
+        if !shared.is_null() {
+            (*shared).pull_back(&mut scratch);
         }
+        Ok(())
     }
+}
+
+#[cold]
+fn no_memory() -> PyErr {
+    PyMemoryError::new_err("no memory for a backward pass")
 }
 
 /// `root.backward()`.
@@ -287,103 +369,23 @@ fn run(
     walk: impl FnOnce(&mut Pass<Handle>, &mut Nodes<'_>) -> Outcome,
 ) -> PyResult<()> {
     thread_local! {
-        static BUFFERS: RefCell<Pass<Handle>> = RefCell::default();
+        static KEPT: RefCell<Option<Box<Walk>>> = const { RefCell::new(None) };
     }
-    let _turn = Turn::take(py)?;
     // A rule may call backward again: the inner pass then finds the buffers gone and makes its own.
-    let mut pass = BUFFERS.try_with(RefCell::take).unwrap_or_default();
-    let outcome = walk(&mut pass, &mut Nodes { py, scratch: Vec::new() });
-    if pass.capacity() <= KEEP {
-        let _gone_at_exit = BUFFERS.try_with(|buffers| buffers.replace(pass));
+    let kept = KEPT.try_with(RefCell::take).ok().flatten();
+    let mut own = kept.unwrap_or_default();
+    let turn = Turn::take(py, &raw mut *own)?;
+    let Walk { pass, aside } = &mut *own;
+    let outcome = walk(pass, &mut Nodes::new(py, aside, turn.is_nested()));
+    aside.get_mut().clear();
+    drop(turn);
+    if own.pass.capacity() <= KEEP {
+        let _gone_at_exit = KEPT.try_with(|kept| kept.replace(Some(own)));
     }
     outcome.map_err(|stop| match stop {
         Stop::Graph(error) => error,
         Stop::Memory => PyMemoryError::new_err("no memory to order the graph"),
     })
-}
-
-/// The right to be inside a pass; a thread that has it may take it again.
-struct Turn;
-
-/// How many passes may lie inside one another. Python 3.13 would stop at 10,000 calls, too late
-/// for most stacks.
-const DEEPEST: usize = 100;
-
-/// Who is inside how many passes, how many wait to be, and how often that has changed hands.
-struct Door {
-    owner: Option<ThreadId>,
-    depth: usize,
-    waiting: usize,
-    changes: u64,
-}
-
-static DOOR: Mutex<Door> = Mutex::new(Door { owner: None, depth: 0, waiting: 0, changes: 0 });
-static CHANGED: Condvar = Condvar::new();
-
-fn door() -> MutexGuard<'static, Door> {
-    DOOR.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Turn {
-    fn take(py: Python<'_>) -> PyResult<Turn> {
-        let me = thread::current().id();
-        // Whoever has waited goes first. The interpreter's lock alone would give the next turn
-        // to the thread that has just had one, for it is the one that is running.
-        let mut has_waited = false;
-        loop {
-            let mut door = door();
-            match door.owner {
-                Some(thread) if thread == me => return door.enter(),
-                None if has_waited || door.waiting == 0 => {
-                    door.pass_to(Some(me));
-                    return door.enter();
-                }
-                _ => {}
-            }
-            door.waiting += 1;
-            let changes = door.changes;
-            drop(door);
-            py.detach(|| wait_for_change(changes));
-            self::door().waiting -= 1;
-            has_waited = true;
-            py.check_signals()?;
-        }
-    }
-}
-
-impl Door {
-    fn enter(&mut self) -> PyResult<Turn> {
-        if self.depth == DEEPEST {
-            let message = format!("rules called backward() {DEEPEST} times inside one another");
-            return Err(PyRecursionError::new_err(message));
-        }
-        self.depth += 1;
-        Ok(Turn)
-    }
-
-    fn pass_to(&mut self, owner: Option<ThreadId>) {
-        self.owner = owner;
-        self.changes += 1;
-        if self.waiting > 0 {
-            CHANGED.notify_all();
-        }
-    }
-}
-
-fn wait_for_change(seen: u64) {
-    let limit = Duration::from_millis(20);
-    let waited = CHANGED.wait_timeout_while(door(), limit, |door| door.changes == seen);
-    drop(waited.unwrap_or_else(PoisonError::into_inner));
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut door = door();
-        door.depth -= 1;
-        if door.depth == 0 {
-            door.pass_to(None);
-        }
-    }
 }
 
 /// Takes a reference as a slot returns it.

@@ -1,0 +1,187 @@
+//! Turns: one thread at a time is inside a pass, and may be inside several.
+//!
+//! Who has the turn is guarded by the interpreter's lock. Only waiting for it needs more: a thread
+//! that waits has let go of the lock, and is woken by a condition variable.
+//!
+//! A process that `os.fork()` makes has only the thread that forked. If another one had the turn,
+//! its passes are undone there, the innermost first, as they will never end.
+
+use std::cell::UnsafeCell;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use pyo3::exceptions::PyRecursionError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::sweep::Walk;
+
+/// How many passes may lie inside one another. Python 3.13 would stop at 10,000 calls, too late
+/// for most stacks.
+const DEEPEST: usize = 100;
+
+/// The right to be inside a pass; a thread that has it may take it again.
+pub struct Turn<'py> {
+    py: Python<'py>,
+    depth: usize,
+}
+
+/// Whose turn it is.
+struct Turns {
+    owner: Option<ThreadId>,
+    /// The owner's passes, the outermost first.
+    running: [*mut Walk; DEEPEST],
+    depth: usize,
+    waiting: usize,
+}
+
+struct Shared(UnsafeCell<Turns>);
+
+// SAFETY: every access happens while the interpreter's lock is held.
+unsafe impl Sync for Shared {}
+
+static TURNS: Shared = Shared(UnsafeCell::new(Turns {
+    owner: None,
+    running: [ptr::null_mut(); DEEPEST],
+    depth: 0,
+    waiting: 0,
+}));
+
+/// Does something with the turns; it must not run Python code.
+fn with_turns<R>(_: Python<'_>, act: impl FnOnce(&mut Turns) -> R) -> R {
+    // SAFETY: the lock is held throughout, so this is the only reference.
+    act(unsafe { &mut *TURNS.0.get() })
+}
+
+/// Wakes those who wait.
+struct Bell {
+    /// How often the turn has changed hands.
+    changes: Mutex<u64>,
+    changed: Condvar,
+}
+
+static FIRST_BELL: Bell = Bell { changes: Mutex::new(0), changed: Condvar::new() };
+/// The bell in use: after a fork a new one, as a thread that is gone may have held the old one's
+/// mutex.
+static BELL: AtomicPtr<Bell> = AtomicPtr::new((&raw const FIRST_BELL).cast_mut());
+
+impl Bell {
+    fn in_use() -> &'static Bell {
+        // SAFETY: bells are never freed.
+        unsafe { &*BELL.load(Relaxed) }
+    }
+
+    fn changes(&self) -> MutexGuard<'_, u64> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self) {
+        *self.changes() += 1;
+        self.changed.notify_all();
+    }
+
+    fn wait(&self, seen: u64) {
+        let limit = Duration::from_millis(20);
+        let waited = self.changed.wait_timeout_while(self.changes(), limit, |now| *now == seen);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl<'py> Turn<'py> {
+    /// Waits until no other thread is inside a pass.
+    pub fn take(py: Python<'py>, walk: *mut Walk) -> PyResult<Turn<'py>> {
+        let me = thread::current().id();
+        // Whoever has waited goes first. The interpreter's lock alone would give the next turn
+        // to the thread that has just had one, for it is the one that is running.
+        let mut has_waited = false;
+        loop {
+            if let Some(depth) = with_turns(py, |turns| turns.enter(me, has_waited, walk)) {
+                return depth.map(|depth| Turn { py, depth });
+            }
+            with_turns(py, |turns| turns.waiting += 1);
+            let bell = Bell::in_use();
+            let seen = *bell.changes();
+            py.detach(|| bell.wait(seen));
+            with_turns(py, |turns| turns.waiting -= 1);
+            has_waited = true;
+            py.check_signals()?;
+        }
+    }
+
+    /// Is the pass inside another one?
+    pub fn is_nested(&self) -> bool {
+        self.depth > 1
+    }
+}
+
+impl Turns {
+    /// How deep the thread is inside passes then; None while it has to wait.
+    fn enter(
+        &mut self,
+        me: ThreadId,
+        has_waited: bool,
+        walk: *mut Walk,
+    ) -> Option<PyResult<usize>> {
+        match self.owner {
+            Some(owner) if owner == me => {}
+            None if has_waited || self.waiting == 0 => self.owner = Some(me),
+            _ => return None,
+        }
+        let Some(place) = self.running.get_mut(self.depth) else {
+            let message = format!("rules called backward() {DEEPEST} times inside one another");
+            return Some(Err(PyRecursionError::new_err(message)));
+        };
+        *place = walk;
+        self.depth += 1;
+        Some(Ok(self.depth))
+    }
+
+    fn leave(&mut self) {
+        self.depth -= 1;
+        if self.depth == 0 {
+            self.owner = None;
+            if self.waiting > 0 {
+                Bell::in_use().ring();
+            }
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        with_turns(self.py, Turns::leave);
+    }
+}
+
+/// Called in the child of a fork, on its only thread.
+#[pyfunction]
+fn after_fork(py: Python<'_>) {
+    let bell = Bell { changes: Mutex::new(0), changed: Condvar::new() };
+    BELL.store(Box::into_raw(Box::new(bell)), Relaxed);
+    with_turns(py, |turns| {
+        turns.waiting = 0;
+        if turns.owner.is_some_and(|owner| owner != thread::current().id()) {
+            for &walk in turns.running.iter().take(turns.depth).rev() {
+                // SAFETY: the owner was stopped inside the pass, so its bookkeeping and the nodes
+                // under its root are still there, and nobody else will ever touch the former.
+                unsafe { (*walk).undo(py) };
+            }
+            turns.depth = 0;
+            turns.owner = None;
+        }
+    });
+}
+
+/// Has Python call [`after_fork`], where there are forks.
+pub fn watch_forks(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    if let Some(register) = py.import("os")?.getattr_opt("register_at_fork")? {
+        let hooks = PyDict::new(py);
+        hooks.set_item("after_in_child", wrap_pyfunction!(after_fork, module)?)?;
+        register.call((), Some(&hooks))?;
+    }
+    Ok(())
+}
