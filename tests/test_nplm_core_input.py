@@ -138,7 +138,7 @@ IDS = np.zeros((6, 2), np.uint32)
         (put("first_step", 2**64 - 1), ValueError, "steps have numbers below"),
         (put("seed", 2**64), ValueError, "seed is 18446744073709551616; expected an int from 0"),
         (put("seed", "x"), TypeError, "seed is 'x'; expected an int"),
-        (put("optimizer", "adam"), ValueError, 'optimizer is "adam"; expected'),
+        (put("optimizer", "adam"), ValueError, "optimizer is 'adam'; expected"),
         (put("momentum", np.nan), ValueError, "momentum is NaN; expected a finite number"),
         (put("betas", (0.9, 1.0)), ValueError, r"betas\[1\] is 1.0; .* below 1"),
         (put("eps", -1e-8), ValueError, "eps is -1e-8; expected"),

@@ -86,13 +86,13 @@ def test_arrays_of_the_wrong_kind():
         TableSampler(np.ones((1, 0)), 1)
     with pytest.raises(TypeError, match="probabilities is of type list; expected a numpy array"):
         TableSampler([[1.0]], 1)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(TypeError, match="is an array of float32; expected float64"):
+    with pytest.raises(TypeError, match="has dtype float32; expected float64"):
         draw_rows(rows.astype(np.float32), streams, 0, 0)
     with pytest.raises(ValueError, match="probabilities has 1 dimensions; expected 2"):
         draw_rows(rows[0], streams, 0, 0)
     with pytest.raises(ValueError, match="streams has length 2; expected 1, one for each row"):
         draw_rows(rows[:1], streams, 0, 0)
-    with pytest.raises(TypeError, match="streams is an array of int64; expected uint64"):
+    with pytest.raises(TypeError, match="streams has dtype int64; expected uint64"):
         draw_rows(rows, streams.astype(np.int64), 0, 0)
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         training,
         words,
     )
-    from ._core import __version__
+    from ._core import InternalError, __version__
     from .engine import Value
     from .models import NPLM, BigramCounts, BigramModel, NeuralBigram, load
     from .nn import MLP, Layer, Module, Neuron
@@ -47,6 +47,7 @@ __all__ = [
     "AdamW",
     "BigramCounts",
     "BigramModel",
+    "InternalError",
     "Layer",
     "Module",
     "NeuralBigram",
@@ -91,6 +92,7 @@ _HOMES = {
     "AdamW": "optim",
     "BigramCounts": "models",
     "BigramModel": "models",
+    "InternalError": "_core",
     "Layer": "nn",
     "Module": "nn",
     "NeuralBigram": "models",

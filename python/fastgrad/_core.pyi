@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "InternalError",
     "InterpolatedTable",
     "KneserNeyTable",
     "Moments",
@@ -147,6 +148,10 @@ class NeuronData:
 def names() -> bytes: ...
 def plays() -> bytes: ...
 def value_is_patched() -> bool: ...
+
+class InternalError(RuntimeError):
+    """A fault in fastgrad itself, not in the call; please report it with what led to it."""
+
 def live_nodes() -> int:
     """Nodes alive in this process."""
 

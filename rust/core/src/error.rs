@@ -1,8 +1,7 @@
 //! One error enum for the whole core.
 
 use std::fmt;
-
-use crate::counts;
+use std::io::ErrorKind;
 
 /// What can go wrong in the core. `Display` names the op and its operands.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,10 +68,63 @@ pub enum Error {
         /// The byte itself.
         byte: u8,
     },
-    /// The system refused memory for the bookkeeping of a sweep.
+    /// The system refused memory, or so much was asked for that no system has it.
     Memory,
-    /// A text cannot be counted, or counts are not such.
-    Counts(counts::Problem),
+    /// A text without a single item.
+    Blank {
+        /// What the text is called.
+        name: String,
+    },
+    /// The system failed to read.
+    Io {
+        /// What was read.
+        name: String,
+        /// The system's own number for the error.
+        code: Option<i32>,
+        /// The standard library's class of it.
+        kind: ErrorKind,
+        /// The standard library's words for it.
+        reason: String,
+    },
+    /// An order for which there is no counting.
+    Order(usize),
+    /// Counts of different orders, which do not add up.
+    Orders(usize, usize),
+    /// Counts whose sum does not fit into 64 bits.
+    CountOverflow,
+    /// Characters that are not in ascending order, each once.
+    Characters {
+        /// The position of the one that is not above its predecessor.
+        position: usize,
+        /// That character.
+        character: char,
+    },
+    /// A character that the alphabet lacks.
+    Unknown {
+        /// That character.
+        character: char,
+    },
+    /// Entries that no text can have.
+    Entry {
+        /// The row.
+        row: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A number of items that the entries contradict.
+    Items {
+        /// The number given.
+        given: u64,
+        /// How many n-grams end in the boundary.
+        ends: u64,
+    },
+    /// A dense table of counts that would be too large.
+    Dense {
+        /// How many symbols there are, the boundary included.
+        symbols: usize,
+        /// The order.
+        order: usize,
+    },
     /// The work was asked to end early, see [`crate::watch::Watch::stop`].
     Interrupted,
     /// An argument that is wrong: which one, what it is and what was expected.
@@ -146,8 +198,35 @@ impl fmt::Display for Error {
             Error::NotUtf8 { name, line, offset, byte } => {
                 write!(f, "{name}, line {line}: byte 0x{byte:02x} at offset {offset} is not UTF-8")
             }
-            Error::Memory => write!(f, "out of memory while ordering the graph"),
-            Error::Counts(problem) => problem.fmt(f),
+            Error::Memory => write!(f, "out of memory"),
+            Error::Blank { name } => {
+                write!(f, "{name} is empty; expected at least one line that is not blank")
+            }
+            Error::Io { name, reason, .. } => write!(f, "{name}: {reason}"),
+            Error::Order(order) => {
+                write!(f, "order is {order}; expected 2 (bigrams) or 3 (trigrams)")
+            }
+            Error::Orders(left, right) => {
+                write!(f, "counts of order {left} and of order {right} do not add up")
+            }
+            Error::CountOverflow => write!(f, "the sum of the counts is too large for 64 bits"),
+            Error::Characters { position, character } => write!(
+                f,
+                "characters[{position}] is {character:?}; expected characters in ascending order, \
+                 each once"
+            ),
+            Error::Unknown { character } => {
+                write!(f, "characters lacks {character:?}, which is counted")
+            }
+            Error::Entry { row, reason } => write!(f, "entry {row} {reason}"),
+            Error::Items { given, ends } => {
+                write!(f, "items is {given}; expected {ends}, as many n-grams end an item")
+            }
+            Error::Dense { symbols, order } => write!(
+                f,
+                "a dense table of {symbols} symbols and order {order} has {symbols}**{order} \
+                 cells, more than 2**27; use entries() instead"
+            ),
             Error::Interrupted => write!(f, "interrupted"),
             Error::Invalid(message) => write!(f, "{message}"),
             Error::DeadEnd { context } => {
@@ -162,9 +241,3 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-impl From<counts::Problem> for Error {
-    fn from(problem: counts::Problem) -> Error {
-        Error::Counts(problem)
-    }
-}

@@ -2,6 +2,7 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
+//! | [`alloc`] | memory that the system may refuse |
 //! | [`counts`] | n-gram counts of characters, from text of any size |
 //! | [`error`] | the one error enum |
 //! | [`bigram`] | the neural bigram: loss, gradient and training |
@@ -17,9 +18,10 @@
 //! | [`sampling`] | items drawn symbol by symbol from a language model's distributions |
 //! | [`watch`] | how long work is watched, and ended early |
 
-// Allowed in one module, `linalg`.
+// Allowed in `linalg`, and for zeroed memory in `alloc`.
 #![deny(unsafe_code)]
 
+pub mod alloc;
 pub mod bigram;
 pub mod counts;
 pub mod error;

@@ -10,7 +10,7 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use fastgrad_core::counts::{Counts, Order, Problem, ReadAt, Settings, count_bytes, count_file};
+use fastgrad_core::counts::{Counts, Order, ReadAt, Settings, count_bytes, count_file};
 use fastgrad_core::watch::Watch;
 use fastgrad_core::{Error, Result};
 
@@ -123,7 +123,7 @@ fn what_is_not_utf8_is_named_as_in_a_text_in_memory() {
         let settings = settings(2 + round % 2, 1 + random.below(3), block);
         let expected =
             count_bytes(&text, &Settings::new(settings.order, "the text"), &Watch::new());
-        assert!(matches!(expected, Err(Error::Counts(Problem::Utf8 { .. }))));
+        assert!(matches!(expected, Err(Error::NotUtf8 { .. })));
         assert_eq!(Fake::new(&text, 100).count(&settings), expected, "{text:?} in {block}");
     }
 }
@@ -154,12 +154,12 @@ fn a_file_that_becomes_shorter_is_a_mistake() {
                 file.texts[1].truncate(left);
                 let counted = file.count(&settings(2, threads, 900));
                 match counted.unwrap_err() {
-                    Error::Counts(Problem::Io { kind, reason, .. }) => {
+                    Error::Io { kind, reason, .. } => {
                         assert_eq!(kind, io::ErrorKind::UnexpectedEof);
                         assert!(reason.contains("shorter"));
                     }
                     // It may have been cut within a character.
-                    Error::Counts(Problem::Utf8 { .. }) => {}
+                    Error::NotUtf8 { .. } => {}
                     error => panic!("{error}"),
                 }
             }
@@ -188,7 +188,7 @@ fn a_file_whose_bytes_change_is_counted_somehow() {
         file.texts[1] = other.as_bytes().to_vec();
         // Characters may be cut by then; nothing worse comes of it.
         let counted = file.count(&settings(2 + changes % 2, 2, 900));
-        assert!(matches!(counted, Ok(_) | Err(Error::Counts(Problem::Utf8 { .. }))));
+        assert!(matches!(counted, Ok(_) | Err(Error::NotUtf8 { .. })));
     }
 }
 
@@ -199,7 +199,7 @@ fn a_read_that_fails() {
         let mut file = Fake::new(&text, 400);
         file.fails = fails;
         let error = file.count(&settings(2, 2, 900)).unwrap_err();
-        let Error::Counts(Problem::Io { name, code, .. }) = error else { panic!("{error}") };
+        let Error::Io { name, code, .. } = error else { panic!("{error}") };
         assert_eq!((&name[..], code), ("the text", Some(5)));
     }
 }

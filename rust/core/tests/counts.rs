@@ -5,9 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use fastgrad_core::counts::{
-    Counts, Order, Problem, Settings, count_bytes, count_ids, count_reader,
-};
+use fastgrad_core::counts::{Counts, Order, Settings, count_bytes, count_ids, count_reader};
 use fastgrad_core::watch::Watch;
 use fastgrad_core::{Error, Result};
 
@@ -110,7 +108,7 @@ fn random_texts_in_blocks_of_all_sizes() {
             let drops = Drops(text.as_bytes(), 1 + random.below(9));
             let read = count_reader(drops, &settings, &Watch::new());
             if expected.is_empty() {
-                let blank = Error::Counts(Problem::Blank { name: "the text".into() });
+                let blank = Error::Blank { name: "the text".into() };
                 assert_eq!(
                     [whole, parts, read],
                     [Err(blank.clone()), Err(blank.clone()), Err(blank)]
@@ -178,16 +176,14 @@ fn what_is_not_utf8_is_named_by_line_and_offset() {
         let settings = settings(n, threads, block);
         let error = count_bytes(&text, &settings, &Watch::new()).unwrap_err();
         let name = "the text".to_owned();
-        let expected = Problem::Utf8 { name, line: 104, offset, byte: 0xff };
-        assert_eq!(error, Error::Counts(expected));
+        let expected = Error::NotUtf8 { name, line: 104, offset, byte: 0xff };
+        assert_eq!(error, expected);
         assert_eq!(count_reader(&text[..], &settings, &Watch::new()).unwrap_err(), error);
     }
     for (cut_off, offset) in [(&b"a\n\xf0\x9f\x99"[..], 2), (b"\xe6\x97", 0), (b"ab \xc3", 3)] {
         for block in [4, 5, 100] {
             let error = count_bytes(cut_off, &settings(3, 1, block), &Watch::new()).unwrap_err();
-            let Error::Counts(Problem::Utf8 { offset: found, .. }) = error else {
-                panic!("{error}")
-            };
+            let Error::NotUtf8 { offset: found, .. } = error else { panic!("{error}") };
             assert_eq!(found, offset);
         }
     }
@@ -206,7 +202,7 @@ fn a_reader_that_fails() {
     for threads in [1, 2] {
         let error =
             count_reader(Fails(true), &settings(2, threads, 16), &Watch::new()).unwrap_err();
-        let Error::Counts(Problem::Io { name, code, .. }) = error else { panic!("{error}") };
+        let Error::Io { name, code, .. } = error else { panic!("{error}") };
         assert_eq!((&name[..], code), ("the text", Some(5)));
     }
 }
@@ -237,7 +233,7 @@ fn counts_of_parts_add_up() {
         assert_eq!(sum.unwrap(), count(format!("{left}{right}").as_bytes(), n).unwrap());
     }
     let mixed = count(b"a", 2).unwrap().plus(&count(b"a", 3).unwrap(), &Watch::new());
-    assert_eq!(mixed, Err(Error::Counts(Problem::Orders(2, 3))));
+    assert_eq!(mixed, Err(Error::Orders(2, 3)));
     let most = || {
         Counts::from_entries(
             order(2),
@@ -249,7 +245,7 @@ fn counts_of_parts_add_up() {
         )
     };
     let sum = most().unwrap().plus(&most().unwrap(), &Watch::new());
-    assert_eq!(sum, Err(Error::Counts(Problem::Overflow)));
+    assert_eq!(sum, Err(Error::CountOverflow));
 }
 
 #[test]
@@ -261,8 +257,8 @@ fn ids_are_counted_between_zeros() {
     assert_eq!(table(&counts), slowly("ab\nbc", 2));
     assert_eq!((counts.items(), counts.total()), (2, 6));
     let beyond = count_ids(&[1, 5], vec!['a'], order(2), "ids", &Watch::new());
-    let expected = Problem::Id { position: 1, value: 5, characters: 1 };
-    assert_eq!(beyond, Err(Error::Counts(expected)));
+    let expected = Error::Id { argument: "ids", id: 5, position: 1, vocabulary: 2 };
+    assert_eq!(beyond, Err(expected));
     let many: Vec<char> = (0x4e00..0x4e00 + 2000).filter_map(char::from_u32).collect();
     let text: String = many.iter().rev().collect();
     let ids: Vec<u32> = (1..=2000).rev().collect();
@@ -282,9 +278,9 @@ fn dense_and_larger_alphabets() {
         [0, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0]
     );
     let smaller = counts.with_characters(vec!['a'], &Watch::new());
-    assert_eq!(smaller, Err(Error::Counts(Problem::Unknown { character: 'b' })));
+    assert_eq!(smaller, Err(Error::Unknown { character: 'b' }));
     let wide = counts.with_characters(('a'..='\u{5000}').collect(), &Watch::new()).unwrap();
-    assert!(matches!(wide.dense(&Watch::new()), Err(Error::Counts(Problem::Dense { .. }))));
+    assert!(matches!(wide.dense(&Watch::new()), Err(Error::Dense { .. })));
 }
 
 #[test]
@@ -325,7 +321,7 @@ fn lines_are_numbered_whatever_came_before() {
         let bad = [text.as_bytes(), b"\xc0", text.as_bytes()].concat();
         let (n, threads, block) = (2 + round % 2, 1 + random.below(3), 4 + random.below(20));
         let error = count_bytes(&bad, &settings(n, threads, block), &Watch::new()).unwrap_err();
-        let Error::Counts(Problem::Utf8 { line, offset, .. }) = error else { panic!("{error}") };
+        let Error::NotUtf8 { line, offset, .. } = error else { panic!("{error}") };
         assert_eq!(line, 1 + text.matches('\n').count() as u64, "{text:?} in blocks of {block}");
         assert_eq!(offset, text.len() as u64);
     }

@@ -11,20 +11,21 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use fastgrad_core::counts::{self, Settings};
-use fastgrad_core::watch::Watch;
 use numpy::Ix1;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyString};
 
+use crate::args::{self, shorten};
 use crate::counts::{NgramCounts, read_order};
+use crate::errors::guard;
 use crate::feed::feed;
-use crate::value::number::shorten;
-use crate::watch::{briefly, run};
-use crate::{arguments, arrays};
+use crate::run::{Cost, run};
 
-/// A text up to this size takes a few milliseconds: it gets no threads, and no watching.
+/// A text up to this size gets no threads of its own.
 const SMALL: usize = 1 << 21;
+/// How many nanoseconds a byte takes, on one thread.
+const A_BYTE: u64 = 1;
 
 /// How many bytes are asked of Python at a time.
 const PIECE: usize = 1 << 18;
@@ -50,7 +51,15 @@ fn count_path(
     threads: Option<&Bound<'_, PyAny>>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<NgramCounts> {
-    let arguments = Arguments::read(order, threads)?;
+    guard(|| count_what_is_at(py, path, &Arguments::read(order, threads)?, progress))
+}
+
+fn count_what_is_at(
+    py: Python<'_>,
+    path: PathBuf,
+    arguments: &Arguments,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<NgramCounts> {
     if path.as_os_str() == "-" {
         let standard = py.import("sys")?.getattr("stdin")?;
         let bytes = standard.getattr("buffer").unwrap_or(standard);
@@ -59,15 +68,15 @@ fn count_path(
     let name = path.display().to_string();
     if let Some((file, size)) = regular_file(&path) {
         let settings = arguments.settings(&name, Some(size));
-        return if size >= SMALL {
-            let size = size as u64;
-            run(py, progress, |watch| counts::count_file(&file, size, &settings, watch))
-        } else if size > 0 && progress.is_none() {
-            briefly(py, |watch| counts::count_reader(file, &settings, watch))
-        } else {
-            // The system's own files, as those in /proc, have no length and no places.
-            run(py, progress, |watch| counts::count_reader(file, &settings, watch))
-        }
+        // The system's own files, as those in /proc, have no length and no places.
+        let cost = if size == 0 { Cost::UNKNOWN } else { Cost::of(size, A_BYTE) };
+        return run(py, cost, progress, |watch| {
+            if size >= SMALL {
+                counts::count_file(&file, size as u64, &settings, watch)
+            } else {
+                counts::count_reader(file, &settings, watch)
+            }
+        })
         .map(NgramCounts);
     }
     let file = py.import("io")?.call_method1("open", (path, "rb", 0))?;
@@ -87,18 +96,18 @@ fn count_bytes(
     threads: Option<&Bound<'_, PyAny>>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<NgramCounts> {
-    let Ok(bytes) = data.cast::<PyBytes>() else {
-        return Err(arguments::not_a("data", data, "bytes"));
-    };
-    let text = bytes.as_bytes();
-    let settings = Arguments::read(order, threads)?;
-    let settings = settings.settings("the text", Some(text.len()));
-    if text.len() < SMALL && progress.is_none() {
-        briefly(py, |watch| counts::count_bytes(text, &settings, watch))
-    } else {
-        run(py, progress, |watch| counts::count_bytes(text, &settings, watch))
-    }
-    .map(NgramCounts)
+    guard(|| {
+        let Ok(bytes) = data.cast::<PyBytes>() else {
+            return Err(args::not_a("data", data, "bytes"));
+        };
+        let text = bytes.as_bytes();
+        let settings = Arguments::read(order, threads)?;
+        let settings = settings.settings("the text", Some(text.len()));
+        run(py, Cost::of(text.len(), A_BYTE), progress, |watch| {
+            counts::count_bytes(text, &settings, watch)
+        })
+        .map(NgramCounts)
+    })
 }
 
 /// Counts the n-grams of strings, one item each.
@@ -111,13 +120,20 @@ fn count_items(
     order: Option<&Bound<'_, PyAny>>,
     threads: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<NgramCounts> {
+    guard(|| count_all_items(py, items, &Arguments::read(order, threads)?))
+}
+
+fn count_all_items(
+    py: Python<'_>,
+    items: &Bound<'_, PyAny>,
+    arguments: &Arguments,
+) -> PyResult<NgramCounts> {
     if items.is_instance_of::<PyString>() {
         let message = "items is a str; expected a sequence of str, each an item";
         return Err(PyTypeError::new_err(message));
     }
-    let arguments = Arguments::read(order, threads)?;
     let Ok(items) = items.try_iter() else {
-        return Err(arguments::not_a("items", items, "an iterable of str"));
+        return Err(args::not_a("items", items, "an iterable of str"));
     };
     let mut lines = Lines { items, position: 0 };
     let Some(first) = lines.next_piece()? else {
@@ -125,7 +141,10 @@ fn count_items(
     };
     if first.len() < PIECE {
         let settings = arguments.settings("items", Some(first.len()));
-        return briefly(py, |watch| counts::count_bytes(&first, &settings, watch)).map(NgramCounts);
+        return run(py, Cost::of(first.len(), A_BYTE), None, |watch| {
+            counts::count_bytes(&first, &settings, watch)
+        })
+        .map(NgramCounts);
     }
     let settings = arguments.settings("items", None);
     let mut first = Some(first);
@@ -144,16 +163,16 @@ fn count_ids(
     characters: &Bound<'_, PyAny>,
     order: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<NgramCounts> {
-    let order = Arguments::read(order, None)?.order;
-    let characters = arguments::text("characters", characters)?.chars().collect();
-    let ids = arrays::read::<u32, Ix1>("ids", ids)?;
-    let ids = ids.as_array();
-    let work = |watch: &Watch| {
-        let ids = ids.as_standard_layout();
-        let ids = ids.as_slice().unwrap_or_default();
-        counts::count_ids(ids, characters, order, "ids", watch)
-    };
-    if ids.len() < SMALL { briefly(py, work) } else { run(py, None, work) }.map(NgramCounts)
+    guard(|| {
+        let order = Arguments::read(order, None)?.order;
+        let characters = args::characters("characters", characters)?;
+        let ids = args::array::<u32, Ix1>("ids", ids)?.read()?;
+        let ids = ids.as_array();
+        run(py, Cost::of(ids.len(), A_BYTE), None, |watch| {
+            counts::count_ids(&args::in_order(&ids)?, characters, order, "ids", watch)
+        })
+        .map(NgramCounts)
+    })
 }
 
 /// What all ways of counting text are told.
@@ -185,7 +204,8 @@ impl Arguments {
 fn read_threads(threads: &Bound<'_, PyAny>) -> PyResult<usize> {
     let expected = format!("None or an int from 1 to {MOST_THREADS}");
     let fits = |number: usize| (1..=MOST_THREADS).contains(&number).then_some(number);
-    arguments::whole("threads", threads, &expected, fits)
+    let check = |number| usize::try_from(number).ok().and_then(fits);
+    args::whole("threads", threads, &expected, check)
 }
 
 /// A regular file and its size; none where `open` had better say what is wrong.
@@ -265,7 +285,7 @@ impl Lines<'_> {
     fn add(&self, item: &Bound<'_, PyAny>, piece: &mut Vec<u8>) -> PyResult<()> {
         let position = self.position;
         let Ok(text) = item.cast::<PyString>() else {
-            return Err(arguments::not_a(&format!("items[{position}]"), item, "str"));
+            return Err(args::not_a(&format!("items[{position}]"), item, "str"));
         };
         let text = text.to_str().map_err(|error| {
             let reason = error.value(item.py());

@@ -1,17 +1,18 @@
 //! The type `NgramCounts`.
 
-use fastgrad_core::Result;
 use fastgrad_core::counts::{Counts, Order};
 use fastgrad_core::watch::Watch;
-use numpy::{IntoPyArray, Ix1, Ix2, PyArray1, PyArray2, PyArrayMethods};
+use fastgrad_core::{Error, Result};
+use numpy::{IntoPyArray, Ix1, Ix2, PyArray1, PyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::watch::{briefly, run};
-use crate::{arguments, arrays};
+use crate::args;
+use crate::errors::{guard, to_python};
+use crate::run::{Cost, run};
 
-/// How many n-grams, or cells, take a few milliseconds at most.
-const FEW: usize = 1 << 17;
+/// How many nanoseconds an n-gram takes.
+const A_GRAM: u64 = 16;
 
 /// How often each n-gram of characters occurs in a text.
 #[pyclass(module = "fastgrad._core", frozen)]
@@ -33,8 +34,15 @@ impl NgramCounts {
 
     /// The alphabet in ascending order, without the boundary; id i + 1 is characters[i].
     #[getter]
-    fn characters(&self) -> String {
-        self.0.characters().iter().collect()
+    fn characters(&self) -> PyResult<String> {
+        guard(|| {
+            let mut text = String::new();
+            // A character has four bytes at most.
+            let bytes = self.0.characters().len().saturating_mul(4);
+            text.try_reserve(bytes).map_err(|_| to_python(&Error::Memory))?;
+            text.extend(self.0.characters());
+            Ok(text)
+        })
     }
 
     /// How many items were counted.
@@ -51,28 +59,34 @@ impl NgramCounts {
 
     /// All counts: an array of uint64 whose shape is (V,) * order.
     fn dense<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let symbols = self.0.characters().len() + 1;
-        let dense = self.work(py, 0, |watch| self.0.dense(watch))?;
-        let flat = dense.into_pyarray(py);
-        Ok(match self.0.order() {
-            Order::Bigrams => flat.reshape([symbols; 2])?.into_any(),
-            Order::Trigrams => flat.reshape([symbols; 3])?.into_any(),
+        guard(|| {
+            let symbols = self.0.characters().len() + 1;
+            let dense = self.work(py, 0, |watch| self.0.dense(watch))?;
+            Ok(match self.0.order() {
+                Order::Bigrams => args::output(py, dense, [symbols; 2])?.into_any(),
+                Order::Trigrams => args::output(py, dense, [symbols; 3])?.into_any(),
+            })
         })
     }
 
     /// The n-grams that occur: ids of shape (K, order) in lexicographic order, and counts.
     fn entries<'py>(&self, py: Python<'py>) -> PyResult<Entries<'py>> {
-        let (ids, counts) = self.work(py, 0, |watch| self.0.entries(watch))?;
-        let shape = [counts.len(), self.order()];
-        Ok((ids.into_pyarray(py).reshape(shape)?, counts.into_pyarray(py)))
+        guard(|| {
+            let (ids, counts) = self.work(py, 0, |watch| self.0.entries(watch))?;
+            let shape = [counts.len(), self.order()];
+            Ok((args::output(py, ids, shape)?, counts.into_pyarray(py)))
+        })
     }
 
     /// The k most frequent n-grams, as `entries`; of the same count in lexicographic order.
     fn top<'py>(&self, py: Python<'py>, k: &Bound<'py, PyAny>) -> PyResult<Entries<'py>> {
-        let k = arguments::whole("k", k, "an int of at least 0", Some)?;
-        let (ids, counts) = self.work(py, 0, |watch| self.0.top(k, watch))?;
-        let shape = [counts.len(), self.order()];
-        Ok((ids.into_pyarray(py).reshape(shape)?, counts.into_pyarray(py)))
+        guard(|| {
+            let to_size = |k| usize::try_from(k).ok();
+            let k = args::whole("k", k, "an int of at least 0", to_size)?;
+            let (ids, counts) = self.work(py, 0, |watch| self.0.top(k, watch))?;
+            let shape = [counts.len(), self.order()];
+            Ok((args::output(py, ids, shape)?, counts.into_pyarray(py)))
+        })
     }
 
     /// The same counts over a larger alphabet.
@@ -81,8 +95,10 @@ impl NgramCounts {
         py: Python<'_>,
         characters: &Bound<'_, PyAny>,
     ) -> PyResult<NgramCounts> {
-        let characters = arguments::text("characters", characters)?.chars().collect();
-        self.work(py, 0, |watch| self.0.with_characters(characters, watch)).map(NgramCounts)
+        guard(|| {
+            let characters = args::characters("characters", characters)?;
+            self.work(py, 0, |watch| self.0.with_characters(characters, watch)).map(NgramCounts)
+        })
     }
 
     /// Counts from what `entries` returns, checked.
@@ -95,38 +111,38 @@ impl NgramCounts {
         ids: &Bound<'_, PyAny>,
         counts: &Bound<'_, PyAny>,
     ) -> PyResult<NgramCounts> {
-        let order = read_order(order)?;
-        let characters = arguments::text("characters", characters)?.chars().collect();
-        let items = arguments::whole("items", items, "an int of at least 0", Some)? as u64;
-        let ids = arrays::read::<u32, Ix2>("ids", ids)?;
-        let counts = arrays::read::<u64, Ix1>("counts", counts)?;
-        let (rows, width) = ids.as_array().dim();
-        if width != order.get() || rows != counts.as_array().len() {
-            let message = format!(
-                "ids has shape ({rows}, {width}); expected ({}, {}): a row for each count, and in \
-                 it as many ids as order says",
-                counts.as_array().len(),
-                order.get()
-            );
-            return Err(PyValueError::new_err(message));
-        }
-        let (ids, counts) = (ids.as_array(), counts.as_array());
-        let work = |watch: &Watch| {
-            let (ids, counts) = (ids.as_standard_layout(), counts.as_standard_layout());
-            let ids = ids.as_slice().unwrap_or_default();
-            let counts = counts.as_slice().unwrap_or_default();
-            Counts::from_entries(order, characters, items, ids, counts, watch)
-        };
-        if rows < FEW { briefly(py, work) } else { run(py, None, work) }.map(NgramCounts)
+        guard(|| {
+            let order = read_order(order)?;
+            let characters = args::characters("characters", characters)?;
+            let items = args::whole("items", items, "an int of at least 0", Some)?;
+            let ids = args::array::<u32, Ix2>("ids", ids)?;
+            let counts = args::array::<u64, Ix1>("counts", counts)?;
+            let (rows, width) = (ids.axis(0), ids.axis(1));
+            if width != order.get() || rows != counts.axis(0) {
+                let (counts, order) = (counts.axis(0), order.get());
+                let message = format!(
+                    "ids has shape ({rows}, {width}); expected ({counts}, {order}): a row for each \
+                     count, and in it as many ids as order says"
+                );
+                return Err(PyValueError::new_err(message));
+            }
+            let (ids, counts) = (ids.read()?, counts.read()?);
+            let (ids, counts) = (ids.as_array(), counts.as_array());
+            run(py, Cost::of(rows, A_GRAM), None, |watch| {
+                let (ids, counts) = (args::in_order(&ids)?, args::in_order(&counts)?);
+                Counts::from_entries(order, characters, items, &ids, &counts, watch)
+            })
+            .map(NgramCounts)
+        })
     }
 
     fn __add__(&self, py: Python<'_>, other: &NgramCounts) -> PyResult<NgramCounts> {
         let work = |watch: &Watch| self.0.plus(&other.0, watch);
-        self.work(py, other.0.len(), work).map(NgramCounts)
+        guard(|| self.work(py, other.0.len(), work).map(NgramCounts))
     }
 
     fn __eq__(&self, py: Python<'_>, other: &NgramCounts) -> PyResult<bool> {
-        self.work(py, 0, |watch| self.0.equals(&other.0, watch))
+        guard(|| self.work(py, 0, |watch| self.0.equals(&other.0, watch)))
     }
 
     fn __repr__(&self) -> String {
@@ -142,7 +158,7 @@ impl NgramCounts {
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Parts<'py>)> {
         let (ids, counts) = self.entries(py)?;
         let make = py.get_type::<NgramCounts>().getattr("from_entries")?;
-        Ok((make, (self.order(), self.characters(), self.items(), ids, counts)))
+        Ok((make, (self.order(), self.characters()?, self.items(), ids, counts)))
     }
 }
 
@@ -154,12 +170,13 @@ impl NgramCounts {
         more: usize,
         work: impl FnOnce(&Watch) -> Result<T> + Send,
     ) -> PyResult<T> {
-        if self.0.len() + more < FEW { briefly(py, work) } else { run(py, None, work) }
+        run(py, Cost::of(self.0.len().saturating_add(more), A_GRAM), None, work)
     }
 }
 
 /// The order that an argument names.
 pub fn read_order(order: &Bound<'_, PyAny>) -> PyResult<Order> {
     let expected = "2 (bigrams) or 3 (trigrams)";
-    arguments::whole("order", order, expected, |order| Order::new(order).ok())
+    let check = |order| usize::try_from(order).ok().and_then(|order| Order::new(order).ok());
+    args::whole("order", order, expected, check)
 }

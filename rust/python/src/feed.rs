@@ -5,16 +5,14 @@
 
 use std::io::{self, Read};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
 use std::time::Instant;
 
 use fastgrad_core::Result;
 use fastgrad_core::watch::Watch;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 
-use crate::error::to_python;
-use crate::watch::{PERIOD, look};
+use crate::run::{PERIOD, in_background, look, settle};
 
 /// How many pieces wait for the work at most.
 const WAITING: usize = 4;
@@ -50,23 +48,15 @@ pub fn feed<T: Send>(
     work: impl FnOnce(Fed, &Watch) -> Result<T> + Send,
 ) -> PyResult<T> {
     let watch = Watch::new();
-    let progress = progress.map(|callback| callback.clone().unbind());
     let (sender, pieces) = mpsc::sync_channel(WAITING);
     let fed = Fed { pieces, piece: io::Cursor::default() };
-    let (done, mut ended) = mpsc::channel::<()>();
     let mut looked = Instant::now();
     let mut raised = Ok(());
-    let result = thread::scope(|scope| {
-        let watch = &watch;
-        let worker = scope.spawn(move || {
-            let result = work(fed, watch);
-            drop(done);
-            result
-        });
+    let hand_over = |ended: &mut Receiver<()>| {
         raised = loop {
             if looked.elapsed() > PERIOD {
                 looked = Instant::now();
-                if let Err(error) = look(py, progress.as_ref(), watch) {
+                if let Err(error) = look(py, progress, &watch) {
                     break Err(error);
                 }
             }
@@ -90,27 +80,21 @@ pub fn feed<T: Send>(
             if raised.is_err() {
                 watch.stop();
             }
-            let ended = &mut ended;
+            let ended = &mut *ended;
             let waited = py.detach(move || ended.recv_timeout(PERIOD));
             if waited != Err(RecvTimeoutError::Timeout) {
                 break;
             }
             if raised.is_ok() {
-                raised = look(py, progress.as_ref(), watch);
+                raised = look(py, progress, &watch);
             }
         }
-        py.detach(|| worker.join())
-    });
+    };
+    let result = in_background(|| work(fed, &watch), hand_over);
     // A signal that came with the last bytes goes before whatever is wrong with them.
     raised.and_then(|()| py.check_signals())?;
-    match result {
-        Ok(Ok(value)) => {
-            look(py, progress.as_ref(), &watch)?;
-            Ok(value)
-        }
-        Ok(Err(error)) => Err(to_python(&error)),
-        Err(_) => {
-            Err(PyRuntimeError::new_err("a computation failed from within; please report it"))
-        }
-    }
+    let refused = || PyMemoryError::new_err("the system refuses a thread");
+    let value = settle(result.ok_or_else(refused)?)?;
+    look(py, progress, &watch)?;
+    Ok(value)
 }

@@ -13,21 +13,20 @@
 //! | [`optim`] | SGD and Adam over lists of Values |
 //! | [`words`], [`ngram`] | running text as ids, and n-gram models over them |
 //! | [`data`] | the names that the package carries |
-//! | [`arrays`] | numpy arrays on their way in |
+//! | [`args`] | arrays, numbers and strings on their way in; arrays on their way out |
 //! | [`bigram`] | training of the neural bigram |
 //! | [`sampling`] | items drawn from tables and rows of probabilities |
-//! | [`watch`] | long work without the interpreter's lock, with Ctrl-C and progress |
+//! | [`run`] | work with the GIL released, with Ctrl-C and progress |
 
 // The raw interface of CPython is unsafe; nothing else in the workspace is.
 #![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]
 
-mod arguments;
-mod arrays;
+mod args;
 mod bigram;
 mod counting;
 mod counts;
 mod data;
-mod error;
+mod errors;
 mod feed;
 mod linear;
 mod lists;
@@ -36,9 +35,9 @@ mod ngram;
 mod nplm;
 mod operands;
 mod optim;
+mod run;
 mod sampling;
 mod value;
-mod watch;
 mod weights;
 mod words;
 
@@ -48,6 +47,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("InternalError", module.py().get_type::<errors::InternalError>())?;
     value::add_type(module)?;
     lists::add_functions(module)?;
     linear::add_functions(module)?;

@@ -7,7 +7,7 @@ use fastgrad_core::graph::fused::{self, Rule};
 use pyo3::exceptions::{PyIndexError, PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 
-use crate::error::to_python;
+use crate::errors::to_python;
 use crate::operands::Operands;
 use crate::value::{number, slots};
 

@@ -1,20 +1,18 @@
 //! N-gram models of words over arrays of ids.
 
-use fastgrad_core::Result;
 use fastgrad_core::ngram::{self, Id, Interpolated, KneserNey, Model};
-use fastgrad_core::watch::Watch;
-use numpy::{
-    Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
-};
+use numpy::{Element, IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::watch;
+use crate::args;
+use crate::errors::guard;
+use crate::run::{Cost, run};
 
-/// How many ids take a few milliseconds at most.
-const FEW: usize = 1 << 12;
-/// How many probabilities take a few milliseconds at most.
-const FEW_PROBABILITIES: usize = 1 << 20;
+/// How many nanoseconds an id takes that is counted or scored.
+const AN_ID: u64 = 500;
+/// How many nanoseconds a probability of a distribution takes.
+const A_PROBABILITY: u64 = 2;
 
 /// Ids in either width.
 #[derive(FromPyObject)]
@@ -44,15 +42,6 @@ fn slice<'a, T: Element>(array: &'a PyReadonlyArray1<'_, T>) -> PyResult<&'a [T]
     array.as_slice().map_err(|_| PyValueError::new_err("ids: the array is not contiguous"))
 }
 
-/// Runs work that goes through so many ids.
-fn run<T: Send>(
-    py: Python<'_>,
-    ids: usize,
-    work: impl FnOnce(&Watch) -> Result<T> + Send,
-) -> PyResult<T> {
-    if ids <= FEW { watch::briefly(py, work) } else { watch::run(py, None, work) }
-}
-
 fn score<'py, I: Id>(
     py: Python<'py>,
     model: &(impl Model + Sync),
@@ -60,7 +49,8 @@ fn score<'py, I: Id>(
     start: usize,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let (before, ids) = split(ids, start)?;
-    let probabilities = run(py, ids.len(), |watch| ngram::score(model, before, ids, watch))?;
+    let cost = Cost::of(ids.len(), AN_ID);
+    let probabilities = run(py, cost, None, |watch| ngram::score(model, before, ids, watch))?;
     Ok(probabilities.into_pyarray(py))
 }
 
@@ -74,13 +64,10 @@ fn distributions<'py>(
         .as_slice()
         .map_err(|_| PyValueError::new_err("contexts: the array is not contiguous"))?;
     let size = model.trie().size();
-    let work = |watch: &Watch| ngram::distributions(model, contexts, width, rows, watch);
-    let probabilities = if rows.saturating_mul(size) <= FEW_PROBABILITIES {
-        watch::briefly(py, work)?
-    } else {
-        watch::run(py, None, work)?
-    };
-    probabilities.into_pyarray(py).reshape([rows, size])
+    let cost = Cost::of(rows.saturating_mul(size), A_PROBABILITY);
+    let probabilities =
+        run(py, cost, None, |watch| ngram::distributions(model, contexts, width, rows, watch))?;
+    args::output(py, probabilities, [rows, size])
 }
 
 /// What comes before the text, and the text.
@@ -111,10 +98,12 @@ impl KneserNeyTable {
         modified: bool,
         eos: Option<u32>,
     ) -> PyResult<KneserNeyTable> {
-        let model = with_ids!(ids, ids => run(py, ids.len(), |watch| {
-            KneserNey::new(ids, order, size, eos, modified, watch)
-        }))?;
-        Ok(KneserNeyTable { model })
+        guard(|| {
+            let model = with_ids!(ids, ids => run(py, Cost::of(ids.len(), AN_ID), None, |watch| {
+                KneserNey::new(ids, order, size, eos, modified, watch)
+            }))?;
+            Ok(KneserNeyTable { model })
+        })
     }
 
     /// The longest n-grams.
@@ -156,7 +145,7 @@ impl KneserNeyTable {
         ids: Ids<'py>,
         start: usize,
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        with_ids!(ids, ids => score(py, &self.model, ids, start))
+        guard(|| with_ids!(ids, ids => score(py, &self.model, ids, start)))
     }
 
     /// The distributions after contexts, one a row.
@@ -167,7 +156,7 @@ impl KneserNeyTable {
         py: Python<'py>,
         contexts: PyReadonlyArray2<'py, u32>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        distributions(py, &self.model, &contexts)
+        guard(|| distributions(py, &self.model, &contexts))
     }
 }
 
@@ -189,10 +178,12 @@ impl InterpolatedTable {
         size: usize,
         eos: Option<u32>,
     ) -> PyResult<InterpolatedTable> {
-        let model = with_ids!(ids, ids => run(py, ids.len(), |watch| {
-            Interpolated::new(ids, size, eos, watch)
-        }))?;
-        Ok(InterpolatedTable { model })
+        guard(|| {
+            let model = with_ids!(ids, ids => run(py, Cost::of(ids.len(), AN_ID), None, |watch| {
+                Interpolated::new(ids, size, eos, watch)
+            }))?;
+            Ok(InterpolatedTable { model })
+        })
     }
 
     /// The size of the vocabulary.
@@ -204,8 +195,10 @@ impl InterpolatedTable {
     /// The weights of each bin, that of the most frequent contexts first.
     #[getter]
     fn weights<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let weights = self.model.weights();
-        weights.concat().into_pyarray(py).reshape([weights.len(), 4])
+        guard(|| {
+            let weights = self.model.weights();
+            args::output(py, weights.concat(), [weights.len(), 4])
+        })
     }
 
     /// Fits the weights to the ids from `start` on; the loss before each iteration.
@@ -219,10 +212,14 @@ impl InterpolatedTable {
         tolerance: f64,
         iterations: usize,
     ) -> PyResult<Vec<f64>> {
-        with_ids!(ids, ids => {
-            let (before, ids) = split(ids, start)?;
-            let model = &mut self.model;
-            watch::run(py, None, |watch| model.fit(before, ids, tolerance, iterations, watch))
+        guard(|| {
+            with_ids!(ids, ids => {
+                let (before, ids) = split(ids, start)?;
+                let model = &mut self.model;
+                run(py, Cost::of(ids.len(), AN_ID).times(iterations as u64), None, |watch| {
+                    model.fit(before, ids, tolerance, iterations, watch)
+                })
+            })
         })
     }
 
@@ -235,7 +232,7 @@ impl InterpolatedTable {
         ids: Ids<'py>,
         start: usize,
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        with_ids!(ids, ids => score(py, &self.model, ids, start))
+        guard(|| with_ids!(ids, ids => score(py, &self.model, ids, start)))
     }
 
     /// The distributions after contexts, one a row.
@@ -246,6 +243,6 @@ impl InterpolatedTable {
         py: Python<'py>,
         contexts: PyReadonlyArray2<'py, u32>,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        distributions(py, &self.model, &contexts)
+        guard(|| distributions(py, &self.model, &contexts))
     }
 }

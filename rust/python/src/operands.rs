@@ -7,7 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
-use crate::error::to_python;
+use crate::errors::to_python;
 use crate::value::block::{self, Block};
 use crate::value::node::{self, Node};
 use crate::value::number;

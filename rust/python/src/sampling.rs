@@ -8,18 +8,19 @@ use fastgrad_core::random::Random;
 use fastgrad_core::sampling::ordered::in_order;
 use fastgrad_core::sampling::{self, Items, Plan, Shaping, Table};
 use fastgrad_core::watch::Watch;
-use fastgrad_core::{Error, Result};
-use numpy::{IntoPyArray, Ix1, Ix2, PyArray1};
+use fastgrad_core::{Error, Result, alloc};
+use numpy::{IntoPyArray, Ix1, Ix2, PyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
-use crate::error::to_python;
-use crate::{arrays, watch};
+use crate::args;
+use crate::errors::{guard, to_python};
+use crate::run::{Cost, look, run};
 
-/// How many symbols are drawn at most before it is worth starting threads.
-const FEW: u64 = 1 << 16;
+/// How many nanoseconds it takes to draw a symbol, or to make a cell of a table ready for that.
+const A_SYMBOL: u64 = 30;
 
 /// All distributions of a language model, ready for drawing.
 #[pyclass(module = "fastgrad._core", frozen)]
@@ -38,21 +39,21 @@ impl TableSampler {
         temperature: f64,
         top_k: Option<usize>,
     ) -> PyResult<TableSampler> {
-        let shaping = Shaping::new(temperature, top_k).map_err(|error| to_python(&error))?;
-        let (given, rows, size) = read_rows(probabilities)?;
-        if context == 0 || size.checked_pow(context).map(|rows| rows as usize) != Some(rows) {
-            return Err(PyValueError::new_err(format!(
-                "probabilities has shape ({rows}, {size}) and context is {context}; expected \
+        guard(|| {
+            let shaping = Shaping::new(temperature, top_k).map_err(|error| to_python(&error))?;
+            let (given, rows, size) = read_rows(probabilities)?;
+            if context == 0 || size.checked_pow(context).map(|rows| rows as usize) != Some(rows) {
+                return Err(PyValueError::new_err(format!(
+                    "probabilities has shape ({rows}, {size}) and context is {context}; expected \
                  size**context rows and a context of at least 1"
-            )));
-        }
-        let make = |watch: &Watch| Table::new(&given, (size, context), shaping, watch);
-        let table = if given.len() as u64 > FEW {
-            watch::run(py, None, make)?
-        } else {
-            watch::briefly(py, make)?
-        };
-        Ok(TableSampler { table })
+                )));
+            }
+            let given = given.as_array();
+            let table = run(py, Cost::of(given.len(), A_SYMBOL), None, |watch| {
+                Table::new(&args::copied(&given)?, (size, context), shaping, watch)
+            })?;
+            Ok(TableSampler { table })
+        })
     }
 
     /// Draws the items of `n` streams of a seed, from stream `first` on, as strings.
@@ -60,40 +61,44 @@ impl TableSampler {
         n, seed, prompt, max_length, characters, threads=None, progress=None, first=0
     ))]
     #[allow(clippy::too_many_arguments, reason = "they have names in Python")]
-    #[allow(clippy::needless_pass_by_value, reason = "the signature is PyO3's")]
     fn sample<'py>(
         &self,
         py: Python<'py>,
         n: u64,
         seed: u64,
-        prompt: Vec<u32>,
+        prompt: &Bound<'py, PyAny>,
         max_length: usize,
-        characters: &str,
+        characters: &Bound<'py, PyAny>,
         threads: Option<usize>,
         progress: Option<&Bound<'py, PyAny>>,
         first: u64,
     ) -> PyResult<Bound<'py, PyList>> {
-        let Some(end) = first.checked_add(n) else {
-            return Err(PyValueError::new_err(format!(
-                "first is {first} and n is {n}; expected at most 2**64 - 1 in all"
-            )));
-        };
-        let threads = match threads {
-            Some(0) => return Err(PyValueError::new_err("threads is 0; expected at least 1")),
-            Some(threads) => threads,
-            None => thread::available_parallelism().map_or(1, usize::from),
-        };
-        let bytes: std::result::Result<Vec<u8>, _> = characters.chars().map(u8::try_from).collect();
-        let strings = Strings { py, list: PyList::empty(py), characters, progress };
-        // Characters up to U+00FF are written as one byte, by Python too.
-        if let Ok(bytes) = bytes {
-            let plan = Plan::new(&self.table, seed, &prompt, max_length, &bytes);
-            strings.collect(first..end, &plan.map_err(|error| to_python(&error))?, threads)
-        } else {
-            let codes: Vec<u32> = characters.chars().map(u32::from).collect();
-            let plan = Plan::new(&self.table, seed, &prompt, max_length, &codes);
-            strings.collect(first..end, &plan.map_err(|error| to_python(&error))?, threads)
-        }
+        guard(|| {
+            let Some(end) = first.checked_add(n) else {
+                return Err(PyValueError::new_err(format!(
+                    "first is {first} and n is {n}; expected at most 2**64 - 1 in all"
+                )));
+            };
+            let threads = match threads {
+                Some(0) => return Err(PyValueError::new_err("threads is 0; expected at least 1")),
+                Some(threads) => threads,
+                None => thread::available_parallelism().map_or(1, usize::from),
+            };
+            let prompt = args::ids("prompt", prompt)?;
+            let codes = args::characters("characters", characters)?;
+            let characters = codes.as_slice();
+            let strings = Strings { py, list: PyList::empty(py), characters, progress };
+            // Characters up to U+00FF are written as one byte, by Python too.
+            if characters.iter().all(|&c| u8::try_from(c).is_ok()) {
+                let bytes = written(characters, |c| c as u8)?;
+                let plan = Plan::new(&self.table, seed, &prompt, max_length, &bytes);
+                strings.collect(first..end, &plan.map_err(|error| to_python(&error))?, threads)
+            } else {
+                let codes = written(characters, u32::from)?;
+                let plan = Plan::new(&self.table, seed, &prompt, max_length, &codes);
+                strings.collect(first..end, &plan.map_err(|error| to_python(&error))?, threads)
+            }
+        })
     }
 }
 
@@ -101,7 +106,7 @@ impl TableSampler {
 struct Strings<'a, 'py> {
     py: Python<'py>,
     list: Bound<'py, PyList>,
-    characters: &'a str,
+    characters: &'a [char],
     progress: Option<&'a Bound<'py, PyAny>>,
 }
 
@@ -133,12 +138,12 @@ impl<'py> Strings<'_, 'py> {
     ) -> PyResult<Bound<'py, PyList>> {
         let Strings { py, list, characters, progress } = self;
         let n = streams.end - streams.start;
-        let few = n.saturating_mul(plan.max_length() as u64) <= FEW;
+        let cost = Cost::of(plan.max_length(), A_SYMBOL).times(n);
         let part_of = |part: u64, size: u64| {
             let start = streams.start + part * size;
             start..streams.end.min(start.saturating_add(size))
         };
-        let drawn = if few {
+        let drawn = if cost.is_quick() {
             let items = py.detach(|| plan.draw(streams.clone(), &Watch::new()));
             items.map_err(Stop::from).and_then(|items| {
                 append(&list, &items)?;
@@ -158,7 +163,7 @@ impl<'py> Strings<'_, 'py> {
                             append(unbound.bind(py), &items)?;
                             watch.advance(items.ends.len() as u64).map_err(|e| to_python(&e))?;
                         }
-                        watch::look(py, progress.as_ref(), &watch)
+                        look(py, progress.as_ref().map(|callback| callback.bind(py)), &watch)
                     })
                     .map_err(Stop::Python)
                 })
@@ -174,8 +179,8 @@ impl<'py> Strings<'_, 'py> {
 }
 
 /// Tells of a context in characters, the boundary left out: it is only ever in front.
-fn dead_end(py: Python<'_>, context: &[u32], characters: &str) -> PyErr {
-    let written = |&symbol: &u32| characters.chars().nth(symbol.wrapping_sub(1) as usize);
+fn dead_end(py: Python<'_>, context: &[u32], characters: &[char]) -> PyErr {
+    let written = |&symbol: &u32| characters.get(symbol.wrapping_sub(1) as usize);
     let before: String = context.iter().filter_map(written).collect();
     if before.is_empty() {
         return PyValueError::new_err("the model gives no probability to any first symbol");
@@ -186,6 +191,12 @@ fn dead_end(py: Python<'_>, context: &[u32], characters: &str) -> PyErr {
         )),
         Err(error) => error,
     }
+}
+
+/// How each character is written.
+fn written<C>(characters: &[char], code: impl Fn(char) -> C) -> PyResult<Vec<C>> {
+    let codes = alloc::collected(characters.iter().map(|&c| code(c)));
+    codes.map_err(|error| to_python(&error))
 }
 
 /// A character as Python stores it, in one byte or in four.
@@ -233,23 +244,24 @@ pub fn draw_rows<'py>(
     temperature: f64,
     top_k: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray1<u32>>> {
-    let shaping = Shaping::new(temperature, top_k).map_err(|error| to_python(&error))?;
-    let (given, rows, size) = read_rows(probabilities)?;
-    let streams = arrays::read::<u64, Ix1>("streams", streams)?.as_array().to_vec();
-    if streams.len() != rows {
-        return Err(PyValueError::new_err(format!(
-            "streams has length {}; expected {rows}, one for each row of probabilities",
-            streams.len()
-        )));
-    }
-    let draw =
-        |watch: &Watch| sampling::draw_rows(&given, size, (seed, &streams, step), shaping, watch);
-    let drawn = if given.len() as u64 > FEW {
-        watch::run(py, None, draw)?
-    } else {
-        watch::briefly(py, draw)?
-    };
-    Ok(drawn.into_pyarray(py))
+    guard(|| {
+        let shaping = Shaping::new(temperature, top_k).map_err(|error| to_python(&error))?;
+        let (given, rows, size) = read_rows(probabilities)?;
+        let streams = args::array::<u64, Ix1>("streams", streams)?.read()?;
+        let streams = streams.as_array();
+        if streams.len() != rows {
+            return Err(PyValueError::new_err(format!(
+                "streams has length {}; expected {rows}, one for each row of probabilities",
+                streams.len()
+            )));
+        }
+        let given = given.as_array();
+        let drawn = run(py, Cost::of(given.len(), A_SYMBOL), None, |watch| {
+            let (given, streams) = (args::copied(&given)?, args::copied(&streams)?);
+            sampling::draw_rows(&given, size, (seed, &streams, step), shaping, watch)
+        })?;
+        Ok(drawn.into_pyarray(py))
+    })
 }
 
 /// Draws numbers of the normal distribution with mean 0 and variance 1.
@@ -262,10 +274,11 @@ pub fn normal_numbers(
     stream: u64,
 ) -> PyResult<Bound<'_, PyArray1<f64>>> {
     const BREATH: usize = 1 << 12;
+    /// How many nanoseconds a number takes.
+    const A_NUMBER: u64 = 30;
     let draw = |watch: &Watch| -> Result<Vec<f64>> {
         let mut random = Random::new(seed, stream);
-        let mut numbers = Vec::new();
-        numbers.try_reserve_exact(n).map_err(|_| Error::Memory)?;
+        let mut numbers = alloc::with_capacity(n)?;
         while numbers.len() < n {
             watch.advance(0)?;
             let some = BREATH.min(n - numbers.len());
@@ -273,20 +286,15 @@ pub fn normal_numbers(
         }
         Ok(numbers)
     };
-    let drawn = if n > BREATH { watch::run(py, None, draw)? } else { watch::briefly(py, draw)? };
-    Ok(drawn.into_pyarray(py))
+    guard(|| Ok(run(py, Cost::of(n, A_NUMBER), None, draw)?.into_pyarray(py)))
 }
 
 /// Rows of probabilities, their number, and the size of the vocabulary.
-///
-/// They are copied, as another thread may change the array while the lock is let go.
-fn read_rows(given: &Bound<'_, PyAny>) -> PyResult<(Vec<f64>, usize, u32)> {
-    let array = arrays::read::<f64, Ix2>("probabilities", given)?;
-    let (rows, size) = array.as_array().dim();
+fn read_rows<'py>(given: &Bound<'py, PyAny>) -> PyResult<(PyReadonlyArray2<'py, f64>, usize, u32)> {
+    let array = args::array::<f64, Ix2>("probabilities", given)?;
+    let (rows, size) = (array.axis(0), array.axis(1));
     match u32::try_from(size) {
-        Ok(size) if size > 0 && size < u32::MAX => {
-            Ok((array.as_array().iter().copied().collect(), rows, size))
-        }
+        Ok(size) if size > 0 && size < u32::MAX => Ok((array.read()?, rows, size)),
         _ => Err(PyValueError::new_err(format!(
             "probabilities has shape ({rows}, {size}); expected at least one symbol a row"
         ))),

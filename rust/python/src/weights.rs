@@ -16,7 +16,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use crate::error::to_python;
+use crate::errors::to_python;
 use crate::operands::{Operands, Outputs};
 use crate::value::block::{self, Block};
 use crate::value::node::Node;

@@ -4,9 +4,18 @@ use fastgrad_core::words::{Encoded, Ids, Limits, Marks, Reader, Text, Tokenizer}
 use numpy::IntoPyArray;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 
-use crate::error::to_python;
-use crate::watch;
+use crate::args;
+use crate::errors::{guard, to_python};
+use crate::run::{Cost, run};
+
+/// How many bytes are read between two looks at the watch.
+const CHUNK: usize = 1 << 20;
+/// How many nanoseconds a byte takes.
+const A_BYTE: u64 = 5;
+/// How many nanoseconds it takes to number a token.
+const A_TOKEN: u64 = 10;
 
 /// A text that is read in pieces, and then numbered, which ends the reader.
 #[pyclass(module = "fastgrad._core")]
@@ -19,38 +28,51 @@ impl WordReader {
     /// `name` is that of the text, for messages.
     #[new]
     #[pyo3(signature = (name, tokenizer="space", marks=None))]
-    fn new(name: String, tokenizer: &str, marks: Option<&str>) -> PyResult<WordReader> {
-        let tokenizer = match tokenizer {
-            "space" => Tokenizer::Space,
-            "simple" => Tokenizer::Simple,
-            _ => {
-                let message = format!("tokenizer is '{tokenizer}'; expected 'space' or 'simple'");
-                return Err(PyValueError::new_err(message));
-            }
-        };
-        let marks = match marks {
-            None => Marks::None,
-            Some("line") => Marks::Line,
-            Some("paragraph") => Marks::Paragraph,
-            Some(marks) => {
-                let message = format!("marks is '{marks}'; expected None, 'line' or 'paragraph'");
-                return Err(PyValueError::new_err(message));
-            }
-        };
-        Ok(WordReader { reader: Some(Reader::new(name, tokenizer, marks)) })
+    fn new(name: &Bound<'_, PyAny>, tokenizer: &str, marks: Option<&str>) -> PyResult<WordReader> {
+        guard(|| {
+            let name = args::owned("name", name)?;
+            let refused = |name, given, expected| {
+                let shown = args::quoted(given);
+                PyValueError::new_err(format!("{name} is {shown}; expected {expected}"))
+            };
+            let tokenizer = match tokenizer {
+                "space" => Tokenizer::Space,
+                "simple" => Tokenizer::Simple,
+                _ => return Err(refused("tokenizer", tokenizer, "'space' or 'simple'")),
+            };
+            let marks = match marks {
+                None => Marks::None,
+                Some("line") => Marks::Line,
+                Some("paragraph") => Marks::Paragraph,
+                Some(marks) => return Err(refused("marks", marks, "None, 'line' or 'paragraph'")),
+            };
+            Ok(WordReader { reader: Some(Reader::new(name, tokenizer, marks)) })
+        })
     }
 
-    /// Reads a piece of UTF-8, which may end anywhere; a megabyte takes a few milliseconds.
+    /// Reads a piece of UTF-8, which may end anywhere; an error ends the reader.
     #[pyo3(signature = (piece, /))]
     fn feed(&mut self, py: Python<'_>, piece: &[u8]) -> PyResult<()> {
-        let reader = self.reader.as_mut().ok_or_else(ended)?;
-        watch::briefly(py, |_| reader.feed(piece))
+        guard(|| {
+            let mut reader = self.reader.take().ok_or_else(ended)?;
+            let reader = run(py, Cost::of(piece.len(), A_BYTE), None, move |watch| {
+                piece.chunks(CHUNK).try_for_each(|chunk| {
+                    watch.advance(0)?;
+                    reader.feed(chunk)
+                })?;
+                Ok(reader)
+            })?;
+            self.reader = Some(reader);
+            Ok(())
+        })
     }
 
     /// Ends the text, which must have a token, and with it a line or paragraph that is marked.
     fn end(&mut self) -> PyResult<()> {
-        let reader = self.reader.as_mut().ok_or_else(ended)?;
-        reader.end().map_err(|error| to_python(&error))
+        guard(|| {
+            let reader = self.reader.as_mut().ok_or_else(ended)?;
+            reader.end().map_err(|error| to_python(&error))
+        })
     }
 
     /// How many tokens there are so far, marks included.
@@ -70,31 +92,40 @@ impl WordReader {
     fn choose<'py>(
         &mut self,
         py: Python<'py>,
-        rare: String,
-        mark: Option<String>,
+        rare: &Bound<'_, PyAny>,
+        mark: Option<&Bound<'_, PyAny>>,
         train: Option<usize>,
         max_size: Option<usize>,
         min_count: u64,
-    ) -> PyResult<(Bound<'py, PyAny>, Vec<String>)> {
-        let text = self.finish()?;
-        let limits = Limits { train, max_size, min_count, rare, mark };
-        let Encoded { ids, symbols } = watch::run(py, None, |watch| text.choose(&limits, watch))?;
-        Ok((to_array(py, ids), symbols))
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyList>)> {
+        guard(|| {
+            let rare = args::owned("rare", rare)?;
+            let mark = mark.map(|mark| args::owned("mark", mark)).transpose()?;
+            let limits = Limits { train, max_size, min_count, rare, mark };
+            let cost = Cost::of(self.tokens()?, A_TOKEN);
+            let text = self.finish()?;
+            let Encoded { ids, symbols } =
+                run(py, cost, None, |watch| text.choose(&limits, watch))?;
+            Ok((to_array(py, ids), args::string_list(py, &symbols)?))
+        })
     }
 
     /// Numbers the text with symbols that are given; `rare` and `mark` are places among them.
     #[pyo3(signature = (symbols, rare, mark=None))]
-    #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
     fn encode<'py>(
         &mut self,
         py: Python<'py>,
-        symbols: Vec<String>,
+        symbols: &Bound<'py, PyAny>,
         rare: u32,
         mark: Option<u32>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let text = self.finish()?;
-        let ids = watch::run(py, None, |watch| text.encode(&symbols, rare, mark, watch))?;
-        Ok(to_array(py, ids))
+        guard(|| {
+            let symbols = args::strings("symbols", symbols)?;
+            let cost = Cost::of(self.tokens()?.saturating_add(symbols.len()), A_TOKEN);
+            let text = self.finish()?;
+            let ids = run(py, cost, None, |watch| text.encode(&symbols, rare, mark, watch))?;
+            Ok(to_array(py, ids))
+        })
     }
 }
 

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::Problem;
-use crate::Result;
+use crate::{Error, Result};
 
 /// The number of bits of a symbol: 0 for the boundary, otherwise a code point plus 1, or an id.
 pub const BITS: u32 = 21;
@@ -32,12 +31,12 @@ impl Order {
     /// The order `n`.
     ///
     /// # Errors
-    /// [`Problem::Order`] unless `n` is 2 or 3.
+    /// [`Error::Order`] unless `n` is 2 or 3.
     pub fn new(n: usize) -> Result<Order> {
         match n {
             2 => Ok(Order::Bigrams),
             3 => Ok(Order::Trigrams),
-            _ => Err(Problem::Order(n).into()),
+            _ => Err(Error::Order(n)),
         }
     }
 

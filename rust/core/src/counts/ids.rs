@@ -1,11 +1,10 @@
 //! Counting over ids that are given.
 
-use super::Problem;
 use super::gram::{GramMap, Order};
 use super::runs::Runs;
 use super::table::{Counts, check_characters, check_ids};
-use crate::Result;
 use crate::watch::Watch;
+use crate::{Error, Result};
 
 /// How many ids are counted between two looks at the watch.
 const STRETCH: usize = 1 << 16;
@@ -20,8 +19,8 @@ const MOST_CELLS: usize = 1 << 20;
 /// `characters[i]`. The result has exactly these characters, also those that do not occur.
 ///
 /// # Errors
-/// [`Problem::Id`] for an id beyond the characters, [`Problem::Characters`] where they do not
-/// ascend, [`Problem::Blank`] without any item, and an early end of the work.
+/// [`Error::Id`] for an id beyond the characters, [`Error::Characters`] where they do not
+/// ascend, [`Error::Blank`] without any item, and an early end of the work.
 pub fn count_ids(
     ids: &[u32],
     characters: Vec<char>,
@@ -38,7 +37,7 @@ pub fn count_ids(
         None => count_sparse(ids, order, watch)?,
     };
     if entries.is_empty() {
-        return Err(Problem::Blank { name: name.to_owned() }.into());
+        return Err(Error::Blank { name: name.to_owned() });
     }
     Counts::new(order, characters, entries, watch)
 }

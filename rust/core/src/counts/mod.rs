@@ -18,7 +18,6 @@
 //! | `general` | the way for any alphabet |
 //! | `runs` | counts in order, put together |
 //! | `ids` | counts of ids |
-//! | `problem` | what can go wrong |
 
 mod ascii;
 mod file;
@@ -27,7 +26,6 @@ mod gram;
 mod ids;
 mod pairs;
 mod parallel;
-mod problem;
 mod runs;
 mod source;
 mod stream;
@@ -42,7 +40,6 @@ use std::io::Read;
 pub use file::ReadAt;
 pub use gram::Order;
 pub use ids::count_ids;
-pub use problem::Problem;
 pub use table::Counts;
 pub use text::{newlines, strip};
 
@@ -79,7 +76,7 @@ impl<'a> Settings<'a> {
 /// Counts a text in memory; the watch advances by bytes.
 ///
 /// # Errors
-/// [`Problem::Utf8`], [`Problem::Blank`], or an early end of the work.
+/// [`Error::NotUtf8`], [`Error::Blank`], or an early end of the work.
 pub fn count_bytes(text: &[u8], settings: &Settings<'_>, watch: &Watch) -> Result<Counts> {
     let threads = settings.threads.min(text.len().div_ceil(settings.block.max(1)));
     let settings = Settings { threads, ..*settings };
@@ -90,7 +87,7 @@ pub fn count_bytes(text: &[u8], settings: &Settings<'_>, watch: &Watch) -> Resul
 /// bytes. Only one thread at a time reads.
 ///
 /// # Errors
-/// [`Problem::Utf8`], [`Problem::Blank`], [`Problem::Io`], or an early end of the work.
+/// [`Error::NotUtf8`], [`Error::Blank`], [`Error::Io`], or an early end of the work.
 pub fn count_reader<R: Read + Send>(
     reader: R,
     settings: &Settings<'_>,
@@ -105,7 +102,7 @@ pub fn count_reader<R: Read + Send>(
 /// to it by then is counted too.
 ///
 /// # Errors
-/// As [`count_reader`], [`Problem::Io`] also where it ends before `size`.
+/// As [`count_reader`], [`Error::Io`] also where it ends before `size`.
 pub fn count_file(
     file: &dyn ReadAt,
     size: u64,

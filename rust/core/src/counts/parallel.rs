@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use super::Settings;
 use super::runs::Runs;
 use super::source::{Block, Source};
 use super::table::Counts;
 use super::tally::Tally;
 use super::text::newlines;
-use super::{Problem, Settings};
 use crate::watch::Watch;
 use crate::{Error, Result};
 
@@ -59,7 +59,7 @@ pub fn count<'d, S: Source<'d>>(
     }
     let entries = own(shared.runs).finish(watch)?;
     if entries.is_empty() {
-        return Err(Problem::Blank { name: settings.name.to_owned() }.into());
+        return Err(Error::Blank { name: settings.name.to_owned() });
     }
     Counts::from_grams(settings.order, &entries, watch)
 }
@@ -140,7 +140,7 @@ fn shared_error(settings: &Settings<'_>, index: u64, mistake: Mistake, lines: &L
         Mistake::Source(error) => error,
         Mistake::Utf8 { offset, byte, lines_before } => {
             let line = lines.before(index) + lines_before + 1;
-            Problem::Utf8 { name: settings.name.to_owned(), line, offset, byte }.into()
+            Error::NotUtf8 { name: settings.name.to_owned(), line, offset, byte }
         }
     }
 }

@@ -3,9 +3,8 @@
 
 use std::cmp::Ordering;
 
-use super::Problem;
-use crate::Result;
 use crate::watch::Watch;
+use crate::{Error, Result};
 
 /// How many n-grams are gone through between two looks at the watch: some milliseconds.
 pub const STRETCH: usize = 1 << 17;
@@ -21,7 +20,7 @@ impl Runs {
     /// Adds counts; an n-gram may come more than once.
     ///
     /// # Errors
-    /// [`Problem::Overflow`] for sums beyond 64 bits, and an early end of the work.
+    /// [`Error::CountOverflow`] for sums beyond 64 bits, and an early end of the work.
     pub fn add(&mut self, grams: &[(u64, u64)], watch: &Watch) -> Result<()> {
         for stretch in grams.chunks(STRETCH) {
             watch.advance(0)?;
@@ -66,7 +65,7 @@ fn sorted(grams: &[(u64, u64)]) -> Result<Entries> {
         }
         same
     });
-    if overflow { Err(Problem::Overflow.into()) } else { Ok(entries) }
+    if overflow { Err(Error::CountOverflow) } else { Ok(entries) }
 }
 
 /// Merges two lists of ascending n-grams.
@@ -102,5 +101,5 @@ pub fn merged(mut left: &[(u64, u64)], mut right: &[(u64, u64)], watch: &Watch) 
 
 /// Adds two counts.
 pub fn add(a: u64, b: u64) -> Result<u64> {
-    a.checked_add(b).ok_or_else(|| Problem::Overflow.into())
+    a.checked_add(b).ok_or(Error::CountOverflow)
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use super::Problem;
 use super::file::ReadAt;
 use super::gram::Order;
 use super::text::{Context, Cut, cut};
@@ -181,7 +180,7 @@ pub fn fill(
 /// The system failed to read.
 pub fn io_problem(name: &str, error: &io::Error) -> Error {
     let (name, code, kind) = (name.to_owned(), error.raw_os_error(), error.kind());
-    Error::from(Problem::Io { name, code, kind, reason: error.to_string() })
+    Error::Io { name, code, kind, reason: error.to_string() }
 }
 
 /// A file had more bytes before.

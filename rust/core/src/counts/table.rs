@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::MAX_CELLS;
 use super::gram::{self, Order, place_of};
 use super::runs::{Entries, STRETCH, add, merged};
-use super::{MAX_CELLS, Problem};
-use crate::Result;
 use crate::watch::Watch;
+use crate::{Error, Result};
 
 /// How often each n-gram of characters occurs in a text.
 ///
@@ -75,7 +75,7 @@ impl Counts {
     /// rows ascending, and `counts` a number above 0 for each row.
     ///
     /// # Errors
-    /// [`Problem`]s for characters that are not ascending, for ids that no character has, for rows
+    /// [`Error`]s for characters that are not ascending, for ids that no character has, for rows
     /// that are not ascending or that no text can have, and for a number of items that differs from
     /// that of n-grams which end an item; and an early end of the work.
     pub fn from_entries(
@@ -92,7 +92,7 @@ impl Counts {
         let rows = ids.chunks_exact(order.get());
         if rows.len() != counts.len() || !rows.remainder().is_empty() {
             let row = rows.len().min(counts.len());
-            return Err(Problem::Entry { row, reason: "has ids but no count, or none" }.into());
+            return Err(Error::Entry { row, reason: "has ids but no count, or none" });
         }
         for (row, (ids, &count)) in rows.zip(counts).enumerate() {
             if row % STRETCH == 0 {
@@ -109,13 +109,13 @@ impl Counts {
                 entries.push((gram, count));
                 continue;
             };
-            return Err(Problem::Entry { row, reason }.into());
+            return Err(Error::Entry { row, reason });
         }
         let made = Counts::new(order, characters, entries, watch)?;
         if made.items == items {
             Ok(made)
         } else {
-            Err(Problem::Items { given: items, ends: made.items }.into())
+            Err(Error::Items { given: items, ends: made.items })
         }
     }
 
@@ -198,12 +198,12 @@ impl Counts {
     /// All counts, the last id running fastest: Vⁿ numbers for V symbols and order n.
     ///
     /// # Errors
-    /// [`Problem::Dense`] where that would be more than 2²⁷ numbers, and an early end of the work.
+    /// [`Error::Dense`] where that would be more than 2²⁷ numbers, and an early end of the work.
     pub fn dense(&self, watch: &Watch) -> Result<Vec<u64>> {
         let (symbols, order) = (self.characters.len() + 1, self.order.get());
         let power = u32::try_from(order).ok().and_then(|order| symbols.checked_pow(order));
         let cells = power.filter(|&cells| cells <= MAX_CELLS);
-        let mut dense = vec![0; cells.ok_or(Problem::Dense { symbols, order })?];
+        let mut dense = vec![0; cells.ok_or(Error::Dense { symbols, order })?];
         each(&self.entries, watch, |&(gram, count)| {
             let place = self.order.symbols(gram).fold(0, |at, id| at * symbols + index(id));
             if let Some(cell) = dense.get_mut(place) {
@@ -217,8 +217,8 @@ impl Counts {
     /// The same counts over a larger alphabet.
     ///
     /// # Errors
-    /// [`Problem::Unknown`] for a character of this alphabet that the other one lacks,
-    /// [`Problem::Characters`] where it is not ascending, and an early end of the work.
+    /// [`Error::Unknown`] for a character of this alphabet that the other one lacks,
+    /// [`Error::Characters`] where it is not ascending, and an early end of the work.
     pub fn with_characters(&self, characters: Vec<char>, watch: &Watch) -> Result<Counts> {
         check_characters(&characters)?;
         let entries = self.entries_over(&characters, watch)?;
@@ -230,7 +230,7 @@ impl Counts {
         let mut numbers = vec![0];
         for &character in &self.characters {
             let place = characters.binary_search(&character);
-            numbers.push(place.map_err(|_| Problem::Unknown { character })? as u64 + 1);
+            numbers.push(place.map_err(|_| Error::Unknown { character })? as u64 + 1);
         }
         let number = |id| numbers.get(index(id)).copied().unwrap_or(0);
         renumbered(self.order, &self.entries, number, watch)
@@ -239,11 +239,11 @@ impl Counts {
     /// The counts of both texts together, over both alphabets.
     ///
     /// # Errors
-    /// [`Problem::Orders`] for different orders, [`Problem::Overflow`] for sums beyond 64 bits, and
+    /// [`Error::Orders`] for different orders, [`Error::CountOverflow`] for sums beyond 64 bits, and
     /// an early end of the work.
     pub fn plus(&self, other: &Counts, watch: &Watch) -> Result<Counts> {
         if self.order != other.order {
-            return Err(Problem::Orders(self.order.get(), other.order.get()).into());
+            return Err(Error::Orders(self.order.get(), other.order.get()));
         }
         let mut characters = [&self.characters[..], &other.characters[..]].concat();
         characters.sort_unstable();
@@ -313,7 +313,7 @@ fn index(id: u64) -> usize {
 pub(super) fn check_characters(characters: &[char]) -> Result<()> {
     let place = characters.windows(2).position(|pair| matches!(pair, [a, b] if a >= b));
     match place.and_then(|place| Some((place + 1, *characters.get(place + 1)?))) {
-        Some((position, character)) => Err(Problem::Characters { position, character }.into()),
+        Some((position, character)) => Err(Error::Characters { position, character }),
         None => Ok(()),
     }
 }
@@ -323,9 +323,9 @@ pub(super) fn check_ids(ids: &[u32], characters: usize, watch: &Watch) -> Result
     for (number, stretch) in ids.chunks(STRETCH).enumerate() {
         watch.advance(0)?;
         let beyond = stretch.iter().enumerate().find(|&(_, &id)| id as usize > characters);
-        if let Some((place, &value)) = beyond {
+        if let Some((place, &id)) = beyond {
             let position = number * STRETCH + place;
-            return Err(Problem::Id { position, value, characters }.into());
+            return Err(Error::Id { argument: "ids", id, position, vocabulary: characters + 1 });
         }
     }
     Ok(())

@@ -4,13 +4,16 @@
 
 use fastgrad_core::nplm::dropout::Masks;
 use fastgrad_core::nplm::{Data, evaluate};
-use numpy::{PyArray1, PyArray2, PyArrayMethods, PyUntypedArrayMethods};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::for_numbers;
 use super::given::{self, Named, Number};
-use super::run::{borrow, for_reading, run, team, work};
+use super::work::{borrow, cost, for_reading, team, work};
+use crate::args;
+use crate::errors::guard;
+use crate::run::run;
 
 /// The mean loss over all examples, in nats: the mean of -ln p(target).
 ///
@@ -31,7 +34,7 @@ pub fn nplm_loss(
     targets: &Bound<'_, PyAny>,
     threads: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<f64> {
-    for_numbers!(params, loss_with(params, inputs, targets, threads))
+    guard(|| for_numbers!(params, loss_with(params, inputs, targets, threads)))
 }
 
 fn loss_with<T: Number>(
@@ -49,7 +52,9 @@ fn loss_with<T: Number>(
     let data = Data { inputs: inputs.as_slice()?, targets: targets.as_slice()? };
     let all = work(&shape, data.len(), 2);
     let threads = team(threads, all, data.len())?;
-    run(params.py(), all, None, |watch| evaluate::loss(&shape, &slices, &data, threads, watch))
+    run(params.py(), cost(all), None, |watch| {
+        evaluate::loss(&shape, &slices, &data, threads, watch)
+    })
 }
 
 /// The loss of each example, in nats: float64 (N,), -ln p(target).
@@ -71,8 +76,10 @@ pub fn nplm_losses<'py>(
     targets: &Bound<'py, PyAny>,
     threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let losses = for_numbers!(params, losses_with(params, inputs, targets, threads))?;
-    Ok(PyArray1::from_vec(params.py(), losses))
+    guard(|| {
+        let losses = for_numbers!(params, losses_with(params, inputs, targets, threads))?;
+        Ok(losses.into_pyarray(params.py()))
+    })
 }
 
 fn losses_with<T: Number>(
@@ -90,7 +97,9 @@ fn losses_with<T: Number>(
     let data = Data { inputs: inputs.as_slice()?, targets: targets.as_slice()? };
     let all = work(&shape, data.len(), 2);
     let threads = team(threads, all, data.len())?;
-    run(params.py(), all, None, |watch| evaluate::losses(&shape, &slices, &data, threads, watch))
+    run(params.py(), cost(all), None, |watch| {
+        evaluate::losses(&shape, &slices, &data, threads, watch)
+    })
 }
 
 /// The mean loss over all examples, taken as one mini-batch, and a dict of its gradients, arrays
@@ -122,10 +131,12 @@ pub fn nplm_gradients<'py>(
     step: Option<&Bound<'py, PyAny>>,
     threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<(f64, Bound<'py, PyDict>)> {
-    let seed = seed.map_or(Ok(0), |seed| given::whole("seed", seed, 0))?;
-    let step = step.map_or(Ok(0), |step| given::whole("step", step, 0))?;
-    let masks = given::dropout(dropout)?.at(seed, step);
-    for_numbers!(params, gradients_with(params, inputs, targets, masks, threads))
+    guard(|| {
+        let seed = seed.map_or(Ok(0), |seed| args::at_least("seed", seed, 0))?;
+        let step = step.map_or(Ok(0), |step| args::at_least("step", step, 0))?;
+        let masks = given::dropout(dropout)?.at(seed, step);
+        for_numbers!(params, gradients_with(params, inputs, targets, masks, threads))
+    })
 }
 
 fn gradients_with<'py, T: Number>(
@@ -145,13 +156,13 @@ fn gradients_with<'py, T: Number>(
     let data = Data { inputs: inputs.as_slice()?, targets: targets.as_slice()? };
     let all = work(&shape, data.len(), 6);
     let threads = team(threads, all, data.len())?;
-    let (loss, gradients) = run(py, all, None, |watch| {
+    let (loss, gradients) = run(py, cost(all), None, |watch| {
         evaluate::gradients(&shape, &slices, &data, Some(&masks), threads, watch)
     })?;
     let result = PyDict::new(py);
     for ((name, gradient), (_, like)) in gradients.named().into_iter().zip(set.named()) {
         if let Some(like) = like {
-            let array = PyArray1::from_vec(py, gradient).reshape(like.array.shape())?;
+            let array = args::output(py, gradient, like.array.shape())?;
             result.set_item(name, array)?;
         }
     }
@@ -175,7 +186,7 @@ pub fn nplm_probabilities<'py>(
     contexts: &Bound<'py, PyAny>,
     threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-    for_numbers!(params, probabilities_with(params, contexts, threads))
+    guard(|| for_numbers!(params, probabilities_with(params, contexts, threads)))
 }
 
 fn probabilities_with<'py, T: Number>(
@@ -195,7 +206,8 @@ fn probabilities_with<'py, T: Number>(
     let ids = ids.as_slice()?;
     let all = work(&shape, examples, 2);
     let threads = team(threads, all, examples)?;
-    let result =
-        run(py, all, None, |watch| evaluate::probabilities(&shape, &slices, ids, threads, watch))?;
-    PyArray1::from_vec(py, result).reshape([examples, shape.vocabulary])
+    let result = run(py, cost(all), None, |watch| {
+        evaluate::probabilities(&shape, &slices, ids, threads, watch)
+    })?;
+    args::output(py, result, [examples, shape.vocabulary])
 }

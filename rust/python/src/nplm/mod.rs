@@ -5,17 +5,20 @@
 
 mod given;
 mod look;
-mod run;
+mod work;
 
 use fastgrad_core::nplm::Data;
 use fastgrad_core::nplm::optimizer::Optimizer;
 use fastgrad_core::nplm::train::{self, Plan};
-use numpy::PyArray1;
+use numpy::{IntoPyArray, PyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use self::given::{Named, Number, Ranges};
-use self::run::{borrow, run, team, work};
+use self::given::{Named, Number};
+use self::work::{borrow, cost, team, work};
+use crate::args;
+use crate::errors::guard;
+use crate::run::run;
 
 /// Calls a function for the number type of the parameters.
 macro_rules! for_numbers {
@@ -101,30 +104,33 @@ fn nplm_train<'py>(
     threads: Option<&Bound<'py, PyAny>>,
     progress: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let rates = given::array::<f64>("rates", rates)?;
-    rates.expect_shape(&[None], "(steps,)")?;
-    let rates = rates.read()?;
-    let plan = Plan {
-        batch: given::index("batch", batch)?,
-        rates: rates.as_slice()?,
-        first_step: first_step.map_or(Ok(0), |step| given::whole("first_step", step, 0))?,
-        seed: seed.map_or(Ok(0), |seed| given::whole("seed", seed, 0))?,
-        optimizer: choose(optimizer, momentum, betas, eps)?,
-        decay: given::number("weight_decay", weight_decay, 0.0, f64::INFINITY)?,
-        dropout: given::dropout(dropout)?,
-        threads: 0,
-    };
-    if let Some((i, rate)) =
-        plan.rates.iter().enumerate().find(|(_, r)| !(**r >= 0.0 && r.is_finite()))
-    {
-        let message = format!("rates[{i}] is {rate:?}; expected a finite number of at least 0");
-        return Err(PyValueError::new_err(message));
-    }
-    if plan.first_step.checked_add(plan.rates.len() as u64).is_none() {
-        let message = format!("first_step is {}; steps have numbers below 2**64", plan.first_step);
-        return Err(PyValueError::new_err(message));
-    }
-    for_numbers!(params, train_with(params, state, inputs, targets, plan, threads, progress))
+    guard(|| {
+        let rates = given::array::<f64>("rates", rates)?;
+        rates.expect_shape(&[None], "(steps,)")?;
+        let rates = rates.read()?;
+        let plan = Plan {
+            batch: args::count("batch", batch)?,
+            rates: rates.as_slice()?,
+            first_step: first_step.map_or(Ok(0), |step| args::at_least("first_step", step, 0))?,
+            seed: seed.map_or(Ok(0), |seed| args::at_least("seed", seed, 0))?,
+            optimizer: choose(optimizer, momentum, betas, eps)?,
+            decay: args::number("weight_decay", weight_decay, 0.0, f64::INFINITY)?,
+            dropout: given::dropout(dropout)?,
+            threads: 0,
+        };
+        if let Some((i, rate)) =
+            plan.rates.iter().enumerate().find(|(_, r)| !(**r >= 0.0 && r.is_finite()))
+        {
+            let message = format!("rates[{i}] is {rate:?}; expected a finite number of at least 0");
+            return Err(PyValueError::new_err(message));
+        }
+        if plan.first_step.checked_add(plan.rates.len() as u64).is_none() {
+            let message =
+                format!("first_step is {}; steps have numbers below 2**64", plan.first_step);
+            return Err(PyValueError::new_err(message));
+        }
+        for_numbers!(params, train_with(params, state, inputs, targets, plan, threads, progress))
+    })
 }
 
 fn train_with<'py, T: Number>(
@@ -166,7 +172,7 @@ fn train_with<'py, T: Number>(
         return Err(PyValueError::new_err(message));
     }
 
-    let mut ranges = Ranges::default();
+    let mut ranges = args::Ranges::default();
     for (_, array) in sets.iter().flat_map(|set| set.as_ref().named()) {
         if let Some(array) = array {
             ranges.add(array);
@@ -192,7 +198,7 @@ fn train_with<'py, T: Number>(
     let data = Data { inputs: inputs.as_slice()?, targets: targets.as_slice()? };
     let step = work(&shape, plan.batch, 6);
     plan.threads = team(threads, step, plan.batch)?;
-    let all = step.saturating_mul(plan.rates.len() as u64);
+    let all = cost(step).times(plan.rates.len() as u64);
     let mut trained = None;
     let result = run(py, all, progress, |watch| {
         let done = train::train(&shape, &mut slices, &data, &plan, watch)?;
@@ -202,21 +208,22 @@ fn train_with<'py, T: Number>(
     if let (Err(_), Some(trained)) = (&result, &trained) {
         trained.undo(&mut slices);
     }
-    result.map(|losses| PyArray1::from_vec(py, losses))
+    Ok(result?.into_pyarray(py))
 }
 
 /// The optimizer of a name, its constants checked.
 fn choose(name: &str, momentum: f64, betas: (f64, f64), eps: f64) -> PyResult<Optimizer> {
-    let momentum = given::number("momentum", momentum, 0.0, f64::INFINITY)?;
-    let first = given::number("betas[0]", betas.0, 0.0, 1.0)?;
-    let second = given::number("betas[1]", betas.1, 0.0, 1.0)?;
-    let epsilon = given::number("eps", eps, 0.0, f64::INFINITY)?;
+    let momentum = args::number("momentum", momentum, 0.0, f64::INFINITY)?;
+    let first = args::number("betas[0]", betas.0, 0.0, 1.0)?;
+    let second = args::number("betas[1]", betas.1, 0.0, 1.0)?;
+    let epsilon = args::number("eps", eps, 0.0, f64::INFINITY)?;
     match name {
         "sgd" => Ok(Optimizer::Sgd),
         "momentum" => Ok(Optimizer::Momentum { momentum }),
         "adamw" => Ok(Optimizer::AdamW { betas: (first, second), epsilon }),
         _ => {
-            let message = format!("optimizer is {name:?}; expected 'sgd', 'momentum' or 'adamw'");
+            let name = args::quoted(name);
+            let message = format!("optimizer is {name}; expected 'sgd', 'momentum' or 'adamw'");
             Err(PyValueError::new_err(message))
         }
     }

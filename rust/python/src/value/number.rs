@@ -7,6 +7,7 @@ use pyo3::types::{PyFloat, PyInt, PyType};
 use pyo3::{Borrowed, ffi};
 
 use super::node::{self, Node};
+pub use crate::args::{class_name, shorten};
 
 /// A plain number, or a node.
 #[derive(Clone, Copy)]
@@ -142,19 +143,4 @@ pub fn not_a_number(object: Borrowed<'_, '_, PyAny>, argument: &str) -> PyErr {
     let shown = shorten(object);
     let class = class_name(object);
     PyTypeError::new_err(format!("{argument} must be a real number, not {class}: {shown}"))
-}
-
-/// The name of the object's class.
-pub fn class_name(object: Borrowed<'_, '_, PyAny>) -> String {
-    object.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string())
-}
-
-/// The object's repr, cut to a line's length.
-pub fn shorten(object: Borrowed<'_, '_, PyAny>) -> String {
-    let text =
-        object.repr().map_or_else(|_| "?".into(), |text| text.to_string_lossy().into_owned());
-    if text.chars().count() <= 60 {
-        return text;
-    }
-    text.chars().take(57).chain("...".chars()).collect()
 }

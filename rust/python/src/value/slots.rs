@@ -21,7 +21,7 @@ use pyo3::{Borrowed, ffi};
 
 use super::node::{self, Node};
 use super::number::{self, Kind, Operand};
-use crate::error::to_python;
+use crate::errors::to_python;
 
 type Object = *mut ffi::PyObject;
 

@@ -1,53 +1,43 @@
-//! How work on a model is run: borrowed arrays, threads, and the watch over it.
+//! How work on a model is run: borrowed arrays, threads, and how long it takes.
 
 use std::num::NonZero;
 use std::thread;
 
-use fastgrad_core::Result;
 use fastgrad_core::linalg::LANES;
 use fastgrad_core::nplm::{Params, Shape};
-use fastgrad_core::watch::Watch;
 use numpy::{Element, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
 
-use super::given::{self, Named};
-use crate::watch;
+use super::given::Named;
+use crate::args;
+use crate::run::Cost;
 
-/// Multiplications that take about a thousandth of a second: more than that is watched.
-const BRIEF: u64 = 30_000_000;
+/// Multiplications that take about a nanosecond.
+const A_NANOSECOND: usize = 15;
 /// Multiplications of one step from which on it pays to share them between threads.
-const SHARED: u64 = 10_000_000;
+const SHARED: usize = 10_000_000;
 
 /// Multiplications for so many examples and products of matrices.
-pub fn work(shape: &Shape, examples: usize, products: u64) -> u64 {
+pub fn work(shape: &Shape, examples: usize, products: usize) -> usize {
     let lengths = shape.lengths();
     let each = lengths.H + lengths.W + lengths.P + shape.vocabulary * shape.output_width();
-    (each as u64).saturating_mul(examples as u64).saturating_mul(products) / 2
+    each.saturating_mul(examples).saturating_mul(products) / 2
+}
+
+/// How long so many multiplications take.
+pub fn cost(multiplications: usize) -> Cost {
+    Cost::of(multiplications / A_NANOSECOND, 1)
 }
 
 /// How many threads are asked for, or are worth their while for so much work at once.
-pub fn team(given: Option<&Bound<'_, PyAny>>, step: u64, examples: usize) -> PyResult<usize> {
+pub fn team(given: Option<&Bound<'_, PyAny>>, step: usize, examples: usize) -> PyResult<usize> {
     let useful = examples.div_ceil(LANES).max(1);
     let threads = match given {
-        Some(given) => given::index("threads", given)?,
+        Some(given) => args::count("threads", given)?,
         None if step < SHARED => 1,
         None => thread::available_parallelism().map_or(1, NonZero::get),
     };
     Ok(threads.min(useful))
-}
-
-/// Runs work without the interpreter's lock, watched if it is long.
-pub fn run<T: Send>(
-    py: Python<'_>,
-    multiplications: u64,
-    progress: Option<&Bound<'_, PyAny>>,
-    work: impl FnOnce(&Watch) -> Result<T> + Send,
-) -> PyResult<T> {
-    if multiplications < BRIEF && progress.is_none() {
-        watch::briefly(py, work)
-    } else {
-        watch::run(py, progress, work)
-    }
 }
 
 /// Borrows all arrays, in one of the ways of [`Named`].

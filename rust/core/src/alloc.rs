@@ -1,0 +1,131 @@
+//! Memory that the system may refuse: whatever grows with its input is allocated here, or with
+//! `try_reserve`, and is [`Error::Memory`] where there is none.
+
+use std::alloc::{Layout, alloc_zeroed};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash};
+
+use crate::{Error, Result};
+
+/// A vector without items that has room for `length` of them.
+///
+/// # Errors
+/// [`Error::Memory`].
+pub fn with_capacity<T>(length: usize) -> Result<Vec<T>> {
+    let mut items = Vec::new();
+    items.try_reserve_exact(length).map_err(|_| Error::Memory)?;
+    Ok(items)
+}
+
+/// `length` copies of an item.
+///
+/// # Errors
+/// [`Error::Memory`].
+pub fn filled<T: Clone>(item: T, length: usize) -> Result<Vec<T>> {
+    let mut items = with_capacity(length)?;
+    items.resize(length, item);
+    Ok(items)
+}
+
+/// `length` zeros; pages of a long vector take memory when they are first written.
+///
+/// # Errors
+/// [`Error::Memory`].
+#[allow(unsafe_code, reason = "the standard library has no fallible form of `vec![0; n]`")]
+#[allow(clippy::same_length_and_capacity, reason = "the memory is new")]
+pub fn zeroed<T: Zero>(length: usize) -> Result<Vec<T>> {
+    let layout = Layout::array::<T>(length).map_err(|_| Error::Memory)?;
+    if layout.size() == 0 {
+        return Ok(Vec::new());
+    }
+    // SAFETY: the layout has a size above 0. Zero bytes are valid items by the contract of `Zero`,
+    // and a vector of that capacity has the same layout and allocator.
+    unsafe {
+        let start = alloc_zeroed(layout);
+        if start.is_null() {
+            return Err(Error::Memory);
+        }
+        Ok(Vec::from_raw_parts(start.cast(), length, length))
+    }
+}
+
+/// A number whose zero is made of zero bytes.
+///
+/// # Safety
+/// Memory of zero bytes is a valid value, and the type is not zero-sized.
+#[allow(unsafe_code, reason = "a promise about bytes")]
+pub unsafe trait Zero: Copy {}
+
+macro_rules! zero {
+    ($($number:ty),*) => {
+        $(
+            // SAFETY: a number; all its bytes are zero when it is 0.
+            #[allow(unsafe_code, reason = "see the line above")]
+            unsafe impl Zero for $number {}
+        )*
+    };
+}
+zero!(u8, u16, u32, u64, usize, f32, f64);
+
+/// A copy of a slice.
+///
+/// # Errors
+/// [`Error::Memory`].
+pub fn copied<T: Copy>(items: &[T]) -> Result<Vec<T>> {
+    let mut copy = with_capacity(items.len())?;
+    copy.extend_from_slice(items);
+    Ok(copy)
+}
+
+/// All items of an iterator that knows how many they are.
+///
+/// # Errors
+/// [`Error::Memory`].
+pub fn collected<T>(items: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
+    let mut collected = with_capacity(items.len())?;
+    collected.extend(items);
+    Ok(collected)
+}
+
+/// Appends an item.
+///
+/// # Errors
+/// [`Error::Memory`]; nothing is appended then.
+#[inline]
+pub fn push<T>(items: &mut Vec<T>, item: T) -> Result<()> {
+    if items.len() == items.capacity() {
+        items.try_reserve(1).map_err(|_| Error::Memory)?;
+    }
+    items.push(item);
+    Ok(())
+}
+
+/// Makes room for so many items more.
+///
+/// # Errors
+/// [`Error::Memory`].
+#[inline]
+pub fn reserve<T>(items: &mut Vec<T>, more: usize) -> Result<()> {
+    items.try_reserve(more).map_err(|_| Error::Memory)
+}
+
+/// A copy of a string.
+///
+/// # Errors
+/// [`Error::Memory`].
+pub fn string(text: &str) -> Result<String> {
+    let mut copy = String::new();
+    copy.try_reserve_exact(text.len()).map_err(|_| Error::Memory)?;
+    copy.push_str(text);
+    Ok(copy)
+}
+
+/// A map without entries that has room for `length` of them.
+///
+/// # Errors
+/// [`Error::Memory`].
+pub fn map<K: Eq + Hash, V, S: BuildHasher + Default>(length: usize) -> Result<HashMap<K, V, S>> {
+    let mut map = HashMap::default();
+    map.try_reserve(length).map_err(|_| Error::Memory)?;
+    Ok(map)
+}

@@ -1,0 +1,347 @@
+//! Arguments on their way in, arrays on their way out.
+//!
+//! An error names the argument, its value (shortened) and what was expected.
+
+use std::borrow::Cow;
+
+use fastgrad_core::{Error, Result, alloc};
+use numpy::ndarray::{ArrayView, Dimension, IntoDimension};
+use numpy::{
+    BorrowError, Element, IntoPyArray, PyArray, PyArrayDescrMethods, PyArrayMethods,
+    PyReadonlyArray, PyReadwriteArray, PyUntypedArray, PyUntypedArrayMethods, dtype,
+};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PySet, PyString, PyTuple};
+
+use crate::errors::to_python;
+
+/// The most characters of an argument that a message shows.
+const SHOWN: usize = 60;
+
+/// The name of the object's class.
+pub fn class_name(object: Borrowed<'_, '_, PyAny>) -> String {
+    object.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string())
+}
+
+/// The object's repr, cut to a line's length; of a long container only its start is asked for.
+pub fn shorten(object: Borrowed<'_, '_, PyAny>) -> String {
+    let text =
+        start(object).map_or_else(|_| "?".into(), |text| text.to_string_lossy().into_owned());
+    if text.chars().count() <= SHOWN {
+        return text;
+    }
+    text.chars().take(SHOWN - 3).chain("...".chars()).collect()
+}
+
+fn start<'py>(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+    let is_text = object.is_instance_of::<PyString>() || object.is_instance_of::<PyBytes>();
+    if is_text && object.len()? > SHOWN {
+        return object.get_item(pyo3::types::PySlice::new(object.py(), 0, 60, 1))?.repr();
+    }
+    let is_container = object.is_instance_of::<PyList>()
+        || object.is_instance_of::<PyTuple>()
+        || object.is_instance_of::<PyDict>()
+        || object.is_instance_of::<PySet>()
+        || object.is_instance_of::<PyFrozenSet>();
+    if is_container {
+        let shown = object.py().import("reprlib")?.call_method1("repr", (object,))?;
+        return Ok(shown.cast_into()?);
+    }
+    object.repr()
+}
+
+/// A string in quotes, cut to a line's length.
+pub fn quoted(text: &str) -> String {
+    let end = text.char_indices().nth(SHOWN).map_or(text.len(), |(end, _)| end);
+    let (shown, rest) = text.split_at(end);
+    format!("'{}{}'", shown.escape_debug(), if rest.is_empty() { "" } else { "..." })
+}
+
+/// The `TypeError` for an argument of another class.
+pub fn not_a(name: &str, given: &Bound<'_, PyAny>, expected: &str) -> PyErr {
+    let class = class_name(given.as_borrowed());
+    PyTypeError::new_err(format!("{name} is of type {class}; expected {expected}"))
+}
+
+/// A whole number that a check turns into what it stands for.
+///
+/// # Errors
+/// `TypeError` for what is no int, `ValueError` for one that the check refuses.
+pub fn whole<T>(
+    name: &str,
+    given: &Bound<'_, PyAny>,
+    expected: &str,
+    check: impl FnOnce(u64) -> Option<T>,
+) -> PyResult<T> {
+    let told = || format!("{name} is {}; expected {expected}", shorten(given.as_borrowed()));
+    let number = given.extract::<u64>();
+    if let Err(error) = &number
+        && !error.is_instance_of::<PyOverflowError>(given.py())
+    {
+        return Err(PyTypeError::new_err(told()));
+    }
+    // A negative number and a very large one do not even fit into 64 bits.
+    number.ok().and_then(check).ok_or_else(|| PyValueError::new_err(told()))
+}
+
+/// A whole number of at least `least`.
+pub fn at_least(name: &str, given: &Bound<'_, PyAny>, least: u64) -> PyResult<u64> {
+    let expected = format!("an int from {least} to 2**64 - 1");
+    whole(name, given, &expected, |number| (number >= least).then_some(number))
+}
+
+/// How many things there are in memory: an int of at least 1.
+pub fn count(name: &str, given: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let expected = format!("an int from 1 to {}", isize::MAX);
+    let most = isize::MAX.unsigned_abs();
+    let check = |number| usize::try_from(number).ok().filter(|n| (1..=most).contains(n));
+    whole(name, given, &expected, check)
+}
+
+/// A finite number from `least` on, and below `below`.
+pub fn number(name: &str, given: f64, least: f64, below: f64) -> PyResult<f64> {
+    if given.is_finite() && given >= least && given < below {
+        return Ok(given);
+    }
+    let expected = if below.is_finite() {
+        format!("at least {least} and below {below}")
+    } else {
+        format!("of at least {least}")
+    };
+    Err(PyValueError::new_err(format!("{name} is {given:?}; expected a finite number {expected}")))
+}
+
+/// A str.
+///
+/// # Errors
+/// `TypeError` for anything else, `ValueError` for one that is no text.
+pub fn text<'a>(name: &str, given: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+    let Ok(text) = given.cast::<PyString>() else { return Err(not_a(name, given, "str")) };
+    text.to_str().map_err(|error| {
+        let reason = error.value(given.py());
+        PyValueError::new_err(format!("{name} is no text: {reason}"))
+    })
+}
+
+/// A str, copied.
+///
+/// # Errors
+/// As [`text`], and `MemoryError`.
+pub fn owned(name: &str, given: &Bound<'_, PyAny>) -> PyResult<String> {
+    alloc::string(text(name, given)?).map_err(|error| to_python(&error))
+}
+
+/// A sequence of str, copied.
+///
+/// # Errors
+/// As [`owned`], for it and for its items.
+pub fn strings(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    items(name, given, "a sequence of str", |place, item| owned(&format!("{name}[{place}]"), item))
+}
+
+/// A sequence of ids.
+///
+/// # Errors
+/// `TypeError` for anything else, `ValueError` for what is no id, and `MemoryError`.
+pub fn ids(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
+    items(name, given, "a sequence of ids", |place, item| {
+        let check = |number| u32::try_from(number).ok();
+        whole(&format!("{name}[{place}]"), item, "an int from 0 to 2**32 - 1", check)
+    })
+}
+
+fn items<T>(
+    name: &str,
+    given: &Bound<'_, PyAny>,
+    expected: &str,
+    read: impl Fn(usize, &Bound<'_, PyAny>) -> PyResult<T>,
+) -> PyResult<Vec<T>> {
+    let iterator = given.try_iter().ok().filter(|_| !given.is_instance_of::<PyString>());
+    let Some(iterator) = iterator else { return Err(not_a(name, given, expected)) };
+    let mut items = Vec::new();
+    for (place, item) in iterator.enumerate() {
+        alloc::reserve(&mut items, 1).map_err(|error| to_python(&error))?;
+        items.push(read(place, &item?)?);
+    }
+    Ok(items)
+}
+
+/// The characters of a str, an alphabet.
+///
+/// # Errors
+/// As [`text`], and `MemoryError`.
+pub fn characters(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Vec<char>> {
+    let text = text(name, given)?;
+    let mut characters = alloc::with_capacity(text.len()).map_err(|error| to_python(&error))?;
+    characters.extend(text.chars());
+    Ok(characters)
+}
+
+/// A numpy array and what to call it in messages.
+pub struct Array<'py, T: Element, D: Dimension> {
+    pub name: String,
+    pub array: Bound<'py, PyArray<T, D>>,
+}
+
+/// An array of the element type `T` with the dimensions of `D`.
+///
+/// # Errors
+/// `TypeError` for what is no array or has another dtype, `ValueError` for other dimensions.
+pub fn array<'py, T: Element, D: Dimension>(
+    name: impl Into<String>,
+    given: &Bound<'py, PyAny>,
+) -> PyResult<Array<'py, T, D>> {
+    let name = name.into();
+    let expected = dtype::<T>(given.py());
+    let Ok(untyped) = given.cast::<PyUntypedArray>() else {
+        return Err(not_a(&name, given, &format!("a numpy array of {expected}")));
+    };
+    let got = untyped.dtype();
+    if !got.is_equiv_to(&expected) {
+        let message = format!("{name} has dtype {got}; expected {expected}");
+        return Err(PyTypeError::new_err(message));
+    }
+    let Ok(array) = given.cast::<PyArray<T, D>>() else {
+        let dimensions = untyped.ndim();
+        let expected = D::NDIM.unwrap_or(dimensions);
+        let message = format!("{name} has {dimensions} dimensions; expected {expected}");
+        return Err(PyValueError::new_err(message));
+    };
+    if !array.is_aligned() {
+        let message = format!("{name} is not aligned; pass numpy.require({name}, None, 'A')");
+        return Err(PyValueError::new_err(message));
+    }
+    Ok(Array { name, array: array.clone() })
+}
+
+impl<'py, T: Element, D: Dimension> Array<'py, T, D> {
+    /// Refuses an array whose numbers do not lie side by side, in C order.
+    pub fn contiguous(self) -> PyResult<Self> {
+        if self.array.is_c_contiguous() {
+            return Ok(self);
+        }
+        let message = format!("{} is not C-contiguous; pass numpy.ascontiguousarray(…)", self.name);
+        Err(PyValueError::new_err(message))
+    }
+
+    /// Checks the shape; `None` stands for any length.
+    pub fn expect_shape(&self, expected: &[Option<usize>], letters: &str) -> PyResult<()> {
+        let shape = self.array.shape();
+        let fits = shape.len() == expected.len()
+            && shape.iter().zip(expected).all(|(n, e)| e.is_none_or(|e| e == *n));
+        if fits {
+            return Ok(());
+        }
+        let show = |n: &Option<usize>| n.map_or_else(|| "any".to_string(), |n| n.to_string());
+        let wanted: Vec<String> = expected.iter().map(show).collect();
+        let (name, wanted) = (&self.name, wanted.join(", "));
+        let message = format!("{name} has shape {shape:?}; expected {letters} = [{wanted}]");
+        Err(PyValueError::new_err(message))
+    }
+
+    /// The length of an axis; 0 where there is none.
+    pub fn axis(&self, axis: usize) -> usize {
+        self.array.shape().get(axis).copied().unwrap_or_default()
+    }
+
+    /// For reading, as long as nobody writes.
+    pub fn read(&self) -> PyResult<PyReadonlyArray<'py, T, D>> {
+        self.array.try_readonly().map_err(|error| self.refuse(&error))
+    }
+
+    /// For writing, as long as nobody else reads or writes.
+    pub fn write(&self) -> PyResult<PyReadwriteArray<'py, T, D>> {
+        self.array.try_readwrite().map_err(|error| self.refuse(&error))
+    }
+
+    fn refuse(&self, error: &BorrowError) -> PyErr {
+        let name = &self.name;
+        PyValueError::new_err(match error {
+            BorrowError::NotWriteable => format!("{name} is read-only; expected a writeable array"),
+            _ => format!("{name} is in use by another call that changes it, or shares its memory"),
+        })
+    }
+
+    /// Name, and first and last address.
+    fn range(&self) -> (&str, usize, usize) {
+        let start = self.array.data() as usize;
+        (&self.name, start, start + self.array.len() * size_of::<T>())
+    }
+}
+
+/// The address ranges of arrays that must not share memory.
+#[derive(Default)]
+pub struct Ranges<'a>(Vec<(&'a str, usize, usize)>);
+
+impl<'a> Ranges<'a> {
+    /// Adds an array.
+    pub fn add<T: Element, D: Dimension>(&mut self, array: &'a Array<'_, T, D>) {
+        if array.array.len() > 0 {
+            self.0.push(array.range());
+        }
+    }
+
+    /// `ValueError` if two of them share memory.
+    pub fn check(mut self) -> PyResult<()> {
+        self.0.sort_by_key(|&(_, start, _)| start);
+        for pair in self.0.windows(2) {
+            if let [(one, _, end), (other, start, _)] = pair
+                && start < end
+            {
+                let message = format!("{one} and {other} share memory; expected separate arrays");
+                return Err(PyValueError::new_err(message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The numbers of an array in C order, copied; without the GIL, another thread may change the
+/// array.
+///
+/// # Errors
+/// [`Error::Memory`].
+pub fn copied<T: Copy, D: Dimension>(numbers: &ArrayView<'_, T, D>) -> Result<Vec<T>> {
+    let mut copy = alloc::with_capacity(numbers.len())?;
+    match numbers.as_slice() {
+        Some(slice) => copy.extend_from_slice(slice),
+        None => copy.extend(numbers.iter().copied()),
+    }
+    Ok(copy)
+}
+
+/// The numbers of an array in C order, copied only where they do not lie so.
+///
+/// # Errors
+/// [`Error::Memory`].
+pub fn in_order<'a, T: Copy, D: Dimension>(
+    numbers: &'a ArrayView<'_, T, D>,
+) -> Result<Cow<'a, [T]>> {
+    numbers.as_slice().map_or_else(|| copied(numbers).map(Cow::Owned), |slice| Ok(slice.into()))
+}
+
+/// An array of a shape that owns the numbers.
+pub fn output<T: Element, S: IntoDimension>(
+    py: Python<'_>,
+    numbers: Vec<T>,
+    shape: S,
+) -> PyResult<Bound<'_, PyArray<T, S::Dim>>> {
+    numbers.into_pyarray(py).reshape(shape)
+}
+
+/// A list of strings.
+pub fn string_list<'py>(py: Python<'py>, strings: &[String]) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    for string in strings {
+        // SAFETY: the buffer holds as many bytes as are told, of UTF-8; the result is a new
+        // reference to a str, or null with an exception.
+        let string = unsafe {
+            let (start, length) = (string.as_ptr().cast(), string.len().cast_signed());
+            Bound::from_owned_ptr_or_err(py, ffi::PyUnicode_FromStringAndSize(start, length))?
+        };
+        list.append(string)?;
+    }
+    Ok(list)
+}

@@ -1,0 +1,123 @@
+//! Work with the GIL released, during which Ctrl-C is answered and progress is told.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, Builder};
+use std::time::Duration;
+
+use fastgrad_core::watch::Watch;
+use fastgrad_core::{Error, Result};
+use pyo3::prelude::*;
+
+use crate::errors::{panicked, to_python};
+
+/// How often signals are checked and progress is told.
+pub const PERIOD: Duration = Duration::from_millis(40);
+
+/// An estimate of how long work takes, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cost(u64);
+
+impl Cost {
+    /// The most that is done on the thread that called: 2 ms, a few dozen times what a thread costs.
+    pub const QUICK: Cost = Cost(2_000_000);
+    /// For work whose length nobody knows beforehand.
+    pub const UNKNOWN: Cost = Cost(u64::MAX);
+
+    /// So many units of work, each of which takes so many nanoseconds.
+    pub fn of(units: usize, nanoseconds: u64) -> Cost {
+        Cost((units as u64).saturating_mul(nanoseconds))
+    }
+
+    /// That work so many times.
+    pub fn times(self, count: u64) -> Cost {
+        Cost(self.0.saturating_mul(count))
+    }
+
+    /// Whether the work is over before anybody wants to interrupt it.
+    pub fn is_quick(self) -> bool {
+        self <= Cost::QUICK
+    }
+}
+
+/// Runs work without the GIL.
+///
+/// Python answers signals on its main thread only, which is why work that is not quick gets a
+/// thread of its own while this one waits for it. `progress` is called with the work done so far,
+/// every few dozen milliseconds and at the end; an exception that it or a signal handler raises
+/// stops the work and is passed on. A panic becomes an `InternalError`.
+pub fn run<T: Send>(
+    py: Python<'_>,
+    cost: Cost,
+    progress: Option<&Bound<'_, PyAny>>,
+    work: impl FnOnce(&Watch) -> Result<T> + Send,
+) -> PyResult<T> {
+    let watch = Watch::new();
+    if cost.is_quick() {
+        let value = settle(py.detach(|| catch_unwind(AssertUnwindSafe(|| work(&watch)))))?;
+        if progress.is_some() {
+            look(py, progress, &watch)?;
+        }
+        return Ok(value);
+    }
+    let shared = progress.map(|callback| callback.clone().unbind());
+    let mut raised = Ok(());
+    let mut work = Some(work);
+    let mut work = || work.take().map_or(Err(Error::Failed), |work| work(&watch));
+    let result = py.detach(|| {
+        let wait = |ended: &mut Receiver<()>| {
+            while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+                if raised.is_ok() {
+                    raised = Python::attach(|py| {
+                        look(py, shared.as_ref().map(|callback| callback.bind(py)), &watch)
+                    });
+                    if raised.is_err() {
+                        watch.stop();
+                    }
+                }
+            }
+        };
+        // Where the system refuses a thread, signals are answered when the work is done.
+        in_background(&mut work, wait).unwrap_or_else(|| catch_unwind(AssertUnwindSafe(work)))
+    });
+    raised?;
+    let value = settle(result)?;
+    look(py, progress, &watch)?;
+    Ok(value)
+}
+
+/// Runs work on a thread of its own, and meanwhile `wait` on this one, which gets a channel that
+/// closes when the work has ended; none where the system refuses a thread.
+pub fn in_background<T: Send>(
+    work: impl FnOnce() -> T + Send,
+    wait: impl FnOnce(&mut Receiver<()>),
+) -> Option<thread::Result<T>> {
+    let (sender, mut ended) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        // A panic in the work drops the sender too.
+        let work = move || {
+            let _sender = sender;
+            work()
+        };
+        let worker = Builder::new().spawn_scoped(scope, work).ok()?;
+        wait(&mut ended);
+        Some(worker.join())
+    })
+}
+
+/// The result of work, or the exception for its error or its panic.
+pub fn settle<T>(result: thread::Result<Result<T>>) -> PyResult<T> {
+    match result {
+        Ok(result) => result.map_err(|error| to_python(&error)),
+        Err(payload) => Err(panicked(&*payload)),
+    }
+}
+
+/// Answers signals and tells progress.
+pub fn look(py: Python<'_>, progress: Option<&Bound<'_, PyAny>>, watch: &Watch) -> PyResult<()> {
+    py.check_signals()?;
+    if let Some(callback) = progress {
+        callback.call1((watch.done(),))?;
+    }
+    Ok(())
+}
