@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use fastgrad_core::{Error, Result, alloc};
+use fastgrad_core::{Result, alloc};
 use numpy::ndarray::{ArrayView, Dimension, IntoDimension};
 use numpy::{
     BorrowError, Element, IntoPyArray, PyArray, PyArrayDescrMethods, PyArrayMethods,
@@ -302,7 +302,7 @@ impl<'a> Ranges<'a> {
 /// array.
 ///
 /// # Errors
-/// [`Error::Memory`].
+/// [`fastgrad_core::Error::Memory`].
 pub fn copied<T: Copy, D: Dimension>(numbers: &ArrayView<'_, T, D>) -> Result<Vec<T>> {
     let mut copy = alloc::with_capacity(numbers.len())?;
     match numbers.as_slice() {
@@ -315,7 +315,7 @@ pub fn copied<T: Copy, D: Dimension>(numbers: &ArrayView<'_, T, D>) -> Result<Ve
 /// The numbers of an array in C order, copied only where they do not lie so.
 ///
 /// # Errors
-/// [`Error::Memory`].
+/// [`fastgrad_core::Error::Memory`].
 pub fn in_order<'a, T: Copy, D: Dimension>(
     numbers: &'a ArrayView<'_, T, D>,
 ) -> Result<Cow<'a, [T]>> {
