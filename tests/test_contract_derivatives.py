@@ -106,12 +106,19 @@ def test_point_3_power_0_has_derivative_0_everywhere(x, zero):
     assert slopes(lambda v, n: v**n, x, zero)[0] == 0.0
 
 
-@pytest.mark.parametrize("x", [0.0, -0.0, -2.0, -INF])
-def test_point_3_exponent_over_zero_and_below_has_derivative_nan(x):
-    dx, dn = slopes(lambda v, n: v**n, x, 3.0)
-    assert dx == 3 * x**2
-    assert math.isnan(dn)
-    assert math.isnan(slopes(lambda n: x**n, 3.0)[0])
+@pytest.mark.parametrize("x", [-2.0, -5e-324, -INF])
+@pytest.mark.parametrize("n", [0.0, 3.0, -2.0])
+def test_point_3_exponent_over_a_negative_number_has_derivative_nan(x, n):
+    assert math.isnan(slopes(lambda v, n: v**n, x, n)[1])
+    assert math.isnan(slopes(lambda n: x**n, n)[0])
+    assert slopes(lambda v, n: v**n, x, 3.0)[0] == 3 * x**2
+
+
+@pytest.mark.parametrize("zero", [0, 0.0, -0.0])
+@pytest.mark.parametrize("n", [0.0, -0.0, 5e-324, 0.5, 1.0, 3.0, 1e300, INF])
+def test_point_3_exponent_over_zero_has_derivative_0(zero, n):
+    assert slopes(lambda v, n: v**n, zero, n)[1] == 0.0
+    assert slopes(lambda n: zero**n, n) == [0.0]
 
 
 @pytest.mark.parametrize("x", [0.0, -2.0])

@@ -9,6 +9,7 @@ rounding errors of that gradient have to be judged, as contributions may cancel.
 import builtins
 import math
 import numbers
+from fractions import Fraction
 
 
 class Value:
@@ -96,7 +97,7 @@ class Value:
 
     def __abs__(self):
         x = self.data
-        return self._map("abs", abs(x), 0.0 if x == 0 else math.copysign(1.0, x))
+        return self._map("abs", abs(x), x if math.isnan(x) else float((x > 0) - (x < 0)))
 
     def exp(self):
         value = math.exp(self.data)
@@ -116,13 +117,12 @@ class Value:
         return self._map("cos", math.cos(self.data), -math.sin(self.data))
 
     def tanh(self):
-        t = math.tanh(self.data)
-        return self._map("tanh", t, 1 - t * t)
+        return self._map("tanh", math.tanh(self.data), slope_of_tanh(self.data))
 
     def sigmoid(self):
         e = math.exp(-abs(self.data))  # at most 1, so that neither tail overflows
         value = 1 / (1 + e) if self.data >= 0 else e / (1 + e)
-        return self._map("sigmoid", value, e / (1 + e) ** 2)
+        return self._map("sigmoid", value, slope_of_tanh(self.data / 2) / 4)
 
     def relu(self):
         x = self.data
@@ -185,7 +185,25 @@ def multiply(x, y):
 
 def divide(x, y):
     a, b = number(x), number(y)
-    return combine("/", x, y, a / b, 1 / b, -(a / b) / b)
+    return combine("/", x, y, a / b, 1 / b, slope_of_divisor(a, b))
+
+
+def slope_of_divisor(a, b):
+    """-a/b**2 as a fraction, which knows neither too large nor too small, where there is one."""
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return -(a / b) / b
+    try:
+        return float(-Fraction(a) / Fraction(b) ** 2)
+    except OverflowError:
+        return math.copysign(math.inf, -a)
+
+
+def slope_of_tanh(x):
+    """1/cosh(x)**2, a factor at a time, as the square may be too large for a float."""
+    try:
+        return 1 / math.cosh(x) / math.cosh(x)
+    except OverflowError:
+        return 0.0
 
 
 def power(x, n):
@@ -193,21 +211,52 @@ def power(x, n):
     value = a**b
     if isinstance(value, complex):
         raise ValueError(f"{a!r} ** {b!r} is not a real number")
-    slope_of_exponent = value * math.log(a) if a > 0 else math.nan
     op = "**" if isinstance(n, Value) else f"**{n}"
-    return combine(op, x, n, value, slope_of_power(a, b), slope_of_exponent)
+    return combine(op, x, n, value, slope_of_power(a, b), slope_of_exponent(a, b))
 
 
 def slope_of_power(a, n):
-    """n·a**(n-1), where what Python refuses as too large is infinite, and 0 for n = 0."""
+    """n * a**(n-1), and 0 for n = 0."""
     if n == 0:
         return 0.0
+    if a == 0 or not (math.isfinite(a) and math.isfinite(n)):
+        return slope_of_endless_power(a, n)
+    rest = Fraction(n) - 1
+    sign = math.copysign(1.0, n) * (-1.0 if a < 0 and rest % 2 == 1 else 1.0)
+    return sign * times_power(abs(n), abs(a), rest)
+
+
+def slope_of_endless_power(a, n):
+    """As the limit; a may be 0, and either may be infinite or nan."""
+    power = math.inf if a == 0 and n < 1 else a ** (n - 1)
+    return 0.0 if power == 0 and math.isinf(n) else n * power
+
+
+def slope_of_exponent(a, n):
+    """a**n * log(a); 0 where a**n is 0 for a = 0, or 1."""
+    if a == 0 and n >= 0:
+        return 0.0
+    if a < 0:
+        return math.nan
+    log = math.log(a) if a else -math.inf
+    if not (a and math.isfinite(a) and math.isfinite(n)):
+        power = math.inf if a == 0 and n < 0 else a**n
+        return 0.0 if power == 0 else power * log
+    return math.copysign(times_power(abs(log), a, Fraction(n)), log) if log else 0.0
+
+
+def times_power(factor, a, n):
+    """factor * a**n for positive numbers, n a fraction: a sixteenth of the power, sixteen times.
+
+    A sixteenth is always in range, and so is what has been multiplied so far, if the end is.
+    """
+    part = a ** float(n / 16)
+    part += part * float(n / 16 - Fraction(float(n / 16))) * math.log(a)
+    product = Fraction(factor) * Fraction(part) ** 16
     try:
-        return n * a ** (n - 1)
-    except ZeroDivisionError:
-        return n * math.inf
+        return float(product)
     except OverflowError:
-        return n * (-math.inf if a < 0 and (n - 1) % 2 == 1 else math.inf)
+        return math.inf
 
 
 def max(x, y):

@@ -66,10 +66,35 @@ fn slopes_at_the_corners() {
         assert_eq!(op::pow_number(x, 0.0).unwrap(), Unary { value: 1.0, dx: 0.0 });
     }
     assert!(op::pow(-2.0, 3.0).unwrap().dy.is_nan());
-    assert!(op::pow(0.0, 3.0).unwrap().dy.is_nan());
+    for (x, y) in [(0.0, 3.0), (-0.0, 0.5), (0.0, 0.0), (1.0, f64::NAN), (f64::INFINITY, -1.0)] {
+        assert_eq!(op::pow(x, y).unwrap().dy, 0.0, "{x} ** {y}");
+    }
     assert_eq!(op::pow(-2.0, 3.0).unwrap().dx, 12.0);
     assert_eq!(op::max(1.0, 1.0).unwrap(), Binary { value: 1.0, dx: 1.0, dy: 0.0 });
     assert_eq!(op::min(1.0, 1.0).unwrap(), Binary { value: 1.0, dx: 1.0, dy: 0.0 });
+}
+
+/// Slopes whose plain formulas lose digits, against values worked out with 40 digits.
+#[test]
+fn slopes_where_a_part_of_the_formula_is_out_of_range() {
+    let within = |ulps: f64, got: f64, true_one: f64| {
+        let ulp = f64::from_bits(true_one.abs().to_bits() + 1) - true_one.abs();
+        assert!((got - true_one).abs() <= ulps * ulp, "{got:e} is not {true_one:e}");
+    };
+    let tiny = f64::from_bits(1);
+    within(
+        4.0,
+        op::pow_number(2.298_733_004_629_104_2e-206, -0.5).unwrap().dx,
+        -1.434_621_077_764_291_2e+308,
+    );
+    within(4.0, op::pow_number(tiny, 1.0 / 3.0).unwrap().dx, 1.149_094_221_479_596_5e+215);
+    within(4.0, op::pow_number(-8.0e-4, 99.0).unwrap().dx, 3.151_040_025_892_423e-302);
+    within(4.0, op::pow_number(8.0e-4, 101.0).unwrap().dx, 2.057_406_336_097_840_7e-308);
+    within(4.0, op::pow(1e-300, 1.07).unwrap().dy, -6.907_8e-319);
+    within(2.0, op::div(3.0 * tiny, 1e-8).unwrap().dy, -1.482_196_937_523_739_6e-307);
+    within(2.0, op::tanh(119.6).unwrap().dx, 5.233_833_710_049_05e-104);
+    within(2.0, op::tanh(-372.0).unwrap().dx, 3e-323);
+    within(2.0, op::sigmoid(-2.695_5).unwrap().dx, 0.059_240_190_122_243_32);
 }
 
 #[test]

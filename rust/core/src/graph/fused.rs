@@ -212,19 +212,33 @@ impl Rule {
                 (0..parents).for_each(|i| give(i, g));
             }
             Rule::Softmax(p) => {
-                // dxᵢ = pᵢ·(gᵢ − Σⱼ gⱼ·pⱼ)
-                let mean = accumulate(0.0, dout, p);
-                p.iter().zip(dout).enumerate().for_each(|(i, (p, g))| give(i, p * (g - mean)));
+                // dxᵢ = pᵢ·(gᵢ − Σⱼ gⱼ·pⱼ), the same for gᵢ less any constant: less that of the
+                // largest p, nothing cancels where p is all but 1.
+                let pivot = dout.get(largest(p)).copied().unwrap_or_default();
+                let mean = p.iter().zip(dout).fold(0.0, |sum, (p, g)| sum + (g - pivot) * p);
+                let pairs = p.iter().zip(dout).enumerate();
+                pairs.for_each(|(i, (p, g))| give(i, p * ((g - pivot) - mean)));
             }
             Rule::LogSoftmax(p) => {
-                // dxᵢ = gᵢ − pᵢ·Σⱼ gⱼ
+                // dxᵢ = gᵢ − pᵢ·Σⱼ gⱼ = gᵢ·(1 − pᵢ) − pᵢ·Σ gⱼ of the others, and 1 − pᵢ is the
+                // others' p, which does not cancel for the largest.
                 let g_sum = total(dout);
-                p.iter().zip(dout).enumerate().for_each(|(i, (p, g))| give(i, g - p * g_sum));
+                let top = largest(p);
+                let others = |x: &[f64]| {
+                    let kept = x.iter().enumerate().filter(|(i, _)| *i != top);
+                    kept.fold(0.0, |sum, (_, v)| sum + v)
+                };
+                let (p_rest, g_rest) = (others(p), others(dout));
+                p.iter().zip(dout).enumerate().for_each(|(i, (p, g))| {
+                    give(i, if i == top { g * p_rest - p * g_rest } else { g - p * g_sum });
+                });
             }
             Rule::RmsNorm { x, scale } => {
-                // dxᵢ = s·gᵢ − xᵢ·s³·Σⱼ gⱼ·xⱼ / n
-                let c = accumulate(0.0, dout, x) * scale * scale * scale / count(x.len());
-                x.iter().zip(dout).enumerate().for_each(|(i, (x, g))| give(i, scale * g - x * c));
+                // dxᵢ = s·(gᵢ − yᵢ·Σⱼ gⱼ·yⱼ / n) with y = s·x, which is never large.
+                let sum = x.iter().zip(dout).fold(0.0, |sum, (x, g)| sum + g * (scale * x));
+                let mean = sum / count(x.len());
+                let pairs = x.iter().zip(dout).enumerate();
+                pairs.for_each(|(i, (x, g))| give(i, scale * (g - scale * x * mean)));
             }
         }
     }
@@ -316,6 +330,12 @@ fn accumulate(start: f64, a: &[f64], b: &[f64]) -> f64 {
 
 fn total(x: &[f64]) -> f64 {
     x.iter().fold(0.0, |total, v| total + v)
+}
+
+/// The place of the largest, the first when several are.
+fn largest(x: &[f64]) -> usize {
+    let start = (0, f64::NEG_INFINITY);
+    x.iter().enumerate().fold(start, |best, (i, &v)| if v > best.1 { (i, v) } else { best }).0
 }
 
 /// softmax(x), max(x) and Σ e^(x−max).
