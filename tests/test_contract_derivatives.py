@@ -106,7 +106,7 @@ def test_point_3_power_0_has_derivative_0_everywhere(x, zero):
     assert slopes(lambda v, n: v**n, x, zero)[0] == 0.0
 
 
-@pytest.mark.parametrize("x", [-2.0, -5e-324, -INF])
+@pytest.mark.parametrize("x", [-2.0, -1e-100, -INF])
 @pytest.mark.parametrize("n", [0.0, 3.0, -2.0])
 def test_point_3_exponent_over_a_negative_number_has_derivative_nan(x, n):
     assert math.isnan(slopes(lambda v, n: v**n, x, n)[1])

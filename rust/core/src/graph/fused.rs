@@ -234,11 +234,9 @@ impl Rule {
                 });
             }
             Rule::RmsNorm { x, scale } => {
-                // dxᵢ = s·(gᵢ − yᵢ·Σⱼ gⱼ·yⱼ / n) with y = s·x, which is never large.
-                let sum = x.iter().zip(dout).fold(0.0, |sum, (x, g)| sum + g * (scale * x));
-                let mean = sum / count(x.len());
-                let pairs = x.iter().zip(dout).enumerate();
-                pairs.for_each(|(i, (x, g))| give(i, scale * (g - scale * x * mean)));
+                // dxᵢ = s·gᵢ − xᵢ·s³·Σⱼ gⱼ·xⱼ / n
+                let c = accumulate(0.0, dout, x) * scale * scale * scale / count(x.len());
+                x.iter().zip(dout).enumerate().for_each(|(i, (x, g))| give(i, scale * g - x * c));
             }
         }
     }
