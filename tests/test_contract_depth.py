@@ -261,3 +261,38 @@ def main():
 
 def test_point_9_rules_that_call_backward_within_one_another():
     run(NESTED)
+
+
+COLLECTED = """
+def own(x):
+    out = Value(x.data, (x,), "own")
+
+    def _backward():
+        x.grad += out.grad
+
+    out._backward = _backward
+    return out
+
+def main():
+    gc.disable()
+    x = v = Value(1.0)
+    for _ in range({n}):
+        {step}
+    v.backward()
+    assert x.grad == 1.0
+    del v
+    gc.collect()
+    assert _core.live_nodes() == 1
+"""
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "v = own(v)",
+        "v = own(v) * 1.0",
+        "v = engine.sum(engine.linear([own(v), 0.0], [[1.0, 0.0], [0.0, 1.0]]))",
+    ],
+)
+def test_point_9_the_collector_takes_chains_of_own_ops(step):
+    run(COLLECTED.format(n=200_000, step=step))

@@ -40,7 +40,7 @@ fn linear<'py>(
         expect_length("linear", || "bias".into(), given.len(), rows.len())?;
     }
     let source = Source { key, rows, bias: given };
-    source.share("linear", n)?.apply(py, x, "linear", Activation::Linear)
+    source.share(py, "linear", n)?.apply(py, x, "linear", Activation::Linear)
 }
 
 /// The block that earlier calls with the same list made, if nothing in it has changed.
@@ -172,7 +172,7 @@ fn weights_of(
         let message = format!("x has length {n}, expected {weights}, one for each weight");
         return Err(PyValueError::new_err(message));
     }
-    source.share("layer", n)
+    source.share(neurons.py(), "layer", n)
 }
 
 fn read_neurons<'py>(

@@ -115,8 +115,14 @@ impl Operands {
     /// The block of an op over these operands; the caller has a share of it.
     ///
     /// `name` is what `_op` shows.
-    pub fn into_block(mut self, name: &'static str, rule: Rule, outputs: usize) -> *mut Block {
-        Block::new(name.into(), std::mem::take(&mut self.nodes), Some(rule), outputs)
+    pub fn into_block(
+        mut self,
+        py: Python<'_>,
+        name: &'static str,
+        rule: Rule,
+        outputs: usize,
+    ) -> PyResult<*mut Block> {
+        Block::new(py, name.into(), std::mem::take(&mut self.nodes), Some(rule), outputs)
     }
 
     /// The nodes, whose references become the caller's, and the values.
@@ -131,7 +137,7 @@ impl Operands {
         name: &'static str,
         (values, rule): (Vec<f64>, Rule),
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let outputs = Outputs::new(self.into_block(name, rule, values.len()));
+        let outputs = Outputs::new(self.into_block(py, name, rule, values.len())?);
         let made = values.iter().enumerate().map(|(i, value)| {
             pause(py, i)?;
             outputs.node(py, i, *value, 1.0)
@@ -146,7 +152,7 @@ impl Operands {
         name: &'static str,
         (value, rule): (f64, Rule),
     ) -> PyResult<Bound<'py, PyAny>> {
-        Outputs::new(self.into_block(name, rule, 1)).node(py, 0, value, 1.0)
+        Outputs::new(self.into_block(py, name, rule, 1)?).node(py, 0, value, 1.0)
     }
 }
 
@@ -172,6 +178,7 @@ impl Outputs {
         unsafe {
             let made = node::new(Op::Leaf, value);
             let output = Bound::from_owned_ptr_or_err(py, made.cast())?;
+            (*self.0).share();
             node::set_block(made, self.0, index, slope);
             Ok(output)
         }

@@ -127,7 +127,7 @@ impl InUse {
 
 impl Source<'_> {
     /// Reads all weights into a block of their own, to be found by the calls that follow.
-    pub fn share(&self, op: &'static str, n: usize) -> PyResult<Shared> {
+    pub fn share(&self, py: Python<'_>, op: &'static str, n: usize) -> PyResult<Shared> {
         let mut operands = Operands::default();
         let (of_row, of_bias) = (format!("{op}: a row of weights"), format!("{op}: bias"));
         for (i, row) in self.rows.iter().enumerate() {
@@ -140,7 +140,8 @@ impl Source<'_> {
         }
         let weights = Arc::new(Weights::new(self.rows.len(), n, operands.data.clone()));
         let outputs = weights.values().len();
-        let block = operands.into_block("weights", Rule::Shared(weights.clone()), outputs);
+        let rule = Rule::Shared(weights.clone());
+        let block = operands.into_block(py, "weights", rule, outputs)?;
         // SAFETY: the lock is held.
         unsafe {
             (*block).key = Some(self.key.addr());
@@ -195,7 +196,7 @@ impl Shared {
         let mut z = Vec::with_capacity(self.weights.outputs());
         self.weights.apply(&x, &mut z);
         let rule = Rule::Linear { x, weights: self.weights.clone() };
-        let block = Block::linear(name, parents, rule, z, self.block);
+        let block = Block::linear(py, name, parents, rule, z, self.block)?;
         Outputs::new(block).list(py, |z| activation.apply(z))
     }
 }

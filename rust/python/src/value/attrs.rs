@@ -205,42 +205,6 @@ pub unsafe fn dict(py: Python<'_>, object: Object) -> PyResult<Bound<'_, PyDict>
     }
 }
 
-/// `tp_traverse`: what a value with attributes refers to.
-pub unsafe extern "C" fn traverse(
-    object: Object,
-    visit: ffi::visitproc,
-    arg: *mut c_void,
-) -> c_int {
-    // SAFETY: called by the collector with a Value.
-    unsafe {
-        let dict = (*object.cast::<Node>()).dict;
-        if !dict.is_null() {
-            let found = visit(dict, arg);
-            if found != 0 {
-                return found;
-            }
-        }
-        visit(ffi::Py_TYPE(object).cast(), arg)
-    }
-}
-
-/// `tp_clear`: a cycle always runs through attributes, so dropping them breaks it.
-pub unsafe extern "C" fn clear(object: Object) -> c_int {
-    // SAFETY: called by the collector with a Value.
-    unsafe {
-        let node = object.cast::<Node>();
-        let dict = (*node).dict;
-        (*node).dict = ptr::null_mut();
-        // Without attributes it is nothing to the collector, on which the node's end relies: it
-        // may come with the dict's.
-        if ffi::PyObject_GC_IsTracked(object) != 0 {
-            ffi::PyObject_GC_UnTrack(object.cast());
-        }
-        ffi::Py_XDECREF(dict);
-    }
-    0
-}
-
 /// The descriptors of the type.
 pub fn getset() -> Vec<ffi::PyGetSetDef> {
     let entry = |name: *const c_char, get, set, doc: *const c_char| ffi::PyGetSetDef {

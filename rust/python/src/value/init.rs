@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{Borrowed, ffi, intern};
 
-use super::block::{self, Block};
+use super::block::Block;
 use super::node::{self, Node, READY};
 use super::number;
 use super::slots::raise;
@@ -191,14 +191,17 @@ fn fill(
         if let Some(label) = &read.label {
             value.setattr(intern!(value.py(), "label"), label)?;
         }
+        let block = if has_parents {
+            let parents = children.into_iter().map(|child| child.into_ptr().cast()).collect();
+            Some(Block::new(value.py(), op.into(), parents, rule, 1)?)
+        } else {
+            None
+        };
         (*node).data = data;
         (*node).grad = 0.0;
         (*node).set_flag(READY, true);
-        if has_parents {
-            let parents = children.into_iter().map(|child| child.into_ptr().cast()).collect();
-            let block = Block::new(op.into(), parents, rule, 1);
+        if let Some(block) = block {
             node::set_block(node, block, 0, 1.0);
-            block::drop_own_share(block);
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `node.rs` | layout, making, end |
+//! | `collector.rs` | what the cyclic collector is told |
 //! | `endings.rs` | the end of attributes and subclass instances |
 //! | `slab.rs` | memory |
 //! | `block.rs` | what the outputs of an op over lists share |
@@ -17,6 +18,7 @@
 
 pub mod attrs;
 pub mod block;
+pub mod collector;
 pub mod copy;
 pub mod endings;
 pub mod init;
@@ -145,8 +147,8 @@ pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
         slot(ffi::Py_tp_new, init::new as *mut _),
         slot(ffi::Py_tp_init, init::init as *mut _),
         slot(ffi::Py_tp_dealloc, node::dealloc as *mut _),
-        slot(ffi::Py_tp_traverse, attrs::traverse as *mut _),
-        slot(ffi::Py_tp_clear, attrs::clear as *mut _),
+        slot(ffi::Py_tp_traverse, collector::traverse as *mut _),
+        slot(ffi::Py_tp_clear, collector::clear as *mut _),
         slot(ffi::Py_tp_repr, attrs::repr as *mut _),
         slot(ffi::Py_tp_setattro, attrs::setattro as *mut _),
         slot(ffi::Py_tp_methods, table(methods(), no_method).cast()),

@@ -7,9 +7,7 @@
 //! What a sweep touches lies together at the end: `tag` to `d_right`.
 //!
 //! A node owns a reference to each parent and holds d(node)/d(parent) as it was at the time of
-//! the op. The head is part of every slot, but the collector learns of a node only once it has
-//! attributes: an ordinary graph cannot be cyclic, and walking it is most of the time of a pure
-//! Python engine.
+//! the op. The head is part of every slot, but the collector learns of few nodes (`collector.rs`).
 //!
 //! Nodes die in a loop, not by recursion: a node whose last owner goes is chained into a list of
 //! the dying through its `grad` field, its memory given back when its turn comes.
@@ -54,6 +52,8 @@ const FROM_SLAB: u64 = 1 << 8;
 pub const HAS_RULE: u64 = 1 << 9;
 /// `__init__` has run.
 pub const READY: u64 = 1 << 10;
+/// A node below has a rule of its own, and had it when the node above it was made.
+const ON_RULE: u64 = 1 << 11;
 const MARK_SHIFT: u32 = 16;
 const FLAGS_AND_OP: u64 = (1 << MARK_SHIFT) - 1;
 
@@ -132,19 +132,37 @@ pub unsafe fn set_parents(node: *mut Node, left: *mut Node, right: *mut Node, dl
         (*node).right = right;
         (*node).d_left = dl;
         (*node).d_right = dr;
+        let mut tags = 0;
         if !left.is_null() {
             ffi::Py_INCREF(left.cast());
+            tags |= (*left).tag;
         }
         if !right.is_null() {
             ffi::Py_INCREF(right.cast());
+            tags |= (*right).tag;
+        }
+        if tags & (HAS_RULE | ON_RULE) != 0 {
+            put_on_rule(node);
         }
     }
 }
 
-/// Makes a new node the output `index` of a block; takes a share of the block.
+/// Shows a complete node that stands on a rule to the collector.
+#[cold]
+unsafe fn put_on_rule(node: *mut Node) {
+    // SAFETY: by contract; an instance of a subclass is known already.
+    unsafe {
+        (*node).tag |= ON_RULE;
+        if !is_tracked(node) {
+            ffi::PyObject_GC_Track(node.cast());
+        }
+    }
+}
+
+/// Makes a new node the output `index` of a block; takes over a share of the block.
 ///
 /// # Safety
-/// `node` is new; `block` is alive.
+/// `node` is new; `block` is alive, and the share the caller's.
 pub unsafe fn set_block(node: *mut Node, block: *mut Block, index: usize, slope: f64) {
     // SAFETY: alive by contract.
     unsafe {
@@ -152,7 +170,9 @@ pub unsafe fn set_block(node: *mut Node, block: *mut Block, index: usize, slope:
         (*node).left = block.cast();
         (*node).right = ptr::without_provenance_mut(index);
         (*node).d_left = slope;
-        (*block).share();
+        if (*block).is_on_rule() {
+            put_on_rule(node);
+        }
     }
 }
 
@@ -174,6 +194,11 @@ impl Node {
     /// Sets or clears a flag.
     pub fn set_flag(&mut self, flag: u64, on: bool) {
         if on { self.tag |= flag } else { self.tag &= !flag }
+    }
+
+    /// Has the node a rule of its own, or does it stand on one?
+    pub fn is_on_rule(&self) -> bool {
+        self.has(HAS_RULE | ON_RULE)
     }
 
     /// The mark of the last pass.
@@ -287,7 +312,7 @@ unsafe fn retire(node: *mut Node) {
 /// attributes is not the same: a subclass's instance is known without any, and so is a node that
 /// was given such a class.
 #[inline(always)]
-unsafe fn is_tracked(node: *mut Node) -> bool {
+pub unsafe fn is_tracked(node: *mut Node) -> bool {
     // SAFETY: every node has a head, be it from the slab or from Python's own allocator.
     unsafe { (*node.cast::<[usize; 2]>().sub(1))[0] != 0 }
 }
@@ -314,6 +339,9 @@ pub unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
         retire(node);
         loop {
             let (left, right, fused) = ((*node).left, (*node).right, (*node).op() == Op::Fused);
+            if fused {
+                (*left.cast::<Block>()).forget_holder(node);
+            }
             end(node);
             if fused {
                 block::drop_share(left.cast(), &mut |parent| dying.give_up(parent));

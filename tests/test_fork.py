@@ -1,0 +1,172 @@
+"""After os.fork() the child can do everything, whatever the parent's threads were doing."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+
+PARENT = """
+import faulthandler, io, multiprocessing, os, signal, sys, threading, time
+import numpy as np
+from fastgrad import _core, engine, nn
+from fastgrad.engine import Value
+
+sys.setswitchinterval(1e-5)
+x = root = Value(1.0)
+for _ in range(100_000):
+    root = root * 1.0 + x
+p = engine.softmax([root, x, x])
+top = p[0] + engine.sum(engine.linear([p[1], p[2]], [[x, x], [x, p[0]]]))
+alone = [x, root, *p, top]
+done, reached = threading.Event(), threading.Event()
+
+def use_everything():
+    faulthandler.dump_traceback_later(60, exit=True)
+    a = Value(3.0)
+    (a * a).backward()
+    assert a.grad == 6.0
+    top.zero_grad()
+    assert not any(v.grad for v in alone)
+    top.backward()
+    first = [v.grad for v in alone]
+    top.zero_grad()
+    top.backward()
+    assert [v.grad for v in alone] == first
+    model = nn.MLP(2, [3, 1])
+    loss = engine.sum(model([[1.0, 2.0], [3.0, 4.0]]))
+    loss.backward()
+    errors = []
+    threads = [threading.Thread(target=root.backward) for _ in range(2)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+
+def fork(work=use_everything):
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, status
+"""
+
+SITUATIONS = {
+    "another thread walks and clears": """
+def walk():
+    while not done.is_set():
+        top.backward()
+        reached.set()
+        top.zero_grad()
+threads = [threading.Thread(target=walk)]
+threads[0].start()
+reached.wait()
+for _ in range(20):
+    fork()
+done.set()
+threads[0].join()
+""",
+    "threads wait for their turn": """
+def walk():
+    while not done.is_set():
+        top.backward()
+        reached.set()
+threads = [threading.Thread(target=walk) for _ in range(4)]
+[t.start() for t in threads]
+reached.wait()
+for _ in range(20):
+    fork()
+done.set()
+[t.join() for t in threads]
+""",
+    "another thread is inside a rule, three passes deep": """
+for i, v in enumerate(alone):
+    v.grad = i / 8
+before = [v.grad for v in alone]
+def inner():
+    reached.set()
+    done.wait()
+low = p[1] * 1.0
+low._backward = inner
+middle = low + p[2]
+own = middle._backward
+middle._backward = lambda: (own(), (p[0] + low + 1.0).backward())
+outer = middle * 2 + p[0]
+own_outer = outer._backward
+outer._backward = lambda: (own_outer(), (middle * 3.0 + p[2]).backward())
+t = threading.Thread(target=outer.backward)
+t.start()
+reached.wait()
+def child():
+    assert [v.grad for v in alone] == before, ([v.grad for v in alone], before)
+    use_everything()
+fork(child)
+done.set()
+t.join()
+""",
+    "a rule forks": """
+child_of = os.getpid()
+y = Value(2.0)
+square = Value(4.0, (y,), "square")
+def rule():
+    pid = os.fork()
+    if pid:
+        assert os.waitpid(pid, 0)[1] == 0
+    y.grad += 4.0 * square.grad
+square._backward = rule
+(engine.sum(engine.softmax([square, x])) * 0.0 + square * 3.0).backward()
+assert y.grad == 12.0
+use_everything()
+if os.getpid() != child_of:
+    os._exit(0)
+""",
+    "another thread is in an op over lists": """
+many = [x] * 400_000
+def sums():
+    while not done.is_set():
+        engine.sum(many)
+        reached.set()
+        engine.softmax(many)
+t = threading.Thread(target=sums)
+t.start()
+reached.wait()
+for _ in range(10):
+    fork()
+done.set()
+t.join()
+""",
+    "a pool of processes": """
+def gradient(i):
+    v = Value(float(i))
+    (v * v).backward()
+    return v.grad
+def walk():
+    while not done.is_set():
+        top.backward()
+        reached.set()
+t = threading.Thread(target=walk)
+t.start()
+reached.wait()
+with multiprocessing.get_context("fork").Pool(3) as pool:
+    assert pool.map(gradient, range(20)) == [2.0 * i for i in range(20)]
+done.set()
+t.join()
+""",
+}
+
+
+@pytest.mark.parametrize("situation", SITUATIONS.values(), ids=SITUATIONS.keys())
+def test_a_child_can_do_everything(situation):
+    program = PARENT + situation + '\nprint("done")\n'
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
