@@ -16,6 +16,7 @@ from typing import Any
 __all__ = [
     "amount",
     "array",
+    "cut",
     "escape",
     "path_name",
     "shorten",
@@ -43,14 +44,27 @@ def shorten(value: object) -> str:
     ("'emma'", 60, '[0, 1, 2, 3, 4, 5, ...]')
     """
     try:
-        text = escape(_REPR.repr(value).replace("\n", " "))
+        text = _REPR.repr(value).replace("\n", " ")
     except Exception:  # A `repr` that fails, and an int of more digits than Python writes.
         bits = f" of {value.bit_length():,} bits" if type(value) is int else ""
         text = f"<{type(value).__name__}{bits}>"
-    if len(text) <= _SHORTENED:
-        return text
-    half = (_SHORTENED - 3) // 2
-    return f"{text[:half]}...{text[-half:]}"
+    return cut(text, _SHORTENED)
+
+
+def cut(text: str, most: int = 500) -> str:
+    """Return a text from elsewhere for a message: escaped, its middle left out where it is long.
+
+    >>> cut("emma" * 100, 13)
+    'emmae...aemma'
+    """
+    half = (most - 3) // 2
+    if len(text) <= most:
+        text = escape(text)
+        if len(text) <= most:
+            return text
+    # What is escaped becomes longer: once more.
+    start, end = escape(text[:half])[:half], escape(text[-half:])[-half:]
+    return f"{start}...{end}"
 
 
 def escape(text: str, keep: str = "") -> str:

@@ -29,13 +29,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import safetensors
+
+from ._checks import cut, escape, shorten
+from ._files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,15 +114,15 @@ def save(
     sealed = bytearray(head)
     sealed[_DIGEST_AT : _DIGEST_AT + 64] = digest.hexdigest().encode()
     # What a link points to is replaced, and not the link.
-    _write_whole(Path(os.path.realpath(path)), [sealed, *bodies])
+    write_atomically(path, [sealed, *bodies], previous=previous(os.path.realpath(path)))
 
 
 def _storable(name: object, array: object) -> NDArray[Any]:
     if not isinstance(name, str) or name == "__metadata__":
-        raise ValueError(f"{name!r} cannot be the name of an array")
+        raise ValueError(f"{shorten(name)} cannot be the name of an array")
     if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("<") not in _CODES:
         kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-        raise TypeError(f"tensors[{name!r}] is of type {kind}; expected an array of numbers")
+        raise TypeError(f"tensors[{shorten(name)}] is of type {kind}; expected an array of numbers")
     return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
 
 
@@ -163,57 +165,6 @@ def _json_bytes(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
 
 
-def _write_whole(path: Path, parts: list[Any]) -> None:
-    """Write a file so that at every moment its name stands for a whole one, the old or the new."""
-    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}.saving")
-    try:
-        _write_and_rename(fresh, path, parts)
-    except OSError as error:
-        # The name that the caller knows, and not that of the new file.
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
-    _sync_directory(path.parent)
-
-
-def _write_and_rename(fresh: Path, path: Path, parts: list[Any]) -> None:
-    try:
-        with open(fresh, "xb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.is_file():
-            _keep_previous(path, fresh)
-        os.replace(fresh, path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-
-
-def _keep_previous(path: Path, fresh: Path) -> None:
-    """Give the file a second name: the first stays in place until the new file takes it."""
-    second = fresh.with_suffix(".keeping")
-    try:
-        os.link(path, second)
-    except OSError:
-        # No hard links here. For a moment only the previous one will have a name.
-        os.replace(path, previous(path))
-    else:
-        os.replace(second, previous(path))
-
-
-def _sync_directory(directory: Path) -> None:
-    """Bring the new names to the disk, where the system lets a directory be opened for that."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 # --- Loading ---------------------------------------------------------------------------------
 
 
@@ -243,8 +194,8 @@ class _DamageError(Exception):
 
 def _refuse(name: str, reason: str) -> NoReturn:
     kept = previous(name)
-    hint = f"; the checkpoint before it is {kept}" if kept.is_file() else ""
-    raise CheckpointError(f"{name}: {reason}{hint}") from None
+    hint = f"; the checkpoint before it is {escape(str(kept))}" if kept.is_file() else ""
+    raise CheckpointError(f"{escape(name)}: {cut(reason)}{hint}") from None
 
 
 def _read_checked(name: str) -> bytes:
@@ -281,7 +232,8 @@ def _metadata(data: bytes) -> dict[str, str]:
         raise _DamageError(f"not a checkpoint of {_LIBRARY}")
     if metadata.get("format") != _FORMAT:
         raise _DamageError(
-            f"of format {metadata.get('format')!r}; this version of {_LIBRARY} reads {_FORMAT!r}"
+            f"of format {shorten(metadata.get('format'))};"
+            f" this version of {_LIBRARY} reads {_FORMAT!r}"
         )
     return metadata
 
@@ -309,7 +261,9 @@ def _no_constant(text: str) -> NoReturn:
 
 def _array(name: str, entry: dict[str, Any]) -> NDArray[Any]:
     if entry["dtype"] not in _DTYPES:
-        raise _DamageError(f"not a valid checkpoint: array {name!r} has dtype {entry['dtype']}")
+        raise _DamageError(
+            f"not a valid checkpoint: array {shorten(name)} has dtype {cut(entry['dtype'])}"
+        )
     # A bytearray is the array's own memory from now on; older versions of safetensors give bytes.
     array = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
     return array if array.flags.writeable else array.copy()

@@ -12,7 +12,7 @@ from .._checks import amount
 from .._core import NgramCounts
 from ..text import Vocab
 from .counts import BigramCounts, counts_to_learn
-from .saving import read_model, write_model
+from .saving import read_model, read_note, write_model
 from .tables import TableModel, check_cells
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class BigramModel(TableModel):
     """What is added to each count."""
 
     def __init__(self, counts: BigramCounts, smoothing: float = 0.0):
-        """Compute the table."""
+        """Check that there can be such a table, which is computed when it is first needed."""
         if not isinstance(counts, BigramCounts):
             raise TypeError(
                 f"counts is {reprlib.repr(counts)}; expected BigramCounts. BigramModel.fit counts"
@@ -63,7 +63,11 @@ class BigramModel(TableModel):
         self.counts = counts
         self.smoothing = amount("smoothing", smoothing)
         check_cells(counts.vocab, counts.order)
-        super().__init__(counts.vocab, counts.order - 1, _smoothed(counts, self.smoothing))
+        if not math.isfinite(self.smoothing * len(counts.vocab)):
+            raise ValueError(
+                f"smoothing is {smoothing!r}, which is too large for {len(counts.vocab)} symbols"
+            )
+        super().__init__(counts.vocab, counts.order - 1, lambda: _smoothed(counts, self.smoothing))
 
     @classmethod
     def fit(
@@ -100,7 +104,8 @@ class BigramModel(TableModel):
             "items": self.counts.items,
             "vocab": self.vocab.to_config(),
         }
-        write_model(path, "bigram", {"ids": ids, "counts": times.astype(np.uint64)}, config)
+        tensors = {"ids": ids, "counts": times.astype(np.uint64)}
+        write_model(path, "bigram", tensors, config, self.note)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> BigramModel:
@@ -114,7 +119,9 @@ class BigramModel(TableModel):
             config["order"], vocab.characters, config["items"], tensors["ids"], tensors["counts"]
         )
         _refuse_impossible(counts)
-        return cls(BigramCounts(counts), config["smoothing"])
+        model = cls(BigramCounts(counts), config["smoothing"])
+        model.note = read_note(config)
+        return model
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by what the table is computed from."""
@@ -132,8 +139,6 @@ def _smoothed(counts: BigramCounts, smoothing: float) -> NDArray[np.float64]:
     times = counts.table().reshape(-1, size)
     # Sums are of integers, and exact.
     contexts = times.sum(axis=1, dtype=np.uint64).astype(np.float64) + smoothing * size
-    if not math.isfinite(contexts.max()):
-        raise ValueError(f"smoothing is {smoothing!r}, which is too large for {size} symbols")
     table = times.astype(np.float64)
     table += smoothing
     np.divide(table, contexts[:, None], out=table, where=contexts[:, None] > 0)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import reprlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from .. import checkpoint
-from .._checks import path_name
+from .._checks import cut, escape, path_name, shorten
 from ..checkpoint import CheckpointError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Model = TypeVar("Model")
+Note: TypeAlias = dict[str, Any]
 
 # The file in a folder that a command line's `-o out/` names.
 _FILE = "model.safetensors"
@@ -35,9 +35,19 @@ def write_model(
     kind: str,
     tensors: Mapping[str, NDArray[Any]],
     config: Mapping[str, Any],
+    note: Note | None = None,
 ) -> None:
-    """Save a model's arrays and configuration, with the name of its kind."""
-    checkpoint.save(model_path(path), tensors, {"model": kind, **config})
+    """Save a model's arrays and configuration, with the name of its kind and its note."""
+    noted = {} if note is None else {"note": note}
+    checkpoint.save(model_path(path), tensors, {"model": kind, **config, **noted})
+
+
+def read_note(config: Mapping[str, Any]) -> Note | None:
+    """Return the note that was saved with a model; `TypeError` for one that is no dictionary."""
+    note = config.get("note")
+    if note is not None and not isinstance(note, dict):
+        raise TypeError(f"note is {shorten(note)}; expected a dictionary")
+    return note
 
 
 def read_model(
@@ -53,16 +63,20 @@ def read_model(
     tensors, config = checkpoint.load(file)
     kinds = ", ".join(makers)
     kind = config.get("model")
+    named = escape(str(file))
     if not isinstance(kind, str):
-        arrays = reprlib.repr(sorted(tensors))
+        arrays = shorten(sorted(tensors))
         raise CheckpointError(
-            f"{file}: holds no model, only the arrays {arrays}; expected a model: {kinds}"
+            f"{named}: holds no model, only the arrays {arrays}; expected a model: {kinds}"
         )
     if kind not in makers:
-        raise CheckpointError(f"{file}: holds a model {kind!r}; expected {kinds}")
+        raise CheckpointError(f"{named}: holds a model {shorten(kind)}; expected {kinds}")
     try:
         return makers[kind](tensors, config)
     except KeyError as error:
-        raise CheckpointError(f"{file}: damaged, {error} is missing") from None
-    except (ArithmeticError, MemoryError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{file}: damaged: {error}") from None
+        raise CheckpointError(f"{named}: damaged, {cut(str(error))} is missing") from None
+    except (
+        ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError,
+        ValueError,
+    ) as error:  # fmt: skip
+        raise CheckpointError(f"{named}: damaged: {cut(str(error))}") from None

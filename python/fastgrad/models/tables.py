@@ -12,9 +12,12 @@ from ..text.windows import encode_context
 from .counts import BigramCounts, counts_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from ..text import Source, Vocab
+    from .saving import Note
 
 # A gigabyte of probabilities; beyond that a table is the wrong model.
 _MOST_CELLS = 2**27
@@ -27,24 +30,36 @@ class TableModel:
     row of zeros means that nothing is known after its context.
     """
 
-    __slots__ = ("_table", "context", "vocab")
+    __slots__ = ("_made", "_make", "context", "note", "vocab")
 
     vocab: Vocab
     """The symbols, and the way from text to ids and back."""
     context: int
     """How many symbols before the next one the model looks at; 1 for a bigram."""
+    note: Note | None
+    """What was noted about where the model came from, plain JSON, saved with it; or None."""
 
-    def __init__(self, vocab: Vocab, context: int, table: NDArray[np.float64]):
-        """Keep a finished table; the classes made from this one compute it."""
+    def __init__(self, vocab: Vocab, context: int, make: Callable[[], NDArray[np.float64]]):
+        """Keep what computes the table, which is called when the table is first needed."""
         self.vocab = vocab
         self.context = context
-        self._table = table
-        table.flags.writeable = False
+        self.note = None
+        self._make = make
+        self._made: NDArray[np.float64] | None = None
 
     @property
     def order(self) -> int:
         """How long the n-grams are: 2 for a bigram model, 3 for a trigram model."""
         return self.context + 1
+
+    @property
+    def _table(self) -> NDArray[np.float64]:
+        # A file of a kilobyte may hold counts whose table takes a gigabyte: loading makes none.
+        if self._made is None:
+            table = self._make()
+            table.flags.writeable = False
+            self._made = table
+        return self._made
 
     def table(self) -> NDArray[np.float64]:
         """Give the distributions after all contexts, read-only, of shape (V**context, V)."""
