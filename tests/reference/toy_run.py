@@ -66,9 +66,9 @@ def plain_steps(x, rates):
     return values, losses
 
 
-def train(run, *, past=None, best=None, **plan):
+def train(run, *, past=None, best=None, evaluated=None, **plan):
     """Train the toy by a plan of 40 steps, or another."""
-    return Loop(run, make_plan(**{"steps": 40, "lr": 0.1} | plan), past, best).go()
+    return Loop(run, make_plan(**{"steps": 40, "lr": 0.1} | plan), past, best, evaluated).go()
 
 
 def resume(run, saved, **plan):
@@ -78,4 +78,5 @@ def resume(run, saved, **plan):
     run.x[:] = arrays["x"]
     total, rates = state.planned(plan.pop("steps", None), plan.pop("lr", None))
     fixed = {"evaluate_every": state.evaluate_every, "patience": state.patience}
-    return train(run, steps=total, lr=rates, past=state.history, best=state.best, **fixed, **plan)
+    past = {"past": state.history, "best": state.best, "evaluated": state.evaluated}
+    return train(run, steps=total, lr=rates, **past, **fixed, **plan)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from .._checks import escape
+
 
 class Report(Protocol):
     """What a bar is told: the amount done so far, and a word on how it goes."""
@@ -26,7 +28,7 @@ def bar(wanted: bool, total: int | None, unit: str, description: str) -> Iterato
     # Loaded here, since most programs never show a bar.
     from tqdm import tqdm
 
-    scaled = unit == "B"
+    scaled, description = unit == "B", escape(description)
     # disable=None is tqdm's word for "unless at a terminal".
     with tqdm(total=total, unit=unit, unit_scale=scaled, desc=description, disable=None) as shown:
 

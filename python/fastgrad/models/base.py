@@ -82,6 +82,9 @@ class TrainingRun(Protocol):
 
     Everything a step does follows from the arrays, the number of the step and its rate, so that
     steps may be made in chunks of any size, taken back, and made again with the same result.
+
+    A run may also have `uniform_loss`, the loss of equal probabilities: training then stops where
+    its smoothed loss is more than twice that and twice what it began with.
     """
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,9 +11,10 @@ import numpy as np
 from .._checks import amount, array, whole
 from .._core import bigram_loss_and_gradient, train_bigram
 from ..text import Vocab
+from ..training.divergence import DivergedError, Smoothed
 from ._progress import bar
 from .counts import BigramCounts, counts_to_learn
-from .saving import read_model, write_model
+from .saving import read_model, read_note, write_model
 from .tables import TableModel, check_cells
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ class NeuralBigram(TableModel):
         *,
         history: NDArray[np.float64] | None = None,
     ):
-        """Copy the weights and compute the table."""
+        """Copy the weights; the table is computed when it is first needed."""
         if not isinstance(vocab, Vocab):
             raise TypeError(f"vocab is {vocab!r}; expected a Vocab")
         size = len(vocab)
@@ -73,7 +76,7 @@ class NeuralBigram(TableModel):
         logits.flags.writeable = False
         self.weights = logits
         self.history = np.zeros(0) if history is None else np.array(history, dtype=np.float64)
-        super().__init__(vocab, 1 if len(logits) == size else 2, _softmax(logits))
+        super().__init__(vocab, 1 if len(logits) == size else 2, lambda: _softmax(logits))
 
     @classmethod
     def fit(
@@ -104,8 +107,9 @@ class NeuralBigram(TableModel):
         `order` is 2 for bigrams (the default) or 3 for trigrams; counts have their own.
 
         Raises what `BigramCounts.of` raises, `ValueError` or `TypeError` for a setting that makes
-        no sense, before anything is counted, and `FloatingPointError` where the rate is so high
-        that the loss is no number any more.
+        no sense, before anything is counted, and `DivergedError`, a `FloatingPointError`, where the
+        rate is so high that the loss is no number any more, or rises to more than twice its start
+        and twice ln V.
 
         >>> from fastgrad.models import BigramModel
         >>> model = NeuralBigram.fit(["emma", "ava"], penalty=0.0)
@@ -136,7 +140,8 @@ class NeuralBigram(TableModel):
         Where `path` is a folder, the file is `model.safetensors` in it.
         """
         tensors = {"weights": self.weights, "history": self.history}
-        write_model(path, "neural bigram", tensors, {"vocab": self.vocab.to_config()})
+        config = {"vocab": self.vocab.to_config()}
+        write_model(path, "neural bigram", tensors, config, self.note)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> NeuralBigram:
@@ -148,7 +153,9 @@ class NeuralBigram(TableModel):
         weights, history = tensors["weights"], tensors["history"]
         if weights.dtype != np.float64 or history.dtype != np.float64 or history.ndim != 1:
             raise ValueError("weights or history are not of float64")
-        return cls(Vocab.from_config(config["vocab"]), weights, history=history)
+        model = cls(Vocab.from_config(config["vocab"]), weights, history=history)
+        model.note = read_note(config)
+        return model
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by what the table is computed from."""
@@ -179,19 +186,31 @@ def _train(
     times = found.astype(np.uint64)
     velocity = np.zeros_like(weights)
     history = np.empty(steps + 1)
+    smoothed = Smoothed(math.log(len(counts.vocab)), history[:0])
     # What a step does depends on its number, and not on the call that it is part of.
-    stride = max(1, steps // _REPORTS if progress else steps)
+    stride = max(1, steps // _REPORTS)
     with bar(progress, steps, "step", "training") as report:
         for first in range(0, steps, stride):
             some = min(stride, steps - first)
-            losses = train_bigram(
-                weights, velocity, ids, times, steps=some, first_step=first, **settings
-            )
+            try:
+                losses = train_bigram(
+                    weights, velocity, ids, times, steps=some, first_step=first, **settings
+                )
+            except FloatingPointError as error:
+                raise _diverged(error, settings["lr"] or math.nan) from None
+            if (place := smoothed.add(losses)) is not None:
+                raise DivergedError(first + place, settings["lr"] or math.nan, smoothed.loss)
             history[first : first + some] = losses
             if report is not None:
                 report(first + some, f"loss {losses[-1]:.4f}")
     history[steps] = bigram_loss_and_gradient(weights, ids, times, settings["penalty"])[0]
     return history
+
+
+def _diverged(error: FloatingPointError, rate: float) -> DivergedError:
+    """Make the error of Python's training loops of that of the core, which ends with the step."""
+    found = re.search(r"at step (\d+)", str(error))
+    return DivergedError(int(found[1]) if found else 0, rate)
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

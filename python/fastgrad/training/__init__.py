@@ -18,9 +18,10 @@ chunks end depends on the clock; the results do not.
 ((40,), 'finished')
 """
 
+from .divergence import DivergedError
 from .finder import RateSweep, find_rate
 from .history import History
-from .loop import DivergedError, Loop
+from .loop import Interrupted, Loop
 from .plan import Plan, Progress, make_plan
 from .rates import Rate, Rates, plan_rates
 from .resuming import Saved, history_arrays, read_history, read_saved
@@ -28,6 +29,7 @@ from .resuming import Saved, history_arrays, read_history, read_saved
 __all__ = [
     "DivergedError",
     "History",
+    "Interrupted",
     "Loop",
     "Plan",
     "Progress",

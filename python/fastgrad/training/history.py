@@ -76,11 +76,21 @@ class Record:
         past = history or History()
         self.rates = rates
         self.steps = len(past.loss)
-        self.dev_steps = past.dev_step.tolist()
-        self.dev_losses = past.dev_loss.tolist()
         self.stopped = ""
+        # How many steps had been made and the loss, together: an interrupt parts no pair.
+        self._dev = list(zip(past.dev_step.tolist(), past.dev_loss.tolist(), strict=True))
         # Twice as long whenever it is full: how many steps there will be is a plan, no promise.
         self._losses = past.loss.copy()
+
+    @property
+    def losses(self) -> NDArray[np.float64]:
+        """The loss of each step made so far."""
+        return self._losses[: self.steps]
+
+    @property
+    def last_dev_step(self) -> int:
+        """How many steps had been made when the dev loss was last looked at."""
+        return self._dev[-1][0] if self._dev else 0
 
     def add(self, losses: NDArray[np.float64]) -> None:
         """Take the losses of the steps that were just made."""
@@ -94,30 +104,36 @@ class Record:
 
     def add_dev(self, loss: float) -> None:
         """Take a loss on the development text, after the steps made so far."""
-        self.dev_steps.append(self.steps)
-        self.dev_losses.append(loss)
+        self._dev.append((self.steps, loss))
 
     def cut(self, steps: int) -> None:
-        """Forget what came after so many steps."""
+        """Forget the steps after the first so many."""
         self.steps = min(self.steps, steps)
-        while self.dev_steps and self.dev_steps[-1] > self.steps:
-            self.dev_steps.pop()
-            self.dev_losses.pop()
+
+    def cut_dev(self, steps: int) -> None:
+        """Forget the dev losses that were looked at after more than so many steps."""
+        while self._dev and self._dev[-1][0] > steps:
+            self._dev.pop()
 
     def mean_since(self, step: int) -> float:
         """Give the mean loss of the steps from `step` on, of which there must be one."""
         return float(self._losses[step : self.steps].mean())
 
+    def is_lowest(self, dev_loss: float | None) -> bool:
+        """Tell whether a dev loss is lower than all before it."""
+        return dev_loss is not None and all(dev_loss < loss for _, loss in self._dev)
+
     def since_best(self) -> int:
         """Count the evaluations since the one with the lowest loss, which came first."""
-        return len(self.dev_losses) - 1 - int(np.argmin(self.dev_losses))
+        losses = [loss for _, loss in self._dev]
+        return len(losses) - 1 - int(np.argmin(losses)) if losses else 0
 
     def history(self) -> History:
         """Give what was seen so far, as arrays of its own."""
         return History(
-            loss=self._losses[: self.steps].copy(),
+            loss=self.losses.copy(),
             rate=self.rates.part(0, self.steps),
-            dev_step=np.array(self.dev_steps, dtype=np.int64),
-            dev_loss=np.array(self.dev_losses, dtype=np.float64),
+            dev_step=np.array([step for step, _ in self._dev], dtype=np.int64),
+            dev_loss=np.array([loss for _, loss in self._dev], dtype=np.float64),
             stopped=self.stopped,
         )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from time import monotonic, perf_counter
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
+from .._checks import escape
+from .divergence import DivergedError, Smoothed
 from .history import History, Record
 from .plan import Plan, Progress
 from .report import Report
 from .resuming import write_saved
-from .snapshots import LastTwo, Snapshot
+from .snapshots import Best, LastTwo, Snapshot
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Callable
+    from pathlib import Path
 
     from ..models.base import TrainingRun
 
@@ -35,26 +38,20 @@ _SAVINGS = 40
 _COMPLETE = ("finished", "stopped early", "stopped by a callback")
 
 
-class DivergedError(ArithmeticError):
-    """The loss, or a parameter, became nan or infinite.
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with a message that tells how far the run has come, and what of it is saved."""
 
-    `step` is the step in which it did, counted from 0, and `rate` that step's learning rate. The
-    model has the parameters of the step before, the last whose loss is known to be finite; where
-    there is none, those that it had at the start.
-    """
-
-    def __init__(self, step: int, rate: float) -> None:
-        """Keep what the message names."""
-        super().__init__(step, rate)
-        self.step = step
-        self.rate = rate
-
-    def __str__(self) -> str:
-        """Say what happened, where, and what the model is now."""
-        return (
-            f"the loss became nan or infinite at step {self.step}, at rate {self.rate:g}; the model"
-            " keeps the last parameters whose loss was finite. A smaller rate may help"
-        )
+    def __init__(self, steps: int, total: int, place: Path | None, saved: bool) -> None:
+        """Write the message; `saved` is whether the checkpoint has all that was learned."""
+        self.done = f"interrupted after {steps:,} of {total:,} steps"
+        self.saved = saved
+        if place is None:
+            left = "the model keeps what it has learned"
+        elif saved:
+            left = f"saved in {escape(str(place))}, from where resume() goes on"
+        else:
+            left = f"this was not saved: {escape(str(place))} is what it was"
+        super().__init__(f"{self.done}; {left}")
 
 
 class Loop:
@@ -65,19 +62,35 @@ class Loop:
         run: TrainingRun,
         plan: Plan,
         past: History | None = None,
-        best: dict[str, NDArray[Any]] | None = None,
+        best: Best | None = None,
+        evaluated: int | None = None,
     ) -> None:
-        """Take the steps that were made before from `past`, and the best arrays so far."""
+        """Take the steps that were made before from `past`, and the best arrays so far.
+
+        The last evaluation was after `evaluated` steps; by default, where the history has it.
+        """
         if plan.patience is not None and run.dev_loss() is None:
             raise ValueError(f"patience is {plan.patience}, but there is no dev to measure it on")
         self._run = run
         self._plan = plan
         self._record = Record(plan.rates, past)
         self._first = self._record.steps
+        self._is_resumed = past is not None
         # A checkpoint may have been saved when an evaluation was due and not done.
-        self._evaluated = self._record.dev_steps[-1] if self._record.dev_steps else 0
+        self._evaluated = self._record.last_dev_step if evaluated is None else evaluated
+        self._record.cut_dev(self._evaluated)
+        # A run that does not say what equal probabilities would lose is held to no limit.
+        self._uniform = getattr(run, "uniform_loss", math.inf)
+        self._smoothed = Smoothed(self._uniform, self._record.losses)
+        self._smoothed_start = self._smoothed.loss
         self._last_two = LastTwo(run.arrays, self._first)
-        self._best = None if best is None else Snapshot(self._first, best)
+        # The lowest dev loss of an evaluation, which early stopping puts back.
+        self._best = best if plan.patience is not None else None
+        # The lowest loss of an evaluation or of the start, which divergence goes back to.
+        self._good = best
+        self._was = (self._first, self._evaluated, "" if past is None else past.stopped)
+        # Whether the checkpoint's file is of this run and has all of it.
+        self._is_saved = self._is_resumed
         self._chunk = 1
         self._seconds = 0.0
         self._timed_from = self._first
@@ -86,33 +99,51 @@ class Loop:
     def go(self) -> History:
         """Make the steps that remain.
 
-        Raises `DivergedError` where the loss is not finite, `KeyboardInterrupt` on Ctrl-C, and
-        whatever a callback raises, all after saving what was asked to be saved; `OSError` where a
-        file cannot be written.
+        Raises `DivergedError` where the loss is not finite or rises beyond its limit,
+        `KeyboardInterrupt` on Ctrl-C, and whatever a callback raises, all after saving what was
+        asked to be saved; `OSError` where a file cannot be written.
         """
-        record, report = self._record, Report(self._plan, self._first)
+        report = Report(self._plan, self._first, self._evaluated, is_resumed=self._is_resumed)
         try:
-            self._save_first()
-            record.stopped = self._make_steps(report)
+            self._go(report)
         except KeyboardInterrupt:
-            self._rewind(self._last_two.newer.step)
-            record.stopped = "interrupted"
-            raise KeyboardInterrupt(self._advice()) from None
-        except DivergedError:
-            record.stopped = "diverged"
-            raise
+            self._stop_early("interrupted", report)
+            raise Interrupted(
+                self._record.steps, self._plan.steps, self._plan.checkpoint, self._is_saved
+            ) from None
         finally:
-            try:
-                # Not after an error of another kind, which may have come from saving.
-                if record.stopped:
-                    self._finish(report)
-            finally:
-                report.close()
-        return record.history()
+            report.close()
+        return self._record.history()
 
     def history(self) -> History:
         """Give what was seen so far, also of a run that has failed."""
         return self._record.history()
+
+    def _go(self, report: Report) -> None:
+        try:
+            self._start(report)
+            self._finish(self._make_steps(report), report)
+        except DivergedError:
+            self._finish("diverged", report)
+            raise
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            self._stop_early("failed", report)
+            raise
+
+    def _start(self, report: Report) -> None:
+        """Save before the first step, so that whatever happens there is something to resume.
+
+        Not over a file that is there: it may be a model that somebody wants back.
+        """
+        place = self._plan.checkpoint
+        if place is None or self._is_resumed:
+            report.begin()
+        elif not place.exists():
+            self._save(report)
+        if self._good is None and math.isfinite(self._uniform):
+            self._good = Best(Snapshot.of(self._run.arrays, self._first), None)
 
     def _make_steps(self, report: Report) -> str:
         """Make chunks of steps until there is a reason to stop; return it."""
@@ -126,25 +157,29 @@ class Loop:
                     return reason
             if record.steps >= plan.steps:
                 return "finished"
-            report.advance(self._advance())
+            self._advance()
+            report.move_to(record.steps)
             if monotonic() > self._save_at:
-                self._save()
+                self._save(report)
 
     def _is_due(self) -> bool:
         steps = self._record.steps
         planned = steps % self._plan.evaluate_every == 0 or steps == self._plan.steps
         return planned and steps > self._evaluated
 
-    def _advance(self) -> int:
+    def _advance(self) -> None:
         """Make one chunk of steps, which ends before or at the next evaluation."""
         first, every = self._record.steps, self._plan.evaluate_every
         end = min(first + self._chunk, (first // every + 1) * every, self._plan.steps)
         start = perf_counter()
         losses = self._run.train(first, self._plan.rates.part(first, end))
         seconds = perf_counter() - start
+        if (place := self._smoothed.add(losses)) is not None:
+            self._rose_too_high(first + place)
         self._record.add(losses)
         if len(losses) < end - first:
-            self._diverged()
+            self._not_finite()
+        self._is_saved = False
         self._seconds += seconds
         start = perf_counter()
         self._last_two.take(self._record.steps)
@@ -152,38 +187,57 @@ class Loop:
         # How long a step takes varies: the chunk grows by a factor of 4 at most.
         fitting = int(fit * len(losses) / max(seconds, 1e-9))
         self._chunk = max(1, min(fitting, 4 * self._chunk))
-        return len(losses)
 
     def _evaluate(self, report: Report) -> str:
         """Look at the dev loss, and tell; return a reason to stop, or nothing."""
-        record, plan = self._record, self._plan
+        record = self._record
         loss = self._run.dev_loss()
         if loss is not None and not math.isfinite(loss):
             # The last update has done it, and no batch has been tried since.
-            self._diverged()
+            self._not_finite()
+        self._keep_best(loss)
         if loss is not None:
-            if plan.patience is not None and loss < min(record.dev_losses, default=math.inf):
-                self._best = Snapshot.of(self._run.arrays, record.steps)
             record.add_dev(loss)
         progress = self._progress(loss)
-        self._evaluated = record.steps
         report.note(progress)
+        # Not earlier: an evaluation that Ctrl-C has cut short is forgotten, and made again.
+        self._evaluated = record.steps
+        self._is_saved = False
         if self._callbacks_stop(progress):
             return "stopped by a callback"
         return "stopped early" if self._patience_is_over() else ""
 
+    def _keep_best(self, dev_loss: float | None) -> None:
+        """Copy the arrays where the loss is the lowest so far."""
+        loss = self._smoothed.loss if dev_loss is None else dev_loss
+        is_good = self._good is not None and self._is_better_than(self._good, loss)
+        is_best = self._plan.patience is not None and self._record.is_lowest(dev_loss)
+        if is_good or is_best:
+            best = Best(Snapshot.of(self._run.arrays, self._record.steps), loss)
+            self._good = best if is_good else self._good
+            self._best = best if is_best else self._best
+
+    def _is_better_than(self, good: Best, loss: float | None) -> bool:
+        """Compare with the best so far; with the start, which has no dev loss, as smoothed."""
+        than = good.loss
+        if than is None:
+            than, loss = self._smoothed_start or self._smoothed.start, self._smoothed.loss
+        return loss is not None and than is not None and loss < than
+
     def _callbacks_stop(self, progress: Progress) -> bool:
         try:
             answers = [callback(progress) for callback in self._plan.callbacks]
+        except KeyboardInterrupt:
+            raise
         except BaseException:
-            self._record.stopped = "failed in a callback"  # So that what was learned is saved.
+            self._record.stopped = "failed in a callback"
             raise
         # What other objects say of their truth is no wish to stop.
         return any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
 
     def _patience_is_over(self) -> bool:
-        patience, record = self._plan.patience, self._record
-        return patience is not None and bool(record.dev_losses) and record.since_best() >= patience
+        patience = self._plan.patience
+        return patience is not None and self._record.since_best() >= patience
 
     def _progress(self, dev_loss: float | None) -> Progress:
         record = self._record
@@ -198,49 +252,83 @@ class Loop:
             examples_per_second=steps * self._run.batch / max(seconds, 1e-9),
         )
 
-    def _diverged(self) -> NoReturn:
+    def _not_finite(self) -> NoReturn:
         """Go back to where the last loss came from: what was made of it since is at fault."""
         step = self._record.steps
-        self._rewind(max(step - 1, self._first))
+        before = max(step - 1, self._first)
+        snapshot = self._last_two.before(before)
+        _surely(lambda: snapshot.put(self._run.arrays))
+        if before > snapshot.step:
+            self._run.train(snapshot.step, self._plan.rates.part(snapshot.step, before))
+        self._cut(before)
+        self._is_saved = False
         raise DivergedError(step, self._rate(min(step, self._plan.steps - 1)))
+
+    def _rose_too_high(self, step: int) -> NoReturn:
+        """Go back to the best that was seen."""
+        loss = self._smoothed.loss
+        self._is_saved = False
+        if self._good is not None:
+            snapshot = self._good.snapshot
+            _surely(lambda: snapshot.put(self._run.arrays))
+            self._cut(snapshot.step)
+        raise DivergedError(step, self._rate(step), loss)
 
     def _rate(self, step: int) -> float:
         return float(self._plan.rates.part(step, step + 1)[0])
 
-    def _rewind(self, step: int) -> None:
-        """Set the arrays to what they were after `step` steps, making some of them again."""
-        snapshot = self._last_two.before(step)
-        snapshot.put(self._run.arrays)
-        if step > snapshot.step:
-            self._run.train(snapshot.step, self._plan.rates.part(snapshot.step, step))
+    def _cut(self, step: int) -> None:
+        """Forget what came after so many steps."""
+        self._evaluated = min(self._evaluated, step)
         self._record.cut(step)
+        self._record.cut_dev(self._evaluated)
+        self._smoothed = Smoothed(self._uniform, self._record.losses)
 
-    def _finish(self, report: Report) -> None:
-        report.end(self._record.steps, self._record.stopped)
-        if self._record.stopped in _COMPLETE and self._best is not None:
-            self._best.put(self._run.arrays)
-        self._save()
+    def _finish(self, stopped: str, report: Report) -> None:
+        """Put the best back where the run is complete, save, and log why it is over."""
+        self._record.stopped = stopped
+        if stopped in _COMPLETE and self._best is not None:
+            best = self._best.snapshot
+            _surely(lambda: best.put(self._run.arrays))
+        if (self._record.steps, self._evaluated, stopped) == self._was:
+            return  # A run that was over is resumed: there is nothing new to save.
+        self._save(report)
+        report.end(self._record.steps, stopped)
 
-    def _save_first(self) -> None:
-        """Save before the first step, so that whatever happens there is something to resume.
+    def _stop_early(self, stopped: str, report: Report) -> None:
+        """Take back what was begun and not ended, and save, unless there is nothing to save."""
+        if not self._record.stopped:
+            newest = self._last_two.newer
+            _surely(lambda: newest.put(self._run.arrays))
+            self._cut(newest.step)
+            self._record.stopped = stopped
+        try:
+            if self._is_saved or (self._record.steps, self._evaluated) == self._was[:2]:
+                return
+            self._save(report)
+            report.end(self._record.steps, self._record.stopped)
+        except KeyboardInterrupt:
+            pass  # Ctrl-C once more; the message tells that this was not saved.
 
-        Not over a file that is there: it may be a model that somebody wants back.
-        """
-        if self._plan.checkpoint is not None and not self._plan.checkpoint.exists():
-            self._save()
-
-    def _save(self) -> None:
+    def _save(self, report: Report) -> None:
         if self._plan.checkpoint is None:
             return
         start = monotonic()
-        best = None if self._best is None else self._best.arrays
-        arrays, config = write_saved(self._plan, self._record.history(), best)
+        # Where the run is worse than it was, what it may have to go back to is saved as well.
+        best = self._good if self._best is None and self._smoothed.is_in_danger else self._best
+        arrays, config = write_saved(self._plan, self._record.history(), best, self._evaluated)
         self._run.save(self._plan.checkpoint, arrays, config)
+        self._is_saved = True
+        report.begin()
         end = monotonic()
         self._save_at = end + max(_SAVE_EVERY, _SAVINGS * (end - start))
 
-    def _advice(self) -> str:
-        done = f"interrupted after {self._record.steps:,} of {self._plan.steps:,} steps"
-        if self._plan.checkpoint is None:
-            return f"{done}; the model keeps what it has learned"
-        return f"{done}; saved in {self._plan.checkpoint}, from where resume() goes on"
+
+def _surely(copy: Callable[[], None]) -> None:
+    """Copy arrays whatever signal comes: half-copied, they are no parameters of anything."""
+    while True:
+        try:
+            copy()
+        except KeyboardInterrupt:
+            continue
+        return

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._checks import whole
+from .._checks import amount, shorten, whole
 from .history import History
 from .rates import Rates, plan_rates
+from .snapshots import Best, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +34,9 @@ class Saved:
     rates: Rates
     evaluate_every: int
     patience: int | None
-    best: dict[str, NDArray[Any]] | None
+    best: Best | None
+    evaluated: int
+    """How many steps had been made by the last evaluation."""
 
     def planned(self, steps: int | None, lr: Rate | None) -> tuple[int, Rates]:
         """Give how many steps the resumed run is to have in all, and every step's rate.
@@ -77,40 +80,69 @@ def read_history(arrays: Arrays, stopped: str = "") -> History:
 
 
 def write_saved(
-    plan: Plan, history: History, best: dict[str, NDArray[Any]] | None
+    plan: Plan, history: History, best: Best | None, evaluated: int
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Give a run as named arrays and settings for a checkpoint."""
     rates = {"plan.rate_step": plan.rates.starts, "plan.rate": plan.rates.values}
     arrays = history_arrays(history) | rates
-    for name, array in (best or {}).items():
-        arrays[_BEST + name] = array
     config = {
         "steps": plan.steps,
         "evaluate_every": plan.evaluate_every,
         "patience": plan.patience,
         "stopped": history.stopped,
+        "evaluated": evaluated,
     }
+    if best is not None:
+        arrays |= {_BEST + name: array for name, array in best.snapshot.arrays.items()}
+        config |= {"best_step": best.snapshot.step, "best_loss": best.loss}
     return arrays, config
 
 
 def read_saved(arrays: Arrays, config: Any) -> Saved:
     """Undo `write_saved`; `ValueError` or `TypeError` where it is not what that has made."""
     if not isinstance(config, dict):
-        raise TypeError(f"the settings of the training are {config!r}; expected a dictionary")
+        raise TypeError(
+            f"the settings of the training are {shorten(config)}; expected a dictionary"
+        )
     history = read_history(arrays, str(config.get("stopped", "")))
     steps = whole("steps", config.get("steps"), least=1)
     if len(history.loss) > steps:
         raise ValueError(f"steps is {steps}, but the history has {len(history.loss)} of them")
     patience = config.get("patience")
-    best = {name.removeprefix(_BEST): a for name, a in arrays.items() if name.startswith(_BEST)}
+    every = whole("evaluate_every", config.get("evaluate_every"), least=1)
     return Saved(
         history=history,
         steps=steps,
         rates=_read_rates(arrays, "plan", steps),
-        evaluate_every=whole("evaluate_every", config.get("evaluate_every"), least=1),
+        evaluate_every=every,
         patience=None if patience is None else whole("patience", patience, least=1),
-        best=best or None,
+        best=_read_best(arrays, config, history),
+        evaluated=_read_evaluated(config, history, every),
     )
+
+
+def _read_best(arrays: Arrays, config: Any, history: History) -> Best | None:
+    best = {name.removeprefix(_BEST): a for name, a in arrays.items() if name.startswith(_BEST)}
+    if not best:
+        return None
+    step, loss = config.get("best_step"), config.get("best_loss")
+    if step is None:  # Older files have the best of the evaluations, and do not say which it was.
+        if not len(history.dev_loss):
+            raise ValueError("best_step is missing")
+        place = int(np.argmin(history.dev_loss))
+        step, loss = int(history.dev_step[place]), float(history.dev_loss[place])
+    step = whole("best_step", step, most=len(history.loss))
+    return Best(Snapshot(step, best), None if loss is None else amount("best_loss", loss))
+
+
+def _read_evaluated(config: Any, history: History, every: int) -> int:
+    made, evaluated = len(history.loss), config.get("evaluated")
+    if evaluated is not None:
+        return whole("evaluated", evaluated, most=made)
+    # Older files do not tell, and have it from the dev losses, or where they would have been.
+    if len(history.dev_step):
+        return int(history.dev_step[-1])
+    return made if history.stopped == "finished" else made // every * every
 
 
 def _read_rates(arrays: Arrays, of: str, steps: int) -> Rates:

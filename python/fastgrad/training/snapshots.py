@@ -39,6 +39,14 @@ class Snapshot:
             np.copyto(array, self.arrays[name])
 
 
+@dataclass(frozen=True)
+class Best:
+    """The arrays with the lowest loss so far; its loss is None where no step has told it yet."""
+
+    snapshot: Snapshot
+    loss: float | None
+
+
 class LastTwo:
     """The snapshots after the last two chunks of steps.
 

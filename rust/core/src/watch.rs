@@ -35,6 +35,11 @@ impl Watch {
         if self.stopped.load(Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
     }
 
+    /// Goes back to how much was done before: the work since was taken back, and may come again.
+    pub fn rewind(&self, done: u64) {
+        self.done.store(done, Relaxed);
+    }
+
     /// How much work is done.
     pub fn done(&self) -> u64 {
         self.done.load(Relaxed)

@@ -228,8 +228,11 @@ fn a_step_that_goes_wrong_is_taken_back() {
     let good = run(&example, &Plan { rates: &[0.1; 3], ..PLAN }, &Watch::new());
     let mut rates = [0.1; 10];
     rates[3..].fill(f64::MAX);
-    let bad = run(&example, &Plan { rates: &rates, ..PLAN }, &Watch::new());
+    let watch = Watch::new();
+    let bad = run(&example, &Plan { rates: &rates, ..PLAN }, &watch);
     assert_eq!(bad, good);
+    // The steps that were made once more count once.
+    assert_eq!(watch.done(), 3);
 }
 
 #[test]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...training import Progress, Rate
+    from ..saving import Note
     from .examples import Prepared
     from .shape import Shape
 
@@ -38,6 +39,8 @@ class Learner(Network[AnyVocab], ABC):
     _batch: ClassVar[int]
 
     _history: History
+    note: Note | None
+    """What was noted about where the model came from, plain JSON, saved with it; or None."""
 
     @property
     def history(self) -> History:
@@ -51,6 +54,7 @@ class Learner(Network[AnyVocab], ABC):
     def _set(self, vocab: AnyVocab, shape: Shape, parameters: dict[str, NDArray[Any]]) -> None:
         super()._set(vocab, shape, parameters)
         self._history = History()
+        self.note = None
 
     def start(
         self,
@@ -135,8 +139,9 @@ class Learner(Network[AnyVocab], ABC):
         end, and at the start where there is none yet; `resume` goes on from it.
 
         Raises `DivergedError` where the loss becomes nan or infinite, with the last good
-        parameters in place, `KeyboardInterrupt` on Ctrl-C, with those of the last finished chunk
-        of steps, and what a callback raises; each after saving the checkpoint. What is wrong with
+        parameters in place, or where it rises to more than twice its start and twice ln V, with the
+        best parameters seen; `KeyboardInterrupt` on Ctrl-C, with those of the last finished chunk
+        of steps; and what a callback raises; each after saving the checkpoint. What is wrong with
         an argument is raised before anything is changed. Training again starts at step 0 with the
         parameters as they are: give another `seed`, or the same batches come again.
 
@@ -236,7 +241,8 @@ class Learner(Network[AnyVocab], ABC):
             log=log,
             checkpoint=file,
         )
-        model._go(Loop(run, plan, state.loop.history, state.loop.best))
+        loop = state.loop
+        model._go(Loop(run, plan, loop.history, loop.best, loop.evaluated))
         return model
 
     def _restart(self, state: saved.RunState, train: Any, dev: Any, threads: int | None) -> NPLMRun:

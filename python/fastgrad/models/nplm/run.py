@@ -51,6 +51,11 @@ class NPLMRun:
     threads: int | None
 
     @property
+    def uniform_loss(self) -> float:
+        """The loss of equal probabilities, ln V: what has learned nothing."""
+        return math.log(self.model.shape.symbols)
+
+    @property
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The parameters and what the optimizer remembers, as `C` and `optimizer.mean.C`."""
         remembered = {f"optimizer.{name}": array for name, array in self.state.items()}

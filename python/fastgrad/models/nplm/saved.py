@@ -11,7 +11,7 @@ from ..._checks import whole
 from ...text import Vocab
 from ...training import Saved, history_arrays, read_history, read_saved
 from ...words import WordVocab
-from ..saving import write_model
+from ..saving import read_note, write_model
 from .optimizers import Optimizer, checked_dropout
 from .shape import MAX_SEED, Shape
 
@@ -59,7 +59,7 @@ def write(
         "training": training,
     }
     tensors = model.parameters() | words | (arrays or history_arrays(model.history))
-    write_model(path, model.kind, tensors, config)
+    write_model(path, model.kind, tensors, config, model.note)
 
 
 def read_run(
@@ -73,6 +73,7 @@ def read_run(
     shape = Shape(len(vocab), **config["shape"])
     shape.check(tensors)
     model = kind._of(vocab, shape, {name: tensors[name] for name in shape.shapes})
+    model.note = read_note(config)
     training = config["training"]
     if training is None:
         model._history = read_history(tensors, str(config["stopped"]))
@@ -101,16 +102,17 @@ def _read_vocab(config: Any, tensors: Arrays) -> Vocab | WordVocab:
 
 def _read_state(shape: Shape, parameters: Arrays, tensors: Arrays, training: Any) -> RunState:
     loop = read_saved(tensors, training)
+    best = None if loop.best is None else loop.best.snapshot.arrays
     optimizer = Optimizer(**training["optimizer"])
     remembered = optimizer.state(parameters)
     for name, array in remembered.items():
         kind = name.partition(".")[0]
         shape.check(tensors, f"{_REMEMBERED}{kind}.")
         remembered[name] = tensors[_REMEMBERED + name]
-        if loop.best is not None and loop.best[_REMEMBERED + name].shape != array.shape:
+        if best is not None and best[_REMEMBERED + name].shape != array.shape:
             raise ValueError(f"best.{_REMEMBERED}{name} does not fit the parameters")
-    if loop.best is not None:
-        shape.check(loop.best)
+    if best is not None:
+        shape.check(best)
     return RunState(
         loop=loop,
         optimizer=optimizer,

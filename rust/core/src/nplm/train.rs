@@ -92,13 +92,14 @@ pub fn train<T: Float>(
     }
     data.check(shape, OP)?;
 
-    let before = copy(sets, watch)?;
+    let (before, done) = (copy(sets, watch)?, watch.done());
     let team = Team::new(plan.threads, watch)?;
     let mut trainer = Trainer::new(cpu, *shape, plan, &team);
     let mut result = team.run(|| trainer.steps(sets, data, plan.rates, watch));
     if let Ok((losses, Ended::AfterUpdate)) = &result {
         // The steps before the one that went wrong are done once more, to the same result.
         restore(sets, &before);
+        watch.rewind(done);
         let rates = plan.rates.get(..losses.len()).unwrap_or_default();
         result = team.run(|| trainer.steps(sets, data, rates, watch));
     }
@@ -106,6 +107,7 @@ pub fn train<T: Float>(
         Ok((losses, _)) => Ok(Trained { losses, before }),
         Err(error) => {
             restore(sets, &before);
+            watch.rewind(done);
             Err(error)
         }
     }

@@ -1,0 +1,93 @@
+"""Training that goes wrong: the error, and the smoothed loss that tells it."""
+
+from __future__ import annotations
+
+import math
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# The smoothed loss moves by a fiftieth towards each step's loss: that of one mini-batch, which is
+# noisy, does not end a run, and one of a thousand does.
+_TOWARDS = 1 / 50
+# Where the smoothed loss is so many times its start and that of equal probabilities, nothing is
+# left of what was learned.
+_TOO_HIGH = 2.0
+
+
+class DivergedError(FloatingPointError):
+    """The loss, or a parameter, became nan or infinite, or the loss rose beyond all that is useful.
+
+    That is where the smoothed loss is more than twice its start and twice ln V, the loss of equal
+    probabilities. `step` is the step in which it was noticed, counted from 0, `rate` that step's
+    learning rate, and `loss` the smoothed loss, or None for one that is not finite. Of a loss that
+    is too high the model has the best parameters that were seen, at an evaluation or at the start;
+    of one that is not finite those of the step before, the last whose loss is known to be finite,
+    or where there is none, those that it had at the start.
+    """
+
+    def __init__(self, step: int, rate: float, loss: float | None = None) -> None:
+        """Keep what the message names."""
+        super().__init__(step, rate, loss)
+        self.step = step
+        self.rate = rate
+        self.loss = loss
+
+    def __str__(self) -> str:
+        """Say what happened, where, and what the model is now."""
+        if self.loss is None:
+            return (
+                f"diverged: the loss became nan or infinite at step {self.step}, at rate"
+                f" {self.rate:g}; the model keeps the last parameters whose loss was finite. A"
+                " smaller lr may help"
+            )
+        return (
+            f"diverged at step {self.step}, at rate {self.rate:g}: the smoothed loss rose to"
+            f" {self.loss:.4g}, more than twice what it began with and that of equal"
+            " probabilities; the model has the best parameters that were seen. A smaller lr may"
+            " help"
+        )
+
+
+class Smoothed:
+    """The smoothed loss of a run, and the limit above which it has diverged.
+
+    It follows from the losses of all steps alone, and not from the chunks that they come in.
+    """
+
+    def __init__(self, uniform: float, losses: NDArray[np.float64]) -> None:
+        """Take the loss of equal probabilities, and the losses of the steps made before."""
+        self._uniform = uniform
+        self.start: float | None = None
+        self.loss: float | None = None
+        self.limit = math.inf
+        self.add(losses)
+
+    def add(self, losses: NDArray[np.float64]) -> int | None:
+        """Take the losses of more steps; return which of them is the first above the limit."""
+        if not len(losses):
+            return None
+        values = losses.tolist()
+        if self.loss is None:
+            self.start = self.loss = values[0]
+            self.limit = _TOO_HIGH * max(values[0], self._uniform)
+        means = accumulate(values, _moved, initial=self.loss)
+        for place, mean in enumerate(means, -1):
+            if mean > self.limit:
+                self.loss = mean
+                return max(place, 0)
+            self.loss = mean
+        return None
+
+    @property
+    def is_in_danger(self) -> bool:
+        """Whether the loss is above its start and that of equal probabilities."""
+        return self.loss is not None and self.loss > self.limit / _TOO_HIGH
+
+
+def _moved(mean: float, loss: float) -> float:
+    return mean + (loss - mean) * _TOWARDS

@@ -1,0 +1,132 @@
+"""Training whose loss rises beyond all that is useful ends, with the best parameters in place."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+from fastgrad.models import NPLM, BigramModel, NeuralBigram, WordNPLM
+from fastgrad.text import Vocab
+from fastgrad.training import DivergedError, find_rate
+from fastgrad.words import read_words
+from small_nplm import FEW, same
+from toy_run import ToyRun, resume, train
+from typed_commands import refused
+
+
+class Bounded(ToyRun):
+    """The toy, which says what equal probabilities would lose."""
+
+    uniform_loss = 1.0
+
+
+def trained():
+    model = NPLM(Vocab.of(FEW), hidden=10, embedding=4)
+    model.fit(FEW, steps=300, lr=0.2, batch=8)
+    return model
+
+
+def test_good_weights_survive_a_rate_that_is_much_too_high(tmp_path):
+    model = trained()
+    before, loss = model.copy(), model.loss(FEW)
+    with pytest.raises(DivergedError, match=r"diverged at step \d+, at rate 500:") as caught:
+        model.fit(FEW, FEW, steps=200, lr=500.0, batch=8, checkpoint=tmp_path)
+    assert same(model, before)
+    assert model.loss(FEW) == loss
+    assert model.history.stopped == "diverged"
+    assert caught.value.rate == 500.0
+    assert caught.value.loss > 2 * math.log(len(model.vocab))
+    assert isinstance(caught.value, FloatingPointError)
+    assert same(NPLM.load(tmp_path), before)
+    # What is saved can be gone on with, at a better rate.
+    again = NPLM.resume(tmp_path, FEW, FEW, steps=50, lr=0.05)
+    assert again.history.stopped == "finished"
+    assert len(again.history.loss) == 50
+
+
+@pytest.mark.parametrize("dev", [True, False])
+@pytest.mark.parametrize("patience", [None, 50])
+def test_the_run_goes_back_to_its_best_evaluation(dev, patience):
+    if patience and not dev:
+        return
+    run = Bounded(x=5.0, dev=dev)
+    with pytest.raises(DivergedError) as caught:
+        train(run, lr=[(0, 0.1), (25, 3.0)], evaluate_every=5, patience=patience)
+    assert caught.value.step > 25
+    plain = Bounded(x=5.0, dev=dev)
+    history = train(plain, lr=0.1, steps=25, evaluate_every=5)
+    assert run.dev or not len(history.dev_loss)
+    # The loss falls all the way to step 25, the dev loss to one of the evaluations.
+    best = int(history.dev_step[np.argmin(history.dev_loss)]) if dev else 25
+    expected = Bounded(x=5.0, dev=dev)
+    train(expected, lr=0.1, steps=best)
+    assert run.x[0] == expected.x[0]
+
+
+def test_the_step_does_not_depend_on_how_the_steps_were_cut():
+    found = set()
+    for every in (1, 7, 1000):
+        with pytest.raises(DivergedError) as caught:
+            train(Bounded(), steps=500, lr=[(0, 0.1), (60, 1.05)], evaluate_every=every)
+        found.add((caught.value.step, caught.value.loss))
+    assert len(found) == 1
+
+
+def test_noise_and_a_high_start_are_no_divergence():
+    assert train(Bounded(x=30.0), lr=0.05).stopped == "finished"
+    # One loss of a hundred times the usual is smoothed away.
+    assert train(Bounded(x=0.0), lr=[(0, 0.0), (10, 0.4), (11, 0.0)]).stopped == "finished"
+    assert train(ToyRun(x=0.05), lr=[(0, 0.0), (1, 1.01)]).stopped == "finished"
+
+
+def test_a_resumed_run_diverges_as_well():
+    run = Bounded(interrupt_at=30)
+    plan = {"lr": [(0, 0.1), (25, 1.2)], "evaluate_every": 5, "steps": 200}
+    with pytest.raises(KeyboardInterrupt):
+        train(run, checkpoint="toy.safetensors", **plan)
+    with pytest.raises(DivergedError) as whole:
+        train(Bounded(), **plan)
+    with pytest.raises(DivergedError) as caught:
+        resume(again := Bounded(), run.saved[-1])
+    assert caught.value.step == whole.value.step
+    assert again.x[0] ** 2 < 25
+
+
+def test_words_and_the_counting_network_diverge_too():
+    text = read_words(b"the cat sat on the mat and the dog sat on the cat " * 20)
+    model = WordNPLM(text.vocab, hidden=8, embedding=4)
+    with pytest.raises(DivergedError):
+        model.fit(text, steps=300, lr=500.0, batch=16)
+    assert model.loss(text) < 2 * math.log(len(text.vocab))
+    with pytest.raises(DivergedError, match="diverged at step"):
+        NeuralBigram.fit(["emma", "olivia", "ava"], lr=1e5, steps=300)
+    assert NeuralBigram.fit(["emma"], lr=50.0, steps=100).loss(["emma"]) < 2
+    assert BigramModel.fit(["emma"]).loss(["emma"]) < 2
+
+
+def test_a_sweep_of_rates_makes_its_steps():
+    sweep = find_rate(trained(), FEW, low=1.0, high=1e4, steps=50, batch=8)
+    assert len(sweep.losses) > 1
+    assert np.isfinite(sweep.losses).all()
+
+
+def test_the_error_pickles():
+    for error in (DivergedError(3, 0.1), DivergedError(3, 0.1, 9.5)):
+        again = pickle.loads(pickle.dumps(error))
+        assert (again.step, again.rate, again.loss, str(again)) == (
+            error.step, error.rate, error.loss, str(error),
+        )  # fmt: skip
+
+
+def test_the_command_line_says_it_in_one_line(capsys, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(FEW * 5))
+    network = ("--lr", 500, "--optimizer", "sgd", "--steps", 400)
+    counting = ("--neural", "--lr", 1e5, "--penalty", 0)
+    for line in (
+        ("train", "nplm", text, "-o", tmp_path / "a", *network),
+        ("train", "bigram", text, "-o", tmp_path / "b", *counting),
+    ):
+        said = refused(capsys, *line)
+        assert said.startswith("fastgrad: diverged at step ")
+        assert said.count("\n") == 1
