@@ -244,9 +244,11 @@ def test_a_network_without_its_run_is_not_gone_on_with(capsys, text, out):
     load(out).save(out)
     told = "model.safetensors: holds a model without a training run; fit starts one\n"
     assert refused(capsys, "train", "--resume", out).endswith(told)
-    note = out / "run.json"
-    note.write_text('{"split": "random", "seed": 0, "batch": 64}')  # Of a network over characters.
-    told = "there is no note, run.json, of how a run over words began\n"
+    told = "there is no note of how a run over words began\n"
+    model = load(out)
+    model.note = {"run": {"split": "random", "seed": 0, "batch": 64}}  # Of one over characters.
+    model.save(out)
     assert refused(capsys, "train", "--resume", out) == f"fastgrad: {out}: {told}"
-    note.unlink()
+    model.note = None
+    model.save(out)
     assert refused(capsys, "train", "--resume", out) == f"fastgrad: {out}: {told}"

@@ -12,6 +12,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ._checks import escape
 from ._core import __version__
 from .commands import demo, evaluate, plot, sample, train
 from .commands.arguments import EPILOG_STYLE, CommandError, UsageError
@@ -38,6 +39,10 @@ examples:
 that makes no sense, 130 Ctrl-C, 143 SIGTERM."""
 
 
+# What may stand in a message of several lines; whatever else steers a terminal is escaped.
+_LAYOUT = "\n\t"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with the given arguments, or those of the process; return its exit code.
 
@@ -51,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = with_level(sys.argv[1:] if argv is None else argv)
     options, strange = parser.parse_known_args(argv)
     if strange:  # Told by the command's own parser, whose usage helps.
-        options.parser.error(f"unrecognized arguments: {' '.join(strange)}")
+        options.parser.error(escape(f"unrecognized arguments: {' '.join(strange)}"))
     if options.run is None:
         options.parser.print_help(sys.stderr)
         return 2
@@ -69,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except UsageError as error:
-        options.parser.error(str(error))
+        options.parser.error(escape(str(error), keep=_LAYOUT))
     except OSError as error:
         return _fail(_told(error))
     except MemoryError as error:
@@ -99,7 +104,7 @@ def _ended_like_ctrl_c(signals: list[int]) -> Iterator[None]:
 
 
 def _fail(reason: str, code: int = 1, start: str = "") -> int:
-    print(f"{start}fastgrad: {reason}", file=sys.stderr)
+    print(f"{start}fastgrad: {escape(reason, keep=_LAYOUT)}", file=sys.stderr)
     return code
 
 

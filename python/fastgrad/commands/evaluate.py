@@ -80,7 +80,7 @@ def _text(options: argparse.Namespace, model: Any) -> Text:
     """Give the text to measure: the file, or the model's own text, or else the bundled names."""
     own = noted_text(options.model, model) if options.file is None else None
     if own is None:
-        if options.file is None and has_note(options.model):
+        if options.file is None and has_note(options.model, model):
             raise CommandError(
                 f"{options.model}: the text that it was trained on is not known any more; name a"
                 " FILE to measure"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .texts import Text
 
-__all__ = ["add_out", "made_folder", "show_items", "show_saved", "show_symbols"]
+__all__ = ["add_out", "made_folder", "show_items", "show_saved", "show_symbols", "told_on_ctrl_c"]
 
 _OPTION = "-o/--out"
 
@@ -38,7 +38,8 @@ def made_folder(folder: Path) -> Iterator[None]:
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     make_folder(folder, _OPTION)
     try:
-        yield
+        with told_on_ctrl_c(folder):
+            yield
     except BaseException:
         for place in missing:
             try:
@@ -46,6 +47,28 @@ def made_folder(folder: Path) -> Iterator[None]:
             except OSError:  # Something is in it, which stays.
                 break
         raise
+
+
+@contextmanager
+def told_on_ctrl_c(place: Path) -> Iterator[None]:
+    """Say on Ctrl-C whether the model of a folder, or of a file, was saved since."""
+    before = _stamp(place)
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if str(stop):
+            raise
+        saved = "nothing was saved" if _stamp(place) == before else f"the model is saved in {place}"
+        raise KeyboardInterrupt(f"interrupted; {saved}") from None
+
+
+def _stamp(place: Path) -> tuple[int, int] | None:
+    """Give what changes whenever a model is saved; None where there is none."""
+    try:
+        found = (place / "model.safetensors" if place.is_dir() else place).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def show_items(text: Text, count: int) -> None:

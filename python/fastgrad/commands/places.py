@@ -1,12 +1,12 @@
-"""What is in the folder of a model: the model itself, and a note of the text it was made from."""
+"""Where a model is, and the note of the text that it was made from."""
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._checks import escape
 from .arguments import CommandError, make_folder
 from .texts import Text, bundled
 
@@ -18,14 +18,16 @@ __all__ = [
     "has_model",
     "has_note",
     "load_model",
-    "note_text",
     "noted_text",
     "picture_path",
+    "read_note",
+    "text_note",
 ]
 
-# The model file knows characters and counts, but not the text. So that samples can be compared
-# with the text, the folder has a note of where it was. A model without one is as good.
-_NOTE = "text.json"
+# A model knows characters and counts, but not the text. So that samples can be compared with the
+# text, the model's note has a part that says where it was, which earlier versions left as a file. A
+# model without one is as good.
+_NOTE = ("text", "text.json")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -65,40 +67,49 @@ def picture_path(out: Path | None, folder: Path, name: str) -> Path:
     return path
 
 
-def note_text(folder: Path, text: Text, items: int, characters: str) -> None:
-    """Write down where the text of the folder's model is."""
-    is_bundled = isinstance(text.source, bytes)
-    note = {
-        "bundled": is_bundled,
+def text_note(text: Text, items: int, characters: str) -> dict[str, Any]:
+    """Write down where the text of a model is."""
+    return {
+        "bundled": isinstance(text.source, bytes),
         "path": text.path,
         "items": items,
         "characters": characters,
     }
-    fresh = folder / f"{_NOTE}.saving"
-    fresh.write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
-    os.replace(fresh, folder / _NOTE)
 
 
-def has_note(place: Path) -> bool:
-    """Tell whether the folder of a model has a note of a text."""
-    return ((place if place.is_dir() else place.parent) / _NOTE).is_file()
+def read_note(place: Path, model: Any, part: str, file: str) -> Any:
+    """Give a part of what was noted of a model; None where there is none.
+
+    Earlier versions left notes as files beside the model.
+    """
+    if model.note is not None:
+        return model.note.get(part)
+    try:
+        return json.loads(((place if place.is_dir() else place.parent) / file).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None  # What cannot be read is not there.
+
+
+def has_note(place: Path, model: Any) -> bool:
+    """Tell whether a model has a note of its text."""
+    return read_note(place, model, *_NOTE) is not None
 
 
 def noted_text(place: Path, model: Any) -> Text | None:
-    """Find the text that a model was made from, where its folder has a note that holds true.
+    """Find the text that a model was made from, where there is a note that holds true.
 
-    A folder may hold other models than the one that was made last, which the note is about.
+    A note in a file may be of another model than this one: that which was made last.
     """
+    note = read_note(place, model, *_NOTE)
     try:
-        note = json.loads(((place if place.is_dir() else place.parent) / _NOTE).read_bytes())
-        if model is None or note["characters"] != model.vocab.characters:
+        if note["characters"] != model.vocab.characters:
             return None
         if hasattr(model, "counts") and note["items"] != model.counts.items:
             return None
         if note["bundled"]:
             return bundled()
         if note["path"] is not None and Path(note["path"]).is_file():
-            return Text(note["path"], note["path"])
+            return Text(note["path"], escape(note["path"]))
     except (OSError, ValueError, LookupError, TypeError):
         pass  # Whatever is wrong with it, it is only a note.
     return None

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
+from .._checks import escape
+
 __all__ = ["grams", "plural", "show"]
 
 _WIDTH = 12
+_LAYOUT = "\n\t"
 
 
 def show(name: str, finding: str) -> None:
@@ -17,7 +20,7 @@ def show(name: str, finding: str) -> None:
     on who listens.
     """
     try:
-        print(f"{name:<{_WIDTH}}{finding}", flush=True)
+        print(f"{name:<{_WIDTH}}{escape(finding, keep=_LAYOUT)}", flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import train_words, training
 from .arguments import CommandError
+from .new_model import told_on_ctrl_c
 from .places import has_model
 
 if TYPE_CHECKING:
@@ -21,12 +22,13 @@ def resume(place: Path) -> None:
     from ..models import NPLM, WordNPLM, load
 
     model = load(place)
-    if isinstance(model, WordNPLM):
-        train_words.resume(place, model)
-    elif isinstance(model, NPLM):
-        training.resume(place, model)
-    else:
-        raise CommandError(_refusal(place, model))
+    with told_on_ctrl_c(place):
+        if isinstance(model, WordNPLM):
+            train_words.resume(place, model)
+        elif isinstance(model, NPLM):
+            training.resume(place, model)
+        else:
+            raise CommandError(_refusal(place, model))
 
 
 def _refusal(place: Path, model: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from .._checks import escape
 from .arguments import add_command, file_name, number, whole
 from .places import add_model, load_model, noted_text
 from .report import plural
@@ -92,14 +93,16 @@ def _run(options: argparse.Namespace) -> None:
     # What this library reads is UTF-8, whatever a pipe on this system otherwise is.
     if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
         reconfigure(encoding="utf-8")
-    found = 0
+    found, on_terminal = 0, sys.stdout.isatty()
     for samples in _parts(model, options):
         for start in range(0, len(samples), _LINES):
-            sys.stdout.write("\n".join(samples[start : start + _LINES]) + "\n")
+            part = "\n".join(samples[start : start + _LINES]) + "\n"
+            # A vocabulary from elsewhere may hold what steers a terminal; a file gets it as it is.
+            sys.stdout.write(escape(part, keep="\n\t") if on_terminal else part)
         if known is not None:
             found += sum(sample in known for sample in samples)
     sys.stdout.flush()
-    print(_compared(options.n, found, text), file=sys.stderr)
+    print(escape(_compared(options.n, found, text)), file=sys.stderr)
 
 
 def _parts(model: Any, options: argparse.Namespace) -> Iterator[list[str]]:

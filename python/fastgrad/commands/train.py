@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from . import train_nplm, train_words
 from .arguments import UsageError, add_command, folder_name, number, whole
 from .new_model import add_out, made_folder, show_items, show_saved, show_symbols
-from .places import note_text
+from .places import text_note
 from .report import grams, show
 from .resuming import resume
 from .texts import add_file, text_of
@@ -145,8 +145,8 @@ def _train_bigram(options: argparse.Namespace) -> None:
         counts = BigramCounts.of(text.source, order=options.order, progress=True)
         _show_text(text, counts)
         model = _neural(options, counts) if options.neural else _counted(options, counts)
+        model.note = {"text": text_note(text, counts.items, counts.vocab.characters)}
         model.save(options.out)
-        note_text(options.out, text, counts.items, counts.vocab.characters)
     show_saved(options.out)
 
 

@@ -261,7 +261,7 @@ def _make(
         return
     together = options.keep_repeats_together
     note = RunNote(options.split, options.seed, options.batch, together)
-    note.write(options.out, text, len(items), vocab.characters)
+    model.note = note.whole(text, len(items), vocab.characters)
     start = perf_counter()
     with saved_on_ctrl_c(options.out):
         model.fit(

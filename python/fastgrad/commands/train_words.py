@@ -17,7 +17,7 @@ from .new_model import add_out, made_folder, show_saved
 from .report import show
 from .training import LOG, keep_input, saved_on_ctrl_c
 from .use_words import counted_five
-from .word_texts import is_of_words, new_parts, note_parts, noted_parts
+from .word_texts import has_parts, new_parts, noted_parts, parts_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -258,7 +258,7 @@ def _train_on(parts: Parts, options: argparse.Namespace) -> None:
         seed=options.seed,
     )
     show("model", repr(model))
-    note_parts(options.out, options, parts.text)
+    model.note = parts_note(options, parts.text)
     start = perf_counter()
     with saved_on_ctrl_c(options.out):
         model.fit(
@@ -280,8 +280,8 @@ def resume(place: Path, before: WordNPLM) -> None:
     from ..checkpoint import CheckpointError
 
     folder = place if place.is_dir() else place.parent
-    if not is_of_words(place):
-        raise CommandError(f"{folder}: there is no note, run.json, of how a run over words began")
+    if not has_parts(place, before):
+        raise CommandError(f"{folder}: there is no note of how a run over words began")
     parts = noted_parts(place, before)
     if parts is None:
         raise CommandError(f"{folder}: the text of the training run is not there any more")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .arguments import CommandError
-from .places import note_text, noted_text
+from .places import noted_text, read_note, text_note
 from .report import show
 from .texts import Text
 
@@ -24,8 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["LOG", "RunNote", "keep_input", "parts_of", "resume", "saved_on_ctrl_c", "show_result"]
 
 LOG = "log.jsonl"
-# Besides the note of the text: how it was split, so that a run can go on with the same parts.
-_NOTE = "run.json"
+# The part of a model's note, besides that of the text, which earlier versions left as a file: how
+# the text was split, so that a run can go on with the same parts.
+_NOTE = ("run", "run.json")
 # What came from standard input, which cannot be read again.
 _INPUT = "text.txt"
 
@@ -39,35 +39,44 @@ class RunNote:
     batch: int
     keep_repeats_together: bool = False
 
-    def write(self, folder: Path, text: Text, items: int, characters: str) -> None:
-        """Leave it in the folder, with the note of where the text is."""
-        note_text(folder, text, items, characters)
-        (folder / _NOTE).write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+    def whole(self, text: Text, items: int, characters: str) -> dict[str, Any]:
+        """Give the note of a model: this, and where its text is."""
+        return {"text": text_note(text, items, characters), "run": asdict(self)}
 
     @classmethod
-    def read(cls, folder: Path) -> RunNote | None:
-        """Give the note of a folder, or None where there is none that makes sense."""
+    def read(cls, place: Path, model: Any) -> RunNote | None:
+        """Give the note of a model, or None where there is none that makes sense."""
+        note = read_note(place, model, *_NOTE)
         try:
-            note = json.loads((folder / _NOTE).read_bytes())
             if note["split"] in ("random", "lecture", "none") and type(note["seed"]) is int:
                 # Older notes do not tell of repeats, which were not kept together then.
                 together = bool(note.get("keep_repeats_together", False))
                 return cls(note["split"], note["seed"], int(note["batch"]), together)
-        except (OSError, ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
             pass  # What cannot be read is not there.
         return None
 
 
 def keep_input(folder: Path) -> Text:
-    """Copy standard input to the folder of a run, so that it can be read again to go on."""
+    """Copy standard input to the folder of a run, so that it can be read again to go on.
+
+    The text of an earlier run stays: as long as this one is not saved, that one can go on.
+    """
+    from .._files import write_atomically
     from ..text import read
 
     data = sys.stdin.buffer.read()
-    read(data)  # What is no text does not take the place of one that is there.
-    fresh, kept = folder / f"{_INPUT}.saving", folder / _INPUT
-    fresh.write_bytes(data)
-    os.replace(fresh, kept)
+    read(data)  # What is no text is not kept.
+    kept = folder / _INPUT
+    if kept.exists() and not _holds(kept, data):
+        kept = kept.with_stem(f"{kept.stem}-{sha256(data).hexdigest()[:8]}")
+    if not _holds(kept, data):
+        write_atomically(kept, data)
     return Text(str(kept), f"standard input, kept in {kept}")
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
 
 
 def parts_of(
@@ -90,14 +99,17 @@ def parts_of(
 
 @contextmanager
 def saved_on_ctrl_c(folder: Path) -> Iterator[None]:
-    """Say how to go on, where the training had begun and so was saved."""
+    """Say what Ctrl-C has left, and how to go on with it."""
     try:
         yield
     except KeyboardInterrupt as stop:
-        done = str(stop).partition(";")[0]
-        if not done:
+        # An `Interrupted`, whose module need not be loaded for this, once training has begun.
+        done = getattr(stop, "done", None)
+        if done is None:
             raise
-        advice = f"{done}, which are saved: `fastgrad train --resume {folder}`"
+        advice = f"{done}; nothing of this was saved"
+        if getattr(stop, "saved", False):
+            advice = f"{done}, which are saved: `fastgrad train --resume {folder}`"
         raise KeyboardInterrupt(advice) from None
     except ArithmeticError as error:  # A DivergedError, whose module need not be loaded for this.
         raise CommandError(
@@ -111,9 +123,9 @@ def resume(place: Path, before: NPLM) -> None:
     from ..checkpoint import CheckpointError
 
     folder = place if place.is_dir() else place.parent
-    text, note = noted_text(folder, before), RunNote.read(folder)
+    text, note = noted_text(folder, before), RunNote.read(place, before)
     if note is None:
-        raise CommandError(f"{folder}: there is no note, {_NOTE}, of how a training run began")
+        raise CommandError(f"{folder}: there is no note of how a training run began")
     if text is None:
         raise CommandError(f"{folder}: the text of the training run is not there any more")
     together = note.keep_repeats_together

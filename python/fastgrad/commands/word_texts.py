@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._checks import escape
 from .arguments import CommandError, UsageError
+from .places import read_note
 from .texts import Text, text_of
 
 if TYPE_CHECKING:
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Parts",
     "WordNote",
-    "is_of_words",
+    "has_parts",
     "knows_words",
     "new_parts",
-    "note_parts",
     "noted_parts",
+    "parts_note",
     "text_of_words",
 ]
 
-# The same file as that of a network over characters: a folder holds one run.
-_NOTE = "run.json"
+# As that of a network over characters.
+_NOTE = ("run", "run.json")
 
 
 @dataclass(frozen=True)
@@ -85,22 +85,20 @@ def new_parts(options: argparse.Namespace, kept: Text | None = None) -> Parts:
     return _cut(text, whole, options.dev, options.test)
 
 
-def note_parts(folder: Path, options: argparse.Namespace, text: Text) -> None:
-    """Write down where the text is and how it was cut."""
+def parts_note(options: argparse.Namespace, text: Text) -> dict[str, Any]:
+    """Write down where the text of a model is and how it was cut."""
     note = WordNote(text.path, isinstance(text.source, bytes), options.dev, options.test)
-    fresh = folder / f"{_NOTE}.saving"
-    fresh.write_text(json.dumps(asdict(note), indent=1) + "\n", encoding="utf-8")
-    os.replace(fresh, folder / _NOTE)
+    return {"run": asdict(note)}
 
 
-def is_of_words(place: Path) -> bool:
-    """Tell whether the note in the folder of a model is of a run over words."""
-    return _read_note(place) is not None
+def has_parts(place: Path, model: Any) -> bool:
+    """Tell whether a model has a note of a run over words."""
+    return _read_note(place, model) is not None
 
 
 def noted_parts(place: Path, model: Any) -> Parts | None:
     """Find the text of a model where its folder has a note that holds true, and cut it again."""
-    note = _read_note(place)
+    note = _read_note(place, model)
     if note is None:
         return None
     if note.bundled:
@@ -108,7 +106,7 @@ def noted_parts(place: Path, model: Any) -> Parts | None:
 
         text = Text(plays(), "the fifteen plays that fastgrad carries")
     elif note.path is not None and Path(note.path).is_file():
-        text = Text(note.path, note.path)
+        text = Text(note.path, escape(note.path))
     else:
         return None
     return _cut(text, model.vocab.read(text.source), note.dev, note.test)
@@ -125,12 +123,12 @@ def _cut(text: Text, whole: Any, dev: float, test: float) -> Parts:
     return Parts(text, whole, *parts)
 
 
-def _read_note(place: Path) -> WordNote | None:
-    folder = place if place.is_dir() else place.parent
+def _read_note(place: Path, model: Any) -> WordNote | None:
     try:
-        note = WordNote(**json.loads((folder / _NOTE).read_bytes()))
-        if note.level == "word" and 0 < note.dev < 1 and 0 < note.test < 1 - note.dev:
+        note = WordNote(**read_note(place, model, *_NOTE))
+        is_path = note.path is None or isinstance(note.path, str)
+        if is_path and note.level == "word" and 0 < note.dev < 1 and 0 < note.test < 1 - note.dev:
             return note
-    except (OSError, ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError):
         pass  # What cannot be read is not there.
     return None
