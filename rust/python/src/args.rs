@@ -272,7 +272,7 @@ impl<'py, T: Element, D: Dimension> Array<'py, T, D> {
 }
 
 /// The address ranges of arrays that must not share memory.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Ranges<'a>(Vec<(&'a str, usize, usize)>);
 
 impl<'a> Ranges<'a> {

@@ -20,20 +20,32 @@ if TYPE_CHECKING:
 
 # How many symbols of a text are made examples of at a time, where that is enough.
 _BLOCK = 2**20
+# How many contexts are put side by side at a time.
+_CONTEXTS = 2**16
 
 
 class Prepared(NamedTuple):
-    """Contexts (N, c) and what follows each (N,), both uint32 and in one piece of memory."""
+    """Contexts and what follows each (N,), both uint32 and in one piece of memory.
+
+    Contexts are (N, c), or where they are those of a running text, each a symbol further on than
+    the one before it, the symbols of that text, (N + c - 1,).
+    """
 
     contexts: NDArray[np.uint32]
     targets: NDArray[np.uint32]
 
     def digest(self) -> str:
         """Give a short text that differs for other examples, or the same in another order."""
+        contexts = self.contexts
+        if contexts.ndim == 1:
+            width = len(contexts) + 1 - len(self.targets)
+            contexts = np.lib.stride_tricks.sliding_window_view(contexts, width)
         digest = hashlib.blake2b(digest_size=16)
-        for array in self:
+        for array in (contexts, self.targets):
             digest.update(repr(array.shape).encode())
-            digest.update(array.astype("<u4", copy=False).data)
+            for start in range(0, len(array), _CONTEXTS):
+                part = array[start : start + _CONTEXTS]
+                digest.update(np.ascontiguousarray(part, dtype="<u4").data)
         return digest.hexdigest()
 
 

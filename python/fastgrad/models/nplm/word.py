@@ -129,10 +129,9 @@ class WordNPLM(Learner[WordVocab], WordModel):  # pyright: ignore[reportIncompat
             return prepare_pair(source, len(self.vocab), self.context, name)
         text = text_of(source, self.vocab, name)
         before = text.before(self.context)
-        front = np.full(self.context - len(before), self._front)
-        ids = np.concatenate([front, before, text.ids]).astype(np.uint32)
-        windows = np.lib.stride_tricks.sliding_window_view(ids[:-1], self.context)
-        return Prepared(np.ascontiguousarray(windows), ids[self.context :])
+        front = np.full(self.context - len(before), self._front, dtype=np.uint32)
+        ids = np.concatenate([front, before, text.ids], dtype=np.uint32)
+        return Prepared(ids[:-1], ids[self.context :])
 
 
 def _log_shares(counts: NDArray[Any], size: int) -> NDArray[np.float64]:

@@ -172,7 +172,8 @@ impl<'a, T> Params<&'a [T]> {
 /// Examples: contexts and the symbols that follow them.
 #[derive(Clone, Copy, Debug)]
 pub struct Data<'a> {
-    /// The ids of the contexts' symbols, the oldest first: N × c.
+    /// The ids of the contexts' symbols, the oldest first: N × c. Or, where contexts are those of a
+    /// text, each one symbol further on than the one before it, the ids of the text: N + c − 1.
     pub inputs: &'a [u32],
     /// The ids of the symbols that follow: N.
     pub targets: &'a [u32],
@@ -193,7 +194,9 @@ impl<'a> Data<'a> {
 
     /// A context and its target; zeros for an example that does not exist.
     pub(super) fn example(&self, i: usize, context: usize) -> (&'a [u32], u32) {
-        let ids = self.inputs.get(i * context..(i + 1) * context).unwrap_or_default();
+        // Where both are right, N or c is 1, and both are the same.
+        let step = if self.inputs.len() == self.len() * context { context } else { 1 };
+        let ids = self.inputs.get(i * step..i * step + context).unwrap_or_default();
         (ids, self.targets.get(i).copied().unwrap_or_default())
     }
 
@@ -206,7 +209,8 @@ impl<'a> Data<'a> {
             return Err(Error::Empty { op, argument: "targets" });
         }
         let expected = self.len() * shape.context;
-        if self.inputs.len() != expected {
+        let of_text = self.len() + shape.context - 1;
+        if ![expected, of_text].contains(&self.inputs.len()) {
             let (argument, got) = ("inputs".to_string(), self.inputs.len());
             return Err(Error::Length { op, argument, got, expected });
         }

@@ -158,8 +158,17 @@ impl<'py> Examples<'py> {
     ) -> PyResult<Examples<'py>> {
         let inputs = array::<u32>("inputs", inputs)?;
         let targets = array::<u32>("targets", targets)?;
-        context_of(&inputs)?;
-        targets.expect_shape(&[Some(inputs.axis(0))], "(N,)")?;
+        if inputs.array.ndim() == 1 {
+            targets.expect_shape(&[None], "(N,)")?;
+            if inputs.axis(0) < targets.axis(0) {
+                let (got, least) = (inputs.axis(0), targets.axis(0));
+                let message = format!("inputs has {got} ids; expected N + c - 1, at least {least}");
+                return Err(PyValueError::new_err(message));
+            }
+        } else {
+            context_of(&inputs)?;
+            targets.expect_shape(&[Some(inputs.axis(0))], "(N,)")?;
+        }
         if targets.axis(0) == 0 {
             return Err(PyValueError::new_err("inputs has no rows; expected at least one example"));
         }
@@ -171,7 +180,11 @@ impl<'py> Examples<'py> {
     }
 
     pub fn shape<T: Number>(&self, set: &Params<Option<Named<'_, T>>>) -> PyResult<Shape> {
-        shape("params", set, self.inputs.axis(1))
+        let context = match self.inputs.array.ndim() {
+            1 => self.inputs.axis(0) + 1 - self.len(),
+            _ => self.inputs.axis(1),
+        };
+        shape("params", set, context)
     }
 }
 

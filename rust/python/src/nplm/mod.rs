@@ -45,7 +45,8 @@ use for_numbers;
 ///     in Press & Wolf, "Using the output embedding to improve language models" (2017).
 /// state: the optimizer's numbers, one dict like params for "momentum" (velocities), two for
 ///     "adamw" (first and second moments), none for "sgd"; zeros before step 0.
-/// inputs, targets: uint32 ids, (N, c) and (N,).
+/// inputs, targets: uint32 ids, (N, c) and (N,). Of a text, whose contexts overlap, its ids are
+///     enough: with inputs of shape (N + c - 1,) the context of targets[i] is inputs[i:i + c].
 /// batch: examples of a step, 1 to N. Which ones, is decided by seed and by the number of the step,
 ///     so that training may be cut into calls in any way: they are drawn with replacement.
 /// rates: float64 (steps,), the learning rate of each step, finite and at least 0.
@@ -178,9 +179,12 @@ fn train_with<'py, T: Number>(
             ranges.add(array);
         }
     }
-    ranges.add(&examples.inputs);
-    ranges.add(&examples.targets);
-    ranges.check()?;
+    // Contexts of a text overlap with what follows them.
+    for ids in [&examples.inputs, &examples.targets] {
+        let mut ranges = ranges.clone();
+        ranges.add(ids);
+        ranges.check()?;
+    }
 
     let mut borrowed = Vec::with_capacity(sets.len());
     for set in &sets {
