@@ -172,7 +172,7 @@ def test_text_that_the_model_does_not_know():
 
 @pytest.mark.parametrize(
     "contexts",
-    [[[4]], [[-1]], [[0, 0]], [0], [[0.5]]],
+    [[[4]], [[-1]], [[0, 0]], [0]],
 )
 def test_contexts_that_are_none(contexts):
     with pytest.raises(ValueError, match="contexts"):

@@ -64,7 +64,11 @@ def test_entries_are_checked(changed, message):
         (lambda: count_ids([1], "a"), TypeError, "ids is of type list; expected a numpy"),
         (lambda: count_ids(np.array([1]), "a"), TypeError, "ids has dtype int64; expected uint32"),
         (lambda: count_ids(np.zeros(3, np.uint32), "a"), ValueError, "ids is empty"),
-        (lambda: count_ids(np.array([1, 2], np.uint32), "a"), ValueError, "ids: id 2 at position 1; expected 0 to 1"),
+        (
+            lambda: count_ids(np.array([1, 2], np.uint32), "a"),
+            ValueError,
+            "ids: id 2 at position 1; expected 0 to 1",
+        ),
         (lambda: count_ids(np.array([1], np.uint32), "ba"), ValueError, r"characters\[1\] is 'a'"),
         (lambda: count_bytes(b"ab").with_characters("a"), ValueError, "characters lacks 'b'"),
         (lambda: count_bytes(b"ab").with_characters("ba"), ValueError, r"characters\[1\]"),

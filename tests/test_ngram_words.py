@@ -207,7 +207,7 @@ def test_bad_input_is_named():
         model.loss(np.array([6]))
     with pytest.raises(ValueError, match=r"contexts has shape \(2,\)"):
         model.probabilities_of(np.array([1, 2]))
-    with pytest.raises(ValueError, match=r"contexts, row by row,\[1\] is -1"):
+    with pytest.raises(ValueError, match=r"contexts\[0, 1\] is -1"):
         model.probabilities_of(np.array([[1, -1]]))
     with pytest.raises(ValueError, match="tolerance is -1; expected"):
         InterpolatedTrigram.fit(text, text, tolerance=-1)

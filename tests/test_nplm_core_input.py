@@ -113,7 +113,11 @@ IDS = np.zeros((6, 2), np.uint32)
         (no_w, ValueError, "d has length 0 and there is no W"),
         (put("inputs", IDS.astype(np.int64)), TypeError, "inputs has dtype int64; expected uint32"),
         (put("inputs", IDS.tolist()), TypeError, "inputs is of type .*list"),
-        (put("inputs", IDS[:, 0].copy()), ValueError, r"inputs has shape \[6\]; expected \(N, c\)"),
+        (
+            put("inputs", IDS[:, 0].copy()),
+            ValueError,
+            r"params\['H'\] has shape \[4, 6\]",
+        ),
         (put("inputs", IDS[:, :0]), ValueError, "inputs has contexts of length 0"),
         (put("inputs", np.asfortranarray(IDS)), ValueError, "inputs is not C-contiguous"),
         (put("inputs", IDS + np.uint32(7)), ValueError, "inputs: id 7 at position 0; .* 0 to 4"),

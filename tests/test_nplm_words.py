@@ -157,6 +157,7 @@ def test_words_that_are_used_alike_lie_close(trained):
         trained.nearest("zebra")
 
 
+@pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning")
 def test_it_mixes_with_counted_models(trained, parts):
     train, dev, test = parts
     for counted in (KneserNey.fit(train, 3), InterpolatedTrigram.fit(train, dev)):

@@ -36,7 +36,9 @@ def test_importing_the_package_loads_nothing_else():
 def test_names_load_what_they_need_and_no_more():
     loaded = loaded_by("import fastgrad; fastgrad.MLP; fastgrad.SGD; fastgrad.draw")
     ours = {name for name in loaded if name.startswith("fastgrad.")}
-    assert ours == {f"fastgrad.{name}" for name in ("_core", "engine", "nn", "optim", "draw")}
+    assert ours == {
+        f"fastgrad.{name}" for name in ("_checks", "_core", "engine", "nn", "optim", "draw")
+    }
     assert "numpy" not in loaded
 
 

@@ -284,8 +284,8 @@ def test_a_damaged_configuration_is_refused(config):
         ([0, 4], ValueError, r"ids\[1\] is 4; expected at least 0 and less than 4"),
         ([-1], ValueError, r"ids\[0\] is -1"),
         ([0.5], TypeError, "dtype float64"),
-        ([[1]], TypeError, r"shape \(1, 1\)"),
-        (1, TypeError, r"shape \(\)"),
+        ([[1]], ValueError, r"shape \(1, 1\)"),
+        (1, ValueError, r"shape \(\)"),
     ],
 )
 def test_ids_that_are_none(ids, error, message):

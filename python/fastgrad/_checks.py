@@ -18,6 +18,7 @@ __all__ = [
     "array",
     "cut",
     "escape",
+    "ids",
     "path_name",
     "shorten",
     "string",
@@ -177,3 +178,43 @@ def array(name: str, value: Any, expected: str, dtype: Any = None) -> Any:
         return np.asarray(value, dtype=dtype)
     except (TypeError, ValueError):
         raise TypeError(f"{name} is {shorten(value)}; expected {expected}") from None
+
+
+def ids(name: str, value: Any, size: int, *, dims: int = 1, dtype: Any = "uint32") -> Any:
+    """Return ids as a C-contiguous array of `dtype`, whatever integers they come as.
+
+    Raises `TypeError` for what are no integers, bool among them, and `ValueError` for another
+    number of dimensions than `dims`, or an id that is not below `size`.
+
+    >>> ids("ids", [0, 2], 3).dtype
+    dtype('uint32')
+    >>> ids("ids", [0, -1], 3)
+    Traceback (most recent call last):
+    ValueError: ids[1] is -1; expected at least 0 and less than 3
+    """
+    import numpy as np
+
+    expected = f"an array of integers of {dims} dimension{'s' * (dims != 1)}"
+    found = array(name, value, expected)
+    if found.size == 0 and not isinstance(value, np.ndarray):
+        found = found.astype(np.uint32)  # An empty list says nothing of its type.
+    if found.dtype.kind == "O" and found.ndim == dims:
+        for place, item in np.ndenumerate(found):  # An int of a list that no array holds.
+            whole(name + _place(place), item, most=size - 1)
+    if found.dtype.kind not in "iu":
+        raise TypeError(f"{name} has dtype {found.dtype!s:.60}; expected {expected}")
+    if found.ndim != dims:
+        raise ValueError(f"{name} has shape {found.shape}; expected {expected}")
+    wrong = found >= size
+    if found.dtype.kind == "i":
+        wrong |= found < 0
+    if wrong.any():
+        place = np.unravel_index(int(np.argmax(wrong)), found.shape)
+        raise ValueError(
+            f"{name}{_place(place)} is {found[place]}; expected at least 0 and less than {size}"
+        )
+    return np.ascontiguousarray(found, dtype=dtype)
+
+
+def _place(indices: Iterable[Any]) -> str:
+    return f"[{', '.join(str(int(i)) for i in indices)}]"

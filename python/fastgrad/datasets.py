@@ -7,6 +7,7 @@ from operator import index
 from typing import TYPE_CHECKING
 
 from . import _core
+from ._checks import shorten
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,9 +96,9 @@ def _check_count(n: int) -> int:
     try:
         count = index(n)
     except TypeError:
-        raise TypeError(f"n is {n!r}; expected an int") from None
+        raise TypeError(f"n is {shorten(n)}; expected an int") from None
     if count < 2:
-        raise ValueError(f"n is {n!r}; expected at least 2, one point of each class")
+        raise ValueError(f"n is {shorten(n)}; expected at least 2, one point of each class")
     return count
 
 
@@ -105,6 +106,6 @@ def _check_noise(noise: float) -> None:
     try:
         finite = math.isfinite(noise)
     except TypeError:
-        raise TypeError(f"noise is {noise!r}; expected a number") from None
+        raise TypeError(f"noise is {shorten(noise)}; expected a number") from None
     if not finite or noise < 0:
-        raise ValueError(f"noise is {noise!r}; expected a finite number of at least 0")
+        raise ValueError(f"noise is {shorten(noise)}; expected a finite number of at least 0")

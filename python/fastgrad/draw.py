@@ -22,6 +22,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 
+from ._checks import shorten
 from .engine import Value
 
 __all__ = ["dot", "svg"]
@@ -42,7 +43,7 @@ def dot(root: Value) -> str:
     root, so the same graph always gives the same text.
     """
     if not isinstance(root, Value):
-        raise TypeError(f"root is {root!r}; expected a Value")
+        raise TypeError(f"root is {shorten(root)}; expected a Value")
     lines = ["digraph {", "  rankdir=LR", '  node [fontname="Helvetica", fontsize=11]']
     numbers = {id(root): 0}
     found = [root]

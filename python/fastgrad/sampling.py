@@ -18,14 +18,13 @@ every machine and with any number of threads, and the first ten of a million are
 from __future__ import annotations
 
 import math
-import reprlib
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._checks import string, strings, thread_count, whole
+from ._checks import shorten, string, strings, thread_count, whole
 from ._core import TableSampler, draw_rows
 from .models._progress import bar
 from .models.base import LanguageModel
@@ -83,7 +82,7 @@ def sample(
     ['dia']
     """
     if not isinstance(model, LanguageModel):
-        raise TypeError(f"model is {reprlib.repr(model)}; expected a language model")
+        raise TypeError(f"model is {shorten(model)}; expected a language model")
     n = whole("n", n, most=2**63 - 1)
     first = whole("first", first, most=2**63 - 1)
     max_length = whole("max_length", max_length, least=1)
@@ -153,7 +152,7 @@ def _distributions(model: LanguageModel, contexts: NDArray[np.uint32]) -> NDArra
     if empty.any():
         context = contexts[int(np.argmax(empty))]
         before = model.vocab.decode(context[context > 0])
-        after = f"to any symbol after {before!r}" if before else "to any first symbol"
+        after = f"to any symbol after {shorten(before)}" if before else "to any first symbol"
         raise ValueError(f"the model gives no probability {after}")
     return rows
 
@@ -209,7 +208,7 @@ def _all_strings(name: str, values: Iterable[str]) -> list[str]:
     found = strings(name, values)
     for position, value in enumerate(found):
         if not isinstance(value, str):
-            raise TypeError(f"{name}[{position}] is {reprlib.repr(value)}; expected a str")
+            raise TypeError(f"{name}[{position}] is {shorten(value)}; expected a str")
     return found
 
 
@@ -219,5 +218,5 @@ def _check_temperature(value: Any) -> None:
         math.isnan(value)
     except TypeError:
         raise TypeError(
-            f"temperature is {reprlib.repr(value)}; expected a number of at least 0"
+            f"temperature is {shorten(value)}; expected a number of at least 0"
         ) from None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import reprlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._checks import amount
+from .._checks import amount, shorten
 from .._core import NgramCounts
 from ..text import Vocab
 from .counts import BigramCounts, counts_to_learn
@@ -58,14 +57,15 @@ class BigramModel(TableModel):
         """Check that there can be such a table, which is computed when it is first needed."""
         if not isinstance(counts, BigramCounts):
             raise TypeError(
-                f"counts is {reprlib.repr(counts)}; expected BigramCounts. BigramModel.fit counts"
+                f"counts is {shorten(counts)}; expected BigramCounts. BigramModel.fit counts"
             )
         self.counts = counts
         self.smoothing = amount("smoothing", smoothing)
         check_cells(counts.vocab, counts.order)
         if not math.isfinite(self.smoothing * len(counts.vocab)):
             raise ValueError(
-                f"smoothing is {smoothing!r}, which is too large for {len(counts.vocab)} symbols"
+                f"smoothing is {shorten(smoothing)}, which is too large for"
+                f" {len(counts.vocab)} symbols"
             )
         super().__init__(counts.vocab, counts.order - 1, lambda: _smoothed(counts, self.smoothing))
 

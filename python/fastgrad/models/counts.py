@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import reprlib
 from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._checks import path_name, string, thread_count, whole
+from .._checks import ids as checked_ids
+from .._checks import path_name, shorten, string, thread_count, whole
 from .._core import NgramCounts, count_bytes, count_ids, count_items, count_path
 from ..text import NotUtf8Error, UnknownCharacterError, Vocab, name_of
 from ..text.reading import check_iterable, opened
@@ -61,7 +61,9 @@ class BigramCounts:
     def __init__(self, counts: NgramCounts):
         """Wrap what the counting functions of `_core` give; use `of` and `of_ids` instead."""
         if not isinstance(counts, NgramCounts):
-            raise TypeError(f"counts is {counts!r}; expected NgramCounts. BigramCounts.of counts")
+            raise TypeError(
+                f"counts is {shorten(counts)}; expected NgramCounts. BigramCounts.of counts"
+            )
         self._counts = counts
         self._table: NDArray[np.integer[Any]] | None = None
         # Of `counts[gram]`: what occurs as numbers in base V, ascending, and how often.
@@ -109,7 +111,7 @@ class BigramCounts:
         """
         _check_order(order)
         check_vocab(vocab)
-        return cls(count_ids(_as_ids(ids), vocab.characters, order))
+        return cls(count_ids(checked_ids("ids", ids, len(vocab)), vocab.characters, order))
 
     @property
     def order(self) -> int:
@@ -237,7 +239,7 @@ class BigramCounts:
         boundary = self.vocab.boundary
         if len(string("gram", gram)) != self.order:
             raise ValueError(
-                f"gram is {reprlib.repr(gram)}; expected {self.order} symbols, {boundary!r} for"
+                f"gram is {shorten(gram)}; expected {self.order} symbols, {shorten(boundary)} for"
                 " the boundary"
             )
         for position, symbol in enumerate(gram):
@@ -278,7 +280,7 @@ def counts_to_learn(
         order = 2 if order is None else order
         return BigramCounts.of(source, order=order, threads=threads, progress=progress)
     if order not in (None, source.order):
-        raise ValueError(f"order is {order!r}; expected {source.order}, that of the counts")
+        raise ValueError(f"order is {shorten(order)}; expected {source.order}, that of the counts")
     return source
 
 
@@ -296,25 +298,8 @@ def _count(source: Source, order: int, threads: int | None, progress: bool) -> N
     return count_items(source, order, threads)
 
 
-def _as_ids(ids: NDArray[Any]) -> NDArray[np.uint32]:
-    """Take integers of any type that fit; the core checks them against the alphabet."""
-    array = np.asarray(ids)
-    if array.size == 0:
-        return np.zeros(0, dtype=np.uint32)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise TypeError(
-            f"ids has shape {array.shape} and dtype {array.dtype}; expected one dimension of"
-            " integers"
-        )
-    found = array.astype(np.uint32, copy=False)
-    if found is not array and (found != array).any():
-        position = int(np.argmax(found != array))
-        raise ValueError(f"ids[{position}] is {array[position]}; expected the id of a symbol")
-    return found
-
-
 def _check_order(order: int) -> None:
-    expected = f"order is {reprlib.repr(order)}; expected 2 for bigrams or 3 for trigrams"
+    expected = f"order is {shorten(order)}; expected 2 for bigrams or 3 for trigrams"
     try:
         known = index(order) in (2, 3)
     except TypeError:

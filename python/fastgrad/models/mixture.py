@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._checks import amount, whole
+from .._checks import amount, shorten, whole
 from ..text import read, windows
 from ..words import WordVocab
 from .word_model import loss_of, sample_words
@@ -40,13 +40,14 @@ class Mixture:
         """Keep both models; `a` has the weight, and `b` what is left of 1."""
         for name, model in (("a", a), ("b", b)):
             if not hasattr(model, "vocab"):
-                raise TypeError(f"{name} is {model!r:.80}; expected a language model")
+                raise TypeError(f"{name} is {shorten(model)}; expected a language model")
         if a.vocab != b.vocab:
             raise ValueError(
-                f"the models' vocabularies are {a.vocab!r} and {b.vocab!r}; expected one"
+                f"the models' vocabularies are {shorten(a.vocab)} and"
+                f" {shorten(b.vocab)}; expected one"
             )
         if amount("weight", weight) > 1:
-            raise ValueError(f"weight is {weight!r}; expected at most 1")
+            raise ValueError(f"weight is {shorten(weight)}; expected at most 1")
         self.a = a
         self.b = b
         self.weight = float(weight)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._checks import amount, array, whole
+from .._checks import amount, array, shorten, whole
 from .._core import bigram_loss_and_gradient, train_bigram
 from ..text import Vocab
 from ..training.divergence import DivergedError, Smoothed
@@ -63,7 +63,7 @@ class NeuralBigram(TableModel):
     ):
         """Copy the weights; the table is computed when it is first needed."""
         if not isinstance(vocab, Vocab):
-            raise TypeError(f"vocab is {vocab!r}; expected a Vocab")
+            raise TypeError(f"vocab is {shorten(vocab)}; expected a Vocab")
         size = len(vocab)
         logits = array("weights", weights, "an array of numbers", np.float64).copy()
         if logits.shape not in ((size, size), (size * size, size)):

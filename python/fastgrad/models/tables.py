@@ -76,19 +76,9 @@ class TableModel:
 
     def probabilities_of(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
         """Give the distributions after many contexts of ids: (B, context) to (B, V)."""
-        ids = _checks.array("contexts", contexts, f"(B, {self.context}) ids")
-        if ids.ndim != 2 or ids.shape[1] != self.context or ids.dtype.kind not in "iu":
-            raise ValueError(
-                f"contexts has shape {ids.shape} and dtype {ids.dtype};"
-                f" expected (B, {self.context}) of integers"
-            )
-        wrong = (ids < 0) | (ids >= len(self.vocab))
-        if wrong.any():
-            row = int(np.argmax(wrong.any(axis=1)))
-            raise ValueError(
-                f"contexts[{row}] is {ids[row].tolist()}; expected ids of at least 0 and less"
-                f" than {len(self.vocab)}"
-            )
+        ids = _checks.ids("contexts", contexts, len(self.vocab), dims=2)
+        if ids.shape[1] != self.context:
+            raise ValueError(f"contexts has shape {ids.shape}; expected (B, {self.context})")
         return self._table[self._rows(ids)]
 
     def loss(

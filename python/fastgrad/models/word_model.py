@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .._checks import whole
+from .._checks import ids as checked_ids
+from .._checks import shorten, whole
 from .._core import draw_rows
 from ..words import WordText, WordVocab
-from ..words.vocab import checked_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +99,9 @@ def text_of(source: WordSource, vocab: WordVocab, name: str = "source") -> WordT
     """Give a text as ids of a vocabulary, whatever it comes as."""
     if isinstance(source, WordText):
         if source.vocab != vocab:
-            raise ValueError(f"{name} is of {source.vocab!r}; expected the model's, {vocab!r}")
+            raise ValueError(
+                f"{name} is of {shorten(source.vocab)}; expected the model's, {shorten(vocab)}"
+            )
         return source
     return WordText(vocab, source) if isinstance(source, np.ndarray) else vocab.read(source)
 
@@ -114,14 +116,8 @@ def loss_of(probabilities: NDArray[np.float64]) -> float:
 
 def checked_contexts(contexts: NDArray[Any], context: int, size: int) -> NDArray[np.uint32]:
     """Give the last columns of an array of contexts, as many as a model looks at."""
-    rows = np.asarray(contexts)
-    if rows.ndim != 2 or (rows.dtype.kind not in "iu" and rows.size):
-        raise ValueError(
-            f"contexts has shape {rows.shape} and dtype {rows.dtype}; expected (B, K) of integers"
-        )
-    last = rows[:, max(rows.shape[1] - context, 0) :]
-    checked_ids(last.reshape(-1), size, "contexts, row by row,")
-    return np.ascontiguousarray(last, dtype=np.uint32)
+    rows = checked_ids("contexts", contexts, size, dims=2)
+    return np.ascontiguousarray(rows[:, max(rows.shape[1] - context, 0) :])
 
 
 def sample_words(

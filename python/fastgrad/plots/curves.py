@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from .._checks import shorten
 from .canvas import legible, new_figure
 
 if TYPE_CHECKING:
@@ -126,12 +127,15 @@ def _points(name: str, curve: ArrayLike) -> tuple[NDArray[np.float64], NDArray[n
     try:
         numbers = np.asarray(curve, dtype=np.float64)
     except (TypeError, ValueError):
-        raise TypeError(f"the curve {name!r} of history is {curve!r}; expected numbers") from None
+        raise TypeError(
+            f"the curve {shorten(name)} of history is {shorten(curve)}; expected numbers"
+        ) from None
     if numbers.ndim == 1 and numbers.size:
         return np.arange(numbers.size, dtype=np.float64), numbers
     if numbers.ndim == 2 and len(numbers) == 2 and numbers.size:
         return numbers[0], numbers[1]
     raise ValueError(
-        f"the curve {name!r} of history has shape {numbers.shape}; expected (K,) losses, or (2, K)"
+        f"the curve {shorten(name)} of history has shape {numbers.shape}; expected"
+        " (K,) losses, or (2, K)"
         " steps and losses"
     )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import reprlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.colors import PowerNorm
 
-from .._checks import array, path_name, string
+from .._checks import array, path_name, shorten, string
 from .canvas import labels, legible, new_figure
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def _names(symbols: Any) -> list[Any]:
     if all(isinstance(name, str) for name in names):
         return names
     raise TypeError(
-        f"symbols is {reprlib.repr(symbols)}; expected a sequence of str, as `vocab.symbols` is"
+        f"symbols is {shorten(symbols)}; expected a sequence of str, as `vocab.symbols` is"
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from .._checks import shorten
 from .beside import write_beside
 from .canvas import labels, new_figure
 from .plane import far, settle
@@ -63,7 +64,7 @@ def embedding_scatter(
             f"embeddings has shape {rows.shape}; expected a row for each of {len(symbols)} symbols"
         )
     if method not in ("pca", "first"):
-        raise ValueError(f"method is {method!r}; expected 'pca' or 'first'")
+        raise ValueError(f"method is {shorten(method)}; expected 'pca' or 'first'")
     points, directions = principal(rows) if method == "pca" else _first(rows)
 
     figure = new_figure(7.6, 7.0)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import reprlib
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-from .._checks import path_name
+from .._checks import path_name, shorten
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | Iterable[str]
 
@@ -120,7 +119,7 @@ def check_iterable(source: Any) -> None:
     """Refuse what is not a source at all."""
     if not isinstance(source, Iterable) or isinstance(source, bytearray | memoryview):
         raise TypeError(
-            f"source is {reprlib.repr(source)}; expected a path, '-', bytes or an iterable of str,"
+            f"source is {shorten(source)}; expected a path, '-', bytes or an iterable of str,"
             " one an item"
         )
 
@@ -131,7 +130,7 @@ def _checked_items(items: Iterable[str]) -> list[str]:
     lines: list[str] = []
     for position, item in enumerate(items):
         if not isinstance(item, str):
-            raise TypeError(f"items[{position}] is {reprlib.repr(item)}; expected a str")
+            raise TypeError(f"items[{position}] is {shorten(item)}; expected a str")
         line = item.removesuffix("\n")
         if not position:  # A file opened as plain UTF-8 gives its byte order mark as well.
             line = line.removeprefix("\ufeff")

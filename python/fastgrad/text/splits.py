@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import random
-import reprlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from .._checks import strings, whole
+from .._checks import shorten, strings, whole
 
 # The lecture's own seed and cuts.
 _LECTURE_SEED = 42
@@ -41,7 +40,7 @@ def leaks(parts: tuple[list[str], list[str], list[str]]) -> int:
         train, dev, test = map(list, parts)
     except (TypeError, ValueError):
         raise TypeError(
-            f"parts is {reprlib.repr(parts)}; expected three lists of str, as `split` gives them"
+            f"parts is {shorten(parts)}; expected three lists of str, as `split` gives them"
         ) from None
     return Split(train, dev, test).leaks
 
@@ -104,16 +103,19 @@ def split(
 
 def _checked_cuts(fractions: tuple[float, float, float], method: str) -> tuple[float, float]:
     if method not in ("random", "lecture"):
-        raise ValueError(f"method is {reprlib.repr(method)}; expected 'random' or 'lecture'")
+        raise ValueError(f"method is {shorten(method)}; expected 'random' or 'lecture'")
     train, dev, test = _three_numbers(fractions)
     if method == "lecture":
         if (train, dev, test) != _DEFAULT_FRACTIONS:
-            raise ValueError(f"fractions is {fractions!r}; the lecture's are {_DEFAULT_FRACTIONS}")
+            raise ValueError(
+                f"fractions is {shorten(fractions)}; the lecture's are {_DEFAULT_FRACTIONS}"
+            )
         return _LECTURE_CUTS
     # Written so that a nan is refused as well.
     if not (min(train, dev, test) >= 0 and math.isclose(train + dev + test, 1.0, abs_tol=1e-9)):
         raise ValueError(
-            f"fractions is {fractions!r}; expected three numbers of at least 0 that add up to 1"
+            f"fractions is {shorten(fractions)}; expected three numbers of at least 0"
+            " that add up to 1"
         )
     return train, min(train + dev, 1.0)
 
@@ -123,7 +125,7 @@ def _three_numbers(fractions: Any) -> tuple[float, float, float]:
         train, dev, test = (fraction + 0.0 for fraction in fractions)
     except (TypeError, ValueError):
         raise TypeError(
-            f"fractions is {reprlib.repr(fractions)}; expected three numbers, the shares of train,"
+            f"fractions is {shorten(fractions)}; expected three numbers, the shares of train,"
             " dev and test, such as (0.8, 0.1, 0.1)"
         ) from None
     return float(train), float(dev), float(test)

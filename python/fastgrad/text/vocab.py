@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._checks import strings
+from .._checks import ids as checked_ids
+from .._checks import shorten, strings
 from .reading import quote
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Vocab:
     def __init__(self, characters: Iterable[str]):
         """Sort the characters and choose a symbol for the boundary."""
         if not isinstance(characters, Iterable):
-            raise TypeError(f"characters is {reprlib.repr(characters)}; expected a str")
+            raise TypeError(f"characters is {shorten(characters)}; expected a str")
         found = set(characters)
         for character in found:
             _check_character(character)
@@ -102,7 +102,7 @@ class Vocab:
         found: set[str] = set()
         for position, item in enumerate(strings("items", items)):
             if not isinstance(item, str):
-                raise TypeError(f"items[{position}] is {reprlib.repr(item)}; expected a str")
+                raise TypeError(f"items[{position}] is {shorten(item)}; expected a str")
             found.update(item)
         if not found:
             raise ValueError("items holds no character; expected at least one")
@@ -114,7 +114,7 @@ class Vocab:
         Raises `UnknownCharacterError` for the first character that has no id.
         """
         if not isinstance(item, str):
-            raise TypeError(f"item is {reprlib.repr(item)}; expected a str")
+            raise TypeError(f"item is {shorten(item)}; expected a str")
         ids = self._look_up(item)
         if not ids.all():
             position = int(np.argmin(ids))
@@ -124,25 +124,10 @@ class Vocab:
     def decode(self, ids: ArrayLike) -> str:
         """Give the text of ids, each boundary as its symbol.
 
-        Raises `TypeError` unless they are integers in one dimension, `ValueError` for one that is
-        not an id.
+        Raises `TypeError` unless they are integers, `ValueError` unless they are in one dimension,
+        and for one that is not an id.
         """
-        array = np.asarray(ids)
-        if array.size == 0:
-            return ""
-        if array.ndim != 1 or array.dtype.kind not in "iu":
-            raise TypeError(
-                f"ids has shape {array.shape} and dtype {array.dtype}; expected one dimension of"
-                " integers"
-            )
-        wrong = (array < 0) | (array >= len(self))
-        if wrong.any():
-            position = int(np.argmax(wrong))
-            raise ValueError(
-                f"ids[{position}] is {array[position]}; expected at least 0 and less than"
-                f" {len(self)}"
-            )
-        return self._codes[array].tobytes().decode("utf-32-le")
+        return self._codes[checked_ids("ids", ids, len(self))].tobytes().decode("utf-32-le")
 
     def boundary_note(self) -> str | None:
         """Say which symbol stands for the boundary, and why; None where it is the usual ".".
@@ -209,14 +194,14 @@ class Vocab:
 def check_vocab(vocab: object) -> None:
     """Refuse what is no vocabulary of characters."""
     if not isinstance(vocab, Vocab):
-        raise TypeError(f"vocab is {reprlib.repr(vocab)}; expected a Vocab")
+        raise TypeError(f"vocab is {shorten(vocab)}; expected a Vocab")
 
 
 def _check_character(character: object) -> None:
     if not isinstance(character, str) or len(character) != 1:
-        raise TypeError(f"characters holds {character!r}; expected single characters")
+        raise TypeError(f"characters holds {shorten(character)}; expected single characters")
     if character == "\n" or 0xD800 <= ord(character) < 0xE000:
-        raise ValueError(f"characters holds {character!r}, which no item can hold")
+        raise ValueError(f"characters holds {shorten(character)}, which no item can hold")
 
 
 def _boundary_beside(characters: set[str]) -> str:

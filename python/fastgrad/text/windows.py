@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._checks import string, strings, whole
+from .._checks import shorten, string, strings, whole
 from .vocab import UnknownCharacterError, check_vocab
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def encode_items(items: Sequence[str], vocab: Vocab) -> NDArray[np.uint32]:
 def _refuse_others(items: Sequence[object]) -> None:
     for position, item in enumerate(items):
         if not isinstance(item, str):
-            raise TypeError(f"items[{position}] is {reprlib.repr(item)}; expected a str")
+            raise TypeError(f"items[{position}] is {shorten(item)}; expected a str")
 
 
 def _refuse_unknown(items: Sequence[str], vocab: Vocab) -> None:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import IO, Literal, TypeAlias
 
+from .._checks import shorten
 from .._core import WordReader
 from ..text import NotUtf8Error, Source, name_of
 from ..text.reading import check_iterable, quote
@@ -22,10 +23,10 @@ _PIECE = 1 << 20
 
 def check_ways(tokenizer: Tokenizer, marks: Marks) -> None:
     """Refuse what says neither how to cut a text nor what to mark in it."""
-    if tokenizer not in ("space", "simple"):
-        raise ValueError(f"tokenizer is {tokenizer!r}; expected 'space' or 'simple'")
-    if marks not in (None, "line", "paragraph"):
-        raise ValueError(f"marks is {marks!r}; expected None, 'line' or 'paragraph'")
+    if not isinstance(tokenizer, str) or tokenizer not in ("space", "simple"):
+        raise ValueError(f"tokenizer is {shorten(tokenizer)}; expected 'space' or 'simple'")
+    if marks is not None and (not isinstance(marks, str) or marks not in ("line", "paragraph")):
+        raise ValueError(f"marks is {shorten(marks)}; expected None, 'line' or 'paragraph'")
 
 
 def feed(source: Source, tokenizer: Tokenizer, marks: Marks) -> WordReader:
@@ -89,7 +90,7 @@ def _pieces_of_items(items: Iterable[str]) -> Iterator[bytes]:
 def _line(item: str, position: int) -> str:
     """Give an item as a line; refuse what no line could hold."""
     if not isinstance(item, str):
-        raise TypeError(f"item {position} is {item!r}; expected a str")
+        raise TypeError(f"item {position} is {shorten(item)}; expected a str")
     line = item.removesuffix("\n")
     if "\n" in line:
         raise ValueError(f"item {position}, {quote(item)}, holds a newline; expected one line")

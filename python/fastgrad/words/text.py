@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .reading import Marks, Tokenizer, feed
-from .vocab import WordVocab, check_symbol, checked_ids
+from .._checks import ids as checked_ids
+from .._checks import shorten, whole
+from .reading import Marks, Tokenizer, check_ways, feed
+from .vocab import WordVocab, check_symbol
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 # The mark that each kind of marks has, unless told otherwise.
 _MARK = {"line": "</s>", "paragraph": "</p>", None: None}
+
+# The most tokens and symbols that can be counted.
+_MOST = 2**63 - 1
 
 
 class WordText:
@@ -39,12 +43,12 @@ class WordText:
 
     def __init__(self, vocab: WordVocab, ids: ArrayLike, *, types: int | None = None):
         """Keep the ids in two bytes each where |V| is at most 65,536, otherwise in four."""
-        checked = checked_ids(ids, len(vocab))
+        width = np.uint16 if len(vocab) <= 1 << 16 else np.uint32
+        checked = checked_ids("ids", ids, len(vocab), dtype=width)
         if not len(checked):
             raise ValueError("ids is empty; expected at least one")
-        width = np.uint16 if len(vocab) <= 1 << 16 else np.uint32
         # A view at least, so that the caller's own array stays writable.
-        kept = np.ascontiguousarray(checked, dtype=width).view()
+        kept = checked.view()
         kept.flags.writeable = False
         self.vocab = vocab
         self.types = types
@@ -141,29 +145,31 @@ def read_words(
     >>> text.vocab.symbols, text.ids.tolist()
     (('<rare>', '</s>', 'a'), [2, 0, 2, 1, 0, 2, 1])
     """
-    for name, value in {"max_size": max_size, "min_count": min_count}.items():
-        if value is not None and not 1 <= index(value) < 1 << 63:
-            raise ValueError(f"{name} is {value!r}; expected at least 1")
+    if max_size is not None:
+        max_size = whole("max_size", max_size, least=1, most=_MOST)
+    min_count = whole("min_count", min_count, least=1, most=_MOST)
+    check_ways(tokenizer, marks)
     check_symbol("rare", rare)
     mark = _MARK.get(marks) if mark is None else mark
     if mark is not None:
         check_symbol("mark", mark)
         if marks is None:
-            raise ValueError(f"mark is {mark!r}, but marks is None; expected 'line' or 'paragraph'")
+            raise ValueError(
+                f"mark is {shorten(mark)}, but marks is None; expected 'line' or 'paragraph'"
+            )
     reader = feed(source, tokenizer, marks)
     types = reader.types
     part = None if train is None else _tokens("train", train, reader.tokens)
-    ids, symbols = reader.choose(
-        rare, mark, train=part, max_size=max_size, min_count=index(min_count)
-    )
+    ids, symbols = reader.choose(rare, mark, train=part, max_size=max_size, min_count=min_count)
     return WordText(WordVocab(symbols, tokenizer=tokenizer, marks=marks), ids, types=types)
 
 
 def _tokens(name: str, size: int | float, total: int) -> int:
     """Give how many tokens a number of them, or a share of `total`, comes to."""
     if isinstance(size, float) and not 0.0 < size < 1.0:
-        raise ValueError(f"{name} is {size!r}; expected an int, or a share between 0 and 1")
-    tokens = int(size * total) if isinstance(size, float) else index(size)
-    if not 1 <= tokens < 1 << 63:
-        raise ValueError(f"{name} is {size!r}, {tokens} tokens; expected at least 1")
-    return tokens
+        raise ValueError(f"{name} is {shorten(size)}; expected an int, or a share between 0 and 1")
+    if not isinstance(size, float):
+        return whole(name, size, least=1, most=_MOST)
+    if tokens := int(size * total):
+        return tokens
+    raise ValueError(f"{name} is {size!r}, 0 tokens; expected at least 1")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._checks import ids as checked_ids
+from .._checks import shorten
 from .._core import WordReader
 from ..text import NotUtf8Error
 from ..text.reading import quote
@@ -50,7 +52,7 @@ class WordVocab:
         """Keep the symbols: that for rare words first, then the mark if there is one."""
         check_ways(tokenizer, marks)
         if isinstance(symbols, str) or not isinstance(symbols, Iterable):
-            raise TypeError(f"symbols is {symbols!r}; expected a list of str")
+            raise TypeError(f"symbols is {shorten(symbols)}; expected a list of str")
         self.symbols = tuple(symbols)
         self.tokenizer = tokenizer
         self.marks = marks
@@ -82,7 +84,7 @@ class WordVocab:
         the text may go on. It ends with a mark where its line or paragraph has ended visibly.
         """
         if not isinstance(text, str):
-            raise TypeError(f"text is {text!r}; expected a str")
+            raise TypeError(f"text is {shorten(text)}; expected a str")
         check_surrogates(f"text, {quote(text)},", text)
         reader = WordReader("the text", self.tokenizer, self.marks)
         try:
@@ -94,12 +96,12 @@ class WordVocab:
     def decode(self, ids: ArrayLike) -> str:
         """Give the symbols of ids, a space between them; a mark becomes the end that it marks.
 
-        Raises `TypeError` unless they are integers in one dimension, `ValueError` for one that is
-        not an id.
+        Raises `TypeError` unless they are integers, `ValueError` unless they are in one dimension,
+        and for one that is not an id.
         """
         lines: list[list[str]] = [[]]
         mark = 1 if self.marks else None
-        for number in checked_ids(ids, len(self)).tolist():
+        for number in checked_ids("ids", ids, len(self)).tolist():
             if number == mark:
                 lines.append([])
             else:
@@ -170,26 +172,7 @@ class WordVocab:
 def check_symbol(name: str, symbol: str) -> None:
     """Refuse what cannot stand for a token."""
     if not isinstance(symbol, str):
-        raise TypeError(f"{name} is {symbol!r}; expected a str")
+        raise TypeError(f"{name} is {shorten(symbol)}; expected a str")
     if symbol.split() != [symbol]:
         raise ValueError(f"{name} is {quote(symbol)}; expected a str without whitespace, not empty")
     check_surrogates(f"{name}, {quote(symbol)},", symbol)
-
-
-def checked_ids(ids: ArrayLike, size: int, name: str = "ids") -> NDArray[Any]:
-    """Refuse what is not a one-dimensional array of ids below `size`."""
-    array = np.asarray(ids)
-    if array.size == 0 and array.ndim == 1:
-        return array.astype(np.uint32)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise TypeError(
-            f"{name} has shape {array.shape} and dtype {array.dtype}; expected one dimension of"
-            " integers"
-        )
-    wrong = (array < 0) | (array >= size)
-    if wrong.any():
-        position = int(np.argmax(wrong))
-        raise ValueError(
-            f"{name}[{position}] is {array[position]}; expected at least 0 and less than {size}"
-        )
-    return array

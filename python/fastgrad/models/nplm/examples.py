@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from ..._checks import ids as checked_ids
 from ...text import read, windows
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def prepare_pair(pair: tuple[Any, ...], symbols: int, context: int, name: str) -
     if len(pair) != 2:
         raise ValueError(f"{name} is a tuple of {len(pair)}; expected contexts and targets")
     contexts = checked_contexts(pair[0], symbols, context, f"{name}[0]")
-    targets = _checked_ids(pair[1], symbols, f"{name}[1]")
+    targets = checked_ids(f"{name}[1]", pair[1], symbols)
     if targets.shape != contexts.shape[:1]:
         raise ValueError(
             f"{name}[1] has shape {targets.shape}; expected ({len(contexts)},), an id a context"
@@ -97,20 +98,7 @@ def prepare_pair(pair: tuple[Any, ...], symbols: int, context: int, name: str) -
 
 def checked_contexts(array: Any, symbols: int, context: int, name: str) -> NDArray[np.uint32]:
     """Refuse what is not (B, context) ids."""
-    contexts = _checked_ids(array, symbols, name)
-    if contexts.ndim != 2 or contexts.shape[1] != context:
+    contexts = checked_ids(name, array, symbols, dims=2)
+    if contexts.shape[1] != context:
         raise ValueError(f"{name} has shape {contexts.shape}; expected (N, {context})")
     return contexts
-
-
-def _checked_ids(array: Any, symbols: int, name: str) -> NDArray[np.uint32]:
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{name} is a {type(array).__name__}; expected an array of ids")
-    if array.dtype != np.uint32:
-        raise TypeError(f"{name} is of {array.dtype}; expected uint32")
-    if array.size and array.max() >= symbols:
-        place = np.unravel_index(int(np.argmax(array)), array.shape)
-        raise ValueError(
-            f"{name}{[int(i) for i in place]} is {array.max()}; expected ids less than {symbols}"
-        )
-    return np.ascontiguousarray(array)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ..._checks import thread_count, whole
+from ..._checks import shorten, thread_count, whole
 from ...checkpoint import CheckpointError
 from ...training import History, Loop, make_plan
 from ..saving import model_path, read_model
@@ -115,20 +115,22 @@ class Learner(Network[AnyVocab], ABC):
         """Train the parameters in place, and return what was seen on the way.
 
         `train` and `dev` are texts, as `loss` takes them, or examples: a pair of arrays, (N,
-        context) and (N,) uint32, as `fastgrad.text.windows` makes one. Each step draws `batch` of
-        the examples, with replacement, and moves the parameters once; by default 32 of characters,
-        256 of words, or all where there are fewer. There are `steps` of them, or as many as draw N
-        examples `epochs` times (N/batch rounded up, times `epochs`, which may be a fraction). The
-        draws follow from `seed` and the step alone; results are the same for any number of
-        `threads`.
+        context) and (N,) of integers, as `fastgrad.text.windows` makes one. Each step draws `batch`
+        of the examples, with replacement, and moves the parameters once; by default 32 of
+        characters, 256 of words, or all where there are fewer. There are `steps` of them, or as
+        many as draw N examples `epochs` times (N/batch rounded up, times `epochs`, which may be a
+        fraction). The draws follow from `seed` and the step alone; results are the same for any
+        number of `threads`.
 
         `lr` is a number, a list of (step, rate), or a function of the step as in `fastgrad.optim`.
         `optimizer` is "sgd", "momentum" (with `momentum`, 0.9 by default) or "adamw" (with `betas`,
         (0.9, 0.999), and `eps`, 1e-8), the rules of `fastgrad.optim`. `weight_decay` leaves the
-        biases d and b alone. `dropout` is the share of features and of hidden units, or a pair of
-        both shares, that each example does without while it is learned from; those that are left
-        count for more (Srivastava et al., "Dropout", 2014), so that nothing changes for a trained
-        model.
+        biases d and b alone. A step changes those rows of C only that its examples have in their
+        contexts: all others stand still, decay and momentum included, as with PyTorch's
+        `SparseAdam`. Where the network is tied, all rows change. `dropout` is the share of features
+        and of hidden units, or a pair of both shares, that each example does without while it is
+        learned from; those that are left count for more (Srivastava et al., "Dropout", 2014), so
+        that nothing changes for a trained model.
 
         After every `evaluate_every` steps, by default a twentieth of all, with `epochs` one epoch,
         the loss on `dev` is measured, `callbacks` get a `Progress` each and may return True to
@@ -160,7 +162,9 @@ class Learner(Network[AnyVocab], ABC):
         True
         """
         if (steps is None) == (epochs is None):
-            raise TypeError(f"steps is {steps!r} and epochs is {epochs!r}; expected one of them")
+            raise TypeError(
+                f"steps is {shorten(steps)} and epochs is {shorten(epochs)}; expected one of them"
+            )
         run = self.start(
             train,
             dev,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ..._checks import shorten
 from ...text import Vocab
 from ...text.windows import encode_context
 from . import kernels
@@ -77,7 +78,9 @@ class NPLM(Learner[Vocab]):
     ) -> None:
         """Draw the parameters."""
         if not isinstance(vocab, Vocab):
-            raise TypeError(f"vocab is {vocab!r}; expected a Vocab, as Vocab.of(items) makes it")
+            raise TypeError(
+                f"vocab is {shorten(vocab)}; expected a Vocab, as Vocab.of(items) makes it"
+            )
         shape = Shape(len(vocab), context, embedding, hidden, direct, dtype, tied)
         self._set(vocab, shape, initial(shape, init, seed))
 

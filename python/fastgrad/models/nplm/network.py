@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import numpy as np
 
-from ..._checks import whole
+from ..._checks import shorten, whole
 
 if TYPE_CHECKING:
     from typing import Self
@@ -138,7 +138,7 @@ class Network(Generic[AnyVocab]):
         """
         symbols = self._vocab.symbols
         if symbol not in symbols:
-            raise ValueError(f"symbol is {symbol!r}; expected one of the vocabulary's")
+            raise ValueError(f"symbol is {shorten(symbol)}; expected one of the vocabulary's")
         k = whole("k", k, least=1, most=len(symbols) - 1)
         features = self._parameters["C"].astype(np.float64)
         lengths = np.linalg.norm(features, axis=1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..._checks import amount
+from ..._checks import amount, shorten
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,12 +41,12 @@ class Optimizer:
         _check("weight_decay", self.weight_decay)
         _check("momentum", self.momentum, below=1.0)
         if not isinstance(self.betas, (tuple, list)) or len(self.betas) != 2:
-            raise TypeError(f"betas is {self.betas!r}; expected two numbers")
+            raise TypeError(f"betas is {shorten(self.betas)}; expected two numbers")
         for i, beta in enumerate(self.betas):
             _check(f"betas[{i}]", beta, below=1.0)
         _check("eps", self.eps)
         if self.eps == 0:
-            raise ValueError(f"eps is {self.eps!r}; expected more than 0")
+            raise ValueError(f"eps is {shorten(self.eps)}; expected more than 0")
 
     @classmethod
     def of(cls, optimizer: Any, weight_decay: Any, **settings: Any) -> Optimizer:
@@ -64,8 +64,9 @@ class Optimizer:
             if name not in _SETTINGS[optimizer]:
                 owner = next(owner for owner, own in _SETTINGS.items() if name in own)
                 raise ValueError(
-                    f"{name} is {value!r}, but optimizer is {optimizer!r}; {name} is a setting of"
-                    f" {owner!r}"
+                    f"{name} is {shorten(value)}, but optimizer is"
+                    f" {shorten(optimizer)}; {name} is a setting of"
+                    f" {shorten(owner)}"
                 )
         return cls(optimizer, weight_decay, **given)
 
@@ -89,14 +90,16 @@ class Optimizer:
 
 def _check_name(optimizer: Any) -> None:
     if not isinstance(optimizer, str) or optimizer not in _STATE:
-        raise ValueError(f"optimizer is {optimizer!r}; expected one of {[*_STATE]}")
+        raise ValueError(f"optimizer is {shorten(optimizer)}; expected one of {[*_STATE]}")
 
 
 def checked_dropout(dropout: Any) -> tuple[float, float]:
     """Give the shares of features and of hidden units that are left out: one number is both."""
     shares = dropout if isinstance(dropout, (tuple, list)) else (dropout, dropout)
     if len(shares) != 2:
-        raise TypeError(f"dropout is {dropout!r}; expected a number, or one of features and units")
+        raise TypeError(
+            f"dropout is {shorten(dropout)}; expected a number, or one of features and units"
+        )
     for i, share in enumerate(shares):
         _check("dropout" if shares is not dropout else f"dropout[{i}]", share, below=1.0)
     return float(shares[0]), float(shares[1])
@@ -105,5 +108,6 @@ def checked_dropout(dropout: Any) -> tuple[float, float]:
 def _check(name: str, value: Any, below: float = math.inf) -> None:
     if amount(name, value) >= below:
         raise ValueError(
-            f"{name} is {value!r}; expected a finite number of at least 0 and less than {below:g}"
+            f"{name} is {shorten(value)}; expected a finite number of at least 0 and"
+            f" less than {below:g}"
         )

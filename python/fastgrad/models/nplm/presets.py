@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from ..._checks import whole
+from ..._checks import shorten, whole
 from ...optim import constant, cosine, inverse, linear, warmup
 from .run import steps_of
 
@@ -95,7 +95,7 @@ def modern(
         "constant": constant(lr),
     }
     if schedule not in later:
-        raise ValueError(f"schedule is {schedule!r}; expected one of {[*later]}")
+        raise ValueError(f"schedule is {shorten(schedule)}; expected one of {[*later]}")
     return {
         "epochs": epochs,
         "batch": batch,

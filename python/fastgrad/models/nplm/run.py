@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..._checks import shorten
 from . import kernels, saved
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ def steps_of(examples: int, epochs: float | None, batch: int) -> int:
     8
     """
     if isinstance(epochs, bool) or not isinstance(epochs, (int, float)):
-        raise TypeError(f"epochs is {epochs!r}; expected a number")
+        raise TypeError(f"epochs is {shorten(epochs)}; expected a number")
     if not math.isfinite(epochs) or epochs <= 0:
-        raise ValueError(f"epochs is {epochs!r}; expected a finite number above 0")
+        raise ValueError(f"epochs is {shorten(epochs)}; expected a finite number above 0")
     return max(1, round(math.ceil(examples / batch) * epochs))
 
 

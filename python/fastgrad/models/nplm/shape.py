@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..._checks import whole
+from ..._checks import shorten, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,14 +50,14 @@ class Shape:
         """Refuse sizes that make no network."""
         for name in ("direct", "tied"):
             if not isinstance(value := getattr(self, name), bool):
-                raise TypeError(f"{name} is {value!r}; expected True or False")
+                raise TypeError(f"{name} is {shorten(value)}; expected True or False")
         whole("context", self.context, least=1)
         whole("embedding", self.embedding, least=1)
         # Without hidden units only the direct connections are left.
         least = 0 if self.direct and not self.tied else 1
         whole("hidden", self.hidden, least=least)
         if self.dtype not in ("float32", "float64"):
-            raise ValueError(f"dtype is {self.dtype!r}; expected 'float32' or 'float64'")
+            raise ValueError(f"dtype is {shorten(self.dtype)}; expected 'float32' or 'float64'")
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -115,7 +115,7 @@ def initial(shape: Shape, init: str, seed: int) -> Parameters:
     Raises `MemoryError` with the sizes where there is not enough memory.
     """
     if init not in INITS:
-        raise ValueError(f"init is {init!r}; expected one of {', '.join(INITS)}")
+        raise ValueError(f"init is {shorten(init)}; expected one of {', '.join(INITS)}")
     generator = np.random.Generator(np.random.PCG64(whole("seed", seed, most=MAX_SEED)))
     try:
         return _drawn(shape, init, generator)

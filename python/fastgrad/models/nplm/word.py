@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ..._checks import array, shorten
 from ...words import WordVocab
 from ..word_model import WordModel, checked_contexts, text_of
 from . import kernels
@@ -82,7 +83,7 @@ class WordNPLM(Learner[WordVocab], WordModel):  # pyright: ignore[reportIncompat
     ) -> None:
         """Draw the parameters; b is what `counts` make of it."""
         if not isinstance(vocab, WordVocab):
-            raise TypeError(f"vocab is {vocab!r:.80}; expected a WordVocab, as of `read_words`")
+            raise TypeError(f"vocab is {shorten(vocab)}; expected a WordVocab, as of `read_words`")
         shape = Shape(len(vocab), context, embedding, hidden, direct, dtype, tied)
         biases = None if counts is None else _log_shares(counts, len(vocab))
         parameters = initial(shape, init, seed)
@@ -136,13 +137,16 @@ class WordNPLM(Learner[WordVocab], WordModel):  # pyright: ignore[reportIncompat
 
 def _log_shares(counts: NDArray[Any], size: int) -> NDArray[np.float64]:
     """Give the logarithm of each word's share of a text, with 1 added to each count: (V,)."""
-    found = np.asarray(counts)
+    found = array("counts", counts, f"{size} counts")
     if found.shape != (size,) or found.dtype.kind not in "iu":
         raise ValueError(
             f"counts has shape {found.shape} and dtype {found.dtype}; expected {(size,)} of"
             " integers, a count for each word"
         )
-    if found.min() < 0:
-        raise ValueError(f"counts holds {found.min()}; expected at least 0")
+    # A negative number without a sign is very large.
+    wrong = (found < 0) | (found >= 2**63)
+    if wrong.any():
+        place = int(np.argmax(wrong))
+        raise ValueError(f"counts[{place}] is {found[place]}; expected 0 to 2**63 - 1")
     more = found.astype(np.float64) + 1
     return np.log(more / more.sum())

@@ -1,0 +1,135 @@
+"""Ids are taken as integers of any kind, in one place, and refused by name, value and position."""
+
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+from fastgrad.models import (
+    NPLM,
+    BigramCounts,
+    BigramModel,
+    DiscountWarning,
+    InterpolatedTrigram,
+    KneserNey,
+    WordNPLM,
+)
+from fastgrad.text import Vocab, windows
+from fastgrad.words import WordText, WordVocab
+
+KINDS = [*"bBhHiIlLqQ", ">i2", ">u4", ">i8"]
+WORDS = WordVocab(["<rare>", *(f"w{i}" for i in range(20))])
+IDS = np.random.default_rng(0).integers(0, 21, 200)
+CONTEXTS = IDS[:60].reshape(20, 3)
+
+
+def kinds_of(array):
+    """List the same integers in every way in which they can come."""
+    found = [array.astype(kind) for kind in KINDS]
+    found.append(np.repeat(array, 2, axis=-1)[..., ::2])
+    found.append(np.asfortranarray(array))
+    found.append(array[::-1].copy()[::-1])
+    return [*found, array.tolist()]
+
+
+def models():
+    text = WordText(WORDS, IDS)
+    with warnings.catch_warnings(action="ignore", category=DiscountWarning):
+        counted = KneserNey.fit(text, 4)
+    return [
+        WordNPLM(WORDS, context=3, embedding=4, hidden=5),
+        counted,
+        InterpolatedTrigram.fit(text, text),
+        NPLM(Vocab("abcdefghijklmnopqrst"), embedding=4, hidden=5),
+        BigramModel.fit(["abcdefghijklmnopqrst"], order=3),
+    ]
+
+
+@pytest.mark.parametrize("model", models(), ids=repr)
+def test_contexts_are_integers_of_any_kind(model):
+    contexts = CONTEXTS[:, -2:] if isinstance(model, BigramModel) else CONTEXTS
+    expected = model.probabilities_of(contexts.astype(np.uint32))
+    for given in kinds_of(contexts):
+        assert (model.probabilities_of(given) == expected).all()
+    for wrong, error, message in [
+        (contexts.astype(float), TypeError, "contexts has dtype float64"),
+        (contexts > 3, TypeError, "contexts has dtype bool"),
+        (contexts.astype(str), TypeError, "contexts has dtype <U"),
+        (
+            -contexts - 1,
+            ValueError,
+            r"contexts\[0, 0\] is -\d+; expected at least 0 and less than 21",
+        ),
+        (contexts + 2**32, ValueError, r"contexts\[0, 0\] is 42949"),
+        (-(contexts.astype(np.uint64) + np.uint64(1)), ValueError, r"\[0, 0\] is 184467440737"),
+        ([[2**70, 0, 0][: contexts.shape[1]]], ValueError, r"contexts\[0, 0\] is 118059"),
+        ([[1, 2], [3]], TypeError, "contexts is"),
+        (contexts[0], ValueError, "contexts has shape"),
+        (None, TypeError, "contexts has dtype object"),
+    ]:
+        with pytest.raises(error, match=message):
+            model.probabilities_of(wrong)
+
+
+def test_texts_are_integers_of_any_kind():
+    for given in kinds_of(IDS):
+        text = WordText(WORDS, given)
+        assert text.ids.tolist() == IDS.tolist()
+        assert text.ids.dtype == np.uint16
+        assert WORDS.decode(given[:3]) == WORDS.decode(IDS[:3])
+    letters = Vocab("abcdefghijklmnopqrst")
+    for given in kinds_of(IDS):
+        assert letters.decode(given) == letters.decode(IDS)
+        counted = BigramCounts.of_ids(np.asarray(given), letters)
+        assert counted == BigramCounts.of_ids(IDS.astype(np.uint32), letters)
+
+
+def test_examples_are_integers_of_any_kind():
+    names = ["emma", "olivia", "ava"]
+    vocab = Vocab.of(names)
+    contexts, targets = windows(names, vocab, 3)
+    first = NPLM(vocab, hidden=5)
+    first.fit((contexts, targets), steps=5, lr=0.1)
+    for inputs, outputs in zip(kinds_of(contexts)[:-1], kinds_of(targets)[:-1], strict=True):
+        model = NPLM(vocab, hidden=5)
+        model.fit((inputs, outputs), steps=5, lr=0.1)
+        assert (model.C == first.C).all()
+
+
+@pytest.mark.parametrize("kind", ["q", "Q"])
+def test_negative_counts_are_refused_whatever_they_wrap_to(kind):
+    counts = -np.ones(len(WORDS), dtype="q")
+    with pytest.raises(
+        ValueError, match=r"counts\[0\] is (-1|18446744073709551615); expected 0 to"
+    ):
+        WordNPLM(WORDS, counts=counts.astype(kind))
+
+
+def test_contexts_of_a_text_are_those_of_its_windows():
+    """The same losses, and the same weights to the last bit, from ids and from all windows."""
+    windows_of = np.lib.stride_tricks.sliding_window_view(IDS[:-1], 5)
+    models = []
+    for source in (WordText(WORDS, IDS[5:]), (windows_of, IDS[5:])):
+        model = WordNPLM(WORDS, context=5, embedding=4, hidden=6, direct=True)
+        if isinstance(source, WordText):
+            source = WordText(WORDS, IDS).split(5)[1]
+        model.fit(source, steps=30, lr=0.05, optimizer="adamw", batch=16, dropout=0.1)
+        models.append((model, model.losses(source), model.start(source).to_config()["train"]))
+    (one, losses, digest), (other, other_losses, other_digest) = models
+    for name, array in one.parameters().items():
+        assert (array == other.parameters()[name]).all()
+    assert (losses == other_losses).all()
+    assert digest == other_digest
+
+
+def test_contexts_of_a_text_take_no_memory_of_their_own():
+    tokens, context = 1_000_000, 30
+    text = WordText(WORDS, np.resize(IDS, tokens))
+    model = WordNPLM(WORDS, context=context, embedding=2, hidden=2)
+    tracemalloc.start()
+    try:
+        model.start(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * tokens * 3
