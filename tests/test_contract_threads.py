@@ -379,8 +379,8 @@ def test_point_10_a_signal_handler_may_raise_anything_and_use_values():
     before = signal.signal(signal.SIGUSR1, handle)
     try:
         timer = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGUSR1))
-        timer.start()
         with pytest.raises(LookupError, match="from the handler"):
+            timer.start()
             repeat(root.backward, 1000)
         timer.join()
     finally:

@@ -216,16 +216,15 @@ impl<N: Copy> Pass<N> {
         while let Some(step) = self.stack.pop() {
             match step {
                 Step::Enter(node) => self.enter(graph, node, mark)?,
-                Step::Exit(node) => {
-                    push(&mut self.order, node)?;
-                    until_pause -= 1;
-                    if until_pause == 0 {
-                        until_pause = PAUSE_EVERY;
-                        write_out(self);
-                        if graph.pause().map_err(Stop::Graph)? == Pause::Disturbed {
-                            return Ok(Pause::Disturbed);
-                        }
-                    }
+                Step::Exit(node) => push(&mut self.order, node)?,
+            }
+            // Both kinds of steps count: a chain is entered as a whole before anything is done.
+            until_pause -= 1;
+            if until_pause == 0 {
+                until_pause = PAUSE_EVERY;
+                write_out(self);
+                if graph.pause().map_err(Stop::Graph)? == Pause::Disturbed {
+                    return Ok(Pause::Disturbed);
                 }
             }
         }
