@@ -84,7 +84,7 @@ def turn(chance, folder, longest):
     """Kill a run, and a new run in its folder; return what went wrong."""
     one, two = texts(folder, chance)
     kind = chance.choice(["characters", "no dev", "words"])
-    steps = chance.choice([300, 2000])
+    steps = chance.choice([100, 400])
     out, wholes = pathlib.Path(folder, "out"), {}
     for name, text in (("one", one), ("two", two)):
         start(*command(kind, text, pathlib.Path(folder, name), steps)).communicate()

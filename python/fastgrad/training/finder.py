@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._checks import whole
+from .._checks import shorten, whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,12 +71,16 @@ def find_rate(
     ([0.001, 1.0], True)
     """
     if not (hasattr(model, "start") and hasattr(model, "copy")):
-        raise TypeError(f"model is {model!r}; expected one that can be trained, such as an NPLM")
+        raise TypeError(
+            f"model is {shorten(model)}; expected one that can be trained, such as an NPLM"
+        )
     for name, value in (("low", low), ("high", high)):
         if not isinstance(value, Real):
-            raise TypeError(f"{name} is {value!r}; expected a number")
+            raise TypeError(f"{name} is {shorten(value)}; expected a number")
     if not (math.isfinite(high) and 0 < low < high):
-        raise ValueError(f"low is {low!r} and high is {high!r}; expected 0 < low < high")
+        raise ValueError(
+            f"low is {shorten(low)} and high is {shorten(high)}; expected 0 < low < high"
+        )
     steps = whole("steps", steps, least=2)
     rates = low * (high / low) ** np.linspace(0.0, 1.0, steps)
     rates[-1] = high

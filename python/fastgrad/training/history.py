@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from .._checks import shorten
 from .rates import Rates
 
 
@@ -59,7 +60,7 @@ class History:
         over at the end has a mean of its own. By default there are about 200 stretches.
         """
         if every is not None and every < 1:
-            raise ValueError(f"every is {every!r}; expected at least 1")
+            raise ValueError(f"every is {shorten(every)}; expected at least 1")
         width = every or max(1, len(self.loss) // 200)
         starts = np.arange(0, len(self.loss), width)
         ends = np.minimum(starts + width, len(self.loss))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .._checks import path_name, whole
+from .._checks import path_name, shorten, whole
 from .rates import Rate, Rates, plan_rates
 
 # How many evaluations a run has unless it is told otherwise.
@@ -62,7 +62,7 @@ def make_plan(
     Raises `ValueError` or `TypeError` naming the argument, `FileNotFoundError` where the folder
     of `log` or `checkpoint` is missing.
     """
-    steps = whole("steps", steps, least=1)
+    steps = whole("steps", steps, least=1, most=2**62)
     return Plan(
         steps=steps,
         rates=plan_rates(lr, steps),
@@ -86,7 +86,7 @@ def _checked_callbacks(callbacks: Any) -> tuple[Callable[[Progress], object], ..
         found = tuple(callbacks)
         if all(map(callable, found)):
             return found
-    raise TypeError(f"callbacks is {found!r}; expected a list of functions")
+    raise TypeError(f"callbacks is {shorten(found)}; expected a list of functions")
 
 
 def _checked_file(name: str, value: str | os.PathLike[str] | None) -> Path | None:

@@ -12,7 +12,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .._checks import shorten
+
 Rate: TypeAlias = float | Sequence[tuple[int, float]] | Callable[[int], float] | NDArray[np.float64]
+
+
+# A gigabyte of rates.
+_MOST_CALLS = 2**27
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +96,11 @@ def _from_array(lr: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
 def _from_function(
     rate: Callable[[int], float], steps: int, name: str = "lr({})"
 ) -> NDArray[np.float64]:
+    if steps > _MOST_CALLS:
+        raise MemoryError(
+            f"steps is {steps}, too many to ask a function for the rate of each; expected at most"
+            f" {_MOST_CALLS}, or lr as a number or a list"
+        )
     try:
         # Unlike numpy's, this array refuses None and strings.
         rates = np.frombuffer(array("d", map(rate, range(steps))))
@@ -111,7 +122,9 @@ def _from_list(pairs: Iterable[tuple[int, float]], steps: int) -> Rates:
             start, rate = pair
             start = index(start)
         except (TypeError, ValueError):
-            raise TypeError(f"lr[{position}] is {pair!r}; expected a step and a rate") from None
+            raise TypeError(
+                f"lr[{position}] is {shorten(pair)}; expected a step and a rate"
+            ) from None
         if start < 0 or (starts and start <= starts[-1]) or (not starts and start != 0):
             raise ValueError(
                 f"lr[{position}] starts at step {start}; expected 0 for the first and more for"
@@ -131,9 +144,9 @@ def _checked_rate(name: str, value: object) -> float:
         rate = array("d", [value])[0]  # pyright: ignore  what is no number is refused here
     except TypeError:
         kinds = "a number, a list of (step, rate) or a function" if name == "lr" else "a number"
-        raise TypeError(f"{name} is {value!r}; expected {kinds}") from None
+        raise TypeError(f"{name} is {shorten(value)}; expected {kinds}") from None
     except OverflowError:
         rate = math.inf
     if not math.isfinite(rate) or rate < 0:
-        raise ValueError(f"{name} is {value!r}; expected a finite number of at least 0")
+        raise ValueError(f"{name} is {shorten(value)}; expected a finite number of at least 0")
     return rate
