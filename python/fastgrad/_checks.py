@@ -16,9 +16,11 @@ from typing import Any
 __all__ = [
     "amount",
     "array",
+    "check_temperature",
     "cut",
     "escape",
     "ids",
+    "list_length",
     "path_name",
     "shorten",
     "string",
@@ -26,6 +28,9 @@ __all__ = [
     "thread_count",
     "whole",
 ]
+
+# The most that can be counted, and the most things that can have an address.
+MOST, ADDRESSES = 2**63 - 1, 2**44
 
 # So many characters of a value tell which one it is; more would hide what is wrong with it.
 _SHORTENED = 120
@@ -136,9 +141,17 @@ def amount(name: str, value: Any) -> float:
     return float(value)
 
 
+def list_length(name: str, value: Any, least: int = 0) -> int:
+    """Refuse what `whole` refuses, and raise `MemoryError` where no list could be so long."""
+    number = whole(name, value, least, MOST)
+    if number > ADDRESSES:
+        raise MemoryError(f"{name} is {number}; there is no memory for so many")
+    return number
+
+
 def thread_count(threads: int | None) -> int | None:
     """Refuse what is neither None nor an int of at least 1."""
-    return None if threads is None else whole("threads", threads, least=1)
+    return None if threads is None else whole("threads", threads, least=1, most=MOST)
 
 
 def string(name: str, value: Any) -> str:
@@ -218,3 +231,13 @@ def ids(name: str, value: Any, size: int, *, dims: int = 1, dtype: Any = "uint32
 
 def _place(indices: Iterable[Any]) -> str:
     return f"[{', '.join(str(int(i)) for i in indices)}]"
+
+
+def check_temperature(value: Any) -> None:
+    """Refuse what is no number; the core knows which ones will do."""
+    try:
+        math.isnan(value)
+    except TypeError:
+        raise TypeError(
+            f"temperature is {shorten(value)}; expected a number of at least 0"
+        ) from None

@@ -17,14 +17,22 @@ every machine and with any number of threads, and the first ten of a million are
 
 from __future__ import annotations
 
-import math
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._checks import shorten, string, strings, thread_count, whole
+from ._checks import (
+    MOST,
+    check_temperature,
+    list_length,
+    shorten,
+    string,
+    strings,
+    thread_count,
+    whole,
+)
 from ._core import TableSampler, draw_rows
 from .models._progress import bar
 from .models.base import LanguageModel
@@ -83,14 +91,13 @@ def sample(
     """
     if not isinstance(model, LanguageModel):
         raise TypeError(f"model is {shorten(model)}; expected a language model")
-    n = whole("n", n, most=2**63 - 1)
-    first = whole("first", first, most=2**63 - 1)
-    max_length = whole("max_length", max_length, least=1)
+    n, first = list_length("n", n), whole("first", first, most=MOST)
+    max_length = whole("max_length", max_length, least=1, most=MOST)
     seed = secrets.randbits(64) if seed is None else whole("seed", seed, most=2**64 - 1)
     if top_k is not None:
-        top_k = whole("top_k", top_k, least=1)
+        top_k = min(whole("top_k", top_k, least=1), len(model.vocab))
     threads = thread_count(threads)
-    _check_temperature(temperature)
+    check_temperature(temperature)
     start = model.vocab.encode(string("prompt", prompt))
     if len(start) > max_length:
         raise ValueError(
@@ -210,13 +217,3 @@ def _all_strings(name: str, values: Iterable[str]) -> list[str]:
         if not isinstance(value, str):
             raise TypeError(f"{name}[{position}] is {shorten(value)}; expected a str")
     return found
-
-
-def _check_temperature(value: Any) -> None:
-    """Refuse what is no number; the core knows which ones will do."""
-    try:
-        math.isnan(value)
-    except TypeError:
-        raise TypeError(
-            f"temperature is {shorten(value)}; expected a number of at least 0"
-        ) from None

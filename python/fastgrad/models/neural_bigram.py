@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._checks import amount, array, shorten, whole
+from .._checks import amount, array, list_length, shorten, whole
 from .._core import bigram_loss_and_gradient, train_bigram
 from ..text import Vocab
 from ..training.divergence import DivergedError, Smoothed
@@ -123,10 +123,10 @@ class NeuralBigram(TableModel):
             "lr": None if lr is None else amount("lr", lr),
             "momentum": amount("momentum", momentum),
             "penalty": amount("penalty", penalty),
-            "batch": None if batch is None else whole("batch", batch, least=1),
+            "batch": None if batch is None else whole("batch", batch, least=1, most=2**32),
             "seed": whole("seed", seed, most=2**64 - 1),
         }
-        whole("steps", steps)
+        steps = list_length("steps", steps)
         counts = counts_to_learn(source, order, threads, progress)
         check_cells(counts.vocab, counts.order)
         size = len(counts.vocab)

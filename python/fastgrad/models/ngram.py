@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._checks import amount, shorten, whole
+from .._checks import MOST, amount, shorten, whole
 from .._core import InterpolatedTable, KneserNeyTable
 from ..words import WordText, WordVocab
 from .word_model import WordModel, checked_contexts
@@ -198,7 +198,7 @@ class InterpolatedTrigram(_CountedModel):
         """
         _check_text("train", train)
         tolerance = amount("tolerance", tolerance)
-        max_iterations = whole("max_iterations", max_iterations, least=1)
+        max_iterations = whole("max_iterations", max_iterations, least=1, most=MOST)
         eos = _eos(train, sentences)
         table = InterpolatedTable(train.ids, len(train.vocab), eos)
         model = cls(train.vocab, 2, table, eos is not None)
@@ -214,7 +214,9 @@ class InterpolatedTrigram(_CountedModel):
 
     def bin_of(self, frequency: int) -> int:
         """Give the bin of contexts that were seen so often."""
-        return max(math.ceil(-math.log((1 + whole("frequency", frequency)) / self._tokens)), 0)
+        return max(
+            math.ceil(-math.log((1 + whole("frequency", frequency, most=MOST)) / self._tokens)), 0
+        )
 
     def __repr__(self) -> str:
         """Show how many bins there are."""

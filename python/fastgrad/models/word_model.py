@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .._checks import MOST, check_temperature, list_length, shorten, whole
 from .._checks import ids as checked_ids
-from .._checks import shorten, whole
 from .._core import draw_rows
 from ..words import WordText, WordVocab
 
@@ -150,10 +150,15 @@ def sample_words(
     >>> model.sample(1, prompt="the dog", max_length=6, temperature=0)
     ['the dog sat on the cat']
     """
-    n, first = whole("n", n), whole("first", first)
-    max_length = whole("max_length", max_length)
-    seed = secrets.randbits(64) if seed is None else whole("seed", seed)
+    n, first = list_length("n", n), whole("first", first, most=MOST)
     vocab: WordVocab = model.vocab
+    # Where no mark ends it, a text becomes as long as it may.
+    check_length = whole if vocab.marks else list_length
+    max_length = min(check_length("max_length", max_length), MOST)
+    seed = secrets.randbits(64) if seed is None else whole("seed", seed, most=2**64 - 1)
+    check_temperature(temperature)
+    if top_k is not None:
+        top_k = min(whole("top_k", top_k, least=1), len(vocab))
     start = vocab.encode(prompt)
     if len(start) > max_length:
         raise ValueError(

@@ -30,6 +30,9 @@ def steps_of(examples: int, epochs: float | None, batch: int) -> int:
         raise TypeError(f"epochs is {shorten(epochs)}; expected a number")
     if not math.isfinite(epochs) or epochs <= 0:
         raise ValueError(f"epochs is {shorten(epochs)}; expected a finite number above 0")
+    steps = math.ceil(examples / batch) * float(epochs)
+    if steps > 2.0**62:
+        raise ValueError(f"epochs is {shorten(epochs)}, {steps:g} steps; expected at most 2**62")
     return max(1, round(math.ceil(examples / batch) * epochs))
 
 
