@@ -90,11 +90,56 @@ def test_point_2_other_operands_are_refused(op, stranger):
     assert (v.data, v.grad, v._prev) == (2.0, 0.0, ())
 
 
+def numbers(result):
+    """Data and operands of every Value in a result, and the shape."""
+    values = np.asarray(result, dtype=object)
+    assert all(type(value) is Value for value in values.flat)
+    return values.shape, [(value.data, value._prev) for value in values.flat]
+
+
+DISTRIBUTED = [np.array([1.0, 2.0]), np.array([[1, 3]]), np.array(2.0), np.array(2), np.array([])]
+DISTRIBUTED += [
+    np.array([1.5], dtype=np.float32),
+    np.array([True, True]),
+    np.array(1e3, np.float16),
+]
+DISTRIBUTED += [np.arange(1.0, 7.0).reshape(2, 3)[:, ::2]]
+
+
 @pytest.mark.parametrize("op", BINARY.values(), ids=BINARY.keys())
-@pytest.mark.parametrize("array", ARRAYS, ids=repr)
-def test_point_2_an_array_on_the_right_is_refused(op, array):
-    with pytest.raises(TypeError, match=r"unsupported operands for .* and ndarray array\("):
-        op(Value(2.0), array)
+@pytest.mark.parametrize("array", DISTRIBUTED, ids=repr)
+def test_point_2_an_array_distributes_the_same_from_either_side(op, array):
+    v = Value(2.0)
+    for call in (lambda item: op(v, item), lambda item: op(item, v)):
+        expected = [(value.data, (v,)) for value in map(call, array.ravel().tolist())]
+        assert numbers(call(array)) == (array.shape, expected)
+
+
+@pytest.mark.parametrize("op", BINARY.values(), ids=BINARY.keys())
+def test_point_2_an_array_of_values_distributes_too(op):
+    v, w = Value(2.0), Value(3.0)
+    array = np.array([w, v])
+    assert numbers(op(v, array))[1] == [(op(v, w).data, (v, w)), (op(v, v).data, (v,))]
+    assert numbers(op(array, v))[1] == [(op(w, v).data, (w, v)), (op(v, v).data, (v,))]
+    assert numbers(op(array, array))[0] == (2,)
+
+
+@pytest.mark.parametrize("op", BINARY.values(), ids=BINARY.keys())
+@pytest.mark.parametrize("items", [["a"], [None], [1j], [[1], None]], ids=repr)
+def test_point_2_an_array_of_other_operands_is_refused(op, items):
+    array = np.array(items, dtype=object)
+    for operands in ((Value(2.0), array), (array, Value(2.0))):
+        with pytest.raises(TypeError, match="unsupported operands for"):
+            op(*operands)
+
+
+def test_point_2_a_0d_array_is_its_number():
+    v = Value(3.0)
+    assert type(v * np.array(2.0)) is type(np.array(2.0) * v) is Value
+    assert (v * np.array(2.0)).data == 6.0
+    assert np.polyval([Value(3.0), Value(4.0)], 2.0).data == 10.0
+    assert np.dot(np.array([v, v]), np.array([1.0, 2.0])).data == 9.0
+    assert np.exp(np.array([v]))[0]._op == "exp"
 
 
 @pytest.mark.parametrize("stranger", [*STRANGERS, *NUMPY_STRANGERS, *ARRAYS], ids=repr)

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from fastgrad import _core, engine
+from fastgrad import _core, engine, nn
 from fastgrad.engine import Value
 from sample_graphs import GRAPHS, gradients
 
@@ -46,6 +46,112 @@ def test_point_6_keywords_and_micrograds_positions():
         assert (a.grad, c.grad) == (0.0, 1.0)  # without a rule nothing is sent
 
 
+def test_point_6_microgpts_positions_and_keywords():
+    x, y = Value(0.5), Value(2.0)
+    for grads in ((3.0, 4.0), [3, 4]):
+        for c in (
+            Value(1.0, (x, y), grads),
+            Value(1.0, children=(x, y), local_grads=grads),
+            Value(1.0, _children=[x, y], _local_grads=grads),
+        ):
+            assert (c._children, c._local_grads, c._op) == ((x, y), (3.0, 4.0), "")
+    c.backward()
+    assert (x.grad, y.grad) == (3.0, 4.0)
+    leaf = Value(1.0, (), ())
+    assert (leaf._children, leaf._local_grads) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("make", "children", "grads"),
+    [
+        (lambda x, y: x, "", ()),
+        (lambda x, y: x * y, "xy", (3.0, 2.0)),
+        (lambda x, y: x * x, "xx", (2.0, 2.0)),
+        (lambda x, y: x - y, "xy", (1.0, -1.0)),
+        (lambda x, y: 5 - x, "x", (-1.0,)),
+        (lambda x, y: x / 4, "x", (0.25,)),
+        (lambda x, y: x**3, "x", (12.0,)),
+        (lambda x, y: x.relu(), "x", (1.0,)),
+        (lambda x, y: x.max(y), "xy", (0.0, 1.0)),
+        (lambda x, y: engine.sum([x, 1.0, y, x]), "xyx", (1.0, 1.0, 1.0)),
+        (lambda x, y: engine.dot([x, 5.0], [y, x]), "xyx", (3.0, 2.0, 5.0)),
+        (lambda x, y: engine.affine([x], [7.0], y), "xy", (7.0, 1.0)),
+        (lambda x, y: engine.linear([x, 4.0], [[y, 1.0], [x, y]], [1.0, y])[1], "xxyy", None),
+        (lambda x, y: engine.softmax([x, y, 0.0, x])[3], "xyx", None),
+        (lambda x, y: engine.log_softmax([x, y])[0], "xy", None),
+        (lambda x, y: engine.rms_norm([x, y, x])[1], "xyx", None),
+        (lambda x, y: engine.cross_entropy([x, y], 0), "xy", None),
+        (lambda x, y: nn.Layer(2, 2, activation="tanh")([x, y])[1], "xy", None),
+        (lambda x, y: Value(1.0, (x, x), "own", local_grads=(2.0, 7.0)), "xx", (2.0, 7.0)),
+        (lambda x, y: Value(1.0, (x, y), "own"), "xy", ()),
+    ],
+)
+def test_point_6_children_and_local_grads_of_every_kind_of_node(make, children, grads):
+    x, y = Value(2.0), Value(3.0)
+    node = make(x, y)
+    names = {x: "x", y: "y"}
+    assert "".join(names.get(child, "") for child in node._children) == children
+    assert grads is None or node._local_grads == grads
+    assert set(node._prev) == set(node._children)
+    node.backward()
+    sent = {child: 0.0 for child in node._children}
+    for child, gradient in zip(node._children, node._local_grads, strict=False):
+        sent[child] += gradient
+    assert [child.grad for child in sent] == pytest.approx(list(sent.values()), rel=1e-15)
+
+
+@pytest.mark.parametrize("make", GRAPHS)
+def test_point_6_microgpts_own_backward_gives_the_same(make):
+    nodes, root = make()
+    root.backward()
+    expected = gradients(*nodes)
+    root.zero_grad()
+    order, seen = [], set()
+
+    def build(v):
+        if v not in seen:
+            seen.add(v)
+            for child in v._children:
+                build(child)
+            order.append(v)
+
+    build(root)
+    root.grad = 1
+    for v in reversed(order):
+        for child, local_grad in zip(v._children, v._local_grads, strict=True):
+            child.grad += local_grad * v.grad
+    assert gradients(*nodes) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "operands"),
+    [
+        (lambda v: 5 - v, (5.0, "v")),
+        (lambda v: v - 5, ("v", 5.0)),
+        (lambda v: 2 / v, (2.0, "v")),
+        (lambda v: v * 3, ("v", 3.0)),
+        (lambda v: 1 + v, (1.0, "v")),
+        (lambda v: 2**v, (2.0, "v")),
+        (lambda v: v**3, ("v", 3.0)),
+        (lambda v: v**0.5, ("v", 0.5)),
+        (lambda v: v**v, ("v", "v")),
+        (lambda v: v.max(2.0), ("v", 2.0)),
+        (lambda v: engine.min(2, v), (2.0, "v")),
+        (lambda v: engine.max(1, 2), (1.0, 2.0)),
+        (lambda v: -v, ("v",)),
+        (lambda v: v.tanh(), ("v",)),
+        (lambda v: v, ()),
+        (lambda v: engine.sum([v, 1.0, v]), ("v", "v")),
+    ],
+)
+def test_point_7_a_node_knows_its_operands_and_their_sides(make, operands):
+    v = Value(4.0)
+    node = make(v)
+    assert node._operands == tuple(v if o == "v" else o for o in operands)
+    node.backward()  # what stands in a derivative's place is never sent
+    assert node._prev == ((v,) if "v" in operands else ())
+
+
 @pytest.mark.parametrize(
     ("arguments", "settings", "error", "words"),
     [
@@ -57,6 +163,9 @@ def test_point_6_keywords_and_micrograds_positions():
         (((), "op"), {"local_grads": 3}, TypeError, "local_grads must be .* got int: 3"),
         ((), {"local_gradients": 3}, TypeError, "unexpected keyword argument 'local_gradients'"),
         (((),), {"_children": ()}, TypeError, "multiple values for argument '_children'"),
+        (((), (1.0,)), {}, ValueError, "local_grads has length 1, .* 0 operands"),
+        (((), ("a",)), {}, TypeError, "local_grads must be .*'a'"),
+        (((), ()), {"local_grads": ()}, TypeError, "multiple values for argument 'local_grads'"),
     ],
 )
 def test_point_6_wrong_arguments_are_named(arguments, settings, error, words):

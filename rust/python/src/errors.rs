@@ -72,7 +72,6 @@ pub fn guard<T>(entry: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
 }
 
 /// What a raw slot returns.
-#[allow(dead_code, reason = "raw slots are guarded in their own files")]
 pub trait SlotResult {
     /// The result that says that an exception is set.
     const RAISED: Self;
@@ -90,7 +89,6 @@ impl SlotResult for c_int {
 ///
 /// The slot is called with the GIL held and sets its other exceptions itself.
 #[inline]
-#[allow(dead_code, reason = "raw slots are guarded in their own files")]
 pub fn guard_slot<R: SlotResult>(slot: impl FnOnce() -> R) -> R {
     catch_unwind(AssertUnwindSafe(slot)).unwrap_or_else(|payload| {
         Python::attach(|py| panicked(&*payload).restore(py));

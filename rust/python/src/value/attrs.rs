@@ -9,13 +9,14 @@ use std::ptr;
 use fastgrad_core::graph::op::Op;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyFloat, PyTuple};
 use pyo3::{Borrowed, ffi};
 
 use super::node::Node;
 use super::number;
 use super::rules;
-use super::slots::raise;
+use super::slots::{self, raise};
+use crate::errors::guard_slot;
 
 type Object = *mut ffi::PyObject;
 
@@ -42,22 +43,13 @@ unsafe extern "C" fn set_grad(object: Object, value: Object, _: *mut c_void) -> 
 #[inline(always)]
 unsafe fn set_number(field: *mut f64, value: Object, name: &str) -> c_int {
     // SAFETY: the field belongs to a living node, the value is null or alive.
-    unsafe {
+    guard_slot(|| unsafe {
         if !value.is_null() && ffi::Py_TYPE(value) == &raw mut ffi::PyFloat_Type {
             *field = ffi::PyFloat_AS_DOUBLE(value);
             return 0;
         }
-        match read_number(value, name) {
-            Ok(number) => {
-                *field = number;
-                0
-            }
-            Err(error) => {
-                raise(error);
-                -1
-            }
-        }
-    }
+        slots::status(read_number(value, name).map(|number| *field = number))
+    })
 }
 
 #[cold]
@@ -75,42 +67,133 @@ unsafe fn read_number(value: Object, name: &str) -> PyResult<f64> {
 /// `_prev`: the parents themselves, in operand order, each once.
 unsafe extern "C" fn get_prev(object: Object, _: *mut c_void) -> Object {
     // SAFETY: called by Python with a Value; parents are alive as long as it is.
+    guard_slot(|| unsafe {
+        let mut seen = HashSet::new();
+        let mut parents = parents(object.cast());
+        parents.retain(|parent| seen.insert(*parent));
+        tuple(&parents)
+    })
+}
+
+/// `_children`: the parents, in operand order, repeats too.
+unsafe extern "C" fn get_children(object: Object, _: *mut c_void) -> Object {
+    // SAFETY: as in `get_prev`.
+    guard_slot(|| unsafe { tuple(&parents(object.cast())) })
+}
+
+unsafe fn tuple(parents: &[*mut Node]) -> Object {
+    // SAFETY: the parents are alive, the lock is held.
     unsafe {
         let py = Python::assume_attached();
-        let parents = parents(object.cast());
-        let items = parents.iter().map(|&parent| Bound::from_borrowed_ptr(py, parent.cast()));
-        match PyTuple::new(py, items.collect::<Vec<_>>()) {
-            Ok(tuple) => tuple.into_ptr(),
-            Err(error) => raise(error),
-        }
+        values(py, parents).map_or_else(raise, |tuple| tuple.into_any().into_ptr())
     }
 }
 
+unsafe fn values<'py>(py: Python<'py>, nodes: &[*mut Node]) -> PyResult<Bound<'py, PyTuple>> {
+    // SAFETY: by contract of the caller, the nodes are alive.
+    let items = nodes.iter().map(|&node| unsafe { Bound::from_borrowed_ptr(py, node.cast()) });
+    PyTuple::new(py, items.collect::<Vec<_>>())
+}
+
+/// The parents of a node as a tuple, repeats too.
+///
+/// # Safety
+/// `node` is alive.
+pub unsafe fn children(py: Python<'_>, node: *mut Node) -> PyResult<Bound<'_, PyTuple>> {
+    // SAFETY: parents are alive as long as the node is.
+    unsafe { values(py, &parents(node)) }
+}
+
+/// The parents of a node in operand order, repeats too.
 unsafe fn parents(node: *mut Node) -> Vec<*mut Node> {
     // SAFETY: by contract of the caller.
-    let all = unsafe {
+    unsafe { all_parents(node).into_iter().filter(|parent| !parent.is_null()).collect() }
+}
+
+/// The parents, with null for an operand that was a plain number.
+unsafe fn all_parents(node: *mut Node) -> Vec<*mut Node> {
+    // SAFETY: by contract of the caller.
+    unsafe {
         match (*node).block() {
             Some((block, output)) => (*block).parents_of(output),
             None => (*node).parents().to_vec(),
         }
-    };
-    let mut seen = HashSet::new();
-    all.into_iter().filter(|parent| !parent.is_null() && seen.insert(*parent)).collect()
+    }
+}
+
+/// `_local_grads`: d(self)/d(child) for each of `_children`.
+unsafe extern "C" fn get_local_grads(object: Object, _: *mut c_void) -> Object {
+    // SAFETY: called by Python with a Value.
+    guard_slot(|| unsafe {
+        let py = Python::assume_attached();
+        let gradients = local_gradients(object.cast());
+        let made = gradients.and_then(|gradients| PyTuple::new(py, gradients));
+        made.map_or_else(raise, |tuple| tuple.into_any().into_ptr())
+    })
+}
+
+unsafe fn local_gradients(node: *mut Node) -> PyResult<Vec<f64>> {
+    // SAFETY: by contract of the caller.
+    unsafe {
+        let gradients = match (*node).block() {
+            Some((block, output)) => (*block).local_gradients(output, (*node).d_left)?,
+            None => vec![(*node).d_left, (*node).d_right],
+        };
+        let pairs = all_parents(node).into_iter().zip(gradients);
+        Ok(pairs.filter(|(parent, _)| !parent.is_null()).map(|(_, gradient)| gradient).collect())
+    }
+}
+
+/// `_operands`: the operands in order, plain numbers as floats; of an op over lists its parents.
+unsafe extern "C" fn get_operands(object: Object, _: *mut c_void) -> Object {
+    // SAFETY: called by Python with a Value.
+    guard_slot(|| unsafe {
+        let py = Python::assume_attached();
+        operands(py, object.cast()).map_or_else(raise, |tuple| tuple.into_any().into_ptr())
+    })
+}
+
+unsafe fn operands(py: Python<'_>, node: *mut Node) -> PyResult<Bound<'_, PyTuple>> {
+    // SAFETY: by contract of the caller; parents are alive as long as the node is.
+    unsafe {
+        if !takes_two((*node).op()) {
+            return children(py, node);
+        }
+        let [left, right] = (*node).parents();
+        let sides = [(left, (*node).d_left), (right, (*node).d_right)];
+        PyTuple::new(
+            py,
+            sides.map(|(parent, number)| {
+                Bound::from_borrowed_ptr_or_opt(py, parent.cast())
+                    .unwrap_or_else(|| PyFloat::new(py, number).into_any())
+            }),
+        )
+    }
+}
+
+/// Is it an op of two operands, of which one or both may be plain numbers?
+fn takes_two(op: Op) -> bool {
+    use Op::{Add, Div, Max, Min, Mul, Pow, PowFloat, PowInt, Sub};
+    matches!(op, Add | Sub | Mul | Div | Pow | PowInt | PowFloat | Max | Min)
 }
 
 unsafe extern "C" fn get_op(object: Object, _: *mut c_void) -> Object {
     // SAFETY: called by Python with a Value.
+    guard_slot(|| unsafe { text(&op_name(&*object.cast::<Node>())) })
+}
+
+unsafe fn text(text: &str) -> Object {
+    // SAFETY: the text is UTF-8 of that length; the lock is held.
     unsafe {
-        let name = op_name(&*object.cast::<Node>());
-        match ffi::Py_ssize_t::try_from(name.len()) {
-            Ok(length) => ffi::PyUnicode_FromStringAndSize(name.as_ptr().cast(), length),
+        match ffi::Py_ssize_t::try_from(text.len()) {
+            Ok(length) => ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), length),
             Err(_) => ffi::PyErr_NoMemory(),
         }
     }
 }
 
 /// micrograd's names: a power carries its exponent, written as Python would.
-fn op_name(node: &Node) -> Cow<'_, str> {
+pub fn op_name(node: &Node) -> Cow<'_, str> {
     if let Some((block, _)) = node.block() {
         // SAFETY: a fused node keeps its block alive.
         return unsafe { Cow::Borrowed(&(*block).name) };
@@ -142,15 +225,11 @@ pub fn python_repr(x: f64) -> String {
 /// `repr(v)`: `Value(data=-4.0, grad=0.0)`.
 pub unsafe extern "C" fn repr(object: Object) -> Object {
     // SAFETY: called by Python with a Value.
-    unsafe {
+    guard_slot(|| unsafe {
         let node = object.cast::<Node>();
         let (data, grad) = (python_repr((*node).data), python_repr((*node).grad));
-        let text = format!("Value(data={data}, grad={grad})");
-        match ffi::Py_ssize_t::try_from(text.len()) {
-            Ok(length) => ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), length),
-            Err(_) => ffi::PyErr_NoMemory(),
-        }
-    }
+        text(&format!("Value(data={data}, grad={grad})"))
+    })
 }
 
 /// The collector must see a node that has attributes, for only these can close a cycle.
@@ -227,6 +306,26 @@ pub fn getset() -> Vec<ffi::PyGetSetDef> {
             get_prev,
             None,
             c"The operands, in order, each once; plain numbers are left out.".as_ptr(),
+        ),
+        entry(
+            c"_children".as_ptr(),
+            get_children,
+            None,
+            c"The operands that are Values, in order, repeats too.".as_ptr(),
+        ),
+        entry(
+            c"_local_grads".as_ptr(),
+            get_local_grads,
+            None,
+            c"d(self)/d(child) for each of _children; empty for an op without derivatives."
+                .as_ptr(),
+        ),
+        entry(
+            c"_operands".as_ptr(),
+            get_operands,
+            None,
+            c"The operands in order, plain numbers as floats; of an op over lists its _children."
+                .as_ptr(),
         ),
         entry(
             c"_op".as_ptr(),

@@ -173,6 +173,35 @@ impl Block {
         }
     }
 
+    /// d(output)/d(parent) for each of [`Block::parents_of`]: what an adjoint of `slope` sends.
+    /// Nothing for an op without derivatives.
+    pub fn local_gradients(&self, output: usize, slope: f64) -> PyResult<Vec<f64>> {
+        let Some(rule) = &self.rule else { return Ok(Vec::new()) };
+        let weights = match rule {
+            Rule::Linear { weights, .. } if !self.weights.is_null() => Some(weights),
+            _ => None,
+        };
+        let mut dout = zeros(self.dout.len())?;
+        let mut gradients = zeros(self.parents.len())?;
+        let mut shared = zeros(weights.map_or(0, |weights| weights.values().len()))?;
+        if let Some(adjoint) = dout.get_mut(output) {
+            *adjoint = slope;
+        }
+        let mut scratch = Vec::new();
+        self.reserve(&mut scratch).map_err(|NoMemory| PyMemoryError::new_err(()))?;
+        rule.pull_back(&dout, self.parents.len(), &mut shared, &mut scratch, |i, gradient| {
+            if let Some(sum) = gradients.get_mut(i) {
+                *sum += gradient;
+            }
+        });
+        if let Some(weights) = weights {
+            let (row, bias) = weights.places(output);
+            gradients.extend(shared.get(row).into_iter().flatten());
+            gradients.extend(bias.and_then(|bias| shared.get(bias)));
+        }
+        Ok(gradients)
+    }
+
     /// Adds what the adjoints in `dout` send to the parents' gradients, and makes `dout` 0 again.
     ///
     /// # Safety
@@ -212,6 +241,13 @@ unsafe fn hold(py: Python<'_>, block: *mut Block) -> PyResult<()> {
         (*block).holder = holder;
     }
     Ok(())
+}
+
+fn zeros(n: usize) -> PyResult<Vec<f64>> {
+    let mut zeros = Vec::new();
+    zeros.try_reserve_exact(n).map_err(|_| PyMemoryError::new_err(()))?;
+    zeros.resize(n, 0.0);
+    Ok(zeros)
 }
 
 /// Gives up a share; with the last one every parent goes to `give_up` and the block ends.

@@ -10,18 +10,14 @@ use super::attrs;
 use super::node::{HAS_RULE, Node};
 use super::slots::{self, raise};
 use super::sweep;
+use crate::errors::guard_slot;
 use fastgrad_core::graph::op::Op;
 
 type Object = *mut ffi::PyObject;
 
 unsafe extern "C" fn reduce(object: Object, _: Object) -> Object {
     // SAFETY: a method's receiver.
-    unsafe {
-        match state_of(object) {
-            Ok(state) => state.into_ptr(),
-            Err(error) => raise(error),
-        }
-    }
+    guard_slot(|| unsafe { state_of(object).map_or_else(raise, Bound::into_ptr) })
 }
 
 /// `(copyreg.__newobj__, (class,), (data, grad, attributes))`.
@@ -45,12 +41,7 @@ unsafe fn state_of<'py>(object: Object) -> PyResult<Bound<'py, PyTuple>> {
 
 unsafe extern "C" fn setstate(object: Object, state: Object) -> Object {
     // SAFETY: a method's receiver and argument.
-    unsafe {
-        match restore(object, state) {
-            Ok(()) => sweep::none(),
-            Err(error) => raise(error),
-        }
-    }
+    guard_slot(|| unsafe { restore(object, state).map_or_else(raise, |()| sweep::none()) })
 }
 
 unsafe fn restore(object: Object, state: Object) -> PyResult<()> {

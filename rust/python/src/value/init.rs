@@ -1,4 +1,9 @@
-//! `Value(data, _children=(), _op='', label='', *, local_grads=None)`.
+//! `Value(data, _children=(), _op='', label='', *, local_grads=None)`, and microgpt's
+//! `Value(data, children, local_grads)`.
+//!
+//! The edges of a node are set once, before anything can have it as an operand, so that no graph
+//! is a circle: an op refuses a node until `__init__` has run, and `__init__` refuses to give edges
+//! to a node that it has seen before.
 
 use std::os::raw::c_int;
 use std::ptr;
@@ -7,13 +12,16 @@ use fastgrad_core::graph::fused::Rule;
 use fastgrad_core::graph::op::Op;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use pyo3::{Borrowed, ffi, intern};
 
+use super::attrs;
 use super::block::Block;
 use super::node::{self, Node, READY};
 use super::number;
-use super::slots::raise;
+use super::patches;
+use super::slots::{self, raise};
+use crate::errors::guard_slot;
 
 type Object = *mut ffi::PyObject;
 
@@ -24,7 +32,7 @@ pub unsafe extern "C" fn new(
     _kwargs: Object,
 ) -> Object {
     // SAFETY: called by Python with Value or a subclass.
-    unsafe {
+    guard_slot(|| unsafe {
         if class == node::value_type() {
             let made = node::new(Op::Leaf, 0.0);
             if !made.is_null() {
@@ -37,6 +45,83 @@ pub unsafe extern "C" fn new(
             node::set_leaf(object.cast());
         }
         object
+    })
+}
+
+/// `Value.__new__` as a plain static method. Python's own wrapper of the slot refuses to be called
+/// by a `__new__` that a program has put in its place.
+pub unsafe extern "C" fn new_method(_: Object, args: Object, _: Object) -> Object {
+    // SAFETY: called by Python with a tuple.
+    guard_slot(|| unsafe {
+        let class = if ffi::PyTuple_GET_SIZE(args) > 0 {
+            ffi::PyTuple_GET_ITEM(args, 0)
+        } else {
+            ptr::null_mut()
+        };
+        if class.is_null()
+            || ffi::PyType_Check(class) == 0
+            || ffi::PyType_IsSubtype(class.cast(), node::value_type()) == 0
+        {
+            let message = "Value.__new__() takes Value or a subclass of it";
+            return raise(PyTypeError::new_err(message));
+        }
+        new(class.cast(), ptr::null_mut(), ptr::null_mut())
+    })
+}
+
+/// Is `Value.__new__` or `Value.__init__` another than ours?
+#[inline(always)]
+unsafe fn is_patched() -> bool {
+    // SAFETY: the type lives as long as the module.
+    unsafe {
+        let class = node::value_type();
+        (*class).tp_init.is_none_or(|f| f as usize != init as *const () as usize)
+            || (*class).tp_new.is_none_or(|f| f as usize != new as *const () as usize)
+    }
+}
+
+/// The result of an op: the new node, or what a patched constructor makes of it.
+///
+/// # Safety
+/// `made` is a new node, whose reference is taken over.
+#[inline(always)]
+pub unsafe fn finish(made: *mut Node) -> Object {
+    // SAFETY: by contract.
+    unsafe {
+        if is_patched() {
+            return construct(made).map_or_else(raise, Bound::into_ptr);
+        }
+        made.cast()
+    }
+}
+
+/// Calls the type as micrograd's ops do, `Value(data, (self, other), op)`, and gives what it makes
+/// the edges of the op.
+#[cold]
+unsafe fn construct<'py>(made: *mut Node) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: by contract of `finish`; the lock is held.
+    unsafe {
+        let py = Python::assume_attached();
+        let plain = Bound::from_owned_ptr(py, made.cast());
+        if !patches::is_patched(py)? {
+            return Ok(plain);
+        }
+        let children = attrs::children(py, made)?;
+        let class = PyType::from_borrowed_type_ptr(py, node::value_type());
+        let value = class.call1(((*made).data, &children, attrs::op_name(&*made)))?;
+        if node::is_value(value.as_ptr()) {
+            let node = value.as_ptr().cast::<Node>();
+            // Only of the same parents, and where no pass is under way, so that nothing but the
+            // rule changes.
+            if let Some((block, _)) = (*node).block()
+                && (*block).rule.is_none()
+                && (*node).mark() == 0
+                && children.iter().map(|c| c.as_ptr().cast()).eq((*block).parents.iter().copied())
+            {
+                node::take_edges(node, made);
+            }
+        }
+        Ok(value)
     }
 }
 
@@ -48,9 +133,9 @@ pub unsafe extern "C" fn vectorcall(
     names: Object,
 ) -> Object {
     // SAFETY: called by Python with the type itself; the arguments are alive.
-    unsafe {
+    guard_slot(|| unsafe {
         let count = ffi::PyVectorcall_NARGS(flagged_count);
-        if count == 1 && names.is_null() {
+        if count == 1 && names.is_null() && !is_patched() {
             let data = *args;
             if ffi::Py_TYPE(data) == &raw mut ffi::PyFloat_Type {
                 return node::new(Op::Leaf, ffi::PyFloat_AS_DOUBLE(data)).cast();
@@ -67,7 +152,7 @@ pub unsafe extern "C" fn vectorcall(
             Ok(value) => value.into_ptr(),
             Err(error) => raise(error),
         }
-    }
+    })
 }
 
 /// The general call: gathers tuple and dict, then `__new__` and `__init__`.
@@ -89,6 +174,13 @@ unsafe fn call_slowly<'py>(
                 named.set_item(name, at(count + i))?;
             }
         }
+        if is_patched()
+            && patches::is_patched(py)?
+            && let Some(call) = ffi::PyType_Type.tp_call
+        {
+            let made = call(class, positional.as_ptr(), named.as_ptr());
+            return Bound::from_owned_ptr_or_err(py, made);
+        }
         let made = new(class.cast(), ptr::null_mut(), ptr::null_mut());
         let value = Bound::from_owned_ptr_or_err(py, made)?;
         fill(&value, &positional, Some(&named))?;
@@ -99,20 +191,14 @@ unsafe fn call_slowly<'py>(
 /// `Value.__init__`.
 pub unsafe extern "C" fn init(object: Object, args: Object, kwargs: Object) -> c_int {
     // SAFETY: called by Python with a Value, a tuple, and a dict or null.
-    let outcome = unsafe {
+    guard_slot(|| unsafe {
         let py = Python::assume_attached();
         let value = Bound::from_borrowed_ptr(py, object);
         let args = Bound::from_borrowed_ptr(py, args).cast_into_unchecked::<PyTuple>();
         let kwargs = Bound::from_borrowed_ptr_or_opt(py, kwargs);
-        fill(&value, &args, kwargs.map(|d| d.cast_into_unchecked::<PyDict>()).as_ref())
-    };
-    match outcome {
-        Ok(()) => 0,
-        Err(error) => {
-            raise(error);
-            -1
-        }
-    }
+        let kwargs = kwargs.map(|d| d.cast_into_unchecked::<PyDict>());
+        slots::status(fill(&value, &args, kwargs.as_ref()))
+    })
 }
 
 /// The arguments of `Value`, as given.
@@ -134,8 +220,10 @@ impl<'py> Arguments<'py> {
             return Err(PyTypeError::new_err(message));
         }
         let mut read = Arguments::default();
-        for (name, given) in ORDER.iter().zip(args) {
-            read.put(name, given)?;
+        for (i, (name, given)) in ORDER.iter().zip(args).enumerate() {
+            let is_microgpts =
+                i == 2 && (given.is_instance_of::<PyTuple>() || given.is_instance_of::<PyList>());
+            read.put(if is_microgpts { "local_grads" } else { name }, given)?;
         }
         for (name, given) in kwargs.into_iter().flatten() {
             read.put(&name.cast::<PyString>()?.to_string_lossy(), given)?;
@@ -149,7 +237,7 @@ impl<'py> Arguments<'py> {
             "_children" | "children" => &mut self.children,
             "_op" | "op" => &mut self.op,
             "label" => &mut self.label,
-            "local_grads" => &mut self.local_grads,
+            "local_grads" | "_local_grads" => &mut self.local_grads,
             _ => {
                 let message = format!("Value() got an unexpected keyword argument '{name}'");
                 return Err(PyTypeError::new_err(message));
@@ -185,11 +273,11 @@ fn fill(
     let has_parents = !children.is_empty() || !op.is_empty();
     // SAFETY: `value` is a living Value; edges of a node that was ready never change.
     unsafe {
-        if (*node).has(READY) && (has_parents || (*node).op() != Op::Leaf) {
-            return Err(PyTypeError::new_err("the operands of a Value cannot be changed"));
-        }
+        may_get_edges(node, has_parents)?;
         if let Some(label) = &read.label {
             value.setattr(intern!(value.py(), "label"), label)?;
+            // A setter of the program's own may have run `__init__`.
+            may_get_edges(node, has_parents)?;
         }
         let block = if has_parents {
             let parents = children.into_iter().map(|child| child.into_ptr().cast()).collect();
@@ -207,6 +295,17 @@ fn fill(
     Ok(())
 }
 
+/// An error when `__init__` has given the node its edges and this would be another time.
+unsafe fn may_get_edges(node: *mut Node, has_parents: bool) -> PyResult<()> {
+    // SAFETY: the node is alive.
+    unsafe {
+        if (*node).has(READY) && (has_parents || (*node).op() != Op::Leaf) {
+            return Err(PyTypeError::new_err("the operands of a Value cannot be changed"));
+        }
+        Ok(())
+    }
+}
+
 fn children_of<'py>(given: Option<&Bound<'py, PyAny>>) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let mut children = Vec::new();
     if let Some(given) = given {
@@ -216,8 +315,13 @@ fn children_of<'py>(given: Option<&Bound<'py, PyAny>>) -> PyResult<Vec<Bound<'py
         for child in items {
             let child = child?;
             // SAFETY: the child is alive.
-            if !unsafe { node::is_value(child.as_ptr()) } {
-                return Err(type_error("_children", "Values only", &child));
+            unsafe {
+                if !node::is_value(child.as_ptr()) {
+                    return Err(type_error("_children", "Values only", &child));
+                }
+                if !(*child.as_ptr().cast::<Node>()).has(READY) {
+                    return Err(number::not_initialised("_children"));
+                }
             }
             children.push(child);
         }

@@ -14,6 +14,7 @@
 //! | `sweep.rs` | `backward()`, `zero_grad()` |
 //! | `turns.rs` | whose pass it is; forks |
 //! | `copy.rs` | pickling and copying of leaves |
+//! | `refusals.rs` | what a `Value` is not: `float(v)`, `v > 0` |
 //! | `patches.rs` | notices that a program has patched the type |
 
 pub mod attrs;
@@ -25,6 +26,7 @@ pub mod init;
 pub mod node;
 pub mod number;
 pub mod patches;
+pub mod refusals;
 pub mod rules;
 pub mod slab;
 pub mod slots;
@@ -38,6 +40,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
+use crate::errors::guard_slot;
 use node::Node;
 
 const DOC: &std::ffi::CStr = c"Value(data, _children=(), _op='', label='', *, local_grads=None)
@@ -46,7 +49,11 @@ const DOC: &std::ffi::CStr = c"Value(data, _children=(), _op='', label='', *, lo
 A float that remembers how it was computed.
 
 data: the value. _children, _op and local_grads make a node of one's own: its operands, its name,
-and d(self)/d(operand) for each of them. label: a name to show.
+and d(self)/d(operand) for each of them, which may also stand in the place of _op, as a tuple or
+list. label: a name to show.
+
+Operators that micrograd writes by means of others call these where a subclass or a patch has
+changed them: 2 + v is v + 2, -v is v * -1, a - b is a + -b, a / b is a * b**-1.
 
 >>> a, b = Value(2.0), Value(-3.0)
 >>> c = a * b + a**2
@@ -59,7 +66,7 @@ unsafe extern "C" fn backward(
     _: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: a method's receiver, held by the caller.
-    unsafe { answer(sweep::backward(Python::assume_attached(), object.cast())) }
+    guard_slot(|| unsafe { answer(sweep::backward(Python::assume_attached(), object.cast())) })
 }
 
 unsafe extern "C" fn zero_grad(
@@ -67,7 +74,7 @@ unsafe extern "C" fn zero_grad(
     _: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: a method's receiver, held by the caller.
-    unsafe { answer(sweep::zero_grad(Python::assume_attached(), object.cast())) }
+    guard_slot(|| unsafe { answer(sweep::zero_grad(Python::assume_attached(), object.cast())) })
 }
 
 unsafe extern "C" fn propagate(
@@ -75,7 +82,7 @@ unsafe extern "C" fn propagate(
     _: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: a method's receiver, held by the caller.
-    unsafe { answer(sweep::send_alone(object.cast())) }
+    guard_slot(|| unsafe { answer(sweep::send_alone(object.cast())) })
 }
 
 unsafe fn answer(outcome: PyResult<()>) -> *mut ffi::PyObject {
@@ -110,7 +117,14 @@ fn methods() -> Vec<ffi::PyMethodDef> {
             c"_propagate($self)\n--\n\nAdds self.grad times d(self)/d(operand) to each operand's grad.".as_ptr(),
         ),
     ]);
+    methods.push(ffi::PyMethodDef {
+        ml_name: c"__new__".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionWithKeywords: init::new_method },
+        ml_flags: ffi::METH_VARARGS | ffi::METH_KEYWORDS | ffi::METH_STATIC,
+        ml_doc: c"Makes a Value without data or edges, for __init__ to fill.".as_ptr(),
+    });
     methods.extend(copy::methods());
+    methods.extend(refusals::methods());
     methods
 }
 
@@ -144,12 +158,15 @@ pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let mut slots = slots::number_slots();
     slots.extend([
         slot(ffi::Py_tp_doc, DOC.as_ptr().cast_mut().cast()),
-        slot(ffi::Py_tp_new, init::new as *mut _),
         slot(ffi::Py_tp_init, init::init as *mut _),
         slot(ffi::Py_tp_dealloc, node::dealloc as *mut _),
         slot(ffi::Py_tp_traverse, collector::traverse as *mut _),
         slot(ffi::Py_tp_clear, collector::clear as *mut _),
         slot(ffi::Py_tp_repr, attrs::repr as *mut _),
+        slot(ffi::Py_tp_richcompare, refusals::richcompare as *mut _),
+        slot(ffi::Py_tp_hash, refusals::hash as *mut _),
+        slot(ffi::Py_nb_float, refusals::nb_float as *mut _),
+        slot(ffi::Py_nb_int, refusals::nb_int as *mut _),
         slot(ffi::Py_tp_setattro, attrs::setattro as *mut _),
         slot(ffi::Py_tp_methods, table(methods(), no_method).cast()),
         slot(ffi::Py_tp_getset, table(attrs::getset(), no_getset).cast()),
@@ -168,6 +185,7 @@ pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let class = unsafe {
         let class = Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))?;
         let raw = class.as_ptr().cast::<ffi::PyTypeObject>();
+        (*raw).tp_new = Some(init::new);
         (*raw).tp_vectorcall = Some(init::vectorcall);
         node::set_value_type(raw);
         class

@@ -40,9 +40,10 @@ pub struct Node {
     left: *mut Node,
     /// second parent, or null; of a fused node the output's index
     right: *mut Node,
-    /// d(node)/d(left); of a fused node the slope of its activation
+    /// d(node)/d(left), or without it the operand, a plain number; of a fused node the slope of its
+    /// activation
     pub d_left: f64,
-    /// d(node)/d(right); of a power of a plain number the exponent
+    /// d(node)/d(right), or without it the operand, a plain number
     pub d_right: f64,
 }
 
@@ -173,6 +174,20 @@ pub unsafe fn set_block(node: *mut Node, block: *mut Block, index: usize, slope:
         if (*block).is_on_rule() {
             put_on_rule(node);
         }
+    }
+}
+
+/// Gives a node the edges of another, in place of its block, which has the same parents.
+///
+/// # Safety
+/// Both are alive; `node` is fused, `from` is not.
+pub unsafe fn take_edges(node: *mut Node, from: *mut Node) {
+    // SAFETY: alive by contract; the share is the node's own.
+    unsafe {
+        let block = (*node).left.cast::<Block>();
+        (*node).tag = ((*node).tag & !0xFF) | (*from).op() as u64;
+        set_parents(node, (*from).left, (*from).right, (*from).d_left, (*from).d_right);
+        block::drop_own_share(block);
     }
 }
 

@@ -1,12 +1,12 @@
 //! What may stand beside a `Value`: int, float, and whatever registers as a real number.
 
-use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyFloat, PyInt, PyType};
 use pyo3::{Borrowed, ffi};
 
-use super::node::{self, Node};
+use super::node::{self, Node, READY};
 pub use crate::args::{class_name, shorten};
 
 /// A plain number, or a node.
@@ -27,8 +27,8 @@ pub enum Kind {
     Fraction,
 }
 
-/// Reads an operand without running any Python code: a `Value`, a float, or an int that a float
-/// can hold. None for the rest.
+/// Reads an operand without running any Python code: a `Value` whose `__init__` has run, a float,
+/// or an int that a float can hold. None for the rest.
 ///
 /// # Safety
 /// `object` is alive.
@@ -39,7 +39,7 @@ pub unsafe fn quick(object: *mut ffi::PyObject) -> Option<Operand> {
         let class = ffi::Py_TYPE(object);
         if class == node::value_type() {
             let node = object.cast::<Node>();
-            Some(Operand { data: (*node).data, node })
+            (*node).has(READY).then_some(Operand { data: (*node).data, node })
         } else if class == &raw mut ffi::PyFloat_Type {
             Some(Operand { data: ffi::PyFloat_AS_DOUBLE(object), node: std::ptr::null_mut() })
         } else if class == &raw mut ffi::PyLong_Type {
@@ -67,7 +67,8 @@ pub unsafe fn quick_int(object: *mut ffi::PyObject) -> Option<f64> {
     }
 }
 
-/// Reads any operand; None for what is not a number, errors as [`number`].
+/// Reads any operand; None for what is not a number, errors as [`number`], and for a `Value` whose
+/// `__init__` has not run.
 ///
 /// # Safety
 /// The interpreter's lock is held.
@@ -79,11 +80,21 @@ pub unsafe fn any(object: Borrowed<'_, '_, PyAny>, op: &str) -> PyResult<Option<
         }
         if node::is_value(object.as_ptr()) {
             let node = object.as_ptr().cast::<Node>();
+            if !(*node).has(READY) {
+                return Err(not_initialised(op));
+            }
             return Ok(Some(Operand { data: (*node).data, node }));
         }
     }
     let read = number(object, op)?;
     Ok(read.map(|(data, _)| Operand { data, node: std::ptr::null_mut() }))
+}
+
+/// An operand without edges so far, which its `__init__` may still give it: were it an operand
+/// before, it could become its own.
+#[cold]
+pub fn not_initialised(op: &str) -> PyErr {
+    PyValueError::new_err(format!("{op}: Value.__init__ has not run for an operand"))
 }
 
 /// Reads a plain number: int, float and their subclasses, what registers as `numbers.Real`

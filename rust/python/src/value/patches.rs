@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
-use super::node;
+use super::{init, node};
 
 /// The attributes of the type as it was made.
 static ORIGINAL: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
@@ -53,6 +53,11 @@ fn look(py: Python<'_>) -> PyResult<bool> {
     // SAFETY: as above.
     let version = unsafe { (*node::value_type()).tp_version_tag };
     let patched = differs(&class)?;
+    if !patched {
+        // Python leaves its own function here when a `__new__` that was patched comes back.
+        // SAFETY: as above, with the lock held.
+        unsafe { (*node::value_type()).tp_new = Some(init::new) }
+    }
     LAST_LOOK.store(u64::from(version) << 1 | u64::from(patched), Relaxed);
     Ok(patched)
 }

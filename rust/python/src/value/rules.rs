@@ -11,8 +11,9 @@ use pyo3::{ffi, intern};
 use super::attrs;
 use super::node::{HAS_RULE, Node};
 use super::number;
-use super::slots::raise;
+use super::slots::{self, raise};
 use super::sweep;
+use crate::errors::guard_slot;
 
 /// Calls the callable that replaced the node's rule; what it raises comes out unchanged.
 ///
@@ -43,7 +44,7 @@ unsafe fn stored(py: Python<'_>, node: *mut Node) -> PyResult<Option<Bound<'_, P
 /// The getter: the callable that was assigned, or one that sends the node's gradient on.
 pub unsafe extern "C" fn get(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
     // SAFETY: called by Python with a Value.
-    unsafe {
+    guard_slot(|| unsafe {
         let py = Python::assume_attached();
         let node = object.cast::<Node>();
         let rule = if (*node).has(HAS_RULE) { stored(py, node) } else { Ok(None) };
@@ -51,7 +52,7 @@ pub unsafe extern "C" fn get(object: *mut ffi::PyObject, _: *mut c_void) -> *mut
             Ok(rule) => rule.into_ptr(),
             Err(error) => raise(error),
         }
-    }
+    })
 }
 
 /// The setter, and with null the deleter.
@@ -61,16 +62,7 @@ pub unsafe extern "C" fn set(
     _: *mut c_void,
 ) -> c_int {
     // SAFETY: called by Python with a Value.
-    unsafe {
-        let py = Python::assume_attached();
-        match replace(py, object, rule) {
-            Ok(()) => 0,
-            Err(error) => {
-                raise(error);
-                -1
-            }
-        }
-    }
+    guard_slot(|| unsafe { slots::status(replace(Python::assume_attached(), object, rule)) })
 }
 
 /// A callable assigned to a node's `_backward` lives in its dict, where Python would keep it.

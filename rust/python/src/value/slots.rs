@@ -6,22 +6,29 @@
 //! ```text
 //! read both operands (Value or float without a call, the rest in a cold function)
 //! compute value and local derivatives in the core
-//! make a node; a number makes none, its derivative is dropped
+//! make a node; a number makes none, and takes the place of its derivative
 //! on an error: set the exception, return null; nothing was made
 //! ```
+//!
+//! Micrograd writes some operators by means of others: `2 + x` is `x + 2`, `-x` is `x * -1`,
+//! `x - y` is `x + -y`, and `x / y` is `x * y**-1`. Here each is an op of its own, unless a program
+//! has changed the others, by a subclass or by patching `Value`: then its operators are called as
+//! micrograd would call them ([`rewrite`]).
 
-use std::os::raw::{c_char, c_int};
+use std::os::raw::{c_char, c_int, c_void};
 use std::ptr;
 
 use fastgrad_core::graph::op::{self, Binary, Op, Unary};
 use fastgrad_core::{Error, Result};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::{PyFloat, PyInt};
 use pyo3::{Borrowed, ffi};
 
-use super::node::{self, Node};
+use super::init;
+use super::node::{self, Node, READY};
 use super::number::{self, Kind, Operand};
-use crate::errors::to_python;
+use crate::errors::{guard_slot, to_python};
 
 type Object = *mut ffi::PyObject;
 
@@ -39,6 +46,17 @@ pub fn raise(error: PyErr) -> Object {
     ptr::null_mut()
 }
 
+/// What a slot returns that gives nothing: 0, or -1 with the exception set.
+pub fn status(outcome: PyResult<()>) -> c_int {
+    outcome.map_or_else(
+        |error| {
+            raise(error);
+            -1
+        },
+        |()| 0,
+    )
+}
+
 #[cold]
 fn raise_core(error: &Error) -> Object {
     raise(to_python(error))
@@ -49,7 +67,10 @@ unsafe fn binary(x: Object, y: Object, kind: Op, f: fn(f64, f64) -> Result<Binar
     // SAFETY: Python hands living operands to a slot.
     unsafe {
         match (number::quick(x), number::quick(y)) {
-            (Some(x), Some(y)) => combine(x, y, kind, f),
+            // Both are numbers or of the very type Value: its operators are the ones to look at.
+            (Some(a), Some(b)) if !is_rewritten(node::value_type(), kind, a.node.is_null()) => {
+                combine(a, b, kind, f)
+            }
             _ => binary_slowly(x, y, kind, f),
         }
     }
@@ -61,10 +82,13 @@ unsafe fn combine(x: Operand, y: Operand, kind: Op, f: fn(f64, f64) -> Result<Bi
         // SAFETY: operands' nodes are alive.
         Ok(result) => unsafe {
             let made = node::new(kind, result.value);
-            if !made.is_null() {
-                node::set_parents(made, x.node, y.node, result.dx, result.dy);
+            if made.is_null() {
+                return ptr::null_mut();
             }
-            made.cast()
+            let dx = if x.node.is_null() { x.data } else { result.dx };
+            let dy = if y.node.is_null() { y.data } else { result.dy };
+            node::set_parents(made, x.node, y.node, dx, dy);
+            init::finish(made)
         },
         Err(error) => raise_core(&error),
     }
@@ -81,14 +105,77 @@ unsafe fn binary_slowly(
     // SAFETY: Python hands living operands to a slot.
     unsafe {
         match read_both(x, y, kind.name()) {
-            Ok(Some((x, y))) => combine(x, y, kind, f),
+            Ok(Some((a, b))) => {
+                let changed = |object, operand: Operand| {
+                    let class = ffi::Py_TYPE(object);
+                    !operand.node.is_null() && is_rewritten(class, kind, a.node.is_null())
+                };
+                if changed(x, a) || changed(y, b) {
+                    answer(rewrite(x, y, b, kind))
+                } else {
+                    combine(a, b, kind, f)
+                }
+            }
             Ok(None) => not_implemented(),
             Err(error) => raise(error),
         }
     }
 }
 
-unsafe fn not_implemented() -> Object {
+/// Does micrograd write this op by means of operators that the class has changed?
+#[inline(always)]
+unsafe fn is_rewritten(class: *mut ffi::PyTypeObject, kind: Op, left_is_number: bool) -> bool {
+    // SAFETY: Value and its subclasses have number slots.
+    unsafe {
+        let now = &*(*class).tp_as_number;
+        let add = || now.nb_add.is_none_or(|f| f as usize != nb_add as *const () as usize);
+        let mul =
+            || now.nb_multiply.is_none_or(|f| f as usize != nb_multiply as *const () as usize);
+        let neg =
+            || now.nb_negative.is_none_or(|f| f as usize != nb_negative as *const () as usize);
+        let pow = || now.nb_power.is_none_or(|f| f as usize != nb_power as *const () as usize);
+        match kind {
+            Op::Add => left_is_number && add(),
+            Op::Mul => left_is_number && mul(),
+            Op::Neg => mul(),
+            Op::Sub => add() || neg() || mul(),
+            Op::Div => mul() || pow(),
+            _ => false,
+        }
+    }
+}
+
+/// Calls the operators that micrograd calls for this op; `right` is y as read.
+unsafe fn rewrite<'py>(
+    x: Object,
+    y: Object,
+    right: Operand,
+    kind: Op,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: Python hands living operands to a slot, with the lock held.
+    unsafe {
+        let py = Python::assume_attached();
+        let x = Bound::from_borrowed_ptr(py, x);
+        let mut y = Bound::from_borrowed_ptr(py, y);
+        if right.node.is_null() && !y.is_exact_instance_of::<PyInt>() {
+            // numpy's own numbers have rules of their own for a minus and for powers.
+            y = PyFloat::new(py, right.data).into_any();
+        }
+        match kind {
+            Op::Add => y.add(x),
+            Op::Mul => y.mul(x),
+            Op::Sub => x.add(y.neg()?),
+            _ => x.mul(y.pow(-1, py.None())?),
+        }
+    }
+}
+
+unsafe fn answer(outcome: PyResult<Bound<'_, PyAny>>) -> Object {
+    outcome.map_or_else(raise, Bound::into_ptr)
+}
+
+/// A new reference to `NotImplemented`.
+pub unsafe fn not_implemented() -> Object {
     // SAFETY: the singleton is always alive.
     unsafe {
         let answer = ffi::Py_NotImplemented();
@@ -113,11 +200,13 @@ unsafe fn read_both(x: Object, y: Object, op: &str) -> PyResult<Option<(Operand,
     }
 }
 
-/// Types that can never stand beside a `Value`. Others are asked for their own reflected op.
+/// Types that can never stand beside a `Value`. Others are asked for their own reflected op, which
+/// an array distributes over its items.
 fn is_refused(object: Borrowed<'_, '_, PyAny>) -> bool {
     let class = object.get_type();
     let module = class.module().map_or_else(|_| String::new(), |name| name.to_string());
-    module == "builtins" || module == "numpy" || module.starts_with("numpy.")
+    let is_numpy = module == "numpy" || module.starts_with("numpy.");
+    module == "builtins" || (is_numpy && !class.hasattr("__array_ufunc__").unwrap_or(false))
 }
 
 #[cold]
@@ -131,28 +220,51 @@ fn unsupported(op: &str, x: Borrowed<'_, '_, PyAny>, y: Borrowed<'_, '_, PyAny>)
 unsafe fn unary(x: Object, kind: Op, f: fn(f64) -> Result<Unary>) -> Object {
     // SAFETY: `x` is a Value: the slots and methods of the type guarantee it.
     unsafe {
-        let x = x.cast::<Node>();
-        match f((*x).data) {
-            Ok(result) => {
-                let made = node::new(kind, result.value);
-                if !made.is_null() {
-                    node::set_parents(made, x, ptr::null_mut(), result.dx, 0.0);
-                }
-                made.cast()
-            }
+        if !(*x.cast::<Node>()).has(READY) || is_rewritten(ffi::Py_TYPE(x), kind, false) {
+            return unary_slowly(x, kind);
+        }
+        match f((*x.cast::<Node>()).data) {
+            Ok(result) => one_parent(x, kind, result, 0.0),
             Err(error) => raise_core(&error),
         }
     }
 }
 
+/// An operand that `__init__` has not seen, or a minus that multiplies.
+#[cold]
+unsafe fn unary_slowly(x: Object, kind: Op) -> Object {
+    // SAFETY: as in `unary`.
+    unsafe {
+        if !(*x.cast::<Node>()).has(READY) {
+            return raise(number::not_initialised(kind.name()));
+        }
+        answer(Bound::from_borrowed_ptr(Python::assume_attached(), x).mul(-1))
+    }
+}
+
+/// A node with the one parent `x`; `number` is the other operand of a power.
+#[inline(always)]
+unsafe fn one_parent(x: Object, kind: Op, result: Unary, number: f64) -> Object {
+    // SAFETY: `x` is a living Value.
+    unsafe {
+        let made = node::new(kind, result.value);
+        if made.is_null() {
+            return ptr::null_mut();
+        }
+        node::set_parents(made, x.cast(), ptr::null_mut(), result.dx, number);
+        init::finish(made)
+    }
+}
+
 /// `x ** y` and `pow(x, y)`; a third argument is refused.
-unsafe extern "C" fn nb_power(x: Object, y: Object, modulus: Object) -> Object {
+#[inline(always)]
+unsafe fn power(x: Object, y: Object, modulus: Object) -> Object {
     // SAFETY: Python hands living operands to a slot.
     unsafe {
         if modulus != ffi::Py_None() {
             return raise(PyTypeError::new_err("pow() of a Value takes no third argument"));
         }
-        if ffi::Py_TYPE(x) == node::value_type() {
+        if ffi::Py_TYPE(x) == node::value_type() && (*x.cast::<Node>()).has(READY) {
             let exponent = ffi::Py_TYPE(y);
             if exponent == &raw mut ffi::PyFloat_Type {
                 return power_of_number(x, ffi::PyFloat_AS_DOUBLE(y), Kind::Fraction);
@@ -169,10 +281,13 @@ unsafe extern "C" fn nb_power(x: Object, y: Object, modulus: Object) -> Object {
 
 #[cold]
 unsafe fn power_slowly(x: Object, y: Object) -> Object {
-    // SAFETY: as in `nb_power`.
+    // SAFETY: as in `power`.
     unsafe {
         if !node::is_value(x) || node::is_value(y) {
             return binary(x, y, Op::Pow, op::pow);
+        }
+        if !(*x.cast::<Node>()).has(READY) {
+            return raise(number::not_initialised("**"));
         }
         let py = Python::assume_attached();
         let exponent = Borrowed::from_ptr(py, y);
@@ -187,129 +302,121 @@ unsafe fn power_slowly(x: Object, y: Object) -> Object {
     }
 }
 
-/// The exponent stays in `d_right`, which has no parent to serve, for `_op`.
 unsafe fn power_of_number(x: Object, n: f64, kind: Kind) -> Object {
     // SAFETY: `x` is a Value.
     unsafe {
-        let x = x.cast::<Node>();
-        match op::pow_number((*x).data, n) {
+        match op::pow_number((*x.cast::<Node>()).data, n) {
             Ok(result) => {
                 let op = if kind == Kind::Whole { Op::PowInt } else { Op::PowFloat };
-                let made = node::new(op, result.value);
-                if !made.is_null() {
-                    node::set_parents(made, x, ptr::null_mut(), result.dx, n);
-                }
-                made.cast()
+                one_parent(x, op, result, n)
             }
             Err(error) => raise_core(&error),
         }
     }
 }
 
-// One line a slot: what Python calls, which op it is.
-unsafe extern "C" fn nb_add(x: Object, y: Object) -> Object {
-    // SAFETY: a slot's operands.
-    unsafe { binary(x, y, Op::Add, op::add) }
-}
-unsafe extern "C" fn nb_subtract(x: Object, y: Object) -> Object {
-    // SAFETY: a slot's operands.
-    unsafe { binary(x, y, Op::Sub, op::sub) }
-}
-unsafe extern "C" fn nb_multiply(x: Object, y: Object) -> Object {
-    // SAFETY: a slot's operands.
-    unsafe { binary(x, y, Op::Mul, op::mul) }
-}
-unsafe extern "C" fn nb_true_divide(x: Object, y: Object) -> Object {
-    // SAFETY: a slot's operands.
-    unsafe { binary(x, y, Op::Div, op::div) }
-}
-unsafe extern "C" fn nb_negative(x: Object) -> Object {
-    // SAFETY: a slot's operand.
-    unsafe { unary(x, Op::Neg, op::neg) }
-}
-unsafe extern "C" fn nb_positive(x: Object) -> Object {
-    // SAFETY: a slot's operand.
-    unsafe { unary(x, Op::Pos, op::pos) }
-}
-unsafe extern "C" fn nb_absolute(x: Object) -> Object {
-    // SAFETY: a slot's operand.
-    unsafe { unary(x, Op::Abs, op::abs) }
-}
-
-// The same for methods, whose second argument is unused or the other operand.
-unsafe extern "C" fn abs(x: Object, _: Object) -> Object {
-    // SAFETY: a method's receiver.
-    unsafe { unary(x, Op::Abs, op::abs) }
-}
-unsafe extern "C" fn exp(x: Object, _: Object) -> Object {
-    // SAFETY: a method's receiver.
-    unsafe { unary(x, Op::Exp, op::exp) }
-}
-unsafe extern "C" fn log(x: Object, _: Object) -> Object {
-    // SAFETY: a method's receiver.
-    unsafe { unary(x, Op::Log, op::log) }
-}
-unsafe extern "C" fn sqrt(x: Object, _: Object) -> Object {
-    // SAFETY: a method's receiver.
-    unsafe { unary(x, Op::Sqrt, op::sqrt) }
-}
-unsafe extern "C" fn sin(x: Object, _: Object) -> Object {
-    // SAFETY: a method's receiver.
-    unsafe { unary(x, Op::Sin, op::sin) }
-}
-unsafe extern "C" fn cos(x: Object, _: Object) -> Object {
-    // SAFETY: a method's receiver.
-    unsafe { unary(x, Op::Cos, op::cos) }
-}
-unsafe extern "C" fn tanh(x: Object, _: Object) -> Object {
-    // SAFETY: a method's receiver.
-    unsafe { unary(x, Op::Tanh, op::tanh) }
-}
-unsafe extern "C" fn sigmoid(x: Object, _: Object) -> Object {
-    // SAFETY: a method's receiver.
-    unsafe { unary(x, Op::Sigmoid, op::sigmoid) }
-}
-unsafe extern "C" fn relu(x: Object, _: Object) -> Object {
-    // SAFETY: a method's receiver.
-    unsafe { unary(x, Op::Relu, op::relu) }
-}
-/// `x.max(y)`, and `max(x, y)` of the module.
-pub unsafe extern "C" fn max(x: Object, y: Object) -> Object {
-    // SAFETY: living operands.
-    unsafe { refuse_not_implemented("max", x, y, binary(x, y, Op::Max, op::max)) }
-}
-/// `x.min(y)`, and `min(x, y)` of the module.
-pub unsafe extern "C" fn min(x: Object, y: Object) -> Object {
-    // SAFETY: living operands.
-    unsafe { refuse_not_implemented("min", x, y, binary(x, y, Op::Min, op::min)) }
-}
-
 /// A function, unlike an operator, has nobody else to ask.
-unsafe fn refuse_not_implemented(op: &str, x: Object, y: Object, answer: Object) -> Object {
+#[inline(always)]
+unsafe fn function(x: Object, y: Object, kind: Op, f: fn(f64, f64) -> Result<Binary>) -> Object {
     // SAFETY: living operands.
     unsafe {
+        let answer = binary(x, y, kind, f);
         if answer != ffi::Py_NotImplemented() {
             return answer;
         }
         ffi::Py_DECREF(answer);
         let py = Python::assume_attached();
-        raise(unsupported(op, Borrowed::from_ptr(py, x), Borrowed::from_ptr(py, y)))
+        raise(unsupported(kind.name(), Borrowed::from_ptr(py, x), Borrowed::from_ptr(py, y)))
     }
 }
 
-/// The number protocol's entries of the type.
-pub fn number_slots() -> Vec<ffi::PyType_Slot> {
-    let slot = |slot: c_int, pfunc: *mut std::ffi::c_void| ffi::PyType_Slot { slot, pfunc };
-    vec![
-        slot(ffi::Py_nb_add, nb_add as *mut _),
-        slot(ffi::Py_nb_subtract, nb_subtract as *mut _),
-        slot(ffi::Py_nb_multiply, nb_multiply as *mut _),
-        slot(ffi::Py_nb_true_divide, nb_true_divide as *mut _),
-        slot(ffi::Py_nb_power, nb_power as *mut _),
-        slot(ffi::Py_nb_negative, nb_negative as *mut _),
-        slot(ffi::Py_nb_positive, nb_positive as *mut _),
-        slot(ffi::Py_nb_absolute, nb_absolute as *mut _),
-    ]
+/// One row an operator: the C function, its entry in the type, its operands, what it does.
+macro_rules! operators {
+    ($($slot:ident $entry:ident ($($operand:ident),+) $body:expr;)+) => {
+        $(
+            unsafe extern "C" fn $slot($($operand: Object),+) -> Object {
+                // SAFETY: Python hands living operands to a slot, at least one of them a Value.
+                guard_slot(|| unsafe { $body })
+            }
+        )+
+
+        /// The number protocol's entries of the type.
+        pub fn number_slots() -> Vec<ffi::PyType_Slot> {
+            let entry = |slot: c_int, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
+            vec![$(entry(ffi::$entry, $slot as *mut _)),+]
+        }
+    };
+}
+
+operators! {
+    nb_add Py_nb_add (x, y) binary(x, y, Op::Add, op::add);
+    nb_subtract Py_nb_subtract (x, y) binary(x, y, Op::Sub, op::sub);
+    nb_multiply Py_nb_multiply (x, y) binary(x, y, Op::Mul, op::mul);
+    nb_true_divide Py_nb_true_divide (x, y) binary(x, y, Op::Div, op::div);
+    nb_power Py_nb_power (x, y, modulus) power(x, y, modulus);
+    nb_negative Py_nb_negative (x) unary(x, Op::Neg, op::neg);
+    nb_positive Py_nb_positive (x) unary(x, Op::Pos, op::pos);
+    nb_absolute Py_nb_absolute (x) unary(x, Op::Abs, op::abs);
+}
+
+/// One row a method: its name and the core's function, its kind, its docstring.
+macro_rules! methods {
+    (
+        unary { $($name:ident $kind:ident $doc:literal;)+ }
+        binary { $($name2:ident $kind2:ident $doc2:literal;)+ }
+    ) => {
+        $(
+            unsafe extern "C" fn $name(x: Object, _: Object) -> Object {
+                // SAFETY: a method's receiver.
+                guard_slot(|| unsafe { unary(x, Op::$kind, op::$name) })
+            }
+        )+
+        $(
+            #[doc = concat!("`x.", stringify!($name2), "(y)`, and the module's function.")]
+            pub unsafe extern "C" fn $name2(x: Object, y: Object) -> Object {
+                // SAFETY: living operands.
+                guard_slot(|| unsafe { function(x, y, Op::$kind2, op::$name2) })
+            }
+        )+
+
+        /// The methods that are ops.
+        pub fn op_methods() -> Vec<ffi::PyMethodDef> {
+            vec![
+                $(method(
+                    concat!(stringify!($name), "\0").as_ptr().cast(),
+                    $name,
+                    ffi::METH_NOARGS,
+                    concat!(stringify!($name), "($self)\n--\n\n", $doc, "\0").as_ptr().cast(),
+                ),)+
+                $(method(
+                    concat!(stringify!($name2), "\0").as_ptr().cast(),
+                    $name2,
+                    ffi::METH_O,
+                    concat!(stringify!($name2), "($self, other, /)\n--\n\n", $doc2, "\0")
+                        .as_ptr()
+                        .cast(),
+                ),)+
+            ]
+        }
+    };
+}
+
+methods! {
+    unary {
+        abs Abs "|x|; its derivative at 0 is 0.";
+        exp Exp "e to the power of x; OverflowError above 709.78.";
+        log Log "Natural logarithm; ValueError for x <= 0.";
+        sqrt Sqrt "Square root; ValueError for x < 0.";
+        sin Sin "Sine of x in radians; ValueError for an infinite x.";
+        cos Cos "Cosine of x in radians; ValueError for an infinite x.";
+        tanh Tanh "Hyperbolic tangent.";
+        sigmoid Sigmoid "1 / (1 + exp(-x)), stable at any x.";
+        relu Relu "max(x, 0); its derivative at 0 is 0.";
+    }
+    binary {
+        max Max "The larger of the two, self when they are equal.";
+        min Min "The smaller of the two, self when they are equal.";
+    }
 }
 
 /// A method of the type; `doc` starts with the signature, as `inspect` reads it.
@@ -325,74 +432,4 @@ pub fn method(
         ml_flags: flags,
         ml_doc: doc,
     }
-}
-
-/// The methods that are ops.
-pub fn op_methods() -> Vec<ffi::PyMethodDef> {
-    let none = ffi::METH_NOARGS;
-    vec![
-        method(
-            c"abs".as_ptr(),
-            abs,
-            none,
-            c"abs($self)\n--\n\n|x|; its derivative at 0 is 0.".as_ptr(),
-        ),
-        method(
-            c"exp".as_ptr(),
-            exp,
-            none,
-            c"exp($self)\n--\n\ne to the power of x; OverflowError above 709.78.".as_ptr(),
-        ),
-        method(
-            c"log".as_ptr(),
-            log,
-            none,
-            c"log($self)\n--\n\nNatural logarithm; ValueError for x <= 0.".as_ptr(),
-        ),
-        method(
-            c"sqrt".as_ptr(),
-            sqrt,
-            none,
-            c"sqrt($self)\n--\n\nSquare root; ValueError for x < 0.".as_ptr(),
-        ),
-        method(
-            c"sin".as_ptr(),
-            sin,
-            none,
-            c"sin($self)\n--\n\nSine of x in radians; ValueError for an infinite x.".as_ptr(),
-        ),
-        method(
-            c"cos".as_ptr(),
-            cos,
-            none,
-            c"cos($self)\n--\n\nCosine of x in radians; ValueError for an infinite x.".as_ptr(),
-        ),
-        method(c"tanh".as_ptr(), tanh, none, c"tanh($self)\n--\n\nHyperbolic tangent.".as_ptr()),
-        method(
-            c"sigmoid".as_ptr(),
-            sigmoid,
-            none,
-            c"sigmoid($self)\n--\n\n1 / (1 + exp(-x)), stable at any x.".as_ptr(),
-        ),
-        method(
-            c"relu".as_ptr(),
-            relu,
-            none,
-            c"relu($self)\n--\n\nmax(x, 0); its derivative at 0 is 0.".as_ptr(),
-        ),
-        method(
-            c"max".as_ptr(),
-            max,
-            ffi::METH_O,
-            c"max($self, other, /)\n--\n\nThe larger of the two, self when they are equal."
-                .as_ptr(),
-        ),
-        method(
-            c"min".as_ptr(),
-            min,
-            ffi::METH_O,
-            c"min($self, other, /)\n--\n\nThe smaller of the two, self when they are equal."
-                .as_ptr(),
-        ),
-    ]
 }
