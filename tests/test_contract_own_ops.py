@@ -94,7 +94,7 @@ def test_point_6_children_and_local_grads_of_every_kind_of_node(make, children, 
     assert grads is None or node._local_grads == grads
     assert set(node._prev) == set(node._children)
     node.backward()
-    sent = {child: 0.0 for child in node._children}
+    sent = dict.fromkeys(node._children, 0.0)
     for child, gradient in zip(node._children, node._local_grads, strict=False):
         sent[child] += gradient
     assert [child.grad for child in sent] == pytest.approx(list(sent.values()), rel=1e-15)
