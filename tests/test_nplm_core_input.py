@@ -154,7 +154,7 @@ IDS = np.zeros((6, 2), np.uint32)
         (put("dropout", (0, 0, 0)), ValueError, r"dropout is \(0, 0, 0\); expected a pair"),
         (put("dropout", 0.5), TypeError, "dropout is 0.5; expected a pair of numbers"),
         (put("dropout", ("a", 0.5)), TypeError, r"dropout is \('a', 0.5\); expected a pair"),
-        (put("threads", 0), ValueError, "threads is 0; expected an int from 1"),
+        (put("threads", 0), ValueError, "threads is 0; expected None or an int from 1"),
         (put("optimizer", "adamw"), ValueError, "state has 0 dicts; expected 2"),
         (one_state, ValueError, "differ in whether they have a 'W'"),
         (shared_state, ValueError, "share memory"),

@@ -9,6 +9,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
+use fastgrad_core::alloc::demand;
 use fastgrad_core::linalg::product::Product;
 use fastgrad_core::linalg::{Buffer, Cpu, LANES, lanes};
 use fastgrad_core::nplm::dropout::Dropout;
@@ -109,9 +110,9 @@ fn products(criterion: &mut Criterion) {
     ] {
         let a = random_numbers(1, rows * terms);
         let row = columns.div_ceil(LANES) * LANES;
-        let mut b = Buffer::zeros(terms * row);
+        let mut b = demand(Buffer::zeros(terms * row));
         b.copy_from_slice(&random_numbers(2, terms * row));
-        let mut out = Buffer::zeros(rows * row);
+        let mut out = demand(Buffer::zeros(rows * row));
         let product = Product {
             rows,
             columns,

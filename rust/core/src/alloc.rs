@@ -65,7 +65,7 @@ macro_rules! zero {
         )*
     };
 }
-zero!(u8, u16, u32, u64, usize, f32, f64);
+zero!(u8, u16, u32, u64, u128, usize, f32, f64);
 
 /// A copy of a slice.
 ///
@@ -109,6 +109,27 @@ pub fn reserve<T>(items: &mut Vec<T>, more: usize) -> Result<()> {
     items.try_reserve(more).map_err(|_| Error::Memory)
 }
 
+/// Makes a vector at least so long, with zeros.
+///
+/// # Errors
+/// [`Error::Memory`].
+pub fn lengthen<T: Copy + Default>(items: &mut Vec<T>, length: usize) -> Result<()> {
+    if items.len() < length {
+        reserve(items, length - items.len())?;
+        items.resize(length, T::default());
+    }
+    Ok(())
+}
+
+/// Makes a vector exactly so long, with zeros behind what it holds.
+///
+/// # Errors
+/// [`Error::Memory`].
+pub fn resize<T: Copy + Default>(items: &mut Vec<T>, length: usize) -> Result<()> {
+    items.truncate(length);
+    lengthen(items, length)
+}
+
 /// A copy of a string.
 ///
 /// # Errors
@@ -128,4 +149,24 @@ pub fn map<K: Eq + Hash, V, S: BuildHasher + Default>(length: usize) -> Result<H
     let mut map = HashMap::default();
     map.try_reserve(length).map_err(|_| Error::Memory)?;
     Ok(map)
+}
+
+/// Makes room for one entry more.
+///
+/// # Errors
+/// [`Error::Memory`].
+#[inline]
+pub fn reserve_entry<K: Eq + Hash, V, S: BuildHasher>(map: &mut HashMap<K, V, S>) -> Result<()> {
+    if map.len() == map.capacity() {
+        map.try_reserve(1).map_err(|_| Error::Memory)?;
+    }
+    Ok(())
+}
+
+/// The result where work is shared out between threads, which cannot return an error: an error
+/// unwinds to the thread that called, with the error as the payload.
+///
+/// Whoever changes something in place catches that and undoes it.
+pub fn demand<T>(result: Result<T>) -> T {
+    result.unwrap_or_else(|error| std::panic::resume_unwind(Box::new(error)))
 }

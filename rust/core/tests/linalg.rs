@@ -383,7 +383,7 @@ fn rows_are_copied_and_added_to_by_number() {
 #[test]
 fn buffers_begin_with_a_cache_line() {
     for n in [0, 1, 100, 10_000] {
-        let buffer = Buffer::<f32>::zeros(n);
+        let buffer = Buffer::<f32>::zeros(n).unwrap();
         assert_eq!(buffer.len(), n);
         assert!(n == 0 || buffer.as_ptr().addr().is_multiple_of(64));
     }

@@ -20,6 +20,9 @@ use crate::errors::to_python;
 /// The most characters of an argument that a message shows.
 const SHOWN: usize = 60;
 
+/// Most threads that may be asked for.
+const MOST_THREADS: usize = 1024;
+
 /// The name of the object's class.
 pub fn class_name(object: Borrowed<'_, '_, PyAny>) -> String {
     object.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string())
@@ -98,6 +101,13 @@ pub fn count(name: &str, given: &Bound<'_, PyAny>) -> PyResult<usize> {
     let most = isize::MAX.unsigned_abs();
     let check = |number| usize::try_from(number).ok().filter(|n| (1..=most).contains(n));
     whole(name, given, &expected, check)
+}
+
+/// How many threads may work, at most [`MOST_THREADS`].
+pub fn threads(given: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let expected = format!("None or an int from 1 to {MOST_THREADS}");
+    let fits = |number: &usize| (1..=MOST_THREADS).contains(number);
+    whole("threads", given, &expected, |number| usize::try_from(number).ok().filter(fits))
 }
 
 /// A finite number from `least` on, and below `below`.

@@ -30,9 +30,6 @@ const A_BYTE: u64 = 1;
 /// How many bytes are asked of Python at a time.
 const PIECE: usize = 1 << 18;
 
-/// Most threads that may be asked for.
-const MOST_THREADS: usize = 1024;
-
 pub fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(count_path, module)?)?;
     module.add_function(wrap_pyfunction!(count_bytes, module)?)?;
@@ -187,7 +184,7 @@ impl Arguments {
         threads: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Arguments> {
         let order = order.map_or(Ok(counts::Order::Bigrams), read_order)?;
-        Ok(Arguments { order, threads: threads.map(read_threads).transpose()? })
+        Ok(Arguments { order, threads: threads.map(args::threads).transpose()? })
     }
 
     /// Settings for a text, whose size may be unknown: all cores, unless it is small.
@@ -199,13 +196,6 @@ impl Arguments {
         });
         Settings { threads, ..Settings::new(self.order, name) }
     }
-}
-
-fn read_threads(threads: &Bound<'_, PyAny>) -> PyResult<usize> {
-    let expected = format!("None or an int from 1 to {MOST_THREADS}");
-    let fits = |number: usize| (1..=MOST_THREADS).contains(&number).then_some(number);
-    let check = |number| usize::try_from(number).ok().and_then(fits);
-    args::whole("threads", threads, &expected, check)
 }
 
 /// A regular file and its size; none where `open` had better say what is wrong.

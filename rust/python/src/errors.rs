@@ -99,6 +99,10 @@ pub fn guard_slot<R: SlotResult>(slot: impl FnOnce() -> R) -> R {
 /// The exception for a panic's payload.
 #[cold]
 pub fn panicked(payload: &(dyn Any + Send)) -> PyErr {
+    // Where work is shared out between threads, an error comes this way too.
+    if let Some(error) = payload.downcast_ref::<Error>() {
+        return to_python(error);
+    }
     let said = payload.downcast_ref::<String>().map(String::as_str);
     internal_error(said.or_else(|| payload.downcast_ref().copied()).unwrap_or("no message"))
 }

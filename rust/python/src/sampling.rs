@@ -69,7 +69,7 @@ impl TableSampler {
         prompt: &Bound<'py, PyAny>,
         max_length: usize,
         characters: &Bound<'py, PyAny>,
-        threads: Option<usize>,
+        threads: Option<&Bound<'py, PyAny>>,
         progress: Option<&Bound<'py, PyAny>>,
         first: u64,
     ) -> PyResult<Bound<'py, PyList>> {
@@ -80,8 +80,7 @@ impl TableSampler {
                 )));
             };
             let threads = match threads {
-                Some(0) => return Err(PyValueError::new_err("threads is 0; expected at least 1")),
-                Some(threads) => threads,
+                Some(threads) => args::threads(threads)?,
                 None => thread::available_parallelism().map_or(1, usize::from),
             };
             let prompt = args::ids("prompt", prompt)?;

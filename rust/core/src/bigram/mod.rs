@@ -17,7 +17,7 @@ mod train;
 
 use crate::bigram::lanes::{dot, exp_below_0, reduce, sum};
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, alloc};
 
 pub use train::{Rule, Training, train};
 
@@ -52,7 +52,7 @@ impl Examples {
     pub fn new(size: usize, order: usize, ids: &[u32], counts: &[u64]) -> Result<Examples> {
         let power = u32::try_from(order.saturating_sub(1)).unwrap_or(u32::MAX);
         let contexts = size.checked_pow(power).unwrap_or(usize::MAX);
-        let mut grams = Vec::with_capacity(counts.len());
+        let mut grams = alloc::with_capacity(counts.len())?;
         for (position, (gram, &count)) in ids.chunks_exact(order.max(1)).zip(counts).enumerate() {
             let mut number = 0;
             for (place, &symbol) in gram.iter().enumerate() {
@@ -70,21 +70,22 @@ impl Examples {
             return Err(Error::Invalid("counts has no count above 0; expected some".to_owned()));
         }
         grams.sort_by_key(|&(number, _)| number);
-        Ok(Examples::sorted(size, contexts, &grams))
+        Examples::sorted(size, contexts, &grams)
     }
 
     /// Puts sorted n-grams, each a number in base V, in their rows.
     #[allow(clippy::cast_possible_truncation, reason = "symbols came as u32")]
     #[allow(clippy::cast_precision_loss, reason = "the losses are rounded anyway")]
-    fn sorted(size: usize, contexts: usize, grams: &[(usize, u64)]) -> Examples {
-        let mut starts = Vec::with_capacity(contexts + 1);
+    fn sorted(size: usize, contexts: usize, grams: &[(usize, u64)]) -> Result<Examples> {
+        let mut starts = alloc::with_capacity(contexts.checked_add(1).ok_or(Error::Memory)?)?;
         for (position, &(number, _)) in grams.iter().enumerate() {
             starts.resize(starts.len().max(number / size + 1), position);
         }
         starts.resize(contexts + 1, grams.len());
-        let targets = grams.iter().map(|&(number, _)| (number % size) as u32).collect();
-        let counts = grams.iter().map(|&(_, count)| count as f64).collect();
-        Examples { size, contexts, starts, targets, counts }
+        let targets = grams.iter().map(|&(number, _)| (number % size) as u32);
+        let counts = grams.iter().map(|&(_, count)| count as f64);
+        let (targets, counts) = (alloc::collected(targets)?, alloc::collected(counts)?);
+        Ok(Examples { size, contexts, starts, targets, counts })
     }
 
     /// How many logits the weights have.

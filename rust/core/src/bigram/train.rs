@@ -5,7 +5,7 @@ use crate::bigram::{Examples, Loss, Row, check_amount, count};
 use crate::random::Random;
 use crate::random::alias::{self, Builder, Cell};
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, alloc};
 
 /// How many examples are drawn between looks at the watch.
 const BREATH: u64 = 1 << 16;
@@ -68,8 +68,9 @@ pub fn train(
     training.check()?;
     examples.expect_logits("w", w.len())?;
     examples.expect_logits("velocity", velocity.len())?;
-    let mut batches = training.batch.map(|batch| Batches::new(examples, batch, training.seed));
-    let mut dw = vec![0.0; examples.size];
+    let mut batches =
+        training.batch.map(|batch| Batches::new(examples, batch, training.seed)).transpose()?;
+    let mut dw = alloc::zeroed(examples.size)?;
     for (step, loss) in (first..).zip(losses) {
         let counts = match &mut batches {
             Some(batches) => batches.draw(step, watch)?,
@@ -188,11 +189,11 @@ struct Batches {
 }
 
 impl Batches {
-    fn new(examples: &Examples, size: u64, seed: u64) -> Batches {
-        let mut cells = vec![Cell::default(); examples.counts.len()];
-        Builder::default().build(&examples.counts, &mut cells);
-        let counts = vec![0.0; examples.counts.len()];
-        Batches { size, seed, cells, counts }
+    fn new(examples: &Examples, size: u64, seed: u64) -> Result<Batches> {
+        let mut cells: Vec<Cell> = alloc::zeroed(examples.counts.len())?;
+        Builder::default().build(&examples.counts, &mut cells)?;
+        let counts = alloc::zeroed(examples.counts.len())?;
+        Ok(Batches { size, seed, cells, counts })
     }
 
     /// The batch of a step, as counts.

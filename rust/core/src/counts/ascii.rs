@@ -16,6 +16,7 @@
 use super::gram::{self, Order};
 use super::pairs::Pairs;
 use super::triples::Triples;
+use crate::alloc;
 
 /// ASCII whitespace that is stripped from items; `\n` and `\r` are treated apart.
 const SPACES: [u8; 8] = [b'\t', 0x0b, 0x0c, 0x1c, 0x1d, 0x1e, 0x1f, b' '];
@@ -139,12 +140,12 @@ impl Ascii {
         match &mut self.tables {
             Tables::Pairs(pairs) => pairs.take(|[a, b], count| {
                 if let Some(gram) = meaning([b'\n', a, b]) {
-                    grams.push((gram, count));
+                    alloc::demand(alloc::push(&mut grams, (gram, count)));
                 }
             }),
             Tables::Triples(triples) => triples.take(|raw, count| {
                 if let Some(gram) = meaning(raw) {
-                    grams.push((gram, count));
+                    alloc::demand(alloc::push(&mut grams, (gram, count)));
                 }
             }),
         }

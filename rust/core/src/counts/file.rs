@@ -10,8 +10,8 @@ use std::io;
 use super::gram::Order;
 use super::source::{BYTE_ORDER_MARK, Block, Position, Source, Text, fill, shorter};
 use super::text::{Context, Cut, cut};
-use crate::Result;
 use crate::watch::Watch;
+use crate::{Result, alloc};
 
 /// How many bytes at the end of a block are looked at first.
 const TAIL: usize = 512;
@@ -102,7 +102,7 @@ impl<'d> Source<'d> for Parts<'d> {
                 let text = Text::Unread(self.file, length);
                 return Ok(Some(self.position.block(text, length, after)));
             }
-            buffer.resize(self.position.size, 0);
+            alloc::resize(buffer, self.position.size)?;
             let filled = self.read(buffer, 0)?;
             if filled < buffer.len() {
                 let end = self.position.offset + filled as u64;

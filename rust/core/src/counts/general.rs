@@ -5,6 +5,7 @@
 //! of a text with thousands of symbols little goes to the map.
 
 use super::gram::{self, GramMap, Order, symbol};
+use crate::alloc::{self, demand};
 
 /// The id of the boundary; 0 is that of symbols not met yet.
 const BOUNDARY: u32 = 1;
@@ -44,9 +45,11 @@ impl General {
 
     /// Adds to the count of one n-gram.
     pub fn add(&mut self, gram: u64, count: u64) {
-        match self.table.cell(gram) {
-            Some(cell) => *cell += count,
-            None => *self.map.entry(gram).or_default() += count,
+        if let Some(cell) = self.table.cell(gram) {
+            *cell += count;
+        } else {
+            demand(alloc::reserve_entry(&mut self.map));
+            *self.map.entry(gram).or_default() += count;
         }
     }
 
@@ -58,13 +61,17 @@ impl General {
     /// Takes out what is in the hash map.
     pub fn take_mapped(&mut self) -> Vec<(u64, u64)> {
         let meant = |(gram, count)| Some((gram::meaning(gram)?, count));
-        self.map.drain().filter_map(meant).collect()
+        let mut grams = demand(alloc::with_capacity(self.map.len()));
+        grams.extend(self.map.drain().filter_map(meant));
+        grams
     }
 
     /// All counts that are left.
     pub fn finish(mut self) -> Vec<(u64, u64)> {
         let mut grams = self.take_mapped();
-        grams.extend(self.table.grams());
+        for entry in self.table.grams() {
+            demand(alloc::push(&mut grams, entry));
+        }
         grams
     }
 }
@@ -161,7 +168,7 @@ impl Table {
         }
         if self.ids.is_empty() {
             // Text has newlines where n-grams have boundaries.
-            self.ids.resize(128, 0);
+            demand(alloc::lengthen(&mut self.ids, 128));
             *self.ids.get_mut('\n' as usize)? = BOUNDARY;
         }
         let new = self.symbols.len();
@@ -176,7 +183,7 @@ impl Table {
         }
         let code = usize::try_from(symbol.checked_sub(1)?).ok()?;
         if code >= self.ids.len() {
-            self.ids.resize((code + 1).next_power_of_two(), 0);
+            demand(alloc::lengthen(&mut self.ids, (code + 1).next_power_of_two()));
         }
         *self.ids.get_mut(code)? = u32::try_from(new).ok()?;
         self.symbols.push(symbol);
@@ -188,7 +195,7 @@ impl Table {
         let old = self.shift;
         self.shift = (old + 2).clamp(5, self.most());
         let order = self.places();
-        let mut cells = vec![0; 1 << (self.shift * order)];
+        let mut cells: Vec<u64> = demand(alloc::zeroed(1 << (self.shift * order)));
         for (at, &count) in self.cells.iter().enumerate().filter(|&(_, &count)| count > 0) {
             let ids = (0..order).rev().map(|place| at >> (old * place) & ((1 << old) - 1));
             let new = ids.fold(0, |new, id| new << self.shift | id);

@@ -4,7 +4,7 @@ use super::gram::{GramMap, Order};
 use super::runs::Runs;
 use super::table::{Counts, check_characters, check_ids};
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, alloc};
 
 /// How many ids are counted between two looks at the watch.
 const STRETCH: usize = 1 << 16;
@@ -33,7 +33,7 @@ pub fn count_ids(
     let symbols = characters.len() + 1;
     let power = u32::try_from(order.get()).ok().and_then(|order| symbols.checked_pow(order));
     let entries = match power.filter(|&cells| cells <= MOST_CELLS) {
-        Some(cells) => count_dense(ids, order, symbols, vec![0; cells], watch)?,
+        Some(cells) => count_dense(ids, order, symbols, alloc::zeroed(cells)?, watch)?,
         None => count_sparse(ids, order, watch)?,
     };
     if entries.is_empty() {
@@ -70,31 +70,37 @@ fn count_dense(
     // The end of the last item; another end after it does nothing.
     step(0);
     let used = (0..).zip(counts).filter(|&(_, count)| count > 0);
-    Ok(used.map(|(place, count)| (gram_at(order, symbols as u64, place), count)).collect())
+    let mut entries = Vec::new();
+    for (place, count) in used {
+        alloc::push(&mut entries, (gram_at(order, symbols as u64, place), count))?;
+    }
+    Ok(entries)
 }
 
 /// Counts in a hash map, which is emptied into sorted runs as often as it is large.
 fn count_sparse(ids: &[u32], order: Order, watch: &Watch) -> Result<Vec<(u64, u64)>> {
     let (mut map, mut runs) = (GramMap::default(), Runs::default());
     let mut history = 0;
-    let mut step = |id: u32, map: &mut GramMap| {
+    let mut step = |id: u32, map: &mut GramMap| -> Result<()> {
         if id != 0 || history != 0 {
             let gram = Order::gram(history, u64::from(id));
+            alloc::reserve_entry(map)?;
             *map.entry(gram).or_default() += 1;
             history = if id == 0 { 0 } else { order.history(gram) };
         }
+        Ok(())
     };
     for stretch in ids.chunks(STRETCH) {
         for &id in stretch {
-            step(id, &mut map);
+            step(id, &mut map)?;
         }
         if map.len() > MOST_MAPPED {
-            runs.add(&map.drain().collect::<Vec<_>>(), watch)?;
+            runs.add(&alloc::collected(map.drain())?, watch)?;
         }
         watch.advance(stretch.len() as u64)?;
     }
-    step(0, &mut map);
-    runs.add(&map.drain().collect::<Vec<_>>(), watch)?;
+    step(0, &mut map)?;
+    runs.add(&alloc::collected(map.drain())?, watch)?;
     runs.finish(watch)
 }
 

@@ -9,6 +9,8 @@
 //! for them; one table or four or eight; cells of 16 bits; rows that do not lie a power of two
 //! apart; triples at a stride of two, whose tables do not fit into the nearest cache.
 
+use crate::alloc::{demand, zeroed};
+
 /// Any number of 16 bits has a cell in either table; the upper half of them is never touched.
 const CELLS: usize = (1 << 16) + SECOND;
 
@@ -21,7 +23,7 @@ pub struct Pairs(Vec<u32>);
 impl Pairs {
     /// Empty tables.
     pub fn new() -> Pairs {
-        Pairs(vec![0; CELLS])
+        Pairs(demand(zeroed(CELLS)))
     }
 
     /// Adds a step to the cell of each pair of neighbours, wrapping around.

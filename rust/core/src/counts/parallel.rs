@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, Builder};
 
 use super::Settings;
 use super::runs::Runs;
@@ -11,7 +11,7 @@ use super::table::Counts;
 use super::tally::Tally;
 use super::text::newlines;
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, alloc};
 
 /// More threads would take more memory than counting should.
 const MOST_THREADS: usize = 8;
@@ -69,12 +69,19 @@ fn work_in_threads<'d, S: Source<'d>>(shared: &Shared<'_, S>, threads: usize) ->
         return work(shared);
     }
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| work(shared))).collect();
+        let mut workers = alloc::with_capacity(threads)?;
+        for _ in 1..threads {
+            // Where the system refuses a thread, fewer do the work.
+            let Ok(worker) = Builder::new().spawn_scoped(scope, || work(shared)) else { break };
+            workers.push(worker);
+        }
+        let own = work(shared);
         // A panic goes on in the thread that called, which knows what to make of it.
-        workers.into_iter().try_for_each(|worker| match worker.join() {
+        let others = workers.into_iter().map(|worker| match worker.join() {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),
-        })
+        });
+        others.fold(own, Result::and)
     })
 }
 

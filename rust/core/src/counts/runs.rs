@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, alloc};
 
 /// How many n-grams are gone through between two looks at the watch: some milliseconds.
 pub const STRETCH: usize = 1 << 17;
@@ -24,7 +24,7 @@ impl Runs {
     pub fn add(&mut self, grams: &[(u64, u64)], watch: &Watch) -> Result<()> {
         for stretch in grams.chunks(STRETCH) {
             watch.advance(0)?;
-            self.0.push(sorted(stretch)?);
+            alloc::push(&mut self.0, sorted(stretch)?)?;
             while let [.., long, short] = &self.0[..]
                 && long.len() < 2 * short.len()
             {
@@ -54,7 +54,7 @@ impl Runs {
 
 /// Sorts n-grams and adds up those that are equal.
 fn sorted(grams: &[(u64, u64)]) -> Result<Entries> {
-    let mut entries = grams.to_vec();
+    let mut entries = alloc::copied(grams)?;
     entries.sort_unstable_by_key(|&(gram, _)| gram);
     let mut overflow = false;
     entries.dedup_by(|&mut (next, more), (gram, count)| {
@@ -70,7 +70,7 @@ fn sorted(grams: &[(u64, u64)]) -> Result<Entries> {
 
 /// Merges two lists of ascending n-grams.
 pub fn merged(mut left: &[(u64, u64)], mut right: &[(u64, u64)], watch: &Watch) -> Result<Entries> {
-    let mut merged = Vec::with_capacity(left.len() + right.len());
+    let mut merged = alloc::with_capacity(left.len() + right.len())?;
     while let ([one, left_rest @ ..], [other, right_rest @ ..]) = (left, right) {
         if merged.len() % STRETCH == 0 {
             watch.advance(0)?;

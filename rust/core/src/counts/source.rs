@@ -6,7 +6,7 @@ use super::file::ReadAt;
 use super::gram::Order;
 use super::text::{Context, Cut, cut};
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, alloc};
 
 /// What a file may begin with to say that it is UTF-8.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -46,7 +46,7 @@ impl<'d> Block<Text<'d>> {
             Text::Memory(text) => text,
             Text::Buffer(length) => buffer.get(..length).unwrap_or_default(),
             Text::Unread(file, length) => {
-                buffer.resize(length, 0);
+                alloc::resize(buffer, length)?;
                 let filled = fill(buffer, 0, name, |free, filled| {
                     file.read_at(free, offset + filled as u64)
                 })?;

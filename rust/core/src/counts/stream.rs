@@ -4,8 +4,8 @@ use std::io::Read;
 
 use super::gram::Order;
 use super::source::{BYTE_ORDER_MARK, Block, Position, Source, Text, fill};
-use crate::Result;
 use crate::watch::Watch;
+use crate::{Result, alloc};
 
 /// A text that is read from its start to its end.
 pub struct Stream<'n, R> {
@@ -37,7 +37,7 @@ impl<'n, R: Read + Send> Stream<'n, R> {
 
 impl<'d, R: Read + Send> Source<'d> for Stream<'_, R> {
     fn next(&mut self, buffer: &mut Vec<u8>, watch: &Watch) -> Result<Option<Block<Text<'d>>>> {
-        buffer.resize(self.position.size, 0);
+        alloc::resize(buffer, self.position.size)?;
         while !self.position.ended {
             let mut filled = self.fill(buffer)?;
             let whole = filled == buffer.len();
@@ -52,7 +52,9 @@ impl<'d, R: Read + Send> Source<'d> for Stream<'_, R> {
             }
             let text = buffer.get(..filled).unwrap_or_default();
             let (length, after) = self.position.step(text, watch)?;
-            self.rest.extend_from_slice(text.get(length..).unwrap_or_default());
+            let rest = text.get(length..).unwrap_or_default();
+            alloc::reserve(&mut self.rest, rest.len())?;
+            self.rest.extend_from_slice(rest);
             if let Some(after) = after {
                 return Ok(Some(self.position.block(Text::Buffer(length), length, after)));
             }

@@ -1,12 +1,15 @@
 //! Whitespace at the ends of lines, taken away in one go.
 
 use super::text::is_space;
+use crate::Error;
+use crate::alloc::demand;
 
 /// Strips the lines of a text; false where there is nothing to strip, and then nothing is copied.
 ///
 /// The first line goes on with an item if `begun`; the last one ends with the text if `last`.
 pub fn strip_lines(text: &str, mut begun: bool, last: bool, stripped: &mut String) -> bool {
     stripped.clear();
+    demand(stripped.try_reserve(text.len()).map_err(|_| Error::Memory));
     // Lines are copied many at a time: what is between these two needs no change.
     let (mut unchanged, mut start) = (0, 0);
     let mut changed = false;

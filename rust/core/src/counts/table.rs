@@ -7,7 +7,7 @@ use super::MAX_CELLS;
 use super::gram::{self, Order, place_of};
 use super::runs::{Entries, STRETCH, add, merged};
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, alloc};
 
 /// How often each n-gram of characters occurs in a text.
 ///
@@ -35,7 +35,7 @@ impl Counts {
         each(entries, watch, |&(gram, _)| {
             for symbol in order.symbols(gram).map(index) {
                 if symbol >= ids.len() {
-                    ids.resize((symbol + 1).next_power_of_two(), 0);
+                    alloc::lengthen(&mut ids, (symbol + 1).next_power_of_two())?;
                 }
                 if let Some(id) = ids.get_mut(symbol) {
                     *id = 1;
@@ -45,7 +45,9 @@ impl Counts {
         })?;
         let mut characters = Vec::new();
         for (symbol, id) in (0..).zip(&mut ids).filter(|(_, id)| **id > 0) {
-            characters.extend(gram::character(symbol));
+            if let Some(character) = gram::character(symbol) {
+                alloc::push(&mut characters, character)?;
+            }
             *id = characters.len() as u64;
         }
         let number = |symbol| ids.get(index(symbol)).copied().unwrap_or(0);
@@ -88,7 +90,7 @@ impl Counts {
     ) -> Result<Counts> {
         check_characters(&characters)?;
         check_ids(ids, characters.len(), watch)?;
-        let mut entries: Vec<(u64, u64)> = Vec::with_capacity(counts.len());
+        let mut entries: Vec<(u64, u64)> = alloc::with_capacity(counts.len())?;
         let rows = ids.chunks_exact(order.get());
         if rows.len() != counts.len() || !rows.remainder().is_empty() {
             let row = rows.len().min(counts.len());
@@ -169,7 +171,8 @@ impl Counts {
     /// An early end of the work.
     pub fn top(&self, most: usize, watch: &Watch) -> Result<(Vec<u32>, Vec<u64>)> {
         // A heap of what is best so far, the worst of it on top.
-        let mut best = BinaryHeap::new();
+        let room = most.min(self.entries.len()) + 1;
+        let mut best = BinaryHeap::from(alloc::with_capacity(room)?);
         each(&self.entries, watch, |&(gram, count)| {
             best.push((Reverse(count), gram));
             if best.len() > most {
@@ -178,14 +181,14 @@ impl Counts {
             Ok(())
         })?;
         let best = best.into_sorted_vec().into_iter();
-        let best: Vec<_> = best.map(|(Reverse(count), gram)| (gram, count)).collect();
+        let best = alloc::collected(best.map(|(Reverse(count), gram)| (gram, count)))?;
         self.apart(&best, watch)
     }
 
     /// The ids of n-grams, and their counts.
     fn apart(&self, entries: &[(u64, u64)], watch: &Watch) -> Result<(Vec<u32>, Vec<u64>)> {
-        let mut ids = Vec::with_capacity(entries.len() * self.order.get());
-        let mut counts = Vec::with_capacity(entries.len());
+        let mut ids = alloc::with_capacity(entries.len().saturating_mul(self.order.get()))?;
+        let mut counts = alloc::with_capacity(entries.len())?;
         each(entries, watch, |&(gram, count)| {
             // An id is below 2**21.
             ids.extend(self.order.symbols(gram).map(|id| u32::try_from(id).unwrap_or(u32::MAX)));
@@ -203,7 +206,7 @@ impl Counts {
         let (symbols, order) = (self.characters.len() + 1, self.order.get());
         let power = u32::try_from(order).ok().and_then(|order| symbols.checked_pow(order));
         let cells = power.filter(|&cells| cells <= MAX_CELLS);
-        let mut dense = vec![0; cells.ok_or(Error::Dense { symbols, order })?];
+        let mut dense = alloc::zeroed(cells.ok_or(Error::Dense { symbols, order })?)?;
         each(&self.entries, watch, |&(gram, count)| {
             let place = self.order.symbols(gram).fold(0, |at, id| at * symbols + index(id));
             if let Some(cell) = dense.get_mut(place) {
@@ -227,7 +230,8 @@ impl Counts {
 
     /// The n-grams with the ids of a larger alphabet.
     fn entries_over(&self, characters: &[char], watch: &Watch) -> Result<Entries> {
-        let mut numbers = vec![0];
+        let mut numbers = alloc::with_capacity(self.characters.len() + 1)?;
+        numbers.push(0);
         for &character in &self.characters {
             let place = characters.binary_search(&character);
             numbers.push(place.map_err(|_| Error::Unknown { character })? as u64 + 1);
@@ -245,7 +249,9 @@ impl Counts {
         if self.order != other.order {
             return Err(Error::Orders(self.order.get(), other.order.get()));
         }
-        let mut characters = [&self.characters[..], &other.characters[..]].concat();
+        let length = self.characters.len() + other.characters.len();
+        let mut characters = alloc::with_capacity(length)?;
+        characters.extend(self.characters.iter().chain(&other.characters));
         characters.sort_unstable();
         characters.dedup();
         let left = self.entries_over(&characters, watch)?;
@@ -289,7 +295,7 @@ fn renumbered(
     number: impl Fn(u64) -> u64,
     watch: &Watch,
 ) -> Result<Entries> {
-    let mut new = Vec::with_capacity(entries.len());
+    let mut new = alloc::with_capacity(entries.len())?;
     each(entries, watch, |&(gram, count)| {
         let symbols = order.symbols(gram);
         new.push((symbols.fold(0, |new, symbol| Order::gram(new, number(symbol))), count));

@@ -6,6 +6,7 @@ use super::gram::{self, Order};
 use super::source::Block;
 use super::strip::strip_lines;
 use super::text::{Context, is_space, newlines};
+use crate::alloc;
 
 /// Shorter runs of ASCII among other text are not worth a call of their own, nor are shorter runs
 /// of other text.
@@ -115,7 +116,7 @@ impl Tally {
         }
         let tables = self.ascii.get_or_insert_with(|| Ascii::new(self.order));
         if tables.is_full(text.len()) {
-            self.done.extend(tables.take());
+            append(&mut self.done, tables.take());
         }
         tables.count(Part { before, text, ended })
     }
@@ -138,10 +139,18 @@ impl Tally {
     /// All counts; an n-gram may come more than once.
     pub fn finish(mut self) -> Vec<(u64, u64)> {
         let mut grams = self.done;
-        grams.extend(self.general.finish());
-        grams.extend(self.ascii.iter_mut().flat_map(Ascii::take));
+        append(&mut grams, self.general.finish());
+        if let Some(tables) = &mut self.ascii {
+            append(&mut grams, tables.take());
+        }
         grams
     }
+}
+
+/// Moves counts behind others.
+fn append(grams: &mut Vec<(u64, u64)>, mut more: Vec<(u64, u64)>) {
+    alloc::demand(alloc::reserve(grams, more.len()));
+    grams.append(&mut more);
 }
 
 /// The two bytes that a history stands for; none where one is not ASCII.

@@ -2,6 +2,8 @@
 //!
 //! As for pairs, but with one table: two of them crowd each other out of the cache.
 
+use crate::alloc::{demand, zeroed};
+
 /// The number of triples.
 const CELLS: usize = 128 * 128 * 128;
 
@@ -14,7 +16,7 @@ pub struct Triples(Vec<u32>);
 impl Triples {
     /// An empty table; the system provides the pages of it that are touched.
     pub fn new() -> Triples {
-        Triples(vec![0; CELLS])
+        Triples(demand(zeroed(CELLS)))
     }
 
     /// Adds a step to the cell of each triple, wrapping around.

@@ -1,5 +1,8 @@
 //! Memory for kernels, at the start of a cache line.
 
+use crate::alloc::{self, Zero};
+use crate::{Error, Result};
+
 /// The cache line, in bytes.
 const LINE: usize = 64;
 
@@ -15,30 +18,35 @@ pub struct Buffer<T> {
     length: usize,
 }
 
-impl<T: Copy + Default> Buffer<T> {
+impl<T: Zero> Buffer<T> {
     /// As many zeros.
-    #[must_use]
-    pub fn zeros(length: usize) -> Buffer<T> {
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn zeros(length: usize) -> Result<Buffer<T>> {
         let size = size_of::<T>().max(1);
         let border = if length >= PAGE / size { PAGE } else { LINE };
-        let mut numbers = vec![T::default(); length + border / size];
+        let whole = length.checked_add(border / size).ok_or(Error::Memory)?;
+        let mut numbers: Vec<T> = alloc::zeroed(whole)?;
         // Where alignment cannot be had, the buffer is slower and no less right.
         let start = match numbers.as_ptr().align_offset(border) {
             offset if offset <= border / size => offset,
             _ => 0,
         };
         ask_for_large_pages(numbers.get_mut(start..).unwrap_or_default());
-        Buffer { numbers, start, length }
+        Ok(Buffer { numbers, start, length })
     }
 }
 
 /// A copy of some numbers.
-#[must_use]
-pub fn copy_of<T: Copy>(numbers: &[T]) -> Vec<T> {
-    let mut copy = Vec::with_capacity(numbers.len());
+///
+/// # Errors
+/// [`Error::Memory`].
+pub fn copy_of<T: Copy>(numbers: &[T]) -> Result<Vec<T>> {
+    let mut copy = alloc::with_capacity(numbers.len())?;
     ask_for_large_pages(copy.spare_capacity_mut());
     copy.extend_from_slice(numbers);
-    copy
+    Ok(copy)
 }
 
 /// Asks the system for large pages where none were touched so far. That many page faults fewer

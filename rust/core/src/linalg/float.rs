@@ -9,10 +9,11 @@ use super::avx2::Avx2;
 use super::avx512::Avx512;
 use super::portable::{Portable32, Portable64};
 use super::simd::Simd;
+use crate::alloc::Zero;
 
 /// `f32`, which models are trained in, or `f64`, which they are checked in.
 pub trait Float:
-    Copy
+    Zero
     + Debug
     + Default
     + PartialOrd

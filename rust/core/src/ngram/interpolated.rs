@@ -17,7 +17,7 @@
 use super::trie::{Trie, Walk};
 use super::{Id, Model, check, walk_along};
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, alloc};
 
 /// The order of the model.
 const ORDER: usize = 3;
@@ -58,8 +58,8 @@ impl Interpolated {
         let trie = Trie::new(ids, ORDER, size, eos, watch)?;
         let length = ids.len() as f64;
         let counts = trie.levels.first().map_or(&[][..], |level| &level.counts);
-        let unigrams = counts.iter().map(|&count| f64::from(count) / length).collect();
-        let totals = [totals(&trie, 1), totals(&trie, 2)];
+        let unigrams = alloc::collected(counts.iter().map(|&count| f64::from(count) / length))?;
+        let totals = [totals(&trie, 1, watch)?, totals(&trie, 2, watch)?];
         let weights = vec![[1.0 / 4.0; ORDER + 1]; bin(0.0, length) + 1];
         Ok(Interpolated { trie, unigrams, totals, length, weights })
     }
@@ -93,7 +93,7 @@ impl Interpolated {
             let (loss, better) = improve(&parts, &weights, watch)?;
             weights = better;
             let gain = losses.last().map(|last| last - loss);
-            losses.push(loss);
+            alloc::push(&mut losses, loss)?;
             if gain.is_some_and(|gain| gain < tolerance) {
                 break;
             }
@@ -110,7 +110,7 @@ impl Interpolated {
         check("before", before, self.trie.size())?;
         check("ids", ids, self.trie.size())?;
         let mut walk = walk_along(self, before);
-        let mut parts = Vec::with_capacity(ids.len());
+        let mut parts = alloc::with_capacity(ids.len())?;
         for stretch in ids.chunks(STRETCH) {
             parts.extend(stretch.iter().map(|&id| self.parts(&mut walk, id.into())));
             watch.advance(stretch.len() as u64)?;
@@ -201,10 +201,17 @@ fn bin(frequency: f64, length: f64) -> usize {
 }
 
 /// How often each context of a length was seen in front of a word.
-fn totals(trie: &Trie, length: usize) -> Vec<f64> {
+fn totals(trie: &Trie, length: usize, watch: &Watch) -> Result<Vec<f64>> {
     let nodes = trie.levels.get(length - 1).map_or(0, |level| level.ids.len());
-    let total = |node| trie.followers(length, node).map(|(_, count)| f64::from(count)).sum();
-    (0u32..).take(nodes).map(total).collect()
+    let total = |node: u32| trie.followers(length, node).map(|(_, count)| f64::from(count)).sum();
+    let mut totals = alloc::with_capacity(nodes)?;
+    for node in (0u32..).take(nodes) {
+        if node % (1 << 16) == 0 {
+            watch.advance(0)?;
+        }
+        totals.push(total(node));
+    }
+    Ok(totals)
 }
 
 /// The mixture of estimates.

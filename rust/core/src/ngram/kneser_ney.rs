@@ -22,8 +22,8 @@
 
 use super::trie::{Trie, Walk};
 use super::{Id, Model};
-use crate::Result;
 use crate::watch::Watch;
+use crate::{Result, alloc};
 
 /// The discounts for counts 1, 2, and 3 or more.
 pub type Discounts = [f64; 3];
@@ -76,7 +76,7 @@ impl KneserNey {
         }
         let mut model =
             KneserNey { trie, discounts, fallbacks, contexts: Vec::new(), unigrams: Vec::new() };
-        model.unigrams = model.estimate_unigrams();
+        model.unigrams = model.estimate_unigrams()?;
         for length in 1..order {
             let contexts = model.sum_up(length, watch)?;
             model.contexts.push(contexts);
@@ -104,17 +104,17 @@ impl KneserNey {
     }
 
     #[allow(clippy::cast_precision_loss, reason = "no vocabulary comes near 2^53")]
-    fn estimate_unigrams(&self) -> Vec<f64> {
+    fn estimate_unigrams(&self) -> Result<Vec<f64>> {
         let discounts = self.discounts_of(1);
         let counts = self.trie.levels.first().map_or(&[][..], |level| &level.counts);
         let context = summary(counts, discounts);
         let size = counts.len() as f64;
         if context.total == 0.0 {
             // A text of one word has no predecessors.
-            return vec![1.0 / size; counts.len()];
+            return alloc::filled(1.0 / size, counts.len());
         }
         let own = |&count: &u32| remaining(count, discounts) / context.total;
-        counts.iter().map(|count| own(count) + context.rest / size).collect()
+        alloc::collected(counts.iter().map(|count| own(count) + context.rest / size))
     }
 
     /// Looks at what follows each context of a length.
@@ -122,7 +122,7 @@ impl KneserNey {
         let discounts = self.discounts_of(length + 1);
         let next = self.trie.levels.get(length).map_or(&[][..], |next| &next.counts);
         let level = self.trie.levels.get(length - 1).map_or(&[][..], |level| &level.ids);
-        let mut contexts = Vec::with_capacity(level.len());
+        let mut contexts = alloc::with_capacity(level.len())?;
         for (node, _) in (0u32..).zip(level) {
             let range = self.trie.children(length, node);
             contexts.push(summary(next.get(range).unwrap_or_default(), discounts));
@@ -182,9 +182,10 @@ fn count_predecessors(trie: &mut Trie, watch: &Watch) -> Result<()> {
     // Of each node of the level, the node of the level before that leaves out the first id.
     let mut tails: Vec<u32> = Vec::new();
     for length in 1..order {
-        let mut counts = vec![0; trie.levels.get(length - 1).map_or(0, |level| level.ids.len())];
+        let nodes = trie.levels.get(length - 1).map_or(0, |level| level.ids.len());
+        let mut counts: Vec<u32> = alloc::zeroed(nodes)?;
         let next = trie.levels.get(length).map_or(&[][..], |next| &next.ids);
-        let mut next_tails = Vec::with_capacity(next.len());
+        let mut next_tails = alloc::with_capacity(next.len())?;
         for node in (0u32..).take(counts.len()) {
             for &id in next.get(trie.children(length, node)).unwrap_or_default() {
                 let tail = match length {

@@ -17,7 +17,7 @@ pub use kneser_ney::KneserNey;
 pub use trie::{Trie, Walk};
 
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, alloc};
 
 /// How many tokens are scored between two looks at the watch.
 const STRETCH: usize = 1 << 14;
@@ -55,7 +55,7 @@ pub fn score<I: Id>(
     check("before", before, size)?;
     check("ids", ids, size)?;
     let mut walk = walk_along(model, before);
-    let mut probabilities = Vec::with_capacity(ids.len());
+    let mut probabilities = alloc::with_capacity(ids.len())?;
     for part in ids.chunks(STRETCH) {
         probabilities.extend(part.iter().map(|&id| model.step(&mut walk, id.into())));
         watch.advance(part.len() as u64)?;
@@ -76,8 +76,9 @@ pub fn distributions(
 ) -> Result<Vec<f64>> {
     let size = model.trie().size();
     check("contexts", contexts, size)?;
-    let mut into = vec![0.0; rows * size];
-    for (row, part) in into.chunks_mut(size).enumerate() {
+    let cells = rows.checked_mul(size).ok_or(Error::Memory)?;
+    let mut into = alloc::zeroed(cells)?;
+    for (row, part) in into.chunks_mut(size.max(1)).enumerate() {
         let context = contexts.get(row * width..(row + 1) * width).unwrap_or_default();
         model.distribution(&walk_along(model, context), part);
         watch.advance(1)?;

@@ -1,7 +1,7 @@
 //! Sorting that can be ended early, however large the list.
 
-use crate::Result;
 use crate::watch::Watch;
+use crate::{Result, alloc};
 
 /// How many keys are sorted in one go, which takes some milliseconds.
 const RUN: usize = 1 << 16;
@@ -9,13 +9,14 @@ const RUN: usize = 1 << 16;
 /// Sorts keys: runs of a fixed length first, which are then merged two by two.
 ///
 /// # Errors
-/// [`crate::Error::Interrupted`]; the keys are in disorder then.
+/// [`crate::Error::Interrupted`], [`crate::Error::Memory`]; the keys are in disorder then.
 pub fn sort(keys: &mut [u128], watch: &Watch) -> Result<()> {
     for run in keys.chunks_mut(RUN) {
         run.sort_unstable();
         watch.advance(run.len() as u64)?;
     }
-    let mut spare = Vec::new();
+    let longest = if keys.len() > RUN { keys.len() } else { 0 };
+    let mut spare = alloc::with_capacity(longest)?;
     let mut width = RUN;
     while width < keys.len() {
         for pair in keys.chunks_mut(2 * width).filter(|pair| pair.len() > width) {
@@ -27,11 +28,10 @@ pub fn sort(keys: &mut [u128], watch: &Watch) -> Result<()> {
     Ok(())
 }
 
-/// Merges two sorted parts, the second of which begins at `middle`.
+/// Merges two sorted parts, the second of which begins at `middle`; `spare` has room for all.
 fn merge(keys: &mut [u128], middle: usize, spare: &mut Vec<u128>) {
     let (first, second) = keys.split_at(middle);
     spare.clear();
-    spare.reserve(keys.len());
     let (mut first, mut second) = (first.iter().copied(), second.iter().copied());
     let (mut a, mut b) = (first.next(), second.next());
     while let (Some(x), Some(y)) = (a, b) {

@@ -12,7 +12,7 @@
 use super::sort::sort;
 use super::{Id, ORDERS, check};
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, alloc};
 
 /// How many positions are looked at between two looks at the watch.
 const STRETCH: usize = 1 << 16;
@@ -77,7 +77,7 @@ impl Trie {
     ///
     /// # Errors
     /// [`Error::Invalid`] for another order than 2 to 5, for no ids at all, more than 2^32 - 2 of
-    /// them, or one that is not below `size`; [`Error::Interrupted`].
+    /// them, or one that is not below `size`; [`Error::Interrupted`], [`Error::Memory`].
     pub fn new<I: Id>(
         ids: &[I],
         order: usize,
@@ -94,8 +94,9 @@ impl Trie {
         }
         check("ids", ids, size)?;
         check("eos", eos.as_slice(), size)?;
+        let starts = starts(ids, size, eos)?;
         let mut trie = Trie { levels: vec![Level::default(); order], size, eos };
-        let starts = starts(ids, size, eos);
+        trie.reserve(0, size)?;
         let mut keys = keys(ids, &starts, order, eos, watch)?;
         for (id, bounds) in (0u32..).zip(starts.windows(2)) {
             let &[start, end] = bounds else { continue };
@@ -104,11 +105,14 @@ impl Trie {
             trie.push(0, id);
             let mut last = None;
             for part in bucket.chunks(STRETCH) {
+                for level in 1..order {
+                    trie.reserve(level, part.len())?;
+                }
                 last = trie.add(part, last);
                 watch.advance(0)?;
             }
         }
-        trie.close();
+        trie.close()?;
         let unigrams = trie.levels.first_mut().map_or(&mut [][..], |level| &mut level.counts);
         if let Some(count) = eos.and_then(|eos| unigrams.get_mut(eos as usize)) {
             // That in front of the text is no token of it.
@@ -174,7 +178,18 @@ impl Trie {
         last
     }
 
-    /// Adds a node to a level (counted from 0), and says where its children will begin.
+    /// Makes room for so many nodes more of a level, counted from 0.
+    fn reserve(&mut self, level: usize, nodes: usize) -> Result<()> {
+        let last = level + 1 == self.order();
+        if let Some(level) = self.levels.get_mut(level) {
+            alloc::reserve(&mut level.ids, nodes)?;
+            alloc::reserve(&mut level.counts, nodes)?;
+            alloc::reserve(&mut level.children, if last { 0 } else { nodes })?;
+        }
+        Ok(())
+    }
+
+    /// Adds a node to a level (counted from 0) that has room for it, and says where its children will begin.
     #[allow(clippy::cast_possible_truncation, reason = "no level has more nodes than ids")]
     fn push(&mut self, level: usize, id: u32) {
         let next = self.levels.get(level + 1).map(|next| next.ids.len() as u32);
@@ -195,11 +210,12 @@ impl Trie {
 
     /// Says where the children of each level's last node end.
     #[allow(clippy::cast_possible_truncation, reason = "no level has more nodes than ids")]
-    fn close(&mut self) {
+    fn close(&mut self) -> Result<()> {
         let ends: Vec<u32> = self.levels.iter().skip(1).map(|next| next.ids.len() as u32).collect();
         for (level, end) in self.levels.iter_mut().zip(ends) {
-            level.children.push(end);
+            alloc::push(&mut level.children, end)?;
         }
+        Ok(())
     }
 
     /// The nodes that go on from a node of level `length`: their places in the next level.
@@ -240,8 +256,8 @@ impl Trie {
 
 /// Where the positions of each id begin among the positions sorted by id, and where all end; `eos`
 /// is an id in front of the text.
-fn starts<I: Id>(ids: &[I], size: usize, eos: Option<u32>) -> Vec<u32> {
-    let mut starts = vec![0; size + 1];
+fn starts<I: Id>(ids: &[I], size: usize, eos: Option<u32>) -> Result<Vec<u32>> {
+    let mut starts = alloc::zeroed(size.checked_add(1).ok_or(Error::Memory)?)?;
     for id in eos.into_iter().chain(ids.iter().map(|&id| id.into())) {
         if let Some(start) = starts.get_mut(id as usize + 1) {
             *start += 1;
@@ -252,7 +268,7 @@ fn starts<I: Id>(ids: &[I], size: usize, eos: Option<u32>) -> Vec<u32> {
         sum += *start;
         *start = sum;
     }
-    starts
+    Ok(starts)
 }
 
 /// What follows each position, the positions sorted by their id.
@@ -266,8 +282,8 @@ fn keys<I: Id>(
     eos: Option<u32>,
     watch: &Watch,
 ) -> Result<Vec<u128>> {
-    let mut places = starts.to_vec();
-    let mut keys = vec![0; ids.len() + usize::from(eos.is_some())];
+    let mut places = alloc::copied(starts)?;
+    let mut keys: Vec<u128> = alloc::zeroed(ids.len() + usize::from(eos.is_some()))?;
     let in_front = eos.into_iter().map(|eos| (eos, 0));
     let text = ids.iter().zip(1..).map(|(&id, next)| (id.into(), next));
     for (id, next) in in_front.chain(text) {

@@ -11,6 +11,7 @@
 //! half the first: one is left out if its half is below p·2³².
 
 use super::workspace::Slice;
+use crate::alloc::demand;
 use crate::linalg::chance::{self, Chance};
 use crate::linalg::{Buffer, Cpu, Float, LANES};
 use crate::random::Stream;
@@ -83,7 +84,7 @@ impl Masks {
 /// A buffer of this length, made at its first use.
 fn made<T: Float>(buffer: &mut Buffer<T>, length: usize) -> &mut [T] {
     if buffer.len() != length {
-        *buffer = Buffer::zeros(length);
+        *buffer = demand(Buffer::zeros(length));
     }
     buffer
 }

@@ -8,9 +8,9 @@ use super::step::{blocks_of, change, forward_and_backward};
 use super::team::Team;
 use super::workspace::{self, Rooms, Slice};
 use super::{Data, Params, Shape, model, softmax};
-use crate::Result;
 use crate::linalg::{Cpu, Float, LANES};
 use crate::watch::Watch;
+use crate::{Error, Result, alloc};
 
 /// Slices that are worked out between two looks at the watch, for each thread.
 const SLICES: usize = 8;
@@ -44,7 +44,7 @@ pub fn losses<T: Float>(
     threads: usize,
     watch: &Watch,
 ) -> Result<Vec<f64>> {
-    let mut result = Vec::with_capacity(data.len());
+    let mut result = alloc::with_capacity(data.len())?;
     let add = |slice: &Slice<T>| result.extend(slice.losses.iter().take(slice.examples));
     look_at(shape, params, data, threads, watch, add)?;
     Ok(result)
@@ -81,12 +81,14 @@ pub fn probabilities<T: Float>(
     params.check(shape, OP)?;
     check_ids("contexts", contexts, shape.vocabulary)?;
     let examples = contexts.len() / shape.context.max(1);
-    let data = Data { inputs: contexts, targets: &vec![0; examples] };
+    let targets = alloc::zeroed(examples)?;
+    let data = Data { inputs: contexts, targets: &targets };
     let cpu = Cpu::chosen()?;
-    let team = Team::new(threads, watch)?;
+    let team = Team::new(threads, watch);
     let at_once = examples.min(SLICES * LANES * threads).max(1);
-    let mut slices = workspace::slices::<T>(shape, at_once, true);
-    let mut result = vec![0.0; examples * shape.vocabulary];
+    let mut slices = workspace::slices::<T>(shape, at_once, true, watch)?;
+    let cells = examples.checked_mul(shape.vocabulary).ok_or(Error::Memory)?;
+    let mut result = alloc::zeroed(cells)?;
     let row = shape.vocabulary.max(1);
     team.run(|| -> Result<()> {
         for (start, into) in (0..).step_by(at_once).zip(result.chunks_mut(at_once * row)) {
@@ -96,15 +98,13 @@ pub fn probabilities<T: Float>(
             }
             let done = into.len() / row;
             let mut rest = into;
-            let groups = workspace::groups(shape, threads, &mut slices).into_iter();
-            let mut parts: Vec<_> = groups
-                .map(|group| {
-                    let length = rest.len().min(group.len() * LANES * row);
-                    let (into, later) = std::mem::take(&mut rest).split_at_mut(length);
-                    rest = later;
-                    (group, into)
-                })
-                .collect();
+            let groups = workspace::groups(shape, threads, &mut slices)?.into_iter();
+            let mut parts = alloc::collected(groups.map(|group| {
+                let length = rest.len().min(group.len() * LANES * row);
+                let (into, later) = std::mem::take(&mut rest).split_at_mut(length);
+                rest = later;
+                (group, into)
+            }))?;
             team.each(&mut parts, |(group, into)| {
                 for slice in &mut **group {
                     model::before_output(cpu, shape, params, None, slice);
@@ -129,16 +129,16 @@ fn forward<T: Float>(
     mut look: impl FnMut(&Slice<T>) + Send,
 ) -> Result<()> {
     let cpu = Cpu::chosen()?;
-    let team = Team::new(threads, watch)?;
+    let team = Team::new(threads, watch);
     let at_once = data.len().min(SLICES * LANES * threads);
-    let mut slices = workspace::slices::<T>(shape, at_once, false);
+    let mut slices = workspace::slices::<T>(shape, at_once, false, watch)?;
     team.run(|| {
         for start in (0..data.len()).step_by(at_once.max(1)) {
             let mut numbers = start..data.len();
             for slice in &mut slices {
                 slice.fill(shape.context, data, &mut numbers);
             }
-            team.each(&mut workspace::groups(shape, threads, &mut slices), |group| {
+            team.each(&mut workspace::groups(shape, threads, &mut slices)?, |group| {
                 for slice in &mut **group {
                     model::before_output(cpu, shape, params, None, slice);
                 }
@@ -170,12 +170,12 @@ pub fn gradients<T: Float>(
     let cpu = Cpu::chosen()?;
     params.check(shape, OP)?;
     data.check(shape, OP)?;
-    let team = Team::new(threads, watch)?;
+    let team = Team::new(threads, watch);
     #[allow(clippy::cast_precision_loss, reason = "there are fewer than 2^53 examples")]
     let weight = 1.0 / data.len() as f64;
-    let mut slices = workspace::slices(shape, data.len().min(AT_ONCE), true);
-    let mut gradients = shape.lengths().map(|length| vec![T::default(); length]);
-    let (mut rows, rooms) = (Rows::new(shape), Rooms::new());
+    let mut slices = workspace::slices(shape, data.len().min(AT_ONCE), true, watch)?;
+    let mut gradients = shape.lengths().map(alloc::zeroed).transpose()?;
+    let (mut rows, rooms) = (Rows::new(shape)?, Rooms::new());
     let mut loss = 0.0;
     team.run(|| -> Result<()> {
         for start in (0..data.len()).step_by(AT_ONCE) {

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::Shape;
 use crate::linalg::lanes::{self, Lanes, Running};
 use crate::linalg::{Buffer, Cpu, Float, LANES};
+use crate::{Result, alloc};
 
 /// Symbols in a tile: whole register tiles, whose logits fill half of the first-level cache, and
 /// whose rows of U, up to 512 numbers long, fill a fifth of the second-level cache.
@@ -81,18 +82,20 @@ pub struct Logits<T> {
 
 impl<T: Float> Logits<T> {
     /// Room for the logits of so many symbols, or of a tile at a time.
-    #[must_use]
-    pub fn new(vocabulary: usize, kept: bool) -> Logits<T> {
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`].
+    pub fn new(vocabulary: usize, kept: bool) -> Result<Logits<T>> {
         let rows = if kept { vocabulary } else { vocabulary.min(TILE) };
-        Logits {
-            panel: Buffer::zeros(rows * LANES),
+        Ok(Logits {
+            panel: Buffer::zeros(rows * LANES)?,
             kept,
             running: Running::new(),
-            largest: vec![[T::default(); LANES]; vocabulary.div_ceil(TILE)],
+            largest: alloc::filled([T::default(); LANES], vocabulary.div_ceil(TILE))?,
             chosen: [0.0; LANES],
             weight: T::default(),
             shares: [T::default(); LANES],
-        }
+        })
     }
 
     /// Before the first tile.

@@ -8,6 +8,7 @@
 use super::dropout::Masks;
 use super::workspace::{Features, Slice};
 use super::{Params, Shape};
+use crate::alloc::{self, collected, demand};
 use crate::linalg::product::Product;
 use crate::linalg::table::{self, Layout};
 use crate::linalg::{Cpu, Float, LANES, chance, lanes};
@@ -70,7 +71,8 @@ pub fn embed_gradient<T: Float>(
     c: &mut [T],
 ) -> bool {
     let mut in_range = true;
-    let mut places = Vec::new();
+    let most = slices.iter().map(|slice| slice.ids(shape).len()).max().unwrap_or(0);
+    let mut places = demand(alloc::with_capacity(most));
     for slice in slices {
         places.clear();
         places.extend(slice.ids(shape).iter().map(|&id| place(id)));
@@ -186,10 +188,9 @@ pub fn project_gradient<T: Float>(
     first: usize,
     weights: Sink<'_, T>,
 ) {
-    let pairs: Vec<(&[T], &[T])> = slices
-        .iter()
-        .map(|slice| (rows_from(&slice.z.gradient, first), &*slice.hidden().rows))
-        .collect();
+    let pairs: Vec<(&[T], &[T])> = demand(collected(
+        slices.iter().map(|slice| (rows_from(&slice.z.gradient, first), &*slice.hidden().rows)),
+    ));
     let row = slices.first().map_or(0, |slice| slice.hidden().row);
     let rows = weights.out.len() / shape.hidden.max(1);
     weight_gradient(cpu, &pairs, (rows, shape.hidden), row, weights);
@@ -204,10 +205,9 @@ pub fn hidden_gradient<T: Float>(
     first: usize,
     (weights, biases): (Sink<'_, T>, Sink<'_, T>),
 ) {
-    let pairs: Vec<(&[T], &[T])> = slices
-        .iter()
-        .map(|slice| (rows_from(&slice.hidden().gradient, first), &*slice.x_rows))
-        .collect();
+    let pairs: Vec<(&[T], &[T])> = demand(collected(
+        slices.iter().map(|slice| (rows_from(&slice.hidden().gradient, first), &*slice.x_rows)),
+    ));
     let x_row = slices.first().map_or(0, |slice| slice.x_row);
     weight_gradient(cpu, &pairs, (biases.out.len(), shape.inputs()), x_row, weights);
     bias_gradient(cpu, &pairs, biases);
@@ -262,7 +262,7 @@ pub(super) fn weight_gradient<T: Float>(
 
 /// The gradient of some biases: the sum over all examples.
 pub(super) fn bias_gradient<T: Float>(cpu: Cpu, pairs: &[(&[T], &[T])], into: Sink<'_, T>) {
-    let panels: Vec<&[T]> = pairs.iter().map(|(panel, _)| *panel).collect();
+    let panels: Vec<&[T]> = demand(collected(pairs.iter().map(|(panel, _)| *panel)));
     let Sink { out, alpha, beta } = into;
     lanes::sum_rows(cpu, &panels, alpha, beta, out);
 }

@@ -1,6 +1,7 @@
 //! How a block of parameters is changed, given a function that makes its gradient.
 
 use super::model::Sink;
+use crate::alloc;
 use crate::linalg::update::{self, AdamW, Momentum};
 use crate::linalg::{Cpu, Float};
 
@@ -130,7 +131,7 @@ impl<'a, T: Float> Block<'a, T> {
     /// The same parameters, with their gradient in this room if it needs any.
     pub fn with_room<'b>(&'b mut self, update: &Update<T>, room: &'b mut Vec<T>) -> Block<'b, T> {
         let needed = if update.factors().2 { 0 } else { self.p.len() };
-        room.resize(room.len().max(needed), T::default());
+        alloc::demand(alloc::lengthen(room, needed));
         let [first, second] = &mut self.states;
         let g = room.get_mut(..needed).unwrap_or_default();
         Block { p: self.p, g, states: [first, second] }

@@ -5,6 +5,7 @@ use super::model;
 use super::optimizer::{Block, Update};
 use super::workspace::Slice;
 use crate::linalg::{Cpu, Float};
+use crate::{Result, alloc};
 
 /// The place of a row that is not used.
 const NONE: u32 = u32::MAX;
@@ -22,10 +23,12 @@ pub struct Rows<T> {
 
 impl<T: Float> Rows<T> {
     /// For models of this shape.
-    #[must_use]
-    pub fn new(shape: &Shape) -> Rows<T> {
-        let places = vec![NONE; if shape.tied { 0 } else { shape.vocabulary }];
-        Rows { places, used: Vec::new(), gradients: Vec::new() }
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`].
+    pub fn new(shape: &Shape) -> Result<Rows<T>> {
+        let places = alloc::filled(NONE, if shape.tied { 0 } else { shape.vocabulary })?;
+        Ok(Rows { places, used: Vec::new(), gradients: Vec::new() })
     }
 
     /// Changes the rows of C that the mini-batch uses; returns whether they are in range now.
@@ -76,7 +79,7 @@ impl<T: Float> Rows<T> {
     ) -> bool {
         let Rows { places, used, gradients } = self;
         gradients.clear();
-        gradients.resize(used.len() * shape.features, T::default());
+        alloc::demand(alloc::lengthen(gradients, used.len() * shape.features));
         let place = |id| usize::try_from(id).ok().and_then(|id| places.get(id));
         let place = |id| place(id).copied().unwrap_or(NONE);
         let one = T::from_f64(1.0);
@@ -98,7 +101,7 @@ impl<T: Float> Rows<T> {
             };
             if *place == NONE {
                 *place = u32::try_from(self.used.len()).unwrap_or(NONE);
-                self.used.push(id);
+                alloc::demand(alloc::push(&mut self.used, id));
             }
         }
     }

@@ -23,6 +23,7 @@ use super::logits::{Logits, Symbols, cut};
 use super::model::{Sink, bias_gradient, weight_gradient};
 use super::workspace::{Features, Slice};
 use super::{Params, Shape};
+use crate::alloc::{self, collected, demand};
 use crate::linalg::lanes::{Lanes, Running};
 use crate::linalg::product::Product;
 use crate::linalg::{Cpu, Float, LANES, lanes};
@@ -345,10 +346,10 @@ pub fn output_gradient<T: Float>(
             || (slices.chunks(SLICES).next().unwrap_or_default(), rows.next()),
             |next| (*next, rows),
         );
-        let next: Vec<&[T]> = next.iter().map(|slice| slice.logits.rows(next_rows)).collect();
+        let next = demand(collected(next.iter().map(|slice| slice.logits.rows(next_rows))));
         block_gradients(cpu, shape, chunk, &dy, weights.next(), &next);
-        let pairs: Vec<(&[T], &[T])> =
-            dy.into_iter().zip(chunk.iter().map(|slice| &*slice.x_rows)).collect();
+        let pairs = dy.into_iter().zip(chunk.iter().map(|slice| &*slice.x_rows));
+        let pairs: Vec<(&[T], &[T])> = demand(collected(pairs));
         bias_gradient(cpu, &pairs, biases.next());
         if shape.direct {
             let size = (rows.count, shape.inputs());
@@ -388,10 +389,10 @@ fn block_gradients<T: Float>(
         };
         let start = block * LANES * row;
         let features = slices.iter().map(|slice| slice.z.rows.get(start..).unwrap_or_default());
-        let pairs: Vec<(&[T], &[T])> = dy.iter().copied().zip(features).collect();
+        let pairs: Vec<(&[T], &[T])> = demand(collected(dy.iter().copied().zip(features)));
         let share = |next: &&'_ [T]| next.len().div_ceil(blocks).max(1);
-        let next: Vec<&[T]> =
-            next.iter().map(|n| n.chunks(share(n)).nth(block).unwrap_or_default()).collect();
+        let next = next.iter().map(|n| n.chunks(share(n)).nth(block).unwrap_or_default());
+        let next: Vec<&[T]> = demand(collected(next));
         product.add_up_ahead(cpu, &pairs, out.get_mut(first..).unwrap_or_default(), &next);
     }
 }
@@ -404,15 +405,15 @@ fn gradients_of_logits<'a, T: Float>(
     room: &'a mut Vec<T>,
 ) -> Vec<&'a [T]> {
     if rows.last {
-        return slices.iter().map(|slice| slice.logits.rows(rows)).collect();
+        return demand(collected(slices.iter().map(|slice| slice.logits.rows(rows))));
     }
     let length = rows.count * LANES;
-    room.resize(room.len().max(slices.len() * length), T::default());
+    demand(alloc::lengthen(room, slices.len() * length));
     for (slice, dy) in slices.iter().zip(room.chunks_exact_mut(length)) {
         let factors = slice.logits.factors(cpu, rows);
         lanes::scaled(cpu, slice.logits.rows(rows), &factors, dy);
         let targets = slice.targets.get(..slice.examples).unwrap_or_default();
         subtract_targets(targets, rows, slice.logits.weight, dy);
     }
-    room.chunks_exact(length).take(slices.len()).collect()
+    demand(collected(room.chunks_exact(length).take(slices.len())))
 }

@@ -10,8 +10,8 @@ use super::rows::Rows;
 use super::team::Team;
 use super::workspace::{Room, Rooms, Slice, groups};
 use super::{Params, Shape, softmax};
-use crate::Result;
 use crate::linalg::{Cpu, Float, LANES};
+use crate::{Result, alloc};
 
 /// Losses and all activations' gradients of the examples in the slices, each of which counts as
 /// much as `weight` says; the sum of the losses times the weight.
@@ -26,7 +26,7 @@ pub(super) fn forward_and_backward<T: Float>(
     (weight, masks): (f64, Option<&Masks>),
     slices: &mut [Slice<T>],
 ) -> Result<f64> {
-    team.each(&mut groups(shape, team.threads(), slices), |group| {
+    team.each(&mut groups(shape, team.threads(), slices)?, |group| {
         for slice in &mut **group {
             model::before_output(cpu, shape, params, masks, slice);
         }
@@ -79,7 +79,7 @@ pub(super) fn change<T: Float>(
 ) -> Result<bool> {
     let in_range = AtomicBool::new(true);
     let share = share(shape, slices.len() * LANES, team.threads());
-    let mut parts = cut(shape, share, blocks, rows);
+    let mut parts = cut(shape, share, blocks, rows)?;
     team.each(&mut parts, |part| {
         if !part.change(cpu, shape, (slices, rooms), update) {
             in_range.store(false, Ordering::Relaxed);
@@ -106,7 +106,7 @@ fn cut<'a, T: Float>(
     share: usize,
     blocks: Params<Block<'a, T>>,
     rows: &'a mut Rows<T>,
-) -> Vec<Part<'a, T>> {
+) -> Result<Vec<Part<'a, T>>> {
     /// As high as a register tile.
     const ROWS: usize = 12;
     let step_of = |columns: usize| (share / columns.max(1)).div_ceil(ROWS).max(1) * ROWS;
@@ -114,11 +114,12 @@ fn cut<'a, T: Float>(
     let mut parts = Vec::new();
     let step = step_of(shape.inputs());
     for first in (0..shape.hidden).step_by(step) {
-        parts.push(Part::Hidden(first, H.take(step * shape.inputs()), d.take(step)));
+        let part = Part::Hidden(first, H.take(step * shape.inputs()), d.take(step));
+        alloc::push(&mut parts, part)?;
     }
     let step = step_of(shape.hidden);
     for first in (0..if shape.tied { shape.features } else { 0 }).step_by(step) {
-        parts.push(Part::Projection(first, P.take(step * shape.hidden)));
+        alloc::push(&mut parts, Part::Projection(first, P.take(step * shape.hidden)))?;
     }
     let embedding = if shape.tied {
         U = C;
@@ -132,10 +133,13 @@ fn cut<'a, T: Float>(
     for first in (0..shape.vocabulary).step_by(step) {
         let weights = U.take(step * shape.output_width());
         let (biases, direct) = (b.take(step), W.take(step * direct));
-        parts.push(Part::Output(first, Output { weights, biases, direct }));
+        let part = Part::Output(first, Output { weights, biases, direct });
+        alloc::push(&mut parts, part)?;
     }
-    parts.extend(embedding);
-    parts
+    if let Some(part) = embedding {
+        alloc::push(&mut parts, part)?;
+    }
+    Ok(parts)
 }
 
 impl<T: Float> Part<'_, T> {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Result, alloc};
 
 /// How long a thread looks for work before it sleeps.
 const AWAKE: Duration = Duration::from_micros(100);
@@ -31,17 +31,15 @@ pub struct Team<'a> {
 
 impl<'a> Team<'a> {
     /// So many threads, which end early once the watch is stopped; just the caller's own if it is
-    /// one.
-    ///
-    /// # Errors
-    /// [`Error::Memory`] where the system refuses threads.
-    pub fn new(threads: usize, watch: &'a Watch) -> Result<Team<'a>> {
-        if threads <= 1 {
-            return Ok(Team { pool: None, watch });
-        }
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool.map_err(|_| Error::Memory)?;
-        Ok(Team { pool: Some(pool), watch })
+    /// one, or if the system refuses threads.
+    #[must_use]
+    pub fn new(threads: usize, watch: &'a Watch) -> Team<'a> {
+        // Where the system refuses so many threads, fewer do the work.
+        let fewer = std::iter::successors(Some(threads), |threads| Some(threads / 2));
+        let pool = fewer
+            .take_while(|&threads| threads > 1)
+            .find_map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().ok());
+        Team { pool, watch }
     }
 
     /// What tells them to end early.
@@ -95,7 +93,7 @@ impl<'a> Team<'a> {
             });
         };
         let length = items.len().div_ceil(self.threads()).max(1);
-        let shares: Vec<_> = items.chunks_mut(length).map(Share::new).collect();
+        let shares = alloc::collected(items.chunks_mut(length).map(Share::new))?;
         let do_all = || {
             let own = pool.current_thread_index().and_then(|thread| shares.get(thread));
             let of_others = shares.iter().flat_map(|share| share.from(IterMut::next_back));

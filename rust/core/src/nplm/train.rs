@@ -1,5 +1,7 @@
 //! Many steps of training: draw a mini-batch, forward, backward, update.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use super::dropout::Dropout;
 use super::optimizer::Optimizer;
 use super::rows::Rows;
@@ -10,7 +12,7 @@ use super::{Data, Params, Shape};
 use crate::linalg::{Cpu, Float, copy_of};
 use crate::random::Random;
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, alloc};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +52,7 @@ impl<T: Copy> Trained<T> {
 
 /// Copies of all parameters and states.
 fn copy<T: Copy>(sets: &[Params<&mut [T]>], watch: &Watch) -> Result<Vec<Params<Vec<T>>>> {
-    let copy = |slice: &[T]| watch.advance(0).map(|()| copy_of(slice));
+    let copy = |slice: &[T]| watch.advance(0).and_then(|()| copy_of(slice));
     sets.iter().map(|set| set.read().map(copy).transpose()).collect()
 }
 
@@ -93,15 +95,22 @@ pub fn train<T: Float>(
     data.check(shape, OP)?;
 
     let (before, done) = (copy(sets, watch)?, watch.done());
-    let team = Team::new(plan.threads, watch)?;
-    let mut trainer = Trainer::new(cpu, *shape, plan, &team);
-    let mut result = team.run(|| trainer.steps(sets, data, plan.rates, watch));
+    let team = Team::new(plan.threads, watch);
+    let mut trainer = Trainer::new(cpu, *shape, plan, &team, watch)?;
+    let mut steps = |sets: &mut [Params<&mut [T]>], rates: &[f64]| {
+        let steps = || team.run(|| trainer.steps(sets, data, rates, watch));
+        catch_unwind(AssertUnwindSafe(steps)).unwrap_or_else(|payload| {
+            restore(sets, &before);
+            resume_unwind(payload)
+        })
+    };
+    let mut result = steps(sets, plan.rates);
     if let Ok((losses, Ended::AfterUpdate)) = &result {
         // The steps before the one that went wrong are done once more, to the same result.
         restore(sets, &before);
         watch.rewind(done);
         let rates = plan.rates.get(..losses.len()).unwrap_or_default();
-        result = team.run(|| trainer.steps(sets, data, rates, watch));
+        result = steps(sets, rates);
     }
     match result {
         Ok((losses, _)) => Ok(Trained { losses, before }),
@@ -139,13 +148,20 @@ struct Trainer<'a, T> {
 }
 
 impl<'a, T: Float> Trainer<'a, T> {
-    fn new(cpu: Cpu, shape: Shape, plan: &'a Plan<'a>, team: &'a Team<'a>) -> Trainer<'a, T> {
-        let slices = workspace::slices(&shape, plan.batch, true);
+    fn new(
+        cpu: Cpu,
+        shape: Shape,
+        plan: &'a Plan<'a>,
+        team: &'a Team<'a>,
+        watch: &Watch,
+    ) -> Result<Trainer<'a, T>> {
+        let slices = workspace::slices(&shape, plan.batch, true, watch)?;
         let lengths = Params { C: 0, U: 0, W: 0, ..shape.lengths() };
         let room = plan.optimizer.states() > 0;
-        let gradients = lengths.map(|length| vec![T::default(); if room { length } else { 0 }]);
-        let (rows, rooms) = (Rows::new(&shape), Rooms::new());
-        Trainer { cpu, shape, plan, team, slices, gradients, rows, rooms }
+        let zeros = |length| alloc::zeroed(if room { length } else { 0 });
+        let gradients = lengths.map(zeros).transpose()?;
+        let (rows, rooms) = (Rows::new(&shape)?, Rooms::new());
+        Ok(Trainer { cpu, shape, plan, team, slices, gradients, rows, rooms })
     }
 
     /// Does the steps that have a rate.
@@ -159,7 +175,7 @@ impl<'a, T: Float> Trainer<'a, T> {
         let (cpu, shape, team) = (self.cpu, self.shape, self.team);
         #[allow(clippy::cast_precision_loss, reason = "a mini-batch is smaller than 2^53")]
         let weight = 1.0 / self.plan.batch as f64;
-        let mut losses = Vec::with_capacity(rates.len());
+        let mut losses = alloc::with_capacity(rates.len())?;
         for (&rate, step) in rates.iter().zip(self.plan.first_step..) {
             self.draw(data, step);
             let params = sets.first().map(Params::read).unwrap_or_default();

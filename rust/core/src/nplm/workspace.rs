@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use super::logits::{Logits, TILE};
 use super::{Data, Shape};
 use crate::linalg::{Buffer, Cpu, Float, LANES, lanes};
+use crate::watch::Watch;
+use crate::{Result, alloc};
 
 /// Up to [`LANES`] examples, and what every layer makes of them.
 ///
@@ -61,20 +63,20 @@ pub struct Features<T> {
 
 impl<T: Float> Features<T> {
     /// Room for so many features, all of them in one block.
-    fn new(features: usize) -> Features<T> {
+    fn new(features: usize) -> Result<Features<T>> {
         Features::in_blocks(features, features.max(1), padded(features))
     }
 
     /// Room for so many features. Small blocks are for rows that are read block by block, for each
     /// tile of the vocabulary: they lie close together then.
-    fn in_blocks(features: usize, block: usize, row: usize) -> Features<T> {
-        Features {
-            panel: Buffer::zeros(features * LANES),
-            rows: Buffer::zeros(features.div_ceil(block) * LANES * row),
-            gradient: Buffer::zeros(features * LANES),
+    fn in_blocks(features: usize, block: usize, row: usize) -> Result<Features<T>> {
+        Ok(Features {
+            panel: Buffer::zeros(features * LANES)?,
+            rows: Buffer::zeros(features.div_ceil(block) * LANES * row)?,
+            gradient: Buffer::zeros(features * LANES)?,
             row,
             block,
-        }
+        })
     }
 
     /// Writes the rows from the panel.
@@ -95,33 +97,35 @@ fn padded(length: usize) -> usize {
 
 impl<T: Float> Slice<T> {
     /// Room for a slice of a model of this shape, and for all of its logits if they are kept.
-    #[must_use]
-    pub fn new(shape: &Shape, kept: bool) -> Slice<T> {
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`].
+    pub fn new(shape: &Shape, kept: bool) -> Result<Slice<T>> {
         let inputs = shape.inputs();
         let x_row = padded(inputs);
         let width = shape.output_width();
         let several = shape.vocabulary > TILE;
-        Slice {
+        Ok(Slice {
             examples: 0,
-            ids: vec![0; LANES * shape.context],
+            ids: alloc::zeroed(LANES * shape.context)?,
             targets: [0; LANES],
-            x_rows: Buffer::zeros(LANES * x_row),
-            x: Buffer::zeros(inputs * LANES),
+            x_rows: Buffer::zeros(LANES * x_row)?,
+            x: Buffer::zeros(inputs * LANES)?,
             z: if several {
-                Features::in_blocks(width, LANES, LANES)
+                Features::in_blocks(width, LANES, LANES)?
             } else {
-                Features::new(width)
+                Features::new(width)?
             },
-            a: shape.tied.then(|| Features::new(shape.hidden)),
-            logits: Logits::new(shape.vocabulary, kept),
-            dx: Buffer::zeros(if shape.direct { inputs * LANES } else { 0 }),
-            dx_rows: Buffer::zeros(LANES * x_row),
+            a: shape.tied.then(|| Features::new(shape.hidden)).transpose()?,
+            logits: Logits::new(shape.vocabulary, kept)?,
+            dx: Buffer::zeros(if shape.direct { inputs * LANES } else { 0 })?,
+            dx_rows: Buffer::zeros(LANES * x_row)?,
             losses: [0.0; LANES],
             x_row,
             number: 0,
-            x_factors: Buffer::zeros(0),
-            a_slopes: Buffer::zeros(0),
-        }
+            x_factors: Buffer::zeros(0)?,
+            a_slopes: Buffer::zeros(0)?,
+        })
     }
 
     /// The ids of the contexts that it holds.
@@ -150,25 +154,39 @@ impl<T: Float> Slice<T> {
 }
 
 /// Slices for a mini-batch, with room for all of their logits if they are kept.
-#[must_use]
-pub fn slices<T: Float>(shape: &Shape, batch: usize, kept: bool) -> Vec<Slice<T>> {
-    let numbers = (0..).step_by(LANES);
-    let slices = numbers.take(batch.div_ceil(LANES));
-    slices.map(|number| Slice { number, ..Slice::new(shape, kept) }).collect()
+///
+/// # Errors
+/// [`crate::Error::Memory`], [`crate::Error::Interrupted`].
+pub fn slices<T: Float>(
+    shape: &Shape,
+    batch: usize,
+    kept: bool,
+    watch: &Watch,
+) -> Result<Vec<Slice<T>>> {
+    let count = batch.div_ceil(LANES);
+    let mut slices = alloc::with_capacity(count)?;
+    for number in (0..).step_by(LANES).take(count) {
+        watch.advance(0)?;
+        slices.push(Slice { number, ..Slice::new(shape, kept)? });
+    }
+    Ok(slices)
 }
 
 /// Groups of slices that go through the model together, so that a tile of the output layer serves
 /// for several of them. They do not change results.
+///
+/// # Errors
+/// [`crate::Error::Memory`].
 pub fn groups<'a, T>(
     shape: &Shape,
     threads: usize,
     slices: &'a mut [Slice<T>],
-) -> Vec<&'a mut [Slice<T>]> {
+) -> Result<Vec<&'a mut [Slice<T>]>> {
     // As many as have their activations in the second-level cache beside a tile.
     const MOST: usize = 8;
     let rounds = slices.len().div_ceil(MOST * threads).max(1);
     let several = slices.len().div_ceil(rounds * threads);
-    slices.chunks_mut(if shape.vocabulary > TILE { several.max(1) } else { 1 }).collect()
+    alloc::collected(slices.chunks_mut(if shape.vocabulary > TILE { several.max(1) } else { 1 }))
 }
 
 /// Room that a thread needs for a while, lent to one after the other.

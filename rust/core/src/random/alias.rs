@@ -9,6 +9,8 @@
 //! same on every machine. An outcome's probability is off by less than 2^-32/n, that of the
 //! likeliest one by less than 2^-32.
 
+use crate::{Result, alloc};
+
 /// Units in a cell.
 const FULL: u64 = 1 << 32;
 
@@ -43,13 +45,18 @@ pub struct Builder {
 impl Builder {
     /// Fills `cells` with the table of `weights`, which are as many, at least 0 and finite, and
     /// have a sum that is finite and greater than 0; otherwise the table is of no use.
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`].
     #[allow(clippy::cast_possible_truncation, reason = "a table has fewer than 2^32 cells")]
     #[allow(clippy::indexing_slicing, reason = "the stacks hold places below the length of all")]
-    pub fn build(&mut self, weights: &[f64], cells: &mut [Cell]) {
-        let likeliest = self.round(weights);
+    pub fn build(&mut self, weights: &[f64], cells: &mut [Cell]) -> Result<()> {
+        let likeliest = self.round(weights)?;
         cells.fill(certain(likeliest));
-        self.small.clear();
-        self.large.clear();
+        for stack in [&mut self.small, &mut self.large] {
+            stack.clear();
+            alloc::reserve(stack, weights.len())?;
+        }
         for (place, &units) in self.units.iter().enumerate() {
             if units < FULL { &mut self.small } else { &mut self.large }.push(place as u32);
         }
@@ -67,6 +74,7 @@ impl Builder {
         for &place in &self.large {
             cells[place as usize] = certain(place);
         }
+        Ok(())
     }
 
     /// Rounds weights down to units, `FULL` a cell on average; what is missing goes to the
@@ -74,10 +82,11 @@ impl Builder {
     #[allow(clippy::cast_precision_loss, reason = "the sum of the units is set right below")]
     #[allow(clippy::cast_possible_truncation, reason = "a table has fewer than 2^32 cells")]
     #[allow(clippy::cast_sign_loss, reason = "weights are at least 0")]
-    fn round(&mut self, weights: &[f64]) -> u32 {
+    fn round(&mut self, weights: &[f64]) -> Result<u32> {
         let sum: f64 = weights.iter().sum();
         let all = FULL * weights.len() as u64;
         self.units.clear();
+        alloc::reserve(&mut self.units, weights.len())?;
         self.units.extend(weights.iter().map(|weight| (weight / sum * all as f64) as u64));
         let largest = self.units.iter().copied().max().unwrap_or(0);
         let likeliest = self.units.iter().position(|&units| units == largest).unwrap_or(0);
@@ -85,7 +94,7 @@ impl Builder {
         if let Some(units) = self.units.get_mut(likeliest) {
             *units = all.wrapping_sub(given).wrapping_add(*units);
         }
-        likeliest as u32
+        Ok(likeliest as u32)
     }
 }
 
@@ -118,7 +127,7 @@ mod tests {
             vec![1.0 / 3.0; 3],
         ] {
             let mut cells = vec![7; weights.len()];
-            builder.build(&weights, &mut cells);
+            builder.build(&weights, &mut cells).unwrap();
             let sum: f64 = weights.iter().sum();
             let largest = weights.iter().copied().fold(0.0, f64::max);
             for (share, weight) in shares(&cells).into_iter().zip(&weights) {
@@ -133,7 +142,7 @@ mod tests {
     #[test]
     fn the_ends_of_the_range_are_outcomes() {
         let mut cells = vec![0; 3];
-        Builder::default().build(&[1.0, 1.0, 2.0], &mut cells);
+        Builder::default().build(&[1.0, 1.0, 2.0], &mut cells).unwrap();
         for number in [0, 1, u64::MAX / 3, u64::MAX / 3 + 1, u64::MAX] {
             assert!(outcome(number, 3, |place| cells[place as usize]) < 3);
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::random::Stream;
 use crate::sampling::table::Table;
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, alloc};
 
 /// The boundary, which begins contexts and ends items.
 const END: u32 = 0;
@@ -55,7 +55,7 @@ impl<'a, C: Copy + Default> Plan<'a, C> {
     /// `max_length` symbols, the prompt's included; symbol i is written `codes[i - 1]`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a prompt of symbols that are not there or too long.
+    /// [`Error::Invalid`] for a prompt of symbols that are not there or too long, [`Error::Memory`].
     pub fn new(
         table: &'a Table,
         seed: u64,
@@ -86,7 +86,7 @@ impl<'a, C: Copy + Default> Plan<'a, C> {
             )));
         }
         let context = prompt.iter().fold(END, |context, &symbol| table.follow(context, symbol));
-        Ok(Plan { table, seed, prompt: prompt.to_vec(), max_length, codes, context })
+        Ok(Plan { table, seed, prompt: alloc::copied(prompt)?, max_length, codes, context })
     }
 
     /// How many symbols an item may have.
@@ -110,7 +110,7 @@ impl<'a, C: Copy + Default> Plan<'a, C> {
         let mut items = Items { codes: Vec::new(), ends: Vec::new() };
         for stream in streams {
             self.item(Stream::new(self.seed, stream), &mut items.codes, watch)?;
-            items.ends.push(items.codes.len());
+            alloc::push(&mut items.ends, items.codes.len())?;
         }
         Ok(items)
     }
@@ -118,12 +118,13 @@ impl<'a, C: Copy + Default> Plan<'a, C> {
     /// Draws one item and appends it.
     fn item(&self, stream: Stream, codes: &mut Vec<C>, watch: &Watch) -> Result<()> {
         let prompt = self.prompt.iter().filter_map(|&symbol| self.code(symbol));
+        alloc::reserve(codes, self.prompt.len())?;
         codes.extend(prompt);
         let (mut context, mut length) = (self.context, self.prompt.len());
         while length < self.max_length {
             watch.advance(0)?;
             let until = self.max_length.min(length.saturating_add(BREATH));
-            codes.try_reserve(until - length).map_err(|_| Error::Memory)?;
+            alloc::reserve(codes, until - length)?;
             while length < until {
                 let symbol = self.table.draw(context, stream.at(length as u64));
                 let Some(code) = self.code(symbol) else {

@@ -1,7 +1,8 @@
 //! Parts of work made by several threads, and taken in order by the one that asked for them.
 
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, Builder};
 use std::time::Duration;
 
 use crate::Result;
@@ -14,7 +15,8 @@ const AHEAD: usize = 2;
 
 /// Makes the parts 0 to `parts` - 1 on `threads` threads, and hands them to `take` in order.
 ///
-/// Thread t makes the parts t, t + threads, and so on. `take` is called on the caller's thread:
+/// Thread t makes the parts t, t + threads, and so on; where the system refuses so many threads,
+/// there are fewer, or the caller's own does all. `take` is called on the caller's thread:
 /// with a part, or with none after some time without one.
 ///
 /// # Errors
@@ -28,13 +30,21 @@ pub fn in_order<T: Send, E: From<crate::Error>>(
     mut take: impl FnMut(Option<T>) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let threads = threads.clamp(1, usize::try_from(parts).unwrap_or(usize::MAX).max(1));
+    // How many threads the system grants, which is known when all have been asked for.
+    let granted = OnceLock::new();
     thread::scope(|scope| {
         let (mut receivers, mut workers) = (Vec::new(), Vec::new());
         for first in 0..threads as u64 {
             let (sender, receiver) = sync_channel(AHEAD);
-            let make = &make;
+            let (make, granted) = (&make, &granted);
+            let work = move || work((first..parts).step_by(*granted.wait()), make, &sender);
+            let Ok(worker) = Builder::new().spawn_scoped(scope, work) else { break };
             receivers.push(receiver);
-            workers.push(scope.spawn(move || work(first, threads, parts, make, &sender)));
+            workers.push(worker);
+        }
+        let _ = granted.set(receivers.len().max(1));
+        if receivers.is_empty() {
+            return (0..parts).try_for_each(|part| take(Some(make(part)?)));
         }
         let mut turns = (0..parts).zip(receivers.iter().cycle());
         let result = turns.try_for_each(|(_, receiver)| {
@@ -54,15 +64,13 @@ pub fn in_order<T: Send, E: From<crate::Error>>(
     })
 }
 
-/// Makes every so many-th part until there are no more, or nobody wants them.
+/// Makes parts until there are no more, or nobody wants them.
 fn work<T: Send>(
-    first: u64,
-    threads: usize,
-    parts: u64,
+    parts: impl Iterator<Item = u64>,
     make: &(impl Fn(u64) -> Result<T> + Sync),
     sender: &SyncSender<Result<T>>,
 ) {
-    for part in (first..parts).step_by(threads) {
+    for part in parts {
         let made = make(part);
         let failed = made.is_err();
         if sender.send(made).is_err() || failed {

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::random::Stream;
 use crate::random::alias::{self, Builder, Cell};
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, alloc};
 
 /// How far from 1 the sum of a row may be: far enough for probabilities computed in f32.
 const TOLERANCE: f64 = 1e-4;
@@ -73,9 +73,10 @@ impl Shaping {
             return Ok(Row::Certain(first_largest(row)));
         }
         weights.clear();
+        alloc::reserve(weights, row.len())?;
         weights.extend_from_slice(row);
         if let Some(k) = self.top_k {
-            keep_largest(weights, k);
+            keep_largest(weights, k)?;
         }
         if self.temperature != 1.0 {
             let most = row.iter().copied().fold(0.0, f64::max);
@@ -120,11 +121,11 @@ fn first_largest(row: &[f64]) -> u32 {
 }
 
 /// Sets all but the k largest entries to 0; among equal ones the first stay.
-fn keep_largest(weights: &mut [f64], k: usize) {
+fn keep_largest(weights: &mut [f64], k: usize) -> Result<()> {
     if k >= weights.len() {
-        return;
+        return Ok(());
     }
-    let mut order: Vec<(usize, f64)> = weights.iter().copied().enumerate().collect();
+    let mut order = alloc::collected(weights.iter().copied().enumerate())?;
     let (_, _, rest) = order.select_nth_unstable_by(k - 1, |(i, p), (j, q)| {
         q.partial_cmp(p).unwrap_or(Ordering::Equal).then(i.cmp(j))
     });
@@ -133,6 +134,7 @@ fn keep_largest(weights: &mut [f64], k: usize) {
             *weight = 0.0;
         }
     }
+    Ok(())
 }
 
 /// Draws one symbol from each row of `probabilities` (rows × `size`), with the number of `step` in
@@ -149,8 +151,8 @@ pub fn draw_rows(
     watch: &Watch,
 ) -> Result<Vec<u32>> {
     let mut builder = Builder::default();
-    let (mut weights, mut cells) = (Vec::new(), vec![Cell::default(); size as usize]);
-    let mut drawn = Vec::with_capacity(streams.len());
+    let (mut weights, mut cells) = (Vec::new(), alloc::zeroed::<Cell>(size as usize)?);
+    let mut drawn = alloc::with_capacity(streams.len())?;
     let rows = probabilities.chunks_exact((size as usize).max(1));
     for (number, (row, &stream)) in rows.zip(streams).enumerate() {
         if number % (BREATH / row.len() + 1) == 0 {
@@ -162,7 +164,7 @@ pub fn draw_rows(
                 search(&weights, Stream::new(seed, stream).at(step))
             }
             Row::Distribution => {
-                builder.build(&weights, &mut cells);
+                builder.build(&weights, &mut cells)?;
                 let look_up = |place| cells.get(place as usize).copied().unwrap_or_default();
                 alias::outcome(Stream::new(seed, stream).at(step), size, look_up)
             }

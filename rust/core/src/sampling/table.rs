@@ -3,7 +3,7 @@
 use crate::random::alias::{self, Builder, Cell};
 use crate::sampling::shaping::{Row, Shaping};
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, alloc};
 
 /// What a draw gives where nothing can follow. No vocabulary is as large.
 pub(super) const NOTHING: u32 = u32::MAX;
@@ -43,9 +43,7 @@ impl Table {
                 probabilities.len()
             )));
         }
-        let mut cells = Vec::new();
-        cells.try_reserve_exact(probabilities.len()).map_err(|_| Error::Memory)?;
-        cells.resize(probabilities.len(), alias::certain(NOTHING));
+        let mut cells = alloc::filled(alias::certain(NOTHING), probabilities.len())?;
         let (mut builder, mut weights, width) = (Builder::default(), Vec::new(), size as usize);
         let pairs = probabilities.chunks_exact(width).zip(cells.chunks_exact_mut(width));
         for (number, (row, cells)) in pairs.enumerate() {
@@ -53,7 +51,7 @@ impl Table {
                 watch.advance(0)?;
             }
             match shaping.apply(row, number, &mut weights)? {
-                Row::Distribution => builder.build(&weights, cells),
+                Row::Distribution => builder.build(&weights, cells)?,
                 Row::Certain(symbol) => cells.fill(alias::certain(symbol)),
                 Row::Empty => (),
             }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::tokens::{Marks, Tokenizer};
-use crate::{Error, Result};
+use crate::{Error, Result, alloc};
 
 /// The number of the mark; types are counted from 1.
 pub(super) const MARK: u32 = 0;
@@ -62,10 +62,12 @@ impl Reader {
         // No character of several bytes holds one that ASCII has, so this cuts none of them.
         let whole = piece.iter().rposition(u8::is_ascii_whitespace).map_or(0, |last| last + 1);
         let (now, later) = piece.split_at(whole);
+        alloc::reserve(&mut self.pending, piece.len())?;
         self.pending.extend_from_slice(now);
         if whole > 0 {
             self.read_pending()?;
         }
+        alloc::reserve(&mut self.pending, later.len())?;
         self.pending.extend_from_slice(later);
         Ok(())
     }
@@ -89,7 +91,7 @@ impl Reader {
     pub fn end(&mut self) -> Result<()> {
         self.read_pending()?;
         if self.open && self.marks != Marks::None {
-            self.text.ids.push(MARK);
+            alloc::push(&mut self.text.ids, MARK)?;
             self.open = false;
         }
         if self.text.types.is_empty() {
@@ -138,24 +140,25 @@ impl Reader {
                 (self.blank, self.open) = (false, true);
             }
             if part.ends_with('\n') {
-                self.end_line();
+                self.end_line()?;
             }
         }
         Ok(())
     }
 
-    fn end_line(&mut self) {
+    fn end_line(&mut self) -> Result<()> {
         let ends = match self.marks {
             Marks::None => false,
             Marks::Line => self.open,
             Marks::Paragraph => self.open && self.blank,
         };
         if ends {
-            self.text.ids.push(MARK);
+            alloc::push(&mut self.text.ids, MARK)?;
             self.open = false;
         }
         self.blank = true;
         self.lines += 1;
+        Ok(())
     }
 
     /// The error for the byte at a place in what was pending.
@@ -178,13 +181,13 @@ impl Text {
             Some(&id) => id,
             None => self.add_type(token)?,
         };
-        self.ids.push(id);
-        Ok(())
+        alloc::push(&mut self.ids, id)
     }
 
     fn add_type(&mut self, token: &str) -> Result<u32> {
         let id = u32::try_from(self.types.len() + 1).map_err(|_| Error::Memory)?;
-        self.types.insert(token.into(), id);
+        alloc::reserve_entry(&mut self.types)?;
+        self.types.insert(alloc::string(token)?.into_boxed_str(), id);
         Ok(id)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::reader::{MARK, Text};
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, alloc};
 
 /// How many tokens are numbered between two looks at the watch.
 const STRETCH: usize = 1 << 20;
@@ -67,7 +67,7 @@ impl Text {
                 return Err(Error::Invalid(message));
             }
         };
-        let kept = most_frequent(&counts, limits.min_count.max(1), room);
+        let kept = most_frequent(&counts, limits.min_count.max(1), room)?;
         if kept.is_empty() {
             let message = format!(
                 "min_count is {}; expected at most the count of the most frequent type of the \
@@ -79,7 +79,7 @@ impl Text {
         }
         let first = symbols.len();
         let numbers = numbers(&kept, counts.len(), first)?;
-        symbols.extend(self.names(&kept));
+        self.add_names(&kept, &mut symbols)?;
         let ids = renumber(self.ids, &numbers, symbols.len(), watch)?;
         Ok(Encoded { ids, symbols })
     }
@@ -95,11 +95,11 @@ impl Text {
         mark: Option<u32>,
         watch: &Watch,
     ) -> Result<Ids> {
-        let mut places = HashMap::with_capacity(symbols.len());
+        let mut places: HashMap<&str, u32> = alloc::map(symbols.len())?;
         for (place, symbol) in (0u32..).zip(symbols) {
             places.insert(symbol.as_str(), place);
         }
-        let mut numbers = vec![rare; self.types.len() + 1];
+        let mut numbers = alloc::filled(rare, self.types.len() + 1)?;
         for (name, &id) in &self.types {
             if let (Some(number), Some(&place)) =
                 (numbers.get_mut(id as usize), places.get(name.as_ref()))
@@ -122,7 +122,7 @@ impl Text {
                 format!("train is {size}; expected 1 to {tokens}, the tokens that the text has");
             Error::Invalid(message)
         })?;
-        let mut counts = vec![0; self.types.len() + 1];
+        let mut counts = alloc::zeroed(self.types.len() + 1)?;
         for stretch in part.chunks(STRETCH) {
             for &id in stretch {
                 if let Some(count) = counts.get_mut(id as usize) {
@@ -149,30 +149,35 @@ impl Text {
         std::iter::once(wanted.to_owned()).chain(others).find(free).unwrap_or_default()
     }
 
-    /// The names of the types kept, in their order.
-    fn names(&self, kept: &[usize]) -> Vec<String> {
-        let mut names = vec![""; self.types.len() + 1];
+    /// Appends the names of the types kept, in their order.
+    fn add_names(&self, kept: &[usize], symbols: &mut Vec<String>) -> Result<()> {
+        let mut names = alloc::filled("", self.types.len() + 1)?;
         for (name, &id) in &self.types {
             if let Some(place) = names.get_mut(id as usize) {
                 *place = name;
             }
         }
-        kept.iter().filter_map(|&id| names.get(id)).map(|&name| name.to_owned()).collect()
+        alloc::reserve(symbols, kept.len())?;
+        for name in kept.iter().filter_map(|&id| names.get(id)) {
+            symbols.push(alloc::string(name)?);
+        }
+        Ok(())
     }
 }
 
 /// The types that occur often enough, by count and then by first occurrence, no more than there is
 /// room for.
-fn most_frequent(counts: &[u64], min_count: u64, room: usize) -> Vec<usize> {
+fn most_frequent(counts: &[u64], min_count: u64, room: usize) -> Result<Vec<usize>> {
     let often = counts.iter().enumerate().filter(|&(_, &count)| count >= min_count);
-    let mut kept: Vec<(u64, usize)> = often.map(|(id, &count)| (u64::MAX - count, id)).collect();
+    let mut kept = alloc::with_capacity(often.clone().count())?;
+    kept.extend(often.map(|(id, &count)| (u64::MAX - count, id)));
     kept.sort_unstable();
-    kept.into_iter().take(room).map(|(_, id)| id).collect()
+    alloc::collected(kept.into_iter().take(room).map(|(_, id)| id))
 }
 
 /// For each number of a type its place in the vocabulary, whose kept types begin at `first`.
 fn numbers(kept: &[usize], types: usize, first: usize) -> Result<Vec<u32>> {
-    let mut numbers = vec![0; types];
+    let mut numbers = alloc::zeroed(types)?;
     if let Some(mark) = numbers.get_mut(MARK as usize) {
         // Without marks the text does not hold it, and no number is wrong.
         *mark = 1;
@@ -197,7 +202,7 @@ fn renumber(mut ids: Vec<u32>, numbers: &[u32], size: usize, watch: &Watch) -> R
         }
         return Ok(Ids::Long(ids));
     }
-    let mut short = Vec::with_capacity(ids.len());
+    let mut short = alloc::with_capacity(ids.len())?;
     for part in ids.chunks(STRETCH) {
         #[allow(clippy::cast_possible_truncation, reason = "numbers are below size, up to 2^16")]
         short.extend(part.iter().map(|&id| new(id) as u16));

@@ -33,7 +33,7 @@ pub fn cost(multiplications: usize) -> Cost {
 pub fn team(given: Option<&Bound<'_, PyAny>>, step: usize, examples: usize) -> PyResult<usize> {
     let useful = examples.div_ceil(LANES).max(1);
     let threads = match given {
-        Some(given) => args::count("threads", given)?,
+        Some(given) => args::threads(given)?,
         None if step < SHARED => 1,
         None => thread::available_parallelism().map_or(1, NonZero::get),
     };
