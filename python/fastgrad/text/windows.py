@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from .vocab import Vocab
 
 
+# Rows of contexts made at a time.
+_BLOCK = 1 << 18
+
+
 def encode_items(items: Sequence[str], vocab: Vocab) -> NDArray[np.uint32]:
     """Give the ids of all items in one array, a 0 after each item: (N,) uint32.
 
@@ -74,16 +78,16 @@ def windows(
     width = whole("context", context, least=1)
     following = encode_items(items, vocab)
     contexts = _zeros(len(following), width)
-    # Column by column from the newest symbol back. Each is the last one moved down by a row, but
-    # where that one has reached the boundary in front of its item, all before it is boundary.
-    nearer = following
-    for column in reversed(range(width)):
-        older = np.zeros_like(nearer)
-        older[1:] = nearer[:-1]
-        if column < width - 1:
-            older[contexts[:, column + 1] == 0] = 0
-        contexts[:, column] = older
-        nearer = older
+    before = np.concatenate([np.zeros(width, np.uint32), following])
+    # Block by block, so that Ctrl-C is answered soon.
+    for start in range(0, len(following), _BLOCK):
+        block = contexts[start : start + _BLOCK]
+        # From the newest symbol back: where one is a boundary, all before it are.
+        for column in reversed(range(width)):
+            older = before[start + column : start + column + len(block)]
+            if column < width - 1:
+                older = np.where(block[:, column + 1] == 0, 0, older)
+            block[:, column] = older
     return contexts, following
 
 
