@@ -37,6 +37,9 @@ _SHORTENED = 120
 _REPR = reprlib.Repr()
 _REPR.maxlevel, _REPR.maxstring, _REPR.maxlong, _REPR.maxother = 3, 60, 60, _SHORTENED
 
+# No system opens a longer one: it is a text, where the path of a text is asked for.
+_LONGEST_PATH = 4096
+
 # They turn the order of what follows around: a message could look like another one.
 _BIDI_CONTROLS = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -179,6 +182,10 @@ def strings(name: str, values: Any) -> list[Any]:
 def path_name(name: str, value: Any) -> str:
     """Give a path as a str; refuse what is none."""
     if isinstance(value, str | os.PathLike) and isinstance(found := os.fspath(value), str):
+        if len(found) > _LONGEST_PATH:
+            raise ValueError(
+                f"{name} is {shorten(found)}, of {len(found):,} characters; expected a path"
+            )
         return found
     raise TypeError(f"{name} is {shorten(value)}; expected a path: a str or os.PathLike")
 

@@ -8,6 +8,8 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._checks import shorten
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -58,7 +60,7 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
         except ValueError:
             value = least - 1
         if value < least or (most is not None and value > most):
-            raise argparse.ArgumentTypeError(f"{text!r}; expected a whole number, {limits}")
+            raise argparse.ArgumentTypeError(f"{shorten(text)}; expected a whole number, {limits}")
         return value
 
     return parse
@@ -74,7 +76,7 @@ def number(least: float, *, above: bool = False) -> Callable[[str], float]:
         except ValueError:
             value = math.nan
         if not math.isfinite(value) or value < least or (above and value == least):
-            raise argparse.ArgumentTypeError(f"{text!r}; expected a number {limit}")
+            raise argparse.ArgumentTypeError(f"{shorten(text)}; expected a number {limit}")
         return value
 
     return parse

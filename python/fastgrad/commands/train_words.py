@@ -6,6 +6,7 @@ import argparse
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from .._checks import shorten
 from .arguments import (
     CommandError,
     UsageError,
@@ -227,7 +228,7 @@ def _share(*, above: bool = False) -> Callable[[str], float]:
     def parse(text: str) -> float:
         value = read(text)
         if value >= 1:
-            raise argparse.ArgumentTypeError(f"{text!r}; expected a share, below 1")
+            raise argparse.ArgumentTypeError(f"{shorten(text)}; expected a share, below 1")
         return value
 
     return parse

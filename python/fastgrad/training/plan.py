@@ -94,7 +94,11 @@ def _checked_file(name: str, value: str | os.PathLike[str] | None) -> Path | Non
         return None
     path = Path(path_name(name, value))
     if path.is_dir():
-        raise IsADirectoryError(f"{name} is {str(path)!r}, a folder; expected the path of a file")
+        raise IsADirectoryError(
+            f"{name} is {shorten(str(path))}, a folder; expected the path of a file"
+        )
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"{name} is {str(path)!r}, but there is no folder {path.parent}")
+        raise FileNotFoundError(
+            f"{name} is {shorten(str(path))}, but there is no folder {path.parent}"
+        )
     return path
