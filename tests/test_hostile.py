@@ -59,6 +59,7 @@ def test_hostile_calls_of_the_whole_api():
     print(summary)
 
 
+@pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning")
 def test_each_row_of_the_table_is_a_call_that_works(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     hostile_table.write_files()
@@ -84,7 +85,8 @@ def public_functions():
 # Protocols, which nobody calls, and classes that functions make, of what these have checked.
 NOT_CALLED = {models.LanguageModel, models.WordModel, nn.Module, training.Loop}
 NOT_CALLED |= {training.Plan, training.Progress, training.Saved, training.DivergedError}
-NOT_CALLED |= {_core.NgramCounts, checkpoint.CheckpointError}
+NOT_CALLED |= {_core.NgramCounts, _core.InternalError, checkpoint.CheckpointError}
+NOT_CALLED |= {models.DiscountWarning}
 NOT_CALLED |= set() if shutil.which("dot") else {draw.svg}
 MODULES = ["checkpoint", "datasets", "draw", "engine", "nn", "optim", "sampling", "text", "words"]
 MODULES = [f"fastgrad.{name}" for name in [*MODULES, "models", "plots", "training", "_core"]]

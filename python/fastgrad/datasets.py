@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from operator import index
 from typing import TYPE_CHECKING
 
 from . import _core
-from ._checks import shorten
+from ._checks import amount, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,10 +72,10 @@ def moons(
     """
     import numpy as np  # here, since the names need none of it
 
-    count = _check_count(n)
-    _check_noise(noise)
+    count = whole("n", n, least=2)
+    scale = amount("noise", noise)
     # The stream that np.random.seed starts, without touching the global one.
-    rng = np.random.RandomState(seed)
+    rng = np.random.RandomState(whole("seed", seed, most=2**32 - 1))
 
     outer_count = count // 2
     outer_angles = np.linspace(0, np.pi, outer_count)
@@ -89,23 +87,4 @@ def moons(
 
     order = np.arange(count)
     rng.shuffle(order)
-    return points[order] + rng.normal(scale=noise, size=points.shape), labels[order]
-
-
-def _check_count(n: int) -> int:
-    try:
-        count = index(n)
-    except TypeError:
-        raise TypeError(f"n is {shorten(n)}; expected an int") from None
-    if count < 2:
-        raise ValueError(f"n is {shorten(n)}; expected at least 2, one point of each class")
-    return count
-
-
-def _check_noise(noise: float) -> None:
-    try:
-        finite = math.isfinite(noise)
-    except TypeError:
-        raise TypeError(f"noise is {shorten(noise)}; expected a number") from None
-    if not finite or noise < 0:
-        raise ValueError(f"noise is {shorten(noise)}; expected a finite number of at least 0")
+    return points[order] + rng.normal(scale=scale, size=points.shape), labels[order]

@@ -622,12 +622,12 @@ TABLE = {
     "models.WordNPLM": word_model(word_network) | WORD_NETWORK,
     "models.KneserNey": word_model(kneser_ney)
     | {
-        "": {"vocab": word_vocab, "context": 2, "table": kneser_table},
+        "": {"vocab": word_vocab, "context": 2, "table": kneser_table} | {"sentences": False},
         "fit": {"text": text, "order": 3, "modified": True},
     },
     "models.InterpolatedTrigram": word_model(interpolated)
     | {
-        "": {"vocab": word_vocab, "context": 2, "table": interpolated_table},
+        "": {"vocab": word_vocab, "context": 2, "table": interpolated_table} | {"sentences": False},
         "fit": {"train": text, "validation": text, "tolerance": 1e-3, "max_iterations": 5},
         "bin_of": {"self": interpolated, "frequency": 3},
     },

@@ -126,7 +126,7 @@ def _curves_of(history: Losses) -> dict[str, ArrayLike]:
 def _points(name: str, curve: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     try:
         numbers = np.asarray(curve, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise TypeError(
             f"the curve {shorten(name)} of history is {shorten(curve)}; expected numbers"
         ) from None

@@ -28,6 +28,8 @@ _SMALL = 0.1
 # What the features of a word start at in "small": AdamW moves a number by about the rate in a step,
 # and those of rare words in few steps, so that features of spread 1 would stay as they were drawn.
 _FEATURES = 0.05
+# How many parameters are drawn at a time.
+_PART = 2**22
 
 
 @dataclass(frozen=True)
@@ -129,12 +131,21 @@ def initial(shape: Shape, init: str, seed: int) -> Parameters:
 
 
 def _drawn(shape: Shape, init: str, generator: np.random.Generator) -> Parameters:
-    drawn = {name: generator.standard_normal(sizes) for name, sizes in shape.shapes.items()}
+    drawn = {name: _normal(generator, sizes) for name, sizes in shape.shapes.items()}
     if init != "lecture":
         factors = _factors(shape, small=init == "small")
         # Adding 0 makes -0.0 a plain 0.
         drawn = {name: array * factors[name] + 0.0 for name, array in drawn.items()}
     return {name: array.astype(shape.dtype) for name, array in drawn.items()}
+
+
+def _normal(generator: np.random.Generator, sizes: tuple[int, ...]) -> NDArray[np.float64]:
+    """Draw an array in parts, between which Ctrl-C is answered; they change no number."""
+    drawn = np.empty(sizes)
+    flat = drawn.reshape(-1)
+    for start in range(0, flat.size, _PART):
+        generator.standard_normal(out=flat[start : start + _PART])
+    return drawn
 
 
 def _factors(shape: Shape, *, small: bool) -> dict[str, float]:
