@@ -86,7 +86,7 @@ def public_functions():
 NOT_CALLED = {models.LanguageModel, models.WordModel, nn.Module, training.Loop}
 NOT_CALLED |= {training.Plan, training.Progress, training.Saved, training.DivergedError}
 NOT_CALLED |= {_core.NgramCounts, _core.InternalError, checkpoint.CheckpointError}
-NOT_CALLED |= {models.DiscountWarning}
+NOT_CALLED |= {models.DiscountWarning, training.Interrupted}
 NOT_CALLED |= set() if shutil.which("dot") else {draw.svg}
 MODULES = ["checkpoint", "datasets", "draw", "engine", "nn", "optim", "sampling", "text", "words"]
 MODULES = [f"fastgrad.{name}" for name in [*MODULES, "models", "plots", "training", "_core"]]

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import IO, Literal, TypeAlias
 
-from .._checks import shorten
+from .._checks import path_name, shorten
 from .._core import WordReader
 from ..text import NotUtf8Error, Source, name_of
 from ..text.reading import check_iterable, quote
@@ -49,7 +49,7 @@ def feed(source: Source, tokenizer: Tokenizer, marks: Marks) -> WordReader:
 
 def _pieces(source: Source, name: str) -> Iterator[bytes]:
     if isinstance(source, (str, os.PathLike)):
-        return _pieces_of_file(os.fspath(source), name)
+        return _pieces_of_file(path_name("source", source), name)
     if isinstance(source, bytes):
         return (source[start : start + _PIECE] for start in range(0, len(source), _PIECE))
     check_iterable(source)
