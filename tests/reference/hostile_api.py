@@ -184,12 +184,16 @@ def state_of(thing, depth=0):
         return core_state(thing)
     if type(thing).__module__.startswith("fastgrad") and not isinstance(thing, type):
         inside = getattr(thing, "__dict__", {})
-        # What begins with an underscore may be worked out when it is asked for.
-        public = {k: v for k, v in inside.items() if not k.startswith("_")}
+        # What begins with an underscore, or is cached, may be worked out when it is asked for.
+        public = {k: v for k, v in inside.items() if not (k.startswith("_") or is_cached(thing, k))}
         found = tuple((k, state_of(v, depth + 1)) for k, v in public.items())
         slots = [getattr(thing, s, None) for s in getattr(type(thing), "__slots__", ())]
         return (type(thing).__name__, found, *(state_of(s, depth + 1) for s in slots))
     return type(thing).__name__
+
+
+def is_cached(thing, name):
+    return isinstance(inspect.getattr_static(type(thing), name, None), functools.cached_property)
 
 
 def core_state(thing):
