@@ -346,3 +346,40 @@ def test_a_copied_optimizer_goes_on_where_the_first_one_was(make):
         assert [p.data for p in twins] != [p.data for p in parameters]
     train(parameters, optimizer, 5)
     assert [p.data for p in twins] == [p.data for p in parameters]
+
+
+SCHEDULES = [
+    optim.constant(0.1),
+    optim.linear(0.1, 0.0, 7),
+    optim.cosine(0.1, 0.01, 7),
+    optim.exponential(0.1, 0.9),
+    optim.inverse(0.1, 0.5),
+    optim.step_decay(0.1, 0.5, 2),
+    optim.warmup(0.1, 3),
+    optim.warmup(optim.cosine(0.1, 0.0, 5), 2),
+    optim.warmup_cosine(0.1, 7, 2),
+]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("kind", [SGD, Adam, AdamW])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_schedules_and_their_optimizers_can_be_copied(schedule, kind, copied):
+    rates = [schedule(step) for step in range(9)]
+    assert [copied(schedule)(step) for step in range(9)] == rates
+    p = Value(1.0)
+    optimizer = kind([p], lr=schedule)
+    for once_more in (False, True):
+        if once_more:
+            optimizer = copied(optimizer)
+            (p,) = optimizer.params
+        for _ in range(4):
+            p.grad = 1.0
+            optimizer.step()
+    q = Value(1.0)
+    other = kind([q], lr=schedule)
+    for _ in range(8):
+        q.grad = 1.0
+        other.step()
+    assert p.data == q.data
+    assert optimizer.steps == 8

@@ -11,7 +11,11 @@ import os
 import reprlib
 from collections.abc import Iterable
 from operator import index
-from typing import Any
+
+# What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = [
     "amount",

@@ -16,6 +16,7 @@ __all__ = [
     "Momentum",
     "NeuronData",
     "NgramCounts",
+    "Originals",
     "TableSampler",
     "Value",
     "WordReader",
@@ -29,6 +30,7 @@ __all__ = [
     "cross_entropy",
     "dot",
     "draw_rows",
+    "expect_room",
     "layer",
     "layer_batch",
     "linear",
@@ -37,6 +39,7 @@ __all__ = [
     "max",
     "min",
     "names",
+    "neuron",
     "node_bytes",
     "normal_numbers",
     "nplm_gradients",
@@ -150,10 +153,18 @@ def softmax(logits: _Operands, /) -> list[Value]: ...
 def log_softmax(logits: _Operands, /) -> list[Value]: ...
 def cross_entropy(logits: _Operands, target: SupportsIndex) -> Value: ...
 def rms_norm(x: _Operands, eps: float = 1e-5) -> list[Value]: ...
-def layer(neurons: list[Any], neuron_type: type, x: _Operands, /) -> list[Value] | None: ...
+def neuron(w: Any, x: _Operands, b: Any, /) -> Value | None: ...
+def layer(neurons: Any, neuron_type: Originals, x: _Operands, /) -> list[Value] | None: ...
 def layer_batch(
-    neurons: list[Any], neuron_type: type, rows: list[Any], /
+    neurons: Any, neuron_type: Originals, rows: list[Any], /
 ) -> list[list[Value]] | None: ...
+def expect_room(values: int, /) -> None: ...
+
+@final
+class Originals:
+    def __new__(cls, class_: type, /, *names: str) -> Self: ...
+    def intact(self) -> bool: ...
+
 def zero_grads(params: Iterable[Any], /) -> None: ...
 
 @disjoint_base

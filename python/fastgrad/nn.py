@@ -5,6 +5,11 @@ in the same order, the same parameters in the same order, and bit-equal outputs.
 layer computes its neurons in one call and makes one node a neuron, neurons know more than one
 `activation`, and an `MLP` takes a whole batch.
 
+Whoever patches or subclasses `Value`, `Neuron`, `Layer` or `MLP`, puts callables of their own among
+layers or neurons, or other containers in place of lists, gets what micrograd's program gives: each
+neuron and layer is called, each product and sum computed by the operands' own ops, and a batch is
+answered row by row.
+
 >>> import random
 >>> from fastgrad.nn import MLP, mean_squared_error
 >>> random.seed(1337)
@@ -21,15 +26,17 @@ MLP of [Layer of [ReLUNeuron(2), ReLUNeuron(2), ReLUNeuron(2), ReLUNeuron(2)], L
 
 from __future__ import annotations
 
+import sys
 from operator import index
 
 from . import _core, engine
+from ._checks import shorten
 from ._core import Value
 
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
 __all__ = [
@@ -44,6 +51,9 @@ __all__ = [
 
 _NAMES = {"relu": "ReLU", "tanh": "Tanh", "sigmoid": "Sigmoid", "linear": "Linear"}
 _PLAIN = frozenset({Value, float, int})
+_SEQUENCES = frozenset({list, tuple})
+# Up to so many Values are made without asking for their memory first: about a megabyte.
+_FEW = 10_000
 
 
 class Module:
@@ -87,13 +97,13 @@ class Neuron(_core.NeuronData, Module):
 
     def __init__(self, nin: int, nonlin: bool = True, activation: str | None = None) -> None:
         """Draw `nin` weights."""
-        _check_size("nin", nin, least=0)
+        nin = _size("nin", nin, least=0)
         if activation is None:
             activation = "relu" if nonlin else "linear"
         _check_activation(activation)
         import random  # here, since it takes longer to load than all of ours
 
-        self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
+        self.w = _drawn(nin, lambda: [Value(random.uniform(-1, 1)) for _ in range(nin)])
         self.b = Value(0.0)
         self.activation = activation
 
@@ -108,8 +118,17 @@ class Neuron(_core.NeuronData, Module):
 
     def __call__(self, x: Iterable[Value | float]) -> Value:
         """Answer one row of inputs."""
-        act = engine.affine(self.w, x, self.b)
-        return act if self.activation == "linear" else getattr(act, self.activation)()
+        if type(x) not in _SEQUENCES:
+            x = _row(x)
+        w, b = self.w, self.b
+        act = _core.neuron(w, x, b)
+        if act is None:  # micrograd's program
+            w, x = _same_length(w, x)
+            act = sum((wi * xi for wi, xi in zip(w, x, strict=True)), b)
+        if not self.nonlin:
+            return act
+        name = self.activation
+        return getattr(act, "relu" if name == "linear" else name)()
 
     def parameters(self) -> list[Value]:
         """List the weights, then the bias."""
@@ -142,31 +161,38 @@ class Layer(Module):
 
     def __init__(self, nin: int, nout: int, **kwargs: Any) -> None:
         """Make `nout` neurons of `nin` inputs."""
-        _check_size("nin", nin, least=0)
-        _check_size("nout", nout, least=1)
-        self.neurons = [Neuron(nin, **kwargs) for _ in range(nout)]
+        nin, nout = _size("nin", nin, least=0), _size("nout", nout, least=1)
+        self.neurons = _drawn(
+            nout * (nin + 1), lambda: [Neuron(nin, **kwargs) for _ in range(nout)]
+        )
 
     # What comes back depends on the number of neurons, which no type tells: hence Any.
     def __call__(self, x: Iterable[Value | float]) -> Any:
         """Answer one row of inputs."""
-        out = _core.layer(self.neurons, Neuron, x)
-        if out is None:
-            (out,) = self._each([x])
+        if type(x) not in _SEQUENCES:
+            x = _row(x)
+        out = _core.layer(self.neurons, _NEURON, x)
+        if out is None:  # micrograd's program
+            out = [neuron(x) for neuron in self.neurons]
         return out[0] if len(out) == 1 else out
 
-    def batch(self, rows: list[Any]) -> list[list[Value]]:
-        """Answer each row of inputs with a list, in one call.
+    def batch(self, rows: list[Any]) -> list[list[Any]]:
+        """Answer each row of inputs with a list, in one call where that gives the same.
 
         >>> [len(out) for out in Layer(2, 3).batch([[1.0, 0.0], [0.0, 1.0]])]
         [3, 3]
         """
-        outs = _core.layer_batch(self.neurons, Neuron, rows)
-        return self._each(rows) if outs is None else outs
+        rows = [row if type(row) in _SEQUENCES else _row(row) for row in rows]
+        outs = self._fused(rows)
+        if outs is None:
+            outs = _each(self, rows)
+        return [out if isinstance(out, list) else [out] for out in outs]
 
-    def _each(self, rows: list[Any]) -> list[list[Value]]:
-        """Ask one neuron after the other: those of a user's own class compute themselves."""
-        rows = [list(row) for row in rows]
-        return [[neuron(row) for neuron in self.neurons] for row in rows]
+    def _fused(self, rows: list[Any]) -> list[list[Value]] | None:
+        """Answer all rows in one call into the core; None where layer or neurons have own ways."""
+        if type(self).__call__ is not _LAYER_CALL:
+            return None
+        return _core.layer_batch(self.neurons, _NEURON, rows)
 
     def parameters(self) -> list[Value]:
         """List the parameters of each neuron in turn."""
@@ -175,6 +201,11 @@ class Layer(Module):
     def __repr__(self) -> str:
         """Show the neurons, as micrograd does."""
         return f"Layer of [{', '.join(str(neuron) for neuron in self.neurons)}]"
+
+
+# The classes as they are here: the fast paths are taken only as long as these are.
+_NEURON = _core.Originals(Neuron, "__call__", "__getattribute__", "w", "b", "activation", "nonlin")
+_LAYER_CALL = Layer.__call__
 
 
 class MLP(Module):
@@ -190,19 +221,22 @@ class MLP(Module):
     def __init__(self, nin: int, nouts: Sequence[int], activation: str = "relu") -> None:
         """Make one layer for each width in `nouts`."""
         # All are checked first, so that an error draws nothing from `random`.
-        _check_size("nin", nin, least=0)
+        widths = [_size("nin", nin, least=0)]
         try:
-            widths = [nin, *nouts]
+            nouts = list(nouts)
         except TypeError:
-            raise TypeError(f"nouts is {nouts!r}; expected a list of ints") from None
-        for position, width in enumerate(widths[1:]):
-            _check_size(f"nouts[{position}]", width, least=1)
+            raise TypeError(f"nouts is {shorten(nouts)}; expected a list of ints") from None
+        for position, width in enumerate(nouts):
+            widths.append(_size(f"nouts[{position}]", width, least=1))
         _check_activation(activation)
         last = len(widths) - 2
-        self.layers = [
-            Layer(widths[i], widths[i + 1], activation=activation if i < last else "linear")
-            for i in range(last + 1)
-        ]
+        self.layers = _drawn(
+            sum((widths[i] + 1) * widths[i + 1] for i in range(last + 1)),
+            lambda: [
+                Layer(widths[i], widths[i + 1], activation=activation if i < last else "linear")
+                for i in range(last + 1)
+            ],
+        )
 
     # A Value, a list of them, or a list of either, as widths and inputs have it: hence Any.
     def __call__(self, x: Any) -> Any:
@@ -215,13 +249,27 @@ class MLP(Module):
         plain = type(x) is list and x and type(x[0]) in _PLAIN
         rows = None if plain else _rows(x)
         if rows is None:
-            for layer in self.layers:
-                # A layer of one neuron answers with a bare Value; the next one wants a row.
-                x = layer((x,) if type(x) is Value else x)
-            return x
+            return self._answer(x)
+        outs = self._fused(rows)
+        return _each(self._answer, rows) if outs is None else outs
+
+    def _answer(self, x: Any) -> Any:
+        """Answer one row, layer by layer, as micrograd does."""
         for layer in self.layers:
-            rows = layer.batch(rows)
-        return [out[0] if len(out) == 1 else out for out in rows]
+            x = layer(x)
+        return x
+
+    def _fused(self, rows: list[Any]) -> list[Any] | None:
+        """Answer all rows in one call a layer; None where a layer has ways of its own."""
+        layers = self.layers
+        if type(layers) not in _SEQUENCES or not all(isinstance(layer, Layer) for layer in layers):
+            return None
+        for layer in layers:
+            outs = layer._fused(rows)
+            if outs is None:
+                return None
+            rows = outs
+        return [out[0] if len(out) == 1 else out for out in rows] if layers else None
 
     def parameters(self) -> list[Value]:
         """List the parameters of each layer in turn."""
@@ -282,22 +330,24 @@ def cross_entropy(logits: Any, targets: int | Iterable[int]) -> Value:
     _check_pair("logits", rows, "targets", wanted)
     for position, item in enumerate(wanted):
         if _as_index(item) is None:
-            raise TypeError(f"targets[{position}] is {item!r}; expected an int")
+            raise TypeError(f"targets[{position}] is {shorten(item)}; expected an int")
     return engine.sum(map(engine.cross_entropy, rows, wanted)) / len(rows)
 
 
-def _check_size(name: str, size: Any, least: int) -> None:
-    """Refuse a number of inputs or outputs that is not an int of at least `least`."""
-    if _as_index(size) is None:
-        raise TypeError(f"{name} is {size!r}; expected an int")
-    if size < least:
-        raise ValueError(f"{name} is {size}; expected at least {least}")
+def _size(name: str, size: Any, least: int) -> int:
+    """Read a number of inputs or outputs, an int of at least `least`."""
+    number = _as_index(size)
+    if number is None:
+        raise TypeError(f"{name} is {shorten(size)}; expected an int")
+    if number < least:
+        raise ValueError(f"{name} is {shorten(number)}; expected at least {least}")
+    return number
 
 
 def _check_activation(activation: Any) -> None:
     if not isinstance(activation, str) or activation not in _NAMES:
         known = ", ".join(map(repr, _NAMES))
-        raise ValueError(f"activation is {activation!r}; expected one of {known}")
+        raise ValueError(f"activation is {shorten(activation)}; expected one of {known}")
 
 
 def _as_index(number: Any) -> int | None:
@@ -306,6 +356,54 @@ def _as_index(number: Any) -> int | None:
         return index(number)
     except TypeError:
         return None
+
+
+def _drawn(values: int, draw: Callable[[], list[Any]]) -> list[Any]:
+    """Make the Values of a network; where memory cannot hold them, `random` is as it was."""
+    if values <= _FEW:
+        return draw()
+    import random
+
+    if values >= sys.maxsize:
+        raise MemoryError(f"no memory holds {values} Values")
+    _core.expect_room(values)
+    state = random.getstate()
+    try:
+        return draw()
+    except BaseException:
+        random.setstate(state)
+        raise
+
+
+def _each(answer: Callable[[Any], Any], rows: list[Any]) -> list[Any]:
+    """Ask for one answer after the other; what goes wrong is told by the row."""
+    outs = []
+    for position, row in enumerate(rows):
+        try:
+            outs.append(answer(row))
+        except Exception as error:
+            error.add_note(f"in row {position} of a batch of {len(rows)}")
+            raise
+    return outs
+
+
+def _row(x: Any) -> Any:
+    """List an iterator, which can be read only once; a Value on its own is a row of one."""
+    if isinstance(x, Value):
+        return (x,)
+    return list(x) if hasattr(x, "__next__") else x
+
+
+def _same_length(w: Any, x: Any) -> tuple[list[Any], list[Any]]:
+    """List weights and inputs, and refuse a row that does not fit."""
+    weights = list(w)
+    try:
+        row = list(x)
+    except TypeError:
+        raise TypeError(f"x is {shorten(x)}; expected a list of Values and numbers") from None
+    if len(weights) != len(row):
+        raise ValueError(f"x has length {len(row)}, expected {len(weights)}, one for each weight")
+    return weights, row
 
 
 def _rows(x: Any) -> list[Any] | None:
@@ -319,7 +417,7 @@ def _rows(x: Any) -> list[Any] | None:
         return None
     if x and not isinstance(x[0], (list, tuple)) and getattr(x[0], "ndim", 0) == 0:
         return None
-    return list(x)
+    return [row if type(row) in _SEQUENCES else _row(row) for row in x]
 
 
 def _listed(name: str, items: Any) -> list[Any]:
@@ -329,7 +427,7 @@ def _listed(name: str, items: Any) -> list[Any]:
     try:
         return list(items)
     except TypeError:
-        raise TypeError(f"{name} is {items!r}; expected a list") from None
+        raise TypeError(f"{name} is {shorten(items)}; expected a list") from None
 
 
 def _numbers(name: str, items: Any) -> list[Any]:
@@ -338,7 +436,7 @@ def _numbers(name: str, items: Any) -> list[Any]:
     strange = {kind for kind in set(map(type, found)) if not _is_number(kind)}
     for position, item in enumerate(found if strange else ()):
         if type(item) in strange:
-            raise TypeError(f"{name}[{position}] is {item!r}; expected a Value or a number")
+            raise TypeError(f"{name}[{position}] is {shorten(item)}; expected a Value or a number")
     return found
 
 
@@ -362,4 +460,4 @@ def _check_pair(name: str, items: list[Any], other_name: str, others: list[Any])
 def _check_signs(labels: list[Any]) -> None:
     for position, label in enumerate(labels if set(labels) - {-1, 1} else ()):
         if label not in (-1, 1):
-            raise ValueError(f"labels[{position}] is {label!r}; expected -1 or 1")
+            raise ValueError(f"labels[{position}] is {shorten(label)}; expected -1 or 1")

@@ -16,15 +16,18 @@ An optimizer reads each parameter's `grad` and changes its `data`, all in one ca
 
 `lr` is a number or a function of the step, which counts from 0. A schedule is such a function,
 made by one of `constant`, `linear`, `cosine`, `exponential`, `inverse`, `step_decay`, `warmup` and
-`warmup_cosine`; one's own is as good: `lr=lambda step: 1.0 - 0.9 * step / 100`. Every setting is an
-attribute that may be changed between steps, and `step(lr=...)` takes another rate for one step.
+`warmup_cosine`, and can be copied and pickled; one's own is as good:
+`lr=lambda step: 1.0 - 0.9 * step / 100`. Every setting is an attribute that may be changed between
+steps, and `step(lr=...)` takes another rate for one step.
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from operator import index
 
+from ._checks import shorten
 from ._core import Moments, Momentum, Value
 
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
@@ -55,22 +58,22 @@ def _amount(name: str, value: Any) -> float:
     try:
         finite = math.isfinite(value)
     except TypeError:
-        raise TypeError(f"{name} is {value!r}; expected a number") from None
+        raise TypeError(f"{name} is {shorten(value)}; expected a number") from None
     if not finite or value < 0:
-        raise ValueError(f"{name} is {value!r}; expected a finite number of at least 0")
+        raise ValueError(f"{name} is {shorten(value)}; expected a finite number of at least 0")
     return float(value)
 
 
 def _positive(name: str, value: Any) -> float:
     if _amount(name, value) == 0:
-        raise ValueError(f"{name} is {value!r}; expected more than 0")
+        raise ValueError(f"{name} is {shorten(value)}; expected more than 0")
     return float(value)
 
 
 def _fraction(name: str, value: Any) -> float:
     """Refuse what is not at least 0 and below 1."""
     if _amount(name, value) >= 1:
-        raise ValueError(f"{name} is {value!r}; expected at least 0 and less than 1")
+        raise ValueError(f"{name} is {shorten(value)}; expected at least 0 and less than 1")
     return float(value)
 
 
@@ -78,7 +81,7 @@ def _two_fractions(name: str, values: Any) -> tuple[float, float]:
     try:
         first, second = values
     except (TypeError, ValueError):
-        raise TypeError(f"{name} is {values!r}; expected two numbers") from None
+        raise TypeError(f"{name} is {shorten(values)}; expected two numbers") from None
     return _fraction(f"{name}[0]", first), _fraction(f"{name}[1]", second)
 
 
@@ -90,9 +93,9 @@ def _count(name: str, value: Any) -> int:
     try:
         count = index(value)
     except TypeError:
-        raise TypeError(f"{name} is {value!r}; expected an int") from None
+        raise TypeError(f"{name} is {shorten(value)}; expected an int") from None
     if count < 1:
-        raise ValueError(f"{name} is {value!r}; expected at least 1")
+        raise ValueError(f"{name} is {shorten(value)}; expected at least 1")
     return count
 
 
@@ -101,13 +104,13 @@ def _parameters(params: Any) -> list[Value]:
     try:
         found = list(params)
     except TypeError:
-        raise TypeError(f"params is {params!r}; expected a list of Values") from None
+        raise TypeError(f"params is {shorten(params)}; expected a list of Values") from None
     if not found:
         raise ValueError("params is empty; expected at least one Value")
     places: dict[Value, int] = {}
     for position, p in enumerate(found):
         if not isinstance(p, Value):
-            raise TypeError(f"params[{position}] is {p!r}; expected a Value")
+            raise TypeError(f"params[{position}] is {shorten(p)}; expected a Value")
         if places.setdefault(p, position) != position:
             raise ValueError(
                 f"params[{position}] is params[{places[p]}] again; expected each Value once"
@@ -282,8 +285,11 @@ def constant(lr: float) -> Schedule:
     >>> constant(0.1)(1000)
     0.1
     """
-    lr = _amount("lr", lr)
-    return lambda step: lr
+    return partial(_constant, _amount("lr", lr))
+
+
+def _constant(lr: float, step: int) -> float:
+    return lr
 
 
 def linear(start: float, end: float, steps: int) -> Schedule:
@@ -294,7 +300,11 @@ def linear(start: float, end: float, steps: int) -> Schedule:
     [1.0, 0.875, 0.75, 0.625, 0.5, 0.5]
     """
     start, end, steps = _amount("start", start), _amount("end", end), _count("steps", steps)
-    return lambda step: end if step >= steps else start + (end - start) * step / steps
+    return partial(_linear, start, end, steps)
+
+
+def _linear(start: float, end: float, steps: int, step: int) -> float:
+    return end if step >= steps else start + (end - start) * step / steps
 
 
 def cosine(start: float, end: float, steps: int) -> Schedule:
@@ -308,9 +318,13 @@ def cosine(start: float, end: float, steps: int) -> Schedule:
     [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
     """
     start, end, steps = _amount("start", start), _amount("end", end), _count("steps", steps)
-    return lambda step: (
-        end if step >= steps else end + (start - end) * (1 + math.cos(math.pi * step / steps)) / 2
-    )
+    return partial(_cosine, start, end, steps)
+
+
+def _cosine(start: float, end: float, steps: int, step: int) -> float:
+    if step >= steps:
+        return end
+    return end + (start - end) * (1 + math.cos(math.pi * step / steps)) / 2
 
 
 def exponential(start: float, factor: float) -> Schedule:
@@ -331,8 +345,11 @@ def step_decay(start: float, factor: float, every: int) -> Schedule:
     [1.0, 1.0, 0.5, 0.5, 0.25]
     """
     start, factor = _amount("start", start), _amount("factor", factor)
-    every = _count("every", every)
-    return lambda step: start * factor ** (step // every)
+    return partial(_step_decay, start, factor, _count("every", every))
+
+
+def _step_decay(start: float, factor: float, every: int, step: int) -> float:
+    return start * factor ** (step // every)
 
 
 def inverse(start: float, fall: float) -> Schedule:
@@ -342,8 +359,11 @@ def inverse(start: float, fall: float) -> Schedule:
     >>> [round(rate(step), 3) for step in range(5)]
     [1.0, 0.667, 0.5, 0.4, 0.333]
     """
-    start, fall = _amount("start", start), _amount("fall", fall)
-    return lambda step: start / (1 + fall * step)
+    return partial(_inverse, _amount("start", start), _amount("fall", fall))
+
+
+def _inverse(start: float, fall: float, step: int) -> float:
+    return start / (1 + fall * step)
 
 
 def warmup(schedule: float | Schedule, steps: int) -> Schedule:
@@ -354,8 +374,11 @@ def warmup(schedule: float | Schedule, steps: int) -> Schedule:
     [0.25, 0.5, 0.75, 1.0, 1.0, 0.5, 0.0]
     """
     follow = schedule if callable(schedule) else constant(schedule)
-    steps = _count("steps", steps)
-    return lambda step: follow(0) * (step + 1) / steps if step < steps else follow(step - steps)
+    return partial(_warmup, follow, _count("steps", steps))
+
+
+def _warmup(follow: Schedule, steps: int, step: int) -> float:
+    return follow(0) * (step + 1) / steps if step < steps else follow(step - steps)
 
 
 def warmup_cosine(peak: float, steps: int, warm: int, end: float = 0.0) -> Schedule:

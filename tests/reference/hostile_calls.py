@@ -215,7 +215,7 @@ def network(world):
 def inside(world):
     layer = world.models[1]
     makers = [
-        (_core.layer, (layer.neurons, nn.Neuron, [operands(world), container(world)])),
+        (_core.layer, (layer.neurons, nn._NEURON, [operands(world), container(world)])),
         (_core.layer, some(world, 4)),
         (_core.live_nodes, some(world, 1)),
         (_core.node_bytes, some(world, 1)),

@@ -9,6 +9,8 @@
 //! | [`value`] | the type `Value`, on the C interface |
 //! | [`operands`], [`lists`] | ops over lists of Values |
 //! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
+//! | [`overrides`], [`written_out`] | where they step aside, and for what |
+//! | [`memory`] | memory that the system may refuse |
 //! | [`nplm`] | the neural probabilistic language model over numpy arrays |
 //! | [`optim`] | SGD and Adam over lists of Values |
 //! | [`words`], [`ngram`] | running text as ids, and n-gram models over them |
@@ -30,16 +32,19 @@ mod errors;
 mod feed;
 mod linear;
 mod lists;
+mod memory;
 mod neuron;
 mod ngram;
 mod nplm;
 mod operands;
 mod optim;
+mod overrides;
 mod run;
 mod sampling;
 mod value;
 mod weights;
 mod words;
+mod written_out;
 
 use pyo3::prelude::*;
 
@@ -53,6 +58,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     linear::add_functions(module)?;
     nplm::add_functions(module)?;
     module.add_class::<neuron::NeuronData>()?;
+    module.add_class::<overrides::Originals>()?;
+    module.add_function(wrap_pyfunction!(memory::expect_room, module)?)?;
     module.add_class::<optim::Momentum>()?;
     module.add_class::<optim::Moments>()?;
     module.add_class::<words::WordReader>()?;

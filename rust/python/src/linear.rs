@@ -5,12 +5,16 @@
 use fastgrad_core::graph::fused::Activation;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyType};
+use pyo3::types::PyList;
 use pyo3::{Borrowed, ffi};
 
+use crate::errors::guard;
+use crate::memory::{reserve, with_capacity};
 use crate::neuron::NeuronData;
 use crate::operands::{Operands, pause};
+use crate::overrides::Originals;
 use crate::weights::{InUse, Shared, Source, expect_length, items};
+use crate::written_out;
 
 /// A matrix times a vector: one node for each row, bias[i] + the sum of rows[i][j] * x[j], added
 /// from left to right starting from the bias (or 0). ValueError when lengths do not match.
@@ -25,22 +29,31 @@ fn linear<'py>(
     rows: &Bound<'py, PyAny>,
     bias: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyList>> {
-    let x = Operands::read(x, "linear: x")?;
-    let n = x.data.len();
-    if let Some(shared) = in_use(rows, bias, n) {
-        return shared.apply(py, x, "linear", Activation::Linear);
-    }
-    let key = rows.as_ptr();
-    let rows = collect(rows, "linear: rows must be an iterable of rows")?;
-    let given = match bias {
-        Some(bias) => collect(bias, "linear: bias must be an iterable of Values and numbers")?,
-        None => Vec::new(),
-    };
-    if bias.is_some() {
-        expect_length("linear", || "bias".into(), given.len(), rows.len())?;
-    }
-    let source = Source { key, rows, bias: given };
-    source.share(py, "linear", n)?.apply(py, x, "linear", Activation::Linear)
+    guard(|| {
+        let x = Operands::read(x, "linear: x")?;
+        let n = x.data.len();
+        let own_ops = x.have_own_ops(py)?;
+        if !own_ops && let Some(shared) = in_use(rows, bias, n) {
+            return shared.apply(py, x, "linear", Activation::Linear);
+        }
+        let key = rows.as_ptr();
+        let rows = collect(rows, "linear: rows must be an iterable of rows")?;
+        let given = match bias {
+            Some(bias) => collect(bias, "linear: bias must be an iterable of Values and numbers")?,
+            None => Vec::new(),
+        };
+        if bias.is_some() {
+            expect_length("linear", || "bias".into(), given.len(), rows.len())?;
+        }
+        let source = Source { key, rows, bias: given };
+        let mut weights = Operands::default();
+        source.read(&mut weights, "linear", n)?;
+        if own_ops || weights.have_own_ops(py)? {
+            let (x, weights) = (x.objects(py)?, weights.objects(py)?);
+            return written_out::linear(py, &x, source.rows.len(), &weights);
+        }
+        source.share(py, weights, n)?.apply(py, x, "linear", Activation::Linear)
+    })
 }
 
 /// The block that earlier calls with the same list made, if nothing in it has changed.
@@ -62,25 +75,34 @@ fn collect<'py>(
     items: &Bound<'py, PyAny>,
     expected: &'static str,
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let items = items.try_iter().map_err(|_| PyTypeError::new_err(expected))?;
-    items.collect()
+    let py = items.py();
+    let mut collected = Vec::new();
+    for item in items.try_iter().map_err(|_| PyTypeError::new_err(expected))? {
+        reserve(&mut collected, 1)?;
+        collected.push(item?);
+        pause(py, collected.len())?;
+    }
+    Ok(collected)
 }
 
 /// A layer's neurons on one row of inputs: a list of outputs, one node a neuron,
-/// activation(b + w·x). None where a neuron is not exactly of type neuron_type or its activation
-/// is not the others', for then each has to be called.
+/// activation(b + w·x).
+///
+/// None where each neuron has to be called: neurons is no list of exactly neuron_type's class with
+/// one activation, that class or Value is patched, a neuron's weights are no list of Values, or an
+/// operand has ops of its own.
 #[pyfunction]
 #[pyo3(signature = (neurons, neuron_type, x, /))]
 fn layer<'py>(
     py: Python<'py>,
-    neurons: &Bound<'py, PyList>,
-    neuron_type: &Bound<'py, PyType>,
+    neurons: &Bound<'py, PyAny>,
+    neuron_type: &Bound<'py, Originals>,
     x: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, PyList>>> {
-    let Some(activation) = common_activation(neurons, neuron_type) else { return Ok(None) };
-    let x = Operands::read(x, "x")?;
-    let shared = weights_of(neurons, neuron_type, x.data.len())?;
-    shared.apply(py, x, layer_op(activation), activation).map(Some)
+    guard(|| {
+        let Ok(neurons) = neurons.cast_exact::<PyList>() else { return Ok(None) };
+        answer(py, neurons, neuron_type.get(), x)
+    })
 }
 
 /// As layer, for each row of a batch: a list of lists.
@@ -88,24 +110,45 @@ fn layer<'py>(
 #[pyo3(signature = (neurons, neuron_type, rows, /))]
 fn layer_batch<'py>(
     py: Python<'py>,
-    neurons: &Bound<'py, PyList>,
-    neuron_type: &Bound<'py, PyType>,
+    neurons: &Bound<'py, PyAny>,
+    neuron_type: &Bound<'py, Originals>,
     rows: &Bound<'py, PyList>,
 ) -> PyResult<Option<Bound<'py, PyList>>> {
-    let outputs = PyList::empty(py);
-    for (i, row) in rows.iter().enumerate() {
-        match layer(py, neurons, neuron_type, &row) {
-            Ok(Some(answer)) => outputs.append(answer)?,
-            Ok(None) => return Ok(None),
-            Err(error) => {
-                let note = format!("in row {i} of a batch of {}", rows.len());
-                error.value(py).call_method1("add_note", (note,))?;
-                return Err(error);
+    guard(|| {
+        let Ok(neurons) = neurons.cast_exact::<PyList>() else { return Ok(None) };
+        let outputs = PyList::empty(py);
+        for (i, row) in rows.iter().enumerate() {
+            match answer(py, neurons, neuron_type.get(), &row) {
+                Ok(Some(answer)) => outputs.append(answer)?,
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    let note = format!("in row {i} of a batch of {}", rows.len());
+                    error.value(py).call_method1("add_note", (note,))?;
+                    return Err(error);
+                }
             }
+            pause(py, i)?;
         }
-        pause(py, i)?;
+        Ok(Some(outputs))
+    })
+}
+
+/// The answer of neurons to a row: see [`layer`].
+fn answer<'py>(
+    py: Python<'py>,
+    neurons: &Bound<'py, PyList>,
+    neuron_type: &Originals,
+    row: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyList>>> {
+    let Some(activation) = common_activation(neurons, neuron_type) else { return Ok(None) };
+    let mut x = Operands::default();
+    // What a row holds may run Python code when it is read, hence the order.
+    let read = x.extend(row, "x");
+    if !x.unless_strange(read)? || x.have_own_ops(py)? || !neuron_type.intact(py)? {
+        return Ok(None);
     }
-    Ok(Some(outputs))
+    let Some(shared) = weights_of(neurons, neuron_type, x.data.len())? else { return Ok(None) };
+    shared.apply(py, x, layer_op(activation), activation).map(Some)
 }
 
 /// The fields of a neuron that is exactly of the type.
@@ -114,32 +157,30 @@ fn layer_batch<'py>(
 /// `neuron` stays alive; the type extends `NeuronData`.
 #[inline(always)]
 unsafe fn fields<'a, 'py>(
+    py: Python<'py>,
     neuron: *mut ffi::PyObject,
-    neuron_type: &Bound<'py, PyType>,
+    neuron_type: &Originals,
 ) -> Option<Borrowed<'a, 'py, NeuronData>> {
     // SAFETY: an exact instance of such a type may be cast.
     unsafe {
-        let exact = ffi::Py_TYPE(neuron) == neuron_type.as_type_ptr();
-        exact.then(|| Borrowed::from_ptr(neuron_type.py(), neuron).cast_unchecked())
+        let exact = ffi::Py_TYPE(neuron) == neuron_type.class();
+        exact.then(|| Borrowed::from_ptr(py, neuron).cast_unchecked())
     }
 }
 
 /// The activation that all neurons share, if all are exactly of the type.
-fn common_activation(
-    neurons: &Bound<'_, PyList>,
-    neuron_type: &Bound<'_, PyType>,
-) -> Option<Activation> {
+fn common_activation(neurons: &Bound<'_, PyList>, neuron_type: &Originals) -> Option<Activation> {
     let py = neurons.py();
     let base = py.get_type::<NeuronData>();
     // SAFETY: both are living types. Python's `issubclass` looks for hooks, at 100 ns.
-    if unsafe { ffi::PyType_IsSubtype(neuron_type.as_type_ptr(), base.as_type_ptr()) } == 0 {
+    if unsafe { ffi::PyType_IsSubtype(neuron_type.class(), base.as_type_ptr()) } == 0 {
         return None;
     }
     let mut common = None;
     // SAFETY: the list holds its items, and no Python code runs here.
     for &neuron in unsafe { items(neurons) } {
         // SAFETY: as above; the type extends `NeuronData`.
-        let own = unsafe { fields(neuron, neuron_type)? }.get().activation(py);
+        let own = unsafe { fields(py, neuron, neuron_type)? }.get().activation(py);
         if *common.get_or_insert(own) != own {
             return None;
         }
@@ -147,42 +188,54 @@ fn common_activation(
     Some(common.unwrap_or_default())
 }
 
-/// The weights of neurons that `common_activation` has looked at, for inputs of length n.
+/// The weights of neurons that `common_activation` has looked at, for inputs of length n; None
+/// where the weights of one are no list of Values, or have ops of their own.
 fn weights_of(
     neurons: &Bound<'_, PyList>,
-    neuron_type: &Bound<'_, PyType>,
+    neuron_type: &Originals,
     n: usize,
-) -> PyResult<Shared> {
+) -> PyResult<Option<Shared>> {
+    let py = neurons.py();
     if let Some(known) = InUse::find(neurons.as_ptr(), (neurons.len(), n), true) {
         // SAFETY: the list holds its items, and no Python code runs here.
         let unchanged = unsafe { items(neurons) }.iter().enumerate().all(|(i, &neuron)| {
             // SAFETY: as above; the type extends `NeuronData`, as `common_activation` saw.
-            let fields = unsafe { fields(neuron, neuron_type) };
+            let fields = unsafe { fields(py, neuron, neuron_type) };
             fields
-                .and_then(|f| f.get().parameters(neurons.py()))
+                .and_then(|f| f.get().parameters(py))
                 .is_some_and(|(w, b)| known.has_row(i, w) && known.has_bias(i, b))
         });
         if unchanged {
-            return Ok(known.share());
+            return Ok(Some(known.share()));
         }
     }
     let source = read_neurons(neurons, neuron_type)?;
+    if !source.rows.iter().all(PyAnyMethods::is_exact_instance_of::<PyList>) {
+        return Ok(None);
+    }
     let weights = source.rows.first().map_or(Ok(n), PyAnyMethods::len)?;
     if weights != n {
         let message = format!("x has length {n}, expected {weights}, one for each weight");
         return Err(PyValueError::new_err(message));
     }
-    source.share(neurons.py(), "layer", n)
+    let mut weights = Operands::default();
+    let read = source.read(&mut weights, "layer", n);
+    let all = weights.data.len();
+    if !weights.unless_strange(read)? || !weights.are_nodes(all) || weights.have_own_ops(py)? {
+        return Ok(None);
+    }
+    source.share(py, weights, n).map(Some)
 }
 
 fn read_neurons<'py>(
     neurons: &Bound<'py, PyList>,
-    neuron_type: &Bound<'py, PyType>,
+    neuron_type: &Originals,
 ) -> PyResult<Source<'py>> {
-    let mut source = Source { key: neurons.as_ptr(), rows: Vec::new(), bias: Vec::new() };
+    let (rows, bias) = (with_capacity(neurons.len())?, with_capacity(neurons.len())?);
+    let mut source = Source { key: neurons.as_ptr(), rows, bias };
     for neuron in neurons {
         // SAFETY: held by `neuron`.
-        let Some(fields) = (unsafe { fields(neuron.as_ptr(), neuron_type) }) else {
+        let Some(fields) = (unsafe { fields(neurons.py(), neuron.as_ptr(), neuron_type) }) else {
             return Err(PyRuntimeError::new_err("the neurons changed while x was read"));
         };
         let Some((w, b)) = fields.get().parameters(neurons.py()) else {

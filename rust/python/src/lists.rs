@@ -1,15 +1,23 @@
 //! Ops over lists of Values: each makes one node an output.
+//!
+//! Where `Value` is patched, or an operand's class has ops of its own, the written-out program runs
+//! instead, after the fused op has looked at the arguments.
 
 #![allow(clippy::doc_markdown, reason = "these texts become docstrings")]
 
 use fastgrad_core::Error;
 use fastgrad_core::graph::fused::{self, Rule};
 use pyo3::exceptions::{PyIndexError, PyOverflowError, PyTypeError};
+use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
 
+use crate::errors::guard;
 use crate::errors::to_python;
-use crate::operands::Operands;
-use crate::value::{number, slots};
+use crate::operands::{Operands, detached};
+use crate::overrides;
+use crate::value::{node, number, patches, slots};
+use crate::written_out;
 
 /// The sum of Values and numbers as one node, added from left to right.
 ///
@@ -18,9 +26,14 @@ use crate::value::{number, slots};
 #[pyfunction]
 #[pyo3(signature = (values, /))]
 fn sum<'py>(py: Python<'py>, values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let operands = Operands::read(values, "sum: values")?;
-    let made = fused::sum(&operands.data);
-    operands.into_output(py, "sum", made)
+    guard(|| {
+        let operands = Operands::read(values, "sum: values")?;
+        if operands.have_own_ops(py)? {
+            return written_out::sum(py, &operands.objects(py)?);
+        }
+        let made = detached(py, &operands.data, fused::sum);
+        operands.into_output(py, "sum", made)
+    })
 }
 
 /// The larger of two, the first when they are equal; the other one's derivative is 0.
@@ -30,8 +43,7 @@ fn sum<'py>(py: Python<'py>, values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
 #[pyfunction]
 #[pyo3(signature = (a, b, /))]
 fn max<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: both are alive; the slot returns a new reference or sets an exception.
-    unsafe { Bound::from_owned_ptr_or_err(a.py(), slots::max(a.as_ptr(), b.as_ptr())) }
+    guard(|| extremum(a, b, "max", slots::max))
 }
 
 /// The smaller of two, the first when they are equal; the other one's derivative is 0.
@@ -41,8 +53,29 @@ fn max<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
 #[pyfunction]
 #[pyo3(signature = (a, b, /))]
 fn min<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    guard(|| extremum(a, b, "min", slots::min))
+}
+
+type Slot = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
+
+/// The op's slot on both; where the class of `a` has ops of its own, its method.
+fn extremum<'py>(
+    a: &Bound<'py, PyAny>,
+    b: &Bound<'py, PyAny>,
+    name: &str,
+    slot: Slot,
+) -> PyResult<Bound<'py, PyAny>> {
+    let class = a.get_type_ptr();
     // SAFETY: both are alive; the slot returns a new reference or sets an exception.
-    unsafe { Bound::from_owned_ptr_or_err(a.py(), slots::min(a.as_ptr(), b.as_ptr())) }
+    unsafe {
+        let is_own = node::is_value(a.as_ptr())
+            && (patches::is_patched(a.py())?
+                || class != node::value_type() && overrides::class_has_own_ops(a.py(), class)?);
+        if is_own {
+            return a.call_method1(name, (b,));
+        }
+        Bound::from_owned_ptr_or_err(a.py(), slot(a.as_ptr(), b.as_ptr()))
+    }
 }
 
 /// The sum of w[i] * x[i] as one node, added from left to right; ValueError when the lengths
@@ -57,11 +90,22 @@ fn dot<'py>(
     w: &Bound<'py, PyAny>,
     x: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let mut operands = Operands::read(w, "dot: w")?;
-    let n = operands.data.len();
-    operands.extend(x, "dot: x")?;
-    let made = fused::dot(head(&operands, n), tail(&operands, n)).map_err(|e| to_python(&e))?;
-    operands.into_output(py, "dot", made)
+    guard(|| {
+        let mut operands = Operands::read(w, "dot: w")?;
+        let n = operands.data.len();
+        operands.extend(x, "dot: x")?;
+        let made = detached(py, &operands.data, |data| {
+            let (w, x) = data.split_at_checked(n).unwrap_or_default();
+            fused::dot(w, x)
+        });
+        let made = made.map_err(|error| to_python(&error))?;
+        if operands.have_own_ops(py)? {
+            let objects = operands.objects(py)?;
+            let (w, x) = objects.split_at_checked(n).unwrap_or_default();
+            return written_out::dot(py, w, x);
+        }
+        operands.into_output(py, "dot", made)
+    })
 }
 
 /// b plus the sum of w[i] * x[i] as one node, added from left to right starting from b;
@@ -77,23 +121,64 @@ fn affine<'py>(
     x: &Bound<'py, PyAny>,
     b: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let mut operands = Operands::read(w, "affine: w")?;
-    let n = operands.data.len();
-    operands.extend(x, "affine: x")?;
-    let end = operands.data.len();
-    operands.push(b, "affine: b")?;
-    let x_data = operands.data.get(n..end).unwrap_or_default();
-    let start = operands.data.get(end).copied().unwrap_or_default();
-    let made = fused::affine(head(&operands, n), x_data, start).map_err(|e| to_python(&e))?;
+    guard(|| {
+        let mut operands = Operands::read(w, "affine: w")?;
+        let n = operands.data.len();
+        operands.extend(x, "affine: x")?;
+        operands.push(b, "affine: b")?;
+        if operands.have_own_ops(py)? {
+            affine_of(&operands.data, n).map_err(|error| to_python(&error))?;
+            let objects = operands.objects(py)?;
+            if let [terms @ .., b] = &*objects {
+                let (w, x) = terms.split_at_checked(n).unwrap_or_default();
+                return written_out::affine(w, x, b);
+            }
+        }
+        fused_affine(py, operands, n)
+    })
+}
+
+/// b + w·x as one node, for a neuron. None where the neuron has to be written out: w is no list or
+/// tuple of Values, b is no Value, or an operand has ops of its own.
+#[pyfunction]
+#[pyo3(signature = (w, x, b, /))]
+fn neuron<'py>(
+    py: Python<'py>,
+    w: &Bound<'py, PyAny>,
+    x: &Bound<'py, PyAny>,
+    b: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    guard(|| {
+        let mut operands = Operands::default();
+        let listed = w.is_exact_instance_of::<PyList>() || w.is_exact_instance_of::<PyTuple>();
+        // SAFETY: the bias is alive.
+        if !listed || !unsafe { node::is_value(b.as_ptr()) } {
+            return Ok(None);
+        }
+        let mut n = 0;
+        let read = operands.extend(w, "w").and_then(|()| {
+            n = operands.data.len();
+            operands.extend(x, "x")?;
+            operands.push(b, "b")
+        });
+        if !operands.unless_strange(read)? || !operands.are_nodes(n) || operands.have_own_ops(py)? {
+            return Ok(None);
+        }
+        fused_affine(py, operands, n).map(Some)
+    })
+}
+
+/// The affine map of operands w (n of them), x and b.
+fn fused_affine(py: Python<'_>, operands: Operands, n: usize) -> PyResult<Bound<'_, PyAny>> {
+    let made = detached(py, &operands.data, |data| affine_of(data, n));
+    let made = made.map_err(|error| to_python(&error))?;
     operands.into_output(py, "affine", made)
 }
 
-fn head(operands: &Operands, n: usize) -> &[f64] {
-    operands.data.get(..n).unwrap_or_default()
-}
-
-fn tail(operands: &Operands, n: usize) -> &[f64] {
-    operands.data.get(n..).unwrap_or_default()
+fn affine_of(data: &[f64], n: usize) -> Result<(f64, Rule), Error> {
+    let (b, terms) = data.split_last().unwrap_or((&0.0, &[]));
+    let (w, x) = terms.split_at_checked(n).unwrap_or_default();
+    fused::affine(w, x, *b)
 }
 
 /// Probabilities proportional to exp(logits): one node each, stable at any finite input.
@@ -103,10 +188,12 @@ fn tail(operands: &Operands, n: usize) -> &[f64] {
 /// [0.5, 0.5]
 #[pyfunction]
 #[pyo3(signature = (logits, /))]
-fn softmax<'py>(py: Python<'py>, logits: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let operands = Operands::read(logits, "softmax: logits")?;
-    let made = fused::softmax(&operands.data);
-    several(py, operands, "softmax", made)
+fn softmax<'py>(py: Python<'py>, logits: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+    guard(|| {
+        let operands = Operands::read(logits, "softmax: logits")?;
+        let made = detached(py, &operands.data, fused::softmax);
+        several(py, operands, "softmax", made, written_out::softmax)
+    })
 }
 
 /// Logarithms of the softmax of the logits: one node each. ValueError for no logits.
@@ -115,13 +202,12 @@ fn softmax<'py>(py: Python<'py>, logits: &Bound<'py, PyAny>) -> PyResult<Vec<Bou
 /// [0.0]
 #[pyfunction]
 #[pyo3(signature = (logits, /))]
-fn log_softmax<'py>(
-    py: Python<'py>,
-    logits: &Bound<'py, PyAny>,
-) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let operands = Operands::read(logits, "log_softmax: logits")?;
-    let made = fused::log_softmax(&operands.data);
-    several(py, operands, "log_softmax", made)
+fn log_softmax<'py>(py: Python<'py>, logits: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+    guard(|| {
+        let operands = Operands::read(logits, "log_softmax: logits")?;
+        let made = detached(py, &operands.data, fused::log_softmax);
+        several(py, operands, "log_softmax", made, written_out::log_softmax)
+    })
 }
 
 /// The negative log-likelihood of class target under the softmax of the logits, as one node.
@@ -135,10 +221,18 @@ fn cross_entropy<'py>(
     logits: &Bound<'py, PyAny>,
     target: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let target = index(target)?;
-    let operands = Operands::read(logits, "cross_entropy: logits")?;
-    let made = fused::cross_entropy(&operands.data, target).map_err(|e| to_python(&e))?;
-    operands.into_output(py, "cross_entropy", made)
+    guard(|| {
+        let target = index(target)?;
+        let operands = Operands::read(logits, "cross_entropy: logits")?;
+        let made = detached(py, &operands.data, |data| fused::cross_entropy(data, target));
+        let made = made.map_err(|error| to_python(&error))?;
+        if operands.have_own_ops(py)?
+            && let Ok(target) = usize::try_from(target)
+        {
+            return written_out::cross_entropy(py, &operands.objects(py)?, target);
+        }
+        operands.into_output(py, "cross_entropy", made)
+    })
 }
 
 /// A class index; one that no i64 can hold is out of range as well.
@@ -163,23 +257,28 @@ fn index(target: &Bound<'_, PyAny>) -> PyResult<i64> {
 /// [1.0, 1.0]
 #[pyfunction]
 #[pyo3(signature = (x, eps=1e-5))]
-fn rms_norm<'py>(
-    py: Python<'py>,
-    x: &Bound<'py, PyAny>,
-    eps: f64,
-) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let operands = Operands::read(x, "rms_norm: x")?;
-    let made = fused::rms_norm(operands.data.clone(), eps);
-    several(py, operands, "rms_norm", made)
+fn rms_norm<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, eps: f64) -> PyResult<Bound<'py, PyList>> {
+    guard(|| {
+        let operands = Operands::read(x, "rms_norm: x")?;
+        let made = detached(py, &operands.data, |data| fused::rms_norm(data, eps));
+        let written = |py: Python<'py>, x: &[Bound<'py, PyAny>]| written_out::rms_norm(py, x, eps);
+        several(py, operands, "rms_norm", made, written)
+    })
 }
 
+/// The outputs of an op, or those of the program that it stands for.
 fn several<'py>(
     py: Python<'py>,
     operands: Operands,
     name: &'static str,
     made: Result<(Vec<f64>, Rule), Error>,
-) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    operands.into_outputs(py, name, made.map_err(|error| to_python(&error))?)
+    written: impl FnOnce(Python<'py>, &[Bound<'py, PyAny>]) -> PyResult<Bound<'py, PyList>>,
+) -> PyResult<Bound<'py, PyList>> {
+    let made = made.map_err(|error| to_python(&error))?;
+    if operands.have_own_ops(py)? {
+        return written(py, &operands.objects(py)?);
+    }
+    operands.into_outputs(py, name, made)
 }
 
 /// Adds the functions to the module.
@@ -189,6 +288,7 @@ pub fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(min, module)?)?;
     module.add_function(wrap_pyfunction!(dot, module)?)?;
     module.add_function(wrap_pyfunction!(affine, module)?)?;
+    module.add_function(wrap_pyfunction!(neuron, module)?)?;
     module.add_function(wrap_pyfunction!(softmax, module)?)?;
     module.add_function(wrap_pyfunction!(log_softmax, module)?)?;
     module.add_function(wrap_pyfunction!(cross_entropy, module)?)?;

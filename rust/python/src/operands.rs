@@ -1,16 +1,18 @@
 //! Lists of operands on their way into the core, and outputs on their way back.
 
 use fastgrad_core::graph::fused::Rule;
-use fastgrad_core::graph::op::{Op, Unary};
+use fastgrad_core::graph::op::{self, Op, Unary};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyFloat, PyList, PyTuple};
 
 use crate::errors::to_python;
+use crate::memory::{reserve, with_capacity};
+use crate::overrides;
 use crate::value::block::{self, Block};
 use crate::value::node::{self, Node};
-use crate::value::number;
+use crate::value::{number, patches};
 
 /// How many items are read between two moments for interrupts and other threads.
 const PAUSE_EVERY: usize = 1 << 16;
@@ -22,6 +24,10 @@ pub struct Operands {
     nodes: Vec<*mut Node>,
     /// the values, as they are now
     pub data: Vec<f64>,
+    /// an operand's class has ops of its own
+    own_ops: bool,
+    /// what was refused is neither Value nor number, but may answer `Value * it`
+    stranger: bool,
 }
 
 impl Drop for Operands {
@@ -41,14 +47,52 @@ impl Operands {
         Ok(operands)
     }
 
+    /// What came of reading; false where an item was refused that is neither Value nor number, but
+    /// of a class that may answer multiplication by a Value in its own way.
+    pub fn unless_strange(&self, outcome: PyResult<()>) -> PyResult<bool> {
+        match outcome {
+            Err(_) if self.stranger => Ok(false),
+            outcome => outcome.map(|()| true),
+        }
+    }
+
     /// Reads one operand.
     pub fn push(&mut self, item: &Bound<'_, PyAny>, argument: &str) -> PyResult<()> {
         // SAFETY: a bound object is alive.
         let Some(operand) = (unsafe { number::any(item.as_borrowed(), argument)? }) else {
+            self.stranger = overrides::answers_multiplication(item);
             return Err(not_an_operand(item, argument));
         };
+        let class = item.get_type_ptr();
+        if !operand.node.is_null() && class != node::value_type() && !self.own_ops {
+            self.own_ops = overrides::class_has_own_ops(item.py(), class)?;
+        }
+        reserve(&mut self.nodes, 1)?;
+        reserve(&mut self.data, 1)?;
         self.keep(operand);
         Ok(())
+    }
+
+    /// True when the op has to be written out: `Value` is patched, or an operand's class has ops
+    /// of its own.
+    pub fn have_own_ops(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.own_ops || patches::is_patched(py)?)
+    }
+
+    /// True when the first `n` operands are Values.
+    pub fn are_nodes(&self, n: usize) -> bool {
+        self.nodes.iter().take(n).all(|node| !node.is_null())
+    }
+
+    /// The operands as Python has them; a number as a float.
+    pub fn objects<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let mut objects = with_capacity(self.data.len())?;
+        for (&node, &data) in self.nodes.iter().zip(&self.data) {
+            // SAFETY: we own a reference to the node.
+            let object = unsafe { Bound::from_borrowed_ptr_or_opt(py, node.cast()) };
+            objects.push(object.unwrap_or_else(|| PyFloat::new(py, data).into_any()));
+        }
+        Ok(objects)
     }
 
     #[inline(always)]
@@ -79,9 +123,9 @@ impl Operands {
             });
         }
         let items = source.try_iter().map_err(|_| not_iterable(source, argument))?;
-        for (i, item) in items.enumerate() {
+        for item in items {
             self.push(&item?, argument)?;
-            pause(source.py(), i)?;
+            pause(source.py(), self.data.len())?;
         }
         Ok(())
     }
@@ -94,8 +138,8 @@ impl Operands {
         length: usize,
         item_at: impl Fn(ffi::Py_ssize_t) -> Option<*mut ffi::PyObject>,
     ) -> PyResult<()> {
-        self.nodes.reserve(length);
-        self.data.reserve(length);
+        reserve(&mut self.nodes, length)?;
+        reserve(&mut self.data, length)?;
         for i in 0..length {
             let Some(item) = item_at(i.cast_signed()) else {
                 return Err(PyValueError::new_err(format!("{argument} changed while it was read")));
@@ -107,7 +151,7 @@ impl Operands {
                     None => self.push(&Bound::from_borrowed_ptr(py, item), argument)?,
                 }
             }
-            pause(py, i)?;
+            pause(py, self.data.len())?;
         }
         Ok(())
     }
@@ -115,14 +159,14 @@ impl Operands {
     /// The block of an op over these operands; the caller has a share of it.
     ///
     /// `name` is what `_op` shows.
-    pub fn into_block(
-        mut self,
+    fn into_block(
+        self,
         py: Python<'_>,
         name: &'static str,
         rule: Rule,
         outputs: usize,
     ) -> PyResult<*mut Block> {
-        Block::new(py, name.into(), std::mem::take(&mut self.nodes), Some(rule), outputs)
+        Block::new(py, name.into(), self.into_parts().0, Some(rule), outputs)
     }
 
     /// The nodes, whose references become the caller's, and the values.
@@ -130,19 +174,15 @@ impl Operands {
         (std::mem::take(&mut self.nodes), std::mem::take(&mut self.data))
     }
 
-    /// Makes the output nodes of an op over these operands, one for each value.
+    /// Makes the output nodes of an op over these operands, a list with one for each value.
     pub fn into_outputs<'py>(
         self,
         py: Python<'py>,
         name: &'static str,
         (values, rule): (Vec<f64>, Rule),
-    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    ) -> PyResult<Bound<'py, PyList>> {
         let outputs = Outputs::new(self.into_block(py, name, rule, values.len())?);
-        let made = values.iter().enumerate().map(|(i, value)| {
-            pause(py, i)?;
-            outputs.node(py, i, *value, 1.0)
-        });
-        made.collect()
+        outputs.list(py, values.len(), |i| op::pos(values.get(i).copied().unwrap_or_default()))
     }
 
     /// As [`Operands::into_outputs`], for an op with one output.
@@ -186,25 +226,42 @@ impl Outputs {
 }
 
 impl Outputs {
-    /// A list of all outputs, whose sums the block holds in the buffer of its adjoints.
+    /// A list of `n` outputs; `made(i)` gives the value of each and the slope of its activation.
     pub fn list<'py>(
+        &self,
+        py: Python<'py>,
+        n: usize,
+        mut made: impl FnMut(usize) -> fastgrad_core::Result<Unary>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        // SAFETY: each place of the list is filled once, and the collector learns of the list when
+        // all are; after an error the rest stay null, as a list may be until it is shown.
+        unsafe {
+            let list = ffi::PyList_New(n.cast_signed());
+            let list = Bound::from_owned_ptr_or_err(py, list)?;
+            ffi::PyObject_GC_UnTrack(list.as_ptr().cast());
+            for i in 0..n {
+                let made = made(i).map_err(|error| to_python(&error))?;
+                let node = self.node(py, i, made.value, made.dx)?;
+                ffi::PyList_SET_ITEM(list.as_ptr(), i.cast_signed(), node.into_ptr());
+                pause(py, i)?;
+            }
+            ffi::PyObject_GC_Track(list.as_ptr().cast());
+            Ok(list.cast_into_unchecked())
+        }
+    }
+
+    /// As [`Outputs::list`] for a linear map, whose sums the block holds in the buffer of its
+    /// adjoints, and which become 0 there.
+    pub fn activated<'py>(
         &self,
         py: Python<'py>,
         activation: impl Fn(f64) -> fastgrad_core::Result<Unary>,
     ) -> PyResult<Bound<'py, PyList>> {
-        // SAFETY: the block is alive and nobody else has seen it. Each place of the list is
-        // filled once; after an error the rest stay null, as a list may be until it is shown.
-        unsafe {
-            let sums = &mut *(*self.0).dout;
-            let list = ffi::PyList_New(sums.len().cast_signed());
-            let list = Bound::from_owned_ptr_or_err(py, list)?;
-            for (i, z) in sums.iter_mut().enumerate() {
-                let made = activation(std::mem::take(z)).map_err(|error| to_python(&error))?;
-                let node = self.node(py, i, made.value, made.dx)?;
-                ffi::PyList_SET_ITEM(list.as_ptr(), i.cast_signed(), node.into_ptr());
-            }
-            Ok(list.cast_into_unchecked())
-        }
+        // SAFETY: the block is alive, and nobody else has seen it until the list is shown.
+        let sums = unsafe { &mut *(*self.0).dout };
+        self.list(py, sums.len(), |i| {
+            activation(sums.get_mut(i).map(std::mem::take).unwrap_or_default())
+        })
     }
 }
 
@@ -213,6 +270,11 @@ impl Drop for Outputs {
         // SAFETY: our own share, given up under the lock.
         unsafe { block::drop_own_share(self.0) }
     }
+}
+
+/// Runs an op over the values, without the interpreter's lock where it takes long.
+pub fn detached<T: Send>(py: Python<'_>, data: &[f64], op: impl FnOnce(&[f64]) -> T + Send) -> T {
+    if data.len() < PAUSE_EVERY { op(data) } else { py.detach(|| op(data)) }
 }
 
 /// Now and then answers Ctrl-C and lets other threads run.

@@ -7,8 +7,12 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
+use crate::errors::guard;
+use crate::memory::{filled, reserve, with_capacity};
+use crate::operands::pause;
+use crate::overrides;
 use crate::value::node::{self, Node};
-use crate::value::number;
+use crate::value::{number, patches};
 
 /// The parameters of an optimiser, checked to be Values.
 struct Params(Vec<Py<PyAny>>);
@@ -18,6 +22,8 @@ impl Params {
         let mut params = Vec::new();
         for item in given.try_iter()? {
             let item = item?;
+            reserve(&mut params, 1)?;
+            pause(given.py(), params.len())?;
             // SAFETY: the item is alive.
             if !unsafe { node::is_value(item.as_ptr()) } {
                 let class = number::class_name(item.as_borrowed());
@@ -30,9 +36,69 @@ impl Params {
         Ok(Params(params))
     }
 
-    /// The nodes, each alive as long as `self`.
-    fn nodes(&self) -> impl Iterator<Item = *mut Node> {
-        self.0.iter().map(|param| param.as_ptr().cast())
+    /// Gives each parameter with its state to a rule for the data that follow from data and
+    /// gradient, and sets them all, in one go. An exception leaves parameters and state unchanged.
+    fn update<S: Copy>(
+        &self,
+        py: Python<'_>,
+        states: &mut [S],
+        rule: impl Fn(f64, f64, &mut S) -> f64,
+    ) -> PyResult<()> {
+        if self.have_own_fields(py)? {
+            return self.update_by_attributes(py, states, rule);
+        }
+        for (param, state) in self.0.iter().zip(states) {
+            // SAFETY: the parameter is alive and the lock held.
+            unsafe {
+                let node = param.as_ptr().cast::<Node>();
+                (*node).data = rule((*node).data, (*node).grad, state);
+            }
+        }
+        Ok(())
+    }
+
+    /// True when `Value` is patched, or a parameter's class has fields of its own.
+    fn have_own_fields(&self, py: Python<'_>) -> PyResult<bool> {
+        if patches::is_patched(py)? {
+            return Ok(true);
+        }
+        for param in &self.0 {
+            let class = param.bind(py).get_type_ptr();
+            if class != node::value_type() && overrides::class_has_own_ops(py, class)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// As [`Params::update`], through the attributes `data` and `grad`.
+    #[cold]
+    fn update_by_attributes<S: Copy>(
+        &self,
+        py: Python<'_>,
+        states: &mut [S],
+        rule: impl Fn(f64, f64, &mut S) -> f64,
+    ) -> PyResult<()> {
+        let (data, grad) = (intern!(py, "data"), intern!(py, "grad"));
+        let (mut before, mut after) = (with_capacity(self.0.len())?, with_capacity(self.0.len())?);
+        for (param, state) in self.0.iter().zip(&*states) {
+            let (old, mut state) = (param.bind(py).getattr(data)?, *state);
+            let gradient = param.bind(py).getattr(grad)?.extract()?;
+            after.push((rule(old.extract()?, gradient, &mut state), state));
+            before.push(old);
+        }
+        for (i, (param, (new, _))) in self.0.iter().zip(&after).enumerate() {
+            if let Err(error) = param.setattr(py, data, *new) {
+                for (param, old) in self.0.iter().zip(&before).take(i) {
+                    param.setattr(py, data, old)?;
+                }
+                return Err(error);
+            }
+        }
+        for (state, (_, new)) in states.iter_mut().zip(after) {
+            *state = new;
+        }
+        Ok(())
     }
 
     fn list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
@@ -64,32 +130,37 @@ impl Momentum {
     #[new]
     #[pyo3(signature = (params, /))]
     fn new(params: &Bound<'_, PyAny>) -> PyResult<Momentum> {
-        let params = Params::read(params)?;
-        let velocity = vec![0.0; params.0.len()];
-        Ok(Momentum { params, velocity })
+        guard(|| {
+            let params = Params::read(params)?;
+            let velocity = filled(params.0.len(), 0.0)?;
+            Ok(Momentum { params, velocity })
+        })
     }
 
     /// For copy and pickle.
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let make = py.get_type::<Momentum>();
-        (make, (self.params.list(py)?,), self.velocity.clone()).into_pyobject(py)
+        guard(|| {
+            let make = py.get_type::<Momentum>();
+            (make, (self.params.list(py)?,), PyList::new(py, &self.velocity)?).into_pyobject(py)
+        })
     }
 
     /// For copy and pickle.
     fn __setstate__(&mut self, velocity: Vec<f64>) -> PyResult<()> {
-        self.params.expect_length(velocity.len())?;
-        self.velocity = velocity;
-        Ok(())
+        guard(|| {
+            self.params.expect_length(velocity.len())?;
+            self.velocity = velocity;
+            Ok(())
+        })
     }
 
     /// One step of every parameter; in one go, so that an interrupt finds all of them moved or none.
     #[pyo3(signature = (lr, momentum, weight_decay, /))]
-    fn step(&mut self, lr: f64, momentum: f64, weight_decay: f64) {
+    fn step(&mut self, py: Python<'_>, lr: f64, momentum: f64, weight_decay: f64) -> PyResult<()> {
         let rule = Sgd { lr, momentum, weight_decay };
-        for (node, velocity) in self.params.nodes().zip(&mut self.velocity) {
-            // SAFETY: the parameter is alive and the lock held.
-            unsafe { (*node).data = rule.update((*node).data, (*node).grad, velocity) }
-        }
+        guard(|| {
+            self.params.update(py, &mut self.velocity, |p, g, velocity| rule.update(p, g, velocity))
+        })
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "the signature is PyO3's")]
@@ -117,23 +188,30 @@ impl Moments {
     #[new]
     #[pyo3(signature = (params, /))]
     fn new(params: &Bound<'_, PyAny>) -> PyResult<Moments> {
-        let params = Params::read(params)?;
-        let state = vec![(0.0, 0.0); params.0.len()];
-        Ok(Moments { params, state, steps: 0 })
+        guard(|| {
+            let params = Params::read(params)?;
+            let state = filled(params.0.len(), (0.0, 0.0))?;
+            Ok(Moments { params, state, steps: 0 })
+        })
     }
 
     /// For copy and pickle.
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let make = py.get_type::<Moments>();
-        (make, (self.params.list(py)?,), (self.steps, self.state.clone())).into_pyobject(py)
+        guard(|| {
+            let make = py.get_type::<Moments>();
+            let state = (self.steps, PyList::new(py, self.state.iter().copied())?);
+            (make, (self.params.list(py)?,), state).into_pyobject(py)
+        })
     }
 
     /// For copy and pickle.
     fn __setstate__(&mut self, state: (u64, Vec<(f64, f64)>)) -> PyResult<()> {
         let (steps, state) = state;
-        self.params.expect_length(state.len())?;
-        (self.steps, self.state) = (steps, state);
-        Ok(())
+        guard(|| {
+            self.params.expect_length(state.len())?;
+            (self.steps, self.state) = (steps, state);
+            Ok(())
+        })
     }
 
     /// One step of every parameter; in one go, so that an interrupt finds all of them moved or none.
@@ -142,22 +220,21 @@ impl Moments {
     #[allow(clippy::cast_precision_loss, reason = "nobody takes 2^53 steps")]
     fn step(
         &mut self,
+        py: Python<'_>,
         lr: f64,
         beta1: f64,
         beta2: f64,
         eps: f64,
         weight_decay: f64,
         decoupled: bool,
-    ) {
-        self.steps += 1;
-        let t = self.steps as f64;
+    ) -> PyResult<()> {
+        let t = (self.steps + 1) as f64;
         let (correction1, correction2) = (1.0 - beta1.powf(t), 1.0 - beta2.powf(t));
         let rule =
             Adam { lr, beta1, beta2, eps, weight_decay, decoupled, correction1, correction2 };
-        for (node, (m, v)) in self.params.nodes().zip(&mut self.state) {
-            // SAFETY: the parameter is alive and the lock held.
-            unsafe { (*node).data = rule.update((*node).data, (*node).grad, m, v) }
-        }
+        guard(|| self.params.update(py, &mut self.state, |p, g, (m, v)| rule.update(p, g, m, v)))?;
+        self.steps += 1;
+        Ok(())
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "the signature is PyO3's")]
@@ -174,16 +251,18 @@ impl Moments {
 #[pyfunction]
 #[pyo3(signature = (params, /))]
 pub fn zero_grads(params: &Bound<'_, PyAny>) -> PyResult<()> {
-    for item in params.try_iter()? {
-        let item = item?;
-        // SAFETY: the item is alive and the lock held.
-        unsafe {
-            if node::is_value(item.as_ptr()) {
-                (*item.as_ptr().cast::<Node>()).grad = 0.0;
-                continue;
+    guard(|| {
+        let py = params.py();
+        for (i, item) in params.try_iter()?.enumerate() {
+            let item = item?;
+            if item.get_type_ptr() == node::value_type() && !patches::is_patched(py)? {
+                // SAFETY: the item is a living Value and the lock held.
+                unsafe { (*item.as_ptr().cast::<Node>()).grad = 0.0 }
+            } else {
+                item.setattr(intern!(py, "grad"), 0.0)?;
             }
+            pause(py, i)?;
         }
-        item.setattr(intern!(item.py(), "grad"), 0.0)?;
-    }
-    Ok(())
+        Ok(())
+    })
 }

@@ -17,9 +17,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::errors::to_python;
-use crate::operands::{Operands, Outputs};
+use crate::operands::{Operands, Outputs, pause};
 use crate::value::block::{self, Block};
-use crate::value::node::Node;
+use crate::value::node::{self, Node};
+
+/// From how many weights on a map is computed without the interpreter's lock.
+const DETACHED_FROM: usize = 1 << 18;
 
 /// Where the weights of one call come from.
 pub struct Source<'py> {
@@ -126,22 +129,29 @@ impl InUse {
 }
 
 impl Source<'_> {
-    /// Reads all weights into a block of their own, to be found by the calls that follow.
-    pub fn share(&self, py: Python<'_>, op: &'static str, n: usize) -> PyResult<Shared> {
-        let mut operands = Operands::default();
+    /// Reads all weights: the rows, then the biases.
+    pub fn read(&self, operands: &mut Operands, op: &'static str, n: usize) -> PyResult<()> {
         let (of_row, of_bias) = (format!("{op}: a row of weights"), format!("{op}: bias"));
         for (i, row) in self.rows.iter().enumerate() {
             let before = operands.data.len();
             operands.extend(row, &of_row)?;
             expect_length(op, || format!("row {i} of weights"), operands.data.len() - before, n)?;
+            pause(row.py(), i)?;
         }
-        for bias in &self.bias {
+        for (i, bias) in self.bias.iter().enumerate() {
             operands.push(bias, &of_bias)?;
+            pause(bias.py(), i)?;
         }
-        let weights = Arc::new(Weights::new(self.rows.len(), n, operands.data.clone()));
-        let outputs = weights.values().len();
+        Ok(())
+    }
+
+    /// Makes a block of the weights, to be found by the calls that follow.
+    pub fn share(&self, py: Python<'_>, weights: Operands, n: usize) -> PyResult<Shared> {
+        let (nodes, values) = weights.into_parts();
+        let outputs = values.len();
+        let weights = Arc::new(Weights::new(self.rows.len(), n, values));
         let rule = Rule::Shared(weights.clone());
-        let block = operands.into_block(py, "weights", rule, outputs)?;
+        let block = Block::new(py, "weights".into(), nodes, Some(rule), outputs)?;
         // SAFETY: the lock is held.
         unsafe {
             (*block).key = Some(self.key.addr());
@@ -163,11 +173,14 @@ pub unsafe fn items<'a>(list: &'a Bound<'_, PyList>) -> &'a [*mut ffi::PyObject]
     }
 }
 
-/// Is the item the known node, and its value the known one?
+/// Is the item the known node, still of exact type `Value`, and its value the known one?
 #[inline(always)]
 fn same(item: *mut ffi::PyObject, node: *mut Node, value: f64) -> bool {
     // SAFETY: a node among a block's parents is alive; in a number's place there is null.
-    !node.is_null() && item == node.cast() && unsafe { (*node).data }.to_bits() == value.to_bits()
+    !node.is_null()
+        && item == node.cast()
+        && unsafe { ffi::Py_TYPE(item) == node::value_type() }
+        && unsafe { (*node).data }.to_bits() == value.to_bits()
 }
 
 /// An error of the op unless the lengths match.
@@ -192,11 +205,18 @@ impl Shared {
         name: &'static str,
         activation: Activation,
     ) -> PyResult<Bound<'py, PyList>> {
+        let mut z = Vec::new();
+        let weights = &self.weights;
+        let computed = if weights.values().len() < DETACHED_FROM {
+            weights.apply(&x.data, &mut z)
+        } else {
+            let x = &x.data;
+            py.detach(|| weights.apply(x, &mut z))
+        };
+        computed.map_err(|error| to_python(&error))?;
         let (parents, x) = x.into_parts();
-        let mut z = Vec::with_capacity(self.weights.outputs());
-        self.weights.apply(&x, &mut z);
         let rule = Rule::Linear { x, weights: self.weights.clone() };
         let block = Block::linear(py, name, parents, rule, z, self.block)?;
-        Outputs::new(block).list(py, |z| activation.apply(z))
+        Outputs::new(block).activated(py, |z| activation.apply(z))
     }
 }

@@ -110,40 +110,40 @@ pub fn sum(x: &[f64]) -> (f64, Rule) {
 /// Σ wᵢ·xᵢ, starting from 0. Parents: w, then x.
 ///
 /// # Errors
-/// [`Error::Length`] when the lists differ in length.
+/// [`Error::Length`] when the lists differ in length, [`Error::Memory`].
 pub fn dot(w: &[f64], x: &[f64]) -> Result<(f64, Rule)> {
     same_length("dot", "x", x.len(), w.len())?;
-    let gradients = x.iter().chain(w).copied().collect();
+    let gradients = collected(x.len() + w.len(), x.iter().chain(w).copied())?;
     Ok((accumulate(0.0, w, x), Rule::Gradients(gradients)))
 }
 
 /// b + Σ wᵢ·xᵢ, starting from b. Parents: w, then x, then b.
 ///
 /// # Errors
-/// [`Error::Length`] when w and x differ in length.
+/// [`Error::Length`] when w and x differ in length, [`Error::Memory`].
 pub fn affine(w: &[f64], x: &[f64], b: f64) -> Result<(f64, Rule)> {
     same_length("affine", "x", x.len(), w.len())?;
-    let gradients = x.iter().chain(w).copied().chain([1.0]).collect();
+    let gradients = collected(x.len() + w.len() + 1, x.iter().chain(w).copied().chain([1.0]))?;
     Ok((accumulate(b, w, x), Rule::Gradients(gradients)))
 }
 
 /// pᵢ = e^(xᵢ−max) / Σⱼ e^(xⱼ−max): stable at any finite input. Parents: x.
 ///
 /// # Errors
-/// [`Error::Empty`] for no input.
+/// [`Error::Empty`] for no input, [`Error::Memory`].
 pub fn softmax(x: &[f64]) -> Result<(Vec<f64>, Rule)> {
     let (p, _, _) = shifted("softmax", x)?;
-    Ok((p.clone(), Rule::Softmax(p)))
+    Ok((collected(p.len(), p.iter().copied())?, Rule::Softmax(p)))
 }
 
 /// ln pᵢ = (xᵢ−max) − ln Σⱼ e^(xⱼ−max). Parents: x.
 ///
 /// # Errors
-/// [`Error::Empty`] for no input.
+/// [`Error::Empty`] for no input, [`Error::Memory`].
 pub fn log_softmax(x: &[f64]) -> Result<(Vec<f64>, Rule)> {
     let (p, max, total) = shifted("log_softmax", x)?;
     let log_total = total.ln();
-    let outputs = x.iter().map(|v| (v - max) - log_total).collect();
+    let outputs = collected(x.len(), x.iter().map(|v| (v - max) - log_total))?;
     Ok((outputs, Rule::LogSoftmax(p)))
 }
 
@@ -151,7 +151,8 @@ pub fn log_softmax(x: &[f64]) -> Result<(Vec<f64>, Rule)> {
 /// Parents: x.
 ///
 /// # Errors
-/// [`Error::Empty`] for no input, [`Error::Target`] for a target outside 0..n.
+/// [`Error::Empty`] for no input, [`Error::Target`] for a target outside 0..n,
+/// [`Error::Memory`].
 pub fn cross_entropy(x: &[f64], target: i64) -> Result<(f64, Rule)> {
     let (mut p, max, total) = shifted("cross_entropy", x)?;
     let out_of_range = Error::Target { op: "cross_entropy", target, classes: x.len() };
@@ -171,13 +172,14 @@ pub fn cross_entropy(x: &[f64], target: i64) -> Result<(f64, Rule)> {
 /// yᵢ = s·xᵢ with s = (Σ xⱼ²/n + eps)^−½ (Zhang and Sennrich 2019, without a gain). Parents: x.
 ///
 /// # Errors
-/// [`Error::Empty`] for no input, and the errors of a power when the mean plus `eps` is not
+/// [`Error::Empty`] for no input, [`Error::Memory`], and the errors of a power when the mean plus `eps` is not
 /// positive.
-pub fn rms_norm(x: Vec<f64>, eps: f64) -> Result<(Vec<f64>, Rule)> {
-    non_empty("rms_norm", "x", &x)?;
-    let mean = accumulate(0.0, &x, &x) / count(x.len());
+pub fn rms_norm(x: &[f64], eps: f64) -> Result<(Vec<f64>, Rule)> {
+    non_empty("rms_norm", "x", x)?;
+    let mean = accumulate(0.0, x, x) / count(x.len());
     let scale = op::pow_number(mean + eps, -0.5)?.value;
-    let outputs = x.iter().map(|v| v * scale).collect();
+    let outputs = collected(x.len(), x.iter().map(|v| v * scale))?;
+    let x = collected(x.len(), x.iter().copied())?;
     Ok((outputs, Rule::RmsNorm { x, scale }))
 }
 
@@ -276,9 +278,13 @@ impl Weights {
     }
 
     /// yᵢ = bᵢ + Σⱼ wᵢⱼ·xⱼ for each output i, each sum starting from its bias, or from 0.
-    pub fn apply(&self, x: &[f64], y: &mut Vec<f64>) {
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn apply(&self, x: &[f64], y: &mut Vec<f64>) -> Result<()> {
         let (rows, bias) = self.values.split_at(self.m * self.n);
         y.clear();
+        y.try_reserve_exact(self.m).map_err(|_| Error::Memory)?;
         y.extend_from_slice(bias);
         y.resize(self.m, 0.0);
         let n = self.n.max(1);
@@ -302,6 +308,7 @@ impl Weights {
         for (row, y) in quads.remainder().chunks_exact(n).zip(out_quads.into_remainder()) {
             *y = accumulate(*y, row, x);
         }
+        Ok(())
     }
 
     /// dx += Wᵀ·g (n), dW += g·xᵀ (m·n), db += g (m); g the outputs' gradients. An output that
@@ -340,12 +347,20 @@ fn largest(x: &[f64]) -> usize {
 fn shifted(op: &'static str, x: &[f64]) -> Result<(Vec<f64>, f64, f64)> {
     non_empty(op, "logits", x)?;
     let max = x.iter().copied().fold(f64::NEG_INFINITY, |m, v| if v > m { v } else { m });
-    let mut p: Vec<f64> = x.iter().map(|v| (v - max).exp()).collect();
+    let mut p = collected(x.len(), x.iter().map(|v| (v - max).exp()))?;
     let total = total(&p);
     for e in &mut p {
         *e /= total;
     }
     Ok((p, max, total))
+}
+
+/// The `n` items of an iterator, where memory can hold them.
+fn collected(n: usize, items: impl Iterator<Item = f64>) -> Result<Vec<f64>> {
+    let mut collected = Vec::new();
+    collected.try_reserve_exact(n).map_err(|_| Error::Memory)?;
+    collected.extend(items);
+    Ok(collected)
 }
 
 fn non_empty(op: &'static str, argument: &'static str, x: &[f64]) -> Result<()> {

@@ -20,7 +20,8 @@ use super::node::Node;
 type CollectorHead = [usize; 2];
 
 const HEAD: usize = size_of::<CollectorHead>();
-const SLOT: usize = HEAD + size_of::<Node>();
+/// The bytes that a node takes.
+pub const SLOT: usize = HEAD + size_of::<Node>();
 const CHUNK: usize = 1 << 21;
 /// What is asked of the system: room for a chunk wherever it has to start. The rest is never
 /// touched, and so takes no memory.

@@ -1,0 +1,43 @@
+//! Memory that the system may refuse.
+
+use std::collections::TryReserveError;
+
+use fastgrad_core::Error;
+use pyo3::prelude::*;
+
+use crate::errors::to_python;
+use crate::value::slab;
+
+/// An empty vector with room for `n` items.
+pub fn with_capacity<T>(n: usize) -> PyResult<Vec<T>> {
+    let mut items = Vec::new();
+    items.try_reserve_exact(n).map_err(|error| refused(&error))?;
+    Ok(items)
+}
+
+/// A vector of `n` equal items.
+pub fn filled<T: Clone>(n: usize, item: T) -> PyResult<Vec<T>> {
+    let mut items = with_capacity(n)?;
+    items.resize(n, item);
+    Ok(items)
+}
+
+/// Makes room for `n` more items; a vector that is full grows by half or more.
+#[inline]
+pub fn reserve<T>(items: &mut Vec<T>, n: usize) -> PyResult<()> {
+    items.try_reserve(n).map_err(|error| refused(&error))
+}
+
+/// Raises `MemoryError` where the system refuses memory for `values` Values.
+#[pyfunction]
+#[pyo3(signature = (values, /))]
+pub fn expect_room(values: usize) -> PyResult<()> {
+    // The memory is never touched, so that asking costs nothing.
+    let bytes = values.saturating_mul(slab::SLOT);
+    with_capacity::<u8>(bytes).map(std::hint::black_box).map(drop)
+}
+
+#[cold]
+fn refused(_: &TryReserveError) -> PyErr {
+    to_python(&Error::Memory)
+}

@@ -1,0 +1,139 @@
+//! Finds out whether a class does things in its own way, so that fast paths can step aside.
+//!
+//! Python keeps a version number in every type, which changes with each assignment to an
+//! attribute of the type or of one of its bases: as long as it is the number of the last look,
+//! that look's answer still holds.
+
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyTuple, PyType};
+
+use crate::errors::guard;
+use crate::value::node;
+
+/// What the ops over lists and the optimizers stand for: arithmetic, functions, fields. A
+/// subclass's `__init__` is not among them, as no op makes an instance of a subclass.
+const OPS: [&str; 28] = [
+    "__add__",
+    "__radd__",
+    "__sub__",
+    "__rsub__",
+    "__mul__",
+    "__rmul__",
+    "__truediv__",
+    "__rtruediv__",
+    "__pow__",
+    "__rpow__",
+    "__neg__",
+    "__pos__",
+    "__abs__",
+    "exp",
+    "log",
+    "sqrt",
+    "sin",
+    "cos",
+    "tanh",
+    "sigmoid",
+    "relu",
+    "abs",
+    "max",
+    "min",
+    "data",
+    "grad",
+    "__setattr__",
+    "__getattribute__",
+];
+
+/// The last subclass of `Value` that was found to have none of its own, and its version.
+static ORDINARY: (AtomicPtr<ffi::PyTypeObject>, AtomicU32) =
+    (AtomicPtr::new(ptr::null_mut()), AtomicU32::new(0));
+
+/// True when a subclass of `Value` has an op or a field of its own.
+pub fn class_has_own_ops(py: Python<'_>, class: *mut ffi::PyTypeObject) -> PyResult<bool> {
+    // SAFETY: the class of a living object.
+    let version = unsafe { (*class).tp_version_tag };
+    if version != 0 && ORDINARY.0.load(Relaxed) == class && ORDINARY.1.load(Relaxed) == version {
+        return Ok(false);
+    }
+    // SAFETY: as above; both are types.
+    let (own, value) = unsafe {
+        let bound = |class| PyType::from_borrowed_type_ptr(py, class);
+        (bound(class), bound(node::value_type()))
+    };
+    for name in OPS {
+        if !own.getattr(name)?.is(&value.getattr(name)?) {
+            return Ok(true);
+        }
+    }
+    ORDINARY.0.store(class, Relaxed);
+    // SAFETY: as above. The look has given the class a version, if it had none.
+    ORDINARY.1.store(unsafe { (*class).tp_version_tag }, Relaxed);
+    Ok(false)
+}
+
+/// Can the class of an object that is neither a `Value` nor a number answer `Value * object`?
+pub fn answers_multiplication(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: the class of a living object; its table of number slots may be missing.
+    let slots = unsafe { (*object.get_type_ptr()).tp_as_number.as_ref() };
+    slots.is_some_and(|slots| slots.nb_multiply.is_some())
+}
+
+/// A class, and some of its attributes as they were when this was made.
+#[pyclass(frozen, module = "fastgrad._core")]
+pub struct Originals {
+    class: Py<PyType>,
+    attributes: Vec<(Py<PyString>, Py<PyAny>)>,
+    /// the class's version at the last look that found nothing changed
+    version: AtomicU32,
+}
+
+#[pymethods]
+impl Originals {
+    #[new]
+    #[pyo3(signature = (class, /, *names))]
+    fn new(class: &Bound<'_, PyType>, names: &Bound<'_, PyTuple>) -> PyResult<Originals> {
+        guard(|| {
+            let mut attributes = Vec::new();
+            for name in names {
+                let name = name.cast_into::<PyString>()?;
+                attributes.push((name.clone().unbind(), class.getattr(&name)?.unbind()));
+            }
+            let version = AtomicU32::new(0);
+            Ok(Originals { class: class.clone().unbind(), attributes, version })
+        })
+    }
+
+    /// True as long as none of the attributes has been replaced.
+    pub fn intact(&self, py: Python<'_>) -> PyResult<bool> {
+        // SAFETY: the type is alive, as we own a reference.
+        let version = unsafe { (*self.class()).tp_version_tag };
+        if version != 0 && version == self.version.load(Relaxed) {
+            return Ok(true);
+        }
+        guard(|| self.look(py))
+    }
+}
+
+impl Originals {
+    /// The class.
+    #[inline(always)]
+    pub fn class(&self) -> *mut ffi::PyTypeObject {
+        self.class.as_ptr().cast()
+    }
+
+    #[cold]
+    fn look(&self, py: Python<'_>) -> PyResult<bool> {
+        let class = self.class.bind(py);
+        for (name, original) in &self.attributes {
+            if !class.getattr_opt(name)?.is_some_and(|now| now.is(original)) {
+                return Ok(false);
+            }
+        }
+        // SAFETY: as in `intact`. The look has given the class a version, if it had none.
+        self.version.store(unsafe { (*self.class()).tp_version_tag }, Relaxed);
+        Ok(true)
+    }
+}

@@ -1,0 +1,144 @@
+//! The programs of scalar ops that the ops over lists stand for.
+//!
+//! They run in an op's place where a program has patched `Value`, or an operand's class has ops of
+//! its own: then every addition and multiplication has to be called.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyType};
+
+use crate::memory::with_capacity;
+use crate::value::node;
+
+type Outputs<'py> = PyResult<Bound<'py, PyList>>;
+type Output<'py> = PyResult<Bound<'py, PyAny>>;
+
+/// 0 + v₀ + v₁ + …
+pub fn sum<'py>(py: Python<'py>, values: &[Bound<'py, PyAny>]) -> Output<'py> {
+    values.iter().try_fold(value(py, 0.0)?, |total, value| total.add(value))
+}
+
+/// b + w₀·x₀ + w₁·x₁ + …
+pub fn affine<'py>(
+    w: &[Bound<'py, PyAny>],
+    x: &[Bound<'py, PyAny>],
+    b: &Bound<'py, PyAny>,
+) -> Output<'py> {
+    w.iter().zip(x).try_fold(as_value(b)?, |total, (w, x)| total.add(as_value(w)?.mul(x)?))
+}
+
+/// 0 + w₀·x₀ + w₁·x₁ + …
+pub fn dot<'py>(py: Python<'py>, w: &[Bound<'py, PyAny>], x: &[Bound<'py, PyAny>]) -> Output<'py> {
+    affine(w, x, &value(py, 0.0)?)
+}
+
+/// An affine map for each of `m` rows; `weights` holds the rows, then `m` biases or none.
+pub fn linear<'py>(
+    py: Python<'py>,
+    x: &[Bound<'py, PyAny>],
+    m: usize,
+    weights: &[Bound<'py, PyAny>],
+) -> Outputs<'py> {
+    let outputs = PyList::empty(py);
+    let (rows, bias) = weights.split_at_checked(m * x.len()).unwrap_or_default();
+    for i in 0..m {
+        let row = rows.get(i * x.len()..(i + 1) * x.len()).unwrap_or_default();
+        outputs.append(match bias.get(i) {
+            Some(bias) => affine(row, x, bias)?,
+            None => dot(py, row, x)?,
+        })?;
+    }
+    Ok(outputs)
+}
+
+/// eᵢ / (0 + e₀ + e₁ + …) with eᵢ = exp(xᵢ − max).
+pub fn softmax<'py>(py: Python<'py>, logits: &[Bound<'py, PyAny>]) -> Outputs<'py> {
+    let powers = each(&shifted(logits)?, exp)?;
+    let total = sum(py, &powers)?;
+    list(py, &powers, |power| power.div(&total))
+}
+
+/// sᵢ − ln(0 + exp(s₀) + exp(s₁) + …) with sᵢ = xᵢ − max.
+pub fn log_softmax<'py>(py: Python<'py>, logits: &[Bound<'py, PyAny>]) -> Outputs<'py> {
+    let shifted = shifted(logits)?;
+    let log_total = log_of_total(py, &shifted)?;
+    list(py, &shifted, |x| x.sub(&log_total))
+}
+
+/// ln(0 + exp(s₀) + exp(s₁) + …) − s of the target, with sᵢ = xᵢ − max.
+pub fn cross_entropy<'py>(
+    py: Python<'py>,
+    logits: &[Bound<'py, PyAny>],
+    target: usize,
+) -> Output<'py> {
+    let shifted = shifted(logits)?;
+    let log_total = log_of_total(py, &shifted)?;
+    shifted.get(target).map_or_else(|| Ok(log_total.clone()), |logit| log_total.sub(logit))
+}
+
+/// s·xᵢ with s = ((0 + x₀·x₀ + x₁·x₁ + …)/n + eps)^−½.
+pub fn rms_norm<'py>(py: Python<'py>, x: &[Bound<'py, PyAny>], eps: f64) -> Outputs<'py> {
+    let scale = dot(py, x, x)?.div(x.len())?.add(eps)?.pow(-0.5, py.None())?;
+    list(py, x, |x| scale.mul(x))
+}
+
+/// Each logit less the largest one's number: the shift cancels, so it needs no gradient.
+fn shifted<'py>(logits: &[Bound<'py, PyAny>]) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let mut highest = f64::NEG_INFINITY;
+    for logit in logits {
+        let data = if is_value(logit) {
+            logit.getattr(intern!(logit.py(), "data"))?.extract::<f64>()?
+        } else {
+            logit.extract()?
+        };
+        highest = if data > highest { data } else { highest };
+    }
+    each(logits, |logit| as_value(logit)?.sub(highest))
+}
+
+fn log_of_total<'py>(py: Python<'py>, shifted: &[Bound<'py, PyAny>]) -> Output<'py> {
+    sum(py, &each(shifted, exp)?)?.call_method0(intern!(py, "log"))
+}
+
+fn exp<'py>(x: &Bound<'py, PyAny>) -> Output<'py> {
+    x.call_method0(intern!(x.py(), "exp"))
+}
+
+fn each<'py>(
+    items: &[Bound<'py, PyAny>],
+    f: impl Fn(&Bound<'py, PyAny>) -> Output<'py>,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let mut made = with_capacity(items.len())?;
+    for item in items {
+        made.push(f(item)?);
+    }
+    Ok(made)
+}
+
+fn list<'py>(
+    py: Python<'py>,
+    items: &[Bound<'py, PyAny>],
+    f: impl Fn(&Bound<'py, PyAny>) -> Output<'py>,
+) -> Outputs<'py> {
+    let made = PyList::empty(py);
+    for item in items {
+        made.append(f(item)?)?;
+    }
+    Ok(made)
+}
+
+fn as_value<'py>(item: &Bound<'py, PyAny>) -> Output<'py> {
+    if is_value(item) { Ok(item.clone()) } else { value(item.py(), item.extract()?) }
+}
+
+fn is_value(item: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: the item is alive.
+    unsafe { node::is_value(item.as_ptr()) }
+}
+
+/// A number as a Value, made by calling the class, as a program would.
+fn value(py: Python<'_>, data: f64) -> Output<'_> {
+    // SAFETY: the type lives as long as the module.
+    let class = unsafe { PyType::from_borrowed_type_ptr(py, node::value_type()) };
+    class.call1((data,))
+}
