@@ -19,8 +19,8 @@ CORE = ROOT / "rust" / "core"
 MAY_IMPORT = {
     "_core": set(),
     "engine": {"_core"},
-    "nn": {"_core", "engine"},
-    "optim": {"_core", "engine"},
+    "nn": {"_checks", "_core", "engine"},
+    "optim": {"_checks", "_core", "engine"},
     "_checks": set(),
     "_files": set(),
     "datasets": {"_checks", "_core"},

@@ -204,7 +204,9 @@ class Layer(Module):
 
 
 # The classes as they are here: the fast paths are taken only as long as these are.
-_NEURON = _core.Originals(Neuron, "__call__", "__getattribute__", "w", "b", "activation", "nonlin")
+_NEURON = _core.Originals(
+    Neuron, ("__call__", "__getattribute__", "w", "b", "activation", "nonlin")
+)
 _LAYER_CALL = Layer.__call__
 
 

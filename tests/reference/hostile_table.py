@@ -694,9 +694,11 @@ TABLE = {
         "word_scatter": {"embeddings": table, "words": ["a", "b", "c", "d"]} | PLOT,
     },
     "_core": {
-        "layer": {"neurons": lambda: layer().neurons, "neuron_type": nn.Neuron, "x": values},
-        "layer_batch": {"neurons": lambda: layer().neurons, "neuron_type": nn.Neuron}
+        "layer": {"neurons": lambda: layer().neurons, "neuron_type": nn._NEURON, "x": values},
+        "layer_batch": {"neurons": lambda: layer().neurons, "neuron_type": nn._NEURON}
         | {"rows": lambda: [values(), values()]},
+        "neuron": {"w": values, "x": other_values, "b": lambda: Value(1.0)},
+        "expect_room": {"values": 1000},
         "zero_grads": {"params": values},
         "live_nodes": {},
         "node_bytes": {},
@@ -733,6 +735,10 @@ TABLE = {
         "count_bytes": {"data": lambda: b"ab\nba\n"} | FILE,
         "count_items": {"items": lambda: list(ITEMS), "order": 2, "threads": 2},
         "count_ids": {"ids": characters, "characters": "abc", "order": 2},
+    },
+    "_core.Originals": {
+        "": {"class": nn.Neuron, "names": ("w", "b")},
+        "intact": {"self": lambda: nn._NEURON},
     },
     "_core.Momentum": {"": {"params": values}}
     | {"step": {"self": momentum, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0}}

@@ -93,7 +93,7 @@ pub struct Originals {
 #[pymethods]
 impl Originals {
     #[new]
-    #[pyo3(signature = (class, /, *names))]
+    #[pyo3(signature = (class, names, /))]
     fn new(class: &Bound<'_, PyType>, names: &Bound<'_, PyTuple>) -> PyResult<Originals> {
         guard(|| {
             let mut attributes = Vec::new();
