@@ -11,7 +11,7 @@ from fastgrad.engine import Value
 
 FORMULAS = {
     "relu": (lambda z: max(z, 0.0), lambda z: float(z > 0)),
-    "tanh": (math.tanh, lambda z: 1 - math.tanh(z) ** 2),
+    "tanh": (math.tanh, lambda z: 1 / math.cosh(z) ** 2),
     "sigmoid": (lambda z: 1 / (1 + math.exp(-z)), lambda z: math.exp(-z) / (1 + math.exp(-z)) ** 2),
     "linear": (lambda z: z, lambda z: 1.0),
 }
