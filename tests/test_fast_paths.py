@@ -5,13 +5,12 @@ import random
 
 import numpy as np
 import pytest
-import slow_value
 from fastgrad import engine, nn, optim
 from fastgrad.engine import Value
 from fastgrad.nn import MLP, Layer, Neuron
 from hypothesis import given
 from hypothesis import strategies as st
-from modifications import MODIFICATIONS, fast_world, listed, plain_world
+from modifications import MODIFICATIONS, fast_world, listed, plain_world, written_out
 
 SHAPES = st.tuples(st.integers(1, 3), st.lists(st.integers(2, 3), max_size=2), st.integers(1, 3))
 CHANGES = st.lists(
@@ -251,7 +250,7 @@ def of_engine(module, function, name, how):
 @pytest.mark.parametrize("how", ["patched", "subclass"])
 @pytest.mark.parametrize("function", LISTS.values(), ids=LISTS.keys())
 def test_point_11_an_op_over_a_list_is_the_written_out_program(function, name, how):
-    expected = of_engine(slow_value, function, name, how)
+    expected = of_engine(written_out(), function, name, how)
     found = of_engine(engine, function, name, how)
     assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
 

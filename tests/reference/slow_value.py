@@ -63,7 +63,7 @@ class Value:
         return add(self, other)
 
     def __radd__(self, other):
-        return add(other, self)
+        return self + other
 
     def __sub__(self, other):
         return subtract(self, other)
@@ -75,7 +75,7 @@ class Value:
         return multiply(self, other)
 
     def __rmul__(self, other):
-        return multiply(other, self)
+        return self * other
 
     def __truediv__(self, other):
         return divide(self, other)
