@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use fastgrad_core::watch::Watch;
 use fastgrad_core::{Result, alloc};
 use numpy::ndarray::{ArrayView, Dimension, IntoDimension};
 use numpy::{
@@ -19,6 +20,9 @@ use crate::errors::to_python;
 
 /// The most characters of an argument that a message shows.
 const SHOWN: usize = 60;
+
+/// How many numbers are copied between two looks at the watch.
+const STRETCH: usize = 1 << 20;
 
 /// Most threads that may be asked for.
 const MOST_THREADS: usize = 1024;
@@ -312,12 +316,27 @@ impl<'a> Ranges<'a> {
 /// array.
 ///
 /// # Errors
-/// [`fastgrad_core::Error::Memory`].
-pub fn copied<T: Copy, D: Dimension>(numbers: &ArrayView<'_, T, D>) -> Result<Vec<T>> {
+/// [`fastgrad_core::Error::Memory`], [`fastgrad_core::Error::Interrupted`].
+pub fn copied<T: Copy, D: Dimension>(
+    numbers: &ArrayView<'_, T, D>,
+    watch: &Watch,
+) -> Result<Vec<T>> {
     let mut copy = alloc::with_capacity(numbers.len())?;
     match numbers.as_slice() {
-        Some(slice) => copy.extend_from_slice(slice),
-        None => copy.extend(numbers.iter().copied()),
+        Some(slice) => {
+            for stretch in slice.chunks(STRETCH) {
+                watch.advance(0)?;
+                copy.extend_from_slice(stretch);
+            }
+        }
+        None => {
+            for (place, &number) in numbers.iter().enumerate() {
+                if place % STRETCH == 0 {
+                    watch.advance(0)?;
+                }
+                copy.push(number);
+            }
+        }
     }
     Ok(copy)
 }
@@ -325,11 +344,14 @@ pub fn copied<T: Copy, D: Dimension>(numbers: &ArrayView<'_, T, D>) -> Result<Ve
 /// The numbers of an array in C order, copied only where they do not lie so.
 ///
 /// # Errors
-/// [`fastgrad_core::Error::Memory`].
+/// [`fastgrad_core::Error::Memory`], [`fastgrad_core::Error::Interrupted`].
 pub fn in_order<'a, T: Copy, D: Dimension>(
     numbers: &'a ArrayView<'_, T, D>,
+    watch: &Watch,
 ) -> Result<Cow<'a, [T]>> {
-    numbers.as_slice().map_or_else(|| copied(numbers).map(Cow::Owned), |slice| Ok(slice.into()))
+    numbers
+        .as_slice()
+        .map_or_else(|| copied(numbers, watch).map(Cow::Owned), |slice| Ok(slice.into()))
 }
 
 /// An array of a shape that owns the numbers.

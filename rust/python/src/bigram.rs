@@ -57,8 +57,9 @@ pub fn train_bigram<'py>(
         }
         // Copies, so that an error or Ctrl-C leaves everything as it was.
         let memory = |error| to_python(&error);
-        let mut new_w = args::copied(&given_w.as_array()).map_err(memory)?;
-        let mut new_velocity = args::copied(&given_velocity.as_array()).map_err(memory)?;
+        let mut new_w = args::copied(&given_w.as_array(), &Watch::new()).map_err(memory)?;
+        let mut new_velocity =
+            args::copied(&given_velocity.as_array(), &Watch::new()).map_err(memory)?;
         let mut losses = alloc::zeroed(steps).map_err(memory)?;
         let work = |watch: &Watch| {
             let state = (new_w.as_mut_slice(), new_velocity.as_mut_slice());
@@ -89,7 +90,7 @@ pub fn bigram_loss_and_gradient<'py>(
         let w = w.as_array();
         let examples = read_examples(w.dim(), ids, counts)?;
         let (loss, dw) = run(py, Cost::of(w.len(), A_LOGIT), None, |watch| {
-            let w = args::copied(&w)?;
+            let w = args::copied(&w, watch)?;
             let mut dw = alloc::zeroed(w.len())?;
             let loss = bigram::loss_and_gradient(&examples, penalty, &w, &mut dw, watch)?;
             Ok((loss, dw))
@@ -121,8 +122,8 @@ fn read_examples(
     }
     let (ids, counts) = (ids.read()?, counts.read()?);
     let (ids, counts) = (ids.as_array(), counts.as_array());
-    let examples = args::copied(&ids).and_then(|ids| {
-        let counts = args::copied(&counts)?;
+    let examples = args::copied(&ids, &Watch::new()).and_then(|ids| {
+        let counts = args::copied(&counts, &Watch::new())?;
         Examples::new(size, order, &ids, &counts)
     });
     examples.map_err(|error| to_python(&error))

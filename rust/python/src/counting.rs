@@ -166,7 +166,7 @@ fn count_ids(
         let ids = args::array::<u32, Ix1>("ids", ids)?.read()?;
         let ids = ids.as_array();
         run(py, Cost::of(ids.len(), A_BYTE), None, |watch| {
-            counts::count_ids(&args::in_order(&ids)?, characters, order, "ids", watch)
+            counts::count_ids(&args::in_order(&ids, watch)?, characters, order, "ids", watch)
         })
         .map(NgramCounts)
     })

@@ -129,7 +129,7 @@ impl NgramCounts {
             let (ids, counts) = (ids.read()?, counts.read()?);
             let (ids, counts) = (ids.as_array(), counts.as_array());
             run(py, Cost::of(rows, A_GRAM), None, |watch| {
-                let (ids, counts) = (args::in_order(&ids)?, args::in_order(&counts)?);
+                let (ids, counts) = (args::in_order(&ids, watch)?, args::in_order(&counts, watch)?);
                 Counts::from_entries(order, characters, items, &ids, &counts, watch)
             })
             .map(NgramCounts)

@@ -50,7 +50,7 @@ impl TableSampler {
             }
             let given = given.as_array();
             let table = run(py, Cost::of(given.len(), A_SYMBOL), None, |watch| {
-                Table::new(&args::copied(&given)?, (size, context), shaping, watch)
+                Table::new(&args::copied(&given, watch)?, (size, context), shaping, watch)
             })?;
             Ok(TableSampler { table })
         })
@@ -256,7 +256,7 @@ pub fn draw_rows<'py>(
         }
         let given = given.as_array();
         let drawn = run(py, Cost::of(given.len(), A_SYMBOL), None, |watch| {
-            let (given, streams) = (args::copied(&given)?, args::copied(&streams)?);
+            let (given, streams) = (args::copied(&given, watch)?, args::copied(&streams, watch)?);
             sampling::draw_rows(&given, size, (seed, &streams, step), shaping, watch)
         })?;
         Ok(drawn.into_pyarray(py))
