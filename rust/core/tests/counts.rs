@@ -296,10 +296,7 @@ fn entries_are_checked() {
     );
     assert_eq!(reason(&[0, 1], &[0], 0), "entry 0 has count 0; expected at least 1");
     assert_eq!(reason(&[0, 0], &[1], 1), "entry 0 has a boundary where no text can have one");
-    assert_eq!(
-        reason(&[0, 3], &[1], 1),
-        "ids[1] is 3; expected at most 2, the number of characters"
-    );
+    assert_eq!(reason(&[0, 3], &[1], 1), "ids: id 3 at position 1; expected 0 to 2");
     assert_eq!(reason(&[1, 0], &[7], 1), "items is 1; expected 7, as many n-grams end an item");
     assert_eq!(reason(&[1, 0, 1], &[7], 7), "entry 1 has ids but no count, or none");
     assert_eq!(reason(&[1, 0], &[], 7), "entry 0 has ids but no count, or none");
