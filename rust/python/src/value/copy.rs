@@ -58,7 +58,7 @@ unsafe fn restore(object: Object, state: Object) -> PyResult<()> {
         let node = object.cast::<Node>();
         (*node).data = data;
         (*node).grad = grad;
-        (*node).set_flag(super::node::READY, true);
+        (*node).set_flag(super::node::RAW, false);
         Ok(())
     }
 }

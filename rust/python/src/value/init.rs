@@ -17,7 +17,7 @@ use pyo3::{Borrowed, ffi, intern};
 
 use super::attrs;
 use super::block::Block;
-use super::node::{self, Node, READY};
+use super::node::{self, Node, RAW};
 use super::number;
 use super::patches;
 use super::slots::{self, raise};
@@ -36,7 +36,7 @@ pub unsafe extern "C" fn new(
         if class == node::value_type() {
             let made = node::new(Op::Leaf, 0.0);
             if !made.is_null() {
-                (*made).set_flag(READY, false);
+                (*made).set_flag(RAW, true);
             }
             return made.cast();
         }
@@ -83,15 +83,15 @@ unsafe fn is_patched() -> bool {
 /// The result of an op: the new node, or what a patched constructor makes of it.
 ///
 /// # Safety
-/// `made` is a new node, whose reference is taken over.
+/// `made` is a new node, whose reference is taken over, or null with an exception set.
 #[inline(always)]
 pub unsafe fn finish(made: *mut Node) -> Object {
     // SAFETY: by contract.
     unsafe {
-        if is_patched() {
-            return construct(made).map_or_else(raise, Bound::into_ptr);
+        if made.is_null() || patches::is_pristine() {
+            return made.cast();
         }
-        made.cast()
+        construct(made).map_or_else(raise, Bound::into_ptr)
     }
 }
 
@@ -103,7 +103,7 @@ unsafe fn construct<'py>(made: *mut Node) -> PyResult<Bound<'py, PyAny>> {
     unsafe {
         let py = Python::assume_attached();
         let plain = Bound::from_owned_ptr(py, made.cast());
-        if !patches::is_patched(py)? {
+        if !patches::is_patched(py)? || !is_patched() {
             return Ok(plain);
         }
         let children = attrs::children(py, made)?;
@@ -287,7 +287,7 @@ fn fill(
         };
         (*node).data = data;
         (*node).grad = 0.0;
-        (*node).set_flag(READY, true);
+        (*node).set_flag(RAW, false);
         if let Some(block) = block {
             node::set_block(node, block, 0, 1.0);
         }
@@ -299,7 +299,7 @@ fn fill(
 unsafe fn may_get_edges(node: *mut Node, has_parents: bool) -> PyResult<()> {
     // SAFETY: the node is alive.
     unsafe {
-        if (*node).has(READY) && (has_parents || (*node).op() != Op::Leaf) {
+        if !(*node).has(RAW) && (has_parents || (*node).op() != Op::Leaf) {
             return Err(PyTypeError::new_err("the operands of a Value cannot be changed"));
         }
         Ok(())
@@ -319,7 +319,7 @@ fn children_of<'py>(given: Option<&Bound<'py, PyAny>>) -> PyResult<Vec<Bound<'py
                 if !node::is_value(child.as_ptr()) {
                     return Err(type_error("_children", "Values only", &child));
                 }
-                if !(*child.as_ptr().cast::<Node>()).has(READY) {
+                if (*child.as_ptr().cast::<Node>()).has(RAW) {
                     return Err(number::not_initialised("_children"));
                 }
             }

@@ -51,8 +51,8 @@ pub struct Node {
 const FROM_SLAB: u64 = 1 << 8;
 /// `_backward` was assigned: the callable is in the dict.
 pub const HAS_RULE: u64 = 1 << 9;
-/// `__init__` has run.
-pub const READY: u64 = 1 << 10;
+/// `__init__` has not run: no operand yet.
+pub const RAW: u64 = 1 << 10;
 /// A node below has a rule of its own, and had it when the node above it was made.
 const ON_RULE: u64 = 1 << 11;
 const MARK_SHIFT: u32 = 16;
@@ -109,7 +109,7 @@ pub unsafe fn new(op: Op, data: f64) -> *mut Node {
         (*node).base.ob_type = value_type;
         set_refcount(node, 1);
         ffi::Py_INCREF(value_type.cast());
-        (*node).tag = FROM_SLAB | READY | op as u64;
+        (*node).tag = FROM_SLAB | op as u64;
         (*node).data = data;
         (*node).grad = 0.0;
         (*node).left = ptr::null_mut();
@@ -121,12 +121,19 @@ pub unsafe fn new(op: Op, data: f64) -> *mut Node {
 }
 
 /// Gives a new node its parents (each may be null) and their derivatives; takes a reference to
-/// each.
+/// each. False when one of them is [`RAW`].
 ///
 /// # Safety
 /// `node` is new; parents are alive.
 #[inline(always)]
-pub unsafe fn set_parents(node: *mut Node, left: *mut Node, right: *mut Node, dl: f64, dr: f64) {
+#[must_use]
+pub unsafe fn set_parents(
+    node: *mut Node,
+    left: *mut Node,
+    right: *mut Node,
+    dl: f64,
+    dr: f64,
+) -> bool {
     // SAFETY: alive by contract.
     unsafe {
         (*node).left = left;
@@ -142,10 +149,19 @@ pub unsafe fn set_parents(node: *mut Node, left: *mut Node, right: *mut Node, dl
             ffi::Py_INCREF(right.cast());
             tags |= (*right).tag;
         }
-        if tags & (HAS_RULE | ON_RULE) != 0 {
-            put_on_rule(node);
-        }
+        tags & (HAS_RULE | ON_RULE | RAW) == 0 || settle(node, tags)
     }
+}
+
+/// What is rare among parents: one that is raw, or stands on a rule.
+#[cold]
+unsafe fn settle(node: *mut Node, tags: u64) -> bool {
+    if tags & RAW != 0 {
+        return false;
+    }
+    // SAFETY: by contract of `set_parents`.
+    unsafe { put_on_rule(node) }
+    true
 }
 
 /// Shows a complete node that stands on a rule to the collector.
@@ -186,7 +202,8 @@ pub unsafe fn take_edges(node: *mut Node, from: *mut Node) {
     unsafe {
         let block = (*node).left.cast::<Block>();
         (*node).tag = ((*node).tag & !0xFF) | (*from).op() as u64;
-        set_parents(node, (*from).left, (*from).right, (*from).d_left, (*from).d_right);
+        let (dl, dr) = ((*from).d_left, (*from).d_right);
+        let _none_is_raw = set_parents(node, (*from).left, (*from).right, dl, dr);
         block::drop_own_share(block);
     }
 }
@@ -259,7 +276,7 @@ impl Node {
 /// `node` is such memory, zeroed but for refcount and type.
 pub unsafe fn set_leaf(node: *mut Node) {
     // SAFETY: by contract.
-    unsafe { (*node).tag = Op::Leaf as u64 }
+    unsafe { (*node).tag = Op::Leaf as u64 | RAW }
 }
 
 #[inline(always)]

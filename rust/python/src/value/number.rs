@@ -6,7 +6,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyFloat, PyInt, PyType};
 use pyo3::{Borrowed, ffi};
 
-use super::node::{self, Node, READY};
+use super::node::{self, Node, RAW};
 pub use crate::args::{class_name, shorten};
 
 /// A plain number, or a node.
@@ -34,12 +34,22 @@ pub enum Kind {
 /// `object` is alive.
 #[inline(always)]
 pub unsafe fn quick(object: *mut ffi::PyObject) -> Option<Operand> {
+    // SAFETY: by contract; an operand's node is alive.
+    unsafe { peek(object).filter(|read| read.node.is_null() || !(*read.node).has(RAW)) }
+}
+
+/// As [`quick`], a `Value` whose `__init__` has not run included.
+///
+/// # Safety
+/// `object` is alive.
+#[inline(always)]
+pub unsafe fn peek(object: *mut ffi::PyObject) -> Option<Operand> {
     // SAFETY: the type is checked before the cast.
     unsafe {
         let class = ffi::Py_TYPE(object);
         if class == node::value_type() {
             let node = object.cast::<Node>();
-            (*node).has(READY).then_some(Operand { data: (*node).data, node })
+            Some(Operand { data: (*node).data, node })
         } else if class == &raw mut ffi::PyFloat_Type {
             Some(Operand { data: ffi::PyFloat_AS_DOUBLE(object), node: std::ptr::null_mut() })
         } else if class == &raw mut ffi::PyLong_Type {
@@ -80,7 +90,7 @@ pub unsafe fn any(object: Borrowed<'_, '_, PyAny>, op: &str) -> PyResult<Option<
         }
         if node::is_value(object.as_ptr()) {
             let node = object.as_ptr().cast::<Node>();
-            if !(*node).has(READY) {
+            if (*node).has(RAW) {
                 return Err(not_initialised(op));
             }
             return Ok(Some(Operand { data: (*node).data, node }));

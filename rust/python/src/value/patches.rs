@@ -15,11 +15,19 @@ use super::{init, node};
 /// The attributes of the type as it was made.
 static ORIGINAL: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 
-/// The type's version at the last look, times two, plus one if it was patched.
-static LAST_LOOK: AtomicU64 = AtomicU64::new(0);
+/// The type's version at the last look, times two, plus one if it was patched; 1 if it had none.
+static LAST_LOOK: AtomicU64 = AtomicU64::new(1);
 
 /// Attributes that no op reads.
-const FREE: [&str; 4] = ["label", "__doc__", "__module__", "__array_priority__"];
+const FREE: [&str; 7] = [
+    "label",
+    "__doc__",
+    "__module__",
+    "__array_priority__",
+    "__repr__",
+    "__reduce__",
+    "__setstate__",
+];
 
 /// Remembers the type as it is now.
 pub fn remember(class: &Bound<'_, PyType>) -> PyResult<()> {
@@ -30,6 +38,15 @@ pub fn remember(class: &Bound<'_, PyType>) -> PyResult<()> {
     }
     let _ = ORIGINAL.set(class.py(), attributes.unbind());
     Ok(())
+}
+
+/// Is the type still what we made, as the last look found it? `false` may also mean that it is time
+/// for another one.
+#[inline(always)]
+pub fn is_pristine() -> bool {
+    // SAFETY: the type lives as long as the module.
+    let version = unsafe { (*node::value_type()).tp_version_tag };
+    LAST_LOOK.load(Relaxed) == u64::from(version) << 1
 }
 
 /// Is any op, method, constructor or field of the type `Value` another one than we made?
@@ -58,7 +75,8 @@ fn look(py: Python<'_>) -> PyResult<bool> {
         // SAFETY: as above, with the lock held.
         unsafe { (*node::value_type()).tp_new = Some(init::new) }
     }
-    LAST_LOOK.store(u64::from(version) << 1 | u64::from(patched), Relaxed);
+    let look = u64::from(version) << 1 | u64::from(patched || version == 0);
+    LAST_LOOK.store(look, Relaxed);
     Ok(patched)
 }
 

@@ -26,8 +26,9 @@ use pyo3::types::{PyFloat, PyInt};
 use pyo3::{Borrowed, ffi};
 
 use super::init;
-use super::node::{self, Node, READY};
+use super::node::{self, Node, RAW};
 use super::number::{self, Kind, Operand};
+use super::patches;
 use crate::errors::{guard_slot, to_python};
 
 type Object = *mut ffi::PyObject;
@@ -57,41 +58,68 @@ pub fn status(outcome: PyResult<()>) -> c_int {
     )
 }
 
-#[cold]
-fn raise_core(error: &Error) -> Object {
-    raise(to_python(error))
-}
-
 #[inline(always)]
 unsafe fn binary(x: Object, y: Object, kind: Op, f: fn(f64, f64) -> Result<Binary>) -> Object {
     // SAFETY: Python hands living operands to a slot.
     unsafe {
-        match (number::quick(x), number::quick(y)) {
-            // Both are numbers or of the very type Value: its operators are the ones to look at.
-            (Some(a), Some(b)) if !is_rewritten(node::value_type(), kind, a.node.is_null()) => {
-                combine(a, b, kind, f)
-            }
+        match (number::peek(x), number::peek(y)) {
+            // Both are numbers or of the very type Value: one comparison says that it is pristine.
+            (Some(x), Some(y)) if patches::is_pristine() => combine(x, y, kind, f).cast(),
             _ => binary_slowly(x, y, kind, f),
         }
     }
 }
 
+/// The node of the op, or null.
 #[inline(always)]
-unsafe fn combine(x: Operand, y: Operand, kind: Op, f: fn(f64, f64) -> Result<Binary>) -> Object {
-    match f(x.data, y.data) {
-        // SAFETY: operands' nodes are alive.
-        Ok(result) => unsafe {
-            let made = node::new(kind, result.value);
-            if made.is_null() {
-                return ptr::null_mut();
+unsafe fn combine(
+    x: Operand,
+    y: Operand,
+    kind: Op,
+    f: fn(f64, f64) -> Result<Binary>,
+) -> *mut Node {
+    // SAFETY: operands' nodes are alive.
+    unsafe {
+        match f(x.data, y.data) {
+            Ok(result) => {
+                let dx = if x.node.is_null() { x.data } else { result.dx };
+                let dy = if y.node.is_null() { y.data } else { result.dy };
+                node_of(kind, result.value, [x.node, y.node], [dx, dy])
             }
-            let dx = if x.node.is_null() { x.data } else { result.dx };
-            let dy = if y.node.is_null() { y.data } else { result.dy };
-            node::set_parents(made, x.node, y.node, dx, dy);
-            init::finish(made)
-        },
-        Err(error) => raise_core(&error),
+            Err(error) => refuse(kind, [x.node, y.node], &error),
+        }
     }
+}
+
+/// A node with these parents, null for a number, which stands among the derivatives; or null.
+#[inline(always)]
+unsafe fn node_of(kind: Op, value: f64, parents: [*mut Node; 2], slopes: [f64; 2]) -> *mut Node {
+    // SAFETY: the parents are alive or null.
+    unsafe {
+        let made = node::new(kind, value);
+        if made.is_null() || node::set_parents(made, parents[0], parents[1], slopes[0], slopes[1]) {
+            return made;
+        }
+        drop_raw(kind, made)
+    }
+}
+
+/// Gives up a node that has an operand whose `__init__` has not run.
+#[cold]
+unsafe fn drop_raw(kind: Op, made: *mut Node) -> *mut Node {
+    // SAFETY: the reference is the caller's.
+    unsafe { ffi::Py_DECREF(made.cast()) };
+    raise(number::not_initialised(kind.name())).cast()
+}
+
+/// Sets the exception for what the core refuses: the data of an operand whose `__init__` has not
+/// run are none to be told of.
+#[cold]
+unsafe fn refuse(kind: Op, parents: [*mut Node; 2], error: &Error) -> *mut Node {
+    // SAFETY: the parents are alive or null.
+    let raw = parents.iter().any(|parent| unsafe { parent.as_ref() }.is_some_and(|p| p.has(RAW)));
+    let error = if raw { number::not_initialised(kind.name()) } else { to_python(error) };
+    raise(error).cast()
 }
 
 #[cold]
@@ -104,7 +132,8 @@ unsafe fn binary_slowly(
 ) -> Object {
     // SAFETY: Python hands living operands to a slot.
     unsafe {
-        match read_both(x, y, kind.name()) {
+        let looked = patches::is_patched(Python::assume_attached());
+        match looked.and_then(|_| read_both(x, y, kind.name())) {
             Ok(Some((a, b))) => {
                 let changed = |object, operand: Operand| {
                     let class = ffi::Py_TYPE(object);
@@ -113,7 +142,7 @@ unsafe fn binary_slowly(
                 if changed(x, a) || changed(y, b) {
                     answer(rewrite(x, y, b, kind))
                 } else {
-                    combine(a, b, kind, f)
+                    init::finish(combine(a, b, kind, f))
                 }
             }
             Ok(None) => not_implemented(),
@@ -220,39 +249,37 @@ fn unsupported(op: &str, x: Borrowed<'_, '_, PyAny>, y: Borrowed<'_, '_, PyAny>)
 unsafe fn unary(x: Object, kind: Op, f: fn(f64) -> Result<Unary>) -> Object {
     // SAFETY: `x` is a Value: the slots and methods of the type guarantee it.
     unsafe {
-        if !(*x.cast::<Node>()).has(READY) || is_rewritten(ffi::Py_TYPE(x), kind, false) {
-            return unary_slowly(x, kind);
-        }
-        match f((*x.cast::<Node>()).data) {
-            Ok(result) => one_parent(x, kind, result, 0.0),
-            Err(error) => raise_core(&error),
+        let is_plain = kind != Op::Neg || ffi::Py_TYPE(x) == node::value_type();
+        if is_plain && patches::is_pristine() {
+            one_parent(x, kind, f).cast()
+        } else {
+            unary_slowly(x, kind, f)
         }
     }
 }
 
-/// An operand that `__init__` has not seen, or a minus that multiplies.
 #[cold]
-unsafe fn unary_slowly(x: Object, kind: Op) -> Object {
+unsafe fn unary_slowly(x: Object, kind: Op, f: fn(f64) -> Result<Unary>) -> Object {
     // SAFETY: as in `unary`.
     unsafe {
-        if !(*x.cast::<Node>()).has(READY) {
-            return raise(number::not_initialised(kind.name()));
+        let node = x.cast::<Node>();
+        if !(*node).has(RAW) && is_rewritten(ffi::Py_TYPE(x), kind, false) {
+            return answer(Bound::from_borrowed_ptr(Python::assume_attached(), x).mul(-1));
         }
-        answer(Bound::from_borrowed_ptr(Python::assume_attached(), x).mul(-1))
+        init::finish(one_parent(x, kind, f))
     }
 }
 
-/// A node with the one parent `x`; `number` is the other operand of a power.
+/// The node of an op of one operand, or null.
 #[inline(always)]
-unsafe fn one_parent(x: Object, kind: Op, result: Unary, number: f64) -> Object {
+unsafe fn one_parent(x: Object, kind: Op, f: fn(f64) -> Result<Unary>) -> *mut Node {
     // SAFETY: `x` is a living Value.
     unsafe {
-        let made = node::new(kind, result.value);
-        if made.is_null() {
-            return ptr::null_mut();
+        let parents = [x.cast::<Node>(), ptr::null_mut()];
+        match f((*x.cast::<Node>()).data) {
+            Ok(result) => node_of(kind, result.value, parents, [result.dx, 0.0]),
+            Err(error) => refuse(kind, parents, &error),
         }
-        node::set_parents(made, x.cast(), ptr::null_mut(), result.dx, number);
-        init::finish(made)
     }
 }
 
@@ -264,7 +291,7 @@ unsafe fn power(x: Object, y: Object, modulus: Object) -> Object {
         if modulus != ffi::Py_None() {
             return raise(PyTypeError::new_err("pow() of a Value takes no third argument"));
         }
-        if ffi::Py_TYPE(x) == node::value_type() && (*x.cast::<Node>()).has(READY) {
+        if ffi::Py_TYPE(x) == node::value_type() {
             let exponent = ffi::Py_TYPE(y);
             if exponent == &raw mut ffi::PyFloat_Type {
                 return power_of_number(x, ffi::PyFloat_AS_DOUBLE(y), Kind::Fraction);
@@ -286,9 +313,6 @@ unsafe fn power_slowly(x: Object, y: Object) -> Object {
         if !node::is_value(x) || node::is_value(y) {
             return binary(x, y, Op::Pow, op::pow);
         }
-        if !(*x.cast::<Node>()).has(READY) {
-            return raise(number::not_initialised("**"));
-        }
         let py = Python::assume_attached();
         let exponent = Borrowed::from_ptr(py, y);
         match number::number(exponent, "**") {
@@ -305,13 +329,12 @@ unsafe fn power_slowly(x: Object, y: Object) -> Object {
 unsafe fn power_of_number(x: Object, n: f64, kind: Kind) -> Object {
     // SAFETY: `x` is a Value.
     unsafe {
-        match op::pow_number((*x.cast::<Node>()).data, n) {
-            Ok(result) => {
-                let op = if kind == Kind::Whole { Op::PowInt } else { Op::PowFloat };
-                one_parent(x, op, result, n)
-            }
-            Err(error) => raise_core(&error),
-        }
+        let op = if kind == Kind::Whole { Op::PowInt } else { Op::PowFloat };
+        let parents = [x.cast::<Node>(), ptr::null_mut()];
+        init::finish(match op::pow_number((*x.cast::<Node>()).data, n) {
+            Ok(result) => node_of(op, result.value, parents, [result.dx, n]),
+            Err(error) => refuse(op, parents, &error),
+        })
     }
 }
 
