@@ -1,20 +1,19 @@
 """Pictures with matplotlib, which is optional: `pip install matplotlib`.
 
-All of them save a PNG and leave pyplot, its figures and its backend alone. They take numbers,
-arrays and strings, and know of models no more than which of their attributes hold these.
+Each function takes the objects that users have (counts, models, histories) and returns the
+matplotlib Axes that it has drawn on. It writes a file only where `path` names one; a notebook shows
+the picture.
 """
 
 from .boundary import decision_boundary
-from .curves import loss_curve
+from .curves import loss_curve, lr_curve
 from .heatmap import bigram_heatmap
-from .network import embedding_scatter, rate_sweep
-from .words import word_scatter
+from .network import embedding_scatter
 
 __all__ = [
     "bigram_heatmap",
     "decision_boundary",
     "embedding_scatter",
     "loss_curve",
-    "rate_sweep",
-    "word_scatter",
+    "lr_curve",
 ]

@@ -1,29 +1,60 @@
-"""What all pictures share: a figure of their own, and labels that any font can show."""
+"""What all pictures share: the axes to draw on, and labels that any font can show."""
 
 from __future__ import annotations
 
 import unicodedata
 from typing import TYPE_CHECKING
 
-from matplotlib import rcParams
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from .._checks import path_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from os import PathLike
 
-__all__ = ["labels", "legible", "new_figure"]
+    from matplotlib.axes import Axes
+
+__all__ = ["axes_for", "finish", "labels", "legible"]
 
 # Longer labels, which words may need, are cut.
 _LONGEST = 12
 
 
-def new_figure(width: float, height: float, dpi: float = 150) -> Figure:
-    """Make a figure of the given size in inches; a user's choice for pyplot stays as it is."""
+def axes_for(
+    ax: Axes | None, path: str | PathLike[str] | None, width: float, height: float, dpi: float = 150
+) -> Axes:
+    """Return the axes to draw on: `ax` if it is given, otherwise those of a new figure.
+
+    A figure that is only written to `path` is a figure of its own. Any other one is pyplot's, so
+    that a notebook shows it and `matplotlib.pyplot.show()` does in a program.
+
+    Raises `ImportError` where matplotlib is not installed, `TypeError` for an `ax` that is no Axes.
+    """
+    try:
+        from matplotlib.axes import Axes
+    except ModuleNotFoundError:
+        raise ImportError("plots need matplotlib; pip install matplotlib") from None
+    if ax is not None:
+        if not isinstance(ax, Axes):
+            raise TypeError(f"ax is of type {type(ax).__name__}; expected matplotlib Axes")
+        return ax
+    if path is None:
+        from matplotlib import pyplot
+
+        return pyplot.figure(figsize=(width, height), layout="constrained").add_subplot()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    path_name("path", path)
     figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
-    return figure
+    return figure.add_subplot()
+
+
+def finish(ax: Axes, path: str | PathLike[str] | None) -> Axes:
+    """Write the figure of the axes to `path` if there is one; return the axes."""
+    if path is not None:
+        ax.get_figure(root=True).savefig(path_name("path", path))
+    return ax
 
 
 def labels(symbols: Iterable[str]) -> list[str]:
@@ -45,6 +76,9 @@ def _has_shape(character: str) -> bool:
     # Control characters, separators, and marks that combine with what stands before them.
     if unicodedata.category(character)[0] in "CZM":
         return False
+    from matplotlib import rcParams
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
     # matplotlib looks for a glyph in each of these families in turn.
     families = (FontProperties(family=[name]) for name in rcParams["font.family"])
     return any(get_font(findfont(family)).get_char_index(ord(character)) for family in families)

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from .._checks import shorten
-from .canvas import legible, new_figure
+from .canvas import axes_for, finish, legible
 
 if TYPE_CHECKING:
     from os import PathLike
 
+    from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["loss_curve"]
+__all__ = ["loss_curve", "lr_curve"]
 
 _COLOURS = ("#2f6db3", "#d9822b", "#3a8f5c", "#8a5fb0", "#777777")
 
@@ -30,7 +30,7 @@ class Losses(Protocol):
         ...
 
     @property
-    def dev_step(self) -> NDArray[np.int64]:
+    def dev_steps(self) -> NDArray[np.int64]:
         """After how many steps the losses on dev were measured."""
         ...
 
@@ -53,35 +53,58 @@ class Trained(Protocol):
         ...
 
 
+class Sweep(Protocol):
+    """What `fastgrad.training.LRSweep` has."""
+
+    lrs: NDArray[np.float64]
+    losses: NDArray[np.float64]
+
+    def smooth(self) -> NDArray[np.float64]:
+        """Return smoothed losses."""
+        ...
+
+    def best(self) -> float:
+        """Return the learning rate with the lowest smoothed loss."""
+        ...
+
+
 def loss_curve(
     history: ArrayLike | Mapping[str, ArrayLike] | Losses | Trained,
-    path: str | PathLike[str],
+    *,
+    path: str | PathLike[str] | None = None,
+    ax: Axes | None = None,
     title: str = "Loss",
     goal: float | None = None,
     goal_name: str = "goal",
     log_steps: bool = False,
-) -> None:
-    """Save a PNG of how losses, in nats a symbol, went down while a model was trained.
+) -> Axes:
+    """Draw how losses, in nats per token, fell while a model was trained; return the Axes.
 
-    `history` is one curve, or several with a name each. A curve is an array of K losses, one a
-    step from step 0 on, or an array of shape (2, K): steps above, losses below. It may also be a
-    model that was trained, or a `fastgrad.training.History`, of which the losses on train are drawn
-    as means of neighbours, and those on dev where there are any. `goal` is a loss
-    to compare with, drawn as a line across. With `log_steps` steps are spaced by their logarithms,
-    so that the first ones, where most happens, can be told apart. Losses that are not finite leave
-    a gap.
+    `history` is a model that was trained, or its `fastgrad.training.History`: drawn are the losses
+    of mini-batches, as means of neighbouring steps, and those on dev where there are any. It may
+    also be a curve, or a dict of several by name: an array of K losses, one a step from step 0 on,
+    or one of shape (2, K), steps and losses. `goal` is a loss to compare with, drawn as a line
+    across. With `log_steps` the axis of steps is logarithmic. Losses that are not finite leave a
+    gap.
 
-    Raises ValueError for a curve of another shape or without a single loss, TypeError for what is
-    no curve at all, OSError where the file cannot be written.
+    Where `path` is given, the picture is written to that file; otherwise a notebook shows it. `ax`
+    are the Axes to draw on, those of a new figure if None.
+
+    Raises `ValueError` for a curve of another shape or without a single loss, `TypeError` for what
+    is no curve, `OSError` where the file cannot be written, `ImportError` without matplotlib.
 
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "loss.png")
-    ...     loss_curve({"train": [3.3, 2.7, 2.5], "dev": [[0, 2], [3.3, 2.6]]}, path, goal=2.454)
+    ...     ax = loss_curve({"train": [3.3, 2.7, 2.5], "dev": [[0, 2], [3.3, 2.6]]}, path=path)
     ...     os.path.getsize(path) > 1000
     True
     """
     seen: Any = getattr(history, "history", history)
+    if seen is None:
+        raise ValueError(
+            f"history of {shorten(history)} is None; expected a model trained by steps"
+        )
     if hasattr(seen, "dev_loss"):
         seen = _curves_of(seen)
     named = seen if isinstance(seen, Mapping) else {"": seen}
@@ -89,8 +112,9 @@ def loss_curve(
     if not curves:
         raise ValueError("history is empty; expected at least one curve")
 
-    figure = new_figure(7.6, 4.6)
-    axes = figure.add_subplot()
+    axes = axes_for(ax, path, 7.6, 4.6)
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
     for i, (name, (steps, losses)) in enumerate(curves.items()):
         # A single step makes no line; a point shows it.
         marker = "o" if len(steps) == 1 else ""
@@ -98,7 +122,7 @@ def loss_curve(
         axes.plot(steps, losses, color=colour, linewidth=1.4, marker=marker, label=legible(name))
     if goal is not None:
         axes.axhline(goal, color="#333333", linewidth=0.9, linestyle="--", label=legible(goal_name))
-    axes.set(xlabel="step", ylabel="loss, nats a symbol")
+    axes.set(xlabel="step", ylabel="loss (nats per token)")
     axes.set_title(legible(title), parse_math=False)
     if log_steps:
         axes.set_xscale("symlog", linthresh=1.0)  # Linear up to step 1, since there is a step 0.
@@ -110,16 +134,56 @@ def loss_curve(
     if any(curves) or goal is not None:
         for text in axes.legend(frameon=False).get_texts():
             text.set_parse_math(False)
-    figure.savefig(path)
+    return finish(axes, path)
+
+
+def lr_curve(
+    sweep: Sweep,
+    *,
+    path: str | PathLike[str] | None = None,
+    ax: Axes | None = None,
+    title: str = "Loss against learning rate",
+) -> Axes:
+    """Draw what `fastgrad.training.lr_find` tried, as the lecture does; return the Axes.
+
+    Drawn are the loss of each mini-batch against its learning rate, the smoothed losses as a line,
+    and the learning rate where they are lowest. `path` and `ax` are those of `loss_curve`.
+
+    Raises `ValueError` for a sweep without steps, `TypeError` for what is no sweep, `OSError` where
+    the file cannot be written, `ImportError` without matplotlib.
+    """
+    if not (hasattr(sweep, "lrs") and hasattr(sweep, "losses")):
+        raise TypeError(f"sweep is {shorten(sweep)}; expected an LRSweep, as lr_find returns it")
+    if not len(sweep.losses):
+        raise ValueError("sweep has no steps; expected at least one")
+    line, best = sweep.smooth(), sweep.best()
+
+    axes = axes_for(ax, path, 7.6, 4.6)
+    axes.plot(
+        sweep.lrs, sweep.losses, color=_COLOURS[0], linewidth=0.7, alpha=0.35, label="mini-batches"
+    )
+    axes.plot(sweep.lrs, line, color=_COLOURS[0], linewidth=1.8, label="mean of neighbours")
+    axes.axvline(best, color=_COLOURS[1], linewidth=1.2, linestyle="--", label=f"{best:.2g}")
+    axes.set_xscale("log")
+    # Where a sweep ends in losses without bounds, the valley must still be seen.
+    low, high = float(sweep.losses.min()), float(np.percentile(sweep.losses, 90))
+    high = max(min(high, 1.2 * float(line[: 1 + len(line) // 20].max())), low)
+    margin = 0.3 * (high - low) + 1e-3
+    axes.set_ylim(low - margin / 6, high + margin)
+    axes.set(xlabel="learning rate", ylabel="loss (nats per token)")
+    axes.set_title(legible(title), parse_math=False)
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.legend(frameon=False)
+    return finish(axes, path)
 
 
 def _curves_of(history: Losses) -> dict[str, ArrayLike]:
-    """Give the curves of a `fastgrad.training.History`."""
+    """Return the curves of a `fastgrad.training.History` by name."""
     if not len(history.loss):
         raise ValueError("history has no steps yet; expected that of a model that was trained")
     curves: dict[str, ArrayLike] = {"train, mean of mini-batches": history.smooth()}
     if len(history.dev_loss):
-        curves["dev"] = (history.dev_step, history.dev_loss)
+        curves["dev"] = (history.dev_steps, history.dev_loss)
     return curves
 
 
@@ -128,14 +192,13 @@ def _points(name: str, curve: ArrayLike) -> tuple[NDArray[np.float64], NDArray[n
         numbers = np.asarray(curve, dtype=np.float64)
     except (OverflowError, TypeError, ValueError):
         raise TypeError(
-            f"the curve {shorten(name)} of history is {shorten(curve)}; expected numbers"
+            f"the curve {name!r} of history is {shorten(curve)}; expected numbers"
         ) from None
     if numbers.ndim == 1 and numbers.size:
         return np.arange(numbers.size, dtype=np.float64), numbers
     if numbers.ndim == 2 and len(numbers) == 2 and numbers.size:
         return numbers[0], numbers[1]
     raise ValueError(
-        f"the curve {shorten(name)} of history has shape {numbers.shape}; expected"
-        " (K,) losses, or (2, K)"
+        f"the curve {name!r} of history has shape {numbers.shape}; expected (K,) losses, or (2, K)"
         " steps and losses"
     )

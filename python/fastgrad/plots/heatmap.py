@@ -3,141 +3,157 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.colors import PowerNorm
 
-from .._checks import array, path_name, shorten, string
-from .canvas import labels, legible, new_figure
+from .._checks import array, shorten, string, strings
+from .canvas import axes_for, finish, labels, legible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
     from matplotlib.axes import Axes
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
 __all__ = ["bigram_heatmap"]
 
-# Up to so many symbols each cell is written into, fewer where many are written as codes; up to so
-# many all are shown.
+# The most tokens with which every cell is written into, fewer where many are written as codes, and
+# the most that are drawn at all.
 _WRITTEN, _WRITTEN_AS_CODES = 40, 16
 _SHOWN = 60
-# Inches, of which a written cell takes the most.
+# Inches.
 _CELL, _SMALL_CELL, _MARGIN = 0.56, 0.2, 1.3
+_LEAST_WRITTEN_CELL = 0.25
 _POINTS_PER_INCH = 72
 # On what is darker than this share of the darkest shade, text is white.
 _DARK = 0.62
 
 
 def bigram_heatmap(
-    table: ArrayLike,
-    symbols: Sequence[str],
-    path: str | PathLike[str],
-    title: str = "How often one symbol follows another",
-) -> None:
-    """Save a PNG of a table of bigrams: the darker a cell, the more often its pair occurs.
+    counts: Any,
+    tokens: Sequence[str] | None = None,
+    *,
+    path: str | PathLike[str] | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Draw a table of bigrams, the darker a cell, the more often its pair occurs; return the Axes.
 
-    `table` has shape (V, V): row i, column j tells of symbol j after symbol i, as a count, or as
-    a probability where the numbers are not whole. `symbols` are the V symbols. With up to 40 of
-    them (16, where many are written as codes) every cell shows its pair and its number; with more,
-    the symbols stand at the margins; beyond 60, only the 60 that occur most often are drawn, and
-    the title says so. A symbol that is invisible, or that no font of
-    `matplotlib.rcParams["font.family"]` has, is written as its code. The name of the file may end
-    in another of matplotlib's formats.
+    `counts` are `NgramCounts` of order 2, or a bigram model, whose probabilities are drawn, or an
+    array of shape (V, V): row i, column j is the count or the probability of token j after token i.
+    An array needs the V `tokens`. With up to 40 tokens (16, where many are written as codes) every
+    cell shows its pair and its number; with more, the tokens stand at the margins; beyond 60, only
+    the 60 most frequent ones are drawn, and the title says so. A token that is invisible, or that
+    no font of `matplotlib.rcParams["font.family"]` has, is written as its code.
 
-    Raises TypeError or ValueError for a table of another shape or with something in it that is no
-    number of at least 0, for symbols that are no str, and for a path whose end matplotlib does not
-    know; OSError where the file cannot be written.
+    Where `path` is given, the picture is written to that file, in the format that its end names;
+    otherwise a notebook shows it. `ax` are the Axes to draw on, those of a new figure if None.
+
+    Raises `TypeError` or `ValueError` for a table of another shape or of something else than
+    numbers of at least 0, and for an order other than 2; `OSError` where the file cannot be
+    written; `ImportError` without matplotlib.
 
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "pairs.png")
-    ...     bigram_heatmap([[0, 3], [3, 1]], [".", "a"], path)
+    ...     ax = bigram_heatmap([[0, 3], [3, 1]], [".", "a"], path=path)
     ...     os.path.getsize(path) > 1000
     True
 
     The picture is that of Karpathy's lecture "The spelled-out intro to language modeling:
     building makemore".
     """
-    shown, symbols = _checked(table, symbols)
-    path, title = path_name("path", path), string("title", title)
-    size = len(symbols)
-    whole = bool((shown == np.floor(shown)).all())
-    if size > _SHOWN:
-        shown, symbols = _most_frequent(shown, symbols)
-        title += f" (the {_SHOWN} most frequent of {size:,} symbols)"
-    names = labels(symbols)
+    table, names = _table(counts, tokens)
+    whole = bool((table == np.floor(table)).all())
+    if title is None:
+        title = "Counts of bigrams" if whole else "Probabilities of the next token"
+    title = string("title", title)
+    if len(names) > _SHOWN:
+        title += f" (the {_SHOWN} most frequent of {len(names):,} tokens)"
+        table, names = _most_frequent(table, names)
+    names = labels(names)
     short = sum(map(len, names)) <= 2 * len(names)
     if len(names) <= (_WRITTEN if short else _WRITTEN_AS_CODES):
-        _draw_written(shown, names, path, title, whole)
-    else:
-        _draw_plain(shown, names, path, title, "count" if whole else "probability")
+        return _draw_written(table, names, path, ax, title, whole)
+    return _draw_plain(table, names, path, ax, title, "count" if whole else "probability")
 
 
-def _checked(table: ArrayLike, symbols: Sequence[str]) -> tuple[NDArray[np.float64], list[str]]:
-    names = _names(symbols)
-    numbers = array("table", table, f"numbers of shape ({len(names)}, {len(names)})", np.float64)
-    if numbers.ndim != 2 or numbers.shape != (len(names), len(names)) or not names:
-        raise ValueError(
-            f"table has shape {numbers.shape} for {len(names)} symbols; expected a row and a"
-            " column for each, and at least one"
+def _table(counts: Any, tokens: Sequence[str] | None) -> tuple[NDArray[np.float64], list[str]]:
+    """Return the table and the names of its rows, of whatever was given."""
+    if hasattr(counts, "vocab"):
+        if counts.order != 2:
+            raise ValueError(f"counts has order {counts.order}; expected 2, a table of bigrams")
+        found = counts.N if hasattr(counts, "N") else counts.P
+        names = list(counts.vocab.itos)
+    elif tokens is None:
+        raise TypeError(
+            f"counts is {shorten(counts)}; expected NgramCounts, a bigram model, or an array with"
+            " its tokens"
         )
-    wrong = numbers[~(np.isfinite(numbers) & (numbers >= 0))]
+    else:
+        found, names = counts, strings("tokens", tokens)
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError(f"tokens is {shorten(tokens)}; expected a list of str")
+    table = array("counts", found, f"numbers of shape ({len(names)}, {len(names)})", np.float64)
+    if table.shape != (len(names), len(names)) or not names:
+        raise ValueError(
+            f"counts has shape {table.shape} for {len(names)} tokens; expected a row and a column"
+            " for each, and at least one"
+        )
+    wrong = table[~(np.isfinite(table) & (table >= 0))]
     if wrong.size:
-        raise ValueError(f"table holds {wrong[0]}; expected counts or probabilities")
-    return numbers, names
-
-
-def _names(symbols: Any) -> list[Any]:
-    """Take any sequence of str."""
-    names = list(symbols) if isinstance(symbols, Iterable) else [None]
-    if all(isinstance(name, str) for name in names):
-        return names
-    raise TypeError(
-        f"symbols is {shorten(symbols)}; expected a sequence of str, as `vocab.symbols` is"
-    )
+        raise ValueError(f"counts holds {wrong[0]}; expected counts or probabilities")
+    return table, names
 
 
 def _most_frequent(
-    table: NDArray[np.float64], symbols: list[str]
+    table: NDArray[np.float64], names: list[str]
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """Leave out all but the symbols that occur most often; those left keep their order."""
+    """Return rows and columns of the most frequent tokens, in their order."""
     order = np.argsort(-(table.sum(axis=0) + table.sum(axis=1)), kind="stable")
     kept = np.sort(order[:_SHOWN])
-    return table[np.ix_(kept, kept)], [symbols[i] for i in kept]
+    return table[np.ix_(kept, kept)], [names[i] for i in kept]
 
 
 def _draw_written(
-    table: NDArray[np.float64], names: list[str], path: str | PathLike[str], title: str, whole: bool
-) -> None:
+    table: NDArray[np.float64],
+    names: list[str],
+    path: str | PathLike[str] | None,
+    ax: Axes | None,
+    title: str,
+    whole: bool,
+) -> Axes:
     """Draw a table with the pair and its number in each cell."""
     side = max(len(names) * _CELL, 4.0)
-    figure = new_figure(side + _MARGIN / 2, side + _MARGIN, dpi=100)
-    axes = figure.add_subplot()
+    axes = axes_for(ax, path, side + _MARGIN / 2, side + _MARGIN, dpi=100)
     darkest = _shade(axes, table, names)
-    figure.suptitle(legible(title), fontsize=10 + side / 4, parse_math=False)
+    axes.set_title(legible(title), fontsize=10 + side / 4, parse_math=False, pad=12)
     axes.tick_params(labelsize=11)
-    # The layout is made now, when there is little to lay out: the texts of the cells, which change
-    # nothing about it, would be measured all over again, for half of the time that it takes.
+    figure = axes.get_figure(root=True)
     figure.draw_without_rendering()
-    figure.set_layout_engine(None)
+    if ax is None:
+        # The layout is final: it would measure the text of every cell again, for half of the time
+        # that the picture takes.
+        figure.set_layout_engine(None)
+    cell = axes.get_window_extent().width / figure.dpi / len(names)
+    if cell < _LEAST_WRITTEN_CELL:
+        return finish(axes, path)
 
     number = _short if whole else _share
     cells = [[_cell(a, b, number(table[i, j])) for j, b in enumerate(names)]
              for i, a in enumerate(names)]  # fmt: skip
-    widest = max(len(line) for row in cells for cell in row for line in cell.split("\n"))
+    widest = max(len(line) for row in cells for text in row for line in text.split("\n"))
     # A capital letter is about 0.85 of the font's size wide; more than 10.5 points look clumsy.
-    points = min(10.5, 0.95 * _CELL * _POINTS_PER_INCH / (0.85 * widest))
+    points = min(10.5, 0.95 * min(cell, _CELL) * _POINTS_PER_INCH / (0.85 * widest))
     for i, row in enumerate(cells):
-        for j, cell in enumerate(row):
+        for j, text in enumerate(row):
             strength = table[i, j] / darkest
             axes.text(
                 j,
                 i,
-                cell,
+                text,
                 color="white" if strength > _DARK else "#333333" if table[i, j] else "#aaaaaa",
                 fontsize=points,
                 ha="center",
@@ -145,30 +161,38 @@ def _draw_written(
                 linespacing=1.25,
                 parse_math=False,
             )
-    figure.savefig(path)
+    return finish(axes, path)
 
 
 def _draw_plain(
-    table: NDArray[np.float64], names: list[str], path: str | PathLike[str], title: str, what: str
-) -> None:
-    """Draw a table with its symbols at the margins, and what the shades mean."""
+    table: NDArray[np.float64],
+    names: list[str],
+    path: str | PathLike[str] | None,
+    ax: Axes | None,
+    title: str,
+    what: str,
+) -> Axes:
+    """Draw a table with its tokens at the margins, and a bar of shades."""
     side = len(names) * _SMALL_CELL
-    figure = new_figure(side + 2 * _MARGIN, side + _MARGIN, dpi=120)
-    axes = figure.add_subplot()
+    axes = axes_for(ax, path, side + 2 * _MARGIN, side + _MARGIN, dpi=120)
     # Large alphabets have a few pairs that are far ahead: on roots, the others show as well.
     _shade(axes, table, names, power=0.5)
     axes.tick_params(labelsize=8)
-    figure.suptitle(legible(title), fontsize=14, parse_math=False)
-    figure.colorbar(axes.images[0], ax=axes, label=what, shrink=0.8, aspect=40, pad=0.02)
-    figure.savefig(path)
+    axes.set_title(legible(title), fontsize=14, parse_math=False, pad=12)
+    axes.get_figure(root=True).colorbar(
+        axes.images[0], ax=axes, label=what, shrink=0.8, aspect=40, pad=0.02
+    )
+    return finish(axes, path)
 
 
 def _shade(axes: Axes, table: NDArray[np.float64], names: list[str], power: float = 1.0) -> float:
     """Colour the cells and name rows and columns; return the number of the darkest shade."""
+    from matplotlib.colors import PowerNorm
+
     darkest = float(table.max()) or 1.0
     axes.imshow(table, cmap="Blues", norm=PowerNorm(power, vmin=0.0, vmax=darkest))
-    axes.set_xlabel("the symbol that follows", fontsize=12)
-    axes.set_ylabel("the symbol before", fontsize=12)
+    axes.set_xlabel("next token", fontsize=12)
+    axes.set_ylabel("token", fontsize=12)
     axes.xaxis.set_label_position("top")
     axes.xaxis.tick_top()
     if max(map(len, names)) > 2:

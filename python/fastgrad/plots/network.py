@@ -1,29 +1,32 @@
-"""What a neural language model has learned of its symbols, and which rate to train it with."""
+"""The embeddings that a neural language model has learned, in the plane."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .._checks import shorten
+from .._checks import array, shorten, strings
 from .beside import write_beside
-from .canvas import labels, new_figure
+from .canvas import axes_for, finish, labels, legible
 from .plane import far, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
-    from numpy.typing import ArrayLike, NDArray
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
     from .plane import View
 
-__all__ = ["embedding_scatter", "rate_sweep"]
+__all__ = ["embedding_scatter"]
 
-_BOUNDARY, _SYMBOL, _LINE = "#d9822b", "#2f6db3", "#d9822b"
-# More symbols, and longer names, have no room for discs.
+_FIRST, _TOKEN = "#d9822b", "#2f6db3"
+# More tokens, and longer names, have no room for discs.
 _MANY, _LONGEST = 64, 2
+# Of a model of words the most frequent ones are drawn.
+_WORDS = 500
 # A disc's width in points, edge included, and how often discs that overlap are pushed.
 _DISC, _LEADER = 17.0, "#777777"
 _ROUNDS = 500
@@ -32,69 +35,110 @@ _INSIDE_DISC, _INSIDE_DOT = 20.0, 12.0
 
 
 def embedding_scatter(
-    embeddings: ArrayLike,
-    symbols: Sequence[str],
-    path: str | PathLike[str],
-    title: str = "Embeddings",
+    model: Any,
+    tokens: Sequence[str] | None = None,
+    *,
+    path: str | PathLike[str] | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
     method: Literal["pca", "first"] = "pca",
-) -> None:
-    """Save a PNG of symbols in the plane: those that are used alike lie close to each other.
+) -> Axes:
+    """Draw embeddings in the plane, where tokens that are used alike lie close; return the Axes.
 
-    `embeddings` has a row for each of the symbols, (V, m). "first" draws the first two columns, as
-    the lecture does for m = 2; "pca" the two directions in which the rows spread most (principal
-    components; the same picture for m = 2, but turned). The first symbol, the boundary, has a
-    colour of its own. Up to 64 symbols are discs, which move off their points, tied to them by a
-    line, where they would overlap. More, or symbols that a font can only write as codes, are dots,
-    named in order as long as there is room. One to three symbols far off are drawn at the frame,
-    so that the others are not squeezed into a corner; arrows point to them, and the line below
-    tells where they are.
+    `model` is a neural language model, or an array with a row for each of the `tokens`, (N, m).
+    "pca" draws the two directions in which the rows spread most (principal components), "first" the
+    first two columns, as the lecture does for m = 2. Of a model, `tokens` chooses which ones are
+    drawn: by default all characters, or the 500 most frequent words, whose rows are scaled to length
+    1 first.
 
-    Raises ValueError where rows and symbols do not fit, OSError where the file cannot be written.
+    Up to 64 short tokens are discs, which move off their points, tied to them by a line, where they
+    would overlap; the first one has a colour of its own. More tokens are dots, named in order as
+    long as there is room. One to three tokens far off are drawn at the frame, so that the others are
+    not squeezed into a corner; arrows point to them, and the label below says where they are.
+
+    Where `path` is given, the picture is written to that file; otherwise a notebook shows it. `ax`
+    are the Axes to draw on, those of a new figure if None.
+
+    Raises `ValueError` where rows and tokens do not fit or a token is not in the vocabulary,
+    `OSError` where the file cannot be written, `ImportError` without matplotlib.
 
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "embeddings.png")
-    ...     embedding_scatter([[0.0, 0.0], [1.0, 0.5], [0.9, 0.6]], ".ab", path)
+    ...     ax = embedding_scatter([[0.0, 0.0], [1.0, 0.5], [0.9, 0.6]], [".", "a", "b"], path=path)
     ...     os.path.getsize(path) > 1000
     True
     """
-    rows = np.asarray(embeddings, dtype=np.float64)
-    if rows.ndim != 2 or len(rows) != len(symbols) or not rows.size:
-        raise ValueError(
-            f"embeddings has shape {rows.shape}; expected a row for each of {len(symbols)} symbols"
-        )
     if method not in ("pca", "first"):
         raise ValueError(f"method is {shorten(method)}; expected 'pca' or 'first'")
+    rows, names, words = _rows(model, tokens)
+    if words and method == "pca":
+        rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-300)
     points, directions = principal(rows) if method == "pca" else _first(rows)
+    names = labels(names)
+    discs = not words and len(names) <= _MANY and max(map(len, names)) <= _LONGEST
+    if title is None:
+        title = f"Embeddings of the {len(names)} most frequent words" if words else "Embeddings"
 
-    figure = new_figure(7.6, 7.0)
-    axes = figure.add_subplot()
+    axes = axes_for(ax, path, *((7.6, 7.0) if discs else (9.6, 8.4)))
     axes.set(xlabel=directions[0], ylabel=directions[1])
-    axes.set_title(title, parse_math=False)
+    axes.set_title(legible(title), parse_math=False)
     axes.set_aspect("equal", adjustable="datalim")
     axes.margins(0.07)
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
-    names = labels(symbols)
-    discs = len(names) <= _MANY and max(map(len, names)) <= _LONGEST
     inside = _INSIDE_DISC if discs else _INSIDE_DOT
-    view = settle(figure, axes, points, inside, far(points), names)
+    # No word is far off: rows are of length 1, and what lies apart is a group.
+    outside = None if words else far(points)
+    view = settle(axes, points, inside, outside, names, keep_layout=ax is None)
     (_draw_discs if discs else _draw_dots)(view, names)
-    figure.savefig(path)
+    return finish(axes, path)
+
+
+def _rows(model: Any, tokens: Sequence[str] | None) -> tuple[NDArray[np.float64], list[str], bool]:
+    """Return the rows to draw, their names, and whether they are those of a model of words."""
+    if not hasattr(model, "vocab"):
+        if tokens is None:
+            raise TypeError(
+                f"model is {shorten(model)}; expected a neural language model, or an array with its"
+                " tokens"
+            )
+        names = strings("tokens", tokens)
+        rows = array("model", model, f"embeddings of shape ({len(names)}, m)", np.float64)
+        if rows.ndim != 2 or len(rows) != len(names) or not rows.size:
+            raise ValueError(
+                f"model has shape {rows.shape}; expected a row for each of {len(names)} tokens"
+            )
+        return rows, names, False
+    if not hasattr(model, "embeddings"):
+        raise TypeError(f"model is {shorten(model)}; expected one with embeddings, such as an NPLM")
+    vocab = model.vocab
+    words = hasattr(vocab, "unk_token")
+    if tokens is None:
+        # Words are in the order of their counts, after the tokens for unknown words and for ends.
+        first = (1 + (vocab.eos_token is not None)) if words else 0
+        chosen = list(vocab.itos[first : first + _WORDS] if words else vocab.itos)
+    else:
+        chosen = strings("tokens", tokens)
+    missing = [token for token in chosen if token not in vocab.stoi]
+    if missing:
+        raise ValueError(f"tokens has {shorten(missing[0])}, which is not in the vocabulary")
+    ids = [vocab.stoi[token] for token in chosen]
+    return np.asarray(model.embeddings, dtype=np.float64)[ids], chosen, words
 
 
 def _draw_dots(view: View, names: list[str]) -> None:
-    """Draw each symbol as a dot, and beside it its name where there is room for one."""
+    """Draw each token as a dot, and beside it its name where there is room for one."""
     tips = view.point_out(view.places)
     places = view.data(view.places)
-    # The boundary last, so that nothing lies on it.
-    for part, colour in ((places[1:], _SYMBOL), (places[:1], _BOUNDARY)):
+    # The first token last, so that nothing lies on it.
+    for part, colour in ((places[1:], _TOKEN), (places[:1], _FIRST)):
         view.axes.scatter(part[:, 0], part[:, 1], s=12, c=colour, edgecolors="none")
     write_beside(view, names, tips)
 
 
 def _draw_discs(view: View, names: list[str]) -> None:
-    """Draw each symbol as a disc with its name; discs that would overlap move off their points."""
+    """Draw each token as a disc with its name; discs that would overlap move off their points."""
     axes = view.axes
     points = view.data(view.points)[~view.outside]
     axes.scatter(points[:, 0], points[:, 1], s=7, c=_LEADER, edgecolors="none")
@@ -104,7 +148,7 @@ def _draw_discs(view: View, names: list[str]) -> None:
     places = view.data(spread)
     for point, place in zip(points, places[~view.outside], strict=True):
         axes.plot(*np.transpose([point, place]), color=_LEADER, linewidth=0.8, zorder=1)
-    colours = [_BOUNDARY] + [_SYMBOL] * (len(places) - 1)
+    colours = [_FIRST] + [_TOKEN] * (len(places) - 1)
     size = (_DISC - 1) ** 2
     axes.scatter(places[:, 0], places[:, 1], s=size, c=colours, edgecolors="white", linewidths=1)
     for place, name in zip(places, names, strict=True):
@@ -146,58 +190,6 @@ def _spread(
     return places
 
 
-def rate_sweep(
-    rates: ArrayLike,
-    losses: ArrayLike,
-    path: str | PathLike[str],
-    title: str = "Loss against learning rate",
-    smooth: ArrayLike | None = None,
-    chosen: float | None = None,
-) -> None:
-    """Save a PNG of the losses that rising rates met, as the lecture looks for its rate.
-
-    `rates` and `losses` are (steps,) arrays; `smooth`, if given, is drawn as a line over the
-    losses, and `chosen` is a rate to mark.
-
-    Raises ValueError where the lengths differ or there is nothing to draw, OSError where the file
-    cannot be written.
-
-    >>> import os, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "rates.png")
-    ...     rate_sweep([0.001, 0.01, 0.1, 1.0], [3.3, 2.9, 2.4, 4.0], path, chosen=0.1)
-    ...     os.path.getsize(path) > 1000
-    True
-    """
-    across, up = (np.asarray(values, dtype=np.float64) for values in (rates, losses))
-    if across.ndim != 1 or across.shape != up.shape or not across.size:
-        raise ValueError(
-            f"rates has shape {across.shape} and losses {up.shape}; expected (steps,) both"
-        )
-    line = up if smooth is None else np.asarray(smooth, dtype=np.float64)
-    if line.shape != up.shape:
-        raise ValueError(f"smooth has shape {line.shape}; expected {up.shape}")
-
-    figure = new_figure(7.6, 4.6)
-    axes = figure.add_subplot()
-    axes.plot(across, up, color=_SYMBOL, linewidth=0.7, alpha=0.35, label="mini-batches")
-    if smooth is not None:
-        axes.plot(across, line, color=_SYMBOL, linewidth=1.8, label="mean of neighbours")
-    if chosen is not None:
-        axes.axvline(chosen, color=_LINE, linewidth=1.2, linestyle="--", label=f"{chosen:.2g}")
-    axes.set_xscale("log")
-    # Where a sweep ends in losses without bounds, the valley must still be seen.
-    low, high = float(up.min()), float(np.percentile(up, 90))
-    high = max(min(high, 1.2 * float(line[: 1 + len(line) // 20].max())), low)
-    margin = 0.3 * (high - low) + 1e-3
-    axes.set_ylim(low - margin / 6, high + margin)
-    axes.set(xlabel="learning rate", ylabel="loss, nats a symbol")
-    axes.set_title(title, parse_math=False)
-    axes.grid(color="#dddddd", linewidth=0.6)
-    axes.legend(frameon=False)
-    figure.savefig(path)
-
-
 def principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[str, str]]:
     """Project rows on the two directions in which they spread most; name these."""
     centred = rows - rows.mean(axis=0)
@@ -218,7 +210,7 @@ def principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[str
 
 
 def _first(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[str, str]]:
-    return _two_columns(rows), ("first feature", "second feature")
+    return _two_columns(rows), ("first dimension", "second dimension")
 
 
 def _two_columns(points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 __all__ = ["View", "far", "settle"]
@@ -20,7 +19,7 @@ __all__ = ["View", "far", "settle"]
 _FEW = 3
 # How much further than all others far points are from the middle.
 _FURTHER = 1.5
-_ARROW, _REMARK = "#777777", "#333333"
+_ARROW = "#777777"
 
 
 def far(points: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -79,35 +78,38 @@ class View:
 
 
 def settle(
-    figure: Figure,
     axes: Axes,
     points: NDArray[np.float64],
     inside: float = 0.0,
     outside: NDArray[np.bool_] | None = None,
     names: Sequence[str] = (),
+    *,
+    keep_layout: bool = True,
 ) -> View:
     """Fix the part of the plane that is drawn, as the axes' margins say around the points, (N, 2).
 
     It is chosen without points that are `outside`, (N,). Each of those that are not in it has its
     place at the frame where it is nearest, `inside` printer's points from it; where it is is told
     below the picture, so `names`, one a point, must be legible. Titles and labels of the axes must
-    have been set.
+    have been set. With `keep_layout` the figure's layout is final from here on.
     """
     gone = np.zeros(len(points), dtype=bool) if outside is None else outside
-    # Room for a line, if there may be something to tell.
-    remark = figure.supxlabel(" ", fontsize=10, color=_REMARK) if gone.any() else None
+    figure, label = axes.get_figure(root=True), axes.get_xlabel()
+    if gone.any():  # room for a line below
+        axes.set_xlabel(f"{label}\n ")
     axes.update_datalim(points[~gone])
     axes.autoscale_view()
     # From here on it is known, and stays, where a point lies on the page.
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    if keep_layout:
+        figure.set_layout_engine("none")
     axes.set_autoscale_on(False)
     low, high = np.asarray(axes.bbox.min), np.asarray(axes.bbox.max)
     pixels, point = axes.transData.transform(points), figure.dpi / 72
     gone = gone & ((pixels < low) | (pixels > high)).any(axis=1)
     edge = inside * point
     places = np.where(gone[:, None], np.clip(pixels, low + edge, high - edge), pixels)
-    if remark is not None:
+    if gone.any():
         told = [f"{names[i]} at ({x:.3g}, {y:.3g})" for i, (x, y) in enumerate(points) if gone[i]]
-        remark.set(text="beyond the frame: " + ", ".join(told) if told else "", parse_math=False)
+        axes.set_xlabel(f"{label}\nbeyond the frame: {', '.join(told)}", parse_math=False)
     return View(axes, pixels, places, gone, low, high, point)
