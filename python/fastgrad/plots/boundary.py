@@ -38,8 +38,8 @@ def decision_boundary(
 
     `model` is an `MLP` with two inputs and one output, or any callable that takes one point
     `[x, y]` and returns its score, or an array of points (N, 2) and returns N scores. Scores are
-    numbers or Values; the boundary is where they are 0. `X` are the points, (N, 2), and `y` their labels,
-    (N,): two different numbers, such as 0 and 1 or -1 and 1, of which the larger belongs to
+    numbers or Values; the boundary is where they are 0. `X` are the points, (N, 2), and `y` their
+    labels, (N,): two different numbers, such as 0 and 1 or -1 and 1, of which the larger belongs to
     positive scores. `path` and `ax` are those of `loss_curve`.
 
     Raises `ValueError` for points or labels of another shape, `TypeError` for a model that is not

@@ -48,13 +48,13 @@ def embedding_scatter(
     `model` is a neural language model, or an array with a row for each of the `tokens`, (N, m).
     "pca" draws the two directions in which the rows spread most (principal components), "first" the
     first two columns, as the lecture does for m = 2. Of a model, `tokens` chooses which ones are
-    drawn: by default all characters, or the 500 most frequent words, whose rows are scaled to length
-    1 first.
+    drawn: by default all characters, or the 500 most frequent words, whose rows are scaled to
+    length 1 first.
 
     Up to 64 short tokens are discs, which move off their points, tied to them by a line, where they
     would overlap; the first one has a colour of its own. More tokens are dots, named in order as
-    long as there is room. One to three tokens far off are drawn at the frame, so that the others are
-    not squeezed into a corner; arrows point to them, and the label below says where they are.
+    long as there is room. One to three tokens far off are drawn at the frame, so that the others
+    are not squeezed into a corner; arrows point to them, and the label below says where they are.
 
     Where `path` is given, the picture is written to that file; otherwise a notebook shows it. `ax`
     are the Axes to draw on, those of a new figure if None.
