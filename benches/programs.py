@@ -91,7 +91,7 @@ def through_nn(one_call: bool) -> Step:
 
     def step() -> float:
         scores = model(points) if one_call else [model(point) for point in points]
-        loss = nn.hinge(scores, labels) + PENALTY * dot(parameters, parameters)
+        loss = nn.hinge_loss(scores, labels) + PENALTY * dot(parameters, parameters)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -4,7 +4,7 @@
 
 `names.txt` is makemore's file; the split is the lecture's. Losses are nats a symbol, of the whole
 training and development parts after the last step. Times are of the whole run as a user sees it:
-reading, splitting, windows, training, and twenty evaluations on dev. They depend on what else the
+reading, splitting, build_dataset, training, and twenty evaluations on dev. They depend on what else the
 machine does; losses do not.
 """
 
@@ -23,7 +23,7 @@ from typing import Any
 from fastgrad import NPLM, Vocab
 from fastgrad._core import __version__
 from fastgrad.optim import cosine, warmup
-from fastgrad.text import read, split, windows
+from fastgrad.text import read, split, build_dataset
 
 RECORDS = Path(__file__).parent / "record"
 
@@ -68,16 +68,16 @@ RUNS = {
         steps=50_000,
         rates=falling(0.002, 50_000),
         what="context 3, AdamW",
-        network={"embedding": 48, "hidden": 512},
-        training={"batch": 128, "optimizer": "adamw", "weight_decay": 0.03},
+        network={"embedding_dim": 48, "hidden_dim": 512},
+        training={"batch_size": 128, "optimizer": "adamw", "weight_decay": 0.03},
     ),
     "minute": Run(
         goal=2.02,
         steps=30_000,
         rates=falling(0.003, 30_000),
         what="the best found within a minute on two cores",
-        network={"context": 8, "embedding": 32, "hidden": 400},
-        training={"batch": 128, "optimizer": "adamw", "weight_decay": 0.06},
+        network={"context_length": 8, "embedding_dim": 32, "hidden_dim": 400},
+        training={"batch_size": 128, "optimizer": "adamw", "weight_decay": 0.06},
     ),
 }
 
@@ -114,10 +114,10 @@ def train(file: str, run: Run) -> list[dict[str, Any]]:
     for seed in run.seeds:
         start, used = perf_counter(), processor_seconds()
         items = read(file)
-        vocab = Vocab.of(items)
-        parts = split(items, method="lecture")
+        vocab = Vocab.from_texts(items)
+        parts = split(items, method="makemore")
         context = run.network.get("context", 3)
-        train, dev, test = (windows(part, vocab, context) for part in parts)
+        train, dev, test = (build_dataset(part, vocab, context) for part in parts)
         model = NPLM(vocab, **run.network, seed=seed)
         model.fit(
             train, dev, steps=run.steps, lr=run.rates, seed=seed, progress=True, **run.training

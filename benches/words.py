@@ -24,9 +24,9 @@ SIZE = 8_000
 
 def reading(settings: Settings) -> list[Row]:
     """Give numbers to the tokens of a text in memory, the most frequent ones their own."""
-    from fastgrad.datasets import plays
+    from fastgrad.datasets import shakespeare
 
-    data = plays() * (1 if settings.quick else 10)
+    data = shakespeare() * (1 if settings.quick else 10)
     expected = python_words(data)
     sides = [
         reading_side(FASTGRAD.name, fastgrad_words, data, expected),
@@ -52,9 +52,9 @@ def reading_side(
 
 
 def fastgrad_words(data: bytes) -> np.ndarray:
-    from fastgrad.words import read_words
+    from fastgrad.text import read_words
 
-    return read_words(data, max_size=SIZE).ids
+    return read_words(data, vocab_size=SIZE).ids
 
 
 def python_words(data: bytes) -> np.ndarray:
@@ -67,9 +67,9 @@ def python_words(data: bytes) -> np.ndarray:
 
 def from_file(settings: Settings) -> list[Row]:
     """Read a file of 100 MB into ids: seconds, and the memory that it takes at most."""
-    from fastgrad.datasets import plays
+    from fastgrad.datasets import shakespeare
 
-    text = plays()
+    text = shakespeare()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "plays.txt"
         size = 10_000_000 if settings.quick else 100_000_000
@@ -104,10 +104,10 @@ def read_apart(side: str, file: Path) -> dict:
 def read_here(side: str, file: str) -> dict:
     """Read a file, and tell seconds, peak memory, and a number that stands for all ids."""
     if side == FASTGRAD.name:
-        from fastgrad.words import read_words
+        from fastgrad.text import read_words
 
         start = perf_counter()
-        ids = read_words(file, max_size=SIZE).ids
+        ids = read_words(file, vocab_size=SIZE).ids
     else:
         start = perf_counter()
         ids = python_file(file)
@@ -136,11 +136,11 @@ def python_file(file: str) -> array:
 
 def ngrams(settings: Settings) -> list[Row]:
     """Count the plays and estimate interpolated Kneser-Ney of order 5; then score them."""
-    from fastgrad.datasets import plays
+    from fastgrad.datasets import shakespeare
     from fastgrad.models import KneserNey
-    from fastgrad.words import read_words
+    from fastgrad.text import read_words
 
-    train, test = read_words(plays(), tokenizer="simple", max_size=SIZE).split(0.8)
+    train, test = read_words(shakespeare(), tokenizer="simple", vocab_size=SIZE).split(0.8)
 
     def fit(clock: Clock) -> float:
         with clock:

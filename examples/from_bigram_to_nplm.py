@@ -14,8 +14,8 @@ import sys
 
 import fastgrad
 from fastgrad import NPLM, BigramModel, NeuralBigram, Vocab
-from fastgrad.text import read, split, windows
-from fastgrad.training import find_rate
+from fastgrad.text import read, split, build_dataset
+from fastgrad.training import lr_find
 
 parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
 parser.add_argument("file", nargs="?", help="names, one a line (default: those of fastgrad)")
@@ -25,8 +25,8 @@ options = parser.parse_args([] if "ipykernel" in sys.modules else None)
 SHORTER = 100 if options.quick else 1
 
 names = read(options.file) if options.file else fastgrad.datasets.names()
-vocab = Vocab.of(names)
-train, dev, test = split(names, method="lecture")
+vocab = Vocab.from_texts(names)
+train, dev, test = split(names, method="makemore")
 losses = {}
 
 
@@ -36,7 +36,7 @@ def note(name, model):
     print(f"{name:<44} train {losses[name][0]:.4f}   dev {losses[name][1]:.4f}")
 
 
-print(f"{len(names):,} names, {len(vocab)} symbols: {''.join(vocab.symbols)}")
+print(f"{len(names):,} names, {len(vocab)} symbols: {''.join(vocab.itos)}")
 
 # %% Knowing nothing, all symbols are as likely: ln 27 = 3.2958 nats a symbol.
 print(f"{'a uniform guess':<44} {math.log(len(vocab)):.4f}")
@@ -46,45 +46,45 @@ note("bigrams, counted", BigramModel.fit(train, smoothing=1.0))
 
 # %% The same model as a network: one-hot input, one layer of weights, softmax. Trained, it finds
 # the counts again.
-note("bigrams, a network", NeuralBigram.fit(train, penalty=0.0, steps=1000 // SHORTER))
+note("bigrams, a network", NeuralBigram.fit(train, l2=0.0, steps=1000 // SHORTER))
 
 # %% Two letters of context: counts become rare, and dev parts from train.
 note("trigrams, counted", BigramModel.fit(train, smoothing=1.0, order=3))
 
 # %% Part 2: each letter becomes a few numbers, which the network learns. Contexts and what follows
 # them, as in the lecture:
-contexts, following = windows(train[:1], vocab, context=3)
+contexts, following = build_dataset(train[:1], vocab, context_length=3)
 for context, target in zip(contexts, following, strict=True):
     print(f"  {vocab.decode(context)} --> {vocab.decode([target])}")
 
 # %% The lecture's first network, 3,481 parameters: two features a letter, 100 hidden units, all
 # weights plainly normal. Before any training it is confidently wrong.
-small = NPLM(vocab, context=3, embedding=2, hidden=100, init="lecture", seed=1)
+small = NPLM(vocab, context_length=3, embedding_dim=2, hidden_dim=100, init="normal", seed=1)
 print(small)
 note("NPLM, 2 features, untrained", small)
 
 # %% Which learning rate? Try all from 0.001 to 1, one a step, and look where the loss is lowest:
 # near 0.1. (`fastgrad.plots.rate_sweep` draws it.)
-sweep = find_rate(small, train, low=1e-3, high=1.0, steps=1000, batch=32)
-print(f"the lowest loss is near a rate of {sweep.lowest():.2f}")
+sweep = lr_find(small, train, low=1e-3, high=1.0, steps=1000, batch_size=32)
+print(f"the lowest loss is near a rate of {sweep.best():.2f}")
 
 # %% 40,000 steps at that rate, then 10,000 at a tenth: train and dev 2.34, better than bigrams.
 steps = 50_000 // SHORTER
 small.fit(train, dev, steps=steps, lr=[(0, 0.1), (steps * 4 // 5, 0.01)], seed=1)
 note("NPLM, 2 features, 100 hidden", small)
-print("nearest to a:", ", ".join(symbol for symbol, _ in small.nearest("a", 4)))
+print("nearest to a:", ", ".join(symbol for symbol, _ in small.most_similar("a", 4)))
 
 # %% Ten features and 200 hidden units, 11,897 parameters, 200,000 steps: train 2.13, dev 2.18; the
 # lecture has 2.13 and 2.17.
 steps = 200_000 // SHORTER
 rates = [(0, 0.1), (steps // 2, 0.01)]
-larger = NPLM(vocab, context=3, embedding=10, hidden=200, init="lecture", seed=1)
+larger = NPLM(vocab, context_length=3, embedding_dim=10, hidden_dim=200, init="normal", seed=1)
 larger.fit(train, dev, steps=steps, lr=rates, seed=1)
 note("NPLM, 10 features, 200 hidden", larger)
 
 # %% The same, its weights scaled to their inputs: no step is lost on unlearning. Train 2.04, dev
 # 2.10, where the lecture has 2.04 and 2.10 as well.
-scaled = NPLM(vocab, context=3, embedding=10, hidden=200, init="scaled", seed=1)
+scaled = NPLM(vocab, context_length=3, embedding_dim=10, hidden_dim=200, init="scaled", seed=1)
 note("... scaled, untrained", scaled)
 scaled.fit(train, dev, steps=steps, lr=rates, seed=1)
 note("... scaled", scaled)
@@ -92,12 +92,12 @@ note("... scaled", scaled)
 # %% Eight letters of context, a better optimizer, a rate that falls along a cosine, and weights
 # that decay: train 1.89, dev 2.00.
 steps = 20_000 // SHORTER
-best = NPLM(vocab, context=8, embedding=16, hidden=300, seed=1)
+best = NPLM(vocab, context_length=8, embedding_dim=16, hidden_dim=300, seed=1)
 best.fit(
     train,
     dev,
     steps=steps,
-    batch=128,
+    batch_size=128,
     optimizer="adamw",
     lr=fastgrad.optim.cosine(0.003, 0.0, steps),
     weight_decay=0.05,

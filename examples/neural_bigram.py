@@ -8,7 +8,7 @@ plus a penalty on large weights. Both programs take the same steps and reach the
 import itertools
 
 from fastgrad.engine import Value
-from fastgrad.models import BigramCounts, NeuralBigram
+from fastgrad.models import NgramCounts, NeuralBigram
 from fastgrad.text import Vocab
 
 NAMES = ["emma", "olivia", "ava", "isabella", "sophia"]
@@ -52,13 +52,13 @@ def train(weights, pairs, steps, rate, penalty):
 
 
 def main():
-    vocab = Vocab.of(NAMES)
+    vocab = Vocab.from_texts(NAMES)
     weights = zero_weights(len(vocab))
     history = train(weights, bigrams_of(NAMES, vocab), STEPS, RATE, PENALTY)
     print(f"scalar Values: loss {history[0]:.6f}, after {STEPS} steps {history[-1]:.6f}")
 
-    counts = BigramCounts.of(NAMES)
-    model = NeuralBigram.fit(counts, steps=STEPS, lr=RATE, penalty=PENALTY)
+    counts = NgramCounts(NAMES)
+    model = NeuralBigram.fit(counts, steps=STEPS, lr=RATE, l2=PENALTY)
     print(
         f"NeuralBigram:  loss {model.history[0]:.6f}, after {STEPS} steps {model.history[-1]:.6f}"
     )

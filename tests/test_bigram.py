@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import slow_bigram
 from fastgrad import models
-from fastgrad.models import BigramCounts, BigramModel, LanguageModel
+from fastgrad.models import NgramCounts, BigramModel, LanguageModel
 from fastgrad.text import UnknownCharacterError, Vocab
 from hypothesis import given
 from hypothesis import strategies as st
 
-ITEMS = st.lists(st.text("abc.é🙂", min_size=1, max_size=6), min_size=1, max_size=8)
+ITEMS = st.lists(st.text("abc.é🙂", min_size=1, vocab_size=6), min_size=1, vocab_size=8)
 
 
 @pytest.fixture(scope="module")
 def counts(names_file):
-    return BigramCounts.of(names_file)
+    return NgramCounts(names_file)
 
 
 # --- The lecture's numbers -------------------------------------------------------------------
@@ -42,10 +42,10 @@ def test_the_lectures_losses(counts, names_file, smoothing, loss):
 
 def test_the_lectures_unlikely_name(counts):
     model = BigramModel(counts, smoothing=1)
-    assert -model.log_probability("andrejq") / 8 == pytest.approx(3.483402, abs=5e-7)
+    assert -model.log_prob("andrejq") / 8 == pytest.approx(3.483402, abs=5e-7)
     assert model.loss(["andrejq"]) == pytest.approx(3.483402, abs=5e-7)
     plain = BigramModel(counts)
-    assert plain.log_probability("andrejq") == -math.inf
+    assert plain.log_prob("andrejq") == -math.inf
     assert plain.loss(["andrejq"]) == math.inf
     assert plain.perplexity(["andrejq"]) == math.inf
     assert plain.unseen(["andrejq", "emma", "jqjq"]) == [("jq", 3), ("qj", 1)]
@@ -53,7 +53,7 @@ def test_the_lectures_unlikely_name(counts):
 
 
 def test_trigrams(names_file):
-    counts = BigramCounts.of(names_file, order=3)
+    counts = NgramCounts(names_file, order=3)
     assert counts.table().shape == (27, 27, 27)
     assert (counts.items, counts.total) == (32033, 228146)
     assert BigramModel(counts).loss(names_file) == pytest.approx(2.185743, abs=5e-7)
@@ -72,11 +72,11 @@ def test_losses_are_those_of_the_formula(train, other, order, smoothing):
         if items:
             expected = slow_bigram.loss(train, items, order, smoothing)
             assert model.loss(items) == pytest.approx(expected, rel=1e-12, abs=1e-12)
-            assert model.loss(BigramCounts.of(items, order=order)) == model.loss(items)
+            assert model.loss(NgramCounts(items, order=order)) == model.loss(items)
             assert (model.unseen(items) == []) == math.isfinite(expected)
         for item in items:
-            expected = slow_bigram.log_probability(train, item, order, smoothing)
-            assert model.log_probability(item) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+            expected = slow_bigram.log_prob(train, item, order, smoothing)
+            assert model.log_prob(item) == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
 @given(ITEMS, st.sampled_from([2, 3]), st.sampled_from([0.0, 1.0]))
@@ -90,29 +90,29 @@ def test_rows_are_distributions(train, order, smoothing):
     for item in train:
         for end in range(len(item) + 1):
             ids = [0, 0, *model.vocab.encode(item[:end])][1 - order :]
-            expected = model.probabilities_of(np.array([ids], dtype=np.uint32))[0]
-            assert (model.probabilities(item[:end]) == expected).all()
+            expected = model.next_probs(np.array([ids], dtype=np.uint32))[0]
+            assert (model.next_probs(item[:end]) == expected).all()
 
 
 def test_a_context_never_seen():
     model = BigramModel.fit(["ab", "c"], order=3)
-    assert model.probabilities("ca").tolist() == [0, 0, 0, 0]
+    assert model.next_probs("ca").tolist() == [0, 0, 0, 0]
     assert model.loss(["cab"]) == math.inf
     assert not np.isnan(model.table()).any()
-    assert model.probabilities().tolist() == [0, 0.5, 0, 0.5]
+    assert model.next_probs().tolist() == [0, 0.5, 0, 0.5]
 
 
 def test_a_certain_text_has_loss_zero():
     loss = BigramModel.fit(["a"]).loss(["a"])
     assert loss == 0
     assert math.copysign(1, loss) == 1
-    assert BigramModel.fit(["a"]).log_probability("") == -math.inf
+    assert BigramModel.fit(["a"]).log_prob("") == -math.inf
 
 
 def test_counts_are_learned_from_as_text_is(counts, names_file):
     model = BigramModel.fit(counts, smoothing=1)
     assert (model.table() == BigramModel.fit(names_file, smoothing=1).table()).all()
-    assert BigramModel.fit(BigramCounts.of(["emma"], order=3)).order == 3
+    assert BigramModel.fit(NgramCounts(["emma"], order=3)).order == 3
     with pytest.raises(ValueError, match="order is 3; expected 2, that of the counts"):
         BigramModel.fit(counts, order=3)
 
@@ -120,11 +120,11 @@ def test_counts_are_learned_from_as_text_is(counts, names_file):
 def test_it_is_a_language_model():
     model = BigramModel.fit(["emma"], order=3)
     assert isinstance(model, LanguageModel)
-    assert (model.context, model.order, len(model.vocab)) == (2, 3, 4)
+    assert (model.context_length, model.order, len(model.vocab)) == (2, 3, 4)
     with pytest.raises(ValueError, match="read-only"):
         model.table()[0, 0] = 1
-    model.probabilities()[0] = 1  # A copy, which may be changed.
-    assert model.probabilities()[0] == 0
+    model.next_probs()[0] = 1  # A copy, which may be changed.
+    assert model.next_probs()[0] == 0
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -140,8 +140,8 @@ def test_any_script(word, tmp_path):
     path = tmp_path / "words.txt"
     path.write_text(f"{word}\n{word}\n", encoding="utf-8")
     model = BigramModel.fit(path)
-    assert model.vocab == Vocab.of([word])
-    assert model.counts.top(1)[0][1] == 2
+    assert model.vocab == Vocab.from_texts([word])
+    assert model.counts.most_common(1)[0][1] == 2
     model.save(tmp_path)
     assert models.load(tmp_path).loss([word]) == pytest.approx(0, abs=1e-12)
 
@@ -165,8 +165,8 @@ def test_text_that_the_model_does_not_know():
     with pytest.raises(UnknownCharacterError, match=r"character 'x' \(U\+0078\) is not in"):
         model.loss(["ex"])
     with pytest.raises(ValueError, match="counts of order 3; expected 2"):
-        model.loss(BigramCounts.of(["emma"], order=3))
-    with pytest.raises(TypeError, match="expected BigramCounts"):
+        model.loss(NgramCounts(["emma"], order=3))
+    with pytest.raises(TypeError, match="expected NgramCounts"):
         BigramModel(np.zeros((3, 3)))
 
 
@@ -176,4 +176,4 @@ def test_text_that_the_model_does_not_know():
 )
 def test_contexts_that_are_none(contexts):
     with pytest.raises(ValueError, match="contexts"):
-        BigramModel.fit(["emma"]).probabilities_of(np.array(contexts))
+        BigramModel.fit(["emma"]).next_probs(np.array(contexts))

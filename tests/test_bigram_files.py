@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fastgrad import checkpoint, models
 from fastgrad.checkpoint import CheckpointError
-from fastgrad.models import BigramCounts, BigramModel
+from fastgrad.models import NgramCounts, BigramModel
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 @pytest.fixture(scope="module")
 def counts(names_file):
-    return BigramCounts.of(names_file)
+    return NgramCounts(names_file)
 
 
 def test_a_model_comes_back_from_a_file_as_it_was(counts, tmp_path):
@@ -47,7 +47,7 @@ def broken(**changes):
 
 def test_the_parts_that_are_broken_below_are_right_as_they_are(tmp_path):
     checkpoint.save(tmp_path / "m", *broken())
-    assert models.load(tmp_path / "m").counts == BigramCounts.of(["ab"])
+    assert models.load(tmp_path / "m").counts == NgramCounts(["ab"])
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_file_with_wrong_parts_is_refused_by_name(tmp_path, changes):
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(codec="utf-8")) | st.sampled_from(["bigram", "neural bigram", 10**400]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
+    lambda inner: st.lists(inner, vocab_size=3) | st.dictionaries(st.sampled_from(
         ["characters", "x"]), inner),
     max_leaves=3,
 )  # fmt: skip

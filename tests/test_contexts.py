@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastgrad.models import NPLM, BigramCounts, BigramModel, Mixture, NeuralBigram
+from fastgrad.models import NPLM, NgramCounts, BigramModel, Mixture, NeuralBigram
 from fastgrad.text import UnknownCharacterError, Vocab
 from fastgrad.text.windows import encode_context
 from hypothesis import given
@@ -17,7 +17,7 @@ def models_of(items):
         bigrams,
         trigrams,
         NeuralBigram.fit(items, order=3, steps=20),
-        NPLM(Vocab.of(items), context=3, embedding=2, hidden=4),
+        NPLM(Vocab.from_texts(items), context_length=3, embedding_dim=2, hidden_dim=4),
         Mixture(bigrams, trigrams, 0.25),
     ]
 
@@ -25,35 +25,35 @@ def models_of(items):
 @pytest.mark.parametrize(("items", "boundary"), [(PLAIN, "."), (DOTTED, "|")])
 def test_boundaries_in_front_are_those_that_are_there_anyway(items, boundary):
     for model in models_of(items):
-        assert model.vocab.boundary == boundary
+        assert model.vocab.eos_token == boundary
         for start in ("", "a", "da", "adad"):
-            expected = model.probabilities(start).tolist()
+            expected = model.next_probs(start).tolist()
             for count in range(1, 6):
-                assert model.probabilities(boundary * count + start).tolist() == expected
+                assert model.next_probs(boundary * count + start).tolist() == expected
 
 
 def test_a_context_is_written_as_an_n_gram_of_counts_is():
-    counts = BigramCounts.of(PLAIN, order=3)
+    counts = NgramCounts(PLAIN, order=3)
     model = BigramModel(counts)
     for context, total in (("..", 3), (".d", 1), ("da", 2)):
-        frequencies = [counts[context + symbol] / total for symbol in model.vocab.symbols]
-        assert model.probabilities(context).tolist() == frequencies
+        frequencies = [counts[context + symbol] / total for symbol in model.vocab.itos]
+        assert model.next_probs(context).tolist() == frequencies
 
 
 def test_elsewhere_a_boundary_is_a_character_that_is_unknown():
     for model in models_of(PLAIN):
         for context, character, position in ((".a.d", ".", 2), ("..dax", "x", 4), ("x.", "x", 0)):
             with pytest.raises(UnknownCharacterError) as caught:
-                model.probabilities(context)
+                model.next_probs(context)
             told = caught.value
             assert (told.character, told.position, told.item) == (character, position, context)
         with pytest.raises(TypeError, match="context is 5; expected a str"):
-            model.probabilities(5)
+            model.next_probs(5)
     # Where the text holds ".", it is a character like others, and no boundary.
-    assert encode_context(".a", Vocab.of(DOTTED), 3).tolist() == [0, 1, 2]
+    assert encode_context(".a", Vocab.from_texts(DOTTED), 3).tolist() == [0, 1, 2]
 
 
-@given(st.text("ab", max_size=6), st.integers(0, 6), st.integers(1, 5))
+@given(st.text("ab", vocab_size=6), st.integers(0, 6), st.integers(1, 5))
 def test_the_ids_are_those_behind_as_many_boundaries_as_fit(item, front, context):
     vocab = Vocab("ab")
     expected = [0] * context + vocab.encode(item).tolist()

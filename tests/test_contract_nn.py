@@ -192,7 +192,7 @@ def test_point_8_nothing_of_a_network_is_left_behind():
     before = _core.live_nodes()
     for _ in range(3):
         model = nn.MLP(2, [8, 8, 1])
-        loss = nn.mean_squared_error(model([[1.0, 2.0]] * 50), [1.0] * 50)
+        loss = nn.mse_loss(model([[1.0, 2.0]] * 50), [1.0] * 50)
         loss.backward()
         assert _core.live_nodes() - before > 50 * 17
         del loss

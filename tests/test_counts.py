@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 SPACES = [chr(c) for c in range(0x110000) if chr(c).isspace()]
 PIECES = ["a", "b", "z", "é", "я", "日", "🙂", "\0", "\ufeff", "\u200b", "\r\n", *SPACES]
 
-texts = st.lists(st.sampled_from(PIECES) | st.just("\n") | st.just("a"), max_size=60).map("".join)
+texts = st.lists(st.sampled_from(PIECES) | st.just("\n") | st.just("a"), vocab_size=60).map("".join)
 characters = st.characters(exclude_categories=["Cs"])
-free_texts = st.text(characters | st.just("\n"), max_size=60)
+free_texts = st.text(characters | st.just("\n"), vocab_size=60)
 orders = st.sampled_from([2, 3])
 
 
@@ -72,14 +72,14 @@ def test_a_small_text():
     counts = count_bytes("ab\nяb\n".encode())
     assert repr(counts) == "NgramCounts(order=2, characters=3, items=2, total=6)"
     assert counts.characters == "abя"
-    ids, numbers = counts.entries()
+    ids, numbers = counts.nonzero()
     assert ids.dtype == np.uint32
     assert ids.tolist() == [[0, 1], [0, 3], [1, 2], [2, 0], [3, 2]]
     assert numbers.dtype == np.uint64
     assert numbers.tolist() == [1, 1, 1, 2, 1]
     trigrams = count_bytes(b"ab\n", order=3)
     assert trigrams.dense().shape == (3, 3, 3)
-    assert trigrams.entries()[0].tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 0]]
+    assert trigrams.nonzero()[0].tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 0]]
 
 
 # Properties ---------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def test_texts_are_counted_as_in_plain_python(text, order, threads):
     assert counts.items == len(slow_counts.items_of(text))
     assert counts.total == sum(expected.values())
     dense = counts.dense()
-    ids, numbers = counts.entries()
+    ids, numbers = counts.nonzero()
     assert dense[tuple(ids.T)].tolist() == numbers.tolist()
     assert dense.sum() == counts.total
 
@@ -113,7 +113,7 @@ def test_texts_of_many_blocks_are_counted_as_in_plain_python(text, filler, threa
         assert slow_counts.table(counts) == expected
 
 
-@given(st.lists(texts.filter(lambda text: "\n" not in text.strip()), max_size=20), orders)
+@given(st.lists(texts.filter(lambda text: "\n" not in text.strip()), vocab_size=20), orders)
 def test_items_are_counted_as_in_plain_python(items, order):
     expected = slow_counts.count([item.strip() for item in items if item.strip()], order)
     if expected:
@@ -131,7 +131,7 @@ def test_counts_of_parts_add_up_to_those_of_the_whole(text, data, order):
         assert total == count_bytes(text.encode(), order)
 
 
-@given(st.lists(st.integers(0, 5), max_size=40), orders)
+@given(st.lists(st.integers(0, 5), vocab_size=40), orders)
 def test_ids_are_counted_as_in_plain_python(ids, order):
     alphabet = "abcde"
     text = "".join(alphabet[i - 1] if i else "\n" for i in ids)
@@ -151,7 +151,7 @@ def test_counts_are_copied_pickled_and_taken_apart(text, order):
     if counted(text, order) is None:
         return
     counts = count_bytes(text.encode(), order)
-    parts = counts.order, counts.characters, counts.items, *counts.entries()
+    parts = counts.order, counts.characters, counts.items, *counts.nonzero()
     assert NgramCounts.from_entries(*parts) == counts
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
         assert pickle.loads(pickle.dumps(counts, protocol)) == counts
@@ -177,7 +177,7 @@ BLOCK = 1 << 18
 
 @settings(max_examples=12)
 @given(
-    st.lists(st.tuples(texts | free_texts, st.integers(-70, 5)), min_size=8, max_size=8),
+    st.lists(st.tuples(texts | free_texts, st.integers(-70, 5)), min_size=8, vocab_size=8),
     st.sampled_from(["emma\n", "ava\r\n", "\tя日 \n"]),
     orders,
     st.integers(1, 3),
@@ -202,9 +202,9 @@ def test_the_most_frequent_come_first(text, order, k):
     expected = counted(text, order)
     if expected is not None:
         counts = count_bytes(text.encode(), order)
-        ids, numbers = counts.entries()
+        ids, numbers = counts.nonzero()
         rows = sorted(zip(ids.tolist(), numbers.tolist(), strict=True), key=lambda row: -row[1])
-        ids, numbers = counts.top(k)
+        ids, numbers = counts.most_common(k)
         assert ids.shape == (len(numbers), order)
         assert list(zip(ids.tolist(), numbers.tolist(), strict=True)) == rows[:k]
 
@@ -253,6 +253,6 @@ def test_a_large_alphabet_has_entries_but_no_table():
     everything = "".join(map(chr, range(0x20, 0x8000))).strip()
     counts = count_items([everything])
     assert counts.total == len(everything) + 1
-    assert len(counts.entries()[1]) == len(everything) + 1
+    assert len(counts.nonzero()[1]) == len(everything) + 1
     with pytest.raises(MemoryError, match=r"32736\*\*2 cells, more than 2\*\*27; use entries"):
         counts.dense()

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 from fastgrad import datasets
-from fastgrad.words import read_words
+from fastgrad.text import read_words
 
 # What the requirement for this file was, to the last digit given.
 NAMES, DISTINCT, RAW_LOSS = 32_469, 29_910, 2.45402178
@@ -25,7 +25,7 @@ def test_repository_and_wheel_have_the_file_that_the_page_describes(project_root
     (told,) = re.findall(r"`([0-9a-f]{64})`", section)
     in_repository = (project_root / "data" / f"{name}.txt").read_bytes()
     assert hashlib.sha256(in_repository).hexdigest() == told
-    assert (datasets.names_bytes() if name == "names" else datasets.plays()) == in_repository
+    assert (datasets.names_bytes() if name == "names" else datasets.shakespeare()) == in_repository
     assert f"{len(in_repository):,} bytes" in section
     script = (project_root / "data" / f"make_{name}.py").read_text(encoding="utf-8")
     assert told in script
@@ -39,7 +39,7 @@ def test_there_is_one_copy_in_the_repository(project_root, name):
 
 
 def test_the_plays_are_words_in_paragraphs(page):
-    text = read_words(datasets.plays(), tokenizer="simple", marks="paragraph")
+    text = read_words(datasets.shakespeare(), tokenizer="simple", eos="paragraph")
     assert f"{len(text):,} tokens of {text.types:,} types" in page
     assert text.decode(0, 40).startswith("ANTONY AND CLEOPATRA\n\nACT I .\n\nSCENE I . Alexandria")
     assert "Friends , Romans , countrymen , lend me your ears" in text.decode()

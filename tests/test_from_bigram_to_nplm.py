@@ -10,7 +10,7 @@ import pytest
 def told(project_root):
     """Run the example as a script with --quick; give its variables."""
     path = project_root / "examples" / "from_bigram_to_nplm.py"
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context_length() as patch:
         patch.setattr("sys.argv", [str(path), "--quick"])
         return runpy.run_path(str(path))
 
@@ -29,6 +29,6 @@ def test_each_step_of_the_walk_has_its_losses(told):
 
 
 def test_the_finder_finds_the_lectures_rate(told):
-    assert 0.02 < told["sweep"].lowest() < 0.6
+    assert 0.02 < told["sweep"].best() < 0.6
     assert told["small"].size == 3481
     assert told["larger"].size == 11_897

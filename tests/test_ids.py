@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from fastgrad.models import (
     NPLM,
-    BigramCounts,
+    NgramCounts,
     BigramModel,
     DiscountWarning,
     InterpolatedTrigram,
     KneserNey,
     WordNPLM,
 )
-from fastgrad.text import Vocab, windows
-from fastgrad.words import WordText, WordVocab
+from fastgrad.text import Vocab, build_dataset
+from fastgrad.text import WordText, WordVocab
 
 KINDS = [*"bBhHiIlLqQ", ">i2", ">u4", ">i8"]
-WORDS = WordVocab(["<rare>", *(f"w{i}" for i in range(20))])
+WORDS = WordVocab(["<unk>", *(f"w{i}" for i in range(20))])
 IDS = np.random.default_rng(0).integers(0, 21, 200)
 CONTEXTS = IDS[:60].reshape(20, 3)
 
@@ -37,10 +37,10 @@ def models():
     with warnings.catch_warnings(action="ignore", category=DiscountWarning):
         counted = KneserNey.fit(text, 4)
     return [
-        WordNPLM(WORDS, context=3, embedding=4, hidden=5),
+        WordNPLM(WORDS, context_length=3, embedding_dim=4, hidden_dim=5),
         counted,
         InterpolatedTrigram.fit(text, text),
-        NPLM(Vocab("abcdefghijklmnopqrst"), embedding=4, hidden=5),
+        NPLM(Vocab("abcdefghijklmnopqrst"), embedding_dim=4, hidden_dim=5),
         BigramModel.fit(["abcdefghijklmnopqrst"], order=3),
     ]
 
@@ -48,9 +48,9 @@ def models():
 @pytest.mark.parametrize("model", models(), ids=repr)
 def test_contexts_are_integers_of_any_kind(model):
     contexts = CONTEXTS[:, -2:] if isinstance(model, BigramModel) else CONTEXTS
-    expected = model.probabilities_of(contexts.astype(np.uint32))
+    expected = model.next_probs(contexts.astype(np.uint32))
     for given in kinds_of(contexts):
-        assert (model.probabilities_of(given) == expected).all()
+        assert (model.next_probs(given) == expected).all()
     for wrong, error, message in [
         (contexts.astype(float), TypeError, "contexts has dtype float64"),
         (contexts > 3, TypeError, "contexts has dtype bool"),
@@ -68,7 +68,7 @@ def test_contexts_are_integers_of_any_kind(model):
         (None, TypeError, "contexts has dtype object"),
     ]:
         with pytest.raises(error, match=message):
-            model.probabilities_of(wrong)
+            model.next_probs(wrong)
 
 
 def test_texts_are_integers_of_any_kind():
@@ -80,18 +80,18 @@ def test_texts_are_integers_of_any_kind():
     letters = Vocab("abcdefghijklmnopqrst")
     for given in kinds_of(IDS):
         assert letters.decode(given) == letters.decode(IDS)
-        counted = BigramCounts.of_ids(np.asarray(given), letters)
-        assert counted == BigramCounts.of_ids(IDS.astype(np.uint32), letters)
+        counted = NgramCounts.from_ids(np.asarray(given), letters)
+        assert counted == NgramCounts.from_ids(IDS.astype(np.uint32), letters)
 
 
 def test_examples_are_integers_of_any_kind():
     names = ["emma", "olivia", "ava"]
-    vocab = Vocab.of(names)
-    contexts, targets = windows(names, vocab, 3)
-    first = NPLM(vocab, hidden=5)
+    vocab = Vocab.from_texts(names)
+    contexts, targets = build_dataset(names, vocab, 3)
+    first = NPLM(vocab, hidden_dim=5)
     first.fit((contexts, targets), steps=5, lr=0.1)
     for inputs, outputs in zip(kinds_of(contexts)[:-1], kinds_of(targets)[:-1], strict=True):
-        model = NPLM(vocab, hidden=5)
+        model = NPLM(vocab, hidden_dim=5)
         model.fit((inputs, outputs), steps=5, lr=0.1)
         assert (model.C == first.C).all()
 
@@ -110,10 +110,10 @@ def test_contexts_of_a_text_are_those_of_its_windows():
     windows_of = np.lib.stride_tricks.sliding_window_view(IDS[:-1], 5)
     models = []
     for source in (WordText(WORDS, IDS[5:]), (windows_of, IDS[5:])):
-        model = WordNPLM(WORDS, context=5, embedding=4, hidden=6, direct=True)
+        model = WordNPLM(WORDS, context_length=5, embedding_dim=4, hidden_dim=6, direct=True)
         if isinstance(source, WordText):
             source = WordText(WORDS, IDS).split(5)[1]
-        model.fit(source, steps=30, lr=0.05, optimizer="adamw", batch=16, dropout=0.1)
+        model.fit(source, steps=30, lr=0.05, optimizer="adamw", batch_size=16, dropout=0.1)
         models.append((model, model.losses(source), model.start(source).to_config()["train"]))
     (one, losses, digest), (other, other_losses, other_digest) = models
     for name, array in one.parameters().items():
@@ -125,7 +125,7 @@ def test_contexts_of_a_text_are_those_of_its_windows():
 def test_contexts_of_a_text_take_no_memory_of_their_own():
     tokens, context = 1_000_000, 30
     text = WordText(WORDS, np.resize(IDS, tokens))
-    model = WordNPLM(WORDS, context=context, embedding=2, hidden=2)
+    model = WordNPLM(WORDS, context_length=context, embedding_dim=2, hidden_dim=2)
     tracemalloc.start()
     try:
         model.start(text)

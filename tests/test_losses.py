@@ -5,21 +5,21 @@ import math
 import numpy as np
 import pytest
 from fastgrad.engine import Value
-from fastgrad.nn import cross_entropy, hinge, mean_squared_error
+from fastgrad.nn import cross_entropy, hinge_loss, mse_loss
 from hypothesis import given
 from hypothesis import strategies as st
 
 NUMBERS = st.floats(-1e3, 1e3)
-PAIRS = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=20)
-SCORES = st.lists(st.tuples(st.floats(-5, 5), st.sampled_from([-1, 1])), min_size=1, max_size=20)
+PAIRS = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, vocab_size=20)
+SCORES = st.lists(st.tuples(st.floats(-5, 5), st.sampled_from([-1, 1])), min_size=1, vocab_size=20)
 ROWS = st.integers(1, 6).flatmap(
     lambda width: st.lists(
         st.tuples(
-            st.lists(st.floats(-50, 50), min_size=width, max_size=width),
+            st.lists(st.floats(-50, 50), min_size=width, vocab_size=width),
             st.integers(0, width - 1),
         ),
         min_size=1,
-        max_size=8,
+        vocab_size=8,
     )
 )
 
@@ -37,7 +37,7 @@ def shares(row):
 @given(PAIRS)
 def test_mean_squared_error(pairs):
     predictions = [Value(p) for p, _ in pairs]
-    loss = mean_squared_error(predictions, [t for _, t in pairs])
+    loss = mse_loss(predictions, [t for _, t in pairs])
     assert loss.data == close(math.fsum((p - t) ** 2 for p, t in pairs) / len(pairs))
     loss.backward()
     for node, (p, t) in zip(predictions, pairs, strict=True):
@@ -47,7 +47,7 @@ def test_mean_squared_error(pairs):
 @given(SCORES)
 def test_hinge(pairs):
     scores = [Value(s) for s, _ in pairs]
-    loss = hinge(scores, [y for _, y in pairs])
+    loss = hinge_loss(scores, [y for _, y in pairs])
     assert loss.data == close(math.fsum(max(0.0, 1 - y * s) for s, y in pairs) / len(pairs))
     loss.backward()
     for node, (s, y) in zip(scores, pairs, strict=True):
@@ -76,29 +76,29 @@ def test_cross_entropy_of_one_row(rows):
 
 def test_a_node_that_appears_twice_counts_twice():
     p = Value(3.0)
-    mean_squared_error([p, p], [1.0, 2.0]).backward()
+    mse_loss([p, p], [1.0, 2.0]).backward()
     assert p.grad == (2 * 2 + 2 * 1) / 2
     s = Value(0.5)
-    hinge([s, s], [1, -1]).backward()
+    hinge_loss([s, s], [1, -1]).backward()
     assert s.grad == 0.0
 
 
 def test_targets_may_be_values_too():
     t = Value(1.0)
-    loss = mean_squared_error([3.0], [t])
+    loss = mse_loss([3.0], [t])
     loss.backward()
     assert (loss.data, t.grad) == (4.0, -4.0)
 
 
 def test_plain_numbers_give_a_value():
-    assert mean_squared_error([1.0, 2], [0, 0.0]).data == 2.5
-    assert hinge([0.5, 2.0], [1, 1]).data == 0.25
+    assert mse_loss([1.0, 2], [0, 0.0]).data == 2.5
+    assert hinge_loss([0.5, 2.0], [1, 1]).data == 0.25
     assert cross_entropy([1.0, 1.0], 0).data == close(math.log(2))
 
 
 def test_the_margin_itself_costs_nothing_and_has_no_slope():
     s = Value(1.0)
-    loss = hinge([s], [1])
+    loss = hinge_loss([s], [1])
     loss.backward()
     assert (loss.data, s.grad) == (0.0, 0.0)
 
@@ -113,9 +113,9 @@ def test_cross_entropy_is_stable():
 def test_arrays_are_lists(dtype):
     numbers = np.array([1, -1], dtype=dtype)
     predictions = np.array([Value(0.5), Value(0.25)], dtype=object)
-    assert mean_squared_error(predictions, numbers).data == (0.25 + 1.5625) / 2
-    assert hinge(predictions, numbers).data == (0.5 + 1.25) / 2
-    assert hinge(list(predictions), list(numbers)).data == (0.5 + 1.25) / 2
+    assert mse_loss(predictions, numbers).data == (0.25 + 1.5625) / 2
+    assert hinge_loss(predictions, numbers).data == (0.5 + 1.25) / 2
+    assert hinge_loss(list(predictions), list(numbers)).data == (0.5 + 1.25) / 2
     logits = np.array([[Value(0.0), Value(0.0)]], dtype=object)
     assert cross_entropy(logits, np.array([1])).data == close(math.log(2))
     assert cross_entropy(logits[0], np.int64(1)).data == close(math.log(2))
@@ -123,14 +123,14 @@ def test_arrays_are_lists(dtype):
 
 def test_iterators_are_lists():
     pairs = [(Value(2.0), 1.0), (Value(0.0), 1.0)]
-    assert mean_squared_error((p for p, _ in pairs), (t for _, t in pairs)).data == 1.0
-    assert hinge(iter([2.0, 0.0]), iter([1, 1])).data == 0.5
+    assert mse_loss((p for p, _ in pairs), (t for _, t in pairs)).data == 1.0
+    assert hinge_loss(iter([2.0, 0.0]), iter([1, 1])).data == 0.5
 
 
 @pytest.mark.parametrize(
     ("loss", "first", "second"),
     [
-        (mean_squared_error, "predictions", "targets"),
+        (mse_loss, "predictions", "targets"),
         (hinge, "scores", "labels"),
     ],
 )
@@ -156,12 +156,12 @@ def test_lengths_and_kinds_are_checked(loss, first, second):
 @pytest.mark.parametrize("label", [0, 2, 0.5, -1.5, math.nan])
 def test_labels_of_hinge_are_signs(label):
     with pytest.raises(ValueError, match=r"labels\[1\] is .*; expected -1 or 1"):
-        hinge([1.0, 1.0], [1, label])
+        hinge_loss([1.0, 1.0], [1, label])
 
 
 def test_labels_of_hinge_are_no_values():
     with pytest.raises(ValueError, match=r"labels\[0\] is Value.*; expected -1 or 1"):
-        hinge([1.0], [Value(1.0)])
+        hinge_loss([1.0], [Value(1.0)])
 
 
 def test_cross_entropy_checks_rows_and_targets():
@@ -185,7 +185,7 @@ def test_cross_entropy_checks_rows_and_targets():
 def test_errors_leave_gradients_alone():
     p = Value(1.0)
     p.grad = 5.0
-    for loss in (mean_squared_error, hinge):
+    for loss in (mse_loss, hinge):
         with pytest.raises(ValueError, match="items"):
             loss([p], [1, 1])
     with pytest.raises(TypeError):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from fastgrad.models import BigramModel, InterpolatedTrigram, KneserNey, LanguageModel, Mixture
-from fastgrad.words import WordText, WordVocab, read_words
+from fastgrad.text import WordText, WordVocab, read_words
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning
 
 @pytest.fixture
 def parts():
-    return read_words(TEXT, train=40, max_size=7).split(40, 10)
+    return read_words(TEXT, train=40, vocab_size=7).split(40, 10)
 
 
 def test_models_of_words_are_mixed_fitted_and_sampled(parts):
@@ -25,23 +25,23 @@ def test_models_of_words_are_mixed_fitted_and_sampled(parts):
     mixture = Mixture(a, b)
     assert isinstance(mixture, LanguageModel)
     assert mixture.weight == 0.5
-    assert mixture.context == 2
+    assert mixture.context_length == 2
     half = mixture.loss(validation)
     assert mixture.fit(validation) is mixture
     assert mixture.loss(validation) <= min(half, a.loss(validation), b.loss(validation)) + 1e-9
     assert mixture.perplexity(test) == pytest.approx(math.exp(mixture.loss(test)))
     for context in ("", "the", "sat on", "on the dog"):
-        row = mixture.probabilities(context)
-        expected = mixture.weight * a.probabilities(context)
-        expected += (1 - mixture.weight) * b.probabilities(context)
+        row = mixture.next_probs(context)
+        expected = mixture.weight * a.next_probs(context)
+        expected += (1 - mixture.weight) * b.next_probs(context)
         np.testing.assert_allclose(row, expected, rtol=1e-15)
         assert row.sum() == pytest.approx(1, abs=1e-12)
     contexts = np.array([[1, 2], [3, 4]])
-    rows = mixture.probabilities_of(contexts)
+    rows = mixture.next_probs(contexts)
     np.testing.assert_allclose(
         rows,
-        mixture.weight * a.probabilities_of(contexts)
-        + (1 - mixture.weight) * b.probabilities_of(contexts),
+        mixture.weight * a.next_probs(contexts)
+        + (1 - mixture.weight) * b.next_probs(contexts),
     )
     assert mixture.table() is None
     assert mixture.sample(2, seed=1) == mixture.sample(3, seed=1)[:2]
@@ -51,8 +51,8 @@ def test_models_of_characters_are_mixed_too():
     items = ["ada", "dana", "nadia", "ida"]
     bigram, trigram = BigramModel.fit(items), BigramModel.fit(items, order=3)
     mixture = Mixture(bigram, trigram, 0.25)
-    expected = 0.25 * bigram.probabilities("da") + 0.75 * trigram.probabilities("da")
-    np.testing.assert_allclose(mixture.probabilities("da"), expected)
+    expected = 0.25 * bigram.next_probs("da") + 0.75 * trigram.next_probs("da")
+    np.testing.assert_allclose(mixture.next_probs("da"), expected)
     assert mixture.loss(items) == mixture.loss("\n".join(items).encode())
     assert Mixture(bigram, trigram, 1).loss(items) == pytest.approx(bigram.loss(items))
     assert Mixture(bigram, trigram, 0).loss(items) == pytest.approx(trigram.loss(items))
@@ -60,7 +60,7 @@ def test_models_of_characters_are_mixed_too():
     assert len(mixture.sample(4)) == 4
 
 
-probabilities = st.lists(st.just(0.0) | st.floats(1e-6, 1), min_size=1, max_size=20)
+probabilities = st.lists(st.just(0.0) | st.floats(1e-6, 1), min_size=1, vocab_size=20)
 
 
 class Known:

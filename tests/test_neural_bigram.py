@@ -10,17 +10,17 @@ import pytest
 from fastgrad import checkpoint, models
 from fastgrad._core import bigram_loss_and_gradient
 from fastgrad.checkpoint import CheckpointError
-from fastgrad.models import BigramCounts, BigramModel, LanguageModel, NeuralBigram
+from fastgrad.models import NgramCounts, BigramModel, LanguageModel, NeuralBigram
 from fastgrad.text import Vocab
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-ITEMS = st.lists(st.text("abc", min_size=1, max_size=6), min_size=1, max_size=8)
+ITEMS = st.lists(st.text("abc", min_size=1, vocab_size=6), min_size=1, vocab_size=8)
 
 
 @pytest.fixture(scope="module")
 def counts(names_file):
-    return BigramCounts.of(names_file)
+    return NgramCounts(names_file)
 
 
 # --- The lecture's numbers -------------------------------------------------------------------
@@ -36,7 +36,7 @@ def test_the_lectures_optimum(counts, names_file):
 
 
 def test_it_finds_the_counting_model(counts):
-    model = NeuralBigram.fit(counts, penalty=0)
+    model = NeuralBigram.fit(counts, l2=0)
     assert model.loss(counts) == pytest.approx(2.454014489154874, abs=1e-6)
     assert model.history[-1] == pytest.approx(model.loss(counts), rel=1e-12)
     assert model.table() == pytest.approx(BigramModel(counts).table(), abs=2e-3)
@@ -51,11 +51,11 @@ def test_the_lectures_own_steps(counts):
 
 
 def test_trigrams_too(names_file):
-    counts = BigramCounts.of(names_file, order=3)
-    model = NeuralBigram.fit(counts, steps=100, penalty=0)
+    counts = NgramCounts(names_file, order=3)
+    model = NeuralBigram.fit(counts, steps=100, l2=0)
     assert model.weights.shape == (729, 27)
     assert 2.185743 < model.loss(counts) < 2.2
-    assert model.context == 2
+    assert model.context_length == 2
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +64,11 @@ def example(project_root):
 
 
 def test_every_step_is_that_of_scalar_values(example):
-    vocab = Vocab.of(example["NAMES"])
+    vocab = Vocab.from_texts(example["NAMES"])
     weights = example["zero_weights"](len(vocab))
     pairs = example["bigrams_of"](example["NAMES"], vocab)
     history = example["train"](weights, pairs, 20, 10.0, 0.01)
-    model = NeuralBigram.fit(example["NAMES"], steps=20, lr=10.0, penalty=0.01)
+    model = NeuralBigram.fit(example["NAMES"], steps=20, lr=10.0, l2=0.01)
     assert model.history == pytest.approx(history, rel=1e-12)
     scalars = np.array([[weight.data for weight in row] for row in weights])
     assert model.weights == pytest.approx(scalars, rel=1e-10, abs=1e-12)
@@ -77,7 +77,7 @@ def test_every_step_is_that_of_scalar_values(example):
 @settings(max_examples=30)
 @given(ITEMS, st.floats(0, 1), st.integers(0, 2**32))
 def test_every_gradient_is_that_of_scalar_values(example, items, penalty, seed):
-    counts = BigramCounts.of(items)
+    counts = NgramCounts(items)
     random = Random(seed)
     weights = example["zero_weights"](len(counts.vocab))
     for row in weights:
@@ -86,7 +86,7 @@ def test_every_gradient_is_that_of_scalar_values(example, items, penalty, seed):
     loss = example["loss_of"](weights, example["bigrams_of"](items, counts.vocab), penalty)
     loss.backward()
     given_weights = np.array([[weight.data for weight in row] for row in weights])
-    ids, times = counts.entries()
+    ids, times = counts.nonzero()
     found = bigram_loss_and_gradient(given_weights, ids, times.astype(np.uint64), penalty)
     total, data, gradient = found
     assert total == pytest.approx(loss.data, rel=1e-12)
@@ -100,8 +100,8 @@ def test_every_gradient_is_that_of_scalar_values(example, items, penalty, seed):
 
 @given(ITEMS, st.sampled_from([2, 3]), st.sampled_from([0.0, 0.1]))
 def test_no_step_does_better_than_the_counts(items, order, penalty):
-    counts = BigramCounts.of(items, order=order)
-    model = NeuralBigram.fit(counts, steps=50, penalty=penalty)
+    counts = NgramCounts(items, order=order)
+    model = NeuralBigram.fit(counts, steps=50, l2=penalty)
     assert model.order == order
     assert model.loss(counts) >= BigramModel(counts).loss(counts) - 1e-12
     assert model.history[-1] <= model.history[0]
@@ -111,7 +111,7 @@ def test_no_step_does_better_than_the_counts(items, order, penalty):
         assert model.history[-1] == pytest.approx(model.loss(counts), rel=1e-9, abs=1e-12)
 
 
-@pytest.mark.parametrize("options", [{}, {"lr": 1.0, "momentum": 0.9}, {"lr": 5.0, "batch": 7}])
+@pytest.mark.parametrize("options", [{}, {"lr": 1.0, "momentum": 0.9}, {"lr": 5.0, "batch_size": 7}])
 def test_training_is_the_same_however_it_is_watched(options):
     items = ["emma", "olivia", "ava"]
     first = NeuralBigram.fit(items, steps=333, **options)
@@ -122,7 +122,7 @@ def test_training_is_the_same_however_it_is_watched(options):
 
 
 def test_draws_follow_the_seed():
-    options = {"steps": 20, "lr": 1.0, "batch": 4}
+    options = {"steps": 20, "lr": 1.0, "batch_size": 4}
     first, again, other = (NeuralBigram.fit(["emma"], seed=s, **options) for s in (1, 1, 2))
     assert (first.weights == again.weights).all()
     assert (first.weights != other.weights).any()
@@ -130,7 +130,7 @@ def test_draws_follow_the_seed():
 
 def test_no_steps_leave_equal_chances():
     model = NeuralBigram.fit(["emma"], steps=0)
-    assert model.probabilities().tolist() == [0.25] * 4
+    assert model.next_probs().tolist() == [0.25] * 4
     assert model.history.tolist() == [pytest.approx(math.log(4))]
     assert model.unseen(["mae"]) == []
 
@@ -183,20 +183,20 @@ def test_large_logits_do_not_overflow():
         ({"lr": 1, "momentum": -1}, ValueError, "momentum is -1"),
         ({"lr": 1, "momentum": math.inf}, ValueError, "momentum is inf"),
         ({"momentum": 0.5}, ValueError, "momentum"),
-        ({"penalty": -0.01}, ValueError, r"penalty is -0\.01"),
-        ({"penalty": math.inf}, ValueError, "penalty is inf"),
-        ({"batch": 0}, ValueError, "batch is 0; expected at least 1"),
-        ({"batch": 1.5}, TypeError, r"batch is 1\.5"),
+        ({"l2": -0.01}, ValueError, r"penalty is -0\.01"),
+        ({"l2": math.inf}, ValueError, "penalty is inf"),
+        ({"batch_size": 0}, ValueError, "batch is 0; expected at least 1"),
+        ({"batch_size": 1.5}, TypeError, r"batch is 1\.5"),
         ({"seed": -1}, ValueError, "seed is -1"),
         ({"order": 4}, ValueError, "order is 4"),
         ({"source": b""}, ValueError, "is empty"),
-        ({"source": BigramCounts, "order": 3}, ValueError, "expected 2, that of the counts"),
+        ({"source": NgramCounts, "order": 3}, ValueError, "expected 2, that of the counts"),
         ({"lr": 1e300}, FloatingPointError, "lr"),
     ],
 )
 def test_settings_that_make_no_sense(settings, error, message):
-    if settings.get("source") is BigramCounts:
-        settings = {**settings, "source": BigramCounts.of(["emma"])}
+    if settings.get("source") is NgramCounts:
+        settings = {**settings, "source": NgramCounts(["emma"])}
     with pytest.raises(error, match=message):
         NeuralBigram.fit(**({"source": ["emma"]} | settings))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fastgrad import _core
 from fastgrad.models import DiscountWarning, InterpolatedTrigram, KneserNey, LanguageModel
-from fastgrad.words import WordText, WordVocab, read_words
+from fastgrad.text import WordText, WordVocab, read_words
 from hypothesis import given
 from hypothesis import strategies as st
 from slow_ngram import SlowInterpolated, SlowKneserNey, discounts
@@ -22,7 +22,7 @@ def brown(data_directory):
     path = data_directory / "brown.txt.gz"
     if not path.is_file():
         pytest.skip(f"{path} is missing; set FASTGRAD_DATA to the directory where it is")
-    return read_words(path, train=800_000, max_size=16_383).split(800_000, 200_000)
+    return read_words(path, train=800_000, vocab_size=16_383).split(800_000, 200_000)
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ def test_the_interpolated_trigram_on_brown(brown):
 
 def test_a_program_reads_fits_asks_and_samples():
     data = b"the cat sat on the mat\nthe dog sat on the cat\na dog ate the mat\n" * 4
-    text = read_words(data, marks="line", min_count=5)
+    text = read_words(data, eos="line", min_count=5)
     train, test = text.split(60)
     for model in (KneserNey.fit(train), InterpolatedTrigram.fit(train, test)):
         assert isinstance(model, LanguageModel)
-        assert model.context == 2
-        after = model.probabilities("sat on")
-        assert text.vocab.symbols[int(after.argmax())] == "the"
+        assert model.context_length == 2
+        after = model.next_probs("sat on")
+        assert text.vocab.itos[int(after.argmax())] == "the"
         assert model.table() is None
         assert model.perplexity(test) == pytest.approx(math.exp(model.loss(test)))
         assert model.loss(b"the cat sat") == model.loss(["the cat sat"])
@@ -86,7 +86,7 @@ def test_models_show_what_they_are():
     assert model.discounts[0] == (0.2, 0.2, 0.2)
 
 
-ids = st.lists(st.integers(0, 5), min_size=1, max_size=60)
+ids = st.lists(st.integers(0, 5), min_size=1, vocab_size=60)
 orders = st.integers(2, 5)
 
 
@@ -105,7 +105,7 @@ def test_kneser_ney_agrees_with_the_oracle(train, test, order, modified):
     both = train + test
     width = min(4, len(both))
     contexts = np.array([both[-width:], both[:width], [0, 1, 2, 3][:width]])
-    rows = model.probabilities_of(contexts)
+    rows = model.next_probs(contexts)
     for row, context in zip(rows, contexts, strict=True):
         expected = [slow.probability(word, context.tolist()) for word in range(6)]
         np.testing.assert_allclose(row, expected, rtol=1e-12, atol=0)
@@ -126,7 +126,7 @@ def test_the_interpolated_trigram_agrees_with_the_oracle(train, test):
     assert [model.bin_of(x) for x in range(9)] == [slow.bin(x) for x in range(9)]
 
 
-@given(ids, st.lists(st.integers(0, 5), max_size=4), orders, st.booleans())
+@given(ids, st.lists(st.integers(0, 5), vocab_size=4), orders, st.booleans())
 def test_probabilities_sum_to_one_after_every_context(train, context, order, modified):
     text = WordText(vocabulary(), train)
     models = [
@@ -134,7 +134,7 @@ def test_probabilities_sum_to_one_after_every_context(train, context, order, mod
         InterpolatedTrigram.fit(text, text),
     ]
     for model in models:
-        rows = model.probabilities_of(np.array([context], dtype=int))
+        rows = model.next_probs(np.array([context], dtype=int))
         assert rows.shape == (1, 6)
         assert rows.sum() == pytest.approx(1, abs=1e-12)
         assert (rows >= 0).all()
@@ -164,20 +164,20 @@ def test_kneser_ney_by_hand():
     assert [one for one, _, _ in model.discounts] == [d1, d2]
     # c(.) is 4 and three words have something in front.
     p1 = [(c - d1 * (c > 0)) / 4 + 3 * d1 / 4 / 4 for c in (1, 2, 1, 0)]
-    np.testing.assert_allclose(model.probabilities(""), p1, rtol=1e-15)
+    np.testing.assert_allclose(model.next_probs(""), p1, rtol=1e-15)
     # After a: b twice.
     p2 = [(2 - d2) / 2 * (w == 1) + d2 / 2 * p1[w] for w in range(4)]
-    np.testing.assert_allclose(model.probabilities("a"), p2, rtol=1e-15)
+    np.testing.assert_allclose(model.next_probs("a"), p2, rtol=1e-15)
     # Nothing is known after d, nor after c, the last word.
-    np.testing.assert_allclose(model.probabilities("d"), p1, rtol=1e-15)
-    np.testing.assert_allclose(model.probabilities("c"), p1, rtol=1e-15)
+    np.testing.assert_allclose(model.next_probs("d"), p1, rtol=1e-15)
+    np.testing.assert_allclose(model.next_probs("c"), p1, rtol=1e-15)
 
 
 def test_discounts_that_the_counts_do_not_give():
     assert discounts([2, 2, 3], False) == [0.5] * 3
     model = KneserNey.fit(WordText(vocabulary(), [0, 1] * 20), modified=True)
     assert model.discounts == [(0.5, 1.0, 1.5)] * 3
-    assert KneserNey.fit(WordText(vocabulary(), [3])).probabilities("").tolist() == [1 / 6] * 6
+    assert KneserNey.fit(WordText(vocabulary(), [3])).next_probs("").tolist() == [1 / 6] * 6
 
 
 def test_wide_ids_give_the_same():
@@ -206,9 +206,9 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"ids\[0\] is 6; expected at least 0 and less than 6"):
         model.loss(np.array([6]))
     with pytest.raises(ValueError, match=r"contexts has shape \(2,\)"):
-        model.probabilities_of(np.array([1, 2]))
+        model.next_probs(np.array([1, 2]))
     with pytest.raises(ValueError, match=r"contexts\[0, 1\] is -1"):
-        model.probabilities_of(np.array([[1, -1]]))
+        model.next_probs(np.array([[1, -1]]))
     with pytest.raises(ValueError, match="tolerance is -1; expected"):
         InterpolatedTrigram.fit(text, text, tolerance=-1)
     with pytest.raises(ValueError, match="prompt has 2 words; expected at most max_length, 1"):
@@ -264,8 +264,8 @@ def test_sentences_on_brown_are_those_of_kenlm(data_directory):
     lines = gzip.decompress(path.read_bytes()).decode().split("\n")
     train, rest = first_words(lines, 800_000)
     validation, _ = first_words(rest, 200_000)
-    rare, *kept = read_words(train, max_size=16_383).vocab.symbols
-    vocab = WordVocab([rare, "</s>", *kept, "<unk>"], marks="line")
+    rare, *kept = read_words(train, vocab_size=16_383).vocab.itos
+    vocab = WordVocab([rare, "</s>", *kept, "<unk>"], eos="line")
     model = KneserNey.fit(vocab.read(train), 3, modified=True, sentences=True)
     assert model.perplexity(vocab.read(validation)) == pytest.approx(170.0976, abs=0.00005)
 
@@ -281,11 +281,11 @@ def first_words(lines, count):
     raise AssertionError("there are too few words")
 
 
-sentences_of_ids = st.lists(st.integers(0, 5), min_size=1, max_size=60)
+sentences_of_ids = st.lists(st.integers(0, 5), min_size=1, vocab_size=60)
 
 
 def sentence_vocabulary():
-    return WordVocab(["<rare>", "</s>", "a", "b", "c", "d"], marks="line")
+    return WordVocab(["<unk>", "</s>", "a", "b", "c", "d"], eos="line")
 
 
 @given(sentences_of_ids, sentences_of_ids, st.integers(2, 5), st.booleans())
@@ -298,7 +298,7 @@ def test_sentences_agree_with_the_oracle(train, test, order, modified):
     np.testing.assert_allclose(
         model.token_probabilities(np.array(test)), slow.score(test), rtol=1e-10
     )
-    rows = model.probabilities_of(np.array([test[-order:]]))
+    rows = model.next_probs(np.array([test[-order:]]))
     expected = [slow.probability(word, test[-order:]) for word in range(6)]
     np.testing.assert_allclose(rows[0], expected, rtol=1e-10)
     assert rows.sum() == pytest.approx(1, abs=1e-14)
@@ -319,16 +319,16 @@ def test_a_trigram_of_sentences_agrees_with_the_oracle(train, test):
 
 def test_a_sentence_knows_nothing_of_the_one_before():
     data = b"the cat sat on the mat\nthe dog sat on the cat\na dog ate the mat\n" * 4
-    text = read_words(data, marks="line")
+    text = read_words(data, eos="line")
     train, test = text.split(60)
     for model in (
         KneserNey.fit(train, 4, sentences=True),
         InterpolatedTrigram.fit(train, test, sentences=True),
     ):
         assert model.sentences
-        start = model.probabilities("")
+        start = model.next_probs("")
         for before in ("the dog\n", "a\n", "the cat sat on the cat\n"):
-            assert (model.probabilities(before) == start).all()
+            assert (model.next_probs(before) == start).all()
         assert model.loss(["the dog sat", "a dog ate"]) == pytest.approx(
             np.average([model.loss(["the dog sat"]), model.loss(["a dog ate"])], weights=[4, 4])
         )

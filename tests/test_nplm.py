@@ -7,8 +7,8 @@ import pytest
 from fastgrad import datasets
 from fastgrad.models.base import LanguageModel, Trainable
 from fastgrad.models.nplm import NPLM, examples
-from fastgrad.text import Vocab, read, split, windows
-from fastgrad.training import find_rate
+from fastgrad.text import Vocab, read, split, build_dataset
+from fastgrad.training import lr_find
 from small_nplm import ALPHABET, FEW, same, small_model
 
 
@@ -29,12 +29,12 @@ def small():
 
 
 def test_the_lectures_network_has_11897_parameters():
-    model = NPLM(ALPHABET, context=3, embedding=10, hidden=200)
+    model = NPLM(ALPHABET, context_length=3, embedding_dim=10, hidden_dim=200)
     assert model.size == 11_897 == sum(p.size for p in model.parameters().values())
     shapes = {name: p.shape for name, p in model.parameters().items()}
     assert shapes == {"C": (27, 10), "H": (200, 30), "d": (200,), "U": (27, 200), "b": (27,)}
     assert repr(model) == (
-        "NPLM(27 symbols, context=3, embedding=10, hidden=200; 11,897 parameters of float32)"
+        "NPLM(27 symbols, context_length=3, embedding_dim=10, hidden_dim=200; 11,897 parameters of float32)"
     )
 
 
@@ -53,20 +53,20 @@ def test_it_is_a_language_model_that_can_be_trained(small):
 
 
 def test_the_lectures_split_has_its_examples(names_file):
-    parts = split(read(names_file), method="lecture")
-    sizes = [windows(part, ALPHABET, 3)[0].shape for part in parts]
+    parts = split(read(names_file), method="makemore")
+    sizes = [build_dataset(part, ALPHABET, 3)[0].shape for part in parts]
     assert sizes == [(182_625, 3), (22_655, 3), (22_866, 3)]
 
 
 def test_scaled_starts_at_the_loss_of_a_uniform_guess_and_the_lecture_far_above(parts):
     uniform = math.log(27)
     assert NPLM(ALPHABET).loss(parts[1]) == pytest.approx(uniform, abs=0.02)
-    assert NPLM(ALPHABET, hidden=1000).loss(parts[1]) == pytest.approx(uniform, abs=0.02)
-    assert 15 < NPLM(ALPHABET, init="lecture").loss(parts[1]) < 35
+    assert NPLM(ALPHABET, hidden_dim=1000).loss(parts[1]) == pytest.approx(uniform, abs=0.02)
+    assert 15 < NPLM(ALPHABET, init="normal").loss(parts[1]) < 35
 
 
 def test_scaled_spreads():
-    model = NPLM(ALPHABET, embedding=30, hidden=2000, direct=True)
+    model = NPLM(ALPHABET, embedding_dim=30, hidden_dim=2000, direct=True)
     spreads = {name: float(p.std()) for name, p in model.parameters().items()}
     expected = {
         "C": 1.0,
@@ -116,19 +116,19 @@ def test_a_short_training_brings_the_losses_down(parts):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adamw"])
-@pytest.mark.parametrize("shape", [{}, {"direct": True}, {"direct": True, "hidden": 0}])
+@pytest.mark.parametrize("shape", [{}, {"direct": True}, {"direct": True, "hidden_dim": 0}])
 def test_every_optimizer_and_shape_learns_by_heart(optimizer, shape):
-    model = NPLM(Vocab.of(FEW), **{"hidden": 30} | shape, dtype="float64")
+    model = NPLM(Vocab.from_texts(FEW), **{"hidden_dim": 30} | shape, dtype="float64")
     rate = {"sgd": 0.2, "momentum": 0.05, "adamw": 0.01}[optimizer]
-    model.fit(FEW, steps=600, batch=16, lr=rate, optimizer=optimizer)
+    model.fit(FEW, steps=600, batch_size=16, lr=rate, optimizer=optimizer)
     # The entropy of the first letters alone is 0.4 a symbol.
     assert model.loss(FEW) < 0.75
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adamw"])
 def test_weight_decay_leaves_the_biases_alone(optimizer):
-    settings = {"steps": 1, "lr": 0.1, "optimizer": optimizer, "batch": 8}
-    plain = NPLM(Vocab.of(FEW), hidden=20, direct=True, init="lecture", dtype="float64")
+    settings = {"steps": 1, "lr": 0.1, "optimizer": optimizer, "batch_size": 8}
+    plain = NPLM(Vocab.from_texts(FEW), hidden_dim=20, direct=True, init="normal", dtype="float64")
     start, decayed = plain.copy(), plain.copy()
     plain.fit(FEW, **settings)
     decayed.fit(FEW, **settings, weight_decay=0.5)
@@ -140,10 +140,10 @@ def test_weight_decay_leaves_the_biases_alone(optimizer):
 
 
 def test_results_do_not_depend_on_threads_or_on_evaluations(parts):
-    train, dev = windows(parts[0], ALPHABET, 3), windows(parts[1][:200], ALPHABET, 3)
+    train, dev = build_dataset(parts[0], ALPHABET, 3), build_dataset(parts[1][:200], ALPHABET, 3)
     models = []
     for threads, every in ((1, None), (2, 7), (3, 300)):
-        models.append(NPLM(ALPHABET, hidden=50))
+        models.append(NPLM(ALPHABET, hidden_dim=50))
         models[-1].fit(train, dev, steps=300, lr=0.1, threads=threads, evaluate_every=every)
     assert same(models[0], models[1])
     assert same(models[0], models[2])
@@ -153,14 +153,14 @@ def test_results_do_not_depend_on_threads_or_on_evaluations(parts):
 def test_windows_and_text_are_the_same_examples(small):
     other = small.copy()
     small.fit(FEW, FEW, steps=50, lr=0.1)
-    other.fit(windows(FEW, other.vocab, 2), "\n".join(FEW).encode(), steps=50, lr=0.1)
+    other.fit(build_dataset(FEW, other.vocab, 2), "\n".join(FEW).encode(), steps=50, lr=0.1)
     assert same(small, other)
-    assert small.loss(FEW) == other.loss(windows(FEW, other.vocab, 2))
+    assert small.loss(FEW) == other.loss(build_dataset(FEW, other.vocab, 2))
 
 
 def test_early_stopping_keeps_the_best(small):
     history = small.fit(
-        FEW[:5], FEW[5:], steps=5000, lr=0.3, batch=8, evaluate_every=20, patience=4
+        FEW[:5], FEW[5:], steps=5000, lr=0.3, batch_size=8, evaluate_every=20, patience=4
     )
     assert history.stopped == "stopped early"
     assert len(history.loss) < 5000
@@ -170,11 +170,11 @@ def test_early_stopping_keeps_the_best(small):
 def test_the_finder_leaves_the_model_alone(parts):
     model = NPLM(ALPHABET)
     before = model.copy()
-    sweep = find_rate(model, parts[0][:5000], steps=1000)
+    sweep = lr_find(model, parts[0][:5000], steps=1000)
     assert same(model, before)
-    assert sweep.rates[[0, -1]].tolist() == [0.001, 1.0]
+    assert sweep.lrs[[0, -1]].tolist() == [0.001, 1.0]
     # The lecture finds 0.1.
-    assert 0.03 < sweep.lowest() < 0.9
+    assert 0.03 < sweep.best() < 0.9
     smooth = sweep.smooth()
     assert smooth[:50].mean() > smooth.min() + 0.3
 
@@ -183,28 +183,28 @@ def test_the_finder_leaves_the_model_alone(parts):
 
 
 def test_probabilities_are_those_of_the_formula():
-    model = NPLM(ALPHABET, context=2, direct=True, init="lecture", dtype="float64")
+    model = NPLM(ALPHABET, context_length=2, direct=True, init="normal", dtype="float64")
     x = np.concatenate([model.C[0], model.C[ALPHABET.encode("q")[0]]])
     y = model.b + model.W @ x + model.U @ np.tanh(model.d + model.H @ x)
     expected = np.exp(y - y.max()) / np.exp(y - y.max()).sum()
-    assert model.probabilities("q") == pytest.approx(expected, rel=1e-12)
-    assert model.probabilities("q").dtype == np.float64
+    assert model.next_probs("q") == pytest.approx(expected, rel=1e-12)
+    assert model.next_probs("q").dtype == np.float64
 
 
 def test_only_the_end_of_a_context_counts(small):
-    assert (small.probabilities("emma") == small.probabilities("ma")).all()
+    assert (small.next_probs("emma") == small.next_probs("ma")).all()
     contexts = np.array([[0, 0], [0, 3]], dtype=np.uint32)
-    rows = small.probabilities_of(contexts)
+    rows = small.next_probs(contexts)
     assert rows.shape == (2, len(small.vocab))
     assert rows.sum(axis=1) == pytest.approx(1.0, abs=1e-6)
-    assert rows[0] == pytest.approx(small.probabilities(), abs=1e-6)
-    symbol = small.vocab.symbols[3]
-    assert rows[1] == pytest.approx(small.probabilities(symbol), abs=1e-6)
+    assert rows[0] == pytest.approx(small.next_probs(), abs=1e-6)
+    symbol = small.vocab.itos[3]
+    assert rows[1] == pytest.approx(small.next_probs(symbol), abs=1e-6)
 
 
 def test_the_loss_is_the_mean_over_symbols(small):
-    contexts, following = windows(FEW, small.vocab, 2)
-    rows = small.probabilities_of(contexts)
+    contexts, following = build_dataset(FEW, small.vocab, 2)
+    rows = small.next_probs(contexts)
     expected = -np.log(rows[np.arange(len(following)), following]).mean()
     assert small.loss(FEW) == pytest.approx(expected, rel=1e-6)
 
@@ -221,18 +221,18 @@ def test_the_table_holds_every_context_and_follows_the_parameters(small):
     table = small.table()
     assert table.shape == (size**2, size)
     assert not table.flags.writeable
-    last = small.vocab.symbols[-1]
+    last = small.vocab.itos[-1]
     assert table[3 * size + size - 1] == pytest.approx(
-        small.probabilities(small.vocab.symbols[3] + last), abs=1e-6
+        small.next_probs(small.vocab.itos[3] + last), abs=1e-6
     )
     assert small.table() is table
     small.b[2] += 1
     assert small.table() is not table
-    assert NPLM(ALPHABET, context=4).table() is None
+    assert NPLM(ALPHABET, context_length=4).table() is None
 
 
 def test_samples_follow_the_seed(small):
-    small.fit(FEW, steps=300, lr=0.2, batch=8)
+    small.fit(FEW, steps=300, lr=0.2, batch_size=8)
     names = small.sample(50, seed=3)
     assert names == small.sample(50, seed=3) != small.sample(50, seed=4)
     assert len(names) == 50
@@ -241,9 +241,9 @@ def test_samples_follow_the_seed(small):
 
 
 def test_samples_without_a_table():
-    model = NPLM(Vocab.of(FEW), context=9, hidden=20)
+    model = NPLM(Vocab.from_texts(FEW), context_length=9, hidden_dim=20)
     assert model.table() is None
-    model.fit(FEW, steps=300, lr=0.2, batch=8)
+    model.fit(FEW, steps=300, lr=0.2, batch_size=8)
     assert set(model.sample(30, seed=3)) & set(FEW)
 
 
@@ -252,15 +252,15 @@ def test_nearest_is_by_cosine(small):
     small.C[:, 0] = 1.0
     small.C[:, 1] = np.arange(len(small.vocab))
     small.C[5] *= 10  # Length does not matter.
-    nearest = small.nearest(small.vocab.symbols[4], k=3)
-    assert [symbol for symbol, _ in nearest] == [small.vocab.symbols[i] for i in (5, 3, 6)]
+    nearest = small.most_similar(small.vocab.itos[4], k=3)
+    assert [symbol for symbol, _ in nearest] == [small.vocab.itos[i] for i in (5, 3, 6)]
     assert nearest[0][1] == pytest.approx((1 + 4 * 5) / math.sqrt(17 * 26), rel=1e-6)
     assert small.embeddings is small.C
     with pytest.raises(ValueError, match="symbol is 'ß'"):
-        small.nearest("ß")
+        small.most_similar("ß")
     with pytest.raises(ValueError, match="k is 0"):
-        small.nearest("a", k=0)
+        small.most_similar("a", k=0)
     with pytest.raises(ValueError, match="k is 12; expected at most 11"):
-        small.nearest("a", k=len(small.vocab))
+        small.most_similar("a", k=len(small.vocab))
     with pytest.raises(TypeError, match=r"k is 2.5; expected an int"):
-        small.nearest("a", k=2.5)
+        small.most_similar("a", k=2.5)

@@ -66,7 +66,7 @@ def test_from_training_to_pictures(capsys, text, out):
     told = found(run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 500))
     assert told["items"] == "35, of which 0 repeat an earlier one"
     assert told["split"] == "28 items to train on, 3 to measure (dev)\nnone in both"
-    assert "context=2, embedding=4, hidden=8; " in told["model"]
+    assert "context_length=2, embedding_dim=4, hidden_dim=8; " in told["model"]
     assert told["steps"].startswith("500 in ")
     assert told["loss"].startswith("train ")
     assert told["bigrams"].startswith("train ")
@@ -107,7 +107,7 @@ def test_repeats_are_kept_together_where_asked_and_when_resumed(
 
     line = (*line, "--keep-repeats-together")
     told = found(run(capsys, *line, "-o", tmp_path / "whole"))
-    train, dev, _ = split(items, keep_repeats_together=True)
+    train, dev, _ = split(items, group_duplicates=True)
     sizes = f"{len(train)} items to train on, {len(dev)} to measure (dev)"
     assert told["split"] == f"{sizes}\nnone in both"
     whole = load(tmp_path / "whole")
@@ -133,11 +133,11 @@ def test_a_note_of_before_there_was_a_choice_is_of_repeats_apart(capsys, text, o
     text.write_text("\n".join(NAMES * 2), encoding="utf-8")
     run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 50)
     note = as_before_notes_were_saved(out)
-    assert note["run"].pop("keep_repeats_together") is False
+    assert note["run"].pop("group_duplicates") is False
     (out / "text.json").write_text(json.dumps(note["text"]))
     (out / "run.json").write_text(json.dumps(note["run"]))
     assert found(run(capsys, "train", "--resume", out))["resumed"] == "after 50 steps"
-    note["run"]["keep_repeats_together"] = True
+    note["run"]["group_duplicates"] = True
     (out / "run.json").write_text(json.dumps(note["run"]))
     assert "is not what the run was started with" in refused(capsys, "train", "--resume", out)
 

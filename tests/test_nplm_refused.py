@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from fastgrad.models.nplm import NPLM
-from fastgrad.text import UnknownCharacterError, windows
+from fastgrad.text import UnknownCharacterError, build_dataset
 from fastgrad.training import DivergedError
 from small_nplm import ALPHABET, FEW, same, small_model
 
@@ -18,7 +18,7 @@ def small():
 
 def test_a_rate_that_ruins_everything_stops(small, tmp_path):
     with pytest.raises(DivergedError, match=r"at rate 1e\+38") as error:
-        small.fit(FEW, FEW, steps=100, batch=8, lr=[(0, 0.1), (50, 1e38)], checkpoint=tmp_path)
+        small.fit(FEW, FEW, steps=100, batch_size=8, lr=[(0, 0.1), (50, 1e38)], checkpoint=tmp_path)
     assert 50 <= error.value.step < 60
     assert all(np.isfinite(p).all() for p in small.parameters().values())
     assert np.isfinite(small.history.loss).all()
@@ -29,10 +29,10 @@ def test_a_rate_that_ruins_everything_stops(small, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"context": 0}, ValueError, "context is 0; expected at least 1"),
-        ({"context": 2.0}, TypeError, "context is 2.0; expected an int"),
-        ({"embedding": 0}, ValueError, "embedding is 0"),
-        ({"hidden": 0}, ValueError, "hidden is 0"),
+        ({"context_length": 0}, ValueError, "context is 0; expected at least 1"),
+        ({"context_length": 2.0}, TypeError, "context is 2.0; expected an int"),
+        ({"embedding_dim": 0}, ValueError, "embedding is 0"),
+        ({"hidden_dim": 0}, ValueError, "hidden is 0"),
         ({"direct": 1}, TypeError, "direct is 1; expected True or False"),
         ({"init": "zeros"}, ValueError, "init is 'zeros'; expected one of scaled, lecture, small"),
         ({"seed": -1}, ValueError, "seed is -1"),
@@ -51,9 +51,9 @@ def test_networks_that_are_none(settings, error, message):
 def test_networks_that_no_memory_holds(hidden):
     size = hidden * (30 + 1 + 27) + 27 * 11
     with pytest.raises(MemoryError, match=f"network of {size:,} parameters: .* {4 * size:,} bytes"):
-        NPLM(ALPHABET, hidden=hidden)
+        NPLM(ALPHABET, hidden_dim=hidden)
     with pytest.raises(MemoryError, match=r"contexts of 52 symbols.*: 2,080,000,000,000,000 bytes"):
-        windows(FEW, ALPHABET, 10**13)
+        build_dataset(FEW, ALPHABET, 10**13)
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_networks_that_no_memory_holds(hidden):
         ({"dev": ["Ava"]}, UnknownCharacterError, "'A'"),
         ({"train": "no-such-file.txt"}, FileNotFoundError, "no-such-file"),
         ({"train": 3}, TypeError, "source is 3"),
-        ({"batch": 0}, ValueError, "batch is 0"),
-        ({"batch": 10**6}, ValueError, "batch is 1000000, but train has 52 examples"),
+        ({"batch_size": 0}, ValueError, "batch is 0"),
+        ({"batch_size": 10**6}, ValueError, "batch is 1000000, but train has 52 examples"),
         ({"steps": 0}, ValueError, "steps is 0"),
         ({"lr": math.nan}, ValueError, "lr is nan"),
         ({"lr": [(0, 0.1), (5, math.nan)]}, ValueError, r"lr\[1\] is nan"),
@@ -118,7 +118,7 @@ def test_training_that_makes_no_sense(small, changes, error, message):
 def test_examples_that_are_none(small, spoil, error, message):
     before = small.copy()
     with pytest.raises(error, match=message):
-        small.fit(spoil(*windows(FEW, small.vocab, 2)), steps=10, lr=0.1)
+        small.fit(spoil(*build_dataset(FEW, small.vocab, 2)), steps=10, lr=0.1)
     assert same(small, before)
 
 
@@ -129,8 +129,8 @@ def test_parameters_cannot_be_replaced(small):
 
 def test_contexts_that_are_none(small):
     with pytest.raises(ValueError, match=r"contexts has shape \(1, 3\); expected \(N, 2\)"):
-        small.probabilities_of(np.zeros((1, 3), dtype=np.uint32))
+        small.next_probs(np.zeros((1, 3), dtype=np.uint32))
     with pytest.raises(ValueError, match=r"contexts\[0, 1\] is 99; expected at least 0"):
-        small.probabilities_of(np.array([[0, 99]], dtype=np.uint32))
+        small.next_probs(np.array([[0, 99]], dtype=np.uint32))
     with pytest.raises(UnknownCharacterError, match="'z'"):
-        small.probabilities("z")
+        small.next_probs("z")

@@ -40,21 +40,21 @@ def test_a_resumed_run_is_bit_for_bit_the_whole_one(optimizer, patience, tmp_pat
     settings = {
         "lr": cosine(0.02, 0.001, 400),
         "steps": 400,
-        "batch": 8,
+        "batch_size": 8,
         "optimizer": optimizer,
         "weight_decay": 0.01,
         "patience": patience,
         "seed": 5,
     }
-    vocab = Vocab.of(FEW)
-    whole = NPLM(vocab, hidden=20)
+    vocab = Vocab.from_texts(FEW)
+    whole = NPLM(vocab, hidden_dim=20)
     whole.fit(FEW, FEW, **settings)
 
     def interrupt(progress):
         if progress.step == 160:
             raise KeyboardInterrupt
 
-    part = NPLM(vocab, hidden=20)
+    part = NPLM(vocab, hidden_dim=20)
     with pytest.raises(KeyboardInterrupt, match=r"after 160 of 400 steps; saved in .*safetensors"):
         part.fit(
             FEW, FEW, **settings, checkpoint=tmp_path, callbacks=[interrupt], log=tmp_path / "log"
@@ -71,7 +71,7 @@ def test_a_resumed_run_is_bit_for_bit_the_whole_one(optimizer, patience, tmp_pat
 
 def test_a_finished_run_is_resumed_to_itself(small, tmp_path):
     path = tmp_path / "done.safetensors"
-    small.fit(FEW, FEW, steps=6, batch=8, lr=0.1, checkpoint=path)
+    small.fit(FEW, FEW, steps=6, batch_size=8, lr=0.1, checkpoint=path)
     before = path.read_bytes()
     assert same(NPLM.resume(path, FEW, FEW), small)
     assert same(NPLM.load(path), small)

@@ -19,8 +19,8 @@ from fastgrad.models import (
 from fastgrad.models.base import LanguageModel, Trainable
 from fastgrad.models.nplm import presets
 from fastgrad.text import Vocab
-from fastgrad.training import find_rate
-from fastgrad.words import WordText, WordVocab, read_words
+from fastgrad.training import lr_find
+from fastgrad.text import WordText, WordVocab, read_words
 from small_nplm import same
 from small_words import entropy, sentences
 
@@ -39,7 +39,7 @@ def small(parts):
 def trained(parts):
     """A model that has learned the sentences."""
     model = small_words.small_model(parts[0].vocab)
-    settings = presets.modern(len(parts[0]), epochs=8, batch=32, lr=0.02, dropout=0.0)
+    settings = presets.modern(len(parts[0]), epochs=8, batch_size=32, lr=0.02, dropout=0.0)
     model.fit(*parts[:2], **settings)
     return model
 
@@ -48,8 +48,8 @@ def trained(parts):
 
 
 def test_the_papers_network_has_its_parameters():
-    vocab = WordVocab(["<rare>", *map(str, range(16_382))])
-    model = WordNPLM(vocab, context=4, embedding=60, hidden=100)
+    vocab = WordVocab(["<unk>", *map(str, range(16_382))])
+    model = WordNPLM(vocab, context_length=4, embedding_dim=60, hidden_dim=100)
     shapes = {name: array.shape for name, array in model.parameters().items()}
     assert shapes == {
         "C": (16_383, 60),
@@ -60,16 +60,16 @@ def test_the_papers_network_has_its_parameters():
     }
     assert model.size == 16_383 * 161 + 100 * 241
     assert repr(model) == (
-        "WordNPLM(16,383 words, context=4, embedding=60, hidden=100; 2,661,763 parameters of"
+        "WordNPLM(16,383 words, context_length=4, embedding_dim=60, hidden_dim=100; 2,661,763 parameters of"
         " float32)"
     )
 
 
 def test_a_tied_network_has_a_small_matrix_in_place_of_the_large_one():
-    model = WordNPLM(WordVocab([*"abcdef"]), embedding=5, hidden=7, tied=True, direct=True)
+    model = WordNPLM(WordVocab([*"abcdef"]), embedding_dim=5, hidden_dim=7, tie_weights=True, direct=True)
     assert model.P.shape == (5, 7)
     assert list(model.parameters()) == ["C", "H", "d", "P", "b", "W"]
-    assert "direct=True, tied=True" in repr(model)
+    assert "direct=True, tie_weights=True" in repr(model)
     with pytest.raises(AttributeError, match="U: the network is tied"):
         _ = model.U
     with pytest.raises(AttributeError, match="P: the network is not tied"):
@@ -84,18 +84,18 @@ def test_it_is_a_language_model_that_can_be_trained(small):
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_it_starts_at_the_loss_of_a_uniform_guess(tied):
-    vocab = WordVocab(["<rare>", *map(str, range(999))])
+    vocab = WordVocab(["<unk>", *map(str, range(999))])
     ids = np.random.default_rng(0).integers(1000, size=500)
     for embedding, hidden in ((20, 50), (200, 300)):
-        model = WordNPLM(vocab, embedding=embedding, hidden=hidden, tied=tied)
+        model = WordNPLM(vocab, embedding_dim=embedding, hidden_dim=hidden, tie_weights=tied)
         assert model.loss(ids) == pytest.approx(math.log(1000), abs=0.02)
 
 
 def test_with_counts_it_starts_as_good_as_a_model_of_single_words():
-    vocab = WordVocab(["<rare>", *map(str, range(49))])
+    vocab = WordVocab(["<unk>", *map(str, range(49))])
     ids = np.random.default_rng(0).geometric(0.1, size=2_000) % 50
     text = WordText(vocab, ids)
-    model = WordNPLM(vocab, embedding=10, hidden=20, counts=text.counts)
+    model = WordNPLM(vocab, embedding_dim=10, hidden_dim=20, counts=text.counts)
     shares = (text.counts + 1) / (len(text) + 50)
     assert np.exp(model.b) == pytest.approx(shares, rel=1e-6)
     unigrams = -np.log(shares[ids]).mean()
@@ -105,8 +105,8 @@ def test_with_counts_it_starts_as_good_as_a_model_of_single_words():
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_parameters_start_small_enough_to_be_moved(tied):
-    vocab = WordVocab(["<rare>", *map(str, range(999))])
-    sizes = {"context": 3, "embedding": 40, "hidden": 100, "direct": True, "tied": tied}
+    vocab = WordVocab(["<unk>", *map(str, range(999))])
+    sizes = {"context_length": 3, "embedding_dim": 40, "hidden_dim": 100, "direct": True, "tie_weights": tied}
     small, scaled = WordNPLM(vocab, **sizes), WordNPLM(vocab, **sizes, init="scaled")
     features = 1 / math.sqrt(40) if tied else 1.0
     spreads = {
@@ -132,10 +132,10 @@ def test_training_finds_what_there_is_to_know(trained, parts):
     for part in (dev, test):
         assert entropy() - 0.08 < trained.loss(part) < entropy() + 0.08
     assert trained.perplexity(test) == math.exp(trained.loss(test))
-    words = trained.vocab.symbols
-    dog = trained.probabilities("a bird likes\nthe dog")
+    words = trained.vocab.itos
+    dog = trained.next_probs("a bird likes\nthe dog")
     assert dog[words.index("hears")] > 0.9
-    assert trained.probabilities("the cat")[words.index("hears")] == pytest.approx(1 / 3, abs=0.1)
+    assert trained.next_probs("the cat")[words.index("hears")] == pytest.approx(1 / 3, abs=0.1)
 
 
 def test_samples_are_sentences(trained):
@@ -151,10 +151,10 @@ def test_samples_are_sentences(trained):
 
 
 def test_words_that_are_used_alike_lie_close(trained):
-    assert {word for word, _ in trained.nearest("sees", 1)} <= {"likes", "hears"}
+    assert {word for word, _ in trained.most_similar("sees", 1)} <= {"likes", "hears"}
     assert trained.embeddings.shape == (len(trained.vocab), 6)
     with pytest.raises(ValueError, match="symbol is 'zebra'; expected one of the vocabulary's"):
-        trained.nearest("zebra")
+        trained.most_similar("zebra")
 
 
 @pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning")
@@ -172,7 +172,7 @@ def test_it_mixes_with_counted_models(trained, parts):
 
 def test_the_papers_settings_learn_too(parts):
     model = small_words.small_model(parts[0].vocab)
-    settings = presets.paper(batch=16, lr=0.01)
+    settings = presets.paper(batch_size=16, lr=0.01)
     assert settings["lr"](0) == 0.16
     assert settings["lr"](10**6) == pytest.approx(0.16 / 1.16)
     history = model.fit(*parts[:2], **settings)
@@ -182,7 +182,7 @@ def test_the_papers_settings_learn_too(parts):
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
 def test_todays_rates_climb_and_fall(schedule):
-    settings = presets.modern(5000, epochs=2, batch=50, lr=0.1, schedule=schedule)
+    settings = presets.modern(5000, epochs=2, batch_size=50, lr=0.1, schedule=schedule)
     rates = [settings["lr"](step) for step in range(201)]
     assert rates[:10] == pytest.approx([0.01 * k for k in range(1, 11)])
     middle = {"cosine": 0.05, "linear": 0.05, "constant": 0.1}[schedule]
@@ -193,12 +193,12 @@ def test_todays_rates_climb_and_fall(schedule):
 @pytest.mark.parametrize(("tied", "dropout"), [(True, 0.0), (False, 0.1), (True, (0.1, 0.05))])
 def test_ties_and_dropout_learn_and_are_kept(parts, tmp_path, tied, dropout):
     train, dev, _ = parts
-    model = WordNPLM(train.vocab, context=3, embedding=8, hidden=16, tied=tied)
-    settings = presets.modern(len(train), epochs=6, batch=32, lr=0.02, dropout=dropout)
+    model = WordNPLM(train.vocab, context_length=3, embedding_dim=8, hidden_dim=16, tie_weights=tied)
+    settings = presets.modern(len(train), epochs=6, batch_size=32, lr=0.02, dropout=dropout)
     model.fit(train, dev, checkpoint=tmp_path, **settings)
     assert model.loss(dev) < entropy() + 0.1
     # Without dropout the loss is another: nothing is left out of a trained model.
-    other = WordNPLM(train.vocab, context=3, embedding=8, hidden=16, tied=tied)
+    other = WordNPLM(train.vocab, context_length=3, embedding_dim=8, hidden_dim=16, tie_weights=tied)
     other.fit(train, dev, **settings | {"dropout": 0.0})
     assert same(model, other) == (dropout == 0.0)
     _, config = checkpoint.load(tmp_path / "model.safetensors")
@@ -211,9 +211,9 @@ def test_ties_and_dropout_learn_and_are_kept(parts, tmp_path, tied, dropout):
 @pytest.mark.parametrize("tied", [False, True])
 def test_characters_are_tied_and_learned_with_dropout_as_well(tmp_path, tied):
     names = ["emma", "olivia", "ava", "mia", "isla", "amelia", "mila", "luna"]
-    model = NPLM(Vocab.of(names), context=2, embedding=6, hidden=20, tied=tied)
+    model = NPLM(Vocab.from_texts(names), context_length=2, embedding_dim=6, hidden_dim=20, tie_weights=tied)
     assert model.loss(names) == pytest.approx(math.log(len(model.vocab)), abs=0.1)
-    settings = {"lr": 0.01, "optimizer": "adamw", "dropout": (0.1, 0.2), "batch": 8}
+    settings = {"lr": 0.01, "optimizer": "adamw", "dropout": (0.1, 0.2), "batch_size": 8}
     model.fit(names, epochs=60, **settings)
     assert model.loss(names) < 1.2
     model.save(tmp_path)
@@ -223,24 +223,24 @@ def test_characters_are_tied_and_learned_with_dropout_as_well(tmp_path, tied):
 
 def test_epochs_are_as_many_examples_as_there_are(small, parts):
     train, dev = parts[0], parts[1]
-    history = small.fit(train, dev, epochs=2, batch=100, lr=0.1)
+    history = small.fit(train, dev, epochs=2, batch_size=100, lr=0.1)
     every = math.ceil(len(train) / 100)
     assert history.dev_step.tolist() == [every, 2 * every]
-    history = small.fit(train, dev, epochs=0.5, batch=100, lr=0.1)
+    history = small.fit(train, dev, epochs=0.5, batch_size=100, lr=0.1)
     assert len(history.loss) == round(every / 2)
-    history = small.fit(train, dev, epochs=1, batch=100, lr=0.1, evaluate_every=10)
+    history = small.fit(train, dev, epochs=1, batch_size=100, lr=0.1, evaluate_every=10)
     assert history.dev_step.tolist() == [*range(10, every, 10), every]
 
 
 def test_a_small_text_is_one_batch(parts):
-    model = WordNPLM(parts[0].vocab, context=2, embedding=2, hidden=2)
+    model = WordNPLM(parts[0].vocab, context_length=2, embedding_dim=2, hidden_dim=2)
     assert model.start(np.arange(5)).batch == 5
     assert model.start(parts[0]).batch == 256
 
 
 def test_a_learning_rate_is_found_as_for_characters(small, parts):
-    sweep = find_rate(small, parts[0], low=0.001, high=1.0, steps=100, batch=32)
-    assert 0.001 <= sweep.lowest() <= 1.0
+    sweep = lr_find(small, parts[0], low=0.001, high=1.0, steps=100, batch_size=32)
+    assert 0.001 <= sweep.best() <= 1.0
 
 
 # What it says of text.
@@ -262,26 +262,26 @@ def test_probabilities_sum_to_one_and_agree_with_those_of_tokens(small, parts):
     test = parts[2]
     ids = np.concatenate([test.before(3), test.ids])
     contexts = np.lib.stride_tricks.sliding_window_view(ids[:-1], 3)
-    rows = small.probabilities_of(contexts)
+    rows = small.next_probs(contexts)
     assert rows.shape == (len(test), len(small.vocab))
     assert rows.sum(axis=1) == pytest.approx(1)
     of_tokens = rows[np.arange(len(test)), test.ids]
     assert small.token_probabilities(test) == pytest.approx(of_tokens, rel=1e-5)
     wide = np.column_stack([np.zeros(len(contexts), int), contexts])
-    assert (small.probabilities_of(wide) == rows).all()
+    assert (small.next_probs(wide) == rows).all()
 
 
 @pytest.mark.parametrize(("marks", "front"), [("line", 1), (None, 0)])
 def test_before_the_beginning_stands_a_mark_or_what_is_rare(marks, front):
     vocab = read_words(["a b c", "c b a"], marks=marks).vocab
-    model = WordNPLM(vocab, context=3, embedding=3, hidden=4)
+    model = WordNPLM(vocab, context_length=3, embedding_dim=3, hidden_dim=4)
     ids = vocab.encode("a c b")
     fronts = [[front, front, front], [front, front, ids[0]], [front, *ids[:2]]]
-    rows = model.probabilities_of(np.array(fronts))
+    rows = model.next_probs(np.array(fronts))
     assert model.token_probabilities(ids) == pytest.approx(rows[np.arange(3), ids], rel=1e-5)
-    assert (model.probabilities_of(np.empty((1, 0), dtype=int)) == rows[:1]).all()
-    assert (model.probabilities("") == rows[0]).all()
-    assert (model.probabilities("a c") == rows[2]).all()
+    assert (model.next_probs(np.empty((1, 0), dtype=int)) == rows[:1]).all()
+    assert (model.next_probs("") == rows[0]).all()
+    assert (model.next_probs("a c") == rows[2]).all()
 
 
 def test_a_text_is_a_part_ids_a_source_or_examples(small, parts):
@@ -292,5 +292,5 @@ def test_a_text_is_a_part_ids_a_source_or_examples(small, parts):
     assert small.loss(parts[2]) != loss  # It goes on from dev.
     contexts = np.zeros((2, 3), dtype=np.uint32)
     targets = np.array([1, 2], dtype=np.uint32)
-    expected = -np.log(small.probabilities_of(contexts)[[0, 1], targets])
+    expected = -np.log(small.next_probs(contexts)[[0, 1], targets])
     assert small.losses((contexts, targets)) == pytest.approx(expected, rel=1e-5)

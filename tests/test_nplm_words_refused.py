@@ -8,7 +8,7 @@ import small_words
 from fastgrad.models import WordNPLM
 from fastgrad.models.nplm import presets
 from fastgrad.training import DivergedError
-from fastgrad.words import WordVocab, read_words
+from fastgrad.text import WordVocab, read_words
 from small_nplm import same
 
 
@@ -27,9 +27,9 @@ def test_bad_settings_are_named(small, parts):
     with pytest.raises(TypeError, match=r"vocab is .*expected a WordVocab"):
         WordNPLM("abc")
     with pytest.raises(TypeError, match="tied is 1; expected True or False"):
-        WordNPLM(train.vocab, tied=1)
+        WordNPLM(train.vocab, tie_weights=1)
     with pytest.raises(ValueError, match="hidden is 0; expected at least 1"):
-        WordNPLM(train.vocab, hidden=0, direct=True, tied=True)
+        WordNPLM(train.vocab, hidden_dim=0, direct=True, tie_weights=True)
     for lengths in ({}, {"steps": 1, "epochs": 1}):
         with pytest.raises(TypeError, match=r"steps is .* and epochs is .*; expected one of them"):
             small.fit(train, lr=0.1, **lengths)
@@ -69,7 +69,7 @@ def test_bad_texts_are_named(small, parts):
     with pytest.raises(ValueError, match=r"ids\[1\] is 99; expected at least 0 and less than"):
         small.loss(np.array([1, 99]))
     with pytest.raises(ValueError, match=r"contexts has shape \(3,\)"):
-        small.probabilities_of(np.zeros(3, dtype=int))
+        small.next_probs(np.zeros(3, dtype=int))
     with pytest.raises(ValueError, match=r"source\[0\] has shape \(1, 2\); expected \(N, 3\)"):
         small.loss((np.zeros((1, 2), dtype=np.uint32), np.zeros(1, dtype=np.uint32)))
     with pytest.raises(FileNotFoundError):
@@ -92,4 +92,4 @@ def test_a_run_that_diverges_keeps_the_last_good_parameters(small, parts):
 )
 def test_counts_must_be_a_count_for_each_word(counts, message):
     with pytest.raises(ValueError, match=message):
-        WordNPLM(WordVocab(["<rare>", "a"]), counts=counts)
+        WordNPLM(WordVocab(["<unk>", "a"]), counts=counts)

@@ -8,7 +8,7 @@ import small_words
 from fastgrad import checkpoint
 from fastgrad.models import WordNPLM, load
 from fastgrad.optim import cosine
-from fastgrad.words import WordVocab
+from fastgrad.text import WordVocab
 from small_nplm import same
 
 
@@ -24,8 +24,8 @@ def small(parts):
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_model_comes_back_from_its_file(parts, tmp_path, tied):
-    model = WordNPLM(parts[0].vocab, context=2, embedding=4, hidden=8, tied=tied, direct=True)
-    model.fit(parts[0], parts[1], steps=20, lr=0.01, batch=8)
+    model = WordNPLM(parts[0].vocab, context_length=2, embedding_dim=4, hidden_dim=8, tie_weights=tied, direct=True)
+    model.fit(parts[0], parts[1], steps=20, lr=0.01, batch_size=8)
     model.save(tmp_path)
     for back in (WordNPLM.load(tmp_path), load(tmp_path / "model.safetensors")):
         assert type(back) is WordNPLM
@@ -37,9 +37,9 @@ def test_a_model_comes_back_from_its_file(parts, tmp_path, tied):
 
 
 def test_a_vocabulary_of_any_words_comes_back(tmp_path):
-    words = ["<rare>", "</p>", "é", "日本", "'tis", '"', "\\n", *map(str, range(70_000))]
-    vocab = WordVocab(words, tokenizer="simple", marks="paragraph")
-    model = WordNPLM(vocab, context=1, embedding=1, hidden=1)
+    words = ["<unk>", "</p>", "é", "日本", "'tis", '"', "\\n", *map(str, range(70_000))]
+    vocab = WordVocab(words, tokenizer="simple", eos="paragraph")
+    model = WordNPLM(vocab, context_length=1, embedding_dim=1, hidden_dim=1)
     model.save(tmp_path / "model.safetensors")
     assert WordNPLM.load(tmp_path / "model.safetensors").vocab == vocab
 
@@ -77,11 +77,11 @@ def test_damaged_words_are_refused(small, tmp_path, damage):
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_an_interrupted_run_goes_on_bit_for_bit(parts, tmp_path, optimizer):
     train, dev, _ = parts
-    settings = {"lr": cosine(0.02, 0.0, steps=100), "optimizer": optimizer, "batch": 16}
+    settings = {"lr": cosine(0.02, 0.0, steps=100), "optimizer": optimizer, "batch_size": 16}
     settings |= {"seed": 3, "weight_decay": 0.01, "evaluate_every": 25}
 
     def fresh():
-        return WordNPLM(train.vocab, context=3, embedding=4, hidden=8)
+        return WordNPLM(train.vocab, context_length=3, embedding_dim=4, hidden_dim=8)
 
     def stop(progress):
         if progress.step == 50:
@@ -102,7 +102,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(parts, tmp_path, optimizer):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_threads_do_not_show(parts, threads):
-    models = [WordNPLM(parts[0].vocab, context=2, embedding=4, hidden=8) for _ in range(2)]
+    models = [WordNPLM(parts[0].vocab, context_length=2, embedding_dim=4, hidden_dim=8) for _ in range(2)]
     for model, count in zip(models, (2, threads), strict=True):
         model.fit(parts[0], steps=30, lr=0.01, optimizer="adamw", threads=count)
     assert same(*models)

@@ -8,7 +8,7 @@ from fastgrad.checkpoint import CheckpointError
 from fastgrad.models import InterpolatedTrigram, KneserNey, Mixture, WordNPLM, load
 from fastgrad.models.mixture import mixture_weights
 from fastgrad.training import DivergedError
-from fastgrad.words import read_words
+from fastgrad.text import read_words
 from paper_table import ROWS, SettingsError, brown, read_record, report
 from small_brown import ANCHORS, SETTINGS, SIZES, SMALL, words, written
 
@@ -33,7 +33,7 @@ def whole(path, tmp_path_factory):
 
 def test_the_figures_are_those_of_the_models(path, whole):
     out, found, _ = whole
-    text = read_words(path, train=1_500, max_size=30)
+    text = read_words(path, train=1_500, vocab_size=30)
     parts = dict(zip(("train", "valid", "test"), text.split(1_500, 300), strict=True))
     train, valid = parts["train"], parts["valid"]
     trigram, mkn5 = InterpolatedTrigram.fit(train, valid), KneserNey.fit(train, 5, modified=True)
@@ -71,8 +71,8 @@ def test_the_results_say_what_they_are_of(path, whole):
         "valid": 300,
         "test": 600,
     }
-    text = read_words(path, train=1_500, max_size=30)
-    shares = [part.rare_share for part in text.split(1_500, 300)]
+    text = read_words(path, train=1_500, vocab_size=30)
+    shares = [part.unk_rate for part in text.split(1_500, 300)]
     assert [part["rare"] for part in corpus["parts"].values()] == shares
     assert found["seed"] == 0
     note = found["models"]["MLP1"]
@@ -155,7 +155,7 @@ def test_what_is_finished_is_not_done_again_and_rows_may_be_added(path, whole, m
 def test_other_settings_are_noticed_and_made_again_if_asked(path, tmp_path):
     rows = ["MLP3", "MLP4"]
     first = brown(path, tmp_path, rows=rows, settings=SETTINGS, **SIZES)
-    other = {"MLP3": SETTINGS["MLP3"] | {"embedding": 5}}
+    other = {"MLP3": SETTINGS["MLP3"] | {"embedding_dim": 5}}
     with pytest.raises(SettingsError, match=r"MLP3\.embedding was 6 and is 5"):
         brown(path, tmp_path, rows=rows, settings=other, **SIZES)
     with pytest.raises(SettingsError, match="seed was 0 and is 1"):

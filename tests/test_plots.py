@@ -200,10 +200,10 @@ def test_pyplot_and_its_backend_are_left_alone(tmp_path):
 
 def test_a_loss_curve_takes_a_history_or_the_model_that_has_it(tmp_path):
     names = ["emma", "olivia", "ava", "mia"]
-    model = NPLM(Vocab.of(names), hidden=4)
+    model = NPLM(Vocab.from_texts(names), hidden_dim=4)
     with pytest.raises(ValueError, match="history has no steps yet"):
         loss_curve(model, tmp_path / "loss.png")
-    history = model.fit(names, names, steps=30, batch=4, lr=0.1)
+    history = model.fit(names, names, steps=30, batch_size=4, lr=0.1)
     curves = {"train, mean of mini-batches": history.smooth()}
     curves["dev"] = history.dev_step, history.dev_loss
     for i, what in enumerate((model, history, curves)):

@@ -12,7 +12,7 @@ from fastgrad.models import (
     WordNPLM,
 )
 from fastgrad.text import Vocab
-from fastgrad.words import WordText, WordVocab, read_words
+from fastgrad.text import WordText, WordVocab, read_words
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,9 +23,9 @@ LETTERS, WORDS = 1e-15, 1e-12
 
 def letters():
     vocab = Vocab(ALPHABET)
-    lecture = NPLM(vocab, init="lecture", hidden=100, seed=3)
-    direct = NPLM(vocab, direct=True, hidden=30)
-    tied = NPLM(vocab, tied=True, hidden=30, dtype="float64")
+    lecture = NPLM(vocab, init="normal", hidden_dim=100, seed=3)
+    direct = NPLM(vocab, direct=True, hidden_dim=30)
+    tied = NPLM(vocab, tie_weights=True, hidden_dim=30, dtype="float64")
     everything = [*NAMES, ALPHABET]
     smoothed = BigramModel.fit(everything, smoothing=0.1)
     trigrams = BigramModel.fit(everything, smoothing=0.3, order=3)
@@ -44,14 +44,14 @@ def letters():
 
 def words():
     generator = np.random.default_rng(5)
-    vocab = WordVocab(["<rare>", "</s>", *(f"w{i}" for i in range(900))], marks="line")
+    vocab = WordVocab(["<unk>", "</s>", *(f"w{i}" for i in range(900))], eos="line")
     text = WordText(vocab, generator.zipf(1.3, 20_000) % len(vocab))
     train, dev = text.split(0.9)
-    network = WordNPLM(vocab, embedding=8, hidden=16, counts=train.counts, init="scaled")
+    network = WordNPLM(vocab, embedding_dim=8, hidden_dim=16, counts=train.counts, init="scaled")
     counted = KneserNey.fit(train, 4)
     return [
         network,
-        WordNPLM(vocab, tied=True, direct=True, init="lecture"),
+        WordNPLM(vocab, tie_weights=True, direct=True, init="normal"),
         counted,
         KneserNey.fit(train, 3, modified=True),
         InterpolatedTrigram.fit(train, dev),
@@ -69,11 +69,11 @@ def check(rows, bound):
 def test_letters(model):
     generator = np.random.default_rng(0)
     for context in ["", "e", "em", "emm", "zzz", "olivi"]:
-        row = model.probabilities(context)
+        row = model.next_probs(context)
         check(row, LETTERS)
         generator.choice(len(row), p=row)
-    contexts = generator.integers(0, 27, (500, model.context)).astype(np.uint32)
-    check(model.probabilities_of(contexts), LETTERS)
+    contexts = generator.integers(0, 27, (500, model.context_length)).astype(np.uint32)
+    check(model.next_probs(contexts), LETTERS)
     table = model.table()
     if table is not None:
         check(table, LETTERS)
@@ -83,16 +83,16 @@ def test_letters(model):
 def test_words(model):
     generator = np.random.default_rng(0)
     for context in ["", "w3", "w3 w1 w4 w1 w5", "w899 w898", "unknown\n"]:
-        row = model.probabilities(context)
+        row = model.next_probs(context)
         check(row, WORDS)
         generator.choice(len(row), p=row)
-    check(model.probabilities_of(generator.integers(0, 902, (300, 5))), WORDS)
+    check(model.next_probs(generator.integers(0, 902, (300, 5))), WORDS)
 
 
 def test_fifty_thousand_words():
-    vocab = WordVocab(["<rare>", *(f"w{i}" for i in range(50_000))])
-    model = WordNPLM(vocab, embedding=4, hidden=8, init="lecture")
-    check(model.probabilities_of(np.arange(40).reshape(10, 4)), WORDS)
+    vocab = WordVocab(["<unk>", *(f"w{i}" for i in range(50_000))])
+    model = WordNPLM(vocab, embedding_dim=4, hidden_dim=8, init="normal")
+    check(model.next_probs(np.arange(40).reshape(10, 4)), WORDS)
 
 
 @given(st.lists(st.text("abcde", min_size=1), min_size=1), st.floats(1e-6, 1e6))
@@ -105,34 +105,34 @@ def test_tables_of_any_counts(items, smoothing):
 @pytest.mark.parametrize("scale", [1.0, 10.0])
 def test_losses_are_those_of_the_probabilities(dtype, scale):
     """Also where a probability is far below what float32 can hold."""
-    vocab = WordVocab(["<rare>", *(f"w{i}" for i in range(700))])
-    model = WordNPLM(vocab, init="lecture", hidden=50, dtype=dtype)
+    vocab = WordVocab(["<unk>", *(f"w{i}" for i in range(700))])
+    model = WordNPLM(vocab, init="normal", hidden_dim=50, dtype=dtype)
     model.U[...] *= scale
     ids = np.random.default_rng(1).integers(0, 701, 400)
-    windows = np.lib.stride_tricks.sliding_window_view(ids[:-1], model.context)
-    rows = model.probabilities_of(windows)
-    expected = -np.log(rows[np.arange(len(rows)), ids[model.context :]])
-    losses = model.losses(WordText(vocab, ids))[model.context :]
+    windows = np.lib.stride_tricks.sliding_window_view(ids[:-1], model.context_length)
+    rows = model.next_probs(windows)
+    expected = -np.log(rows[np.arange(len(rows)), ids[model.context_length :]])
+    losses = model.losses(WordText(vocab, ids))[model.context_length :]
     assert np.isfinite(expected).all()
     assert expected.max() > (200 if scale > 1 else 20)
     np.testing.assert_allclose(losses, expected, atol=1e-6 if dtype == "float32" else 1e-11)
-    tokens = model.token_probabilities(WordText(vocab, ids))[model.context :]
+    tokens = model.token_probabilities(WordText(vocab, ids))[model.context_length :]
     np.testing.assert_allclose(tokens, np.exp(-expected), rtol=1e-6, atol=0)
 
 
 def test_a_network_of_characters_agrees_with_its_loss():
-    model = NPLM(Vocab.of(NAMES), init="lecture")
+    model = NPLM(Vocab.from_texts(NAMES), init="normal")
     chances = []
     for name in NAMES:
-        for place, symbol in enumerate([*name, model.vocab.boundary]):
-            row = model.probabilities(name[:place])
-            chances.append(row[model.vocab.symbols.index(symbol)])
+        for place, symbol in enumerate([*name, model.vocab.eos_token]):
+            row = model.next_probs(name[:place])
+            chances.append(row[model.vocab.itos.index(symbol)])
     assert model.loss(NAMES) == pytest.approx(-np.mean(np.log(chances)), abs=1e-6)
 
 
 def test_a_row_alone_is_the_row_of_a_batch():
     text = read_words(b"the cat sat on the mat and the dog sat on the cat " * 5)
-    model = WordNPLM(text.vocab, context=2)
-    batch = model.probabilities_of(np.tile([[1, 2], [3, 4], [5, 6]], (40, 1)))
+    model = WordNPLM(text.vocab, context_length=2)
+    batch = model.next_probs(np.tile([[1, 2], [3, 4], [5, 6]], (40, 1)))
     for row, context in zip(batch, [[1, 2], [3, 4], [5, 6]] * 40, strict=True):
-        assert (row == model.probabilities_of([context])[0]).all()
+        assert (row == model.next_probs([context])[0]).all()

@@ -57,11 +57,11 @@ def test_missing_markers_are_an_error(readme_table, readme):
 
 @pytest.fixture
 def results(tmp_path):
-    from fastgrad.datasets import plays
+    from fastgrad.datasets import shakespeare
     from paper_table import brown
 
     sizes = {"train": 5_000, "valid": 1_000, "vocabulary": 100}
-    brown(plays()[:200_000], tmp_path / "out", rows=["MLP9"], epochs=0.1, **sizes)
+    brown(shakespeare()[:200_000], tmp_path / "out", rows=["MLP9"], epochs=0.1, **sizes)
     return tmp_path / "out"
 
 

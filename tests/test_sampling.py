@@ -40,7 +40,7 @@ def test_a_seed_gives_these_names(bigrams):
 
 
 def test_a_seed_gives_these_names_of_a_longer_context(names):
-    assert sample(ArrayModel.of(names, context=2)) == TRIGRAMS
+    assert sample(ArrayModel.of(names, context_length=2)) == TRIGRAMS
 
 
 def test_threads_and_numbers_do_not_matter(bigrams):
@@ -131,7 +131,7 @@ def chi_square(counts, probabilities):
 def test_symbols_follow_each_other_as_often_as_they_should(few, temperature, top_k):
     items = sample(few, 40_000, seed=5, temperature=temperature, top_k=top_k, max_length=1000)
     found = Counter(pair for item in items for pair in zip("." + item, item + ".", strict=True))
-    symbols = few.vocab.symbols
+    symbols = few.vocab.itos
     for row, before in zip(few.rows, symbols, strict=True):
         counts = np.array([found[before, after] for after in symbols])
         assert abs(chi_square(counts, shaped(row, temperature, top_k))) < 5
@@ -145,7 +145,7 @@ def test_names_have_the_length_and_the_letters_of_the_model(bigrams, names):
     lengths = np.array([len(item) for item in items])
     assert lengths.mean() == pytest.approx(mean, abs=5 * lengths.std() / np.sqrt(len(items)))
     firsts = Counter(item[:1] for item in items)
-    counts = np.array([firsts[symbol.strip(".")] for symbol in bigrams.vocab.symbols])
+    counts = np.array([firsts[symbol.strip(".")] for symbol in bigrams.vocab.itos])
     assert abs(chi_square(counts, bigrams.rows[0])) < 5
 
 
@@ -188,7 +188,7 @@ def models(draw):
     """A model of a few symbols; impossible pairs are frequent, contexts without a way out too."""
     size, context = draw(st.integers(2, 5)), draw(st.integers(1, 3))
     entry = st.one_of(st.just(0.0), st.floats(1e-6, 1.0))
-    rows = [draw(st.lists(entry, min_size=size, max_size=size)) for _ in range(size**context)]
+    rows = [draw(st.lists(entry, min_size=size, vocab_size=size)) for _ in range(size**context)]
     rows = np.array(rows)
     sums = rows.sum(axis=1, keepdims=True)
     return "abcd"[: size - 1], rows / np.where(sums == 0, 1, sums)
@@ -212,10 +212,10 @@ def test_only_what_is_possible_is_drawn(model, seed, name):
         return
     assert outcomes[0] == outcomes[1]
     for item in outcomes[0]:
-        ids = [0] * table.context + table.vocab.encode(item).tolist()
+        ids = [0] * table.context_length + table.vocab.encode(item).tolist()
         ids += [0] if len(item) < 12 else []
-        for i in range(table.context, len(ids)):
-            assert rows[table.row(ids[i - table.context : i]), ids[i]] > 0
+        for i in range(table.context_length, len(ids)):
+            assert rows[table.row(ids[i - table.context_length : i]), ids[i]] > 0
 
 
 # Settings ----------------------------------------------------------------------------------------

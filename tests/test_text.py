@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fastgrad import text
 from fastgrad.text import (
-    BOUNDARIES,
+    EOS_TOKENS,
     NotUtf8Error,
     Split,
     UnknownCharacterError,
@@ -26,8 +26,8 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 # What one line of a file can hold.
-LINES = st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=12)
-ITEMS = st.lists(LINES.map(str.strip).filter(bool), min_size=1, max_size=20)
+LINES = st.text(st.characters(codec="utf-8", exclude_characters="\n"), vocab_size=12)
+ITEMS = st.lists(LINES.map(str.strip).filter(bool), min_size=1, vocab_size=20)
 
 
 def slow_windows(items, vocab, context):
@@ -35,7 +35,7 @@ def slow_windows(items, vocab, context):
     contexts, following = [], []
     for item in items:
         row = [0] * context
-        for symbol in [*(vocab.symbols.index(c, 1) for c in item), 0]:
+        for symbol in [*(vocab.itos.index(c, 1) for c in item), 0]:
             contexts.append(row)
             following.append(symbol)
             row = [*row[1:], symbol]
@@ -49,15 +49,15 @@ def test_the_lectures_data_set(names_file):
     words = read(names_file)
     assert len(words) == 32033
     assert words[:3] == ["emma", "olivia", "ava"]
-    vocab = Vocab.of(words)
+    vocab = Vocab.from_texts(words)
     assert len(vocab) == 27
-    assert vocab.symbols[:3] == (".", "a", "b")
-    assert repeats(words) == 2539
+    assert vocab.itos[:3] == (".", "a", "b")
+    assert count_duplicates(words) == 2539
 
-    train, dev, test = parts = split(words, method="lecture")
-    examples = [windows(part, vocab, context=3) for part in parts]
+    train, dev, test = parts = split(words, method="makemore")
+    examples = [build_dataset(part, vocab, context_length=3) for part in parts]
     assert [len(Y) for _, Y in examples] == [182625, 22655, 22866]
-    assert parts.leaks == leaks((train, dev, test)) == 801
+    assert parts.leaks == count_overlap((train, dev, test)) == 801
     assert split(words, seed=42) == parts
 
     state = random.getstate()
@@ -73,7 +73,7 @@ def test_the_lectures_data_set(names_file):
 
 def test_a_split_without_leaks(names_file):
     words = read(names_file)
-    parts = split(words, seed=7, keep_repeats_together=True)
+    parts = split(words, seed=7, group_duplicates=True)
     assert parts.leaks == 0
     assert sorted(parts.train + parts.dev + parts.test) == sorted(words)
     assert [round(len(part) / len(words), 3) for part in parts] == [0.8, 0.1, 0.1]
@@ -81,7 +81,7 @@ def test_a_split_without_leaks(names_file):
 
 def test_windows_of_a_name():
     vocab = Vocab("aem")
-    pairs = zip(*windows(["emma"], vocab, context=3), strict=True)
+    pairs = zip(*build_dataset(["emma"], vocab, context_length=3), strict=True)
     shown = [f"{vocab.decode(context)} {vocab.decode([symbol])}" for context, symbol in pairs]
     assert shown == ["... e", "..e m", ".em m", "emm a", "mma ."]
 
@@ -186,7 +186,7 @@ def test_what_cannot_be_read(tmp_path):
 
 @pytest.mark.parametrize("word", ["ёлка", "漢字", "👩‍🚀🙂", "a\0b", "naïve", "x y"])
 def test_any_script(word):
-    vocab = Vocab.of([word])
+    vocab = Vocab.from_texts([word])
     assert vocab.characters == "".join(sorted(set(word)))
     ids = vocab.encode(word)
     assert ids.dtype == np.uint32
@@ -196,32 +196,32 @@ def test_any_script(word):
 
 @given(ITEMS)
 def test_encoding_and_decoding_undo_each_other(items):
-    vocab = Vocab.of(items)
-    assert len(vocab) == len(vocab.symbols) == len(set("".join(items))) + 1
-    assert vocab.boundary not in "".join(items)
-    assert vocab.boundary not in vocab
+    vocab = Vocab.from_texts(items)
+    assert len(vocab) == len(vocab.itos) == len(set("".join(items))) + 1
+    assert vocab.eos_token not in "".join(items)
+    assert vocab.eos_token not in vocab
     for item in items:
         assert vocab.decode(vocab.encode(item)) == item
         assert all(character in vocab for character in item)
-    assert vocab.decode(encode_items(items, vocab)) == "".join(i + vocab.boundary for i in items)
+    assert vocab.decode(encode_items(items, vocab)) == "".join(i + vocab.eos_token for i in items)
     assert Vocab.from_config(vocab.to_config()) == vocab
     assert pickle.loads(pickle.dumps(vocab)) == vocab
     assert hash(Vocab(vocab.characters[::-1])) == hash(vocab)
 
 
 def test_the_boundary_gives_way():
-    assert Vocab("abc").boundary == "."
-    assert Vocab("abc").boundary_note() is None
-    assert Vocab("a.b").boundary == "|"
-    assert "'|' stands for the start" in Vocab("a.b").boundary_note()
+    assert Vocab("abc").eos_token == "."
+    assert Vocab("abc").eos_note() is None
+    assert Vocab("a.b").eos_token == "|"
+    assert "'|' stands for the start" in Vocab("a.b").eos_note()
     assert Vocab("a.b").encode(".").tolist() == [1]
-    assert Vocab(BOUNDARIES[:3]).boundary == BOUNDARIES[3]
-    assert Vocab([*BOUNDARIES, "\ue000"]).boundary == "\ue001"
+    assert Vocab(EOS_TOKENS[:3]).eos_token == EOS_TOKENS[3]
+    assert Vocab([*EOS_TOKENS, "\ue000"]).eos_token == "\ue001"
 
 
 def test_a_vocabulary_is_a_value():
     vocab = Vocab("hello")
-    assert vocab == Vocab.of(["he", "lo"])
+    assert vocab == Vocab.from_texts(["he", "lo"])
     assert vocab != Vocab("help")
     assert vocab != "ehlo"
     assert "hello" not in vocab
@@ -295,10 +295,10 @@ def test_ids_that_are_none(ids, error, message):
 
 def test_a_path_is_not_a_list_of_items():
     for call in (
-        Vocab.of,
+        Vocab.from_texts,
         split,
         lambda items: encode_items(items, Vocab("a")),
-        lambda items: windows(items, Vocab("a"), 2),
+        lambda items: build_dataset(items, Vocab("a"), 2),
     ):
         with pytest.raises(TypeError, match="expected a list of str, as `read` gives it"):
             call("names.txt")
@@ -312,7 +312,7 @@ def test_a_path_is_not_a_list_of_items():
 @given(ITEMS, st.integers(0, 5), st.booleans())
 def test_a_split_loses_nothing_and_is_the_same_each_time(items, seed, together):
     fractions = (0.5, 0.0, 0.5)
-    options = {"seed": seed, "keep_repeats_together": together}
+    options = {"seed": seed, "group_duplicates": together}
     before, state = list(items), random.getstate()
     try:
         parts = split(items, fractions, **options)
@@ -345,7 +345,7 @@ def test_fractions_are_met_in_spite_of_rounding():
         ({"fractions": 0.9}, TypeError, "expected three numbers"),
         ({"method": "sorted"}, ValueError, "expected 'random' or 'lecture'"),
         ({"method": "lecture", "fractions": (0.9, 0.1, 0)}, ValueError, "the lecture's are"),
-        ({"method": "lecture", "keep_repeats_together": True}, ValueError, "which is fixed"),
+        ({"method": "lecture", "group_duplicates": True}, ValueError, "which is fixed"),
         ({"seed": 0.5}, TypeError, r"seed is 0\.5; expected an int"),
         ({"seed": -1}, ValueError, "seed is -1; expected at least 0"),
         ({"items": 5}, TypeError, "items is 5; expected a list of str"),
@@ -361,8 +361,8 @@ def test_splits_that_cannot_be(arguments, error, message):
 
 @given(ITEMS, st.integers(1, 6))
 def test_windows_are_those_of_the_lectures_loop(items, context):
-    vocab = Vocab.of(items)
-    contexts, following = windows(items, vocab, context)
+    vocab = Vocab.from_texts(items)
+    contexts, following = build_dataset(items, vocab, context)
     slow_contexts, slow_following = slow_windows(items, vocab, context)
     assert contexts.tolist() == slow_contexts
     assert following.tolist() == slow_following
@@ -373,15 +373,15 @@ def test_windows_are_those_of_the_lectures_loop(items, context):
 @pytest.mark.parametrize("context", [0, -1])
 def test_a_window_sees_something(context):
     with pytest.raises(ValueError, match=f"context is {context}; expected at least 1"):
-        windows(["a"], Vocab("a"), context)
+        build_dataset(["a"], Vocab("a"), context)
 
 
 def test_windows_that_cannot_be():
     with pytest.raises(TypeError, match=r"context is 1\.5; expected an int"):
-        windows(["a"], Vocab("a"), 1.5)
+        build_dataset(["a"], Vocab("a"), 1.5)
     with pytest.raises(ValueError, match=r"items\[1\] is ''"):
-        windows(["a", "", "a"], Vocab("a"), 1)
-    assert windows([], Vocab("a"), 2)[0].shape == (0, 2)
+        build_dataset(["a", "", "a"], Vocab("a"), 1)
+    assert build_dataset([], Vocab("a"), 2)[0].shape == (0, 2)
 
 
 def test_names_of_sources():

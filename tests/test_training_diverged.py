@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from fastgrad.models import NPLM, BigramModel, NeuralBigram, WordNPLM
 from fastgrad.text import Vocab
-from fastgrad.training import DivergedError, find_rate
-from fastgrad.words import read_words
+from fastgrad.training import DivergedError, lr_find
+from fastgrad.text import read_words
 from small_nplm import FEW, same
 from toy_run import ToyRun, resume, train
 from typed_commands import refused
@@ -21,8 +21,8 @@ class Bounded(ToyRun):
 
 
 def trained():
-    model = NPLM(Vocab.of(FEW), hidden=10, embedding=4)
-    model.fit(FEW, steps=300, lr=0.2, batch=8)
+    model = NPLM(Vocab.from_texts(FEW), hidden_dim=10, embedding_dim=4)
+    model.fit(FEW, steps=300, lr=0.2, batch_size=8)
     return model
 
 
@@ -30,7 +30,7 @@ def test_good_weights_survive_a_rate_that_is_much_too_high(tmp_path):
     model = trained()
     before, loss = model.copy(), model.loss(FEW)
     with pytest.raises(DivergedError, match=r"diverged at step \d+, at rate 500:") as caught:
-        model.fit(FEW, FEW, steps=200, lr=500.0, batch=8, checkpoint=tmp_path)
+        model.fit(FEW, FEW, steps=200, lr=500.0, batch_size=8, checkpoint=tmp_path)
     assert same(model, before)
     assert model.loss(FEW) == loss
     assert model.history.stopped == "diverged"
@@ -94,9 +94,9 @@ def test_a_resumed_run_diverges_as_well():
 
 def test_words_and_the_counting_network_diverge_too():
     text = read_words(b"the cat sat on the mat and the dog sat on the cat " * 20)
-    model = WordNPLM(text.vocab, hidden=8, embedding=4)
+    model = WordNPLM(text.vocab, hidden_dim=8, embedding_dim=4)
     with pytest.raises(DivergedError):
-        model.fit(text, steps=300, lr=500.0, batch=16)
+        model.fit(text, steps=300, lr=500.0, batch_size=16)
     assert model.loss(text) < 2 * math.log(len(text.vocab))
     with pytest.raises(DivergedError, match="diverged at step"):
         NeuralBigram.fit(["emma", "olivia", "ava"], lr=1e5, steps=300)
@@ -105,7 +105,7 @@ def test_words_and_the_counting_network_diverge_too():
 
 
 def test_a_sweep_of_rates_makes_its_steps():
-    sweep = find_rate(trained(), FEW, low=1.0, high=1e4, steps=50, batch=8)
+    sweep = lr_find(trained(), FEW, low=1.0, high=1e4, steps=50, batch_size=8)
     assert len(sweep.losses) > 1
     assert np.isfinite(sweep.losses).all()
 

@@ -14,7 +14,7 @@ from fastgrad.models import NPLM, WordNPLM
 from fastgrad.optim import cosine
 from fastgrad.text import Vocab
 from fastgrad.training import loop
-from fastgrad.words import read_words
+from fastgrad.text import read_words
 from hypothesis import given
 from hypothesis import strategies as st
 from small_nplm import FEW, same
@@ -42,7 +42,7 @@ def histories_agree(one, other):
 
 
 @given(
-    st.lists(st.integers(0, 39), max_size=3),
+    st.lists(st.integers(0, 39), vocab_size=3),
     st.booleans(),
     st.sampled_from([None, 2]),
     st.integers(1, 13),
@@ -75,10 +75,10 @@ def fit(kind, callbacks=(), **more):
         text = read_words(b"the cat sat on the mat and the dog sat on the cat " * 9)
         train_part, dev, vocab = *text.split(70, 20)[:2], text.vocab
     else:
-        train_part, dev, vocab = FEW, FEW[:3], Vocab.of(FEW)
-    model = (WordNPLM if kind == "words" else NPLM)(vocab, hidden=6, embedding=4)
+        train_part, dev, vocab = FEW, FEW[:3], Vocab.from_texts(FEW)
+    model = (WordNPLM if kind == "words" else NPLM)(vocab, hidden_dim=6, embedding_dim=4)
     parts = [train_part] if more.pop("no_dev", False) else [train_part, dev]
-    model.fit(*parts, lr=0.1, batch=8, callbacks=callbacks, **more)
+    model.fit(*parts, lr=0.1, batch_size=8, callbacks=callbacks, **more)
     return model, parts
 
 
@@ -245,8 +245,8 @@ loop._SAVE_EVERY, loop._SAVINGS, loop._CHUNK = -1.0, 0, 0.001
 names = ["emma", "olivia", "ava", "isabella", "sophia", "charlotte", "mia", "amelia"]
 def told(progress):
     print(progress.step, flush=True)
-model = NPLM(Vocab.of(names), hidden=10)
-model.fit(names, steps=40_000, lr=0.05, batch=4, checkpoint=sys.argv[1], callbacks=[told],
+model = NPLM(Vocab.from_texts(names), hidden_dim=10)
+model.fit(names, steps=40_000, lr=0.05, batch_size=4, checkpoint=sys.argv[1], callbacks=[told],
           evaluate_every=500)
 """
 
@@ -263,8 +263,8 @@ def test_a_killed_process_is_resumed_to_the_same_history(number, tmp_path):
         process.send_signal(number)
     told, expected = Told(), Told()
     model = NPLM.resume(path, names, callbacks=[told])
-    whole = NPLM(Vocab.of(names), hidden=10)
-    whole.fit(names, steps=40_000, lr=0.05, batch=4, callbacks=[expected], evaluate_every=500)
+    whole = NPLM(Vocab.from_texts(names), hidden_dim=10)
+    whole.fit(names, steps=40_000, lr=0.05, batch_size=4, callbacks=[expected], evaluate_every=500)
     assert same(model, whole)
     assert histories_agree(model.history, whole.history)
     assert 0 < len(told) < len(expected)

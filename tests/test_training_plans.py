@@ -8,8 +8,8 @@ import toy_run
 from fastgrad.optim import cosine, warmup
 from fastgrad.training import (
     History,
-    RateSweep,
-    find_rate,
+    LRSweep,
+    lr_find,
     make_plan,
     plan_rates,
 )
@@ -137,30 +137,30 @@ class ToyModel:
 
 
 def test_the_finder_goes_up_evenly_in_the_exponent():
-    sweep = find_rate(ToyModel(), ["a"], low=1e-3, high=1.0, steps=1000)
-    assert np.log10(sweep.rates) == pytest.approx(np.linspace(-3, 0, 1000), abs=1e-12)
-    assert sweep.losses == pytest.approx(toy_run.plain_steps(5.0, sweep.rates)[1])
+    sweep = lr_find(ToyModel(), ["a"], low=1e-3, high=1.0, steps=1000)
+    assert np.log10(sweep.lrs) == pytest.approx(np.linspace(-3, 0, 1000), abs=1e-12)
+    assert sweep.losses == pytest.approx(toy_run.plain_steps(5.0, sweep.lrs)[1])
 
 
 def test_the_finder_ends_where_the_loss_does():
     model = ToyModel(nan_at=700)
-    sweep = find_rate(model, ["a"], steps=1000)
-    assert len(sweep.rates) == len(sweep.losses) == 700
+    sweep = lr_find(model, ["a"], steps=1000)
+    assert len(sweep.lrs) == len(sweep.losses) == 700
     assert np.isfinite(sweep.losses).all()
     assert model.runs[0].chunks == [(0, 1000)]
 
 
 def test_the_lowest_rate_is_that_of_the_valley():
     rates = 10 ** np.linspace(-3, 0, 601)
-    sweep = RateSweep(rates, 2 + np.abs(np.log10(rates) + 1.0))
-    assert sweep.lowest() == pytest.approx(0.1, rel=0.05)
+    sweep = LRSweep(rates, 2 + np.abs(np.log10(rates) + 1.0))
+    assert sweep.best() == pytest.approx(0.1, rel=0.05)
 
 
 def test_the_finder_says_what_is_wrong():
     with pytest.raises(TypeError, match="model is 'names'; expected one that can be trained"):
-        find_rate("names", ["a"])
+        lr_find("names", ["a"])
     with pytest.raises(TypeError, match="high is '1'; expected a number"):
-        find_rate(ToyModel(), ["a"], high="1")
+        lr_find(ToyModel(), ["a"], high="1")
 
 
 def test_histories_and_sweeps_print_in_a_line():
@@ -172,12 +172,12 @@ def test_histories_and_sweeps_print_in_a_line():
         f" {history.dev_loss[best]:.4f} at {10 * (best + 1)}; finished)"
     )
     assert repr(train(ToyRun(dev=False), steps=1)) == "History(1 step; last loss 25.0000; finished)"
-    sweep = RateSweep(np.array([0.001, 0.1, 1.0]), np.array([3.0, 2.0, 4.0]))
-    assert repr(sweep) == "RateSweep(3 rates from 0.001 to 1; lowest loss at 0.1)"
-    assert repr(RateSweep(np.ones(0), np.ones(0))) == "RateSweep(0 rates)"
+    sweep = LRSweep(np.array([0.001, 0.1, 1.0]), np.array([3.0, 2.0, 4.0]))
+    assert repr(sweep) == "LRSweep(3 rates from 0.001 to 1; lowest loss at 0.1)"
+    assert repr(LRSweep(np.ones(0), np.ones(0))) == "LRSweep(0 rates)"
 
 
 @pytest.mark.parametrize("ends", [(0.0, 1.0), (1.0, 0.1), (0.1, math.inf), (math.nan, 1.0)])
 def test_the_finder_refuses_ends_that_are_none(ends):
     with pytest.raises(ValueError, match="expected 0 < low < high"):
-        find_rate(ToyModel(), ["a"], low=ends[0], high=ends[1])
+        lr_find(ToyModel(), ["a"], low=ends[0], high=ends[1])

@@ -7,9 +7,9 @@ import struct
 
 import pytest
 import typed_commands
-from fastgrad.datasets import plays
+from fastgrad.datasets import shakespeare
 from fastgrad.models import KneserNey, WordNPLM, load
-from fastgrad.words import read_words
+from fastgrad.text import read_words
 from typed_commands import lines as found
 from typed_commands import refused
 
@@ -33,7 +33,7 @@ def same(one, other):
 def text(tmp_path):
     """Part of a play, of 4,000 tokens and more."""
     path = tmp_path / "play.txt"
-    path.write_bytes(plays()[:20_000])
+    path.write_bytes(shakespeare()[:20_000])
     return path
 
 
@@ -48,7 +48,7 @@ def train(capsys, *arguments):
 
 def test_from_training_to_pictures(capsys, text, out):
     told = train(capsys, text, "-o", out, *QUICK, "--epochs", 3)
-    whole = read_words(text, train=0.8, max_size=50, tokenizer="simple", marks="paragraph")
+    whole = read_words(text, train=0.8, vocab_size=50, tokenizer="simple", eos="paragraph")
     parts = whole.split(0.8, 0.1)
     sizes = [f"{len(part):,}" for part in (whole, *parts)]
     assert told["text"] == str(text)
@@ -56,7 +56,7 @@ def test_from_training_to_pictures(capsys, text, out):
         *sizes
     )
     assert told["vocabulary"].startswith("|V| = 50 of ")
-    sizes = "50 words, context=2, embedding=4, hidden=8, tied=True"
+    sizes = "50 words, context_length=2, embedding_dim=4, hidden_dim=8, tie_weights=True"
     assert told["model"].startswith(f"WordNPLM({sizes}; ")
     lines = told["perplexity"].splitlines()
     model = load(out)
@@ -130,7 +130,7 @@ def test_options_reach_the_model(capsys, text, out, options):
     model = load(out)
     assert model.shape.tied == ("paper" not in options and "--no-tied" not in options)
     assert model.shape.direct == ("--direct" in options)
-    assert model.vocab.marks == (
+    assert model.vocab.eos == (
         "line" if "line" in options else None if "none" in options else "paragraph"
     )
     assert model.vocab.tokenizer == ("space" if "space" in options else "simple")
@@ -246,7 +246,7 @@ def test_a_network_without_its_run_is_not_gone_on_with(capsys, text, out):
     assert refused(capsys, "train", "--resume", out).endswith(told)
     told = "there is no note of how a run over words began\n"
     model = load(out)
-    model.note = {"run": {"split": "random", "seed": 0, "batch": 64}}  # Of one over characters.
+    model.note = {"run": {"split": "random", "seed": 0, "batch_size": 64}}  # Of one over characters.
     model.save(out)
     assert refused(capsys, "train", "--resume", out) == f"fastgrad: {out}: {told}"
     model.note = None

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fastgrad import _core
 from fastgrad.text import NotUtf8Error
-from fastgrad.words import WordText, WordVocab, read_words
+from fastgrad.text import WordText, WordVocab, read_words
 from hypothesis import given
 from hypothesis import strategies as st
 from slow_words import slow_simple, slow_words
@@ -28,17 +28,17 @@ def brown(data_directory):
     path = data_directory / "brown.txt.gz"
     if not path.is_file():
         pytest.skip(f"{path} is missing; set FASTGRAD_DATA to the directory where it is")
-    return read_words(path, train=800_000, max_size=16_383)
+    return read_words(path, train=800_000, vocab_size=16_383)
 
 
 def test_a_text_is_read_limited_and_split():
-    text = read_words(SONNET.encode(), tokenizer="simple", marks="line", max_size=6)
-    assert text.vocab.symbols == ("<rare>", "</s>", "a", "summer's", "more", "Shall")
+    text = read_words(SONNET.encode(), tokenizer="simple", eos="line", vocab_size=6)
+    assert text.vocab.itos == ("<unk>", "</s>", "a", "summer's", "more", "Shall")
     assert len(text) == 41
     assert text.types == 34
     assert text.ids.dtype == np.uint16
     assert text.counts.tolist() == [30, 4, 2, 2, 2, 1]
-    assert text.rare_share == 30 / 41
+    assert text.unk_rate == 30 / 41
     train, validation, test = text.split(20, 10)
     assert [len(part) for part in (train, validation, test)] == [20, 10, 11]
     assert validation.before(3).tolist() == train.ids[-3:].tolist()
@@ -51,18 +51,18 @@ def test_a_text_is_read_limited_and_split():
 
 
 def test_parts_may_be_shares():
-    text = read_words(b"a b b c d e f g h i j", train=0.3, max_size=2)
-    assert text.vocab.symbols == ("<rare>", "b")
+    text = read_words(b"a b b c d e f g h i j", train=0.3, vocab_size=2)
+    assert text.vocab.itos == ("<unk>", "b")
     assert [len(part) for part in text.split(0.5, 0.25)] == [5, 2, 4]
     assert [len(part) for part in text.split(3, 0.1)] == [3, 1, 7]
 
 
 def test_brown_has_the_numbers_of_its_description(brown):
     assert (len(brown), brown.types, len(brown.vocab)) == (1_161_192, 56_057, 16_383)
-    assert brown.vocab.symbols[:6] == ("<rare>", "the", ",", ".", "of", "and")
+    assert brown.vocab.itos[:6] == ("<unk>", "the", ",", ".", "of", "and")
     train, validation, test = brown.split(800_000, 200_000)
     assert len(test) == 161_192
-    shares = [round(part.rare_share, 5) for part in (train, validation, test)]
+    shares = [round(part.unk_rate, 5) for part in (train, validation, test)]
     assert shares == [0.04911, 0.08546, 0.08391]
     assert int(train.counts[1:].min()) == 3
     assert (np.diff(train.counts[1:].astype(int)) <= 0).all()
@@ -74,42 +74,42 @@ def test_a_file_may_be_packed_or_come_from_standard_input(tmp_path, monkeypatch)
     packed.write_bytes(gzip.compress(plain.read_bytes()))
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(plain.read_bytes())))
     for source in (plain, str(plain), packed, "-", plain.read_bytes(), ["ä b", "ä\n"]):
-        text = read_words(source, marks="line")
+        text = read_words(source, eos="line")
         # The mark has its place whatever its count.
-        assert text.vocab.symbols == ("<rare>", "</s>", "ä", "b")
+        assert text.vocab.itos == ("<unk>", "</s>", "ä", "b")
         assert text.ids.tolist() == [2, 3, 1, 2, 1], source
 
 
 def test_ids_are_wider_where_the_vocabulary_is_large():
     words = " ".join(f"w{i}" for i in range(70_000)).encode()
-    assert read_words(words, max_size=1 << 16).ids.dtype == np.uint16
+    assert read_words(words, vocab_size=1 << 16).ids.dtype == np.uint16
     wide = read_words(words)
     assert wide.ids.dtype == np.uint32
     assert wide.ids[[0, -1]].tolist() == [1, 70_000]
-    assert wide.vocab.symbols[-1] == "w69999"
+    assert wide.vocab.itos[-1] == "w69999"
 
 
 def test_symbols_that_the_text_holds_are_changed():
-    text = read_words(b"<rare> <rare2> </s> a", marks="line", max_size=3)
-    assert text.vocab.symbols == ("<rare3>", "</s2>", "<rare>")
+    text = read_words(b"<unk> <rare2> </s> a", eos="line", vocab_size=3)
+    assert text.vocab.itos == ("<rare3>", "</s2>", "<unk>")
     assert text.ids.tolist() == [2, 0, 0, 0, 1]
-    text = read_words(b"same other", marks="line", rare="X", mark="X")
-    assert text.vocab.symbols[:2] == ("X", "X2")
+    text = read_words(b"same other", eos="line", rare="X", mark="X")
+    assert text.vocab.itos[:2] == ("X", "X2")
 
 
 def test_marks_end_lines_or_paragraphs():
     lines = "a b\n\n \nc\nd\n\n"
-    assert read_words(lines.encode(), marks="line").decode() == "a b\nc\nd\n"
-    text = read_words(lines.encode(), marks="paragraph")
-    assert text.vocab.mark == "</p>"
+    assert read_words(lines.encode(), eos="line").decode() == "a b\nc\nd\n"
+    text = read_words(lines.encode(), eos="paragraph")
+    assert text.vocab.eos_token == "</p>"
     assert text.decode() == "a b\n\nc d\n\n"
     assert (text.ids == 1).sum() == 2
-    assert read_words(b"a\n\nb", marks="paragraph").ids.tolist() == [2, 1, 3, 1]
+    assert read_words(b"a\n\nb", eos="paragraph").ids.tolist() == [2, 1, 3, 1]
 
 
 def test_text_to_go_on_with_is_not_closed():
-    vocab = read_words(b"a b\nb\n", marks="line").vocab
-    assert vocab.symbols == ("<rare>", "</s>", "b", "a")
+    vocab = read_words(b"a b\nb\n", eos="line").vocab
+    assert vocab.itos == ("<unk>", "</s>", "b", "a")
     assert vocab.encode("a b").tolist() == [3, 2]
     assert vocab.encode("a b\n").tolist() == [3, 2, 1]
     assert vocab.encode("a\nzebra").tolist() == [3, 1, 0]
@@ -118,18 +118,18 @@ def test_text_to_go_on_with_is_not_closed():
     assert vocab.read(b"a b").ids.tolist() == [3, 2, 1]
     assert "a" in vocab
     assert "</s>" not in vocab
-    assert "<rare>" not in vocab
+    assert "<unk>" not in vocab
     assert 7 not in vocab
 
 
 def test_a_vocabulary_survives_json_pickle_and_copy():
-    vocab = read_words(SONNET.encode(), tokenizer="simple", marks="paragraph").vocab
+    vocab = read_words(SONNET.encode(), tokenizer="simple", eos="paragraph").vocab
     again = WordVocab.from_config(json.loads(json.dumps(vocab.to_config())))
     for other in (again, pickle.loads(pickle.dumps(vocab)), copy.deepcopy(vocab)):
         assert other == vocab
         assert hash(other) == hash(vocab)
-    assert vocab != WordVocab(vocab.symbols)
-    assert repr(vocab) == "WordVocab(36 symbols: <rare> </p> a summer's more Shall I compare …)"
+    assert vocab != WordVocab(vocab.itos)
+    assert repr(vocab) == "WordVocab(36 symbols: <unk> </p> a summer's more Shall I compare …)"
 
 
 # Of each script letters, vowel signs, viramas, tone marks and digits.
@@ -148,8 +148,8 @@ SCRIPTS = (
     "well\u2011met",
 )
 words = st.one_of(
-    st.text(st.sampled_from("ab1-'\u2019.,é_ \t\n\r\x1c\u3000\u2028\x85"), max_size=60),
-    st.text(st.sampled_from("".join(SCRIPTS) + " \n'-.।"), max_size=60),
+    st.text(st.sampled_from("ab1-'\u2019.,é_ \t\n\r\x1c\u3000\u2028\x85"), vocab_size=60),
+    st.text(st.sampled_from("".join(SCRIPTS) + " \n'-.।"), vocab_size=60),
 )
 
 
@@ -166,7 +166,7 @@ def test_texts_are_read_as_the_oracle_reads_them(
     text, train, max_size, min_count, tokenizer, marks, whole
 ):
     options = {"tokenizer": tokenizer, "marks": marks}
-    limits = {"train": None if whole else train, "max_size": max_size, "min_count": min_count}
+    limits = {"train": None if whole else train, "vocab_size": max_size, "min_count": min_count}
     symbols, ids = slow_words(text, **limits, **options)
     source = text.encode()
     if not whole and train > len(ids):
@@ -177,7 +177,7 @@ def test_texts_are_read_as_the_oracle_reads_them(
             read_words(source, **limits, **options)
     else:
         found = read_words(source, **limits, **options)
-        assert list(found.vocab.symbols) == symbols
+        assert list(found.vocab.itos) == symbols
         assert found.ids.tolist() == ids
         assert found.vocab.read(text.split("\n")).ids.tolist() == ids
 
@@ -188,14 +188,14 @@ def test_texts_are_read_as_the_oracle_reads_them(
 )
 def test_simple_tokens_are_what_the_documentation_says(word):
     tokens = slow_simple(word)
-    symbols = read_words([word], tokenizer="simple").vocab.symbols
+    symbols = read_words([word], tokenizer="simple").vocab.itos
     assert sorted(symbols[1:]) == sorted(set(tokens))
 
 
 @pytest.mark.parametrize("word", SCRIPTS)
 def test_words_are_whole_in_every_script(word):
     text = read_words(f"{word} ({word})।".encode(), tokenizer="simple")
-    assert text.vocab.symbols == ("<rare>", word, "(", ")", "।")
+    assert text.vocab.itos == ("<unk>", word, "(", ")", "।")
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_words_are_whole_in_every_script(word):
 )
 def test_marks_and_joiners_count_as_letters(text, tokens):
     read = read_words(text.encode(), tokenizer="simple")
-    assert [read.vocab.symbols[i] for i in read.ids] == tokens
+    assert [read.vocab.itos[i] for i in read.ids] == tokens
     assert [token for word in text.split() for token in slow_simple(word)] == tokens
 
 
@@ -230,7 +230,7 @@ def test_pieces_may_end_anywhere(text, size):
         for piece in pieces:
             reader.feed(piece)
         reader.end()
-        ids, symbols = reader.choose("<rare>", "</s>")
+        ids, symbols = reader.choose("<unk>", "</s>")
         return ids.tolist(), symbols
 
     assert read([data]) == read(data[i : i + size] for i in range(0, len(data), size))
@@ -270,7 +270,7 @@ def test_what_is_not_utf8_is_named(data, line, offset, byte, tmp_path):
         (b"a", {"train": 0}, ValueError, "train is 0; expected at least 1"),
         (b"a", {"train": 0.5}, ValueError, "train is 0.5, 0 tokens; expected at least 1"),
         (b"a b", {"train": 1.0}, ValueError, "train is 1.0; expected an int, or a share between"),
-        (b"a", {"max_size": 1}, ValueError, "max_size is 1; expected at least 2"),
+        (b"a", {"vocab_size": 1}, ValueError, "max_size is 1; expected at least 2"),
         (b"a", {"min_count": 2}, ValueError, "min_count is 2; expected at most the count"),
         (b"a", {"min_count": 0.5}, TypeError, "min_count is 0.5; expected an int"),
     ],
@@ -321,6 +321,6 @@ def test_a_reader_reads_one_text():
     reader = _core.WordReader("x")
     reader.feed(b"a b")
     reader.end()
-    reader.choose("<rare>")
+    reader.choose("<unk>")
     with pytest.raises(RuntimeError, match="numbered already"):
         reader.feed(b"c")

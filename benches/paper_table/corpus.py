@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastgrad.text import name_of
-from fastgrad.words import WordText, read_words
+from fastgrad.text import WordText, read_words
 
 if TYPE_CHECKING:
     from fastgrad.text import Source
@@ -34,7 +34,7 @@ class Corpus:
         for rare words too. Raises `OSError` for a file that cannot be read, `ValueError` where the
         text has no token left to test with, and what `read_words` raises.
         """
-        text = read_words(source, train=train, max_size=vocabulary)
+        text = read_words(source, train=train, vocab_size=vocabulary)
         if len(text) <= train + valid:
             raise ValueError(
                 f"the text has {len(text):,} tokens; expected more than {train + valid:,},"
@@ -47,7 +47,7 @@ class Corpus:
     def facts(self) -> dict[str, Any]:
         """Describe the corpus in terms of JSON, the ids by a checksum."""
         parts = {
-            name: {"tokens": len(part), "rare": part.rare_share}
+            name: {"tokens": len(part), "rare": part.unk_rate}
             for name, part in self.parts.items()
         }
         return {

@@ -135,11 +135,11 @@ class Training:
         net = self.network
         return WordNPLM(
             self.corpus.text.vocab,
-            context=net.n - 1,
-            embedding=net.embedding,
-            hidden=net.hidden,
+            context_length=net.n - 1,
+            embedding_dim=net.embedding,
+            hidden_dim=net.hidden,
             direct=net.direct,
-            tied=net.tied,
+            tie_weights=net.tied,
             counts=self.corpus.parts["train"].counts,
             init=presets.init_for(net.optimizer),
             seed=self.seed,
@@ -148,7 +148,7 @@ class Training:
     def _options(self) -> dict[str, Any]:
         net = self.network
         return {
-            "batch": min(net.batch, len(self.corpus.parts["train"])),
+            "batch_size": min(net.batch, len(self.corpus.parts["train"])),
             "optimizer": net.optimizer,
             "weight_decay": net.weight_decay,
             "dropout": net.dropout,

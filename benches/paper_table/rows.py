@@ -108,7 +108,7 @@ PAPER_SCHEDULE: dict[str, Any] = {
     "lr": 1e-3,
     "decay": 1e-8,
     "weight_decay": 1e-4,
-    "batch": 256,
+    "batch_size": 256,
     "epochs": 20.0,
     "patience": 4,
     "minutes": None,
@@ -116,15 +116,15 @@ PAPER_SCHEDULE: dict[str, Any] = {
 
 # The architecture of rows 1, 3, 5, 7 and 9; the even rows are mixtures of the network before.
 _PAPERS = {
-    "MLP1": Network(n=5, hidden=50, embedding=60, direct=True),
-    "MLP3": Network(n=5, hidden=0, embedding=60, direct=True),
-    "MLP5": Network(n=5, hidden=50, embedding=30, direct=True),
-    "MLP7": Network(n=3, hidden=50, embedding=30, direct=True),
-    "MLP9": Network(n=5, hidden=100, embedding=30),
+    "MLP1": Network(n=5, hidden_dim=50, embedding_dim=60, direct=True),
+    "MLP3": Network(n=5, hidden_dim=0, embedding_dim=60, direct=True),
+    "MLP5": Network(n=5, hidden_dim=50, embedding_dim=30, direct=True),
+    "MLP7": Network(n=3, hidden_dim=50, embedding_dim=30, direct=True),
+    "MLP9": Network(n=5, hidden_dim=100, embedding_dim=30),
 }
 
 # Of what was tried, weight decay and a long context were worth most beside dropout.
-_OURS = Network(n=16, hidden=500, embedding=300, tied=True, dropout=0.5, weight_decay=0.3)
+_OURS = Network(n=16, hidden_dim=500, embedding_dim=300, tie_weights=True, dropout=0.5, weight_decay=0.3)
 
 MODELS: dict[str, NGram | Network] = {
     "trigram": NGram("trigram", 3),
@@ -133,7 +133,7 @@ MODELS: dict[str, NGram | Network] = {
     "mKN3": NGram("kneser-ney", 3, modified=True),
     "mKN5": NGram("kneser-ney", 5, modified=True),
     **_PAPERS,
-    "quick": replace(_OURS, hidden=300, embedding=200, lr=2e-3, minutes=4.5),
+    "quick": replace(_OURS, hidden_dim=300, embedding_dim=200, lr=2e-3, minutes=4.5),
     # The rate stays high for so long that the loss on valid may pause.
     "best": replace(_OURS, lr=1.5e-3, epochs=12.0, patience=12, minutes=24.0),
 }

@@ -64,7 +64,7 @@ def brown(
 
     Under the `schedule` "modern" the paper's networks are trained with AdamW, under "paper" with
     its own per-example SGD, which takes hours. `settings` changes fields of `Network` by row, as in
-    `{"best": {"hidden": 300}}`; `epochs` and `minutes` do so for all networks. A mean of models
+    `{"best": {"hidden_dim": 300}}`; `epochs` and `minutes` do so for all networks. A mean of models
     has weights that are given (the paper's, half and half) or learned on the validation part.
     Early stopping looks at that part too, and nothing but a finished row's figures at the test
     part; with `test=False`, for choosing settings, not even these.
@@ -81,10 +81,10 @@ def brown(
     `DivergedError` after all other rows where a network's loss has become infinite.
 
     >>> import tempfile
-    >>> from fastgrad.datasets import plays
+    >>> from fastgrad.datasets import shakespeare
     >>> folder = tempfile.TemporaryDirectory()
     >>> found = brown(
-    ...     plays(), folder.name, rows=["KN5"], train=20_000, valid=5_000, vocabulary=500
+    ...     shakespeare(), folder.name, rows=["KN5"], train=20_000, valid=5_000, vocabulary=500
     ... )
     >>> found["corpus"]["vocabulary"], found["rows"]["KN5"]["ratio"]
     (500, 1.0)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     )
     from ._core import InternalError, __version__
     from .engine import Value
-    from .models import NPLM, BigramCounts, BigramModel, NeuralBigram, load
+    from .models import NPLM, NgramCounts, BigramModel, NeuralBigram, load
     from .nn import MLP, Layer, Module, Neuron
     from .optim import SGD, Adam, AdamW
     from .text import Vocab
@@ -45,7 +45,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
-    "BigramCounts",
+    "NgramCounts",
     "BigramModel",
     "InternalError",
     "Layer",
@@ -90,7 +90,7 @@ _HOMES = {
     "SGD": "optim",
     "Adam": "optim",
     "AdamW": "optim",
-    "BigramCounts": "models",
+    "NgramCounts": "models",
     "BigramModel": "models",
     "InternalError": "_core",
     "Layer": "nn",

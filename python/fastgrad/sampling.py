@@ -109,8 +109,8 @@ def sample(
             numbers = range(first, first + n)
             batches = _batches(model, numbers, seed, start, temperature, top_k, max_length, report)
             return [item for batch in batches for item in batch]
-        sampler = TableSampler(table, model.context, temperature, top_k)
-        characters = "".join(model.vocab.symbols[1:])
+        sampler = TableSampler(table, model.context_length, temperature, top_k)
+        characters = "".join(model.vocab.itos[1:])
         return sampler.sample(
             n, seed, start.tolist(), max_length, characters, threads, report, first
         )
@@ -131,9 +131,9 @@ def _batches(
     for done in range(0, len(numbers), room):
         part = numbers[done : done + room]
         streams = np.arange(part.start, part.stop, dtype=np.uint64)
-        contexts = np.zeros((len(streams), model.context), dtype=np.uint32)
-        known = start[-model.context :]
-        contexts[:, model.context - len(known) :] = known
+        contexts = np.zeros((len(streams), model.context_length), dtype=np.uint32)
+        known = start[-model.context_length :]
+        contexts[:, model.context_length - len(known) :] = known
         going_on = np.arange(len(streams))
         # Which items got a symbol at each place, and which one.
         items, symbols = [going_on[:0]], [known[:0]]
@@ -154,7 +154,7 @@ def _batches(
 
 def _distributions(model: LanguageModel, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
     """Ask the model what follows each context; refuse rows of zeros by their contexts."""
-    rows = np.asarray(model.probabilities_of(contexts), dtype=np.float64)
+    rows = np.asarray(model.next_probs(contexts), dtype=np.float64)
     empty = ~rows.any(axis=1)
     if empty.any():
         context = contexts[int(np.argmax(empty))]

@@ -100,7 +100,7 @@ HOOKS = {
     "keys": lambda _: ["a", "b"],
     "items": lambda _: [("a", 1)],
     "read": lambda _: b"ab\n",
-    "probabilities_of": lambda _: np.ones((2, 3)),
+    "next_probs": lambda _: np.ones((2, 3)),
     "table": lambda _: np.ones((3, 3)),
 }
 
@@ -190,7 +190,7 @@ FLOATS += [math.inf, -math.inf, math.nan, 1 - 1e-16, 3.4e38, 0.1]
 STRINGS = ["", "a", "abc", " ", "\n", "\r\n", "\0", "a\0b", "\ud800", "a\udfffb", "é", "e\u0301"]
 STRINGS += ["\U0001f600", "\x1b[31mred\x1b[0m", "\ufeffab", "a\u2028b", ".", "..", "ab\n\ncd"]
 STRINGS += ["nan", "1e400", "sgd", "float32", "float16", "random", "lecture", "line", "relu", "-"]
-STRINGS += ["--help", "-1", "%s%n{0}", "no/such/folder", "a" * 300, "\u202e", "<rare>", "$x^{$"]
+STRINGS += ["--help", "-1", "%s%n{0}", "no/such/folder", "a" * 300, "\u202e", "<unk>", "$x^{$"]
 BYTES = [
     b"",
     b"ab\nba\n",

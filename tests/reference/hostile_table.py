@@ -15,7 +15,7 @@ from fastgrad import _core, checkpoint, nn, optim
 from fastgrad.engine import Value
 from fastgrad.models import (
     NPLM,
-    BigramCounts,
+    NgramCounts,
     BigramModel,
     InterpolatedTrigram,
     KneserNey,
@@ -23,15 +23,15 @@ from fastgrad.models import (
     NeuralBigram,
     WordNPLM,
 )
-from fastgrad.text import Vocab, windows
+from fastgrad.text import Vocab, build_dataset
 from fastgrad.training import (
     Loop,
-    RateSweep,
+    LRSweep,
     make_plan,
     plan_rates,
     read_saved,
 )
-from fastgrad.words import read_words
+from fastgrad.text import read_words
 
 ITEMS = ["ab", "ba", "abc", "cab", "b", "aabb", "ca"]
 TEXT = b"the cat sat on the mat\nthe dog sat on the cat\na cat and a dog sat on the mat\n" * 3
@@ -59,7 +59,7 @@ def vocab():
 
 @once
 def counts():
-    return BigramCounts.of(ITEMS)
+    return NgramCounts(ITEMS)
 
 
 @once
@@ -79,38 +79,38 @@ def neural():
 
 @once
 def network():
-    return NPLM(Vocab("abc"), context=2, embedding=3, hidden=4)
+    return NPLM(Vocab("abc"), context_length=2, embedding_dim=3, hidden_dim=4)
 
 
 @once
 def network_direct():
-    return NPLM(Vocab("abc"), context=2, embedding=4, hidden=4, direct=True, dtype="float64")
+    return NPLM(Vocab("abc"), context_length=2, embedding_dim=4, hidden_dim=4, direct=True, dtype="float64")
 
 
 @once
 def text():
-    return read_words(TEXT, marks="line")
+    return read_words(TEXT, eos="line")
 
 
 @once
 def word_vocab():
-    return read_words(TEXT, marks="line").vocab
+    return read_words(TEXT, eos="line").vocab
 
 
 @once
 def word_network():
-    vocab = read_words(TEXT, marks="line").vocab
-    return WordNPLM(vocab, context=2, embedding=3, hidden=4)
+    vocab = read_words(TEXT, eos="line").vocab
+    return WordNPLM(vocab, context_length=2, embedding_dim=3, hidden_dim=4)
 
 
 @shared
 def kneser_ney():
-    return KneserNey.fit(read_words(TEXT, marks="line"))
+    return KneserNey.fit(read_words(TEXT, eos="line"))
 
 
 @shared
 def interpolated():
-    text = read_words(TEXT, marks="line")
+    text = read_words(TEXT, eos="line")
     return InterpolatedTrigram.fit(text, text)
 
 
@@ -148,7 +148,7 @@ def short_contexts():
 
 
 def examples():
-    return windows(ITEMS, Vocab("abc"), 2)
+    return build_dataset(ITEMS, Vocab("abc"), 2)
 
 
 def characters():
@@ -172,15 +172,15 @@ def reader_ended():
 
 
 def run():
-    return network().start(ITEMS, ITEMS, batch=4, optimizer="adamw")
+    return network().start(ITEMS, ITEMS, batch_size=4, optimizer="adamw")
 
 
 def adam_run():
-    return network_direct().start(ITEMS, batch=4, optimizer="momentum", dropout=0.2)
+    return network_direct().start(ITEMS, batch_size=4, optimizer="momentum", dropout=0.2)
 
 
 def word_run():
-    return word_network().start(text(), text(), batch=4)
+    return word_network().start(text(), text(), batch_size=4)
 
 
 def rates():
@@ -198,7 +198,7 @@ def loop():
 @once
 def trained():
     model = network()
-    model.fit(ITEMS, ITEMS, steps=4, lr=0.1, batch=4, evaluate_every=2)
+    model.fit(ITEMS, ITEMS, steps=4, lr=0.1, batch_size=4, evaluate_every=2)
     return model
 
 
@@ -207,7 +207,7 @@ def history():
 
 
 def sweep():
-    return RateSweep(np.array([0.1, 0.2, 0.3, 0.4]), np.array([2.0, 1.5, 1.0, 1.2]))
+    return LRSweep(np.array([0.1, 0.2, 0.3, 0.4]), np.array([2.0, 1.5, 1.0, 1.2]))
 
 
 def pieces():
@@ -249,11 +249,11 @@ def ngram_counts():
 
 
 def entry_ids():
-    return core_counts().entries()[0]
+    return core_counts().nonzero()[0]
 
 
 def entry_counts():
-    return core_counts().entries()[1]
+    return core_counts().nonzero()[1]
 
 
 def square():
@@ -365,8 +365,8 @@ def write_files():
     bigram().save("bigram.safetensors")
     neural().save("neural.safetensors")
     word_network().save("word.safetensors")
-    network().fit(ITEMS, ITEMS, steps=4, lr=0.1, batch=4, checkpoint="run.safetensors")
-    word_network().fit(text(), steps=4, lr=0.1, batch=4, checkpoint="words.safetensors")
+    network().fit(ITEMS, ITEMS, steps=4, lr=0.1, batch_size=4, checkpoint="run.safetensors")
+    word_network().fit(text(), steps=4, lr=0.1, batch_size=4, checkpoint="words.safetensors")
     checkpoint.save("arrays.safetensors", tensors(), {"a": 1})
     whole = pathlib.Path("run.safetensors").read_bytes()
     pathlib.Path("damaged").write_bytes(whole[: len(whole) // 2])
@@ -399,13 +399,13 @@ SAMPLING = {"n": 3, "seed": 1, "prompt": "a", "temperature": 0.8, "top_k": 2, "m
 SAMPLING |= {"threads": 1, "first": 2, "progress": False}
 WORDS = {"n": 2, "first": 1, "seed": 3, "prompt": "the", "temperature": 0.9, "top_k": 3}
 WORDS |= {"max_length": 4, "rare": True}
-TRAINING = {"steps": 3, "lr": 0.1, "batch": 4, "optimizer": "adamw", "weight_decay": 0.01}
+TRAINING = {"steps": 3, "lr": 0.1, "batch_size": 4, "optimizer": "adamw", "weight_decay": 0.01}
 TRAINING |= {"dropout": 0.1, "seed": 1, "evaluate_every": 2, "threads": 1}
-MORE_TRAINING = {"epochs": 0.5, "lr": [(0, 0.1), (1, 0.01)], "batch": 4, "optimizer": "momentum"}
+MORE_TRAINING = {"epochs": 0.5, "lr": [(0, 0.1), (1, 0.01)], "batch_size": 4, "optimizer": "momentum"}
 MORE_TRAINING |= {"momentum": 0.5, "evaluate_every": 1, "checkpoint": OUT}
 RESUMING = {"steps": 6, "lr": 0.05, "threads": 1}
-START = {"batch": 4, "optimizer": "adamw", "betas": (0.9, 0.99), "eps": 1e-6, "dropout": (0.1, 0.2)}
-CORE_TRAINING = {"batch": 3, "rates": rates, "first_step": 2, "seed": 3, "dropout": (0.1, 0.1)}
+START = {"batch_size": 4, "optimizer": "adamw", "betas": (0.9, 0.99), "eps": 1e-6, "dropout": (0.1, 0.2)}
+CORE_TRAINING = {"batch_size": 3, "rates": rates, "first_step": 2, "seed": 3, "dropout": (0.1, 0.1)}
 
 
 def language_model(
@@ -413,8 +413,8 @@ def language_model(
 ):
     """The rows of what every language model has."""
     return {
-        "probabilities": {"self": make, "context": prompt},
-        "probabilities_of": {"self": make, "contexts": rows},
+        "probabilities": {"self": make, "context_length": prompt},
+        "next_probs": {"self": make, "contexts": rows},
         "table": {"self": make},
         "loss": {"self": make, "source": source},
         "perplexity": {"self": make, "source": source},
@@ -445,7 +445,7 @@ def tracker(make):
     }
 
 
-SHAPE = {"context": 2, "embedding": 3, "hidden": 4, "direct": True, "tied": False, "seed": 1}
+SHAPE = {"context_length": 2, "embedding_dim": 3, "hidden_dim": 4, "direct": True, "tie_weights": False, "seed": 1}
 SHAPE |= {"init": "scaled", "dtype": "float64"}
 NETWORK = {
     "": {"vocab": vocab} | SHAPE,
@@ -495,7 +495,7 @@ TABLE = {
     },
     "engine.Value": {"": {"data": 1.0, "_op": "op", "label": "a"}} | VALUE,
     "nn": {
-        "mean_squared_error": {"predictions": values, "targets": lambda: [1.0, 2.0, 3.0]},
+        "mse_loss": {"predictions": values, "targets": lambda: [1.0, 2.0, 3.0]},
         "hinge": {"scores": values, "labels": lambda: [1, -1, 1]},
         "cross_entropy": {"logits": values, "targets": 1},
         "cross_entropy 2": {"logits": lambda: [values()] * 2, "targets": lambda: [0, 2]},
@@ -506,7 +506,7 @@ TABLE = {
     "nn.Layer": {
         "": {"nin": 3, "nout": 2, "activation": "relu"},
         "__call__": {"self": layer, "x": values},
-        "batch": {"self": layer, "rows": lambda: [values(), [1.0, 2.0, 3.0]]},
+        "batch_size": {"self": layer, "rows": lambda: [values(), [1.0, 2.0, 3.0]]},
         "parameters": {"self": layer},
     },
     "nn.MLP": {"": {"nin": 3, "nouts": lambda: [2, 1], "activation": "tanh"}}
@@ -547,8 +547,8 @@ TABLE = {
         "read 3": {"source": lambda: list(ITEMS)},
         "repeats": {"items": lambda: list(ITEMS)},
         "split": {"items": lambda: list(ITEMS), "fractions": (0.6, 0.2, 0.2), "seed": 3}
-        | {"method": "random", "keep_repeats_together": True},
-        "windows": {"items": lambda: list(ITEMS), "vocab": vocab, "context": 3},
+        | {"method": "random", "group_duplicates": True},
+        "windows": {"items": lambda: list(ITEMS), "vocab": vocab, "context_length": 3},
         "Split": {"train": ["ab"], "dev": ["b"], "test": ["c"]},
         "NotUtf8Error": {"message": "m"},
         "UnknownCharacterError": {"character": "z", "position": 2, "item": "abz"},
@@ -561,22 +561,22 @@ TABLE = {
         "decode": {"self": vocab, "ids": lambda: np.array([1, 2, 0, 3])},
         "from_config": {"config": lambda: Vocab("abc").to_config()},
         "to_config": {"self": vocab},
-        "boundary_note": {"self": vocab},
+        "eos_note": {"self": vocab},
     },
     "words": {
-        "read_words": {"source": lambda: bytes(TEXT), "train": 0.8, "max_size": 8, "min_count": 1}
+        "read_words": {"source": lambda: bytes(TEXT), "train": 0.8, "vocab_size": 8, "min_count": 1}
         | {"tokenizer": "simple", "marks": "line", "rare": "<r>", "mark": "<m>"},
         "read_words 2": {"source": file_of_words, "train": 20, "marks": "paragraph"},
         "read_words 3": {"source": lambda: ["a b", "b c c"]},
     },
     "words.WordText": {
         "": {"vocab": word_vocab, "ids": lambda: np.arange(8), "types": 3},
-        "before": {"self": text, "context": 2},
+        "before": {"self": text, "context_length": 2},
         "decode": {"self": text, "start": 1, "stop": 5},
         "split": {"self": text, "sizes": (0.5, 10)},
     },
     "words.WordVocab": {
-        "": {"symbols": ["<rare>", "<end>", "a", "b"], "tokenizer": "simple", "marks": "line"},
+        "": {"symbols": ["<unk>", "<end>", "a", "b"], "tokenizer": "simple", "marks": "line"},
         "encode": {"self": word_vocab, "text": "the cat zzz"},
         "decode": {"self": word_vocab, "ids": lambda: np.array([0, 2, 3])},
         "from_config": {"config": lambda: word_vocab().to_config()},
@@ -586,7 +586,7 @@ TABLE = {
     "models": {"load": {"path": file_of("bigram.safetensors")}}
     | {"sample_words": {"model": kneser_ney} | WORDS}
     | {"sample_words 2": {"model": word_network, "n": 2}},
-    "models.BigramCounts": {
+    "models.NgramCounts": {
         "": {"counts": core_counts},
         "of": {"source": lambda: list(ITEMS), "order": 2, "threads": 2},
         "of 2": {"source": file_of_items, "order": 3},
@@ -610,8 +610,8 @@ TABLE = {
     "models.NeuralBigram": language_model(neural, rows=short_contexts)
     | {
         "": {"vocab": vocab, "weights": square, "history": rates},
-        "fit": {"source": lambda: list(ITEMS), "order": 2, "steps": 4, "penalty": 0.01},
-        "fit 2": {"source": file_of_items, "steps": 4, "lr": 0.5, "momentum": 0.5, "batch": 5}
+        "fit": {"source": lambda: list(ITEMS), "order": 2, "steps": 4, "l2": 0.01},
+        "fit 2": {"source": file_of_items, "steps": 4, "lr": 0.5, "momentum": 0.5, "batch_size": 5}
         | {"seed": 3},
         "load": {"path": file_of("neural.safetensors")},
         "save": {"self": neural, "path": OUT},
@@ -622,12 +622,12 @@ TABLE = {
     "models.WordNPLM": word_model(word_network) | WORD_NETWORK,
     "models.KneserNey": word_model(kneser_ney)
     | {
-        "": {"vocab": word_vocab, "context": 2, "table": kneser_table} | {"sentences": False},
+        "": {"vocab": word_vocab, "context_length": 2, "table": kneser_table},
         "fit": {"text": text, "order": 3, "modified": True},
     },
     "models.InterpolatedTrigram": word_model(interpolated)
     | {
-        "": {"vocab": word_vocab, "context": 2, "table": interpolated_table} | {"sentences": False},
+        "": {"vocab": word_vocab, "context_length": 2, "table": interpolated_table},
         "fit": {"train": text, "validation": text, "tolerance": 1e-3, "max_iterations": 5},
         "bin_of": {"self": interpolated, "frequency": 3},
     },
@@ -635,10 +635,10 @@ TABLE = {
     | {
         "": {"a": kneser_ney, "b": interpolated, "weight": 0.3},
         "fit": {"self": mixture, "validation": text, "tolerance": 1e-3, "max_iterations": 5},
-        "probabilities_of 2": {"self": mixture_with_network, "contexts": contexts},
+        "next_probs 2": {"self": mixture_with_network, "contexts": contexts},
     },
     "models.nplm": {
-        "Shape": {"symbols": 4, "context": 2, "embedding": 3, "hidden": 4, "direct": True},
+        "Shape": {"symbols": 4, "context_length": 2, "embedding_dim": 3, "hidden_dim": 4, "direct": True},
     },
     "models.nplm.run.NPLMRun": {
         "train": {"self": run, "first_step": 2, "rates": rates},
@@ -648,8 +648,8 @@ TABLE = {
         "save": {"self": run, "path": OUT, "arrays": saved_arrays, "config": saved_config},
     },
     "training": {
-        "find_rate": {"model": network, "train": lambda: list(ITEMS), "low": 0.01, "high": 0.5}
-        | {"steps": 4, "options": {"batch": 4}},
+        "lr_find": {"model": network, "train": lambda: list(ITEMS), "low": 0.01, "high": 0.5}
+        | {"steps": 4, "options": {"batch_size": 4}},
         "history_arrays": {"history": history},
         "make_plan": {"steps": 4, "lr": 0.1, "evaluate_every": 2, "patience": 1, "checkpoint": OUT},
         "plan_rates": {"lr": lambda: lambda step: 0.1, "steps": 4},
@@ -665,7 +665,7 @@ TABLE = {
     "training.Loop": {"go": {"self": loop}, "history": {"self": loop}},
     "training.History": {"": {"loss": rates, "rate": rates, "dev_step": lambda: np.array([1])}}
     | {"smooth": {"self": history, "every": 2}},
-    "training.RateSweep": {"": {"rates": rates, "losses": rates}, "lowest": {"self": sweep}}
+    "training.LRSweep": {"": {"rates": rates, "losses": rates}, "lowest": {"self": sweep}}
     | {"smooth": {"self": sweep, "width": 2}},
     "training.Rates": {
         "": {
@@ -723,11 +723,11 @@ TABLE = {
         | {"dropout": (0.1, 0.1), "seed": 1, "step": 3, "threads": 1},
         "nplm_probabilities": {"params": parameters, "contexts": core_inputs},
         "train_bigram": {"w": square, "velocity": square, "ids": ngram_ids, "counts": ngram_counts}
-        | {"steps": 3, "lr": 0.1, "momentum": 0.9, "penalty": 0.1, "batch": 3, "progress": told},
+        | {"steps": 3, "lr": 0.1, "momentum": 0.9, "l2": 0.1, "batch_size": 3, "progress": told},
         "train_bigram 2": {"w": square, "velocity": square, "ids": ngram_ids}
         | {"counts": ngram_counts, "steps": 3},
         "bigram_loss_and_gradient": {"w": square, "ids": ngram_ids, "counts": ngram_counts}
-        | {"penalty": 0.1},
+        | {"l2": 0.1},
         "draw_rows": {"probabilities": probability_rows, "streams": streams, "step": 1, "seed": 2}
         | {"temperature": 0.5, "top_k": 2},
         "normal_numbers": {"n": 5, "seed": 1, "stream": 2},
@@ -754,7 +754,7 @@ TABLE = {
         "feed": {"self": reader, "piece": lambda: bytes(TEXT)},
         "feed 2": {"self": reader_ended, "piece": lambda: bytes(TEXT)},
         "end": {"self": reader_fed},
-        "choose": {"self": reader_ended, "rare": "<r>", "mark": "<m>", "train": 20, "max_size": 8}
+        "choose": {"self": reader_ended, "rare": "<r>", "mark": "<m>", "train": 20, "vocab_size": 8}
         | {"min_count": 2},
         "choose 2": {"self": reader_fed, "rare": "<r>"},
         "encode": {"self": reader_ended, "symbols": ["<r>", "<m>", "the"], "rare": 0, "mark": 1},
@@ -772,7 +772,7 @@ TABLE = {
         "distributions": {"self": interpolated_table, "contexts": contexts},
     },
     "_core.TableSampler": {
-        "": {"probabilities": probability_rows, "context": 1, "temperature": 0.5, "top_k": 3},
+        "": {"probabilities": probability_rows, "context_length": 1, "temperature": 0.5, "top_k": 3},
         "sample": {"self": sampler, "n": 4, "seed": 1, "prompt": lambda: [1], "max_length": 6}
         | {"characters": "abc", "threads": 2, "first": 1, "progress": told},
     },

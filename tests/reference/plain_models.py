@@ -29,14 +29,14 @@ class ArrayModel:
         self.vocab = Vocab(characters)
         self.rows = np.asarray(rows, dtype=np.float64)
         size = len(self.vocab)
-        self.context = round(np.log(len(self.rows)) / np.log(size))
+        self.context_length = round(np.log(len(self.rows)) / np.log(size))
         self.tabled = tabled
-        assert self.rows.shape == (size**self.context, size)
+        assert self.rows.shape == (size**self.context_length, size)
 
     @classmethod
-    def of(cls, items, context=1, tabled=True):
+    def of(cls, items, context_length=1, tabled=True):
         """Count the n-grams of some items."""
-        vocab = Vocab.of(items)
+        vocab = Vocab.from_texts(items)
         size = len(vocab)
         counts = np.zeros((size**context, size))
         for item in items:
@@ -51,13 +51,13 @@ class ArrayModel:
         """The row of a context of ids: a number whose digits they are."""
         return int(np.polyval(np.asarray(ids, dtype=np.int64), len(self.vocab)))
 
-    def probabilities(self, context=""):
-        ids = [0] * self.context + self.vocab.encode(context).tolist()
-        return self.rows[self.row(ids[len(ids) - self.context :])]
+    def probabilities(self, context_length=""):
+        ids = [0] * self.context_length + self.vocab.encode(context).tolist()
+        return self.rows[self.row(ids[len(ids) - self.context_length :])]
 
-    def probabilities_of(self, contexts):
+    def next_probs(self, contexts):
         assert contexts.dtype == np.uint32
-        assert contexts.shape == (len(contexts), self.context)
+        assert contexts.shape == (len(contexts), self.context_length)
         return self.rows[[self.row(ids) for ids in contexts]]
 
     def table(self):

@@ -39,7 +39,7 @@ def network_graph():
     model = nn.MLP(2, [3, 2, 1], activation="tanh")
     x = Value(0.25)
     rows = [[x, -1.0], [0.5, x], [x, x]]
-    loss = nn.mean_squared_error(model(rows), [1.0, 2.0, 3.0])
+    loss = nn.mse_loss(model(rows), [1.0, 2.0, 3.0])
     return [*model.parameters(), x, loss], loss
 
 

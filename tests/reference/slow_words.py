@@ -4,7 +4,7 @@ import unicodedata
 from collections import Counter
 
 
-def slow_tokens(text, tokenizer="space", marks=None):
+def slow_tokens(text, tokenizer="space", eos=None):
     """List the tokens of a text, with None for each mark."""
     tokens, open_, blank = [], False, True
     for line in text.split("\n"):
@@ -41,7 +41,7 @@ def slow_simple(word):
     return tokens
 
 
-def slow_words(text, train=None, max_size=None, min_count=1, tokenizer="space", marks=None):
+def slow_words(text, train=None, vocab_size=None, min_count=1, tokenizer="space", eos=None):
     """Give symbols and ids."""
     tokens = slow_tokens(text, tokenizer, marks)
     first = {}
@@ -50,7 +50,7 @@ def slow_words(text, train=None, max_size=None, min_count=1, tokenizer="space", 
     counts = Counter(token for token in tokens[:train] if token is not None)
     kept = sorted(counts, key=lambda token: (-counts[token], first[token]))
     kept = [token for token in kept if counts[token] >= min_count]
-    symbols = ["<rare>"] + ["</s>" if marks == "line" else "</p>"] * (marks is not None)
+    symbols = ["<unk>"] + ["</s>" if marks == "line" else "</p>"] * (marks is not None)
     symbols += kept[: None if max_size is None else max_size - len(symbols)]
     ids = {symbol: i for i, symbol in enumerate(symbols)}
     return symbols, [1 if token is None else ids.get(token, 0) for token in tokens]

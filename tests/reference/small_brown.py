@@ -4,13 +4,13 @@ import numpy as np
 
 ANCHORS = ["trigram", "KN3", "KN5", "mKN3", "mKN5"]
 SIZES = {"train": 1_500, "valid": 300, "vocabulary": 30}
-SMALL = {"embedding": 6, "hidden": 8, "batch": 64, "epochs": 2}
+SMALL = {"embedding_dim": 6, "hidden_dim": 8, "batch_size": 64, "epochs": 2}
 SETTINGS = {
     "MLP1": SMALL,
-    "MLP3": SMALL | {"hidden": 0},
+    "MLP3": SMALL | {"hidden_dim": 0},
     "MLP9": SMALL,
     "quick": SMALL,
-    "best": SMALL | {"hidden": 12},
+    "best": SMALL | {"hidden_dim": 12},
 }
 
 

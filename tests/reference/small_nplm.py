@@ -9,7 +9,7 @@ FEW = ["emma", "olivia", "ava", "mia", "isla", "amelia", "mila", "luna", "aria",
 
 def small_model():
     """Give a model of the few names that trains in no time."""
-    return NPLM(Vocab.of(FEW), context=2, embedding=4, hidden=12, seed=1)
+    return NPLM(Vocab.from_texts(FEW), context_length=2, embedding_dim=4, hidden_dim=12, seed=1)
 
 
 def same(one, other):

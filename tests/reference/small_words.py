@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 from fastgrad.models import WordNPLM
-from fastgrad.words import read_words
+from fastgrad.text import read_words
 
 SUBJECTS = ["the cat", "the dog", "a bird", "my friend"]
 VERBS = ["sees", "likes", "hears"]
@@ -23,12 +23,12 @@ def sentences(count, seed=0):
 
 def parts():
     """Give text for train, dev and test, with a mark after each line."""
-    return read_words(sentences(900), marks="line").split(0.8, 0.1)
+    return read_words(sentences(900), eos="line").split(0.8, 0.1)
 
 
 def small_model(vocab):
     """Give a model that trains in no time."""
-    return WordNPLM(vocab, context=3, embedding=6, hidden=16, seed=1)
+    return WordNPLM(vocab, context_length=3, embedding_dim=6, hidden_dim=16, seed=1)
 
 
 def entropy():

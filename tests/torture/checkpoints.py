@@ -105,7 +105,7 @@ def use(model):
     """Do what users do; what a model refuses is its own business."""
     for call in (
         lambda: model.sample(2, max_length=5),
-        lambda: model.probabilities("a"),
+        lambda: model.next_probs("a"),
         lambda: model.loss(ITEMS),
         lambda: model.perplexity(ITEMS),
     ):

@@ -16,9 +16,9 @@ import helping
 import numpy as np
 from fastgrad import _core, engine, nn, optim
 from fastgrad.engine import Value
-from fastgrad.models import NPLM, BigramCounts, BigramModel, KneserNey, load
+from fastgrad.models import NPLM, NgramCounts, BigramModel, KneserNey, load
 from fastgrad.text import Vocab
-from fastgrad.words import read_words
+from fastgrad.text import read_words
 from hostile_table import ITEMS, TEXT
 
 PATIENCE = 20  # seconds for a child that needs a tenth of one
@@ -58,15 +58,15 @@ def in_a_rule():
 
 
 def in_training():
-    model = NPLM(Vocab("abc"), context=3, embedding=8, hidden=64)
+    model = NPLM(Vocab("abc"), context_length=3, embedding_dim=8, hidden_dim=64)
     while not stop.is_set():
-        model.fit(MANY, steps=50, lr=0.01, batch=64, threads=2)
+        model.fit(MANY, steps=50, lr=0.01, batch_size=64, threads=2)
 
 
 def in_counting():
     data = ("\n".join(MANY) + "\n").encode() * 20
     while not stop.is_set():
-        BigramCounts.of(data, threads=2)
+        NgramCounts(data, threads=2)
 
 
 def in_sampling():
@@ -85,13 +85,13 @@ def everything():
     assert a.grad == b.data
     model = nn.MLP(2, [3, 1])
     optimizer = optim.Adam(model.parameters())
-    nn.mean_squared_error([model([1.0, 2.0])], [0.5]).backward()
+    nn.mse_loss([model([1.0, 2.0])], [0.5]).backward()
     optimizer.step()
-    network = NPLM(Vocab("abc"), context=2, embedding=3, hidden=8)
-    network.fit(ITEMS * 20, ITEMS, steps=20, lr=0.1, batch=32, threads=2)
+    network = NPLM(Vocab("abc"), context_length=2, embedding_dim=3, hidden_dim=8)
+    network.fit(ITEMS * 20, ITEMS, steps=20, lr=0.1, batch_size=32, threads=2)
     network.save(f"child-{os.getpid()}.safetensors")
     assert load(f"child-{os.getpid()}.safetensors").loss(ITEMS) == network.loss(ITEMS)
-    counts = BigramCounts.of(("\n".join(MANY) + "\n").encode(), threads=2)
+    counts = NgramCounts(("\n".join(MANY) + "\n").encode(), threads=2)
     assert counts.total == sum(len(item) + 1 for item in MANY)
     assert len(BigramModel(counts).sample(2_000, threads=2)) == 2_000
     KneserNey.fit(read_words(TEXT)).sample(1, max_length=3)

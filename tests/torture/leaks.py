@@ -22,7 +22,7 @@ from fastgrad import _core, engine, nn, optim
 from fastgrad.engine import Value
 from fastgrad.models import NPLM, BigramModel, KneserNey, NeuralBigram, load
 from fastgrad.text import Vocab
-from fastgrad.words import read_words
+from fastgrad.text import read_words
 from hostile_table import ITEMS, TEXT
 
 GROWTH = 8 * 2**20
@@ -119,7 +119,7 @@ def networks_of_values(draw):
     model = nn.MLP(3, [4, 1], activation=draw.choice(["relu", "tanh"]))
     optimizer = draw.choice([optim.SGD, optim.Adam])(model.parameters(), lr=0.01)
     for _ in range(3):
-        loss = nn.mean_squared_error([model([1.0, 2.0, 3.0])], [0.5])
+        loss = nn.mse_loss([model([1.0, 2.0, 3.0])], [0.5])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -128,8 +128,8 @@ def networks_of_values(draw):
 
 
 def networks_of_symbols(draw):
-    model = NPLM(Vocab("abc"), context=2, embedding=3, hidden=8, seed=draw.randrange(9))
-    model.fit(ITEMS, ITEMS, steps=3, lr=0.1, batch=4, optimizer="adamw")
+    model = NPLM(Vocab("abc"), context_length=2, embedding_dim=3, hidden_dim=8, seed=draw.randrange(9))
+    model.fit(ITEMS, ITEMS, steps=3, lr=0.1, batch_size=4, optimizer="adamw")
     model.sample(3)
     model.save("leaks.safetensors")
     load("leaks.safetensors").loss(ITEMS)

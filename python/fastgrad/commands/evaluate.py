@@ -54,14 +54,14 @@ def _run(options: argparse.Namespace) -> None:
         use_words.measure(options.model, model, options.file)
         return
     text = _text(options, model)
-    from ..models import NPLM, BigramCounts
+    from ..models import NPLM, NgramCounts
     from ..text import UnknownCharacterError
 
     if isinstance(model, NPLM):
         _measure_network(options, model, text)
         return
 
-    counts = BigramCounts.of(text.source, order=model.order, progress=True)
+    counts = NgramCounts(text.source, order=model.order, progress=True)
     try:
         loss, perplexity = model.loss(counts), model.perplexity(counts)
     except UnknownCharacterError as error:
@@ -132,7 +132,7 @@ def _explain(model: Any, unseen: list[tuple[str, int]], text: Text) -> None:
 def _impossible(model: Any, unseen: list[tuple[str, int]], text: Text) -> int:
     """Count the items that have an n-gram of probability zero."""
     zero = {gram for gram, _ in unseen}
-    boundary, order = model.vocab.boundary, model.order
+    boundary, order = model.vocab.eos_token, model.order
     found = 0
     for item in text.items():
         padded = f"{boundary * (order - 1)}{item}{boundary}"

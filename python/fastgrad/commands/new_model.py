@@ -78,7 +78,7 @@ def show_items(text: Text, count: int) -> None:
     if text.is_small:
         from ..text import repeats
 
-        items += f", of which {repeats(text.items()):,} repeat an earlier one"
+        items += f", of which {count_duplicates(text.items()):,} repeat an earlier one"
     show("items", items)
 
 
@@ -89,8 +89,8 @@ def show_symbols(vocab: Any) -> None:
     show("characters", f"{len(vocab) - 1:,}: {listed}")
     if "\0" in vocab:
         show("", "with the NUL character: a text in UTF-16 is to be converted to UTF-8 first")
-    show("symbols", f"V = {len(vocab):,}, with {vocab.boundary!r} for start and end of an item")
-    if (note := vocab.boundary_note()) is not None:
+    show("symbols", f"V = {len(vocab):,}, with {vocab.eos_token!r} for start and end of an item")
+    if (note := vocab.eos_note()) is not None:
         show("", note)
 
 

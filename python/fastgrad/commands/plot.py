@@ -95,7 +95,7 @@ def _draw_table(model: Any, path: Path) -> None:
     if model.order == 3:
         table = table.sum(axis=0)
         title += ", of trigrams the last two symbols"
-    bigram_heatmap(table, model.vocab.symbols, path, title)
+    bigram_heatmap(table, model.vocab.itos, path, title)
 
 
 def _draw_loss(history: Any, path: Path) -> None:

@@ -35,12 +35,12 @@ def draw_sweep(folder: Path, out: Path | None) -> bool:
         return False
     from .. import checkpoint
     from ..plots import rate_sweep
-    from ..training import RateSweep
+    from ..training import LRSweep
 
     arrays, _ = checkpoint.load(folder / RATES)
-    sweep = RateSweep(_numbers(arrays, "rates"), _numbers(arrays, "losses"))
+    sweep = LRSweep(_numbers(arrays, "rates"), _numbers(arrays, "losses"))
     path = picture_path(out, folder, "rates.png")
-    rate_sweep(sweep.rates, sweep.losses, path, smooth=sweep.smooth(), chosen=sweep.lowest())
+    rate_sweep(sweep.lrs, sweep.losses, path, smooth=sweep.smooth(), chosen=sweep.best())
     print(path)
     return True
 
@@ -57,4 +57,4 @@ def _draw_embeddings(model: Any, path: Path) -> None:
     features = model.shape.embedding
     method = "pca" if features > 2 else "first"
     title = f"What the network has learned of each symbol ({features} features)"
-    embedding_scatter(model.embeddings, model.vocab.symbols, path, title, method)
+    embedding_scatter(model.embeddings, model.vocab.itos, path, title, method)

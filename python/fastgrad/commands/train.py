@@ -140,9 +140,9 @@ def _train_bigram(options: argparse.Namespace) -> None:
     _check_bigram(options)
     text = text_of(options.file)
     with made_folder(options.out):
-        from ..models import BigramCounts
+        from ..models import NgramCounts
 
-        counts = BigramCounts.of(text.source, order=options.order, progress=True)
+        counts = NgramCounts(text.source, order=options.order, progress=True)
         _show_text(text, counts)
         model = _neural(options, counts) if options.neural else _counted(options, counts)
         model.note = {"text": text_note(text, counts.items, counts.vocab.characters)}
@@ -171,7 +171,7 @@ def _show_text(text: Text, counts: Any) -> None:
     """Tell what was read."""
     show_items(text, counts.items)
     show_symbols(counts.vocab)
-    ids, _ = counts.entries()
+    ids, _ = counts.nonzero()
     cells = len(counts.vocab) ** counts.order
     occur = f"{len(ids):,} of {cells:,} possible ones occur"
     show(f"{grams(counts.order)}s", f"{counts.total:,}; {occur}")

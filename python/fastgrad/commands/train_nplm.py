@@ -50,23 +50,23 @@ _SWEEP_STEPS = 1000
 
 # What options stand for that are not given; parsed, they are None, so that it is known.
 _DEFAULTS = {
-    "context": 8,
-    "embedding": 24,
-    "hidden": 200,
+    "context_length": 8,
+    "embedding_dim": 24,
+    "hidden_dim": 200,
     "direct": False,
     "init": "scaled",
     "steps": 30_000,
-    "batch": 64,
+    "batch_size": 64,
     "lr": 0.004,
     "schedule": "cosine",
     "optimizer": "adamw",
     "weight_decay": 0.03,
     "split": "random",
-    "keep_repeats_together": False,
+    "group_duplicates": False,
     "seed": 0,
     "patience": None,
     "threads": None,
-    "find_rate": False,
+    "lr_find": False,
 }
 
 
@@ -198,14 +198,14 @@ def _train(options: argparse.Namespace) -> None:
         return
     text = text_of(options.file)
     with made_folder(options.out) if options.out else nullcontext():
-        if text.source == "-" and not options.find_rate:
+        if text.source == "-" and not options.lr_find:
             text = keep_input(options.out)
         items = text.items()
         train, dev = parts_of(
             items,
             options.split or _DEFAULTS["split"],
             options.seed or 0,
-            keep_repeats_together=bool(options.keep_repeats_together),
+            group_duplicates=bool(options.group_duplicates),
         )
         _settle(options, sum(map(len, train)) + len(train))
         _make(options, text, items, train, dev)
@@ -235,31 +235,31 @@ def _make(
     from ..models import NPLM
     from ..text import Vocab
 
-    vocab = Vocab.of(items)
+    vocab = Vocab.from_texts(items)
     _show_text(text, items, vocab)
     if dev is not None:
         _show_split(train, dev, options.split)
     model = NPLM(
         vocab,
-        context=options.context,
-        embedding=options.embedding,
-        hidden=options.hidden,
+        context_length=options.context_length,
+        embedding_dim=options.embedding,
+        hidden_dim=options.hidden,
         direct=options.direct,
         init=options.init,
         seed=options.seed,
     )
     show("model", repr(model))
     settings = {
-        "batch": options.batch,
+        "batch_size": options.batch,
         "optimizer": options.optimizer,
         "weight_decay": options.weight_decay,
         "seed": options.seed,
         "threads": options.threads,
     }
-    if options.find_rate:
+    if options.lr_find:
         _find_rate(model, train, options.out, settings)
         return
-    together = options.keep_repeats_together
+    together = options.group_duplicates
     note = RunNote(options.split, options.seed, options.batch, together)
     model.note = note.whole(text, len(items), vocab.characters)
     start = perf_counter()
@@ -289,16 +289,16 @@ def _check(options: argparse.Namespace) -> None:
                 " the settings of its folder"
             )
         return
-    if options.out is None and not options.find_rate:
+    if options.out is None and not options.lr_find:
         raise UsageError("the following arguments are required: -o/--out")
     if options.patience is not None and options.split == "none":
         raise UsageError("argument --patience: needs a part to measure, not --split none")
-    if options.keep_repeats_together and options.split not in (None, "random"):
+    if options.group_duplicates and options.split not in (None, "random"):
         raise UsageError(
             f"argument --keep-repeats-together: not with --split {options.split}; expected random"
         )
     for name in ("steps", "lr", "schedule", "patience"):
-        if options.find_rate and name in given:
+        if options.lr_find and name in given:
             raise UsageError(
                 f"argument {_option(name)}: not with --find-rate, which tries rates from 0.001 to 1"
                 f" in {_SWEEP_STEPS:,} steps"
@@ -324,9 +324,9 @@ def _show_text(text: Text, items: list[str], vocab: Any) -> None:
     from ..text import repeats
 
     show("text", text.name)
-    show("items", f"{len(items):,}, of which {repeats(items):,} repeat an earlier one")
-    show("symbols", f"V = {len(vocab):,}, with {vocab.boundary!r} for start and end of an item")
-    if (boundary := vocab.boundary_note()) is not None:
+    show("items", f"{len(items):,}, of which {count_duplicates(items):,} repeat an earlier one")
+    show("symbols", f"V = {len(vocab):,}, with {vocab.eos_token!r} for start and end of an item")
+    if (boundary := vocab.eos_note()) is not None:
         show("", boundary)
 
 
@@ -341,13 +341,13 @@ def _show_split(train: list[str], dev: list[str], method: str) -> None:
 
 def _find_rate(model: Any, train: list[str], folder: Path | None, settings: dict[str, Any]) -> None:
     from .. import checkpoint
-    from ..training import find_rate
+    from ..training import lr_find
 
-    sweep = find_rate(model, train, steps=_SWEEP_STEPS, **settings)
-    show("lowest loss", f"at rate {sweep.lowest():.4g}, of {len(sweep.rates):,} tried")
+    sweep = lr_find(model, train, steps=_SWEEP_STEPS, **settings)
+    show("lowest loss", f"at rate {sweep.best():.4g}, of {len(sweep.lrs):,} tried")
     if folder is None:
         show("saved", "nothing; with -o DIR, `fastgrad plot DIR` draws what was tried")
         return
-    arrays = {"rates": sweep.rates, "losses": sweep.losses}
+    arrays = {"rates": sweep.lrs, "losses": sweep.losses}
     checkpoint.save(folder / RATES, arrays, {"sweep": settings["optimizer"]})
     show("saved", f"{folder / RATES}; `fastgrad plot {folder}` draws it")

@@ -249,11 +249,11 @@ def _train_on(parts: Parts, options: argparse.Namespace) -> None:
     settings = _settings(options, len(parts.train))
     model = WordNPLM(
         parts.whole.vocab,
-        context=options.context,
-        embedding=options.embedding,
-        hidden=options.hidden,
+        context_length=options.context_length,
+        embedding_dim=options.embedding,
+        hidden_dim=options.hidden,
         direct=options.direct,
-        tied=options.preset == "modern" if options.tied is None else options.tied,
+        tie_weights=options.preset == "modern" if options.tied is None else options.tied,
         counts=parts.train.counts,
         init=presets.init_for(settings["optimizer"]),
         seed=options.seed,
@@ -315,9 +315,9 @@ def _settings(options: argparse.Namespace, tokens: int) -> dict[str, Any]:
     asked = {"epochs": epochs, "lr": options.lr, "schedule": options.schedule}
     given = {name: value for name, value in asked.items() if value is not None}
     if options.preset == "paper":
-        settings = presets.paper(batch=batch, **given)
+        settings = presets.paper(batch_size=batch, **given)
     else:
-        settings = presets.modern(tokens, batch=batch, **given)
+        settings = presets.modern(tokens, batch_size=batch, **given)
     for name in ("optimizer", "weight_decay", "dropout", "patience"):
         if (value := getattr(options, name)) is not None:
             settings[name] = value
@@ -342,7 +342,7 @@ def _show_text(parts: Parts) -> None:
         f" {len(parts.test):,} left alone (test)",
     )
     types = "" if whole.types is None else f" of {whole.types:,} different tokens"
-    show("vocabulary", f"|V| = {len(vocab):,}{types}; {whole.rare_share:.1%} of the text is rare")
+    show("vocabulary", f"|V| = {len(vocab):,}{types}; {whole.unk_rate:.1%} of the text is rare")
 
 
 def _show_result(model: Any, parts: Parts, seconds: float, made: int) -> None:

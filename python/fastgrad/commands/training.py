@@ -37,7 +37,7 @@ class RunNote:
     split: str
     seed: int
     batch: int
-    keep_repeats_together: bool = False
+    group_duplicates: bool = False
 
     def whole(self, text: Text, items: int, characters: str) -> dict[str, Any]:
         """Give the note of a model: this, and where its text is."""
@@ -50,7 +50,7 @@ class RunNote:
         try:
             if note["split"] in ("random", "lecture", "none") and type(note["seed"]) is int:
                 # Older notes do not tell of repeats, which were not kept together then.
-                together = bool(note.get("keep_repeats_together", False))
+                together = bool(note.get("group_duplicates", False))
                 return cls(note["split"], note["seed"], int(note["batch"]), together)
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
             pass  # What cannot be read is not there.
@@ -80,7 +80,7 @@ def _holds(path: Path, data: bytes) -> bool:
 
 
 def parts_of(
-    items: list[str], method: str, seed: int, *, keep_repeats_together: bool
+    items: list[str], method: str, seed: int, *, group_duplicates: bool
 ) -> tuple[list[str], list[str] | None]:
     """Split items as a command's options say; the test part is left alone."""
     if method == "none":
@@ -89,9 +89,9 @@ def parts_of(
 
     try:
         if method == "lecture":
-            parts = split(items, method="lecture")
+            parts = split(items, method="makemore")
         else:
-            parts = split(items, seed=seed, keep_repeats_together=keep_repeats_together)
+            parts = split(items, seed=seed, group_duplicates=group_duplicates)
     except ValueError as error:
         raise CommandError(f"{error}; `--split none` trains on all of them") from None
     return parts.train, parts.dev
@@ -128,8 +128,8 @@ def resume(place: Path, before: NPLM) -> None:
         raise CommandError(f"{folder}: there is no note of how a training run began")
     if text is None:
         raise CommandError(f"{folder}: the text of the training run is not there any more")
-    together = note.keep_repeats_together
-    train, dev = parts_of(text.items(), note.split, note.seed, keep_repeats_together=together)
+    together = note.group_duplicates
+    train, dev = parts_of(text.items(), note.split, note.seed, group_duplicates=together)
     made = len(before.history.loss)
     show("text", text.name)
     show("model", repr(before))

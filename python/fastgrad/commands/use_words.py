@@ -58,7 +58,7 @@ def counted_five(train: Any) -> Any:
 
 
 def _show_part(part: str, words: Any, model: Any, counted: Any) -> None:
-    show(part, f"{len(words):,} tokens, {words.rare_share:.1%} rare")
+    show(part, f"{len(words):,} tokens, {words.unk_rate:.1%} rare")
     loss = model.loss(words)
     show("loss", f"{loss:.8f} nats a token")
     show("perplexity", f"{_perplexity(loss):.4f}: the network")
@@ -77,9 +77,9 @@ def draw(model: Any, folder: Path, out: Path | None) -> None:
     also_losses = out is None or out.is_dir()
     embeddings = picture_path(out, folder, "embeddings.png")
     # Ids are in the order of counts; before them stand the symbol for rare words and the mark.
-    first = 2 if model.vocab.marks else 1
+    first = 2 if model.vocab.eos else 1
     chosen = slice(first, first + _DRAWN)
-    words = model.vocab.symbols[chosen]
+    words = model.vocab.itos[chosen]
     title = f"What the network has learned of the {len(words)} most frequent words"
     word_scatter(model.embeddings[chosen], words, embeddings, title)
     print(embeddings)

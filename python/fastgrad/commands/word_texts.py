@@ -62,9 +62,9 @@ def text_of_words(file: str | None) -> Text:
     """Give the text of a command line's file, or the bundled plays where none was named."""
     if file is not None:
         return text_of(file)
-    from ..datasets import plays
+    from ..datasets import shakespeare
 
-    return Text(plays(), "the fifteen plays that fastgrad carries, as no file was named")
+    return Text(shakespeare(), "the fifteen plays that fastgrad carries, as no file was named")
 
 
 def new_parts(options: argparse.Namespace, kept: Text | None = None) -> Parts:
@@ -77,10 +77,10 @@ def new_parts(options: argparse.Namespace, kept: Text | None = None) -> Parts:
     whole = read_words(
         text.source,
         train=1.0 - options.dev - options.test,
-        max_size=options.max_size,
+        vocab_size=options.max_size,
         min_count=options.min_count,
         tokenizer=options.tokenizer,
-        marks=None if options.marks == "none" else options.marks,
+        eos=None if options.marks == "none" else options.marks,
     )
     return _cut(text, whole, options.dev, options.test)
 
@@ -102,9 +102,9 @@ def noted_parts(place: Path, model: Any) -> Parts | None:
     if note is None:
         return None
     if note.bundled:
-        from ..datasets import plays
+        from ..datasets import shakespeare
 
-        text = Text(plays(), "the fifteen plays that fastgrad carries")
+        text = Text(shakespeare(), "the fifteen plays that fastgrad carries")
     elif note.path is not None and Path(note.path).is_file():
         text = Text(note.path, escape(note.path))
     else:

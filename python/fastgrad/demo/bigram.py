@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from ..datasets import names, names_bytes
-from ..models import BigramCounts, BigramModel, NeuralBigram
+from ..models import NgramCounts, BigramModel, NeuralBigram
 from ..sampling import novelty, sample
 from .report import headline, table
 
@@ -30,20 +30,20 @@ def show(out: Path) -> None:
     _draw(counts, out / "bigrams.png")
 
 
-def _count() -> BigramCounts:
+def _count() -> NgramCounts:
     text = names_bytes()
     start = perf_counter()
-    counts = BigramCounts.of(text)
+    counts = NgramCounts(text)
     taken = perf_counter() - start
     print(f"  {counts.items:,} first names that fastgrad carries, {len(counts.vocab)} symbols;")
     print(f"  all {counts.total:,} pairs of symbols counted in {1000 * taken:.2f} ms")
     return counts
 
 
-def _compare(counts: BigramCounts, smoothed: BigramModel) -> None:
+def _compare(counts: NgramCounts, smoothed: BigramModel) -> None:
     """Print the losses of the counts, raw and smoothed, and of a network that was trained."""
     start = perf_counter()
-    neural = NeuralBigram.fit(counts, penalty=0.0)
+    neural = NeuralBigram.fit(counts, l2=0.0)
     taken = perf_counter() - start
     models = {
         "counted": BigramModel(counts),
@@ -66,12 +66,12 @@ def _make_up(model: BigramModel) -> None:
         print("    " + ", ".join(made_up[start : start + 5]))
 
 
-def _draw(counts: BigramCounts, path: Path) -> None:
+def _draw(counts: NgramCounts, path: Path) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         print("  No picture, since matplotlib is not installed: pip install matplotlib")
         return
     from ..plots import bigram_heatmap
 
     title = f"How often one letter follows another in {counts.items:,} first names"
-    bigram_heatmap(counts.table(), counts.vocab.symbols, path, title)
+    bigram_heatmap(counts.table(), counts.vocab.itos, path, title)
     print(f"  The table as a picture: {path.resolve()}")

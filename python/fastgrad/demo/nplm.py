@@ -29,21 +29,21 @@ def show(out: Path) -> None:
     headline("makemore, part 2: a network that looks at five letters, not at one")
     items = names()
     train, dev, _ = split(items, seed=SEED)
-    model = _train(Vocab.of(items), train, dev)
+    model = _train(Vocab.from_texts(items), train, dev)
     _compare(model, train, dev)
     _make_up(model, items)
     _draw(model, out / "embeddings.png")
 
 
 def _train(vocab: Vocab, train: list[str], dev: list[str]) -> NPLM:
-    model = NPLM(vocab, context=CONTEXT, embedding=16, hidden=200, seed=SEED)
+    model = NPLM(vocab, context_length=CONTEXT, embedding_dim=16, hidden_dim=200, seed=SEED)
     print(f"  {model}")
     start = perf_counter()
     model.fit(
         train,
         dev,
         steps=STEPS,
-        batch=BATCH,
+        batch_size=BATCH,
         lr=cosine(0.004, 0.0, STEPS),
         optimizer="adamw",
         weight_decay=0.05,
@@ -61,7 +61,7 @@ def _compare(model: NPLM, train: list[str], dev: list[str]) -> None:
     models = {
         "bigrams, 1 added to each count": BigramModel.fit(train, smoothing=1.0),
         "trigrams, 1 added to each count": BigramModel.fit(train, smoothing=1.0, order=3),
-        f"the network, context {model.context}": model,
+        f"the network, context {model.context_length}": model,
     }
     rows = [[name, f"{m.loss(train):.4f}", f"{m.loss(dev):.4f}"] for name, m in models.items()]
     table(["", f"{len(train):,} names to train on", f"{len(dev):,} others (dev)"], rows)
@@ -84,5 +84,5 @@ def _draw(model: NPLM, path: Path) -> None:
     from ..plots import embedding_scatter
 
     title = "What the network has learned of each letter"
-    embedding_scatter(model.embeddings, model.vocab.symbols, path, title)
+    embedding_scatter(model.embeddings, model.vocab.itos, path, title)
     print(f"  The letters as the network sees them: {path.resolve()}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .. import nn
 from ..datasets import moons
 from ..engine import Value, dot
-from ..nn import MLP, hinge
+from ..nn import MLP, hinge_loss
 from ..optim import SGD, linear
 from .report import headline, progress, table
 
@@ -97,7 +97,7 @@ def train(points: list[list[float]], labels: list[int], steps: int = STEPS) -> T
     for _ in progress(steps, "fastgrad"):
         start = perf_counter()
         scores = model(points)
-        loss = hinge(scores, labels) + PENALTY * dot(parameters, parameters)
+        loss = hinge_loss(scores, labels) + PENALTY * dot(parameters, parameters)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

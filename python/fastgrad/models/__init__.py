@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .base import LanguageModel
 from .bigram import BigramModel
-from .counts import BigramCounts
+from .counts import NgramCounts
 from .mixture import Mixture
 from .neural_bigram import NeuralBigram
 from .ngram import DiscountWarning, InterpolatedTrigram, KneserNey
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NPLM",
-    "BigramCounts",
+    "NgramCounts",
     "BigramModel",
     "DiscountWarning",
     "InterpolatedTrigram",

@@ -47,11 +47,11 @@ class LanguageModel(Protocol):
         """Give the distribution of the symbol after `context`, the start of an item; shape (V,).
 
         Only the last symbols of `context` count, as many as the model looks at. Boundaries in
-        front, written as `vocab.boundary`, change nothing: "..a" is "a".
+        front, written as `vocab.eos_token`, change nothing: "..a" is "a".
         """
         ...
 
-    def probabilities_of(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
+    def next_probs(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
         """Give the distributions after many contexts of ids: (B, context) to (B, V)."""
         ...
 

@@ -10,7 +10,7 @@ import numpy as np
 from .._checks import amount, shorten
 from .._core import NgramCounts
 from ..text import Vocab
-from .counts import BigramCounts, counts_to_learn
+from .counts import NgramCounts, counts_to_learn
 from .saving import read_model, read_note, write_model
 from .tables import TableModel, check_cells
 
@@ -38,7 +38,7 @@ class BigramModel(TableModel):
     >>> model = BigramModel.fit(["emma", "ava"], smoothing=1.0)
     >>> model
     BigramModel(2 items, 9 bigrams of 5 symbols; smoothing 1.0)
-    >>> dict(zip(model.vocab.symbols, model.probabilities("em").round(3).tolist()))
+    >>> dict(zip(model.vocab.itos, model.next_probs("em").round(3).tolist()))
     {'.': 0.143, 'a': 0.286, 'e': 0.143, 'm': 0.286, 'v': 0.143}
     >>> round(model.loss(["eva"]), 4)
     1.281
@@ -48,16 +48,16 @@ class BigramModel(TableModel):
 
     __slots__ = ("counts", "smoothing")
 
-    counts: BigramCounts
+    counts: NgramCounts
     """What the probabilities come from."""
     smoothing: float
     """What is added to each count."""
 
-    def __init__(self, counts: BigramCounts, smoothing: float = 0.0):
+    def __init__(self, counts: NgramCounts, smoothing: float = 0.0):
         """Check that there can be such a table, which is computed when it is first needed."""
-        if not isinstance(counts, BigramCounts):
+        if not isinstance(counts, NgramCounts):
             raise TypeError(
-                f"counts is {shorten(counts)}; expected BigramCounts. BigramModel.fit counts"
+                f"counts is {shorten(counts)}; expected NgramCounts. BigramModel.fit counts"
             )
         self.counts = counts
         self.smoothing = amount("smoothing", smoothing)
@@ -72,7 +72,7 @@ class BigramModel(TableModel):
     @classmethod
     def fit(
         cls,
-        source: Source | BigramCounts,
+        source: Source | NgramCounts,
         *,
         smoothing: float = 0.0,
         order: int | None = None,
@@ -82,9 +82,9 @@ class BigramModel(TableModel):
         """Count a source of text, or take counts as they are, and make the model of them.
 
         `order` is 2 for bigrams (the default) or 3 for trigrams; counts have their own. Raises what
-        `BigramCounts.of` raises, and what making the model of counts raises.
+        `NgramCounts` raises, and what making the model of counts raises.
 
-        >>> counts = BigramCounts.of(["emma", "ava"])
+        >>> counts = NgramCounts(["emma", "ava"])
         >>> a, b = BigramModel.fit(counts, smoothing=1), BigramModel(counts, smoothing=1)
         >>> a.loss(["eva"]) == b.loss(["eva"])
         True
@@ -97,7 +97,7 @@ class BigramModel(TableModel):
 
         Where `path` is a folder, the file is `model.safetensors` in it.
         """
-        ids, times = self.counts.entries()
+        ids, times = self.counts.nonzero()
         config = {
             "order": self.order,
             "smoothing": self.smoothing,
@@ -119,7 +119,7 @@ class BigramModel(TableModel):
             config["order"], vocab.characters, config["items"], tensors["ids"], tensors["counts"]
         )
         _refuse_impossible(counts)
-        model = cls(BigramCounts(counts), config["smoothing"])
+        model = cls(NgramCounts(counts), config["smoothing"])
         model.note = read_note(config)
         return model
 
@@ -129,11 +129,11 @@ class BigramModel(TableModel):
 
     def __repr__(self) -> str:
         """Tell what was counted, and the smoothing."""
-        counted = repr(self.counts).removeprefix("BigramCounts(").removesuffix(")")
+        counted = repr(self.counts).removeprefix("NgramCounts(").removesuffix(")")
         return f"BigramModel({counted}; smoothing {self.smoothing})"
 
 
-def _smoothed(counts: BigramCounts, smoothing: float) -> NDArray[np.float64]:
+def _smoothed(counts: NgramCounts, smoothing: float) -> NDArray[np.float64]:
     """Give (N + s) / (R + s * V), and 0 where both are 0; shape (V**context, V)."""
     size = len(counts.vocab)
     times = counts.table().reshape(-1, size)
@@ -151,7 +151,7 @@ def _refuse_impossible(counts: NgramCounts) -> None:
     The first n-1 symbols of an n-gram are the context left, the last n-1 the one reached. Items
     begin in the context of boundaries alone, and end in one whose last symbol is the boundary.
     """
-    ids, times = counts.entries()
+    ids, times = counts.nonzero()
     keys = ids.astype(np.uint64)
     base = np.uint64(len(counts.characters) + 1)
     left, reached = keys[:, 0], keys[:, -1]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..text import Source
 
 
-class BigramCounts:
+class NgramCounts:
     """Counts of the n-grams of a text: of bigrams, or of trigrams where `order` is 3.
 
     An item is padded with `order - 1` boundaries in front and one behind, so that one of L
@@ -33,10 +33,10 @@ class BigramCounts:
     Arrays of counts are of int64, so that differences may be negative; they are of uint64 only
     where the text has 2**63 n-grams or more.
 
-    >>> counts = BigramCounts.of(["emma", "ava"])
+    >>> counts = NgramCounts(["emma", "ava"])
     >>> counts
-    BigramCounts(2 items, 9 bigrams of 5 symbols)
-    >>> counts.top(2)
+    NgramCounts(2 items, 9 bigrams of 5 symbols)
+    >>> counts.most_common(2)
     [('a.', 2), ('.a', 1)]
     >>> counts["mm"], counts[".a"], counts["av"], counts["ee"]
     (1, 1, 1, 0)
@@ -48,8 +48,8 @@ class BigramCounts:
     >>> from concurrent.futures import ProcessPoolExecutor
     >>> parts = [["emma"], ["ava"]]
     >>> with ProcessPoolExecutor(2) as pool:  # doctest: +SKIP
-    ...     total = sum(pool.map(BigramCounts.of, parts))
-    >>> counts == sum(map(BigramCounts.of, parts))
+    ...     total = sum(pool.map(NgramCounts, parts))
+    >>> counts == sum(map(NgramCounts, parts))
     True
     """
 
@@ -62,7 +62,7 @@ class BigramCounts:
         """Wrap what the counting functions of `_core` give; use `of` and `of_ids` instead."""
         if not isinstance(counts, NgramCounts):
             raise TypeError(
-                f"counts is {shorten(counts)}; expected NgramCounts. BigramCounts.of counts"
+                f"counts is {shorten(counts)}; expected NgramCounts. NgramCounts counts"
             )
         self._counts = counts
         self._table: NDArray[np.integer[Any]] | None = None
@@ -79,7 +79,7 @@ class BigramCounts:
         order: int = 2,
         threads: int | None = None,
         progress: bool = False,
-    ) -> BigramCounts:
+    ) -> NgramCounts:
         r"""Count the n-grams of a source of text (see `fastgrad.text`).
 
         A path is streamed, so that a file may be larger than memory. Large inputs are counted by
@@ -88,7 +88,7 @@ class BigramCounts:
         Raises what `fastgrad.text.read` raises, and `ValueError` unless `order` is 2 or 3, and
         `threads` None or 1 to 1024.
 
-        >>> BigramCounts.of(b"emma\n", order=3).top(1)
+        >>> NgramCounts(b"emma\n", order=3).most_common(1)
         [('..e', 1)]
         """
         _check_order(order)
@@ -99,14 +99,14 @@ class BigramCounts:
             raise NotUtf8Error(str(error)) from None
 
     @classmethod
-    def of_ids(cls, ids: NDArray[np.uint32], vocab: Vocab, order: int = 2) -> BigramCounts:
+    def of_ids(cls, ids: NDArray[np.uint32], vocab: Vocab, order: int = 2) -> NgramCounts:
         """Count the n-grams of items given as ids, one or more 0 between them, as `encode_items`.
 
         Raises `ValueError` for an id that `vocab` has not.
 
         >>> from fastgrad.text import Vocab, encode_items
         >>> vocab = Vocab("abcd")
-        >>> BigramCounts.of_ids(encode_items(["ab", "cab"], vocab), vocab).top(1)
+        >>> NgramCounts.from_ids(encode_items(["ab", "cab"], vocab), vocab).most_common(1)
         [('ab', 2)]
         """
         _check_order(order)
@@ -145,7 +145,7 @@ class BigramCounts:
 
         The counts are of int64 and shape (K,).
 
-        >>> ids, counts = BigramCounts.of(["aa"]).entries()
+        >>> ids, counts = NgramCounts(["aa"]).nonzero()
         >>> ids.tolist(), counts.tolist()
         ([[0, 1], [1, 0], [1, 1]], [1, 1, 1])
         """
@@ -153,19 +153,19 @@ class BigramCounts:
         return ids, self._signed(times)
 
     def __getitem__(self, gram: str) -> int:
-        """Tell how often an n-gram occurs, given by its symbols, the boundary by `vocab.boundary`.
+        """Tell how often an n-gram occurs, given by its symbols, the boundary by `vocab.eos_token`.
 
         Raises `UnknownCharacterError` (a `ValueError`) for a symbol that is not in the vocabulary,
         and `ValueError` unless there are as many as `order` says.
 
-        >>> counts = BigramCounts.of(["emma", "ava"], order=3)
+        >>> counts = NgramCounts(["emma", "ava"], order=3)
         >>> counts["emm"], counts["..a"], counts["a.."]
         (1, 1, 0)
         """
         ids = self._ids_of(gram)
         size = len(self.vocab)
         if self._keys is None or self._times is None:
-            grams, self._times = self.entries()
+            grams, self._times = self.nonzero()
             places = size ** np.arange(self.order - 1, -1, -1, dtype=np.int64)
             self._keys = grams.astype(np.int64) @ places
         key = 0
@@ -183,12 +183,12 @@ class BigramCounts:
 
         Raises `TypeError` or `ValueError` for a `k` that is not an int of at least 0.
         """
-        ids, counts = self._counts.top(min(whole("k", k), self.total))
+        ids, counts = self._counts.most_common(min(whole("k", k), self.total))
         return [
             (self.vocab.decode(gram), int(count)) for gram, count in zip(ids, counts, strict=True)
         ]
 
-    def over(self, vocab: Vocab) -> BigramCounts:
+    def over(self, vocab: Vocab) -> NgramCounts:
         """Give the same counts with the ids of a larger vocabulary.
 
         Raises `UnknownCharacterError` where `vocab` lacks a character.
@@ -199,21 +199,21 @@ class BigramCounts:
         for character in self.vocab.characters:
             if character not in vocab:
                 raise UnknownCharacterError(character)
-        return BigramCounts(self._counts.with_characters(vocab.characters))
+        return NgramCounts(self._counts.with_characters(vocab.characters))
 
-    def __add__(self, other: BigramCounts) -> BigramCounts:
+    def __add__(self, other: NgramCounts) -> NgramCounts:
         """Add counts, over the characters of both; `ValueError` where the orders differ."""
-        if not isinstance(other, BigramCounts):
+        if not isinstance(other, NgramCounts):
             return NotImplemented
-        return BigramCounts(self._counts + other._counts)
+        return NgramCounts(self._counts + other._counts)
 
-    def __radd__(self, other: int) -> BigramCounts:
+    def __radd__(self, other: int) -> NgramCounts:
         """Let `sum` start with 0."""
         return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __eq__(self, other: object) -> bool:
         """Compare order, characters, items and every count."""
-        return self._counts == other._counts if isinstance(other, BigramCounts) else NotImplemented
+        return self._counts == other._counts if isinstance(other, NgramCounts) else NotImplemented
 
     # Equal counts may have come about in different ways; nobody needs them as keys.
     __hash__ = None  # pyright: ignore[reportAssignmentType]
@@ -222,21 +222,21 @@ class BigramCounts:
         """Give `table` to numpy."""
         return np.array(self.table(), dtype=dtype, copy=True if copy is None else copy)
 
-    def __reduce__(self) -> tuple[type[BigramCounts], tuple[NgramCounts]]:
+    def __reduce__(self) -> tuple[type[NgramCounts], tuple[NgramCounts]]:
         """Pickle and copy by the counts."""
-        return BigramCounts, (self._counts,)
+        return NgramCounts, (self._counts,)
 
     def __repr__(self) -> str:
         """Tell how much was counted."""
         grams = "bigrams" if self.order == 2 else "trigrams"
         return (
-            f"BigramCounts({self.items:,} items, {self.total:,} {grams}"
+            f"NgramCounts({self.items:,} items, {self.total:,} {grams}"
             f" of {len(self.vocab):,} symbols)"
         )
 
     def _ids_of(self, gram: str) -> list[int]:
         """Give the ids of an n-gram's symbols; refuse what is none."""
-        boundary = self.vocab.boundary
+        boundary = self.vocab.eos_token
         if len(string("gram", gram)) != self.order:
             raise ValueError(
                 f"gram is {shorten(gram)}; expected {self.order} symbols, {shorten(boundary)} for"
@@ -253,32 +253,32 @@ class BigramCounts:
 
 
 def counts_for(
-    source: Source | BigramCounts,
+    source: Source | NgramCounts,
     vocab: Vocab,
     order: int,
     *,
     threads: int | None = None,
     progress: bool = False,
-) -> BigramCounts:
+) -> NgramCounts:
     """Count a text, or take counts as they are, in the terms of a model.
 
     Raises `UnknownCharacterError` for a character that the model does not know.
     """
-    if isinstance(source, BigramCounts):
+    if isinstance(source, NgramCounts):
         if source.order != order:
             raise ValueError(f"source has counts of order {source.order}; expected {order}")
-        return source.over(vocab)
-    counts = BigramCounts.of(source, order=order, threads=threads, progress=progress)
-    return counts.over(vocab)
+        return source.with_vocab(vocab)
+    counts = NgramCounts(source, order=order, threads=threads, progress=progress)
+    return counts.with_vocab(vocab)
 
 
 def counts_to_learn(
-    source: Source | BigramCounts, order: int | None, threads: int | None, progress: bool
-) -> BigramCounts:
+    source: Source | NgramCounts, order: int | None, threads: int | None, progress: bool
+) -> NgramCounts:
     """Count a text, of bigrams unless told otherwise, or take counts, whose order is their own."""
-    if not isinstance(source, BigramCounts):
+    if not isinstance(source, NgramCounts):
         order = 2 if order is None else order
-        return BigramCounts.of(source, order=order, threads=threads, progress=progress)
+        return NgramCounts(source, order=order, threads=threads, progress=progress)
     if order not in (None, source.order):
         raise ValueError(f"order is {shorten(order)}; expected {source.order}, that of the counts")
     return source

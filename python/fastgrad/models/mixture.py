@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._checks import amount, shorten, whole
-from ..text import read, windows
+from ..text import read, build_dataset
 from ..words import WordVocab
 from .word_model import loss_of, sample_words
 
@@ -28,7 +28,7 @@ class Mixture:
     Raises `ValueError` for different vocabularies, and a weight outside 0 to 1.
 
     >>> from fastgrad.models import KneserNey, Mixture
-    >>> from fastgrad.words import read_words
+    >>> from fastgrad.text import read_words
     >>> text = read_words(b"the cat sat on the mat and the dog sat on the mat with the cat")
     >>> train, validation = text.split(9)
     >>> mixture = Mixture(KneserNey.fit(train, 2), KneserNey.fit(train, 3))
@@ -60,7 +60,7 @@ class Mixture:
     @property
     def context(self) -> int:
         """How many symbols before the next one at least one of the models looks at."""
-        return max(self.a.context, self.b.context)
+        return max(self.a.context_length, self.b.context_length)
 
     def fit(
         self, validation: Any, *, tolerance: float = 1e-9, max_iterations: int = 1000
@@ -79,12 +79,12 @@ class Mixture:
 
     def probabilities(self, context: str = "") -> NDArray[np.float64]:
         """Give the distribution of the symbol after `context`; shape (V,)."""
-        return self._mean(self.a.probabilities(context), self.b.probabilities(context))
+        return self._mean(self.a.next_probs(context), self.b.next_probs(context))
 
-    def probabilities_of(self, contexts: NDArray[Any]) -> NDArray[np.float64]:
+    def next_probs(self, contexts: NDArray[Any]) -> NDArray[np.float64]:
         """Give the distributions after many contexts of ids: (B, context) to (B, V)."""
-        parts = (contexts[:, -model.context :] for model in (self.a, self.b))
-        of_a, of_b = (m.probabilities_of(p) for m, p in zip((self.a, self.b), parts, strict=True))
+        parts = (contexts[:, -model.context_length :] for model in (self.a, self.b))
+        of_a, of_b = (m.next_probs(p) for m, p in zip((self.a, self.b), parts, strict=True))
         return self._mean(of_a, of_b)
 
     def token_probabilities(self, source: Any) -> NDArray[np.float64]:
@@ -163,10 +163,10 @@ def token_probabilities(model: Any, source: Any) -> NDArray[np.float64]:
     if hasattr(model, "token_probabilities"):
         return np.asarray(model.token_probabilities(source), dtype=np.float64)
     items = source if isinstance(source, list) else read(source)
-    contexts, following = windows(items, model.vocab, model.context)
+    contexts, following = build_dataset(items, model.vocab, model.context_length)
     room = max(_BATCH // len(model.vocab), 1)
     found = []
     for start in range(0, len(following), room):
-        rows = model.probabilities_of(contexts[start : start + room])
+        rows = model.next_probs(contexts[start : start + room])
         found.append(np.take_along_axis(rows, following[start : start + room, None].astype(int), 1))
     return np.concatenate(found)[:, 0].astype(np.float64)

@@ -13,7 +13,7 @@ from .._core import bigram_loss_and_gradient, train_bigram
 from ..text import Vocab
 from ..training.divergence import DivergedError, Smoothed
 from ._progress import bar
-from .counts import BigramCounts, counts_to_learn
+from .counts import NgramCounts, counts_to_learn
 from .saving import read_model, read_note, write_model
 from .tables import TableModel, check_cells
 
@@ -81,7 +81,7 @@ class NeuralBigram(TableModel):
     @classmethod
     def fit(
         cls,
-        source: Source | BigramCounts,
+        source: Source | NgramCounts,
         *,
         order: int | None = None,
         steps: int = 2000,
@@ -106,13 +106,13 @@ class NeuralBigram(TableModel):
 
         `order` is 2 for bigrams (the default) or 3 for trigrams; counts have their own.
 
-        Raises what `BigramCounts.of` raises, `ValueError` or `TypeError` for a setting that makes
+        Raises what `NgramCounts` raises, `ValueError` or `TypeError` for a setting that makes
         no sense, before anything is counted, and `DivergedError`, a `FloatingPointError`, where the
         rate is so high that the loss is no number any more, or rises to more than twice its start
         and twice ln V.
 
         >>> from fastgrad.models import BigramModel
-        >>> model = NeuralBigram.fit(["emma", "ava"], penalty=0.0)
+        >>> model = NeuralBigram.fit(["emma", "ava"], l2=0.0)
         >>> counted = BigramModel.fit(["emma", "ava"])
         >>> round(model.loss(["emma", "ava"]) - counted.loss(["emma", "ava"]), 3)
         0.0
@@ -122,8 +122,8 @@ class NeuralBigram(TableModel):
         settings = {
             "lr": None if lr is None else amount("lr", lr),
             "momentum": amount("momentum", momentum),
-            "penalty": amount("penalty", penalty),
-            "batch": None if batch is None else whole("batch", batch, least=1, most=2**32),
+            "l2": amount("penalty", penalty),
+            "batch_size": None if batch is None else whole("batch", batch, least=1),
             "seed": whole("seed", seed, most=2**64 - 1),
         }
         steps = list_length("steps", steps)
@@ -176,13 +176,13 @@ def _made_again(
 
 def _train(
     weights: NDArray[np.float64],
-    counts: BigramCounts,
+    counts: NgramCounts,
     steps: int,
     settings: dict[str, Any],
     progress: bool,
 ) -> NDArray[np.float64]:
     """Train in place; return the losses before each step and after the last."""
-    ids, found = counts.entries()
+    ids, found = counts.nonzero()
     times = found.astype(np.uint64)
     velocity = np.zeros_like(weights)
     history = np.empty(steps + 1)

@@ -37,16 +37,16 @@ class _CountedModel(WordModel):
         sentences: bool,
     ):
         self.vocab = vocab
-        self.context = context
+        self.context_length = context
         self.sentences = sentences
         self._table = table
 
-    def probabilities_of(self, contexts: NDArray[Any]) -> NDArray[np.float64]:
+    def next_probs(self, contexts: NDArray[Any]) -> NDArray[np.float64]:
         """Give the distributions after many contexts of ids: (B, K) integers to (B, V).
 
         Only the last `context` ids of a row count; where K is smaller, the text begins there.
         """
-        rows = checked_contexts(contexts, self.context, len(self.vocab))
+        rows = checked_contexts(contexts, self.context_length, len(self.vocab))
         return self._table.distributions(rows)
 
     def token_probabilities(self, source: WordSource) -> NDArray[np.float64]:
@@ -83,7 +83,7 @@ class KneserNey(_CountedModel):
     form of Chen & Goodman, "An empirical study of smoothing techniques for language modeling"
     (1999).
 
-    >>> from fastgrad.words import read_words
+    >>> from fastgrad.text import read_words
     >>> text = read_words(b"the cat sat on the mat and the dog sat on the cat")
     >>> train, test = text.split(9)
     >>> model = KneserNey.fit(train, order=3)
@@ -108,10 +108,10 @@ class KneserNey(_CountedModel):
         order that is not 2 to 5, or `sentences` of a text without marks, `TypeError` for what is no
         `WordText`.
 
-        >>> from fastgrad.words import read_words
-        >>> text = read_words(["the cat sat", "the dog ran"], marks="line")
+        >>> from fastgrad.text import read_words
+        >>> text = read_words(["the cat sat", "the dog ran"], eos="line")
         >>> model = KneserNey.fit(text, order=2, sentences=True)
-        >>> bool((model.probabilities("the cat sat\n") == model.probabilities("")).all())
+        >>> bool((model.next_probs("the cat sat\n") == model.next_probs("")).all())
         True
         """
         _check_text("text", text)
@@ -165,7 +165,7 @@ class InterpolatedTrigram(_CountedModel):
     (1980); with these bins, Bengio, Ducharme, Vincent & Jauvin, "A neural probabilistic language
     model" (2003), section 4.1 ("Del. Int." of their table 1).
 
-    >>> from fastgrad.words import read_words
+    >>> from fastgrad.text import read_words
     >>> text = read_words(b"the cat sat on the mat and the dog sat on the cat")
     >>> train, validation = text.split(9)
     >>> model = InterpolatedTrigram.fit(train, validation)
@@ -232,10 +232,10 @@ def _eos(text: WordText, sentences: bool) -> int | None:
     """Return the id that ends each sentence, or None where the text is to run on."""
     if not sentences:
         return None
-    if text.vocab.marks is None:
+    if text.vocab.eos is None:
         raise ValueError(
             "sentences is True, but the text has no marks; expected one of"
-            " `read_words(..., marks='line')`"
+            " `read_words(..., eos='line')`"
         )
     return 1
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _checks
 from ..text.windows import encode_context
-from .counts import BigramCounts, counts_for
+from .counts import NgramCounts, counts_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ class TableModel:
     def __init__(self, vocab: Vocab, context: int, make: Callable[[], NDArray[np.float64]]):
         """Keep what computes the table, which is called when the table is first needed."""
         self.vocab = vocab
-        self.context = context
+        self.context_length = context
         self.note = None
         self._make = make
         self._made: NDArray[np.float64] | None = None
@@ -50,7 +50,7 @@ class TableModel:
     @property
     def order(self) -> int:
         """How long the n-grams are: 2 for a bigram model, 3 for a trigram model."""
-        return self.context + 1
+        return self.context_length + 1
 
     @property
     def _table(self) -> NDArray[np.float64]:
@@ -68,21 +68,21 @@ class TableModel:
     def probabilities(self, context: str = "") -> NDArray[np.float64]:
         """Give the distribution of the symbol after `context`, the start of an item; shape (V,).
 
-        Only the last symbols of `context` count. Boundaries in front, written as `vocab.boundary`,
+        Only the last symbols of `context` count. Boundaries in front, written as `vocab.eos_token`,
         change nothing: "..a" is "a". All are 0 where nothing is known after them.
         """
-        ids = encode_context(context, self.vocab, self.context)
+        ids = encode_context(context, self.vocab, self.context_length)
         return self._table[self._rows(ids)].copy()
 
-    def probabilities_of(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
+    def next_probs(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
         """Give the distributions after many contexts of ids: (B, context) to (B, V)."""
         ids = _checks.ids("contexts", contexts, len(self.vocab), dims=2)
-        if ids.shape[1] != self.context:
-            raise ValueError(f"contexts has shape {ids.shape}; expected (B, {self.context})")
+        if ids.shape[1] != self.context_length:
+            raise ValueError(f"contexts has shape {ids.shape}; expected (B, {self.context_length})")
         return self._table[self._rows(ids)]
 
     def loss(
-        self, source: Source | BigramCounts, *, threads: int | None = None, progress: bool = False
+        self, source: Source | NgramCounts, *, threads: int | None = None, progress: bool = False
     ) -> float:
         """Give the mean negative log-likelihood of a text, in nats per symbol.
 
@@ -100,14 +100,14 @@ class TableModel:
         return float(np.sum(times * -np.log(chances))) / counts.total + 0.0
 
     def perplexity(
-        self, source: Source | BigramCounts, *, threads: int | None = None, progress: bool = False
+        self, source: Source | NgramCounts, *, threads: int | None = None, progress: bool = False
     ) -> float:
         """Give e to the power of the loss: as many equal choices would be as hard to guess."""
         loss = self.loss(source, threads=threads, progress=progress)
         # Of a loss above 709 the exponential is beyond what a float can hold.
         return math.exp(loss) if loss < 709 else math.inf
 
-    def unseen(self, source: Source | BigramCounts) -> list[tuple[str, int]]:
+    def unseen(self, source: Source | NgramCounts) -> list[tuple[str, int]]:
         """Give the n-grams of a text that have probability 0, with how often each occurs.
 
         The most frequent come first. Where there are any, the loss of the text is `inf`.
@@ -127,8 +127,8 @@ class TableModel:
         `-inf` where it has an n-gram of probability 0.
         """
         characters = self.vocab.encode(item)
-        ids = np.zeros(self.context + len(characters) + 1, dtype=np.int64)
-        ids[self.context : -1] = characters
+        ids = np.zeros(self.context_length + len(characters) + 1, dtype=np.int64)
+        ids[self.context_length : -1] = characters
         grams = np.lib.stride_tricks.sliding_window_view(ids, self.order)
         chances = self._table[self._rows(grams[:, :-1]), grams[:, -1]]
         return math.fsum(np.log(chances)) if chances.all() else -math.inf
@@ -147,10 +147,10 @@ class TableModel:
         return rows
 
     def _chances(
-        self, counts: BigramCounts
+        self, counts: NgramCounts
     ) -> tuple[NDArray[np.uint32], NDArray[np.integer[Any]], NDArray[np.float64]]:
         """Give the n-grams of a text, how often each occurs, and how likely each is."""
-        ids, times = counts.entries()
+        ids, times = counts.nonzero()
         return ids, times, self._table[self._rows(ids[:, :-1]), ids[:, -1]]
 
 

@@ -37,7 +37,7 @@ class WordModel(ABC):
 
     It has the members of `LanguageModel`, with a `WordVocab` for vocabulary and no boundary: where
     a text begins, contexts are shorter. A class made from this one says what follows contexts
-    (`probabilities_of`) and how likely the words of a text are (`token_probabilities`).
+    (`next_probs`) and how likely the words of a text are (`token_probabilities`).
     """
 
     vocab: WordVocab
@@ -46,7 +46,7 @@ class WordModel(ABC):
     """How many words before the next one the model looks at."""
 
     @abstractmethod
-    def probabilities_of(self, contexts: NDArray[Any]) -> NDArray[np.float64]:
+    def next_probs(self, contexts: NDArray[Any]) -> NDArray[np.float64]:
         """Give the distributions after many contexts of ids: (B, K) integers to (B, V).
 
         Only the last `context` ids of a row count; where K is smaller, the text begins there.
@@ -63,7 +63,7 @@ class WordModel(ABC):
     def probabilities(self, context: str = "") -> NDArray[np.float64]:
         """Give the distribution of the word after `context`, the start of a text; shape (V,)."""
         ids = self.vocab.encode(context)
-        return self.probabilities_of(ids[max(len(ids) - self.context, 0) :][None])[0]
+        return self.next_probs(ids[max(len(ids) - self.context_length, 0) :][None])[0]
 
     def loss(self, source: WordSource) -> float:
         """Give the mean negative log-likelihood of a text, in nats per token, marks included.
@@ -89,7 +89,7 @@ class WordModel(ABC):
     def _text(self, source: WordSource) -> tuple[NDArray[Any], int]:
         """Give ids that the core can read, and where among them the text begins."""
         text = text_of(source, self.vocab)
-        before = text.before(self.context)
+        before = text.before(self.context_length)
         if len(before):
             return np.concatenate([before, text.ids]), len(before)
         return text.ids, 0
@@ -145,7 +145,7 @@ def sample_words(
     word.
 
     >>> from fastgrad.models import KneserNey
-    >>> from fastgrad.words import read_words
+    >>> from fastgrad.text import read_words
     >>> model = KneserNey.fit(read_words(b"the cat sat on the mat and the dog sat on the cat"))
     >>> model.sample(1, prompt="the dog", max_length=6, temperature=0)
     ['the dog sat on the cat']
@@ -190,7 +190,7 @@ def _batch(
     draw: Draw,
 ) -> list[NDArray[np.uint32]]:
     """Draw what follows a start, of many texts side by side: all first words, all second ones."""
-    marked = model.vocab.marks is not None
+    marked = model.vocab.eos is not None
     # Before the first word of a line stands the end of another.
     front = _front(model, streams, rare, draw) if marked else np.empty((len(streams), 0), np.uint32)
     before = front.shape[1] + len(start)
@@ -212,7 +212,7 @@ def _front(model: Any, streams: NDArray[np.uint64], rare: bool, draw: Draw) -> N
 
     A model that looks further back than the mark has seen few texts with nothing in front of it.
     """
-    width = model.context
+    width = model.context_length
     texts = np.ones((len(streams), 1), dtype=np.uint32)
     if width == 1:
         return texts
@@ -235,7 +235,7 @@ def _next_words(
     draw: Callable[..., NDArray[np.uint32]],
 ) -> NDArray[np.uint32]:
     """Draw one more word of each text: (n, K) to (n,)."""
-    rows = model.probabilities_of(texts[:, max(texts.shape[1] - model.context, 0) :])
+    rows = model.next_probs(texts[:, max(texts.shape[1] - model.context_length, 0) :])
     if not rare:
         rows[:, 0] = 0.0
         total = rows.sum(axis=1, keepdims=True)

@@ -1,47 +1,73 @@
-r"""Text as items, characters and ids: reading, vocabularies, splits and windows.
+r"""Text as tokens and ids: reading, vocabularies, splits and datasets.
 
-A *source* of text is one of
+Wherever a parameter is called `texts`, it takes
 
-- a path (`str` or `os.PathLike`), or "-" for standard input,
+- the name of a file (`str` or `os.PathLike`), or "-" for standard input,
 - `bytes`, which are the text itself,
-- an iterable of `str`, each an item.
+- an iterable of `str`.
 
-A text holds one item a line. It is UTF-8, with or without a byte order mark; lines end in LF or
-CRLF; whitespace around an item is stripped (as by `str.strip`), and blank lines are ignored.
+A text is UTF-8, with or without a byte order mark; lines end in LF or CRLF.
 
->>> from fastgrad.text import Vocab, read, windows
->>> items = read(b"emma\r\n\n  olivia\n")
+**Characters.** A text holds one item a line, such as a name. Whitespace around an item is stripped
+(as by `str.strip`), and blank lines are ignored.
+
+>>> from fastgrad.text import Vocab, build_dataset, read_lines
+>>> items = read_lines(b"emma\r\n\n  olivia\n")
 >>> items
 ['emma', 'olivia']
->>> vocab = Vocab.of(items)
->>> vocab.symbols
+>>> vocab = Vocab.from_texts(items)
+>>> vocab.itos
 ('.', 'a', 'e', 'i', 'l', 'm', 'o', 'v')
 >>> vocab.encode("emma").tolist()
 [2, 5, 5, 1]
->>> contexts, following = windows(["emma"], vocab, context=2)
->>> contexts.tolist()
-[[0, 0], [0, 2], [2, 5], [5, 5], [5, 1]]
->>> following.tolist()
-[2, 5, 5, 1, 0]
+>>> X, Y = build_dataset(["emma"], vocab, context_length=2)
+>>> X.tolist(), Y.tolist()
+([[0, 0], [0, 2], [2, 5], [5, 5], [5, 1]], [2, 5, 5, 1, 0])
+
+**Words.** A text runs on over its lines. It is read in chunks and kept as ids only, so that a file
+of any size needs two or four bytes a token and room for each distinct one; a file whose name ends
+in `.gz` is unpacked on the way. `tokenizer` says what a token is:
+
+- "space": tokens are separated by whitespace; for text that is tokenised already.
+- "simple": a token is a longest run of letters and digits, in which single apostrophes and hyphens
+  may stand between two of them. Every other character that is not whitespace is a token of its own.
+  Combining marks (Unicode's category M), zero-width joiners and non-joiners, and soft hyphens count
+  as letters, the non-breaking hyphen U+2011 as a hyphen. Scripts that put no spaces between words,
+  such as Thai, Khmer, Burmese and Chinese, are not cut: what stands between two spaces is a token.
+
+>>> from fastgrad.text import read_words
+>>> text = read_words(b"the cat sat on the mat\nthe end", train=6, vocab_size=4)
+>>> text
+WordText(8 tokens, |V| = 4, 37.5% unk)
+>>> text.vocab.itos
+('<unk>', 'the', 'cat', 'sat')
+>>> train, test = text.split(6)
+>>> test.decode()
+'the <unk>'
 """
 
-from .reading import NotUtf8Error, Source, name_of, read
-from .splits import Split, leaks, repeats, split
-from .vocab import BOUNDARIES, UnknownCharacterError, Vocab
-from .windows import encode_items, windows
+from .dataset import build_dataset, encode_items
+from .reading import NotUtf8Error, Source, name_of, read_lines
+from .splits import Split, count_duplicates, count_overlap, split
+from .vocab import EOS_TOKENS, UnknownCharacterError, Vocab
+from .word_text import WordText, read_words
+from .word_vocab import WordVocab
 
 __all__ = [
-    "BOUNDARIES",
+    "EOS_TOKENS",
     "NotUtf8Error",
     "Source",
     "Split",
     "UnknownCharacterError",
     "Vocab",
+    "WordText",
+    "WordVocab",
+    "build_dataset",
+    "count_duplicates",
+    "count_overlap",
     "encode_items",
-    "leaks",
     "name_of",
-    "read",
-    "repeats",
+    "read_lines",
+    "read_words",
     "split",
-    "windows",
 ]

@@ -1,4 +1,4 @@
-"""Reading a source of text, whatever kind it is, into a list of items."""
+"""Reading a text, whatever kind of source it is, into a list of lines."""
 
 from __future__ import annotations
 
@@ -46,38 +46,36 @@ class NotUtf8Error(UnicodeError):
 
 
 def name_of(source: Source) -> str:
-    """Say in a message where a text comes from."""
+    """Return how a message names a text."""
     if isinstance(source, (str, os.PathLike)):
         return "standard input" if os.fspath(source) == "-" else str(os.fspath(source))
-    return "the text" if isinstance(source, bytes) else "items"
+    return "the text" if isinstance(source, bytes) else "texts"
 
 
-def read(source: Source) -> list[str]:
-    r"""Read the items of a source into a list.
+def read_lines(texts: Source) -> list[str]:
+    r"""Return the lines of a text that are not blank, without whitespace around them.
 
     Raises `OSError` where a file cannot be opened, `NotUtf8Error` (a `UnicodeError`, and so a
-    `ValueError`) for a byte that is not UTF-8, `ValueError` where the text has no item or an item
-    of an iterable holds a newline, and `TypeError` for what is not a source.
+    `ValueError`) for a byte that is not UTF-8, `ValueError` where the text has no line or a str
+    of an iterable holds a newline, and `TypeError` for what is no text.
 
-    >>> read(["Ada", "  Bo \n", ""])
+    >>> read_lines(["Ada", "  Bo \n", ""])
     ['Ada', 'Bo']
-    >>> read(b"Ada\nB\xf6\n")
+    >>> read_lines(b"Ada\nB\xf6\n")
     Traceback (most recent call last):
     fastgrad.text.reading.NotUtf8Error: the text, line 2: byte 0xf6 at offset 5 is not UTF-8
     """
-    if isinstance(source, (str, os.PathLike)):
-        with opened(source):
-            data = _read_bytes(path_name("source", source))
-        lines = _decode(data, name_of(source)).split("\n")
-    elif isinstance(source, bytes):
-        lines = _decode(source, name_of(source)).split("\n")
+    if isinstance(texts, (str, os.PathLike)):
+        with opened(texts):
+            data = _read_bytes(path_name("texts", texts))
+        lines = _decode(data, name_of(texts)).split("\n")
+    elif isinstance(texts, bytes):
+        lines = _decode(texts, name_of(texts)).split("\n")
     else:
-        lines = _checked_items(source)
+        lines = _checked_items(texts)
     items = [item for line in lines if (item := line.strip())]
     if not items:
-        raise ValueError(
-            f"{name_of(source)} is empty; expected at least one line that is not blank"
-        )
+        raise ValueError(f"{name_of(texts)} is empty; expected at least one line that is not blank")
     return items
 
 
@@ -102,7 +100,7 @@ def _decode(data: bytes, name: str) -> str:
 
 @contextmanager
 def opened(source: str | os.PathLike[str]) -> Iterator[None]:
-    """Add to the error of a file that is not there that a str would have been a path."""
+    """Adds to the error of a missing file that a str is the name of a file."""
     try:
         if os.fspath(source) == "":
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "")
@@ -110,33 +108,33 @@ def opened(source: str | os.PathLike[str]) -> Iterator[None]:
     except FileNotFoundError as error:
         if isinstance(source, str):
             error.add_note(
-                "A str is the path of a file. Text itself is given as a list of str, or as bytes."
+                "A str is the name of a file. For a literal text give a list of str, or bytes."
             )
         raise
 
 
 def check_iterable(source: Any) -> None:
-    """Refuse what is not a source at all."""
+    """Raise `TypeError` for what is no text."""
     if not isinstance(source, Iterable) or isinstance(source, bytearray | memoryview):
         raise TypeError(
-            f"source is {shorten(source)}; expected a path, '-', bytes or an iterable of str,"
-            " one an item"
+            f"texts is {shorten(source)}; expected a file's name, '-' for standard input, bytes, or"
+            " an iterable of str"
         )
 
 
 def _checked_items(items: Iterable[str]) -> list[str]:
-    """Take items as they are, their final newlines off; refuse what no file could hold."""
+    """Return items without their final newlines; raise for what no file could hold."""
     check_iterable(items)
     lines: list[str] = []
     for position, item in enumerate(items):
         if not isinstance(item, str):
-            raise TypeError(f"items[{position}] is {shorten(item)}; expected a str")
+            raise TypeError(f"texts[{position}] is {shorten(item)}; expected a str")
         line = item.removesuffix("\n")
         if not position:  # A file opened as plain UTF-8 gives its byte order mark as well.
             line = line.removeprefix("\ufeff")
         if "\n" in line:
             raise ValueError(
-                f"items[{position}] is {quote(line)}, with a newline in it; expected one line each"
+                f"texts[{position}] is {quote(line)}, with a newline in it; expected one line each"
             )
         if not line.isascii():
             _refuse_surrogates(line, position)
@@ -149,11 +147,11 @@ def _refuse_surrogates(item: str, position: int) -> None:
         item.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"items[{position}], {quote(item)}, holds a lone surrogate at position {error.start},"
+            f"texts[{position}], {quote(item)}, holds a lone surrogate at position {error.start},"
             " which no UTF-8 text can hold"
         ) from None
 
 
 def quote(item: str) -> str:
-    """Show an item in a message, only the start of a long one."""
+    """Return an item as a message shows it, only the start of a long one."""
     return repr(item) if len(item) <= _LONGEST_QUOTE else repr(item[:_LONGEST_QUOTE]) + "…"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from .._checks import shorten, strings, whole
 
-# The lecture's own seed and cuts.
-_LECTURE_SEED = 42
-_LECTURE_CUTS = (0.8, 0.9)
+# Seed and cuts of makemore's lecture.
+_MAKEMORE_SEED = 42
+_MAKEMORE_CUTS = (0.8, 0.9)
 _DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
 
 
@@ -24,31 +24,25 @@ class Split(NamedTuple):
     test: list[str]
 
     @property
-    def leaks(self) -> int:
-        """How many items of dev and test are in train as well, repeats counted each time."""
-        known = set(self.train)
-        return sum(item in known for part in (self.dev, self.test) for item in part)
+    def overlap(self) -> int:
+        """How many items of dev and test are in train as well, duplicates counted each time."""
+        return count_overlap(self.train, self.dev, self.test)
 
 
-def leaks(parts: tuple[list[str], list[str], list[str]]) -> int:
-    """Count the items of dev and test that are in train as well, repeats counted each time.
+def count_overlap(train: Iterable[str], *others: Iterable[str]) -> int:
+    """Return how many items of the other parts are in train as well, duplicates counted each time.
 
-    >>> leaks((["ada", "bo"], ["ada", "cy"], ["bo", "bo"]))
+    >>> count_overlap(["ada", "bo"], ["ada", "cy"], ["bo", "bo"])
     3
     """
-    try:
-        train, dev, test = map(list, parts)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"parts is {shorten(parts)}; expected three lists of str, as `split` gives them"
-        ) from None
-    return Split(train, dev, test).leaks
+    known = set(strings("train", train))
+    return sum(item in known for part in others for item in strings("others", part))
 
 
-def repeats(items: Sequence[str]) -> int:
-    """Count the items that repeat an earlier one: items less distinct items.
+def count_duplicates(items: Sequence[str]) -> int:
+    """Return how many items repeat an earlier one: items less distinct items.
 
-    >>> repeats(["ada", "bo", "ada", "ada"])
+    >>> count_duplicates(["ada", "bo", "ada", "ada"])
     2
     """
     items = strings("items", items)
@@ -60,17 +54,17 @@ def split(
     fractions: tuple[float, float, float] = _DEFAULT_FRACTIONS,
     *,
     seed: int = 0,
-    method: Literal["random", "lecture"] = "random",
-    keep_repeats_together: bool = False,
+    method: Literal["random", "makemore"] = "random",
+    group_duplicates: bool = False,
 ) -> Split:
-    """Shuffle items and cut them into training, development and test parts.
+    """Return training, development and test parts of shuffled items.
 
-    "random" shuffles by `seed` and cuts by `fractions`, three numbers that add up to 1. "lecture"
-    is makemore's split, whatever `seed`: `random.seed(42)`, one `random.shuffle`, and cuts at
-    `int(0.8 * n)` and `int(0.9 * n)`. Neither touches the global generator, nor `items`.
+    "random" shuffles by `seed` and cuts by `fractions`, three numbers that add up to 1. "makemore"
+    is the split of Karpathy's lectures, whatever `seed`: `random.seed(42)`, one `random.shuffle`,
+    and cuts at `int(0.8 * n)` and `int(0.9 * n)`. Neither touches the global generator, nor `items`.
 
     An item that occurs twice may end up in two parts, which flatters the loss there
-    (`Split.leaks` counts them). With `keep_repeats_together` all copies of an item are in one part,
+    (`Split.overlap` counts them). With `group_duplicates` all copies of an item are in one part,
     and the parts are as large as asked for within the number of copies of one item.
 
     Raises `ValueError` where the arguments contradict each other or are out of range, and where a
@@ -81,19 +75,19 @@ def split(
     >>> train, dev, test = split(names, seed=1)
     >>> len(train), len(dev), len(test)
     (8, 1, 1)
-    >>> split(names, method="lecture").train[:3]
+    >>> split(names, method="makemore").train[:3]
     ['hal', 'di', 'cy']
     """
     cuts = _checked_cuts(fractions, method)
     shuffled = strings("items", items)
     seed = whole("seed", seed)
-    if method == "lecture" and keep_repeats_together:
-        raise ValueError("keep_repeats_together is not for the lecture's split, which is fixed")
-    random.Random(_LECTURE_SEED if method == "lecture" else seed).shuffle(shuffled)
+    if method == "makemore" and group_duplicates:
+        raise ValueError("group_duplicates is True; expected False with makemore's fixed split")
+    random.Random(_MAKEMORE_SEED if method == "makemore" else seed).shuffle(shuffled)
 
     # The tolerance only matters where 0.7 + 0.2 falls short of 0.9; it never moves the lecture's.
     first, second = (int(cut * len(shuffled) + 1e-9) for cut in cuts)
-    if keep_repeats_together:
+    if group_duplicates:
         parts = _cut_between_distinct(shuffled, first, second)
     else:
         parts = Split(shuffled[:first], shuffled[first:second], shuffled[second:])
@@ -102,15 +96,15 @@ def split(
 
 
 def _checked_cuts(fractions: tuple[float, float, float], method: str) -> tuple[float, float]:
-    if method not in ("random", "lecture"):
+    if method not in ("random", "makemore"):
         raise ValueError(f"method is {shorten(method)}; expected 'random' or 'lecture'")
     train, dev, test = _three_numbers(fractions)
-    if method == "lecture":
+    if method == "makemore":
         if (train, dev, test) != _DEFAULT_FRACTIONS:
             raise ValueError(
-                f"fractions is {shorten(fractions)}; the lecture's are {_DEFAULT_FRACTIONS}"
+                f"fractions is {shorten(fractions)}; makemore's are {_DEFAULT_FRACTIONS}"
             )
-        return _LECTURE_CUTS
+        return _MAKEMORE_CUTS
     # Written so that a nan is refused as well.
     if not (min(train, dev, test) >= 0 and math.isclose(train + dev + test, 1.0, abs_tol=1e-9)):
         raise ValueError(

@@ -1,23 +1,23 @@
-"""The symbols of a text and their ids."""
+"""The characters of a text and their ids."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._checks import ids as checked_ids
-from .._checks import shorten, strings
-from .reading import quote
+from .._checks import shorten
+from .reading import Source, quote, read_lines
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-BOUNDARIES = (".", "|", "#", "~", "^", "·", "•", "¶")
-"""The symbols that may stand for the boundary: the first that the text does not hold."""
+EOS_TOKENS = (".", "|", "#", "~", "^", "·", "•", "¶")
+"""What may be the end-of-sequence token: the first of these that the text does not hold."""
 
-# Where a text holds all of these, a character that no script uses stands for the boundary.
+# Where a text holds all of these, the token is a character that no script uses.
 _PRIVATE_USE = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
 
 
@@ -48,34 +48,35 @@ class UnknownCharacterError(ValueError):
 class Vocab:
     """The characters of a text and their ids: sorted by code point, from 1 on.
 
-    Id 0 is the boundary: where an item begins and where it ends. It is shown as ".", or where the
-    text itself holds ".", as the first of `BOUNDARIES` that the text does not hold, and in the
-    last resort as a private-use character. `len` and ids count the boundary; `in` tells whether a
-    character of a text has an id, which the boundary's symbol, not being of the text, has not.
+    Id 0 is the end-of-sequence token, which stands before the start and at the end of every item,
+    as the lecture has it. It is ".", or where the text itself holds ".", the first of `EOS_TOKENS`
+    that the text does not hold, and in the last resort a private-use character. `len`, `itos`,
+    `stoi` and iteration include it; `in` tells whether a character of a text has an id.
 
-    `characters` may come in any order and repeat; `ValueError` where there is none, or one that
-    no item can hold (a newline, a lone surrogate).
+    `characters` may come in any order and repeat. Raises `ValueError` where there is none, or one
+    that no item can hold (a newline, a lone surrogate), `TypeError` for longer strings:
+    `Vocab.from_texts` makes the vocabulary of texts.
 
     >>> vocab = Vocab("hello")
     >>> vocab
     Vocab('ehlo')
-    >>> len(vocab), vocab.boundary, "h" in vocab, "." in vocab
+    >>> len(vocab), vocab.eos_token, "h" in vocab, "." in vocab
     (5, '.', True, False)
     >>> vocab.encode("hole").tolist(), vocab.decode([2, 4, 3, 1, 0])
     ([2, 4, 3, 1], 'hole.')
     """
 
-    __slots__ = ("_codes", "_ids", "boundary", "characters", "symbols")
+    __slots__ = ("_codes", "_ids", "_stoi", "characters", "eos_token", "itos")
 
     characters: str
-    """All characters, sorted, without the boundary."""
-    boundary: str
-    """The symbol that stands for id 0."""
-    symbols: tuple[str, ...]
-    """What stands for each id: the boundary, then the characters."""
+    """All characters, sorted, without the end-of-sequence token."""
+    eos_token: str
+    """The token with id 0, which stands before the start and at the end of an item."""
+    itos: tuple[str, ...]
+    """The token of each id: the end-of-sequence token, then the characters."""
 
     def __init__(self, characters: Iterable[str]):
-        """Sort the characters and choose a symbol for the boundary."""
+        """Sort the characters and choose an end-of-sequence token."""
         if not isinstance(characters, Iterable):
             raise TypeError(f"characters is {shorten(characters)}; expected a str")
         found = set(characters)
@@ -84,32 +85,39 @@ class Vocab:
         if not found:
             raise ValueError("characters is empty; expected at least one")
         self.characters = "".join(sorted(found))
-        self.boundary = _boundary_beside(found)
-        self.symbols = (self.boundary, *self.characters)
-        self._codes = np.array([ord(symbol) for symbol in self.symbols], dtype="<u4")
+        self.eos_token = _eos_token_beside(found)
+        self.itos = (self.eos_token, *self.characters)
+        self._codes = np.array([ord(token) for token in self.itos], dtype="<u4")
         # From code point to id; 0, which no character has, for all others. The last entry stands
         # for every code point beyond the table.
         self._ids = np.zeros(int(self._codes.max()) + 2, dtype=np.uint32)
-        self._ids[self._codes[1:]] = np.arange(1, len(self.symbols), dtype=np.uint32)
+        self._ids[self._codes[1:]] = np.arange(1, len(self.itos), dtype=np.uint32)
+        self._stoi: dict[str, int] | None = None
 
     @classmethod
-    def of(cls, items: Iterable[str]) -> Vocab:
-        """Make the vocabulary of items.
+    def from_texts(cls, texts: Source) -> Vocab:
+        """Return the vocabulary of the characters of a text.
 
-        >>> Vocab.of(["emma", "olivia"]).characters
+        `texts` is a file's name, bytes, or an iterable of str, as everywhere (see `fastgrad.text`).
+        Raises what `read_lines` raises.
+
+        >>> Vocab.from_texts(["emma", "olivia"]).characters
         'aeilmov'
         """
         found: set[str] = set()
-        for position, item in enumerate(strings("items", items)):
-            if not isinstance(item, str):
-                raise TypeError(f"items[{position}] is {shorten(item)}; expected a str")
-            found.update(item)
-        if not found:
-            raise ValueError("items holds no character; expected at least one")
+        for line in read_lines(texts):
+            found.update(line)
         return cls(found)
 
+    @property
+    def stoi(self) -> dict[str, int]:
+        """The id of each token, the inverse of `itos`."""
+        if self._stoi is None:
+            self._stoi = {token: id_ for id_, token in enumerate(self.itos)}
+        return self._stoi
+
     def encode(self, item: str) -> NDArray[np.uint32]:
-        """Give the ids of an item's characters, without any boundary: (len(item),) uint32.
+        """Return the ids of an item's characters, no token at its ends: (len(item),) uint32.
 
         Raises `UnknownCharacterError` for the first character that has no id.
         """
@@ -122,33 +130,33 @@ class Vocab:
         return ids
 
     def decode(self, ids: ArrayLike) -> str:
-        """Give the text of ids, each boundary as its symbol.
+        """Return the text of ids, in which id 0 is `eos_token`.
 
         Raises `TypeError` unless they are integers, `ValueError` unless they are in one dimension,
         and for one that is not an id.
         """
         return self._codes[checked_ids("ids", ids, len(self))].tobytes().decode("utf-32-le")
 
-    def boundary_note(self) -> str | None:
-        """Say which symbol stands for the boundary, and why; None where it is the usual ".".
+    def eos_note(self) -> str | None:
+        """Return a sentence that names the end-of-sequence token; None where it is the usual ".".
 
-        >>> print(Vocab("a.b").boundary_note())
+        >>> print(Vocab("a.b").eos_note())
         The text holds '.', so '|' stands for the start and the end of an item.
         """
-        if self.boundary == BOUNDARIES[0]:
+        if self.eos_token == EOS_TOKENS[0]:
             return None
         return (
-            f"The text holds {BOUNDARIES[0]!r}, so {self.boundary!r} stands for the start and the"
+            f"The text holds {EOS_TOKENS[0]!r}, so {self.eos_token!r} stands for the start and the"
             " end of an item."
         )
 
     def to_config(self) -> dict[str, Any]:
-        """Describe the vocabulary in terms of JSON, for `from_config`."""
+        """Return the vocabulary as JSON-able values, for `from_config`."""
         return {"characters": self.characters}
 
     @classmethod
     def from_config(cls, config: Any) -> Vocab:
-        """Make the vocabulary that `to_config` described; `ValueError` for anything else."""
+        """Return the vocabulary of a `to_config`; `ValueError` for anything else."""
         characters = config.get("characters") if isinstance(config, dict) else None
         if not isinstance(characters, str) or set(config) != {"characters"}:
             raise ValueError("the vocabulary is damaged; expected its characters and nothing else")
@@ -158,11 +166,15 @@ class Vocab:
         return vocab
 
     def __len__(self) -> int:
-        """Count the symbols, the boundary included."""
-        return len(self.symbols)
+        """Return the number of tokens, the end-of-sequence token included."""
+        return len(self.itos)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the tokens in the order of their ids."""
+        return iter(self.itos)
 
     def __contains__(self, character: object) -> bool:
-        """Tell whether a character of a text has an id."""
+        """Return whether a character of a text has an id; `eos_token` is none of them."""
         return (
             isinstance(character, str)
             and len(character) == 1
@@ -186,27 +198,30 @@ class Vocab:
         return Vocab, (self.characters,)
 
     def _look_up(self, text: str) -> NDArray[np.uint32]:
-        """Give the id of each character, and 0 for one that has none."""
+        """Return the id of each character, and 0 for one that has none."""
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
         return self._ids[np.minimum(codes, len(self._ids) - 1)]
 
 
 def check_vocab(vocab: object) -> None:
-    """Refuse what is no vocabulary of characters."""
+    """Raise `TypeError` for what is no vocabulary of characters."""
     if not isinstance(vocab, Vocab):
         raise TypeError(f"vocab is {shorten(vocab)}; expected a Vocab")
 
 
 def _check_character(character: object) -> None:
     if not isinstance(character, str) or len(character) != 1:
-        raise TypeError(f"characters holds {shorten(character)}; expected single characters")
+        raise TypeError(
+            f"characters holds {shorten(character)}; expected single characters."
+            " Vocab.from_texts makes the vocabulary of texts"
+        )
     if character == "\n" or 0xD800 <= ord(character) < 0xE000:
         raise ValueError(f"characters holds {shorten(character)}, which no item can hold")
 
 
-def _boundary_beside(characters: set[str]) -> str:
+def _eos_token_beside(characters: set[str]) -> str:
     spare = (chr(code) for codes in _PRIVATE_USE for code in codes)
-    for symbol in (*BOUNDARIES, *spare) if characters.issuperset(BOUNDARIES) else BOUNDARIES:
-        if symbol not in characters:
-            return symbol
-    raise ValueError("characters holds every symbol that could stand for the boundary")
+    for token in (*EOS_TOKENS, *spare) if characters.issuperset(EOS_TOKENS) else EOS_TOKENS:
+        if token not in characters:
+            return token
+    raise ValueError("characters holds every symbol that could be the end-of-sequence token")

@@ -7,10 +7,10 @@ chunks end depends on the clock; the results do not.
 >>> from fastgrad.models import NPLM
 >>> from fastgrad.text import Vocab
 >>> names = ["emma", "olivia", "ava", "mia"]
->>> model = NPLM(Vocab.of(names), hidden=8)
+>>> model = NPLM(Vocab.from_texts(names), hidden_dim=8)
 >>> seen = []
 >>> history = model.fit(
-...     names, steps=40, lr=0.1, batch=4, evaluate_every=20, callbacks=[seen.append]
+...     names, steps=40, lr=0.1, batch_size=4, evaluate_every=20, callbacks=[seen.append]
 ... )
 >>> [(progress.step, progress.rate) for progress in seen]
 [(20, 0.1), (40, 0.1)]
@@ -19,7 +19,7 @@ chunks end depends on the clock; the results do not.
 """
 
 from .divergence import DivergedError
-from .finder import RateSweep, find_rate
+from .finder import LRSweep, lr_find
 from .history import History
 from .loop import Interrupted, Loop
 from .plan import Plan, Progress, make_plan
@@ -34,10 +34,10 @@ __all__ = [
     "Plan",
     "Progress",
     "Rate",
-    "RateSweep",
+    "LRSweep",
     "Rates",
     "Saved",
-    "find_rate",
+    "lr_find",
     "history_arrays",
     "make_plan",
     "plan_rates",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..models.base import Examples, Trainable
 
 
-class RateSweep(NamedTuple):
+class LRSweep(NamedTuple):
     """Rates and the losses they met: two arrays (steps made,) float64.
 
     `losses[k]` is the loss of mini-batch k, before its update at `rates[k]`.
@@ -28,9 +28,9 @@ class RateSweep(NamedTuple):
     def __repr__(self) -> str:
         """Tell what was tried, and what was found."""
         if not len(self.losses):
-            return "RateSweep(0 rates)"
+            return "LRSweep(0 rates)"
         tried = f"{len(self.rates):,} rates from {self.rates[0]:.4g} to {self.rates[-1]:.4g}"
-        return f"RateSweep({tried}; lowest loss at {self.lowest():.4g})"
+        return f"LRSweep({tried}; lowest loss at {self.best():.4g})"
 
     def smooth(self, width: int | None = None) -> NDArray[np.float64]:
         """Give each loss as the mean over `width` losses around it, a twentieth by default."""
@@ -44,14 +44,14 @@ class RateSweep(NamedTuple):
         return float(self.rates[int(np.argmin(self.smooth()))])
 
 
-def find_rate(
+def lr_find(
     model: Trainable,
     train: Examples,
     low: float = 1e-3,
     high: float = 1.0,
     steps: int = 1000,
     **options: Any,
-) -> RateSweep:
+) -> LRSweep:
     """Try rates from `low` to `high`, one a step, on a copy of the model.
 
     Their exponents are evenly spaced, as in the lecture (makemore, part 2): a good rate lies where
@@ -65,9 +65,9 @@ def find_rate(
     >>> from fastgrad.models.nplm import NPLM
     >>> from fastgrad.text import Vocab
     >>> names = ["emma", "olivia", "ava", "mia", "isla", "amelia", "mila", "luna"]
-    >>> model = NPLM(Vocab.of(names), hidden=20)
-    >>> sweep = find_rate(model, names, steps=300, batch=8)
-    >>> sweep.rates[[0, -1]].tolist(), 0.01 < sweep.lowest() < 1
+    >>> model = NPLM(Vocab.from_texts(names), hidden_dim=20)
+    >>> sweep = lr_find(model, names, steps=300, batch_size=8)
+    >>> sweep.lrs[[0, -1]].tolist(), 0.01 < sweep.best() < 1
     ([0.001, 1.0], True)
     """
     if not (hasattr(model, "start") and hasattr(model, "copy")):
@@ -86,4 +86,4 @@ def find_rate(
     rates[-1] = high
     run = model.copy().start(train, **options)
     losses = run.train(0, rates)
-    return RateSweep(rates[: len(losses)], losses)
+    return LRSweep(rates[: len(losses)], losses)

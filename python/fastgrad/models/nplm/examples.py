@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from ..._checks import ids as checked_ids
-from ...text import read, windows
+from ...text import read, build_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def prepare(source: Examples, vocab: Vocab, context: int, name: str) -> Prepared
     """
     if isinstance(source, tuple) and any(isinstance(part, np.ndarray) for part in source):
         return prepare_pair(source, len(vocab), context, name)
-    return Prepared(*windows(read(cast("Source", source)), vocab, context))
+    return Prepared(*build_dataset(read(cast("Source", source)), vocab, context))
 
 
 def in_blocks(source: Examples, vocab: Vocab, context: int, name: str) -> Iterator[Prepared]:
@@ -75,10 +75,10 @@ def in_blocks(source: Examples, vocab: Vocab, context: int, name: str) -> Iterat
         block.append(item)
         symbols += len(item) + 1
         if symbols >= _BLOCK:
-            yield Prepared(*windows(block, vocab, context))
+            yield Prepared(*build_dataset(block, vocab, context))
             block, symbols = [], 0
     if block:
-        yield Prepared(*windows(block, vocab, context))
+        yield Prepared(*build_dataset(block, vocab, context))
 
 
 def prepare_pair(pair: tuple[Any, ...], symbols: int, context: int, name: str) -> Prepared:

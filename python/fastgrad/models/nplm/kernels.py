@@ -35,7 +35,7 @@ def train(
         [{name: state[f"{kind}.{name}"] for name in parameters} for kind in optimizer.kinds],
         examples.contexts,
         examples.targets,
-        batch=batch,
+        batch_size=batch,
         rates=rates,
         first_step=first_step,
         seed=seed,

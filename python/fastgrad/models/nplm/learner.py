@@ -151,10 +151,10 @@ class Learner(Network[AnyVocab], ABC):
         >>> from fastgrad.optim import cosine
         >>> from fastgrad.text import Vocab
         >>> names = ["emma", "olivia", "ava", "mia", "isla", "amelia", "mila", "luna"]
-        >>> model = NPLM(Vocab.of(names), hidden=20)
+        >>> model = NPLM(Vocab.from_texts(names), hidden_dim=20)
         >>> rate = cosine(0.02, 0.0, steps=200)
         >>> history = model.fit(
-        ...     names[:6], names[6:], steps=200, batch=8, lr=rate, optimizer="adamw", patience=3
+        ...     names[:6], names[6:], steps=200, batch_size=8, lr=rate, optimizer="adamw", patience=3
         ... )
         >>> history.stopped
         'stopped early'
@@ -168,7 +168,7 @@ class Learner(Network[AnyVocab], ABC):
         run = self.start(
             train,
             dev,
-            batch=batch,
+            batch_size=batch,
             optimizer=optimizer,
             weight_decay=weight_decay,
             dropout=dropout,
@@ -223,8 +223,8 @@ class Learner(Network[AnyVocab], ABC):
         >>> from fastgrad.text import Vocab
         >>> names = ["emma", "olivia", "ava", "mia"]
         >>> path = pathlib.Path(tempfile.mkdtemp(), "run.safetensors")
-        >>> model = NPLM(Vocab.of(names), hidden=8)
-        >>> _ = model.fit(names, steps=20, lr=0.1, batch=4, checkpoint=path)
+        >>> model = NPLM(Vocab.from_texts(names), hidden_dim=8)
+        >>> _ = model.fit(names, steps=20, lr=0.1, batch_size=4, checkpoint=path)
         >>> longer = NPLM.resume(path, names, steps=50, lr=0.01)
         >>> longer.history.rate[[0, 19, 20, 49]].tolist()
         [0.1, 0.1, 0.01, 0.01]
@@ -251,7 +251,7 @@ class Learner(Network[AnyVocab], ABC):
 
     def _restart(self, state: saved.RunState, train: Any, dev: Any, threads: int | None) -> NPLMRun:
         """Be ready for the step after the last one that was saved."""
-        run = self.start(train, dev, batch=state.batch, seed=state.seed, threads=threads)
+        run = self.start(train, dev, batch_size=state.batch, seed=state.seed, threads=threads)
         for name, examples, digest in (
             ("train", run.train_examples, state.train),
             ("dev", run.dev_examples, state.dev),

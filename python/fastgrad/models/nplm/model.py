@@ -52,8 +52,8 @@ class NPLM(Learner[Vocab]):
     >>> NPLM(Vocab("abcdefghijklmnopqrstuvwxyz")).size
     11897
     >>> names = ["emma", "olivia", "ava", "mia", "isla", "amelia", "mila", "luna"]
-    >>> model = NPLM(Vocab.of(names), hidden=20)
-    >>> history = model.fit(names, steps=300, lr=0.1, batch=8)
+    >>> model = NPLM(Vocab.from_texts(names), hidden_dim=20)
+    >>> history = model.fit(names, steps=300, lr=0.1, batch_size=8)
     >>> round(float(history.loss[0]), 1), model.loss(names) < 1.0
     (2.4, True)
     >>> model.sample(2, seed=1) == model.sample(2, seed=1)
@@ -79,7 +79,7 @@ class NPLM(Learner[Vocab]):
         """Draw the parameters."""
         if not isinstance(vocab, Vocab):
             raise TypeError(
-                f"vocab is {shorten(vocab)}; expected a Vocab, as Vocab.of(items) makes it"
+                f"vocab is {shorten(vocab)}; expected a Vocab, as Vocab.from_texts(items) makes it"
             )
         shape = Shape(len(vocab), context, embedding, hidden, direct, dtype, tied)
         self._set(vocab, shape, initial(shape, init, seed))
@@ -89,7 +89,7 @@ class NPLM(Learner[Vocab]):
         self._table: tuple[int, NDArray[np.float64]] | None = None
 
     def _examples(self, source: Examples, name: str) -> Prepared:
-        return prepare(source, self._vocab, self.context, name)
+        return prepare(source, self._vocab, self.context_length, name)
 
     def loss(self, source: Examples, *, threads: int | None = None) -> float:
         """Give the mean negative log-likelihood of a text, in nats per symbol.
@@ -103,7 +103,7 @@ class NPLM(Learner[Vocab]):
         >>> round(model.loss(["cab", "bac"]), 1)  # ln 4, as nothing is known yet
         1.4
         """
-        blocks = in_blocks(source, self._vocab, self.context, "source")
+        blocks = in_blocks(source, self._vocab, self.context_length, "source")
         losses, sizes = zip(
             *((kernels.loss(self._parameters, b, threads), len(b.targets)) for b in blocks),
             strict=True,
@@ -121,23 +121,23 @@ class NPLM(Learner[Vocab]):
         """Give the distribution of the symbol after `context`, the start of an item; shape (V,).
 
         Only the last symbols of `context` count, as many as the model looks at. Boundaries in
-        front, written as `vocab.boundary`, change nothing: "..a" is "a".
+        front, written as `vocab.eos_token`, change nothing: "..a" is "a".
 
         >>> from fastgrad.models import NPLM
         >>> from fastgrad.text import Vocab
         >>> model = NPLM(Vocab("abc"))
-        >>> chances = model.probabilities("ca")
+        >>> chances = model.next_probs("ca")
         >>> chances.shape, round(float(chances.sum()), 6)
         ((4,), 1.0)
-        >>> bool((model.probabilities(".ca") == chances).all())
+        >>> bool((model.next_probs(".ca") == chances).all())
         True
         """
-        ids = encode_context(context, self._vocab, self.context)
+        ids = encode_context(context, self._vocab, self.context_length)
         return kernels.probabilities(self._parameters, ids[None])[0]
 
-    def probabilities_of(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
+    def next_probs(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
         """Give the distributions after many contexts of uint32 ids: (B, context) to (B, V)."""
-        checked = checked_contexts(contexts, len(self._vocab), self.context, "contexts")
+        checked = checked_contexts(contexts, len(self._vocab), self.context_length, "contexts")
         return kernels.probabilities(self._parameters, checked)
 
     def table(self) -> NDArray[np.float64] | None:
@@ -148,7 +148,7 @@ class NPLM(Learner[Vocab]):
         and 27 symbols, and kept until a parameter changes. Beyond two million probabilities (16 MB)
         there is none.
         """
-        rows = len(self._vocab) ** self.context
+        rows = len(self._vocab) ** self.context_length
         if rows * len(self._vocab) > _TABLE_CELLS:
             return None
         checksum = self._checksum()
@@ -177,5 +177,5 @@ class NPLM(Learner[Vocab]):
 
     def _all_contexts(self, rows: int) -> NDArray[np.uint32]:
         numbers = np.arange(rows, dtype=np.uint32)
-        places = len(self._vocab) ** np.arange(self.context - 1, -1, -1, dtype=np.uint32)
+        places = len(self._vocab) ** np.arange(self.context_length - 1, -1, -1, dtype=np.uint32)
         return numbers[:, None] // places % np.uint32(len(self._vocab))

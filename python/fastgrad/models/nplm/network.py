@@ -84,7 +84,7 @@ class Network(Generic[AnyVocab]):
     @property
     def context(self) -> int:
         """How many symbols before the next one the model looks at."""
-        return self._shape.context
+        return self._shape.context_length
 
     @property
     def shape(self) -> Shape:
@@ -110,8 +110,8 @@ class Network(Generic[AnyVocab]):
         shape = self._shape
         options = "".join(f", {name}=True" for name in ("direct", "tied") if getattr(shape, name))
         return (
-            f"{type(self).__name__}({shape.symbols:,} {self._unit}, context={shape.context},"
-            f" embedding={shape.embedding}, hidden={shape.hidden}{options};"
+            f"{type(self).__name__}({shape.vocab_size:,} {self._unit}, context_length={shape.context_length},"
+            f" embedding_dim={shape.embedding}, hidden_dim={shape.hidden}{options};"
             f" {self.size:,} parameters of {shape.dtype})"
         )
 
@@ -131,12 +131,12 @@ class Network(Generic[AnyVocab]):
 
         >>> from fastgrad.models import NPLM
         >>> from fastgrad.text import Vocab
-        >>> model = NPLM(Vocab("abc"), embedding=2)
+        >>> model = NPLM(Vocab("abc"), embedding_dim=2)
         >>> model.C[:] = [[0, 1], [1, 0], [3, 4], [-1, 0]]
-        >>> [(symbol, round(cosine, 6)) for symbol, cosine in model.nearest("a", k=2)]
+        >>> [(symbol, round(cosine, 6)) for symbol, cosine in model.most_similar("a", k=2)]
         [('b', 0.6), ('.', 0.0)]
         """
-        symbols = self._vocab.symbols
+        symbols = self._vocab.itos
         if symbol not in symbols:
             raise ValueError(f"symbol is {shorten(symbol)}; expected one of the vocabulary's")
         k = whole("k", k, least=1, most=len(symbols) - 1)

@@ -4,11 +4,11 @@ Each function gives keyword arguments, to be changed at will.
 
 >>> from fastgrad.models import WordNPLM
 >>> from fastgrad.models.nplm import presets
->>> from fastgrad.words import read_words
+>>> from fastgrad.text import read_words
 >>> text = read_words(b"the cat sat on the mat and the dog sat on the cat " * 20)
 >>> train, dev = text.split(0.9)
->>> model = WordNPLM(text.vocab, context=3, embedding=8, hidden=16)
->>> settings = presets.modern(len(train), epochs=10, batch=16) | {"dropout": 0.0}
+>>> model = WordNPLM(text.vocab, context_length=3, embedding_dim=8, hidden_dim=16)
+>>> settings = presets.modern(len(train), epochs=10, batch_size=16) | {"dropout": 0.0}
 >>> history = model.fit(train, dev, **settings)
 >>> len(history.dev_loss)
 10
@@ -51,14 +51,14 @@ def paper(
     has not fallen for `patience` evaluations, one an epoch; the best parameters are kept. For
     `patience`, `fit` needs a development text.
 
-    >>> settings = paper(batch=100)
+    >>> settings = paper(batch_size=100)
     >>> settings["lr"](0), round(settings["lr"](1_000_000), 6)
     (0.1, 0.05)
     """
     batch = whole("batch", batch, least=1)
     return {
         "epochs": epochs,
-        "batch": batch,
+        "batch_size": batch,
         "optimizer": "sgd",
         "lr": inverse(lr * batch, _FALL * batch),
         "weight_decay": _DECAY,
@@ -82,7 +82,7 @@ def modern(
     or a line, or stays. The defaults suit a small tied network and half a million tokens; larger
     networks want a lower rate and more dropout.
 
-    >>> settings = modern(1000, epochs=4, batch=100)
+    >>> settings = modern(1000, epochs=4, batch_size=100)
     >>> [round(settings["lr"](step), 5) for step in (0, 1, 2, 21, 40)]
     [0.002, 0.004, 0.004, 0.002, 0.0]
     """
@@ -98,7 +98,7 @@ def modern(
         raise ValueError(f"schedule is {shorten(schedule)}; expected one of {[*later]}")
     return {
         "epochs": epochs,
-        "batch": batch,
+        "batch_size": batch,
         "optimizer": "adamw",
         "lr": warmup(later[schedule], warm),
         "weight_decay": weight_decay,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def steps_of(examples: int, epochs: float | None, batch: int) -> int:
     """Give how many steps look at as many examples as there are, `epochs` times.
 
-    >>> steps_of(1000, epochs=2, batch=300)
+    >>> steps_of(1000, epochs=2, batch_size=300)
     8
     """
     if isinstance(epochs, bool) or not isinstance(epochs, (int, float)):
@@ -57,7 +57,7 @@ class NPLMRun:
     @property
     def uniform_loss(self) -> float:
         """The loss of equal probabilities, ln V: what has learned nothing."""
-        return math.log(self.model.shape.symbols)
+        return math.log(self.model.shape.vocab_size)
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -73,7 +73,7 @@ class NPLMRun:
             self.train_examples,
             self.optimizer,
             rates,
-            batch=self.batch,
+            batch_size=self.batch,
             first_step=first_step,
             seed=self.seed,
             dropout=self.dropout,
@@ -95,7 +95,7 @@ class NPLMRun:
     def to_config(self) -> dict[str, Any]:
         """Describe it in terms of JSON; the examples only so that they can be recognised."""
         return {
-            "batch": self.batch,
+            "batch_size": self.batch,
             "seed": self.seed,
             "optimizer": self.optimizer.to_config(),
             "dropout": list(self.dropout),

@@ -117,7 +117,7 @@ def _read_state(shape: Shape, parameters: Arrays, tensors: Arrays, training: Any
         loop=loop,
         optimizer=optimizer,
         remembered=remembered,
-        batch=whole("batch", training["batch"], least=1),
+        batch_size=whole("batch", training["batch"], least=1),
         seed=whole("seed", training["seed"], most=MAX_SEED),
         dropout=checked_dropout(training.get("dropout", 0.0)),
         train=str(training["train"]),

@@ -53,7 +53,7 @@ class Shape:
         for name in ("direct", "tied"):
             if not isinstance(value := getattr(self, name), bool):
                 raise TypeError(f"{name} is {shorten(value)}; expected True or False")
-        whole("context", self.context, least=1)
+        whole("context", self.context_length, least=1)
         whole("embedding", self.embedding, least=1)
         # Without hidden units only the direct connections are left.
         least = 0 if self.direct and not self.tied else 1
@@ -64,16 +64,16 @@ class Shape:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every parameter, by its name in the paper."""
-        inputs = self.context * self.embedding
-        output = ("P", self.embedding) if self.tied else ("U", self.symbols)
+        inputs = self.context_length * self.embedding
+        output = ("P", self.embedding) if self.tied else ("U", self.itos)
         shapes: dict[str, tuple[int, ...]] = {
-            "C": (self.symbols, self.embedding),
+            "C": (self.itos, self.embedding),
             "H": (self.hidden, inputs),
             "d": (self.hidden,),
             output[0]: (output[1], self.hidden),
-            "b": (self.symbols,),
+            "b": (self.itos,),
         }
-        return shapes | {"W": (self.symbols, inputs)} if self.direct else shapes
+        return shapes | {"W": (self.itos, inputs)} if self.direct else shapes
 
     @property
     def size(self) -> int:
@@ -150,7 +150,7 @@ def _normal(generator: np.random.Generator, sizes: tuple[int, ...]) -> NDArray[n
 
 def _factors(shape: Shape, *, small: bool) -> dict[str, float]:
     """Give the spread that each parameter starts with, unless that is the lecture's."""
-    inputs = shape.context * shape.embedding
+    inputs = shape.context_length * shape.embedding
     output = 1 / math.sqrt(shape.hidden or 1)
     rest = {"d": 0.0, "U": _SMALL * output, "b": 0.0}
     if small:

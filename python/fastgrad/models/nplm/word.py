@@ -50,13 +50,13 @@ class WordNPLM(Learner[WordVocab], WordModel):  # pyright: ignore[reportIncompat
     Raises `TypeError` or `ValueError` naming the argument.
 
     >>> from fastgrad.models import WordNPLM
-    >>> from fastgrad.words import read_words
+    >>> from fastgrad.text import read_words
     >>> text = read_words(b"the cat sat on the mat and the dog sat on the cat " * 20)
     >>> train, dev = text.split(0.9)
-    >>> model = WordNPLM(text.vocab, context=3, embedding=8, hidden=16, counts=train.counts)
+    >>> model = WordNPLM(text.vocab, context_length=3, embedding_dim=8, hidden_dim=16, counts=train.counts)
     >>> model
-    WordNPLM(8 words, context=3, embedding=8, hidden=16; 600 parameters of float32)
-    >>> history = model.fit(train, dev, epochs=30, batch=16, lr=0.01, optimizer="adamw")
+    WordNPLM(8 words, context_length=3, embedding_dim=8, hidden_dim=16; 600 parameters of float32)
+    >>> history = model.fit(train, dev, epochs=30, batch_size=16, lr=0.01, optimizer="adamw")
     >>> model.perplexity(dev) < 1.5
     True
     >>> model.sample(1, prompt="the dog", max_length=5, temperature=0)
@@ -91,13 +91,13 @@ class WordNPLM(Learner[WordVocab], WordModel):  # pyright: ignore[reportIncompat
             parameters["b"][:] = biases
         self._set(vocab, shape, parameters)
 
-    def probabilities_of(self, contexts: NDArray[Any]) -> NDArray[np.float64]:
+    def next_probs(self, contexts: NDArray[Any]) -> NDArray[np.float64]:
         """Give the distributions after many contexts of ids: (B, K) integers to (B, V).
 
         Only the last `context` ids of a row count; where K is smaller, the text begins there.
         """
-        rows = checked_contexts(contexts, self.context, len(self.vocab))
-        missing = self.context - rows.shape[1]
+        rows = checked_contexts(contexts, self.context_length, len(self.vocab))
+        missing = self.context_length - rows.shape[1]
         padded = np.pad(rows, ((0, 0), (missing, 0)), constant_values=self._front)
         return kernels.probabilities(self._parameters, padded)
 
@@ -123,16 +123,16 @@ class WordNPLM(Learner[WordVocab], WordModel):  # pyright: ignore[reportIncompat
     @property
     def _front(self) -> int:
         """The id that stands before the beginning of a text."""
-        return 1 if self.vocab.marks else 0
+        return 1 if self.vocab.eos else 0
 
     def _examples(self, source: WordExamples, name: str) -> Prepared:
         if isinstance(source, tuple):
-            return prepare_pair(source, len(self.vocab), self.context, name)
+            return prepare_pair(source, len(self.vocab), self.context_length, name)
         text = text_of(source, self.vocab, name)
-        before = text.before(self.context)
-        front = np.full(self.context - len(before), self._front, dtype=np.uint32)
+        before = text.before(self.context_length)
+        front = np.full(self.context_length - len(before), self._front, dtype=np.uint32)
         ids = np.concatenate([front, before, text.ids], dtype=np.uint32)
-        return Prepared(ids[:-1], ids[self.context :])
+        return Prepared(ids[:-1], ids[self.context_length :])
 
 
 def _log_shares(counts: NDArray[Any], size: int) -> NDArray[np.float64]:

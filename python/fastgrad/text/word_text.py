@@ -8,18 +8,18 @@ import numpy as np
 
 from .._checks import ids as checked_ids
 from .._checks import shorten, whole
-from .reading import Marks, Tokenizer, check_ways, feed
-from .vocab import WordVocab, check_symbol
+from .word_reading import Eos, Tokenizer, check_reading, read_tokens
+from .word_vocab import WordVocab, check_token
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from ..text import Source
+    from .reading import Source
 
-# The mark that each kind of marks has, unless told otherwise.
-_MARK = {"line": "</s>", "paragraph": "</p>", None: None}
+# The end token of lines and of paragraphs, unless told otherwise.
+_EOS_TOKENS = {"line": "</s>", "paragraph": "</p>", None: None}
 
-# The most tokens and symbols that can be counted.
+# The most tokens that can be counted.
 _MOST = 2**63 - 1
 
 
@@ -28,10 +28,10 @@ class WordText:
 
     Raises `ValueError` for no ids, or one that the vocabulary has not.
 
-    >>> vocab = WordVocab(["<rare>", "the", "cat"])
+    >>> vocab = WordVocab(["<unk>", "the", "cat"])
     >>> text = WordText(vocab, [1, 2, 0])
     >>> len(text), text.counts.tolist(), text.decode()
-    (3, [1, 1, 1], 'the cat <rare>')
+    (3, [1, 1, 1], 'the cat <unk>')
     """
 
     __slots__ = ("_all", "_start", "types", "vocab")
@@ -60,9 +60,9 @@ class WordText:
         """The ids, read-only: (T,) uint16 where |V| is at most 65,536, otherwise uint32."""
         return self._all[self._start :]
 
-    def before(self, context: int) -> NDArray[Any]:
-        """Give the ids that stand before this part, `context` of them if there are as many."""
-        return self._all[max(self._start - context, 0) : self._start]
+    def before(self, length: int) -> NDArray[Any]:
+        """Return the last `length` ids before this part, fewer where there are not as many."""
+        return self._all[max(self._start - length, 0) : self._start]
 
     @property
     def counts(self) -> NDArray[np.uint64]:
@@ -70,24 +70,24 @@ class WordText:
         return np.bincount(self.ids, minlength=len(self.vocab)).astype(np.uint64)
 
     @property
-    def rare_share(self) -> float:
-        """The share of tokens that are the symbol for rare words."""
+    def unk_rate(self) -> float:
+        """The share of unknown words, `unk_token`, among the tokens."""
         return float(np.mean(self.ids == 0))
 
     def split(self, *sizes: int | float) -> tuple[WordText, ...]:
-        """Cut the text by position: the first so many tokens, the next so many, and the rest.
+        """Return parts of the text by position: so many tokens, the next so many, and the rest.
 
         A size that is a float is a share of all tokens, rounded down. Raises `ValueError` unless
         every part, the rest included, has a token.
 
-        >>> text = WordText(WordVocab(["<rare>", "a"]), [1, 1, 0, 1, 0])
+        >>> text = WordText(WordVocab(["<unk>", "a"]), [1, 1, 0, 1, 0])
         >>> [part.ids.tolist() for part in text.split(2, 1)]
         [[1, 1], [0], [1, 0]]
         """
         wanted = [_tokens(f"sizes[{i}]", size, len(self)) for i, size in enumerate(sizes)]
         if sum(wanted) >= len(self):
             raise ValueError(
-                f"sizes is {sizes}, {sum(wanted):,} tokens; expected fewer than the text has,"
+                f"sizes is {shorten(sizes)}, {sum(wanted):,} tokens; expected fewer than the text has,"
                 f" {len(self):,}"
             )
         cuts = [self._start, *(self._start + np.cumsum(wanted, dtype=np.int64)).tolist()]
@@ -95,17 +95,17 @@ class WordText:
         return tuple(self._part(start, end) for start, end in zip(cuts, ends, strict=True))
 
     def decode(self, start: int = 0, stop: int | None = None) -> str:
-        """Give the tokens from `start` up to `stop` as text, as `WordVocab.decode` does."""
+        """Return the tokens from `start` up to `stop` as text, as `WordVocab.decode` does."""
         return self.vocab.decode(self.ids[start:stop])
 
     def __len__(self) -> int:
-        """Count the tokens, marks included."""
+        """Return the number of tokens, end tokens included."""
         return len(self._all) - self._start
 
     def __repr__(self) -> str:
-        """Show how long the text is, and how rich."""
+        """Show the number of tokens, |V|, and the share of unknown words."""
         return (
-            f"WordText({len(self):,} tokens, |V| = {len(self.vocab):,}, {self.rare_share:.1%} rare)"
+            f"WordText({len(self):,} tokens, |V| = {len(self.vocab):,}, {self.unk_rate:.1%} unk)"
         )
 
     def _part(self, start: int, end: int) -> WordText:
@@ -115,57 +115,62 @@ class WordText:
 
 
 def read_words(
-    source: Source,
+    texts: Source,
     *,
     train: int | float | None = None,
-    max_size: int | None = None,
+    vocab_size: int | None = None,
     min_count: int = 1,
     tokenizer: Tokenizer = "space",
-    marks: Marks = None,
-    rare: str = "<rare>",
-    mark: str | None = None,
+    eos: Eos = None,
+    unk_token: str = "<unk>",
+    eos_token: str | None = None,
 ) -> WordText:
-    """Read a text, and choose a vocabulary by the counts of its first `train` tokens.
+    """Return a text as ids, with a vocabulary chosen by the counts of its first `train` tokens.
 
     A word keeps an id of its own if it is among those tokens at least `min_count` times, and among
-    the most frequent ones where |V| is limited by `max_size`, the symbols for rare words and the
-    mark included; of equally frequent words those that occur first are kept, and have the smaller
-    ids. All other words become `rare`. A `train` that is a float is a share of all tokens, rounded
-    down, as in `WordText.split`; without it all tokens count.
+    the most frequent ones where |V| is limited by `vocab_size`, which counts the tokens for unknown
+    words and for ends; of equally frequent words those that occur first are kept, and have the
+    smaller ids. All other words become `unk_token`. A `train` that is a float is a share of all
+    tokens, rounded down, as in `WordText.split`; without it all tokens count.
 
-    With `marks` a token stands after each line that has tokens, or after each paragraph (lines
-    without tokens separate them): `mark`, "</s>" or "</p>" unless told otherwise. Where the text
-    itself holds the symbol for rare words or the mark, that becomes "<rare2>", "<rare3>" and so on.
+    With `eos` a token stands at the end of each "line" that has tokens, or of each "paragraph"
+    (lines without tokens separate them): `eos_token`, "</s>" or "</p>" unless told otherwise. Where
+    the text itself holds `unk_token` or `eos_token`, these become "<unk2>", "<unk3>" and so on.
+
+    `tokenizer` is "space" or "simple", see `fastgrad.text`.
 
     Raises `OSError` where a file cannot be read, `NotUtf8Error` (a `UnicodeError`, and so a
     `ValueError`) for a byte that is not UTF-8, `ValueError` where the text has no token, an item of
-    an iterable holds a newline, or a limit cannot be met, and `TypeError` for what is not a source.
+    an iterable holds a newline, or a limit cannot be met, and `TypeError` for what is no text.
 
-    >>> text = read_words(["a b a", "b a"], marks="line", min_count=3)
-    >>> text.vocab.symbols, text.ids.tolist()
-    (('<rare>', '</s>', 'a'), [2, 0, 2, 1, 0, 2, 1])
+    >>> text = read_words(["a b a", "b a"], eos="line", min_count=3)
+    >>> text.vocab.itos, text.ids.tolist()
+    (('<unk>', '</s>', 'a'), [2, 0, 2, 1, 0, 2, 1])
     """
-    if max_size is not None:
-        max_size = whole("max_size", max_size, least=1, most=_MOST)
+    if vocab_size is not None:
+        vocab_size = whole("vocab_size", vocab_size, least=1, most=_MOST)
     min_count = whole("min_count", min_count, least=1, most=_MOST)
-    check_ways(tokenizer, marks)
-    check_symbol("rare", rare)
-    mark = _MARK.get(marks) if mark is None else mark
-    if mark is not None:
-        check_symbol("mark", mark)
-        if marks is None:
+    check_reading(tokenizer, eos)
+    check_token("unk_token", unk_token)
+    eos_token = _EOS_TOKENS.get(eos) if eos_token is None else eos_token
+    if eos_token is not None:
+        check_token("eos_token", eos_token)
+        if eos is None:
             raise ValueError(
-                f"mark is {shorten(mark)}, but marks is None; expected 'line' or 'paragraph'"
+                f"eos_token is {shorten(eos_token)}, but eos is None; expected 'line' or"
+                " 'paragraph'"
             )
-    reader = feed(source, tokenizer, marks)
+    reader = read_tokens(texts, tokenizer, eos)
     types = reader.types
     part = None if train is None else _tokens("train", train, reader.tokens)
-    ids, symbols = reader.choose(rare, mark, train=part, max_size=max_size, min_count=min_count)
-    return WordText(WordVocab(symbols, tokenizer=tokenizer, marks=marks), ids, types=types)
+    ids, tokens = reader.choose(
+        unk_token, eos_token, train=part, max_size=vocab_size, min_count=min_count
+    )
+    return WordText(WordVocab(tokens, tokenizer=tokenizer, eos=eos), ids, types=types)
 
 
 def _tokens(name: str, size: int | float, total: int) -> int:
-    """Give how many tokens a number of them, or a share of `total`, comes to."""
+    """Return how many tokens a number of them, or a share of `total`, comes to."""
     if isinstance(size, float) and not 0.0 < size < 1.0:
         raise ValueError(f"{name} is {shorten(size)}; expected an int, or a share between 0 and 1")
     if not isinstance(size, float):

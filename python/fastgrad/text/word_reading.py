@@ -1,4 +1,4 @@
-"""From a source to the reader of the core, piece by piece."""
+"""Reading a text of words with the reader of the core, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -11,59 +11,58 @@ from typing import IO, Literal, TypeAlias
 
 from .._checks import path_name, shorten
 from .._core import WordReader
-from ..text import NotUtf8Error, Source, name_of
-from ..text.reading import check_iterable, quote
+from .reading import NotUtf8Error, Source, check_iterable, name_of, opened, quote
 
 Tokenizer: TypeAlias = Literal["space", "simple"]
-Marks: TypeAlias = Literal["line", "paragraph"] | None
+Eos: TypeAlias = Literal["line", "paragraph"] | None
 
-# What is read at a time. The core reads it in some milliseconds, after which Ctrl-C is answered.
-_PIECE = 1 << 20
+# Bytes read at a time. The core takes some milliseconds for them, then signals are checked.
+_CHUNK = 1 << 20
 
 
-def check_ways(tokenizer: Tokenizer, marks: Marks) -> None:
-    """Refuse what says neither how to cut a text nor what to mark in it."""
+def check_reading(tokenizer: Tokenizer, eos: Eos) -> None:
+    """Raise `ValueError` for an unknown tokenizer, or an unknown place of end tokens."""
     if not isinstance(tokenizer, str) or tokenizer not in ("space", "simple"):
         raise ValueError(f"tokenizer is {shorten(tokenizer)}; expected 'space' or 'simple'")
-    if marks is not None and (not isinstance(marks, str) or marks not in ("line", "paragraph")):
-        raise ValueError(f"marks is {shorten(marks)}; expected None, 'line' or 'paragraph'")
+    if eos is not None and (not isinstance(eos, str) or eos not in ("line", "paragraph")):
+        raise ValueError(f"eos is {shorten(eos)}; expected None, 'line' or 'paragraph'")
 
 
-def feed(source: Source, tokenizer: Tokenizer, marks: Marks) -> WordReader:
-    """Read all of a source; what is left is to number it.
+def read_tokens(source: Source, tokenizer: Tokenizer, eos: Eos) -> WordReader:
+    """Return a reader that has read all of a text and can number its tokens.
 
     Raises `OSError` where a file cannot be read, `NotUtf8Error` for a byte that is not UTF-8,
     `ValueError` where an item holds a newline, and `TypeError` for what is not a source.
     """
-    check_ways(tokenizer, marks)
+    check_reading(tokenizer, eos)
     name = name_of(source)
-    reader = WordReader(name, tokenizer, marks)
+    reader = WordReader(name, tokenizer, eos)
     try:
-        for piece in _pieces(source, name):
-            reader.feed(piece)
+        for chunk in _chunks(source, name):
+            reader.feed(chunk)
         reader.end()
     except UnicodeError as error:
         raise NotUtf8Error(str(error)) from None
     return reader
 
 
-def _pieces(source: Source, name: str) -> Iterator[bytes]:
+def _chunks(source: Source, name: str) -> Iterator[bytes]:
     if isinstance(source, (str, os.PathLike)):
-        return _pieces_of_file(path_name("source", source), name)
+        return _chunks_of_file(path_name("texts", source), name)
     if isinstance(source, bytes):
-        return (source[start : start + _PIECE] for start in range(0, len(source), _PIECE))
+        return (source[start : start + _CHUNK] for start in range(0, len(source), _CHUNK))
     check_iterable(source)
-    return _pieces_of_items(source)
+    return _chunks_of_items(source)
 
 
-def _pieces_of_file(path: str, name: str) -> Iterator[bytes]:
+def _chunks_of_file(path: str, name: str) -> Iterator[bytes]:
     if path == "-":
         yield from _read(sys.stdin.buffer)
     elif not path.endswith(".gz"):
-        with open(path, "rb", buffering=0) as file:
+        with opened(path), open(path, "rb", buffering=0) as file:
             yield from _read(file)
     else:
-        with gzip.open(path, "rb") as file:
+        with opened(path), gzip.open(path, "rb") as file:
             try:
                 yield from _read(file)
             except (EOFError, zlib.error) as error:
@@ -71,35 +70,35 @@ def _pieces_of_file(path: str, name: str) -> Iterator[bytes]:
 
 
 def _read(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
-    while piece := file.read(_PIECE):
-        yield piece
+    while chunk := file.read(_CHUNK):
+        yield chunk
 
 
-def _pieces_of_items(items: Iterable[str]) -> Iterator[bytes]:
+def _chunks_of_items(items: Iterable[str]) -> Iterator[bytes]:
     lines: list[str] = []
-    room = _PIECE
+    room = _CHUNK
     for position, item in enumerate(items):
         lines.append(_line(item, position))
         room -= len(item) + 1
         if room <= 0:
             yield "".join(lines).encode()
-            lines, room = [], _PIECE
+            lines, room = [], _CHUNK
     yield "".join(lines).encode()
 
 
 def _line(item: str, position: int) -> str:
-    """Give an item as a line; refuse what no line could hold."""
+    """Return an item as a line; raise for what no line could hold."""
     if not isinstance(item, str):
-        raise TypeError(f"item {position} is {shorten(item)}; expected a str")
+        raise TypeError(f"texts[{position}] is {shorten(item)}; expected a str")
     line = item.removesuffix("\n")
     if "\n" in line:
-        raise ValueError(f"item {position}, {quote(item)}, holds a newline; expected one line")
-    check_surrogates(f"item {position}, {quote(item)},", line)
+        raise ValueError(f"texts[{position}], {quote(item)}, holds a newline; expected one line")
+    check_surrogates(f"texts[{position}], {quote(item)},", line)
     return line + "\n"
 
 
 def check_surrogates(what: str, text: str) -> None:
-    """Refuse characters that no UTF-8 text can hold."""
+    """Raise `ValueError` for characters that no UTF-8 text can hold."""
     if text.isascii():
         return
     try:

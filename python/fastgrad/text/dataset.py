@@ -1,4 +1,4 @@
-"""Items as arrays of ids, and as pairs of context and following symbol."""
+"""Items as arrays of ids, and as pairs of a context and the token that follows it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._checks import shorten, string, strings, whole
+from .reading import Source, read_lines
 from .vocab import UnknownCharacterError, check_vocab
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _BLOCK = 1 << 18
 
 
 def encode_items(items: Sequence[str], vocab: Vocab) -> NDArray[np.uint32]:
-    """Give the ids of all items in one array, a 0 after each item: (N,) uint32.
+    """Return the ids of all items in one array, a 0 after each item: (N,) uint32.
 
     N is the number of characters plus the number of items. Raises `UnknownCharacterError` for the
     first character without an id, and `ValueError` for an item that is empty.
@@ -59,30 +60,33 @@ def _refuse_unknown(items: Sequence[str], vocab: Vocab) -> None:
         vocab.encode(item)
 
 
-def windows(
-    items: Sequence[str], vocab: Vocab, context: int
+def build_dataset(
+    texts: Source, vocab: Vocab, context_length: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Give every symbol of the items, their ends included, with the `context` symbols before it.
+    """Return X and Y: the context of every token of a text, and the token.
 
-    Returns X (N, context) and Y (N,), both uint32: Y[i] is the symbol that follows the row X[i],
-    oldest symbol first. In front of an item stand as many boundaries as the context is long.
+    X is (N, context_length) and Y (N,), both uint32: Y[i] is the id of the token that follows the
+    row X[i], oldest first. N is the number of characters and of the ends of items. In front of an
+    item its context is filled with id 0, the end-of-sequence token. `texts` is a file's name,
+    bytes, or an iterable of str. The function is that of Karpathy's lecture "Building makemore
+    part 2: MLP".
 
-    Raises what `encode_items` raises, `ValueError` unless `context` is at least 1, and
-    `MemoryError` with the sizes where there is not enough memory.
+    Raises what `encode_items` and `read_lines` raise, `ValueError` unless `context_length` is at
+    least 1, and `MemoryError` with the sizes where there is not enough memory.
 
     >>> from fastgrad.text import Vocab
-    >>> X, Y = windows(["bo"], Vocab("bo"), context=3)
+    >>> X, Y = build_dataset(["bo"], Vocab("bo"), context_length=3)
     >>> X.tolist(), Y.tolist()
     ([[0, 0, 0], [0, 0, 1], [0, 1, 2]], [1, 2, 0])
     """
-    width = whole("context", context, least=1)
-    following = encode_items(items, vocab)
+    width = whole("context_length", context_length, least=1)
+    following = encode_items(read_lines(texts), vocab)
     contexts = _zeros(len(following), width)
     before = np.concatenate([np.zeros(width, np.uint32), following])
-    # Block by block, so that Ctrl-C is answered soon.
+    # Block by block, between which signals are checked.
     for start in range(0, len(following), _BLOCK):
         block = contexts[start : start + _BLOCK]
-        # From the newest symbol back: where one is a boundary, all before it are.
+        # From the newest token back: everything before the start of an item is 0.
         for column in reversed(range(width)):
             older = before[start + column : start + column + len(block)]
             if column < width - 1:
@@ -91,25 +95,24 @@ def windows(
     return contexts, following
 
 
-def encode_context(start: str, vocab: Vocab, context: int) -> NDArray[np.uint32]:
-    """Give the last `context` symbols of an item's start, boundaries in front: (context,) uint32.
+def encode_context(start: str, vocab: Vocab, context_length: int) -> NDArray[np.uint32]:
+    """Return the ids of the last characters of an item's start, padded with 0: (context_length,).
 
-    Boundaries are there anyway, so whether `start` shows some of them, as an n-gram of counts does,
-    makes no difference. Raises `TypeError` for what is no str, and `UnknownCharacterError` for a
-    character without an id, the boundary's symbol behind another character among them.
+    End-of-sequence tokens in front, as an n-gram of counts shows them, change nothing. Raises
+    `TypeError` for what is no str, and `UnknownCharacterError` for a character without an id.
 
     >>> from fastgrad.text import Vocab
     >>> [encode_context(start, Vocab("bo"), 2).tolist() for start in ("b", ".b", "....b", "bob")]
     [[0, 1], [0, 1], [0, 1], [2, 1]]
     """
-    item = string("context", start).lstrip(vocab.boundary)
+    item = string("context", start).lstrip(vocab.eos_token)
     try:
-        last = vocab.encode(item)[-context:]
+        last = vocab.encode(item)[-context_length:]
     except UnknownCharacterError as error:
         position = start.index(error.character, len(start) - len(item))
         raise UnknownCharacterError(error.character, position, start) from None
-    ids = np.zeros(context, dtype=np.uint32)
-    ids[context - len(last) :] = last
+    ids = np.zeros(context_length, dtype=np.uint32)
+    ids[context_length - len(last) :] = last
     return ids
 
 
@@ -118,6 +121,5 @@ def _zeros(rows: int, width: int) -> NDArray[np.uint32]:
         return np.zeros((rows, width), dtype=np.uint32)
     except (MemoryError, ValueError):  # numpy has a ValueError for what no address can reach.
         raise MemoryError(
-            f"not enough memory for the contexts of {rows:,} symbols, each of {width:,} symbols:"
-            f" {4 * rows * width:,} bytes"
+            f"not enough memory for {rows:,} contexts of length {width:,}: {4 * rows * width:,} bytes"
         ) from None
