@@ -1,195 +1,125 @@
-"""N-gram models of words, counted and estimated by the core."""
+"""The counting model: probabilities are relative frequencies, smoothed where asked for."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+<<<<<<< HEAD
 from .._checks import MOST, amount, shorten, whole
 from .._core import InterpolatedTable, KneserNeyTable
 from ..words import WordText, WordVocab
 from .word_model import WordModel, checked_contexts
+=======
+from .._checks import amount, shorten
+from .._core import NgramCounts
+from ..text import Vocab
+from .counts import NgramCounts, counts_to_learn
+from .saving import read_model, read_note, write_model
+from .tables import TableModel, check_cells
+>>>>>>> 82c234b (wip models)
 
 if TYPE_CHECKING:
+    import os
+
     from numpy.typing import NDArray
 
-    from .word_model import WordSource
+    from ..text import Source
 
 
-class DiscountWarning(UserWarning):
-    """Some of the discounts of Kneser-Ney smoothing cannot be estimated from a text."""
+class BigramModel(TableModel):
+    """A bigram model, or a trigram model where the counts are of order 3.
 
+    The probability of a symbol after a context is (N + s) / (R + s * V): N is how often the symbol
+    followed the context, R how often the context occurred, s the smoothing ("add-one", or Laplace,
+    where it is 1), V the size of the vocabulary, boundary included. With s = 0 an n-gram that never
+    occurred has probability 0, and after a context that never occurred everything has. That is the
+    default here, as in the lecture; the command `fastgrad train bigram` smooths by 1 unless told
+    otherwise.
 
-class _CountedModel(WordModel):
-    """A model whose table of n-grams is in the core."""
+    Raises `ValueError` for a smoothing that is negative or not finite, and `MemoryError` where the
+    table of V**order probabilities would be too large.
 
-    sentences: bool
-    """Whether each line or paragraph starts afresh."""
-
-    def __init__(
-        self,
-        vocab: WordVocab,
-        context: int,
-        table: KneserNeyTable | InterpolatedTable,
-        sentences: bool,
-    ):
-        self.vocab = vocab
-        self.context_length = context
-        self.sentences = sentences
-        self._table = table
-
-    def next_probs(self, contexts: NDArray[Any]) -> NDArray[np.float64]:
-        """Give the distributions after many contexts of ids: (B, K) integers to (B, V).
-
-        Only the last `context` ids of a row count; where K is smaller, the text begins there.
-        """
-        rows = checked_contexts(contexts, self.context_length, len(self.vocab))
-        return self._table.distributions(rows)
-
-    def token_probabilities(self, source: WordSource) -> NDArray[np.float64]:
-        """Give the probability of each token of a text, given those before it: (T,).
-
-        A part of a `WordText` goes on from the tokens before it; any other text begins at its
-        first token. Raises `ValueError` for a `WordText` of another vocabulary.
-        """
-        return self._table.score(*self._text(source))
-
-
-class KneserNey(_CountedModel):
-    """Interpolated Kneser-Ney smoothing of orders 2 to 5; made by `fit`.
-
-    With c how often an n-gram occurs, or for all but the longest n-grams how many different words
-    occur in front of it (the beginning of the text is none), h a context, and h' the context
-    without its first word:
-
-        p(w | h) = max(c(h w) - D, 0) / c(h ·) + D N(h ·) / c(h ·) · p(w | h')
-
-    c(h ·) sums over all words, N(h ·) counts those seen after h; below order 1 stands 1/V. Each
-    order has its discount D = n1 / (n1 + 2 n2), n_i the number of its n-grams with count i. The
-    modified form has three of them, for the counts 1, 2, and 3 or more: 1 - 2D n2/n1, 2 - 3D n3/n2,
-    3 - 4D n4/n3. A text may have too few n-grams for that: n1, in the modified form n1, n2 or n3,
-    is 0, or a discount is not positive. Such an order has the discount 1/2, or 1/2, 1 and 3/2, as
-    with `lmplz --discount_fallback` of KenLM, and `fit` says so with a `DiscountWarning`.
-
-    The text runs on over lines. With `sentences` each line or paragraph, whatever has a mark at its
-    end, is a sentence of its own, as for KenLM and SRILM: in front of its first word stands the
-    mark, there <s>, and nothing else, and no n-gram reaches beyond the mark at its end, there </s>.
-    In front of n-grams that begin with <s> never stands a word; they count as often as they occur.
-
-    Kneser & Ney, "Improved backing-off for m-gram language modeling" (1995), in the interpolated
-    form of Chen & Goodman, "An empirical study of smoothing techniques for language modeling"
-    (1999).
-
-    >>> from fastgrad.text import read_words
-    >>> text = read_words(b"the cat sat on the mat and the dog sat on the cat")
-    >>> train, test = text.split(9)
-    >>> model = KneserNey.fit(train, order=3)
-    >>> round(model.perplexity(test), 2)
-    7.33
+    >>> model = BigramModel.fit(["emma", "ava"], smoothing=1.0)
+    >>> model
+    BigramModel(2 items, 9 bigrams of 5 symbols; smoothing 1.0)
+    >>> dict(zip(model.vocab.itos, model.next_probs("em").round(3).tolist()))
+    {'.': 0.143, 'a': 0.286, 'e': 0.143, 'm': 0.286, 'v': 0.143}
+    >>> round(model.loss(["eva"]), 4)
+    1.281
+    >>> BigramModel.fit(["emma", "ava"]).loss(["eva"])
+    inf
     """
 
-    _table: KneserNeyTable
+    __slots__ = ("counts", "smoothing")
+
+    counts: NgramCounts
+    """What the probabilities come from."""
+    smoothing: float
+    """What is added to each count."""
+
+    def __init__(self, counts: NgramCounts, smoothing: float = 0.0):
+        """Check that there can be such a table, which is computed when it is first needed."""
+        if not isinstance(counts, NgramCounts):
+            raise TypeError(
+                f"counts is {shorten(counts)}; expected NgramCounts. BigramModel.fit counts"
+            )
+        self.counts = counts
+        self.smoothing = amount("smoothing", smoothing)
+        check_cells(counts.vocab, counts.order)
+        if not math.isfinite(self.smoothing * len(counts.vocab)):
+            raise ValueError(
+                f"smoothing is {shorten(smoothing)}, which is too large for"
+                f" {len(counts.vocab)} symbols"
+            )
+        super().__init__(counts.vocab, counts.order - 1, lambda: _smoothed(counts, self.smoothing))
 
     @classmethod
     def fit(
         cls,
-        text: WordText,
-        order: int = 3,
+        source: Source | NgramCounts,
         *,
-        modified: bool = False,
-        sentences: bool = False,
-    ) -> KneserNey:
-        r"""Count the n-grams of a text and estimate the model.
+        smoothing: float = 0.0,
+        order: int | None = None,
+        threads: int | None = None,
+        progress: bool = False,
+    ) -> BigramModel:
+        """Count a source of text, or take counts as they are, and make the model of them.
 
-        Warns with `DiscountWarning` of orders that have fixed discounts. Raises `ValueError` for an
-        order that is not 2 to 5, or `sentences` of a text without marks, `TypeError` for what is no
-        `WordText`.
+        `order` is 2 for bigrams (the default) or 3 for trigrams; counts have their own. Raises what
+        `NgramCounts` raises, and what making the model of counts raises.
 
-        >>> from fastgrad.text import read_words
-        >>> text = read_words(["the cat sat", "the dog ran"], eos="line")
-        >>> model = KneserNey.fit(text, order=2, sentences=True)
-        >>> bool((model.next_probs("the cat sat\n") == model.next_probs("")).all())
+        >>> counts = NgramCounts(["emma", "ava"])
+        >>> a, b = BigramModel.fit(counts, smoothing=1), BigramModel(counts, smoothing=1)
+        >>> a.loss(["eva"]) == b.loss(["eva"])
         True
         """
-        _check_text("text", text)
-        order = whole("order", order, least=2)
-        if order > 5:
-            raise ValueError(f"order is {shorten(order)}; expected 2 to 5")
-        eos = _eos(text, sentences)
-        table = KneserNeyTable(text.ids, len(text.vocab), order, bool(modified), eos)
-        if table.fallbacks:
-            orders = "; ".join(_fallback(*of, bool(modified)) for of in table.fallbacks)
-            warnings.warn(DiscountWarning(orders), stacklevel=2)
-        return cls(text.vocab, order - 1, table, eos is not None)
+        amount("smoothing", smoothing)  # Before the counting, which may take long.
+        return cls(counts_to_learn(source, order, threads, progress), smoothing)
 
-    @property
-    def order(self) -> int:
-        """How long the longest n-grams are."""
-        return self._table.order
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the counts and the smoothing to a checkpoint, exactly; see `fastgrad.checkpoint`.
 
-    @property
-    def discounts(self) -> list[tuple[float, float, float]]:
-        """For each order from 1 the discounts of the counts 1, 2, and 3 or more."""
-        return self._table.discounts
-
-    @property
-    def entries(self) -> list[int]:
-        """For each order from 1 how many distinct n-grams there are; V for order 1."""
-        return self._table.entries
-
-    def __repr__(self) -> str:
-        """Show the order and how many n-grams there are."""
-        grams = f"{sum(self.entries):,} n-grams of {len(self.vocab):,} symbols"
-        grams += ", by sentences" if self.sentences else ""
-        return f"KneserNey(order {self.order}, {grams})"
-
-
-class InterpolatedTrigram(_CountedModel):
-    """A mixture of uniform, unigram, bigram and trigram frequencies; made by `fit`.
-
-        p(w | u v) = a0 / V + a1 p1(w) + a2 p2(w | v) + a3 p3(w | u v)
-
-    p1, p2, p3 are relative frequencies in the training text; p2 is p1 after a word v, and p3 is p2
-    after two words u v, that were never seen in front of another one. The weights depend on the
-    bin ceil(-ln((1 + x) / T)) of x, how often u v was seen in front of a word, in a training text
-    of T tokens: bin 0 holds the most frequent contexts, the last one the unseen. Expectation
-    maximisation fits them to other text, from equal weights.
-
-    With `sentences` a line or paragraph starts afresh, as for `KneserNey`: v of its first word is
-    the mark, and there is no u.
-
-    Jelinek & Mercer, "Interpolated estimation of Markov source parameters from sparse data"
-    (1980); with these bins, Bengio, Ducharme, Vincent & Jauvin, "A neural probabilistic language
-    model" (2003), section 4.1 ("Del. Int." of their table 1).
-
-    >>> from fastgrad.text import read_words
-    >>> text = read_words(b"the cat sat on the mat and the dog sat on the cat")
-    >>> train, validation = text.split(9)
-    >>> model = InterpolatedTrigram.fit(train, validation)
-    >>> round(model.perplexity(validation), 2)
-    2.28
-    """
-
-    _table: InterpolatedTable
-    _tokens: int
-    losses: list[float]
-    """The loss on the validation text before each iteration, in nats per token; never growing."""
+        Where `path` is a folder, the file is `model.safetensors` in it.
+        """
+        ids, times = self.counts.nonzero()
+        config = {
+            "order": self.order,
+            "smoothing": self.smoothing,
+            "items": self.counts.items,
+            "vocab": self.vocab.to_config(),
+        }
+        tensors = {"ids": ids, "counts": times.astype(np.uint64)}
+        write_model(path, "bigram", tensors, config, self.note)
 
     @classmethod
-    def fit(
-        cls,
-        train: WordText,
-        validation: WordSource,
-        *,
-        tolerance: float = 1e-6,
-        max_iterations: int = 1000,
-        sentences: bool = False,
-    ) -> InterpolatedTrigram:
-        """Count the n-grams of one text, and fit the weights to another.
+    def load(cls, path: str | os.PathLike[str]) -> BigramModel:
+        """Read a model that `save` wrote; `CheckpointError` for anything else."""
+        return read_model(path, {"bigram": cls._from_parts})
 
+<<<<<<< HEAD
         The iterations end once one has gained less than `tolerance` nats per token. Weights of
         bins that the validation text has no token in stay equal.
 
@@ -217,31 +147,58 @@ class InterpolatedTrigram(_CountedModel):
         return max(
             math.ceil(-math.log((1 + whole("frequency", frequency, most=MOST)) / self._tokens)), 0
         )
+=======
+    @classmethod
+    def _from_parts(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> BigramModel:
+        vocab = Vocab.from_config(config["vocab"])
+        counts = NgramCounts.from_entries(
+            config["order"], vocab.characters, config["items"], tensors["ids"], tensors["counts"]
+        )
+        _refuse_impossible(counts)
+        model = cls(NgramCounts(counts), config["smoothing"])
+        model.note = read_note(config)
+        return model
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy by what the table is computed from."""
+        return BigramModel, (self.counts, self.smoothing)
+>>>>>>> 82c234b (wip models)
 
     def __repr__(self) -> str:
-        """Show how many bins there are."""
-        return f"InterpolatedTrigram({len(self.weights)} bins, {len(self.vocab):,} symbols)"
+        """Tell what was counted, and the smoothing."""
+        counted = repr(self.counts).removeprefix("NgramCounts(").removesuffix(")")
+        return f"BigramModel({counted}; smoothing {self.smoothing})"
 
 
-def _check_text(name: str, text: Any) -> None:
-    if not isinstance(text, WordText):
-        raise TypeError(f"{name} is {shorten(text)}; expected a WordText, as `read_words` gives it")
+def _smoothed(counts: NgramCounts, smoothing: float) -> NDArray[np.float64]:
+    """Give (N + s) / (R + s * V), and 0 where both are 0; shape (V**context, V)."""
+    size = len(counts.vocab)
+    times = counts.table().reshape(-1, size)
+    # Sums are of integers, and exact.
+    contexts = times.sum(axis=1, dtype=np.uint64).astype(np.float64) + smoothing * size
+    table = times.astype(np.float64)
+    table += smoothing
+    np.divide(table, contexts[:, None], out=table, where=contexts[:, None] > 0)
+    return table
 
 
-def _eos(text: WordText, sentences: bool) -> int | None:
-    """Return the id that ends each sentence, or None where the text is to run on."""
-    if not sentences:
-        return None
-    if text.vocab.eos is None:
-        raise ValueError(
-            "sentences is True, but the text has no marks; expected one of"
-            " `read_words(..., eos='line')`"
-        )
-    return 1
+def _refuse_impossible(counts: NgramCounts) -> None:
+    """Refuse counts that no text has: each context is reached as often as it is left.
 
-
-def _fallback(order: int, missing: list[int], modified: bool) -> str:
-    """Say why an order has fixed discounts, and which."""
-    found = f"no n-gram has the count {' or '.join(map(str, missing))}"
-    why = found if missing else "a discount came out as 0 or less"
-    return f"order {order}: {why}; discounts are {'0.5, 1 and 1.5' if modified else '0.5'}"
+    The first n-1 symbols of an n-gram are the context left, the last n-1 the one reached. Items
+    begin in the context of boundaries alone, and end in one whose last symbol is the boundary.
+    """
+    ids, times = counts.nonzero()
+    keys = ids.astype(np.uint64)
+    base = np.uint64(len(counts.characters) + 1)
+    left, reached = keys[:, 0], keys[:, -1]
+    if counts.order == 3:
+        left, reached = left * base + keys[:, 1], keys[:, 1] * base + reached
+    reached = np.where(keys[:, -1] == 0, 0, reached)
+    contexts, places = np.unique(np.concatenate([left, reached]), return_inverse=True)
+    balance = np.zeros(len(contexts), dtype=np.uint64)
+    # Within uint64, where what is taken from 0 comes back around, sums stay exact.
+    np.add.at(balance, places[: len(times)], times)
+    np.subtract.at(balance, places[len(times) :], times)
+    if balance.any():
+        raise ValueError("the counts are not those of any text")

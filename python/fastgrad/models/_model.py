@@ -1,0 +1,239 @@
+"""The members that all language models of the package have in common."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+
+from .. import _checks
+from .._hints import hint_names, no_attribute
+from ..base import NotFittedError
+from ..text import Vocab, WordVocab
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+    from typing import Self
+
+    from numpy.typing import NDArray
+
+    from ..training import History
+    from .saving import Note
+
+AnyVocab = TypeVar("AnyVocab", Vocab, WordVocab)
+
+# Members as they are called elsewhere, and here.
+_MEANT = {
+    "probabilities": "next_probs",
+    "probabilities_of": "next_probs",
+    "predict": "next_probs",
+    "predict_proba": "next_probs",
+    "predict_log_proba": "next_probs",
+    "forward": "next_probs",
+    "token_probabilities": "token_log_probs",
+    "log_probability": "log_prob",
+    "logprob": "log_prob",
+    "score": "loss or log_prob",
+    "nll": "loss",
+    "evaluate": "loss",
+    "generate": "sample",
+    "train": "fit",
+    "start": "fit",
+    "size": "num_parameters()",
+    "parameters": "num_parameters(), or the arrays by their names in the paper: C, H, d, U, b",
+    "get_params": "config",
+    "shape": "config",
+    "context": "context_length",
+    "nearest": "most_similar",
+    "W1": "H, whose rows are the columns of W1",
+    "b1": "d",
+    "W2": "U, whose rows are the columns of W2",
+    "b2": "b",
+    "weights": "W",
+    "unigram": "counts",
+}
+
+
+class Model(ABC, Generic[AnyVocab]):
+    """A language model: what it says of contexts and texts, and how it is sampled and kept."""
+
+    _vocab: AnyVocab | None
+    note: Note | None = None
+    """JSON-able values about where the model came from, saved with it; or None."""
+
+    @property
+    def vocab(self) -> AnyVocab:
+        """The tokens, and the way from text to ids and back; `fit` takes them from its text.
+
+        Raises `NotFittedError` before `fit`, unless the model was given a vocabulary.
+        """
+        if self._vocab is None:
+            raise NotFittedError(
+                f"this {type(self).__name__} has no vocabulary yet; call fit first, or give it a"
+                " vocab"
+            )
+        return self._vocab
+
+    @property
+    @abstractmethod
+    def context_length(self) -> int:
+        """How many tokens before the next one the model looks at."""
+
+    @property
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """The settings that the model was made with, as JSON-able values."""
+
+    @property
+    def history(self) -> History | None:
+        """What training saw, step by step; None for a model that is counted."""
+        return None
+
+    @abstractmethod
+    def num_parameters(self) -> int:
+        """Return how many numbers `fit` determines."""
+
+    @abstractmethod
+    def loss(self, texts: Any) -> float:
+        """Return the mean negative log-likelihood of a text, in nats per token."""
+
+    def perplexity(self, texts: Any) -> float:
+        """Return e to the power of the loss: as many equal choices would be as hard to guess."""
+        return perplexity_of(self.loss(texts))
+
+    def next_probs(
+        self, context: str | Sequence[str] | NDArray[np.integer[Any]] = ""
+    ) -> NDArray[np.float64]:
+        """Return the distribution of the next token after a context, (V,), or after many, (B, V).
+
+        `context` is a str, the start of a text; a list of them; or ids, of any integer type: one
+        context (K,) or many (B, K). Only its last `context_length` tokens count. The numbers are
+        float64 and sum to 1, or are all 0 where a model without smoothing has never seen the
+        context.
+
+        Raises `UnknownCharacterError`, a `ValueError`, for a character that is not in the
+        vocabulary, `ValueError` for an id that is not, and `NotFittedError` before `fit`.
+        """
+        if isinstance(context, str):
+            return self._distributions(self._encode_context(context)[None])[0]
+        if not isinstance(context, np.ndarray) and _is_texts(context):
+            rows = [self._encode_context(text) for text in context]
+            width = max(map(len, rows), default=0)
+            if all(len(row) == width for row in rows):
+                return self._distributions(np.array(rows, dtype=np.uint32).reshape(len(rows), width))
+            # Contexts of words are shorter at the start of a text.
+            return np.stack([self._distributions(row[None])[0] for row in rows])
+        size = len(self.vocab)
+        single = np.ndim(context) == 1
+        ids = _checks.ids("context", context, size, dims=1 if single else 2)
+        contexts = self._last(ids[None] if single else ids)
+        return self._distributions(contexts)[0] if single else self._distributions(contexts)
+
+    @abstractmethod
+    def _distributions(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
+        """Return the distributions after contexts of checked ids: (B, K) to (B, V)."""
+
+    @abstractmethod
+    def _encode_context(self, context: str) -> NDArray[np.uint32]:
+        """Return the ids of the last tokens of the start of a text: (K,)."""
+
+    def _last(self, ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Return the last `context_length` columns of contexts; raise for fewer where they matter."""
+        return np.ascontiguousarray(ids[:, max(ids.shape[1] - self.context_length, 0) :])
+
+    @abstractmethod
+    def token_log_probs(self, texts: Any) -> NDArray[np.float64]:
+        """Return the natural logarithm of the probability of each token of a text: (T,)."""
+
+    def log_prob(self, text: str) -> float:
+        """Return the natural logarithm of the probability of one literal text, its end included.
+
+        It is `-inf` where a token has probability 0.
+        """
+        return float(np.sum(self.token_log_probs([_checks.string("text", text)])))
+
+    def table(self) -> NDArray[np.float64] | None:
+        """Return the distributions after all contexts, or None where that would not pay."""
+        return None
+
+    def _sample(self, n: int, **settings: Any) -> list[str]:
+        from ..sampling import sample
+
+        return sample(self, n, **settings)
+
+    @abstractmethod
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a checkpoint; see `fastgrad.checkpoint`."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Return the model that `save` wrote; raises `CheckpointError` for anything else."""
+
+    # Hidden from type checkers, which would otherwise accept any misspelt name.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Raise an error that names the right member."""
+            raise no_attribute(self, name, _MEANT)
+
+
+class CharacterModel(Model[Vocab]):
+    """A model of items of characters, each ended by the end-of-sequence token."""
+
+    @hint_names()
+    def sample(
+        self,
+        n: int = 10,
+        *,
+        seed: int | None = 0,
+        prompt: str = "",
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        max_length: int = 100,
+        offset: int = 0,
+        threads: int | None = None,
+        progress: bool = False,
+    ) -> list[str]:
+        """Return `n` items drawn from the model; see `fastgrad.sampling.sample`."""
+        return self._sample(
+            n,
+            seed=seed,
+            prompt=prompt,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            max_length=max_length,
+            offset=offset,
+            threads=threads,
+            progress=progress,
+        )
+
+
+def perplexity_of(loss: float) -> float:
+    """Return e**loss, infinite where no float can hold it."""
+    return math.exp(loss) if loss < 709 else math.inf
+
+
+def mean_loss(log_probs: NDArray[np.float64]) -> float:
+    """Return the mean negative log-probability: inf where one is -inf, never -0.0."""
+    return float(-np.mean(log_probs)) + 0.0
+
+
+def log_of(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return natural logarithms, -inf for 0."""
+    with np.errstate(divide="ignore"):
+        return np.log(probabilities)
+
+
+def _is_texts(context: Any) -> bool:
+    """Return whether contexts are given as a list of str."""
+    return (
+        isinstance(context, (list, tuple))
+        and len(context) > 0
+        and all(isinstance(text, str) for text in context)
+    )
