@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from .._checks import escape
+from ._checks import escape
 
 
 class Report(Protocol):

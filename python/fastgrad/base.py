@@ -119,6 +119,6 @@ class Trainable(LanguageModel, Protocol):
         """Return a model of its own with the same parameters."""
         ...
 
-    def start(self, train: Texts, dev: Texts | None = None, **options: Any) -> TrainingRun:
+    def _start(self, train: Texts, dev: Texts | None = None, **options: Any) -> TrainingRun:
         """Check data and options, and be ready for the first step."""
         ...

@@ -11,13 +11,13 @@ neuron and layer is called, each product and sum computed by the operands' own o
 answered row by row.
 
 >>> import random
->>> from fastgrad.nn import MLP, mse_loss
+>>> from fastgrad.nn import MLP, mean_squared_error
 >>> random.seed(1337)
 >>> model = MLP(2, [4, 1])
 >>> model
 MLP of [Layer of [ReLUNeuron(2), ReLUNeuron(2), ReLUNeuron(2), ReLUNeuron(2)], Layer of \
 [LinearNeuron(4)]]
->>> loss = mse_loss(model([[0.0, 1.0], [1.0, 0.0]]), [1.0, -1.0])
+>>> loss = mean_squared_error(model([[0.0, 1.0], [1.0, 0.0]]), [1.0, -1.0])
 >>> model.zero_grad()
 >>> loss.backward()
 >>> for p in model.parameters():
@@ -46,7 +46,7 @@ __all__ = [
     "Neuron",
     "cross_entropy",
     "hinge",
-    "mse_loss",
+    "mean_squared_error",
 ]
 
 _NAMES = {"relu": "ReLU", "tanh": "Tanh", "sigmoid": "Sigmoid", "linear": "Linear"}
@@ -282,13 +282,13 @@ class MLP(Module):
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
 
 
-def mse_loss(
+def mean_squared_error(
     predictions: Iterable[Value | float], targets: Iterable[Value | float]
 ) -> Value:
     """Mean of (prediction - target)².
 
     >>> from fastgrad.engine import Value
-    >>> mse_loss([Value(1.0), Value(3.0)], [1.0, 1.0])
+    >>> mean_squared_error([Value(1.0), Value(3.0)], [1.0, 1.0])
     Value(data=2.0, grad=0.0)
     """
     predictions = _numbers("predictions", predictions)
@@ -298,11 +298,11 @@ def mse_loss(
     return engine.dot(errors, errors) / len(errors)
 
 
-def hinge_loss(scores: Iterable[Value | float], labels: Iterable[float]) -> Value:
+def hinge(scores: Iterable[Value | float], labels: Iterable[float]) -> Value:
     """Mean of relu(1 - label * score), the max-margin loss; labels are -1 or 1.
 
     >>> from fastgrad.engine import Value
-    >>> hinge_loss([Value(0.5), Value(-3.0)], [1, -1])
+    >>> hinge([Value(0.5), Value(-3.0)], [1, -1])
     Value(data=0.25, grad=0.0)
     """
     scores = _numbers("scores", scores)

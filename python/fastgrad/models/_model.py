@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from .. import _checks
 from .._hints import hint_names, no_attribute
 from ..base import NotFittedError
 from ..text import Vocab, WordVocab
+from .saving import read_model, write_model
 
 if TYPE_CHECKING:
     import os
@@ -60,9 +61,19 @@ _MEANT = {
 class Model(ABC, Generic[AnyVocab]):
     """A language model: what it says of contexts and texts, and how it is sampled and kept."""
 
+    kind: ClassVar[str]
+    """What files call this kind of model."""
+    kinds: ClassVar[dict[str, type[Model[Any]]]] = {}
+    """The classes of all kinds."""
     _vocab: AnyVocab | None
     note: Note | None = None
     """JSON-able values about where the model came from, saved with it; or None."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Register the class of a kind."""
+        super().__init_subclass__(**options)
+        if "kind" in vars(cls):
+            Model.kinds[cls.kind] = cls
 
     @property
     def vocab(self) -> AnyVocab:
@@ -164,14 +175,31 @@ class Model(ABC, Generic[AnyVocab]):
 
         return sample(self, n, **settings)
 
-    @abstractmethod
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to a checkpoint; see `fastgrad.checkpoint`."""
+        """Write the model to a checkpoint, exactly; see `fastgrad.checkpoint`.
+
+        Where `path` is a folder, or ends in a separator, the file is `model.safetensors` in it;
+        folders that are missing are made. Raises `NotFittedError` before `fit`, `OSError` where the
+        file cannot be written.
+        """
+        write_model(path, self.kind, *self._to_parts(), self.note)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Return the model that `save` wrote.
+
+        Raises `CheckpointError` for anything else, `OSError` where the file cannot be read.
+        """
+        return read_model(path, {cls.kind: cls._from_parts})
+
+    @abstractmethod
+    def _to_parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return arrays and JSON-able values, from which `_from_parts` makes the model again."""
 
     @classmethod
     @abstractmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Return the model that `save` wrote; raises `CheckpointError` for anything else."""
+    def _from_parts(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> Any:
+        """Return the model of its parts; raise for what are none."""
 
     # Hidden from type checkers, which would otherwise accept any misspelt name.
     if not TYPE_CHECKING:

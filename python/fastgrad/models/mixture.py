@@ -1,130 +1,182 @@
-"""Two language models as one."""
+"""Several language models as one."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._checks import amount, shorten, whole
-from ..text import read, build_dataset
-from ..words import WordVocab
-from .word_model import loss_of, sample_words
+from .._checks import MOST, amount, array, shorten, whole
+from .._hints import hint_names
+from ..text import Vocab, WordVocab
+from ._model import Model, log_of, mean_loss
+from .saving import read_note
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
+    from typing import Self
 
-# How many probabilities are held at a time.
-_BATCH = 2**22
+    from numpy.typing import ArrayLike, NDArray
 
 
-class Mixture:
-    """The weighted mean of two models' distributions: weight · a + (1 - weight) · b.
+class Mixture(Model[Any]):
+    """The weighted mean of the distributions of several models.
 
-    The models must have the same vocabulary, of characters or of words. `fit` chooses the weight on
-    validation text. What one model calls impossible has the other's probability, weighted.
+    The models must be fitted and have the same vocabulary, of characters or of words. `weights` are
+    numbers of at least 0 that sum to 1, by default equal; `fit` chooses them on other text. A token
+    that one model calls impossible has the others' probability, weighted.
 
-    Raises `ValueError` for different vocabularies, and a weight outside 0 to 1.
+    Raises `TypeError` for what are no models, `ValueError` for fewer than two, different
+    vocabularies, and weights out of range.
 
     >>> from fastgrad.models import KneserNey, Mixture
     >>> from fastgrad.text import read_words
     >>> text = read_words(b"the cat sat on the mat and the dog sat on the mat with the cat")
-    >>> train, validation = text.split(9)
-    >>> mixture = Mixture(KneserNey.fit(train, 2), KneserNey.fit(train, 3))
-    >>> round(mixture.fit(validation).perplexity(validation), 2)
-    8.06
+    >>> train, dev = text.split(9)
+    >>> models = [KneserNey(2, modified=False).fit(train), KneserNey(2).fit(train)]
+    >>> mixture = Mixture(models).fit(dev)
+    >>> round(mixture.perplexity(dev), 2)
+    5.18
     """
 
-    def __init__(self, a: Any, b: Any, weight: float = 0.5):
-        """Keep both models; `a` has the weight, and `b` what is left of 1."""
-        for name, model in (("a", a), ("b", b)):
-            if not hasattr(model, "vocab"):
-                raise TypeError(f"{name} is {shorten(model)}; expected a language model")
-        if a.vocab != b.vocab:
-            raise ValueError(
-                f"the models' vocabularies are {shorten(a.vocab)} and"
-                f" {shorten(b.vocab)}; expected one"
-            )
-        if amount("weight", weight) > 1:
-            raise ValueError(f"weight is {shorten(weight)}; expected at most 1")
-        self.a = a
-        self.b = b
-        self.weight = float(weight)
+    kind = "mixture"
+
+    @hint_names(weight="weights")
+    def __init__(self, models: Sequence[Model[Any]], weights: ArrayLike | None = None) -> None:
+        """Keep the models and their weights."""
+        if not isinstance(models, (list, tuple)) or not all(isinstance(m, Model) for m in models):
+            raise TypeError(f"models is {shorten(models)}; expected a list of language models")
+        if len(models) < 2:
+            raise ValueError(f"models has {len(models)} of them; expected at least 2")
+        first = models[0].vocab
+        for position, model in enumerate(models):
+            if model.vocab != first:
+                raise ValueError(
+                    f"models[{position}] has the vocabulary {shorten(model.vocab)}; expected that"
+                    f" of models[0], {shorten(first)}"
+                )
+        self.models = tuple(models)
+        self.weights = _checked_weights(weights, len(models))
 
     @property
-    def vocab(self) -> Any:
-        """The vocabulary of both models."""
-        return self.a.vocab
+    def vocab(self) -> Vocab | WordVocab:
+        """The vocabulary of all models."""
+        return self.models[0].vocab
 
     @property
-    def context(self) -> int:
-        """How many symbols before the next one at least one of the models looks at."""
-        return max(self.a.context_length, self.b.context_length)
+    def context_length(self) -> int:
+        """How many tokens before the next one at least one of the models looks at."""
+        return max(model.context_length for model in self.models)
 
-    def fit(
-        self, validation: Any, *, tolerance: float = 1e-9, max_iterations: int = 1000
-    ) -> Mixture:
-        """Choose the weight that makes a text most likely, by expectation maximisation.
+    @property
+    def config(self) -> dict[str, Any]:
+        """The weights, and the settings of each model."""
+        return {
+            "weights": self.weights.tolist(),
+            "models": [model.config for model in self.models],
+        }
 
-        It begins at 1/2 and ends once an iteration moves the weight by less than `tolerance`. The
-        result is this mixture.
+    @hint_names(validation="dev")
+    def fit(self, dev: Any, *, tolerance: float = 1e-9, max_iterations: int = 1000) -> Self:
+        """Choose the weights that make a text most likely, and return the mixture.
+
+        Expectation maximisation begins with equal weights and ends once no weight moves by
+        `tolerance`.
         """
-        of_both = [token_probabilities(model, validation) for model in (self.a, self.b)]
-        weights = mixture_weights(
-            np.stack(of_both), tolerance=tolerance, max_iterations=max_iterations
+        logs = np.stack([model.token_log_probs(dev) for model in self.models])
+        self.weights = mixture_weights(
+            np.exp(logs), tolerance=tolerance, max_iterations=max_iterations
         )
-        self.weight = min(float(weights[0]), 1.0)
         return self
 
-    def probabilities(self, context: str = "") -> NDArray[np.float64]:
-        """Give the distribution of the symbol after `context`; shape (V,)."""
-        return self._mean(self.a.next_probs(context), self.b.next_probs(context))
+    def num_parameters(self) -> int:
+        """Return how many numbers all models determine, the weights included."""
+        return len(self.weights) + sum(model.num_parameters() for model in self.models)
 
-    def next_probs(self, contexts: NDArray[Any]) -> NDArray[np.float64]:
-        """Give the distributions after many contexts of ids: (B, context) to (B, V)."""
-        parts = (contexts[:, -model.context_length :] for model in (self.a, self.b))
-        of_a, of_b = (m.next_probs(p) for m, p in zip((self.a, self.b), parts, strict=True))
-        return self._mean(of_a, of_b)
+    def _encode_context(self, context: str) -> NDArray[np.uint32]:
+        longest = max(self.models, key=lambda model: model.context_length)
+        return longest._encode_context(context)
 
-    def token_probabilities(self, source: Any) -> NDArray[np.float64]:
-        """Give the probability of each symbol of a text, given those before it: (T,)."""
-        of_a, of_b = (token_probabilities(model, source) for model in (self.a, self.b))
-        return self._mean(of_a, of_b)
+    def _distributions(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
+        return self._mean([model._distributions(model._last(contexts)) for model in self.models])
 
-    def loss(self, source: Any) -> float:
-        """Give the mean negative log-likelihood of a text, in nats per symbol."""
-        return loss_of(self.token_probabilities(source))
+    def token_log_probs(self, texts: Any) -> NDArray[np.float64]:
+        """Return the natural logarithm of the probability of each token of a text: (T,)."""
+        return log_of(self._mean([np.exp(m.token_log_probs(texts)) for m in self.models]))
 
-    def perplexity(self, source: Any) -> float:
-        """Give e to the power of the loss."""
-        loss = self.loss(source)
-        return math.exp(loss) if loss < 709 else math.inf
+    def loss(self, texts: Any) -> float:
+        """Return the mean negative log-likelihood of a text, in nats per token."""
+        return mean_loss(self.token_log_probs(texts))
 
-    def table(self) -> None:
-        """Give no table; the distributions are computed as they are asked for."""
-        return
+    @hint_names(rare="unk")
+    def sample(
+        self,
+        n: int = 10,
+        *,
+        seed: int | None = 0,
+        prompt: str = "",
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        max_length: int | None = None,
+        offset: int = 0,
+        threads: int | None = None,
+        progress: bool = False,
+        unk: bool = False,
+    ) -> list[str]:
+        """Return `n` items or texts drawn from the model; see `fastgrad.sampling.sample`."""
+        return self._sample(
+            n,
+            seed=seed,
+            prompt=prompt,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            max_length=max_length,
+            offset=offset,
+            threads=threads,
+            progress=progress,
+            unk=unk,
+        )
 
-    def sample(self, n: int = 10, **options: Any) -> list[str]:
-        """Make up texts; the options are those of `sample_words` or `fastgrad.sampling.sample`."""
-        if isinstance(self.vocab, WordVocab):
-            return sample_words(self, n, **options)
-        from ..sampling import sample
+    def _to_parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        tensors, configs = {"weights": self.weights}, []
+        for i, model in enumerate(self.models):
+            arrays, config = model._to_parts()
+            tensors |= {f"{i}.{name}": array for name, array in arrays.items()}
+            configs.append({"model": model.kind, **config})
+        return tensors, {"models": configs}
 
-        return sample(self, n, **options)
+    @classmethod
+    def _from_parts(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> Self:
+        models = []
+        for i, part in enumerate(config["models"]):
+            own = {
+                name.removeprefix(f"{i}."): array
+                for name, array in tensors.items()
+                if name.startswith(f"{i}.")
+            }
+            models.append(Model.kinds[part["model"]]._from_parts(own, part))
+        made = cls(models, tensors["weights"])
+        made.note = read_note(config)
+        return made
 
     def __repr__(self) -> str:
-        """Show both models and the weight of the first."""
-        return f"Mixture({self.weight:.4f} of {self.a!r}, the rest of {self.b!r})"
+        """Show the models and their weights."""
+        parts = zip(self.weights, self.models, strict=True)
+        return f"Mixture({', '.join(f'{weight:.4f} of {model!r}' for weight, model in parts)})"
 
-    def _mean(self, of_a: NDArray[np.float64], of_b: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self.weight * of_a + (1.0 - self.weight) * of_b
+    def _mean(self, parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        total = self.weights[0] * parts[0]
+        for weight, part in zip(self.weights[1:], parts[1:], strict=True):
+            total += weight * part
+        return total
 
 
 def mixture_weights(
     probabilities: NDArray[np.float64], *, tolerance: float = 1e-9, max_iterations: int = 1000
 ) -> NDArray[np.float64]:
-    """Give the weights of models whose weighted mean makes a text most likely: (K, T) to (K,).
+    """Return the weights of models whose weighted mean makes a text most likely: (K, T) to (K,).
 
     Row k holds the probability of each of T tokens under model k. The weights sum to 1; expectation
     maximisation (Dempster, Laird & Rubin, 1977) finds them, from equal ones, and ends once no
@@ -144,29 +196,25 @@ def mixture_weights(
     total = probabilities.sum(axis=0)
     shares = probabilities[:, total > 0] / total[total > 0]
     weights = np.full(len(shares), 1.0 / len(shares))
-    steps = whole("max_iterations", max_iterations, least=1)
+    steps = whole("max_iterations", max_iterations, least=1, most=MOST)
     for _ in range(steps if shares.size else 0):
-        # How likely each token comes from each of the models, as far as one can tell.
-        chances = weights[:, None] * shares
-        chances /= chances.sum(axis=0)
-        before, weights = weights, chances.mean(axis=1)
+        # The posterior probability of each model, for each token.
+        posterior = weights[:, None] * shares
+        posterior /= posterior.sum(axis=0)
+        before, weights = weights, posterior.mean(axis=1)
         if np.abs(weights - before).max() < tolerance:
             break
     return weights
 
 
-def token_probabilities(model: Any, source: Any) -> NDArray[np.float64]:
-    """Give the probability of each symbol of a text under any model, each item's end included.
-
-    A text of characters is asked for window by window, where the model has no shorter way.
-    """
-    if hasattr(model, "token_probabilities"):
-        return np.asarray(model.token_probabilities(source), dtype=np.float64)
-    items = source if isinstance(source, list) else read(source)
-    contexts, following = build_dataset(items, model.vocab, model.context_length)
-    room = max(_BATCH // len(model.vocab), 1)
-    found = []
-    for start in range(0, len(following), room):
-        rows = model.next_probs(contexts[start : start + room])
-        found.append(np.take_along_axis(rows, following[start : start + room, None].astype(int), 1))
-    return np.concatenate(found)[:, 0].astype(np.float64)
+def _checked_weights(weights: ArrayLike | None, count: int) -> NDArray[np.float64]:
+    if weights is None:
+        return np.full(count, 1.0 / count)
+    found = array("weights", weights, f"{count} numbers", np.float64)
+    if found.shape != (count,):
+        raise ValueError(f"weights has shape {found.shape}; expected a weight a model, ({count},)")
+    if not (np.isfinite(found).all() and (found >= 0).all() and abs(found.sum() - 1) < 1e-9):
+        raise ValueError(
+            f"weights is {shorten(found.tolist())}; expected numbers of at least 0 that sum to 1"
+        )
+    return found.copy()

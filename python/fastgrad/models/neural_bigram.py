@@ -1,4 +1,4 @@
-"""The neural bigram: one layer of weights that learns what counting knows."""
+"""The neural bigram: one layer of weights that learns what counting finds."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._checks import amount, array, list_length, shorten, whole
-from .._core import bigram_loss_and_gradient, train_bigram
+from .._checks import amount, list_length, whole
+from .._core import train_bigram
+from .._defaults import L2, NEURAL_BIGRAM_STEPS
+from .._hints import hint_names
+from .._progress import bar
+from ..base import NotFittedError
 from ..text import Vocab
-from ..training.divergence import DivergedError, Smoothed
-from ._progress import bar
-from .counts import NgramCounts, counts_to_learn
-from .saving import read_model, read_note, write_model
-from .tables import TableModel, check_cells
+from ..text.vocab import check_vocab
+from ..training import DivergedError, History
+from ..training.divergence import Smoothed
+from ._table import TableModel, check_cells
+from .ngram_counts import NgramCounts, check_order, counts_to_learn
+from .saving import read_note
 
 if TYPE_CHECKING:
-    import os
+    from typing import Self
 
     from numpy.typing import NDArray
 
@@ -31,147 +36,157 @@ _REPORTS = 100
 class NeuralBigram(TableModel):
     """A one-hot context times weights, through softmax: row `context` of the weights are logits.
 
-    `weights` has shape (V, V), or (V**2, V) for trigrams, V the size of the vocabulary.
+    The weights W have shape (V, V), or with `order` 3 (V**2, V), V the size of the vocabulary.
 
-    Trained without a penalty, it finds the relative frequencies that `BigramModel` counts; the
-    penalty pulls rare contexts towards equal probabilities, as smoothing does.
+    Trained without `l2`, it finds the relative frequencies that `BigramModel(smoothing=0)` counts;
+    l2 pulls infrequent contexts towards equal probabilities, as smoothing does.
 
-    Raises `ValueError` for weights of another shape, or not finite.
+    `vocab` is the vocabulary; where it is None, `fit` takes that of its text. Raises `ValueError`
+    for an order other than 2 or 3.
 
-    >>> import numpy as np
-    >>> from fastgrad.text import Vocab
-    >>> model = NeuralBigram(Vocab("ab"), np.zeros((3, 3)))
+    >>> model = NeuralBigram().fit(["emma", "ava"], steps=100)
     >>> model
-    NeuralBigram(order 2, 3 symbols)
-    >>> bool(np.isclose(model.loss(["ab", "b"]), np.log(3)))
-    True
+    NeuralBigram(order=2; 5 tokens, 100 steps)
+    >>> model.W.shape
+    (5, 5)
     """
 
-    __slots__ = ("history", "weights")
+    kind = "neural bigram"
 
-    weights: NDArray[np.float64]
-    """The logits, read-only, of shape (V**context, V)."""
-    history: NDArray[np.float64]
-    """The loss before each step of training, the penalty included, and at the end: (steps + 1,)."""
+    @hint_names(l2="l2 in fit", smoothing="l2 in fit")
+    def __init__(self, order: int = 2, *, vocab: Vocab | None = None) -> None:
+        """Keep the settings."""
+        check_order(order)
+        if vocab is not None:
+            check_vocab(vocab)
+        super().__init__(int(order), vocab)
+        self._weights: NDArray[np.float64] | None = None
+        self._history = History()
 
-    def __init__(
-        self,
-        vocab: Vocab,
-        weights: NDArray[np.float64],
-        *,
-        history: NDArray[np.float64] | None = None,
-    ):
-        """Copy the weights; the table is computed when it is first needed."""
-        if not isinstance(vocab, Vocab):
-            raise TypeError(f"vocab is {shorten(vocab)}; expected a Vocab")
-        size = len(vocab)
-        logits = array("weights", weights, "an array of numbers", np.float64).copy()
-        if logits.shape not in ((size, size), (size * size, size)):
-            raise ValueError(
-                f"weights has shape {logits.shape}; expected ({size}, {size}) for bigrams or"
-                f" ({size * size}, {size}) for trigrams"
-            )
-        if not np.isfinite(logits).all():
-            raise ValueError("weights holds nan or infinity; expected finite numbers")
-        logits.flags.writeable = False
-        self.weights = logits
-        self.history = np.zeros(0) if history is None else np.array(history, dtype=np.float64)
-        super().__init__(vocab, 1 if len(logits) == size else 2, lambda: _softmax(logits))
+    @property
+    def W(self) -> NDArray[np.float64]:  # noqa: N802 - the lecture's name
+        """The logits, read-only, (V**context_length, V); raises `NotFittedError` before `fit`."""
+        if self._weights is None:
+            raise NotFittedError("this NeuralBigram has no weights yet; call fit first")
+        return self._weights
 
-    @classmethod
+    @property
+    def history(self) -> History:
+        """What training saw: the loss before each step, `l2` included."""
+        return self._history
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings: order."""
+        return {"order": self.order}
+
+    @hint_names(epochs="steps; each sees all examples", order="order in the constructor")
     def fit(
-        cls,
-        source: Source | NgramCounts,
+        self,
+        texts: Source | NgramCounts,
         *,
-        order: int | None = None,
-        steps: int = 2000,
+        steps: int = NEURAL_BIGRAM_STEPS,
         lr: float | None = None,
         momentum: float = 0.0,
-        penalty: float = 0.01,
-        batch: int | None = None,
+        l2: float = L2,
+        batch_size: int | None = None,
         seed: int = 0,
         threads: int | None = None,
         progress: bool = False,
-    ) -> NeuralBigram:
-        """Train on a source of text, or on counts, from weights of 0.
+    ) -> Self:
+        """Train on a text, or on counts, and return the model; `history` is what was seen.
 
-        Minimises the mean negative log-likelihood plus `penalty * mean(weights**2)` by gradient
-        descent. Equal bigrams have equal losses, so that a step over all examples costs one
-        softmax a context, however long the text is.
+        Minimises the mean negative log-likelihood plus `l2 * mean(W**2)` by gradient descent, from
+        weights of 0 or those of an earlier call. Equal bigrams have equal losses, so that a step
+        over all examples costs one softmax a context, however long the text is.
 
-        With `lr` None steps are accelerated and need no rate; 2,000 of them come within 1e-6 of the
-        optimum for the lecture's names. With a rate, each is `W -= lr * gradient`, as in the
-        lecture (which takes 50), with Polyak's `momentum` where that is not 0. With `batch`, each
-        step sees that many examples, drawn by `seed`, instead of all.
-
-        `order` is 2 for bigrams (the default) or 3 for trigrams; counts have their own.
+        With `lr` None steps are accelerated (Nesterov) and need no learning rate; 2,000 of them
+        come within 1e-6 of the optimum for the lecture's names. With a learning rate, each is
+        `W -= lr * gradient`, as in the lecture (which takes 50), with Polyak's `momentum` where
+        that is not 0. With `batch_size`, each step sees that many examples, drawn by `seed`,
+        instead of all.
 
         Raises what `NgramCounts` raises, `ValueError` or `TypeError` for a setting that makes
         no sense, before anything is counted, and `DivergedError`, a `FloatingPointError`, where the
-        rate is so high that the loss is no number any more, or rises to more than twice its start
-        and twice ln V.
+        learning rate is so high that the loss is no number any more, or rises to more than twice
+        its start and twice ln V.
 
         >>> from fastgrad.models import BigramModel
-        >>> model = NeuralBigram.fit(["emma", "ava"], l2=0.0)
-        >>> counted = BigramModel.fit(["emma", "ava"])
+        >>> model = NeuralBigram().fit(["emma", "ava"], l2=0.0)
+        >>> counted = BigramModel(smoothing=0).fit(["emma", "ava"])
         >>> round(model.loss(["emma", "ava"]) - counted.loss(["emma", "ava"]), 3)
         0.0
-        >>> model.history.shape
-        (2001,)
+        >>> model.history.loss.shape
+        (2000,)
         """
+        if batch_size is not None:
+            batch_size = whole("batch_size", batch_size, least=1, most=2**32)
         settings = {
             "lr": None if lr is None else amount("lr", lr),
             "momentum": amount("momentum", momentum),
-            "l2": amount("penalty", penalty),
-            "batch_size": None if batch is None else whole("batch", batch, least=1),
+            "penalty": amount("l2", l2),
+            "batch": batch_size,
             "seed": whole("seed", seed, most=2**64 - 1),
         }
         steps = list_length("steps", steps)
-        counts = counts_to_learn(source, order, threads, progress)
-        check_cells(counts.vocab, counts.order)
+        vocab = self._vocab if self._weights is not None or self._vocab is not None else None
+        counts = counts_to_learn(texts, vocab, self.order, threads, progress)
+        check_cells(counts.vocab, self.order)
         size = len(counts.vocab)
-        weights = np.zeros((size ** (counts.order - 1), size))
-        history = _train(weights, counts, steps, settings, progress)
-        return cls(counts.vocab, weights, history=history)
+        weights = np.zeros((size ** (self.order - 1), size))
+        if self._weights is not None:
+            weights[:] = self._weights
+        losses = _train(weights, counts, steps, settings, progress)
+        self._keep(counts.vocab, weights)
+        self._history = History(losses, np.full(steps, math.nan if lr is None else lr))
+        return self
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write weights and history to a checkpoint, exactly; see `fastgrad.checkpoint`.
+    def _keep(self, vocab: Vocab, weights: NDArray[np.float64]) -> None:
+        weights.flags.writeable = False
+        self._vocab, self._weights, self._made = vocab, weights, None
 
-        Where `path` is a folder, the file is `model.safetensors` in it.
-        """
-        tensors = {"weights": self.weights, "history": self.history}
-        config = {"vocab": self.vocab.to_config()}
-        write_model(path, "neural bigram", tensors, config, self.note)
+    def _make_table(self) -> NDArray[np.float64]:
+        """Return e**x over the sum of its row; the largest of a row is subtracted first."""
+        with np.errstate(over="ignore", under="ignore"):  # Both end in a probability of 0.
+            table = np.exp(self.W - self.W.max(axis=1, keepdims=True))
+            table /= table.sum(axis=1, keepdims=True)
+        return table
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> NeuralBigram:
-        """Read a model that `save` wrote; `CheckpointError` for anything else."""
-        return read_model(path, {"neural bigram": cls._from_parts})
+    def _to_parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        tensors = {"weights": self.W, "loss": self._history.loss, "lr": self._history.lr}
+        return tensors, {"vocab": self.vocab.to_config()}
 
     @classmethod
     def _from_parts(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> NeuralBigram:
-        weights, history = tensors["weights"], tensors["history"]
-        if weights.dtype != np.float64 or history.dtype != np.float64 or history.ndim != 1:
-            raise ValueError("weights or history are not of float64")
-        model = cls(Vocab.from_config(config["vocab"]), weights, history=history)
+        vocab, weights = Vocab.from_config(config["vocab"]), tensors["weights"]
+        # Older files have the loss after the last step as well, and no learning rates.
+        losses = tensors["loss"] if "loss" in tensors else tensors["history"][:-1]
+        lrs = tensors["lr"] if "lr" in tensors else np.full(len(losses), math.nan)
+        if any(array.dtype != np.float64 for array in (weights, losses, lrs)):
+            raise ValueError("weights or losses are not of float64")
+        if losses.ndim != 1 or lrs.shape != losses.shape:
+            raise ValueError(f"loss has shape {losses.shape} and lr {lrs.shape}; expected (steps,)")
+        size = len(vocab)
+        if weights.shape not in ((size, size), (size * size, size)):
+            raise ValueError(f"weights has shape {weights.shape}; expected ({size}, {size})")
+        if not np.isfinite(weights).all():
+            raise ValueError("weights holds nan or infinity; expected finite numbers")
+        model = cls(2 if len(weights) == size else 3)
+        model._keep(vocab, weights.copy())
+        model._history = History(losses, lrs)
         model.note = read_note(config)
         return model
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy by what the table is computed from."""
-        return _made_again, (self.vocab, self.weights, self.history)
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle everything but the table, which is computed when it is needed."""
+        return vars(self) | {"_made": None}
 
     def __repr__(self) -> str:
-        """Tell how large the model is."""
-        trained = f", {len(self.history) - 1:,} steps" if len(self.history) else ""
-        return f"NeuralBigram(order {self.order}, {len(self.vocab)} symbols{trained})"
-
-
-def _made_again(
-    vocab: Vocab, weights: NDArray[np.float64], history: NDArray[np.float64]
-) -> NeuralBigram:
-    """Make a model from its pickle."""
-    return NeuralBigram(vocab, weights, history=history)
+        """Show the order, the vocabulary's size and the number of steps."""
+        fitted = "not fitted"
+        if self._weights is not None:
+            fitted = f"{len(self.vocab)} tokens, {self._history.steps:,} steps"
+        return f"NeuralBigram(order={self.order}; {fitted})"
 
 
 def _train(
@@ -181,41 +196,33 @@ def _train(
     settings: dict[str, Any],
     progress: bool,
 ) -> NDArray[np.float64]:
-    """Train in place; return the losses before each step and after the last."""
+    """Train in place; return the loss before each step."""
     ids, found = counts.nonzero()
     times = found.astype(np.uint64)
     velocity = np.zeros_like(weights)
-    history = np.empty(steps + 1)
-    smoothed = Smoothed(math.log(len(counts.vocab)), history[:0])
+    losses = np.empty(steps)
+    lr = settings["lr"] or math.nan
+    smoothed = Smoothed(math.log(len(counts.vocab)), losses[:0])
     # What a step does depends on its number, and not on the call that it is part of.
     stride = max(1, steps // _REPORTS)
     with bar(progress, steps, "step", "training") as report:
         for first in range(0, steps, stride):
             some = min(stride, steps - first)
             try:
-                losses = train_bigram(
+                found = train_bigram(
                     weights, velocity, ids, times, steps=some, first_step=first, **settings
                 )
             except FloatingPointError as error:
-                raise _diverged(error, settings["lr"] or math.nan) from None
-            if (place := smoothed.add(losses)) is not None:
-                raise DivergedError(first + place, settings["lr"] or math.nan, smoothed.loss)
-            history[first : first + some] = losses
+                raise _diverged(error, lr) from None
+            if (place := smoothed.add(found)) is not None:
+                raise DivergedError(first + place, lr, smoothed.loss)
+            losses[first : first + some] = found
             if report is not None:
-                report(first + some, f"loss {losses[-1]:.4f}")
-    history[steps] = bigram_loss_and_gradient(weights, ids, times, settings["penalty"])[0]
-    return history
+                report(first + some, f"loss {found[-1]:.4f}")
+    return losses
 
 
-def _diverged(error: FloatingPointError, rate: float) -> DivergedError:
-    """Make the error of Python's training loops of that of the core, which ends with the step."""
+def _diverged(error: FloatingPointError, lr: float) -> DivergedError:
+    """Return the error of training loops for that of the core, which ends with the step."""
     found = re.search(r"at step (\d+)", str(error))
-    return DivergedError(int(found[1]) if found else 0, rate)
-
-
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give e**x over the sum of its row; the largest of each row is taken off against overflow."""
-    with np.errstate(over="ignore", under="ignore"):  # Both end in a probability of 0.
-        table = np.exp(logits - logits.max(axis=1, keepdims=True))
-        table /= table.sum(axis=1, keepdims=True)
-    return table
+    return DivergedError(int(found[1]) if found else 0, lr)

@@ -1,4 +1,4 @@
-"""The counting model: probabilities are relative frequencies, smoothed where asked for."""
+"""The counting model: probabilities are relative frequencies, smoothed."""
 
 from __future__ import annotations
 
@@ -7,188 +7,198 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-<<<<<<< HEAD
-from .._checks import MOST, amount, shorten, whole
-from .._core import InterpolatedTable, KneserNeyTable
-from ..words import WordText, WordVocab
-from .word_model import WordModel, checked_contexts
-=======
+from .. import _core
 from .._checks import amount, shorten
-from .._core import NgramCounts
+from .._hints import hint_names
+from ..base import NotFittedError
 from ..text import Vocab
-from .counts import NgramCounts, counts_to_learn
-from .saving import read_model, read_note, write_model
-from .tables import TableModel, check_cells
->>>>>>> 82c234b (wip models)
+from ..text.vocab import check_vocab
+from ._table import TableModel, check_cells
+from .ngram_counts import NgramCounts, check_order, counts_to_learn
+from .saving import read_note
 
 if TYPE_CHECKING:
-    import os
+    from typing import Self
 
     from numpy.typing import NDArray
 
     from ..text import Source
 
 
-class BigramModel(TableModel):
-    """A bigram model, or a trigram model where the counts are of order 3.
+class NgramModel(TableModel):
+    """An n-gram model of characters: `order` 2 is a bigram model, 3 a trigram model.
 
-    The probability of a symbol after a context is (N + s) / (R + s * V): N is how often the symbol
-    followed the context, R how often the context occurred, s the smoothing ("add-one", or Laplace,
-    where it is 1), V the size of the vocabulary, boundary included. With s = 0 an n-gram that never
-    occurred has probability 0, and after a context that never occurred everything has. That is the
-    default here, as in the lecture; the command `fastgrad train bigram` smooths by 1 unless told
-    otherwise.
+    The probability of a token after a context is (N + s) / (R + s * V): N is how often the token
+    followed the context, R how often the context occurred, s the `smoothing` ("add-one", or
+    Laplace, where it is 1), V the size of the vocabulary. With s = 0, as in the lecture's first
+    numbers, an n-gram that never occurred has probability 0, and after a context that never
+    occurred every token has.
 
-    Raises `ValueError` for a smoothing that is negative or not finite, and `MemoryError` where the
-    table of V**order probabilities would be too large.
+    `vocab` is the vocabulary; where it is None, `fit` takes that of its text. Raises `ValueError`
+    for an order other than 2 or 3, and a smoothing that is negative or not finite.
 
-    >>> model = BigramModel.fit(["emma", "ava"], smoothing=1.0)
+    >>> model = NgramModel(order=2, smoothing=1.0).fit(["emma", "ava"])
     >>> model
-    BigramModel(2 items, 9 bigrams of 5 symbols; smoothing 1.0)
-    >>> dict(zip(model.vocab.itos, model.next_probs("em").round(3).tolist()))
+    NgramModel(order=2, smoothing=1.0; 2 items, 9 bigrams of 5 tokens)
+    >>> dict(zip(model.vocab, model.next_probs("em").round(3).tolist()))
     {'.': 0.143, 'a': 0.286, 'e': 0.143, 'm': 0.286, 'v': 0.143}
     >>> round(model.loss(["eva"]), 4)
     1.281
-    >>> BigramModel.fit(["emma", "ava"]).loss(["eva"])
+    >>> NgramModel(smoothing=0).fit(["emma", "ava"]).loss(["eva"])
     inf
     """
 
-    __slots__ = ("counts", "smoothing")
+    kind = "bigram"
 
-    counts: NgramCounts
-    """What the probabilities come from."""
-    smoothing: float
-    """What is added to each count."""
+    @hint_names(n="order")
+    def __init__(
+        self, order: int = 2, smoothing: float = 1.0, *, vocab: Vocab | None = None
+    ) -> None:
+        """Keep the settings."""
+        check_order(order)
+        if isinstance(smoothing, NgramCounts):
+            raise TypeError("smoothing is NgramCounts; expected a number. fit takes counts")
+        if vocab is not None:
+            check_vocab(vocab)
+        super().__init__(int(order), vocab)
+        self._given = vocab
+        self._smoothing = amount("smoothing", smoothing)
+        self._counts: NgramCounts | None = None
 
-    def __init__(self, counts: NgramCounts, smoothing: float = 0.0):
-        """Check that there can be such a table, which is computed when it is first needed."""
-        if not isinstance(counts, NgramCounts):
-            raise TypeError(
-                f"counts is {shorten(counts)}; expected NgramCounts. BigramModel.fit counts"
-            )
-        self.counts = counts
-        self.smoothing = amount("smoothing", smoothing)
-        check_cells(counts.vocab, counts.order)
-        if not math.isfinite(self.smoothing * len(counts.vocab)):
-            raise ValueError(
-                f"smoothing is {shorten(smoothing)}, which is too large for"
-                f" {len(counts.vocab)} symbols"
-            )
-        super().__init__(counts.vocab, counts.order - 1, lambda: _smoothed(counts, self.smoothing))
+    @property
+    def smoothing(self) -> float:
+        """What is added to each count."""
+        return self._smoothing
 
-    @classmethod
+    @property
+    def counts(self) -> NgramCounts:
+        """The counts that the probabilities come from; raises `NotFittedError` before `fit`."""
+        if self._counts is None:
+            raise NotFittedError(f"this {type(self).__name__} has no counts yet; call fit first")
+        return self._counts
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings: order and smoothing."""
+        return {"order": self.order, "smoothing": self._smoothing}
+
+    @hint_names(smoothing="smoothing in the constructor", order="order in the constructor")
     def fit(
-        cls,
-        source: Source | NgramCounts,
+        self,
+        texts: Source | NgramCounts,
         *,
-        smoothing: float = 0.0,
-        order: int | None = None,
         threads: int | None = None,
         progress: bool = False,
-    ) -> BigramModel:
-        """Count a source of text, or take counts as they are, and make the model of them.
+    ) -> Self:
+        """Count a text and return the model; a second call counts anew.
 
-        `order` is 2 for bigrams (the default) or 3 for trigrams; counts have their own. Raises what
-        `NgramCounts` raises, and what making the model of counts raises.
+        `texts` is a file's name, bytes, an iterable of str, or `NgramCounts`, see there for
+        `threads`, `progress` and errors. Raises `MemoryError` where the table of V**order
+        probabilities would be too large.
 
         >>> counts = NgramCounts(["emma", "ava"])
-        >>> a, b = BigramModel.fit(counts, smoothing=1), BigramModel(counts, smoothing=1)
-        >>> a.loss(["eva"]) == b.loss(["eva"])
+        >>> NgramModel().fit(counts).loss(["eva"]) == NgramModel().fit(["emma", "ava"]).loss(["eva"])
         True
         """
-        amount("smoothing", smoothing)  # Before the counting, which may take long.
-        return cls(counts_to_learn(source, order, threads, progress), smoothing)
+        self._keep(counts_to_learn(texts, self._given, self.order, threads, progress))
+        return self
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the counts and the smoothing to a checkpoint, exactly; see `fastgrad.checkpoint`.
+    def _keep(self, counts: NgramCounts) -> None:
+        size = len(counts.vocab)
+        check_cells(counts.vocab, self.order)
+        if not math.isfinite(self._smoothing * size):
+            raise ValueError(
+                f"smoothing is {shorten(self._smoothing)}, which is too large for {size} tokens"
+            )
+        self._counts, self._vocab, self._made = counts, counts.vocab, None
 
-        Where `path` is a folder, the file is `model.safetensors` in it.
-        """
+    def _make_table(self) -> NDArray[np.float64]:
+        """Return (N + s) / (R + s * V), and 0 where both are 0."""
+        size = len(self.counts.vocab)
+        times = self.counts.N.reshape(-1, size)
+        # Sums are of integers, and exact.
+        contexts = times.sum(axis=1, dtype=np.uint64).astype(np.float64) + self._smoothing * size
+        table = times.astype(np.float64)
+        table += self._smoothing
+        np.divide(table, contexts[:, None], out=table, where=contexts[:, None] > 0)
+        return table
+
+    def _to_parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         ids, times = self.counts.nonzero()
         config = {
             "order": self.order,
             "smoothing": self.smoothing,
-            "items": self.counts.items,
+            "items": self.counts.num_items,
             "vocab": self.vocab.to_config(),
         }
-        tensors = {"ids": ids, "counts": times.astype(np.uint64)}
-        write_model(path, "bigram", tensors, config, self.note)
+        return {"ids": ids, "counts": times.astype(np.uint64)}, config
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> BigramModel:
-        """Read a model that `save` wrote; `CheckpointError` for anything else."""
-        return read_model(path, {"bigram": cls._from_parts})
-
-<<<<<<< HEAD
-        The iterations end once one has gained less than `tolerance` nats per token. Weights of
-        bins that the validation text has no token in stay equal.
-
-        Raises `TypeError` for a training text that is no `WordText`, `ValueError` for a validation
-        text of another vocabulary, a setting out of range, or `sentences` of a text without marks.
-        """
-        _check_text("train", train)
-        tolerance = amount("tolerance", tolerance)
-        max_iterations = whole("max_iterations", max_iterations, least=1, most=MOST)
-        eos = _eos(train, sentences)
-        table = InterpolatedTable(train.ids, len(train.vocab), eos)
-        model = cls(train.vocab, 2, table, eos is not None)
-        ids, start = model._text(validation)
-        model.losses = model._table.fit(ids, start, tolerance=tolerance, iterations=max_iterations)
-        model._tokens = len(train)
-        return model
-
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """The weights of 1/V, p1, p2 and p3 in each bin: (bins, 4)."""
-        return self._table.weights
-
-    def bin_of(self, frequency: int) -> int:
-        """Give the bin of contexts that were seen so often."""
-        return max(
-            math.ceil(-math.log((1 + whole("frequency", frequency, most=MOST)) / self._tokens)), 0
-        )
-=======
-    @classmethod
-    def _from_parts(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> BigramModel:
+    def _from_parts(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> NgramModel:
         vocab = Vocab.from_config(config["vocab"])
-        counts = NgramCounts.from_entries(
+        counts = _core.NgramCounts.from_entries(
             config["order"], vocab.characters, config["items"], tensors["ids"], tensors["counts"]
         )
-        _refuse_impossible(counts)
-        model = cls(NgramCounts(counts), config["smoothing"])
+        _check_balance(counts)
+        order, smoothing = config["order"], config["smoothing"]
+        model = BigramModel(smoothing) if order == 2 else NgramModel(order, smoothing)
+        model._keep(NgramCounts._of(counts))
         model.note = read_note(config)
         return model
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by what the table is computed from."""
-        return BigramModel, (self.counts, self.smoothing)
->>>>>>> 82c234b (wip models)
+        return _restored, (type(self), self.config, self._given, self._counts, self.note)
 
     def __repr__(self) -> str:
-        """Tell what was counted, and the smoothing."""
-        counted = repr(self.counts).removeprefix("NgramCounts(").removesuffix(")")
-        return f"BigramModel({counted}; smoothing {self.smoothing})"
+        """Show the settings, and what was counted."""
+        counted = "not fitted"
+        if self._counts is not None:
+            counted = repr(self._counts).removeprefix("NgramCounts(").removesuffix(")")
+        settings = ", ".join(f"{name}={value}" for name, value in self.config.items())
+        return f"{type(self).__name__}({settings}; {counted})"
 
 
-def _smoothed(counts: NgramCounts, smoothing: float) -> NDArray[np.float64]:
-    """Give (N + s) / (R + s * V), and 0 where both are 0; shape (V**context, V)."""
-    size = len(counts.vocab)
-    times = counts.table().reshape(-1, size)
-    # Sums are of integers, and exact.
-    contexts = times.sum(axis=1, dtype=np.uint64).astype(np.float64) + smoothing * size
-    table = times.astype(np.float64)
-    table += smoothing
-    np.divide(table, contexts[:, None], out=table, where=contexts[:, None] > 0)
-    return table
+class BigramModel(NgramModel):
+    """An `NgramModel` of order 2.
 
-
-def _refuse_impossible(counts: NgramCounts) -> None:
-    """Refuse counts that no text has: each context is reached as often as it is left.
-
-    The first n-1 symbols of an n-gram are the context left, the last n-1 the one reached. Items
-    begin in the context of boundaries alone, and end in one whose last symbol is the boundary.
+    >>> BigramModel().fit(["emma", "ava"])
+    BigramModel(smoothing=1.0; 2 items, 9 bigrams of 5 tokens)
     """
-    ids, times = counts.nonzero()
+
+    @hint_names(order="NgramModel, which has an order", n="NgramModel, which has an order")
+    def __init__(self, smoothing: float = 1.0, *, vocab: Vocab | None = None) -> None:
+        """Keep the settings."""
+        super().__init__(2, smoothing, vocab=vocab)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings: smoothing."""
+        return {"smoothing": self.smoothing}
+
+
+def _restored(
+    cls: type[NgramModel],
+    config: dict[str, Any],
+    vocab: Vocab | None,
+    counts: NgramCounts | None,
+    note: dict[str, Any] | None,
+) -> NgramModel:
+    """Return a model from its pickle."""
+    model = cls(**config, vocab=vocab)
+    if counts is not None:
+        model._keep(counts)
+    model.note = note
+    return model
+
+
+def _check_balance(counts: _core.NgramCounts) -> None:
+    """Raise `ValueError` for counts that no text has: contexts are reached as often as left.
+
+    The first n-1 tokens of an n-gram are the context left, the last n-1 the one reached. Items
+    begin in the context of end-of-sequence tokens alone, and end in one whose last token is it.
+    """
+    ids, times = counts.entries()
     keys = ids.astype(np.uint64)
     base = np.uint64(len(counts.characters) + 1)
     left, reached = keys[:, 0], keys[:, -1]

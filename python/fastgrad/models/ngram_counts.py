@@ -8,39 +8,63 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _core
 from .._checks import ids as checked_ids
 from .._checks import path_name, shorten, string, thread_count, whole
-from .._core import NgramCounts, count_bytes, count_ids, count_items, count_path
+from .._hints import hint_names, no_attribute
+from .._progress import bar
 from ..text import NotUtf8Error, UnknownCharacterError, Vocab, name_of
 from ..text.reading import check_iterable, opened
 from ..text.vocab import check_vocab
-from ._progress import bar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from ..text import Source
 
+# Members as they are called elsewhere, and here.
+_MEANT = {
+    "table": "N",
+    "counts": "N",
+    "entries": "nonzero()",
+    "top": "most_common(k)",
+    "over": "with_vocab(vocab)",
+    "items": "num_items, or nonzero()",
+    "keys": "nonzero()",
+    "values": "nonzero()",
+    "get": "counts[...]",
+}
+
 
 class NgramCounts:
-    """Counts of the n-grams of a text: of bigrams, or of trigrams where `order` is 3.
+    """Counts of the n-grams of a text of characters: `order` 2 counts bigrams, 3 trigrams.
 
-    An item is padded with `order - 1` boundaries in front and one behind, so that one of L
-    characters has L + 1 n-grams. Counts of parts add up to those of the whole, whatever the
-    alphabet of each part, and they pickle, so that any map-reduce tool can count in parts.
+    An item is padded with `order - 1` end-of-sequence tokens in front and one behind, so that one
+    of L characters has L + 1 n-grams. Counts of parts add up to those of the whole, whatever the
+    vocabulary of each part, and they pickle, so that any map-reduce tool can count in parts.
 
-    Large alphabets are counted sparsely; only `table` needs memory for every possible n-gram.
-    Arrays of counts are of int64, so that differences may be negative; they are of uint64 only
-    where the text has 2**63 n-grams or more.
+    `texts` is a file's name, "-", bytes or an iterable of str (see `fastgrad.text`). A file is
+    streamed, so that it may be larger than memory. Large inputs are counted by `threads` threads,
+    all cores where it is None. `progress` shows a bar at a terminal. `vocab` is the vocabulary to
+    count with, that of the text where it is None.
+
+    Large vocabularies are counted sparsely; only `N` needs memory for every possible n-gram. Arrays
+    of counts are of int64, so that differences may be negative; they are of uint64 only where the
+    text has 2**63 n-grams or more.
+
+    Raises what `fastgrad.text.read_lines` raises, `ValueError` unless `order` is 2 or 3, and
+    `UnknownCharacterError` where `vocab` lacks a character of the text.
 
     >>> counts = NgramCounts(["emma", "ava"])
     >>> counts
-    NgramCounts(2 items, 9 bigrams of 5 symbols)
+    NgramCounts(2 items, 9 bigrams of 5 tokens)
     >>> counts.most_common(2)
     [('a.', 2), ('.a', 1)]
-    >>> counts["mm"], counts[".a"], counts["av"], counts["ee"]
+    >>> counts["mm"], counts[".a"], counts["a", "v"], counts["ee"]
     (1, 1, 1, 0)
-    >>> counts.table()[counts.vocab.encode("m")[0]].tolist()
+    >>> counts.N[counts.vocab.stoi["m"]].tolist()
     [0, 1, 0, 1, 0]
 
     A text counted in parts, as by a pool of processes or any map-reduce tool:
@@ -56,14 +80,30 @@ class NgramCounts:
     __slots__ = ("_counts", "_keys", "_table", "_times", "vocab")
 
     vocab: Vocab
-    """The symbols counted; an n-gram is given by their ids."""
+    """The tokens counted; an n-gram is given by their ids."""
 
-    def __init__(self, counts: NgramCounts):
-        """Wrap what the counting functions of `_core` give; use `of` and `of_ids` instead."""
-        if not isinstance(counts, NgramCounts):
-            raise TypeError(
-                f"counts is {shorten(counts)}; expected NgramCounts. NgramCounts counts"
-            )
+    @hint_names()
+    def __init__(
+        self,
+        texts: Source,
+        order: int = 2,
+        *,
+        vocab: Vocab | None = None,
+        threads: int | None = None,
+        progress: bool = False,
+    ):
+        """Count."""
+        check_order(order)
+        threads = thread_count(threads)
+        if vocab is not None:
+            check_vocab(vocab)
+        try:
+            counts = _count(texts, order, threads, progress)
+        except UnicodeError as error:
+            raise NotUtf8Error(str(error)) from None
+        self._set(counts if vocab is None else _over(counts, vocab))
+
+    def _set(self, counts: _core.NgramCounts) -> None:
         self._counts = counts
         self._table: NDArray[np.integer[Any]] | None = None
         # Of `counts[gram]`: what occurs as numbers in base V, ascending, and how often.
@@ -72,35 +112,15 @@ class NgramCounts:
         self.vocab = Vocab(counts.characters)
 
     @classmethod
-    def of(
-        cls,
-        source: Source,
-        *,
-        order: int = 2,
-        threads: int | None = None,
-        progress: bool = False,
-    ) -> NgramCounts:
-        r"""Count the n-grams of a source of text (see `fastgrad.text`).
-
-        A path is streamed, so that a file may be larger than memory. Large inputs are counted by
-        `threads` threads, all cores where it is None. `progress` shows a bar at a terminal.
-
-        Raises what `fastgrad.text.read` raises, and `ValueError` unless `order` is 2 or 3, and
-        `threads` None or 1 to 1024.
-
-        >>> NgramCounts(b"emma\n", order=3).most_common(1)
-        [('..e', 1)]
-        """
-        _check_order(order)
-        thread_count(threads)
-        try:
-            return cls(_count(source, order, threads, progress))
-        except UnicodeError as error:
-            raise NotUtf8Error(str(error)) from None
+    def _of(cls, counts: _core.NgramCounts) -> NgramCounts:
+        """Return the counts that the core has made."""
+        made = cls.__new__(cls)
+        made._set(counts)
+        return made
 
     @classmethod
-    def of_ids(cls, ids: NDArray[np.uint32], vocab: Vocab, order: int = 2) -> NgramCounts:
-        """Count the n-grams of items given as ids, one or more 0 between them, as `encode_items`.
+    def from_ids(cls, ids: NDArray[np.integer[Any]], vocab: Vocab, order: int = 2) -> NgramCounts:
+        """Return counts of items given as ids, one or more 0 between them, as `encode_items`.
 
         Raises `ValueError` for an id that `vocab` has not.
 
@@ -109,9 +129,10 @@ class NgramCounts:
         >>> NgramCounts.from_ids(encode_items(["ab", "cab"], vocab), vocab).most_common(1)
         [('ab', 2)]
         """
-        _check_order(order)
+        check_order(order)
         check_vocab(vocab)
-        return cls(count_ids(checked_ids("ids", ids, len(vocab)), vocab.characters, order))
+        ids = checked_ids("ids", ids, len(vocab))
+        return cls._of(_core.count_ids(ids, vocab.characters, order))
 
     @property
     def order(self) -> int:
@@ -119,7 +140,7 @@ class NgramCounts:
         return self._counts.order
 
     @property
-    def items(self) -> int:
+    def num_items(self) -> int:
         """How many items were counted."""
         return self._counts.items
 
@@ -128,11 +149,12 @@ class NgramCounts:
         """How many n-grams were counted: the characters and the ends of all items."""
         return self._counts.total
 
-    def table(self) -> NDArray[np.integer[Any]]:
-        """Give all counts, read-only int64 of shape (V,) * order, V the size of the vocabulary.
+    @property
+    def N(self) -> NDArray[np.integer[Any]]:  # noqa: N802 - the lecture's name
+        """All counts, read-only int64 of shape (V,) * order, V the size of the vocabulary.
 
-        Row i, column j tells how often symbol j follows symbol i. Raises `MemoryError` where there
-        would be more than 2**27 cells; `entries` always works.
+        `N[i, j]` is how often token j follows token i. Raises `MemoryError` where there would be
+        more than 2**27 numbers; `nonzero` always works.
         """
         if self._table is None:
             table = self._signed(self._counts.dense())
@@ -140,10 +162,10 @@ class NgramCounts:
             self._table = table
         return self._table
 
-    def entries(self) -> tuple[NDArray[np.uint32], NDArray[np.integer[Any]]]:
-        """Give the n-grams that occur, as (K, order) ids in lexicographic order, and their counts.
+    def nonzero(self) -> tuple[NDArray[np.uint32], NDArray[np.integer[Any]]]:
+        """Return the ids of the n-grams that occur, (K, order) in lexicographic order, and their counts.
 
-        The counts are of int64 and shape (K,).
+        The ids are uint32, the counts int64 of shape (K,).
 
         >>> ids, counts = NgramCounts(["aa"]).nonzero()
         >>> ids.tolist(), counts.tolist()
@@ -152,10 +174,10 @@ class NgramCounts:
         ids, times = self._counts.entries()
         return ids, self._signed(times)
 
-    def __getitem__(self, gram: str) -> int:
-        """Tell how often an n-gram occurs, given by its symbols, the boundary by `vocab.eos_token`.
+    def __getitem__(self, gram: str | Sequence[str]) -> int:
+        """Return how often an n-gram occurs, given by its tokens as one str or as several.
 
-        Raises `UnknownCharacterError` (a `ValueError`) for a symbol that is not in the vocabulary,
+        Raises `UnknownCharacterError` (a `ValueError`) for a token that is not in the vocabulary,
         and `ValueError` unless there are as many as `order` says.
 
         >>> counts = NgramCounts(["emma", "ava"], order=3)
@@ -178,38 +200,40 @@ class NgramCounts:
     # Without this, Python would try `counts[0]`, `counts[1]`, ... in a loop.
     __iter__ = None
 
-    def top(self, k: int = 10) -> list[tuple[str, int]]:
-        """Give the `k` most frequent n-grams, those of the same count in the order of their ids.
+    def most_common(self, k: int = 10) -> list[tuple[str, int]]:
+        """Return the `k` most frequent n-grams, those of the same count in the order of their ids.
 
         Raises `TypeError` or `ValueError` for a `k` that is not an int of at least 0.
         """
-        ids, counts = self._counts.most_common(min(whole("k", k), self.total))
+        ids, counts = self._counts.top(min(whole("k", k), self.total))
         return [
             (self.vocab.decode(gram), int(count)) for gram, count in zip(ids, counts, strict=True)
         ]
 
-    def over(self, vocab: Vocab) -> NgramCounts:
-        """Give the same counts with the ids of a larger vocabulary.
+    def with_vocab(self, vocab: Vocab) -> NgramCounts:
+        """Return the same counts with the ids of a larger vocabulary.
 
         Raises `UnknownCharacterError` where `vocab` lacks a character.
         """
         check_vocab(vocab)
-        if vocab == self.vocab:
-            return self
-        for character in self.vocab.characters:
-            if character not in vocab:
-                raise UnknownCharacterError(character)
-        return NgramCounts(self._counts.with_characters(vocab.characters))
+        return self if vocab == self.vocab else NgramCounts._of(_over(self._counts, vocab))
 
     def __add__(self, other: NgramCounts) -> NgramCounts:
         """Add counts, over the characters of both; `ValueError` where the orders differ."""
         if not isinstance(other, NgramCounts):
             return NotImplemented
-        return NgramCounts(self._counts + other._counts)
+        return NgramCounts._of(self._counts + other._counts)
 
     def __radd__(self, other: int) -> NgramCounts:
         """Let `sum` start with 0."""
         return self if isinstance(other, int) and other == 0 else NotImplemented
+
+    # Hidden from type checkers, which would otherwise accept any misspelt name.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Raise an error that names the right member."""
+            raise no_attribute(self, name, _MEANT)
 
     def __eq__(self, other: object) -> bool:
         """Compare order, characters, items and every count."""
@@ -219,36 +243,38 @@ class NgramCounts:
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Give `table` to numpy."""
-        return np.array(self.table(), dtype=dtype, copy=True if copy is None else copy)
+        """Return `N` for numpy."""
+        return np.array(self.N, dtype=dtype, copy=True if copy is None else copy)
 
-    def __reduce__(self) -> tuple[type[NgramCounts], tuple[NgramCounts]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by the counts."""
-        return NgramCounts, (self._counts,)
+        return NgramCounts._of, (self._counts,)
 
     def __repr__(self) -> str:
-        """Tell how much was counted."""
+        """Show how much was counted."""
         grams = "bigrams" if self.order == 2 else "trigrams"
         return (
-            f"NgramCounts({self.items:,} items, {self.total:,} {grams}"
-            f" of {len(self.vocab):,} symbols)"
+            f"NgramCounts({self.num_items:,} items, {self.total:,} {grams}"
+            f" of {len(self.vocab):,} tokens)"
         )
 
-    def _ids_of(self, gram: str) -> list[int]:
-        """Give the ids of an n-gram's symbols; refuse what is none."""
-        boundary = self.vocab.eos_token
+    def _ids_of(self, gram: str | Sequence[str]) -> list[int]:
+        """Return the ids of an n-gram's tokens; raise for what is none."""
+        if isinstance(gram, (tuple, list)) and all(isinstance(token, str) for token in gram):
+            gram = "".join(gram)
+        eos = self.vocab.eos_token
         if len(string("gram", gram)) != self.order:
             raise ValueError(
-                f"gram is {shorten(gram)}; expected {self.order} symbols, {shorten(boundary)} for"
-                " the boundary"
+                f"gram is {shorten(gram)}; expected {self.order} tokens, {shorten(eos)} for the"
+                " start and the end of an item"
             )
-        for position, symbol in enumerate(gram):
-            if symbol != boundary and symbol not in self.vocab:
-                raise UnknownCharacterError(symbol, position, gram)
-        return [0 if symbol == boundary else int(self.vocab.encode(symbol)[0]) for symbol in gram]
+        for position, token in enumerate(gram):
+            if token != eos and token not in self.vocab:
+                raise UnknownCharacterError(token, position, gram)
+        return [self.vocab.stoi[token] for token in gram]
 
     def _signed(self, counts: NDArray[np.uint64]) -> NDArray[np.integer[Any]]:
-        """Give counts as int64, whose differences may be negative, unless they may not fit."""
+        """Return counts as int64, whose differences may be negative, unless they may not fit."""
         return counts.view(np.int64) if self.total < 2**63 else counts
 
 
@@ -260,45 +286,53 @@ def counts_for(
     threads: int | None = None,
     progress: bool = False,
 ) -> NgramCounts:
-    """Count a text, or take counts as they are, in the terms of a model.
+    """Return the counts of a text, or counts as they are, with the vocabulary of a model.
 
     Raises `UnknownCharacterError` for a character that the model does not know.
     """
     if isinstance(source, NgramCounts):
         if source.order != order:
-            raise ValueError(f"source has counts of order {source.order}; expected {order}")
+            raise ValueError(f"texts are counts of order {source.order}; expected {order}")
         return source.with_vocab(vocab)
-    counts = NgramCounts(source, order=order, threads=threads, progress=progress)
-    return counts.with_vocab(vocab)
+    return NgramCounts(source, order, vocab=vocab, threads=threads, progress=progress)
 
 
 def counts_to_learn(
-    source: Source | NgramCounts, order: int | None, threads: int | None, progress: bool
+    source: Source | NgramCounts,
+    vocab: Vocab | None,
+    order: int,
+    threads: int | None,
+    progress: bool,
 ) -> NgramCounts:
-    """Count a text, of bigrams unless told otherwise, or take counts, whose order is their own."""
+    """Return the counts of a text, or counts as they are, with a vocabulary if one is given."""
     if not isinstance(source, NgramCounts):
-        order = 2 if order is None else order
-        return NgramCounts(source, order=order, threads=threads, progress=progress)
-    if order not in (None, source.order):
-        raise ValueError(f"order is {shorten(order)}; expected {source.order}, that of the counts")
-    return source
+        return NgramCounts(source, order, vocab=vocab, threads=threads, progress=progress)
+    return counts_for(source, source.vocab if vocab is None else vocab, order)
 
 
-def _count(source: Source, order: int, threads: int | None, progress: bool) -> NgramCounts:
-    """Let the core count, each kind of source in its own way."""
+def _over(counts: _core.NgramCounts, vocab: Vocab) -> _core.NgramCounts:
+    """Return counts with the ids of another vocabulary; raise where it lacks a character."""
+    for character in counts.characters:
+        if character not in vocab:
+            raise UnknownCharacterError(character)
+    return counts.with_characters(vocab.characters)
+
+
+def _count(source: Source, order: int, threads: int | None, progress: bool) -> _core.NgramCounts:
+    """Count in the core, each kind of text in its own way."""
     if isinstance(source, (str, os.PathLike)):
-        path = path_name("source", source)
+        path = path_name("texts", source)
         what = f"counting {name_of(source)}"
         with opened(source), bar(progress, _size_of(path), "B", what) as report:
-            return count_path(path, order, threads, report)
+            return _core.count_path(path, order, threads, report)
     if isinstance(source, bytes):
         with bar(progress, len(source), "B", "counting") as report:
-            return count_bytes(source, order, threads, report)
+            return _core.count_bytes(source, order, threads, report)
     check_iterable(source)
-    return count_items(source, order, threads)
+    return _core.count_items(source, order, threads)
 
 
-def _check_order(order: int) -> None:
+def check_order(order: int) -> None:
     expected = f"order is {shorten(order)}; expected 2 for bigrams or 3 for trigrams"
     try:
         known = index(order) in (2, 3)
@@ -309,7 +343,7 @@ def _check_order(order: int) -> None:
 
 
 def _size_of(path: str) -> int | None:
-    """Give a file's size for the bar, None where there is none to know."""
+    """Return a file's size for the bar, None where it cannot be known."""
     try:
         return os.stat(path).st_size or None
     except OSError:

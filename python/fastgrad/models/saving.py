@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+import numpy as np
+
 from .. import checkpoint
 from .._checks import cut, escape, path_name, shorten
 from ..checkpoint import CheckpointError
+from ..text import Vocab, WordVocab
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,15 +22,19 @@ Note: TypeAlias = dict[str, Any]
 
 # The file in a folder that a command line's `-o out/` names.
 _FILE = "model.safetensors"
+# The words of a vocabulary, one a line, are an array: they may be more than settings may hold.
+_WORDS = "vocab.words"
 
 
 def model_path(path: str | os.PathLike[str], name: str = "path") -> Path:
-    """Give the file that holds a model: `path`, or where it is a folder, the file in it.
+    """Return the file that holds a model: `path`, or where that is a folder, the file in it.
 
-    Raises `TypeError`, with the argument's `name`, for what is no path.
+    A path that ends in a separator is a folder, even one that is not there yet. Raises `TypeError`,
+    with the argument's `name`, for what is no path.
     """
-    place = Path(path_name(name, path))
-    return place / _FILE if place.is_dir() else place
+    given = path_name(name, path)
+    place = Path(given)
+    return place / _FILE if place.is_dir() or given.endswith(("/", os.sep)) else place
 
 
 def write_model(
@@ -39,7 +46,9 @@ def write_model(
 ) -> None:
     """Save a model's arrays and configuration, with the name of its kind and its note."""
     noted = {} if note is None else {"note": note}
-    checkpoint.save(model_path(path), tensors, {"model": kind, **config, **noted})
+    file = model_path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.save(file, tensors, {"model": kind, **config, **noted})
 
 
 def read_note(config: Mapping[str, Any]) -> Note | None:
@@ -54,7 +63,7 @@ def read_model(
     path: str | os.PathLike[str],
     makers: Mapping[str, Callable[[dict[str, NDArray[Any]], dict[str, Any]], Model]],
 ) -> Model:
-    """Read a checkpoint and let the maker of its kind of model make the model.
+    """Return the model of a checkpoint, made by the maker of its kind.
 
     Raises `CheckpointError`, with the file's name, also for a checkpoint that holds no model or one
     of another kind, and for what the maker refuses.
@@ -80,3 +89,22 @@ def read_model(
         ValueError,
     ) as error:  # fmt: skip
         raise CheckpointError(f"{named}: damaged: {cut(str(error))}") from None
+
+
+def vocab_parts(vocab: Vocab | WordVocab) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return a vocabulary as JSON-able values and arrays."""
+    config = vocab.to_config()
+    if isinstance(vocab, Vocab):
+        return config, {}
+    words = "\n".join(config.pop("words")).encode()
+    return config, {_WORDS: np.frombuffer(words, dtype=np.uint8)}
+
+
+def vocab_of(config: Any, tensors: Mapping[str, NDArray[Any]]) -> Any:
+    """Return the vocabulary of its parts; raise `ValueError` for what are none."""
+    if _WORDS not in tensors:
+        return Vocab.from_config(config)
+    words = tensors[_WORDS]
+    if words.dtype != np.uint8 or words.ndim != 1:
+        raise ValueError(f"{_WORDS} is {words.shape} of {words.dtype}; expected (K,) of uint8")
+    return WordVocab.from_config({**config, "words": words.tobytes().decode().split("\n")})

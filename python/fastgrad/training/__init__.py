@@ -12,7 +12,7 @@ chunks end depends on the clock; the results do not.
 >>> history = model.fit(
 ...     names, steps=40, lr=0.1, batch_size=4, evaluate_every=20, callbacks=[seen.append]
 ... )
->>> [(progress.step, progress.rate) for progress in seen]
+>>> [(progress.step, progress.lr) for progress in seen]
 [(20, 0.1), (40, 0.1)]
 >>> history.loss.shape, history.stopped
 ((40,), 'finished')
@@ -23,7 +23,7 @@ from .finder import LRSweep, lr_find
 from .history import History
 from .loop import Interrupted, Loop
 from .plan import Plan, Progress, make_plan
-from .rates import Rate, Rates, plan_rates
+from .learning_rates import LearningRate, LearningRates, plan_lrs
 from .resuming import Saved, history_arrays, read_history, read_saved
 
 __all__ = [
@@ -33,14 +33,14 @@ __all__ = [
     "Loop",
     "Plan",
     "Progress",
-    "Rate",
+    "LearningRate",
     "LRSweep",
-    "Rates",
+    "LearningRates",
     "Saved",
     "lr_find",
     "history_arrays",
     "make_plan",
-    "plan_rates",
+    "plan_lrs",
     "read_history",
     "read_saved",
 ]

@@ -23,30 +23,30 @@ class DivergedError(FloatingPointError):
     """The loss, or a parameter, became nan or infinite, or the loss rose beyond all that is useful.
 
     That is where the smoothed loss is more than twice its start and twice ln V, the loss of equal
-    probabilities. `step` is the step in which it was noticed, counted from 0, `rate` that step's
+    probabilities. `step` is the step in which it was noticed, counted from 0, `lr` that step's
     learning rate, and `loss` the smoothed loss, or None for one that is not finite. Of a loss that
     is too high the model has the best parameters that were seen, at an evaluation or at the start;
     of one that is not finite those of the step before, the last whose loss is known to be finite,
     or where there is none, those that it had at the start.
     """
 
-    def __init__(self, step: int, rate: float, loss: float | None = None) -> None:
+    def __init__(self, step: int, lr: float, loss: float | None = None) -> None:
         """Keep what the message names."""
-        super().__init__(step, rate, loss)
+        super().__init__(step, lr, loss)
         self.step = step
-        self.rate = rate
+        self.lr = lr
         self.loss = loss
 
     def __str__(self) -> str:
         """Say what happened, where, and what the model is now."""
         if self.loss is None:
             return (
-                f"diverged: the loss became nan or infinite at step {self.step}, at rate"
-                f" {self.rate:g}; the model keeps the last parameters whose loss was finite. A"
+                f"diverged: the loss became nan or infinite at step {self.step}, at lr"
+                f" {self.lr:g}; the model keeps the last parameters whose loss was finite. A"
                 " smaller lr may help"
             )
         return (
-            f"diverged at step {self.step}, at rate {self.rate:g}: the smoothed loss rose to"
+            f"diverged at step {self.step}, at lr {self.lr:g}: the smoothed loss rose to"
             f" {self.loss:.4g}, more than twice what it began with and that of equal"
             " probabilities; the model has the best parameters that were seen. A smaller lr may"
             " help"

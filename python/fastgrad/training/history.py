@@ -1,4 +1,4 @@
-"""What a training run has seen: losses and rates."""
+"""What a training run has seen: losses and learning rates."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._checks import shorten
-from .rates import Rates
+from .learning_rates import LearningRates
 
 
 @dataclass(frozen=True, eq=False)
 class History:
     """What a training run has seen, step by step.
 
-    `loss[k]` is the mean loss of the mini-batch of step k, before its update, and `rate[k]` the
+    `loss[k]` is the mean loss of the mini-batch of step k, before its update, and `lr[k]` the
     learning rate of that update: both (steps made,) float64. `dev_loss` holds the losses on the
-    development text, (evaluations,) float64, and `dev_step` how many steps had been made by then,
+    development text, (evaluations,) float64, and `dev_steps` how many steps had been made by then,
     (evaluations,) int64; both are empty without such a text. `stopped` says why it ended.
 
     >>> import numpy as np
-    >>> history = History(loss=np.array([3.0, 2.0, 2.0, 1.0]), rate=np.full(4, 0.1))
+    >>> history = History(loss=np.array([3.0, 2.0, 2.0, 1.0]), lr=np.full(4, 0.1))
     >>> steps, means = history.smooth(2)
     >>> steps.tolist(), means.tolist()
     ([2, 4], [2.5, 1.5])
@@ -30,31 +30,31 @@ class History:
     """
 
     loss: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    rate: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    dev_step: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    lr: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    dev_steps: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     dev_loss: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     stopped: str = ""
 
     def __repr__(self) -> str:
-        """Tell how far it went, and how well."""
+        """Show how far it went, and how well."""
         steps = len(self.loss)
         parts = ["1 step" if steps == 1 else f"{steps:,} steps"]
         if steps:
             parts.append(f"last loss {self.loss[-1]:.4f}")
         if len(self.dev_loss):
             best = int(np.argmin(self.dev_loss))
-            parts.append(f"best dev loss {self.dev_loss[best]:.4f} at {self.dev_step[best]:,}")
+            parts.append(f"best dev loss {self.dev_loss[best]:.4f} at {self.dev_steps[best]:,}")
         if self.stopped:
             parts.append(self.stopped)
         return f"{type(self).__name__}({'; '.join(parts)})"
 
     @property
-    def step(self) -> NDArray[np.int64]:
-        """The number of each step, from 0: (steps made,) int64."""
-        return np.arange(len(self.loss))
+    def steps(self) -> int:
+        """The number of steps made."""
+        return len(self.loss)
 
     def smooth(self, every: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Give the mean loss of every `every` steps, as the lecture draws it.
+        """Return the mean loss of every `every` steps, as the lecture draws it.
 
         Returns how many steps had been made by the end of each stretch, and its mean; what is left
         over at the end has a mean of its own. By default there are about 200 stretches.
@@ -72,14 +72,14 @@ class History:
 class Record:
     """A history while it grows."""
 
-    def __init__(self, rates: Rates, history: History | None = None) -> None:
+    def __init__(self, lrs: LearningRates, history: History | None = None) -> None:
         """Start with nothing, or where an earlier part of the run has ended."""
         past = history or History()
-        self.rates = rates
+        self.lrs = lrs
         self.steps = len(past.loss)
         self.stopped = ""
         # How many steps had been made and the loss, together: an interrupt parts no pair.
-        self._dev = list(zip(past.dev_step.tolist(), past.dev_loss.tolist(), strict=True))
+        self._dev = list(zip(past.dev_steps.tolist(), past.dev_loss.tolist(), strict=True))
         # Twice as long whenever it is full: how many steps there will be is a plan, no promise.
         self._losses = past.loss.copy()
 
@@ -94,7 +94,7 @@ class Record:
         return self._dev[-1][0] if self._dev else 0
 
     def add(self, losses: NDArray[np.float64]) -> None:
-        """Take the losses of the steps that were just made."""
+        """Add the losses of the steps that were just made."""
         end = self.steps + len(losses)
         if end > len(self._losses):
             longer = np.empty(max(end, 2 * len(self._losses), 1024))
@@ -104,7 +104,7 @@ class Record:
         self.steps = end
 
     def add_dev(self, loss: float) -> None:
-        """Take a loss on the development text, after the steps made so far."""
+        """Add a loss on the development text, after the steps made so far."""
         self._dev.append((self.steps, loss))
 
     def cut(self, steps: int) -> None:
@@ -117,7 +117,7 @@ class Record:
             self._dev.pop()
 
     def mean_since(self, step: int) -> float:
-        """Give the mean loss of the steps from `step` on, of which there must be one."""
+        """Return the mean loss of the steps from `step` on, of which there must be one."""
         return float(self._losses[step : self.steps].mean())
 
     def is_lowest(self, dev_loss: float | None) -> bool:
@@ -130,11 +130,11 @@ class Record:
         return len(losses) - 1 - int(np.argmin(losses)) if losses else 0
 
     def history(self) -> History:
-        """Give what was seen so far, as arrays of its own."""
+        """Return what was seen so far, as arrays of its own."""
         return History(
             loss=self.losses.copy(),
-            rate=self.rates.part(0, self.steps),
-            dev_step=np.array([step for step, _ in self._dev], dtype=np.int64),
+            lr=self.lrs.part(0, self.steps),
+            dev_steps=np.array([step for step, _ in self._dev], dtype=np.int64),
             dev_loss=np.array([loss for _, loss in self._dev], dtype=np.float64),
             stopped=self.stopped,
         )

@@ -73,7 +73,7 @@ class Loop:
             raise ValueError(f"patience is {plan.patience}, but there is no dev to measure it on")
         self._run = run
         self._plan = plan
-        self._record = Record(plan.rates, past)
+        self._record = Record(plan.lrs, past)
         self._first = self._record.steps
         self._is_resumed = past is not None
         # A checkpoint may have been saved when an evaluation was due and not done.
@@ -172,7 +172,7 @@ class Loop:
         first, every = self._record.steps, self._plan.evaluate_every
         end = min(first + self._chunk, (first // every + 1) * every, self._plan.steps)
         start = perf_counter()
-        losses = self._run.train(first, self._plan.rates.part(first, end))
+        losses = self._run.train(first, self._plan.lrs.part(first, end))
         seconds = perf_counter() - start
         if (place := self._smoothed.add(losses)) is not None:
             self._rose_too_high(first + place)
@@ -248,7 +248,7 @@ class Loop:
             steps=self._plan.steps,
             loss=record.mean_since(self._evaluated),
             dev_loss=dev_loss,
-            rate=self._rate(record.steps - 1),
+            lr=self._lr(record.steps - 1),
             examples_per_second=steps * self._run.batch / max(seconds, 1e-9),
         )
 
@@ -259,10 +259,10 @@ class Loop:
         snapshot = self._last_two.before(before)
         _surely(lambda: snapshot.put(self._run.arrays))
         if before > snapshot.step:
-            self._run.train(snapshot.step, self._plan.rates.part(snapshot.step, before))
+            self._run.train(snapshot.step, self._plan.lrs.part(snapshot.step, before))
         self._cut(before)
         self._is_saved = False
-        raise DivergedError(step, self._rate(min(step, self._plan.steps - 1)))
+        raise DivergedError(step, self._lr(min(step, self._plan.steps - 1)))
 
     def _rose_too_high(self, step: int) -> NoReturn:
         """Go back to the best that was seen."""
@@ -272,10 +272,10 @@ class Loop:
             snapshot = self._good.snapshot
             _surely(lambda: snapshot.put(self._run.arrays))
             self._cut(snapshot.step)
-        raise DivergedError(step, self._rate(step), loss)
+        raise DivergedError(step, self._lr(step), loss)
 
-    def _rate(self, step: int) -> float:
-        return float(self._plan.rates.part(step, step + 1)[0])
+    def _lr(self, step: int) -> float:
+        return float(self._plan.lrs.part(step, step + 1)[0])
 
     def _cut(self, step: int) -> None:
         """Forget what came after so many steps."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .._checks import path_name, shorten, whole
-from .rates import Rate, Rates, plan_rates
+from .learning_rates import LearningRate, LearningRates, plan_lrs
 
 # How many evaluations a run has unless it is told otherwise.
 _EVALUATIONS = 20
@@ -20,15 +20,15 @@ class Progress:
     """How far a run has come, as callbacks are told after each evaluation.
 
     `step` of `steps` have been made. `loss` is the mean over the mini-batches since the last
-    evaluation, `dev_loss` the loss on the development text (None without one), `rate` the rate of
-    the last step, `examples_per_second` the speed of training alone.
+    evaluation, `dev_loss` the loss on the development text (None without one), `lr` the learning
+    rate of the last step, `examples_per_second` the speed of training alone.
     """
 
     step: int
     steps: int
     loss: float
     dev_loss: float | None
-    rate: float
+    lr: float
     examples_per_second: float
 
 
@@ -37,7 +37,7 @@ class Plan:
     """What a training run is to do; `make_plan` checks it."""
 
     steps: int
-    rates: Rates
+    lrs: LearningRates
     evaluate_every: int
     patience: int | None
     callbacks: tuple[Callable[[Progress], object], ...]
@@ -49,7 +49,7 @@ class Plan:
 def make_plan(
     *,
     steps: int,
-    lr: Rate | Rates,
+    lr: LearningRate | LearningRates,
     evaluate_every: int | None = None,
     patience: int | None = None,
     callbacks: Iterable[Callable[[Progress], object]] = (),
@@ -57,7 +57,7 @@ def make_plan(
     log: str | os.PathLike[str] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Plan:
-    """Check what a training run is to do; every rate is worked out here.
+    """Check what a training run is to do; every learning rate is worked out here.
 
     Raises `ValueError` or `TypeError` naming the argument, `FileNotFoundError` where the folder
     of `log` or `checkpoint` is missing.
@@ -65,7 +65,7 @@ def make_plan(
     steps = whole("steps", steps, least=1, most=2**62)
     return Plan(
         steps=steps,
-        rates=plan_rates(lr, steps),
+        lrs=plan_lrs(lr, steps),
         evaluate_every=(
             max(1, steps // _EVALUATIONS)
             if evaluate_every is None

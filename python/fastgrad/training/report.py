@@ -62,7 +62,7 @@ class Report:
             step=progress.step,
             loss=progress.loss,
             dev_loss=progress.dev_loss,
-            rate=progress.rate,
+            lr=progress.lr,
             examples_per_second=round(progress.examples_per_second),
         )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._checks import amount, shorten, whole
 from .history import History
-from .rates import Rates, plan_rates
+from .learning_rates import LearningRates, plan_lrs
 from .snapshots import Best, Snapshot
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .plan import Plan
-    from .rates import Rate
+    from .learning_rates import LearningRate
 
     Arrays = Mapping[str, NDArray[Any]]
 
@@ -31,18 +31,18 @@ class Saved:
 
     history: History
     steps: int
-    rates: Rates
+    lrs: LearningRates
     evaluate_every: int
     patience: int | None
     best: Best | None
     evaluated: int
     """How many steps had been made by the last evaluation."""
 
-    def planned(self, steps: int | None, lr: Rate | None) -> tuple[int, Rates]:
-        """Give how many steps the resumed run is to have in all, and every step's rate.
+    def planned(self, steps: int | None, lr: LearningRate | None) -> tuple[int, LearningRates]:
+        """Return how many steps the resumed run is to have in all, and every step's learning rate.
 
         The steps made keep theirs. Raises `ValueError` where there are to be more steps than
-        rates were saved for, or fewer than were made.
+        learning rates were saved for, or fewer than were made.
         """
         made = len(self.history.loss)
         total = self.steps if steps is None else whole("steps", steps, least=1)
@@ -50,20 +50,20 @@ class Saved:
             raise ValueError(f"steps is {steps}, but {made} were made already; expected no fewer")
         if lr is None and total > self.steps:
             raise ValueError(
-                f"steps is {steps}, but rates were saved for {self.steps}; expected lr as well"
+                f"steps is {steps}, but learning rates were saved for {self.steps}; expected lr as well"
             )
-        later = plan_rates(self.rates if lr is None else lr, total)
-        return total, self.rates.then(made, later)
+        later = plan_lrs(self.lrs if lr is None else lr, total)
+        return total, self.lrs.then(made, later)
 
 
 def history_arrays(history: History) -> dict[str, NDArray[Any]]:
-    """Give a history as named arrays for a checkpoint."""
-    rates = Rates.of(history.rate)
+    """Return a history as named arrays for a checkpoint."""
+    lrs = LearningRates.of(history.lr)
     return {
         "history.loss": history.loss,
-        "history.rate_step": rates.starts,
-        "history.rate": rates.values,
-        "history.dev_step": history.dev_step,
+        "history.rate_step": lrs.starts,
+        "history.rate": lrs.values,
+        "history.dev_step": history.dev_steps,
         "history.dev_loss": history.dev_loss,
     }
 
@@ -71,20 +71,20 @@ def history_arrays(history: History) -> dict[str, NDArray[Any]]:
 def read_history(arrays: Arrays, stopped: str = "") -> History:
     """Undo `history_arrays`; `ValueError` where the arrays are not of one history."""
     loss = _checked(arrays, "history.loss", np.float64)
-    dev_step = _checked(arrays, "history.dev_step", np.int64)
+    dev_steps = _checked(arrays, "history.dev_step", np.int64)
     dev_loss = _checked(arrays, "history.dev_loss", np.float64)
-    if len(dev_step) != len(dev_loss) or (dev_step > len(loss)).any():
-        raise ValueError("history.dev_step does not fit the other arrays of the history")
-    rates = _read_rates(arrays, "history", len(loss))
-    return History(loss, rates.part(0, len(loss)), dev_step, dev_loss, stopped)
+    if len(dev_steps) != len(dev_loss) or (dev_steps > len(loss)).any():
+        raise ValueError("history.dev_steps does not fit the other arrays of the history")
+    lrs = _read_lrs(arrays, "history", len(loss))
+    return History(loss, lrs.part(0, len(loss)), dev_steps, dev_loss, stopped)
 
 
 def write_saved(
     plan: Plan, history: History, best: Best | None, evaluated: int
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Give a run as named arrays and settings for a checkpoint."""
-    rates = {"plan.rate_step": plan.rates.starts, "plan.rate": plan.rates.values}
-    arrays = history_arrays(history) | rates
+    """Return a run as named arrays and settings for a checkpoint."""
+    lrs = {"plan.rate_step": plan.lrs.starts, "plan.rate": plan.lrs.values}
+    arrays = history_arrays(history) | lrs
     config = {
         "steps": plan.steps,
         "evaluate_every": plan.evaluate_every,
@@ -113,7 +113,7 @@ def read_saved(arrays: Arrays, config: Any) -> Saved:
     return Saved(
         history=history,
         steps=steps,
-        rates=_read_rates(arrays, "plan", steps),
+        lrs=_read_lrs(arrays, "plan", steps),
         evaluate_every=every,
         patience=None if patience is None else whole("patience", patience, least=1),
         best=_read_best(arrays, config, history),
@@ -130,7 +130,7 @@ def _read_best(arrays: Arrays, config: Any, history: History) -> Best | None:
         if not len(history.dev_loss):
             raise ValueError("best_step is missing")
         place = int(np.argmin(history.dev_loss))
-        step, loss = int(history.dev_step[place]), float(history.dev_loss[place])
+        step, loss = int(history.dev_steps[place]), float(history.dev_loss[place])
     step = whole("best_step", step, most=len(history.loss))
     return Best(Snapshot(step, best), None if loss is None else amount("best_loss", loss))
 
@@ -140,12 +140,12 @@ def _read_evaluated(config: Any, history: History, every: int) -> int:
     if evaluated is not None:
         return whole("evaluated", evaluated, most=made)
     # Older files do not tell, and have it from the dev losses, or where they would have been.
-    if len(history.dev_step):
-        return int(history.dev_step[-1])
+    if len(history.dev_steps):
+        return int(history.dev_steps[-1])
     return made if history.stopped == "finished" else made // every * every
 
 
-def _read_rates(arrays: Arrays, of: str, steps: int) -> Rates:
+def _read_lrs(arrays: Arrays, of: str, steps: int) -> LearningRates:
     starts = _checked(arrays, f"{of}.rate_step", np.int64)
     values = _checked(arrays, f"{of}.rate", np.float64)
     fits = len(starts) == len(values) and bool(len(starts)) == bool(steps)
@@ -153,7 +153,7 @@ def _read_rates(arrays: Arrays, of: str, steps: int) -> Rates:
     ends = np.append(starts, steps)
     if not fits or ends[0] != 0 or (np.diff(ends) <= 0).any():
         raise ValueError(f"{of}.rate does not fit the {steps} steps")
-    return Rates(starts, values, steps)
+    return LearningRates(starts, values, steps)
 
 
 def _checked(arrays: Arrays, name: str, dtype: type[np.generic]) -> NDArray[Any]:

@@ -4,7 +4,7 @@
 the latter. `examples/from_bigram_to_nplm.py` shows the first at work.
 
 >>> from fastgrad.models.nplm import NPLM, Shape
->>> Shape(symbols=27, context_length=8, embedding_dim=24, hidden_dim=400).size
+>>> Shape(vocab_size=27, context_length=8, embedding_dim=24, hidden_dim=400).num_parameters
 88675
 """
 

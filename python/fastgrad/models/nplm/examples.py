@@ -1,4 +1,4 @@
-"""Examples to learn from: contexts of ids, and the symbol that follows each."""
+"""Examples to learn from: contexts of ids, and the token that follows each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from ..._checks import ids as checked_ids
-from ...text import read, build_dataset
+from ...text import build_dataset, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...text import Source, Vocab
-    from ..base import Examples
+    from ...base import Texts
 
 
-# How many symbols of a text are made examples of at a time, where that is enough.
+# How many tokens of a text are made examples of at a time, where that is enough.
 _BLOCK = 2**20
 # How many contexts are put side by side at a time.
 _CONTEXTS = 2**16
@@ -28,15 +28,15 @@ _CONTEXTS = 2**16
 class Prepared(NamedTuple):
     """Contexts and what follows each (N,), both uint32 and in one piece of memory.
 
-    Contexts are (N, c), or where they are those of a running text, each a symbol further on than
-    the one before it, the symbols of that text, (N + c - 1,).
+    Contexts are (N, c), or where they are those of a running text, each a token further on than
+    the one before it, the tokens of that text, (N + c - 1,).
     """
 
     contexts: NDArray[np.uint32]
     targets: NDArray[np.uint32]
 
     def digest(self) -> str:
-        """Give a short text that differs for other examples, or the same in another order."""
+        """Return a short text that differs for other examples, or the same in another order."""
         contexts = self.contexts
         if contexts.ndim == 1:
             width = len(contexts) + 1 - len(self.targets)
@@ -50,19 +50,19 @@ class Prepared(NamedTuple):
         return digest.hexdigest()
 
 
-def prepare(source: Examples, vocab: Vocab, context: int, name: str) -> Prepared:
+def prepare(source: Texts, vocab: Vocab, context: int, name: str) -> Prepared:
     """Read a source of text into examples, or check those that were made before.
 
-    Raises what `fastgrad.text.read` and `windows` raise, and for a pair of arrays `TypeError` or
+    Raises what `fastgrad.text.build_dataset` raises, and for a pair of arrays `TypeError` or
     `ValueError` where they are not contexts and ids of this vocabulary.
     """
     if isinstance(source, tuple) and any(isinstance(part, np.ndarray) for part in source):
         return prepare_pair(source, len(vocab), context, name)
-    return Prepared(*build_dataset(read(cast("Source", source)), vocab, context))
+    return Prepared(*build_dataset(cast("Source", source), vocab, context))
 
 
-def in_blocks(source: Examples, vocab: Vocab, context: int, name: str) -> Iterator[Prepared]:
-    """Give the examples of a source in blocks, so that those of a long text need not be held.
+def in_blocks(source: Texts, vocab: Vocab, context: int, name: str) -> Iterator[Prepared]:
+    """Return the examples of a source in blocks, so that those of a long text need not be held.
 
     Raises what `prepare` raises, for a block when it comes.
     """
@@ -70,23 +70,23 @@ def in_blocks(source: Examples, vocab: Vocab, context: int, name: str) -> Iterat
         yield prepare(source, vocab, context, name)
         return
     block: list[str] = []
-    symbols = 0
-    for item in read(source):
+    tokens = 0
+    for item in read_lines(source):
         block.append(item)
-        symbols += len(item) + 1
-        if symbols >= _BLOCK:
+        tokens += len(item) + 1
+        if tokens >= _BLOCK:
             yield Prepared(*build_dataset(block, vocab, context))
-            block, symbols = [], 0
+            block, tokens = [], 0
     if block:
         yield Prepared(*build_dataset(block, vocab, context))
 
 
-def prepare_pair(pair: tuple[Any, ...], symbols: int, context: int, name: str) -> Prepared:
+def prepare_pair(pair: tuple[Any, ...], vocab_size: int, context: int, name: str) -> Prepared:
     """Check examples that were made before; see `prepare`."""
     if len(pair) != 2:
         raise ValueError(f"{name} is a tuple of {len(pair)}; expected contexts and targets")
-    contexts = checked_contexts(pair[0], symbols, context, f"{name}[0]")
-    targets = checked_ids(f"{name}[1]", pair[1], symbols)
+    contexts = checked_contexts(pair[0], vocab_size, context, f"{name}[0]")
+    targets = checked_ids(f"{name}[1]", pair[1], vocab_size)
     if targets.shape != contexts.shape[:1]:
         raise ValueError(
             f"{name}[1] has shape {targets.shape}; expected ({len(contexts)},), an id a context"
@@ -96,9 +96,9 @@ def prepare_pair(pair: tuple[Any, ...], symbols: int, context: int, name: str) -
     return Prepared(contexts, targets)
 
 
-def checked_contexts(array: Any, symbols: int, context: int, name: str) -> NDArray[np.uint32]:
-    """Refuse what is not (B, context) ids."""
-    contexts = checked_ids(name, array, symbols, dims=2)
+def checked_contexts(array: Any, vocab_size: int, context: int, name: str) -> NDArray[np.uint32]:
+    """Return contexts as an array of ids; raise for what is not (B, context) of them."""
+    contexts = checked_ids(name, array, vocab_size, dims=2)
     if contexts.shape[1] != context:
         raise ValueError(f"{name} has shape {contexts.shape}; expected (N, {context})")
     return contexts

@@ -21,22 +21,25 @@ def train(
     state: Parameters,
     examples: Prepared,
     optimizer: Optimizer,
-    rates: NDArray[np.float64],
+    lrs: NDArray[np.float64],
     *,
-    batch: int,
+    batch_size: int,
     first_step: int,
     seed: int,
     dropout: tuple[float, float],
     threads: int | None,
 ) -> NDArray[np.float64]:
-    """Make a step a rate, in place; give the losses, fewer where one was not finite."""
+    """Make a step for each learning rate, in place; return the losses before each.
+
+    There are fewer losses where one was not finite.
+    """
     return _core.nplm_train(
         parameters,
         [{name: state[f"{kind}.{name}"] for name in parameters} for kind in optimizer.kinds],
         examples.contexts,
         examples.targets,
-        batch_size=batch,
-        rates=rates,
+        batch=batch_size,
+        rates=lrs,
         first_step=first_step,
         seed=seed,
         optimizer=optimizer.optimizer,
@@ -50,15 +53,15 @@ def train(
 
 
 def loss(parameters: Parameters, examples: Prepared, threads: int | None) -> float:
-    """Give the mean negative log-likelihood of the examples."""
+    """Return the mean negative log-likelihood of the examples."""
     return _core.nplm_loss(parameters, examples.contexts, examples.targets, threads=threads)
 
 
 def losses(parameters: Parameters, examples: Prepared, threads: int | None) -> NDArray[np.float64]:
-    """Give the negative log-likelihood of each example: (N,)."""
+    """Return the negative log-likelihood of each example: (N,)."""
     return _core.nplm_losses(parameters, examples.contexts, examples.targets, threads=threads)
 
 
 def probabilities(parameters: Parameters, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
-    """Give the distribution after each context: (B, c) to (B, V) float64."""
+    """Return the distribution after each context: (B, c) to (B, V) float64."""
     return _core.nplm_probabilities(parameters, contexts)

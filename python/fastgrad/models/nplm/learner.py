@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import replace
+import copy
+from abc import abstractmethod
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..._checks import shorten, thread_count, whole
+from ..._hints import hint_names
 from ...checkpoint import CheckpointError
-from ...training import History, Loop, make_plan
+from ...optim.schedules import cosine, warmup_cosine
+from ...training import History
+from ...training.loop import Loop
+from ...training.plan import make_plan
+from .._model import AnyVocab
 from ..saving import model_path, read_model
 from . import saved
-from .network import AnyVocab, Network
+from .network import Network
 from .optimizers import Optimizer, checked_dropout
 from .run import NPLMRun, steps_of
-from .shape import MAX_SEED
+from .shape import INITS, MAX_SEED, Shape, initial
 
 if TYPE_CHECKING:
     import os
@@ -24,44 +30,77 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ...training import Progress, Rate
-    from ..saving import Note
+    from ..._defaults import Defaults
+    from ...training import Progress
+    from ...training.learning_rates import LearningRate
     from .examples import Prepared
-    from .shape import Shape
+
+# The part of all steps in which the learning rate of AdamW over words climbs.
+_WARMUP = 20
 
 
-class Learner(Network[AnyVocab], ABC):
-    """The training of `NPLM` and of `WordNPLM`, which say what their examples are."""
+class Learner(Network[AnyVocab]):
+    """The training of `NPLM` and of `WordNPLM`, which define their examples."""
 
-    # What its files say that they hold.
-    kind: ClassVar[str]
-    # How many examples a step looks at unless told otherwise.
-    _batch: ClassVar[int]
+    _defaults: ClassVar[Defaults]
+    _schedule: ClassVar[Literal["cosine", "warmup"]]
 
     _history: History
-    note: Note | None
-    """What was noted about where the model came from, plain JSON, saved with it; or None."""
+
+    def _settle(self, vocab: AnyVocab | None, settings: dict[str, Any]) -> None:
+        """Check the settings of the constructor; draw the parameters if there is a vocabulary."""
+        self._settings = settings
+        self._vocab, self._shape, self._parameters = None, None, {}
+        self._history = History()
+        # Raises for settings that make no network, whatever the vocabulary will be.
+        self._shape_for(2)
+        if settings["init"] not in INITS:
+            raise ValueError(
+                f"init is {shorten(settings['init'])}; expected one of {', '.join(INITS)}"
+            )
+        whole("seed", settings["seed"], most=MAX_SEED)
+        if vocab is not None:
+            self._draw(vocab)
+
+    def _shape_for(self, vocab_size: int) -> Shape:
+        names = [name for name in asdict(Shape(2)) if name != "vocab_size"]
+        return Shape(vocab_size, **{name: self._settings[name] for name in names})
+
+    def _draw(self, vocab: AnyVocab) -> None:
+        """Draw the parameters for a vocabulary."""
+        shape = self._shape_for(len(vocab))
+        self._set(vocab, shape, initial(shape, self._settings["init"], self._settings["seed"]))
 
     @property
     def history(self) -> History:
-        """What the last training saw: losses and rates, step by step."""
+        """What training saw, step by step: losses and learning rates."""
         return self._history
 
     @abstractmethod
-    def _examples(self, source: Any, name: str) -> Prepared:
-        """Make examples of a source of text, or check those that were made before."""
+    def _vocab_of(self, train: Any) -> tuple[AnyVocab, Any]:
+        """Return the vocabulary of a training text, and the text read with it."""
 
-    def _set(self, vocab: AnyVocab, shape: Shape, parameters: dict[str, NDArray[Any]]) -> None:
-        super()._set(vocab, shape, parameters)
-        self._history = History()
-        self.note = None
+    @abstractmethod
+    def _examples(self, texts: Any, name: str) -> Prepared:
+        """Return the examples of a text, or check those that were made before."""
 
-    def start(
+    def _prepared(self, train: Any) -> Any:
+        """Return the training text; draw the parameters where its vocabulary decides."""
+        if self._shape is not None:
+            return train
+        if self._vocab is not None:
+            self._draw(self._vocab)
+            return train
+        vocab, train = self._vocab_of(train)
+        self._draw(vocab)
+        return train
+
+    def _start(
         self,
         train: Any,
         dev: Any = None,
         *,
-        batch: int | None = None,
+        batch_size: int | None = None,
         optimizer: Literal["sgd", "momentum", "adamw"] = "sgd",
         weight_decay: float = 0.0,
         dropout: float | tuple[float, float] = 0.0,
@@ -73,21 +112,23 @@ class Learner(Network[AnyVocab], ABC):
     ) -> NPLMRun:
         """Check data and settings and be ready to train: for training loops; see `fit`."""
         rule = Optimizer.of(optimizer, weight_decay, momentum=momentum, betas=betas, eps=eps)
-        batch = None if batch is None else whole("batch", batch, least=1)
+        if batch_size is not None:
+            batch_size = whole("batch_size", batch_size, least=1)
         seed, shares = whole("seed", seed, most=MAX_SEED), checked_dropout(dropout)
         threads = thread_count(threads)
-        examples = self._examples(train, "train")
-        if batch is None:
-            batch = min(self._batch, len(examples.targets))
-        elif batch > len(examples.targets):
+        examples = self._examples(self._prepared(train), "train")
+        if batch_size is None:
+            batch_size = min(self._defaults.batch_size, len(examples.targets))
+        elif batch_size > len(examples.targets):
             raise ValueError(
-                f"batch is {batch}, but train has {len(examples.targets)} examples; expected no"
-                " more than these"
+                f"batch_size is {batch_size}, but train has {len(examples.targets)} examples;"
+                " expected no more than these"
             )
         dev_examples = None if dev is None else self._examples(dev, "dev")
         state = rule.state(self._parameters)
-        return NPLMRun(self, examples, dev_examples, rule, state, batch, seed, shares, threads)
+        return NPLMRun(self, examples, dev_examples, rule, state, batch_size, seed, shares, threads)
 
+    @hint_names()
     def fit(
         self,
         train: Any,
@@ -95,11 +136,11 @@ class Learner(Network[AnyVocab], ABC):
         *,
         steps: int | None = None,
         epochs: float | None = None,
-        lr: Rate,
-        batch: int | None = None,
-        optimizer: Literal["sgd", "momentum", "adamw"] = "sgd",
-        weight_decay: float = 0.0,
-        dropout: float | tuple[float, float] = 0.0,
+        lr: LearningRate | None = None,
+        batch_size: int | None = None,
+        optimizer: Literal["sgd", "momentum", "adamw"] | None = None,
+        weight_decay: float | None = None,
+        dropout: float | tuple[float, float] | None = None,
         momentum: float | None = None,
         betas: tuple[float, float] | None = None,
         eps: float | None = None,
@@ -111,28 +152,34 @@ class Learner(Network[AnyVocab], ABC):
         log: str | os.PathLike[str] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         threads: int | None = None,
-    ) -> History:
-        """Train the parameters in place, and return what was seen on the way.
+    ) -> Self:
+        """Train the parameters in place, and return the model; `history` is what was seen.
 
         `train` and `dev` are texts, as `loss` takes them, or examples: a pair of arrays, (N,
-        context) and (N,) of integers, as `fastgrad.text.windows` makes one. Each step draws `batch`
-        of the examples, with replacement, and moves the parameters once; by default 32 of
-        characters, 256 of words, or all where there are fewer. There are `steps` of them, or as
-        many as draw N examples `epochs` times (N/batch rounded up, times `epochs`, which may be a
-        fraction). The draws follow from `seed` and the step alone; results are the same for any
-        number of `threads`.
+        context_length) and (N,) of integers, as `fastgrad.text.build_dataset` makes one. Without a
+        vocabulary the model takes that of `train`. A second call goes on with the parameters as
+        they are; give another `seed`, or the same mini-batches come again.
 
-        `lr` is a number, a list of (step, rate), or a function of the step as in `fastgrad.optim`.
-        `optimizer` is "sgd", "momentum" (with `momentum`, 0.9 by default) or "adamw" (with `betas`,
-        (0.9, 0.999), and `eps`, 1e-8), the rules of `fastgrad.optim`. `weight_decay` leaves the
-        biases d and b alone. A step changes those rows of C only that its examples have in their
-        contexts: all others stand still, decay and momentum included, as with PyTorch's
-        `SparseAdam`. Where the network is tied, all rows change. `dropout` is the share of features
-        and of hidden units, or a pair of both shares, that each example does without while it is
-        learned from; those that are left count for more (Srivastava et al., "Dropout", 2014), so
-        that nothing changes for a trained model.
+        Each step draws `batch_size` of the N examples, with replacement, and moves the parameters
+        once (default: 64 of characters, 256 of words, all where there are fewer). There are `steps`
+        of them, or as many as draw N examples `epochs` times, which may be a fraction (default:
+        30,000 steps over characters, 4 epochs over words). The draws follow from `seed` and the
+        number of the step alone; results are the same for any number of `threads`.
 
-        After every `evaluate_every` steps, by default a twentieth of all, with `epochs` one epoch,
+        `lr` is the learning rate: a number, a list of (step, learning rate), or a function of the
+        step as in `fastgrad.optim.schedules`. `optimizer` is "adamw" (with `betas`, (0.9, 0.999),
+        and `eps`, 1e-8), "sgd" or "momentum" (with `momentum`, 0.9), the rules of `fastgrad.optim`.
+        Without either, AdamW's learning rate falls from 0.004 to 0 along a cosine, over words after
+        a warm-up; with `lr` alone the optimizer is plain SGD, as in the lecture; SGD without an
+        `lr` takes 0.1. `weight_decay` leaves the biases d and b alone (default: 0.03 over
+        characters and 0.01 over words with AdamW, otherwise 0). A step changes only those rows of C
+        that its examples have in their contexts: all others stand still, decay and momentum
+        included, as with PyTorch's `SparseAdam`; with tied weights all rows change. `dropout` is
+        the share of embeddings and of hidden units, or a pair of both shares, that is dropped for
+        each example (Srivastava et al., "Dropout", 2014; default: 0.2 over words with AdamW,
+        otherwise 0).
+
+        After every `evaluate_every` steps (default: a twentieth of all, with `epochs` one epoch)
         the loss on `dev` is measured, `callbacks` get a `Progress` each and may return True to
         stop, and a line is written to the JSONL file `log`. With `patience`, training stops after
         as many evaluations without a new lowest loss on `dev`, and at the end the best parameters
@@ -144,57 +191,85 @@ class Learner(Network[AnyVocab], ABC):
         parameters in place, or where it rises to more than twice its start and twice ln V, with the
         best parameters seen; `KeyboardInterrupt` on Ctrl-C, with those of the last finished chunk
         of steps; and what a callback raises; each after saving the checkpoint. What is wrong with
-        an argument is raised before anything is changed. Training again starts at step 0 with the
-        parameters as they are: give another `seed`, or the same batches come again.
+        an argument is raised before anything is changed.
 
         >>> from fastgrad.models import NPLM
-        >>> from fastgrad.optim import cosine
-        >>> from fastgrad.text import Vocab
+        >>> from fastgrad.optim.schedules import cosine
         >>> names = ["emma", "olivia", "ava", "mia", "isla", "amelia", "mila", "luna"]
-        >>> model = NPLM(Vocab.from_texts(names), hidden_dim=20)
-        >>> rate = cosine(0.02, 0.0, steps=200)
-        >>> history = model.fit(
-        ...     names[:6], names[6:], steps=200, batch_size=8, lr=rate, optimizer="adamw", patience=3
+        >>> model = NPLM(context_length=3, embedding_dim=10, hidden_dim=20)
+        >>> lr = cosine(0.02, 0.0, steps=200)
+        >>> model = model.fit(
+        ...     names[:6], names, steps=200, batch_size=8, lr=lr, optimizer="adamw", patience=3
         ... )
-        >>> history.stopped
-        'stopped early'
-        >>> bool(model.loss(names[6:]) == history.dev_loss.min())
+        Traceback (most recent call last):
+        fastgrad.text.vocab.UnknownCharacterError: character 'n' (U+006E) at position 2 of 'luna' \
+is not in the vocabulary
+        >>> model = NPLM(context_length=3, embedding_dim=10, hidden_dim=20)
+        >>> model = model.fit(names, steps=300, lr=0.1, batch_size=8)
+        >>> model.loss(names) < 1.0
         True
         """
-        if (steps is None) == (epochs is None):
+        if steps is not None and epochs is not None:
             raise TypeError(
                 f"steps is {shorten(steps)} and epochs is {shorten(epochs)}; expected one of them"
             )
-        run = self.start(
-            train,
-            dev,
-            batch_size=batch,
-            optimizer=optimizer,
-            weight_decay=weight_decay,
-            dropout=dropout,
-            momentum=momentum,
-            betas=betas,
-            eps=eps,
-            seed=seed,
-            threads=threads,
-        )
-        if steps is None:
-            steps = steps_of(len(run.train_examples.targets), epochs, run.batch)
-            every = steps_of(len(run.train_examples.targets), 1, run.batch)
-            evaluate_every = every if evaluate_every is None else evaluate_every
-        plan = make_plan(
-            steps=steps,
-            lr=lr,
-            evaluate_every=evaluate_every,
-            patience=patience,
-            callbacks=callbacks,
-            progress=progress,
-            log=log,
-            checkpoint=None if checkpoint is None else model_path(checkpoint, "checkpoint"),
-        )
-        return self._go(Loop(run, plan))
+        if optimizer is None:
+            optimizer = self._defaults.optimizer if lr is None else "sgd"
+        is_adamw = optimizer == "adamw"
+        if weight_decay is None:
+            weight_decay = self._defaults.weight_decay if is_adamw else 0.0
+        if dropout is None:
+            dropout = self._defaults.dropout if is_adamw else 0.0
+        before = self._vocab, self._shape, self._parameters
+        try:
+            run = self._start(
+                train,
+                dev,
+                batch_size=batch_size,
+                optimizer=optimizer,
+                weight_decay=weight_decay,
+                dropout=dropout,
+                momentum=momentum,
+                betas=betas,
+                eps=eps,
+                seed=seed,
+                threads=threads,
+            )
+            examples = len(run.train_examples.targets)
+            if steps is None and epochs is None:
+                steps, epochs = self._defaults.steps, self._defaults.epochs
+            if steps is None:
+                steps = steps_of(examples, epochs, run.batch_size)
+                every = steps_of(examples, 1, run.batch_size)
+                evaluate_every = every if evaluate_every is None else evaluate_every
+            plan = make_plan(
+                steps=steps,
+                lr=self._default_lr(steps, is_adamw) if lr is None else lr,
+                evaluate_every=evaluate_every,
+                patience=patience,
+                callbacks=callbacks,
+                progress=progress,
+                log=log,
+                checkpoint=None if checkpoint is None else model_path(checkpoint, "checkpoint"),
+            )
+            loop = Loop(run, plan)
+        except BaseException:
+            # A vocabulary and parameters that only this call brought are gone with it.
+            self._vocab, self._shape, self._parameters = before
+            raise
+        self._go(loop)
+        return self
+
+    def _default_lr(self, steps: int, is_adamw: bool) -> LearningRate:
+        steps = whole("steps", steps, least=1, most=2**62)
+        if not is_adamw:
+            return self._defaults.sgd_lr
+        if self._schedule == "warmup":
+            return warmup_cosine(self._defaults.lr, steps, max(1, steps // _WARMUP))
+        return cosine(self._defaults.lr, 0.0, steps)
 
     @classmethod
+    @hint_names()
     def resume(
         cls,
         path: str | os.PathLike[str],
@@ -202,7 +277,7 @@ class Learner(Network[AnyVocab], ABC):
         dev: Any = None,
         *,
         steps: int | None = None,
-        lr: Rate | None = None,
+        lr: LearningRate | None = None,
         callbacks: Iterable[Callable[[Progress], object]] = (),
         progress: bool = False,
         log: str | os.PathLike[str] | None = None,
@@ -211,8 +286,8 @@ class Learner(Network[AnyVocab], ABC):
         """Go on with a training run from its checkpoint; return the model when it is done.
 
         With the same `train` and `dev`, the result is bit for bit that of a run that was never
-        interrupted. Rates were saved with it, even those of a function; `lr` replaces them for the
-        steps to come, and is needed where `steps` asks for more than were planned. `log` is
+        interrupted. Learning rates were saved with it, even those of a function; `lr` replaces them
+        for the steps to come, and is needed where `steps` asks for more than were planned. `log` is
         continued, and the checkpoint goes on to be saved at `path`.
 
         Raises `CheckpointError` where the file is none or holds no training run, and `ValueError`
@@ -220,13 +295,11 @@ class Learner(Network[AnyVocab], ABC):
 
         >>> import pathlib, tempfile
         >>> from fastgrad.models import NPLM
-        >>> from fastgrad.text import Vocab
         >>> names = ["emma", "olivia", "ava", "mia"]
         >>> path = pathlib.Path(tempfile.mkdtemp(), "run.safetensors")
-        >>> model = NPLM(Vocab.from_texts(names), hidden_dim=8)
-        >>> _ = model.fit(names, steps=20, lr=0.1, batch_size=4, checkpoint=path)
+        >>> model = NPLM(hidden_dim=8).fit(names, steps=20, lr=0.1, batch_size=4, checkpoint=path)
         >>> longer = NPLM.resume(path, names, steps=50, lr=0.01)
-        >>> longer.history.rate[[0, 19, 20, 49]].tolist()
+        >>> longer.history.lr[[0, 19, 20, 49]].tolist()
         [0.1, 0.1, 0.01, 0.01]
         """
         file = model_path(path)
@@ -234,10 +307,10 @@ class Learner(Network[AnyVocab], ABC):
         if state is None:
             raise CheckpointError(f"{file}: holds a model without a training run; fit starts one")
         run = model._restart(state, train, dev, threads)
-        total, rates = state.loop.planned(steps, lr)
+        total, lrs = state.loop.planned(steps, lr)
         plan = make_plan(
             steps=total,
-            lr=rates,
+            lr=lrs,
             evaluate_every=state.loop.evaluate_every,
             patience=state.loop.patience,
             callbacks=callbacks,
@@ -251,7 +324,9 @@ class Learner(Network[AnyVocab], ABC):
 
     def _restart(self, state: saved.RunState, train: Any, dev: Any, threads: int | None) -> NPLMRun:
         """Be ready for the step after the last one that was saved."""
-        run = self.start(train, dev, batch_size=state.batch, seed=state.seed, threads=threads)
+        run = self._start(
+            train, dev, batch_size=state.batch_size, seed=state.seed, threads=threads
+        )
         for name, examples, digest in (
             ("train", run.train_examples, state.train),
             ("dev", run.dev_examples, state.dev),
@@ -262,25 +337,32 @@ class Learner(Network[AnyVocab], ABC):
             run, optimizer=state.optimizer, state=state.remembered, dropout=state.dropout
         )
 
-    def _go(self, loop: Loop) -> History:
+    def _go(self, loop: Loop) -> None:
         try:
             loop.go()
         finally:
             self._history = loop.history()
-        return self._history
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write parameters, vocabulary and history to a checkpoint; see `fastgrad.checkpoint`.
+    def copy(self) -> Self:
+        """Return a model of its own with the same parameters and no history."""
+        made = copy.copy(self)
+        made._parameters = {name: array.copy() for name, array in self._parameters.items()}
+        made._history = History()
+        made.note = None
+        return made
 
-        Where `path` is a folder, the file is `model.safetensors` in it. What it takes to go on
-        training is saved by `fit(checkpoint=...)` instead.
-        """
-        saved.write(path, self)
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a model of its own with the same parameters and history."""
+        made = self.copy()
+        made._history, made.note = self._history, copy.deepcopy(self.note, memo)
+        return made
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a model from a file of `save` or `fit`; `CheckpointError` for anything else."""
-        return read_model(path, {cls.kind: cls._from_parts})
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle everything but what is made when needed."""
+        return {name: value for name, value in vars(self).items() if name != "_table"}
+
+    def _to_parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        return saved.parts(self)
 
     @classmethod
     def _from_parts(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> Self:

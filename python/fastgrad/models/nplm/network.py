@@ -1,29 +1,27 @@
-"""A network with its parameters, over whatever symbols, and what it has learned of these."""
+"""A network with its parameters, and what it has learned of tokens."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from ..._checks import shorten, whole
+from ...base import NotFittedError
+from .._model import AnyVocab, Model
 
 if TYPE_CHECKING:
     from typing import Self
 
     from numpy.typing import NDArray
 
-    from ...text import Vocab
-    from ...words import WordVocab
     from .shape import Shape
-
-AnyVocab = TypeVar("AnyVocab", bound="Vocab | WordVocab")
 
 # What to say of a parameter that a network is made without.
 _WITHOUT = {
     "W": "the network has no direct connections",
-    "U": "the network is tied; it has C·P in place of U",
-    "P": "the network is not tied; it has U",
+    "U": "the weights are tied; C·P is in the place of U",
+    "P": "the weights are not tied; there is U",
 }
 
 
@@ -39,6 +37,7 @@ class _Parameter:
     def __get__(self, network: Any, owner: type | None = None) -> Any:
         if network is None:
             return self
+        network._shape_of()  # raises before the parameters are drawn
         if self._name not in network._parameters:
             raise AttributeError(f"{self._name}: {_WITHOUT[self._name]}")
         return network._parameters[self._name]
@@ -48,101 +47,95 @@ class _Parameter:
         raise AttributeError(f"{name} cannot be replaced; set its numbers: model.{name}[...] = …")
 
 
-class Network(Generic[AnyVocab]):
-    """The part of a model that does not change anything; see `NPLM` for what it computes."""
+class Network(Model[AnyVocab]):
+    """A network that does not change; see `NPLM` for what it computes."""
 
-    C = _Parameter("The features of each symbol: (V, m).")
+    C = _Parameter("The embeddings of the tokens: (V, m).")
     H = _Parameter("The weights of the hidden layer: (h, c·m).")
     d = _Parameter("The biases of the hidden layer: (h,).")
-    U = _Parameter("The weights from the hidden layer to the logits: (V, h); not where tied.")
-    P = _Parameter("Of a tied network, the way from the hidden layer to features: (m, h).")
+    U = _Parameter("The weights from the hidden layer to the logits: (V, h); not with tied weights.")
+    P = _Parameter("With tied weights, the way from the hidden layer to embeddings: (m, h).")
     b = _Parameter("The biases of the logits: (V,).")
     W = _Parameter("The direct connections, where there are any: (V, c·m).")
 
-    # What messages call its symbols.
-    _unit = "symbols"
+    # None until the vocabulary is known, and the parameters are drawn.
+    _shape: Shape | None
 
     def _set(self, vocab: AnyVocab, shape: Shape, parameters: dict[str, NDArray[Any]]) -> None:
         self._vocab = vocab
         self._shape = shape
         self._parameters = parameters
 
+    def _shape_of(self) -> Shape:
+        if self._shape is None:
+            raise NotFittedError(
+                f"this {type(self).__name__} has no parameters yet; call fit first, or give it a"
+                " vocab"
+            )
+        return self._shape
+
     @classmethod
     def _of(cls, vocab: AnyVocab, shape: Shape, parameters: dict[str, NDArray[Any]]) -> Self:
-        """Make one of parameters that are at hand."""
+        """Return a network of parameters that are at hand."""
         network = cls.__new__(cls)
+        network._settings = shape.to_config() | {"init": None, "seed": None}
         network._set(vocab, shape, parameters)
         return network
 
-    # What it is made of.
+    @property
+    def context_length(self) -> int:
+        """How many tokens before the next one the model looks at."""
+        return self._settings["context_length"]
 
     @property
-    def vocab(self) -> AnyVocab:
-        """The symbols, and the way from text to ids and back."""
-        return self._vocab
+    def config(self) -> dict[str, Any]:
+        """The settings of the network, those of its constructor, as JSON-able values."""
+        return {name: value for name, value in self._settings.items() if value is not None}
 
-    @property
-    def context(self) -> int:
-        """How many symbols before the next one the model looks at."""
-        return self._shape.context_length
-
-    @property
-    def shape(self) -> Shape:
-        """The sizes: `shape.embedding`, `shape.hidden`, `shape.dtype` and so on."""
-        return self._shape
-
-    @property
-    def size(self) -> int:
-        """How many numbers the parameters are."""
-        return self._shape.size
-
-    def parameters(self) -> dict[str, NDArray[Any]]:
-        """Give the arrays themselves, by the names of the paper: C, H, d, U or P, b, perhaps W."""
-        return dict(self._parameters)
-
-    def copy(self) -> Self:
-        """Give a model of its own with the same parameters."""
-        parameters = {name: array.copy() for name, array in self._parameters.items()}
-        return self._of(self._vocab, self._shape, parameters)
+    def num_parameters(self) -> int:
+        """Return how many numbers the parameters are."""
+        return self._shape_of().num_parameters
 
     def __repr__(self) -> str:
-        """Tell the sizes."""
-        shape = self._shape
-        options = "".join(f", {name}=True" for name in ("direct", "tied") if getattr(shape, name))
-        return (
-            f"{type(self).__name__}({shape.vocab_size:,} {self._unit}, context_length={shape.context_length},"
-            f" embedding_dim={shape.embedding}, hidden_dim={shape.hidden}{options};"
-            f" {self.size:,} parameters of {shape.dtype})"
-        )
+        """Show the settings and the number of parameters."""
+        shown = [f"{name}={self._settings[name]}" for name in _SHOWN]
+        shown += [f"{name}=True" for name in ("direct", "tie_weights") if self._settings[name]]
+        size = "not fitted"
+        if self._shape is not None:
+            size = f"V = {len(self.vocab):,}, {self.num_parameters():,} parameters"
+        return f"{type(self).__name__}({', '.join(shown)}; {size} of {self._settings['dtype']})"
 
-    # What it has learned of symbols.
+    # What it has learned of tokens.
 
     @property
     def embeddings(self) -> NDArray[Any]:
-        """The features of each symbol, the rows of C: (V, m)."""
-        return self._parameters["C"]
+        """The embedding of each token, the rows of C: (V, m)."""
+        return self.C
 
-    def nearest(self, symbol: str, k: int = 5) -> list[tuple[str, float]]:
-        """Give the `k` symbols whose features point most nearly the same way, nearest first.
+    def most_similar(self, token: str, k: int = 5) -> list[tuple[str, float]]:
+        """Return the `k` tokens with the largest cosine similarity to a token, and the cosines.
 
-        With each comes the cosine of the angle between its features and those of `symbol`, 1 for
-        the same direction. `symbol` may be the boundary's. Raises `ValueError` where it is no
-        symbol, or `k` is not from 1 to V - 1, `TypeError` where that is no int.
+        The cosine is that of the angle between two embeddings, 1 for the same direction. Raises
+        `ValueError` for a token that is not in the vocabulary, or a `k` that is not from 1 to
+        V - 1, `TypeError` where that is no int.
 
         >>> from fastgrad.models import NPLM
         >>> from fastgrad.text import Vocab
         >>> model = NPLM(Vocab("abc"), embedding_dim=2)
         >>> model.C[:] = [[0, 1], [1, 0], [3, 4], [-1, 0]]
-        >>> [(symbol, round(cosine, 6)) for symbol, cosine in model.most_similar("a", k=2)]
+        >>> [(token, round(cosine, 6)) for token, cosine in model.most_similar("a", k=2)]
         [('b', 0.6), ('.', 0.0)]
         """
-        symbols = self._vocab.itos
-        if symbol not in symbols:
-            raise ValueError(f"symbol is {shorten(symbol)}; expected one of the vocabulary's")
-        k = whole("k", k, least=1, most=len(symbols) - 1)
-        features = self._parameters["C"].astype(np.float64)
-        lengths = np.linalg.norm(features, axis=1)
-        i = symbols.index(symbol)
-        cosines = features @ features[i] / np.maximum(lengths * lengths[i], 1e-300)
+        vocab = self.vocab
+        if not isinstance(token, str) or token not in vocab.stoi:
+            raise ValueError(f"token is {shorten(token)}; expected one of the vocabulary's")
+        k = whole("k", k, least=1, most=len(vocab) - 1)
+        embeddings = self.C.astype(np.float64)
+        lengths = np.linalg.norm(embeddings, axis=1)
+        i = vocab.stoi[token]
+        cosines = embeddings @ embeddings[i] / np.maximum(lengths * lengths[i], 1e-300)
         order = [int(j) for j in np.argsort(-cosines, kind="stable") if j != i]
-        return [(symbols[j], float(cosines[j])) for j in order[:k]]
+        return [(vocab.itos[j], float(cosines[j])) for j in order[:k]]
+
+
+_SHOWN = ("context_length", "embedding_dim", "hidden_dim")

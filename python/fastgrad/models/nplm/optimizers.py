@@ -1,4 +1,4 @@
-"""What the optimizer is, and the arrays that it remembers."""
+"""The optimizer of a network: its settings and its state."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Optimizer:
     "sgd": p ← p - lr·(g + λ·p). "momentum": the velocity v ← μ·v + g + λ·p, then p ← p - lr·v.
     "adamw": Loshchilov & Hutter 2019, Algorithm 2. λ, the weight decay, is 0 for the biases.
 
-    Features of symbols that are in no context of the mini-batch stand still, and so does what is
-    remembered for them, as in PyTorch's SparseAdam; not so in tied networks.
+    Embeddings of tokens that are in no context of the mini-batch stand still, and so does their
+    optimizer state, as in PyTorch's SparseAdam; with tied weights all of them move.
     """
 
     optimizer: Literal["sgd", "momentum", "adamw"] = "sgd"
@@ -36,7 +36,7 @@ class Optimizer:
     eps: float = 1e-8
 
     def __post_init__(self) -> None:
-        """Refuse a name that is none, and settings out of range."""
+        """Raise `ValueError` or `TypeError` for an unknown name, and settings out of range."""
         _check_name(self.optimizer)
         _check("weight_decay", self.weight_decay)
         _check("momentum", self.momentum, below=1.0)
@@ -50,7 +50,7 @@ class Optimizer:
 
     @classmethod
     def of(cls, optimizer: Any, weight_decay: Any, **settings: Any) -> Optimizer:
-        """Make one of settings of which those that are None were not given.
+        """Return an optimizer; settings that are None were not given.
 
         Raises `ValueError` for one that was given and that the optimizer does not have.
 
@@ -72,11 +72,11 @@ class Optimizer:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What it remembers of every parameter."""
+        """The names of the arrays that it keeps beside every parameter."""
         return _STATE[self.optimizer]
 
     def state(self, parameters: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Give the arrays that it remembers before the first step: zeros, named `mean.C` and so."""
+        """Return the state before the first step: arrays of zeros, named `mean.C` and so on."""
         return {
             f"{kind}.{name}": np.zeros_like(array)
             for kind in self.kinds
@@ -84,21 +84,25 @@ class Optimizer:
         }
 
     def to_config(self) -> dict[str, Any]:
-        """Describe it in terms of JSON; `Optimizer(**config)` undoes it."""
+        """Return the settings as JSON-able values; `Optimizer(**config)` undoes it."""
         return asdict(self) | {"betas": list(self.betas)}
 
 
 def _check_name(optimizer: Any) -> None:
     if not isinstance(optimizer, str) or optimizer not in _STATE:
-        raise ValueError(f"optimizer is {shorten(optimizer)}; expected one of {[*_STATE]}")
+        raise ValueError(f"optimizer is {shorten(optimizer)}; expected one of {[*_STATE]}{_hint(optimizer)}")
+
+
+def _hint(optimizer: Any) -> str:
+    return "; did you mean 'adamw'?" if isinstance(optimizer, str) and "adam" in optimizer.lower() else ""
 
 
 def checked_dropout(dropout: Any) -> tuple[float, float]:
-    """Give the shares of features and of hidden units that are left out: one number is both."""
+    """Return the shares of embeddings and of hidden units to drop: one number is both."""
     shares = dropout if isinstance(dropout, (tuple, list)) else (dropout, dropout)
     if len(shares) != 2:
         raise TypeError(
-            f"dropout is {shorten(dropout)}; expected a number, or one of features and units"
+            f"dropout is {shorten(dropout)}; expected a number, or a pair of them for embeddings and hidden units"
         )
     for i, share in enumerate(shares):
         _check("dropout" if shares is not dropout else f"dropout[{i}]", share, below=1.0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..._checks import shorten
+from ..saving import write_model
 from . import kernels, saved
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from .optimizers import Optimizer
 
 
-def steps_of(examples: int, epochs: float | None, batch: int) -> int:
-    """Give how many steps look at as many examples as there are, `epochs` times.
+def steps_of(examples: int, epochs: float | None, batch_size: int) -> int:
+    """Return how many steps draw as many examples as there are, `epochs` times.
 
     >>> steps_of(1000, epochs=2, batch_size=300)
     8
@@ -30,15 +31,15 @@ def steps_of(examples: int, epochs: float | None, batch: int) -> int:
         raise TypeError(f"epochs is {shorten(epochs)}; expected a number")
     if not math.isfinite(epochs) or epochs <= 0:
         raise ValueError(f"epochs is {shorten(epochs)}; expected a finite number above 0")
-    steps = math.ceil(examples / batch) * float(epochs)
+    steps = math.ceil(examples / batch_size) * float(epochs)
     if steps > 2.0**62:
         raise ValueError(f"epochs is {shorten(epochs)}, {steps:g} steps; expected at most 2**62")
-    return max(1, round(math.ceil(examples / batch) * epochs))
+    return max(1, round(math.ceil(examples / batch_size) * epochs))
 
 
 @dataclass
 class NPLMRun:
-    """What `fastgrad.training` trains: see `fastgrad.models.base.TrainingRun`.
+    """What `fastgrad.training` trains: see `fastgrad.base.TrainingRun`.
 
     Which examples make up a mini-batch follows from the seed and the number of the step alone, so
     these two are all the random state there is.
@@ -49,7 +50,7 @@ class NPLMRun:
     dev_examples: Prepared | None
     optimizer: Optimizer
     state: dict[str, NDArray[Any]]
-    batch: int
+    batch_size: int
     seed: int
     dropout: tuple[float, float]
     threads: int | None
@@ -57,23 +58,23 @@ class NPLMRun:
     @property
     def uniform_loss(self) -> float:
         """The loss of equal probabilities, ln V: what has learned nothing."""
-        return math.log(self.model.shape.vocab_size)
+        return math.log(len(self.model.vocab))
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The parameters and what the optimizer remembers, as `C` and `optimizer.mean.C`."""
         remembered = {f"optimizer.{name}": array for name, array in self.state.items()}
-        return self.model.parameters() | remembered
+        return self.model._parameters | remembered
 
-    def train(self, first_step: int, rates: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Make as many steps as there are rates; give the losses."""
+    def train(self, first_step: int, lrs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Make as many steps as there are learning rates; return the losses."""
         return kernels.train(
-            self.model.parameters(),
+            self.model._parameters,
             self.state,
             self.train_examples,
             self.optimizer,
-            rates,
-            batch_size=self.batch,
+            lrs,
+            batch_size=self.batch_size,
             first_step=first_step,
             seed=self.seed,
             dropout=self.dropout,
@@ -81,21 +82,24 @@ class NPLMRun:
         )
 
     def dev_loss(self) -> float | None:
-        """Give the loss on the development text, or None where there is none."""
+        """Return the loss on the development text, or None where there is none."""
         if self.dev_examples is None:
             return None
-        return kernels.loss(self.model.parameters(), self.dev_examples, self.threads)
+        return kernels.loss(self.model._parameters, self.dev_examples, self.threads)
 
     def save(
         self, path: str | os.PathLike[str], arrays: dict[str, NDArray[Any]], config: dict[str, Any]
     ) -> None:
         """Write a checkpoint from which `resume` goes on."""
-        saved.write(path, self.model, self.arrays | arrays, self.to_config() | config)
+        tensors, settings = saved.parts(
+            self.model, self.arrays | arrays, self.to_config() | config
+        )
+        write_model(path, self.model.kind, tensors, settings, self.model.note)
 
     def to_config(self) -> dict[str, Any]:
-        """Describe it in terms of JSON; the examples only so that they can be recognised."""
+        """Return the settings as JSON-able values; of the examples only a digest."""
         return {
-            "batch_size": self.batch,
+            "batch_size": self.batch_size,
             "seed": self.seed,
             "optimizer": self.optimizer.to_config(),
             "dropout": list(self.dropout),

@@ -20,74 +20,84 @@ if TYPE_CHECKING:
 # What 64 bits without a sign hold.
 MAX_SEED = 2**64 - 1
 
-INITS = ("scaled", "lecture", "small")
+INITS = ("scaled", "normal", "small")
 
-# What U starts at, relative to a spread of 1/sqrt(h): small, so that all symbols are about as
+# Settings as older files call them.
+_OLD_NAMES = {
+    "context": "context_length",
+    "embedding": "embedding_dim",
+    "hidden": "hidden_dim",
+    "tied": "tie_weights",
+}
+
+# What U starts at, relative to a spread of 1/sqrt(h): small, so that all tokens are about as
 # likely as each other before the first step, and the loss is ln V.
 _SMALL = 0.1
-# What the features of a word start at in "small": AdamW moves a number by about the rate in a step,
-# and those of rare words in few steps, so that features of spread 1 would stay as they were drawn.
-_FEATURES = 0.05
+# The spread of embeddings in "small": AdamW moves a number by about lr in a step, and those of
+# infrequent words in few steps, so that embeddings of spread 1 would stay as they were drawn.
+_EMBEDDINGS = 0.05
 # How many parameters are drawn at a time.
 _PART = 2**22
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a network: V symbols, c of them as context, m features, h hidden units.
+    """The sizes of a network: V tokens, c of them as context, m embedding and h hidden dimensions.
 
-    A tied network has no U of its own: C, through P (m, h), serves as both the features that go in
-    and the weights that come out, U = C·P.
+    A network with tied weights has no U of its own: C, through P (m, h), serves as both the
+    embeddings that go in and the weights that come out, U = C·P.
     """
 
-    symbols: int
-    context: int = 3
-    embedding: int = 10
-    hidden: int = 200
+    vocab_size: int
+    context_length: int = 3
+    embedding_dim: int = 10
+    hidden_dim: int = 200
     direct: bool = False
     dtype: Literal["float32", "float64"] = "float32"
-    tied: bool = False
+    tie_weights: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse sizes that make no network."""
-        for name in ("direct", "tied"):
+        """Raise `TypeError` or `ValueError` for sizes that make no network."""
+        for name in ("direct", "tie_weights"):
             if not isinstance(value := getattr(self, name), bool):
                 raise TypeError(f"{name} is {shorten(value)}; expected True or False")
-        whole("context", self.context_length, least=1)
-        whole("embedding", self.embedding, least=1)
+        whole("context_length", self.context_length, least=1)
+        whole("embedding_dim", self.embedding_dim, least=1)
         # Without hidden units only the direct connections are left.
-        least = 0 if self.direct and not self.tied else 1
-        whole("hidden", self.hidden, least=least)
+        least = 0 if self.direct and not self.tie_weights else 1
+        whole("hidden_dim", self.hidden_dim, least=least)
         if self.dtype not in ("float32", "float64"):
             raise ValueError(f"dtype is {shorten(self.dtype)}; expected 'float32' or 'float64'")
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every parameter, by its name in the paper."""
-        inputs = self.context_length * self.embedding
-        output = ("P", self.embedding) if self.tied else ("U", self.itos)
+        inputs = self.context_length * self.embedding_dim
+        output = ("P", self.embedding_dim) if self.tie_weights else ("U", self.vocab_size)
         shapes: dict[str, tuple[int, ...]] = {
-            "C": (self.itos, self.embedding),
-            "H": (self.hidden, inputs),
-            "d": (self.hidden,),
-            output[0]: (output[1], self.hidden),
-            "b": (self.itos,),
+            "C": (self.vocab_size, self.embedding_dim),
+            "H": (self.hidden_dim, inputs),
+            "d": (self.hidden_dim,),
+            output[0]: (output[1], self.hidden_dim),
+            "b": (self.vocab_size,),
         }
-        return shapes | {"W": (self.itos, inputs)} if self.direct else shapes
+        return shapes | {"W": (self.vocab_size, inputs)} if self.direct else shapes
 
     @property
-    def size(self) -> int:
+    def num_parameters(self) -> int:
         """How many numbers the parameters are."""
         return sum(math.prod(shape) for shape in self.shapes.values())
 
     def to_config(self) -> dict[str, Any]:
-        """Describe the shape in terms of JSON, without the vocabulary's size."""
+        """Return the settings as JSON-able values, without the vocabulary's size."""
         config = asdict(self)
-        del config["symbols"]
-        # Files of networks that are not tied stay what they were before any could be.
-        if not self.tied:
-            del config["tied"]
+        del config["vocab_size"]
         return config
+
+    @classmethod
+    def from_config(cls, vocab_size: int, config: dict[str, Any]) -> Shape:
+        """Return the shape of a `to_config`, or of an older file, whose names were others."""
+        return cls(vocab_size, **{_OLD_NAMES.get(name, name): config[name] for name in config})
 
     def check(self, parameters: Mapping[str, NDArray[Any]], of: str = "") -> None:
         """Raise `ValueError` unless these are the parameters of such a network, all finite."""
@@ -101,14 +111,14 @@ class Shape:
 
 
 def initial(shape: Shape, init: str, seed: int) -> Parameters:
-    """Draw the parameters that a network starts with.
+    """Return the parameters that a network starts with, drawn by `seed`.
 
-    "lecture" draws all of them from the standard normal distribution, as the lecture does at first.
+    "normal" draws all of them from the standard normal distribution, as the lecture does at first.
     "scaled" draws the same numbers and multiplies: C by 1, H by (5/3)/sqrt(c·m) (He et al. 2015,
     with the gain for tanh that PyTorch uses), U and W by 0.1/sqrt of their inputs; d and b are 0.
     "small" is the same but for C, by 0.05, and H, by 1/sqrt(3·c·m), the spread of PyTorch's linear
-    layers: what rare words mean is learned in few steps, which large features would drown.
-    Of a tied network C is multiplied by 1/sqrt(m) if "scaled", and H by as much less, so that
+    layers: what infrequent words mean is learned in few steps, which large embeddings would drown.
+    With tied weights C is multiplied by 1/sqrt(m) if "scaled", and H by as much less, so that
     hidden units see the same; P by 0.1/sqrt(h) or, if "small", by 1/sqrt(h).
 
     The draws are numpy's, from PCG64 in float64, one parameter after the other: a seed gives the
@@ -124,15 +134,15 @@ def initial(shape: Shape, init: str, seed: int) -> Parameters:
     except (MemoryError, ValueError):  # numpy has a ValueError for what no address can reach.
         sizes = ", ".join(f"{name} {sizes}" for name, sizes in shape.shapes.items())
         raise MemoryError(
-            f"not enough memory for a network of {shape.size:,} parameters: {sizes} of"
-            f" {shape.dtype} are {shape.size * np.dtype(shape.dtype).itemsize:,} bytes, and more"
-            " while they are drawn"
+            f"not enough memory for a network of {shape.num_parameters:,} parameters: {sizes} of"
+            f" {shape.dtype} are {shape.num_parameters * np.dtype(shape.dtype).itemsize:,} bytes, and"
+            " more while they are drawn"
         ) from None
 
 
 def _drawn(shape: Shape, init: str, generator: np.random.Generator) -> Parameters:
     drawn = {name: _normal(generator, sizes) for name, sizes in shape.shapes.items()}
-    if init != "lecture":
+    if init != "normal":
         factors = _factors(shape, small=init == "small")
         # Adding 0 makes -0.0 a plain 0.
         drawn = {name: array * factors[name] + 0.0 for name, array in drawn.items()}
@@ -149,18 +159,18 @@ def _normal(generator: np.random.Generator, sizes: tuple[int, ...]) -> NDArray[n
 
 
 def _factors(shape: Shape, *, small: bool) -> dict[str, float]:
-    """Give the spread that each parameter starts with, unless that is the lecture's."""
-    inputs = shape.context_length * shape.embedding
-    output = 1 / math.sqrt(shape.hidden or 1)
+    """Return the spread that each parameter starts with, unless all are standard normal."""
+    inputs = shape.context_length * shape.embedding_dim
+    output = 1 / math.sqrt(shape.hidden_dim or 1)
     rest = {"d": 0.0, "U": _SMALL * output, "b": 0.0}
     if small:
-        sizes = {"C": _FEATURES, "H": 1 / math.sqrt(3 * inputs), "W": _SMALL / math.sqrt(inputs)}
+        sizes = {"C": _EMBEDDINGS, "H": 1 / math.sqrt(3 * inputs), "W": _SMALL / math.sqrt(inputs)}
         return rest | sizes | {"P": output}
-    # Logits are products of rows of C where the network is tied.
-    features = 1 / math.sqrt(shape.embedding) if shape.tied else 1.0
+    # Logits are products of rows of C where weights are tied.
+    spread = 1 / math.sqrt(shape.embedding_dim) if shape.tie_weights else 1.0
     return rest | {
-        "C": features,
-        "H": 5 / 3 / math.sqrt(inputs) / features,
-        "W": _SMALL / math.sqrt(inputs) / features,
+        "C": spread,
+        "H": 5 / 3 / math.sqrt(inputs) / spread,
+        "W": _SMALL / math.sqrt(inputs) / spread,
         "P": _SMALL * output,
     }

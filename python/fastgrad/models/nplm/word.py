@@ -1,4 +1,4 @@
-"""The model over words: running text, and a vocabulary of thousands."""
+"""The network over words: running text, and a vocabulary of thousands."""
 
 from __future__ import annotations
 
@@ -6,46 +6,46 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..._checks import array, shorten
-from ...words import WordVocab
-from ..word_model import WordModel, checked_contexts, text_of
+from ..._checks import array
+from ..._defaults import WORDS
+from ..._hints import hint_names
+from ...text import WordText, WordVocab
+from ..word_model import WordModel, check_word_vocab, text_of, text_to_learn
 from . import kernels
 from .examples import Prepared, prepare_pair
 from .learner import Learner
-from .shape import Shape, initial
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
     from numpy.typing import NDArray
 
-    from ..word_model import WordSource
+    from ..word_model import WordTexts
 
     # A text, or the examples that somebody has made of one.
-    WordExamples: TypeAlias = WordSource | tuple[NDArray[np.uint32], NDArray[np.uint32]]
+    WordExamples: TypeAlias = (
+        WordTexts | tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]
+    )
 
 
-class WordNPLM(Learner[WordVocab], WordModel):  # pyright: ignore[reportIncompatibleVariableOverride]
+class WordNPLM(Learner[WordVocab], WordModel):
     """A neural probabilistic language model over words, as in the paper.
 
     Bengio, Ducharme, Vincent and Jauvin, "A Neural Probabilistic Language Model" (JMLR 3, 2003).
-    Formula, parameters and training are those of `NPLM`; a symbol is a word, and the text runs on
-    over lines, so that a context reaches as far back as it is long. Where the text begins, the
-    mark stands in front of it, or where the vocabulary has no marks, the symbol for rare words.
-
-    `tied` gives the output layer the input's features (Press & Wolf, "Using the output embedding
-    to improve language models", 2017): U = C·P with P (m, h), which saves V·h parameters.
-    `fastgrad.models.nplm.presets` has settings for `fit`, the paper's and modern ones.
+    Formula, parameters, settings and training are those of `NPLM`; a token is a word, and the text
+    runs on over lines, so that a context reaches as far back as it is long. Where the text begins,
+    the end token stands in front of it, or where the vocabulary has none, the one for unknown
+    words. `fastgrad.models.nplm.presets` has settings for `fit`, the paper's and modern ones.
 
     With `counts`, how often each word occurs in the text that is to be learned (V,), as
-    `WordText.counts` tells, b starts at the logarithm of each word's share, with 1 added to each
+    `WordText.counts` has them, b starts at the logarithm of each word's share, with 1 added to each
     count: the network then begins as good as a model of single words, and does not have to learn
-    first that most words are rare. `init` is "small", for AdamW, "scaled", for plain SGD, whose
-    steps are as small as the weights behind them, or "lecture", all from the standard normal
-    distribution.
+    first that most words are infrequent. A model without a vocabulary takes them from the text of
+    `fit`. `init` is "small", for AdamW, "scaled", for plain SGD, whose steps are as small as the
+    weights behind them, or "normal", all from the standard normal distribution.
 
-    A text is a `WordText`, an array of ids, or a source that is read with the model's vocabulary;
-    a part of a `WordText` goes on from the words before it.
+    A text is a `WordText`, an array of ids, or a file's name, bytes or an iterable of str; a part
+    of a `WordText` goes on from the words before it.
 
     Raises `TypeError` or `ValueError` naming the argument.
 
@@ -53,10 +53,10 @@ class WordNPLM(Learner[WordVocab], WordModel):  # pyright: ignore[reportIncompat
     >>> from fastgrad.text import read_words
     >>> text = read_words(b"the cat sat on the mat and the dog sat on the cat " * 20)
     >>> train, dev = text.split(0.9)
-    >>> model = WordNPLM(text.vocab, context_length=3, embedding_dim=8, hidden_dim=16, counts=train.counts)
+    >>> model = WordNPLM(context_length=3, embedding_dim=8, hidden_dim=16, tie_weights=False)
+    >>> model = model.fit(train, dev, epochs=30, batch_size=16, lr=0.01, optimizer="adamw")
     >>> model
-    WordNPLM(8 words, context_length=3, embedding_dim=8, hidden_dim=16; 600 parameters of float32)
-    >>> history = model.fit(train, dev, epochs=30, batch_size=16, lr=0.01, optimizer="adamw")
+    WordNPLM(context_length=3, embedding_dim=8, hidden_dim=16; V = 8, 600 parameters of float32)
     >>> model.perplexity(dev) < 1.5
     True
     >>> model.sample(1, prompt="the dog", max_length=5, temperature=0)
@@ -64,71 +64,82 @@ class WordNPLM(Learner[WordVocab], WordModel):  # pyright: ignore[reportIncompat
     """
 
     kind = "word nplm"
-    _unit = "words"
-    _batch = 256
+    _defaults = WORDS
+    _schedule = "warmup"
 
+    @hint_names(vocab_size="vocab, a WordVocab, or let fit take that of its text")
     def __init__(
         self,
-        vocab: WordVocab,
+        vocab: WordVocab | None = None,
         *,
-        context: int = 4,
-        embedding: int = 60,
-        hidden: int = 100,
+        context_length: int = WORDS.context_length,
+        embedding_dim: int = WORDS.embedding_dim,
+        hidden_dim: int = WORDS.hidden_dim,
         direct: bool = False,
-        tied: bool = False,
+        tie_weights: bool = WORDS.tie_weights,
         counts: NDArray[np.integer[Any]] | None = None,
-        init: Literal["small", "scaled", "lecture"] = "small",
+        init: Literal["small", "scaled", "normal"] = WORDS.init,
         seed: int = 0,
         dtype: Literal["float32", "float64"] = "float32",
     ) -> None:
-        """Draw the parameters; b is what `counts` make of it."""
-        if not isinstance(vocab, WordVocab):
-            raise TypeError(f"vocab is {shorten(vocab)}; expected a WordVocab, as of `read_words`")
-        shape = Shape(len(vocab), context, embedding, hidden, direct, dtype, tied)
-        biases = None if counts is None else _log_shares(counts, len(vocab))
-        parameters = initial(shape, init, seed)
+        """Check the settings, and draw the parameters if there is a vocabulary."""
+        check_word_vocab(vocab)
+        if counts is not None and vocab is None:
+            raise ValueError("counts are given, but no vocab; fit takes both from its text")
+        biases = None if counts is None or vocab is None else _log_shares(counts, len(vocab))
+        settings = {
+            "context_length": context_length,
+            "embedding_dim": embedding_dim,
+            "hidden_dim": hidden_dim,
+            "direct": direct,
+            "tie_weights": tie_weights,
+            "init": init,
+            "seed": seed,
+            "dtype": dtype,
+        }
+        self._settle(vocab, settings)
         if biases is not None:
-            parameters["b"][:] = biases
-        self._set(vocab, shape, parameters)
+            self._parameters["b"][:] = biases
 
-    def next_probs(self, contexts: NDArray[Any]) -> NDArray[np.float64]:
-        """Give the distributions after many contexts of ids: (B, K) integers to (B, V).
+    def _vocab_of(self, train: Any) -> tuple[WordVocab, Any]:
+        text = text_to_learn(train, None)
+        return text.vocab, text
 
-        Only the last `context` ids of a row count; where K is smaller, the text begins there.
-        """
-        rows = checked_contexts(contexts, self.context_length, len(self.vocab))
-        missing = self.context_length - rows.shape[1]
-        padded = np.pad(rows, ((0, 0), (missing, 0)), constant_values=self._front)
+    def _prepared(self, train: Any) -> Any:
+        is_new = self._shape is None
+        train = super()._prepared(train)
+        if is_new and isinstance(train, WordText):
+            self._parameters["b"][:] = _log_shares(train.counts, len(train.vocab))
+        return train
+
+    def _distributions(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
+        missing = self.context_length - contexts.shape[1]
+        padded = np.pad(contexts, ((0, 0), (missing, 0)), constant_values=self._front)
         return kernels.probabilities(self._parameters, padded)
 
-    def losses(self, source: WordExamples, *, threads: int | None = None) -> NDArray[np.float64]:
-        """Give the negative log-likelihood of each token of a text, in nats: (T,).
-
-        Raises `ValueError` for a `WordText` of another vocabulary.
-        """
-        return kernels.losses(self._parameters, self._examples(source, "source"), threads)
-
-    def token_probabilities(self, source: WordExamples) -> NDArray[np.float64]:
-        """Give the probability of each token of a text, given those before it: (T,).
+    def token_log_probs(
+        self, texts: WordExamples, *, threads: int | None = None
+    ) -> NDArray[np.float64]:
+        """Return the natural logarithm of the probability of each token of a text: (T,).
 
         A part of a `WordText` goes on from the tokens before it; any other text begins at its
         first token. Raises `ValueError` for a `WordText` of another vocabulary.
         """
-        return np.exp(-self.losses(source))
+        return -kernels.losses(self._parameters, self._examples(texts, "texts"), threads)
 
-    def loss(self, source: WordExamples, *, threads: int | None = None) -> float:
-        """Give the mean negative log-likelihood of a text, in nats per token, marks included."""
-        return kernels.loss(self._parameters, self._examples(source, "source"), threads)
+    def loss(self, texts: WordExamples, *, threads: int | None = None) -> float:
+        """Return the mean negative log-likelihood of a text, in nats per token, ends included."""
+        return kernels.loss(self._parameters, self._examples(texts, "texts"), threads)
 
     @property
     def _front(self) -> int:
         """The id that stands before the beginning of a text."""
         return 1 if self.vocab.eos else 0
 
-    def _examples(self, source: WordExamples, name: str) -> Prepared:
-        if isinstance(source, tuple):
-            return prepare_pair(source, len(self.vocab), self.context_length, name)
-        text = text_of(source, self.vocab, name)
+    def _examples(self, texts: WordExamples, name: str) -> Prepared:
+        if isinstance(texts, tuple):
+            return prepare_pair(texts, len(self.vocab), self.context_length, name)
+        text = text_of(texts, self.vocab, name)
         before = text.before(self.context_length)
         front = np.full(self.context_length - len(before), self._front, dtype=np.uint32)
         ids = np.concatenate([front, before, text.ids], dtype=np.uint32)
@@ -136,7 +147,7 @@ class WordNPLM(Learner[WordVocab], WordModel):  # pyright: ignore[reportIncompat
 
 
 def _log_shares(counts: NDArray[Any], size: int) -> NDArray[np.float64]:
-    """Give the logarithm of each word's share of a text, with 1 added to each count: (V,)."""
+    """Return the logarithm of each word's share of a text, with 1 added to each count: (V,)."""
     found = array("counts", counts, f"{size} counts")
     if found.shape != (size,) or found.dtype.kind not in "iu":
         raise ValueError(
