@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import _core
+from ._hints import renamed
 from ._checks import amount, whole
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["moons", "names", "names_bytes", "plays"]
+__all__ = ["make_moons", "names", "names_bytes", "shakespeare"]
 
 
 def names() -> list[str]:
@@ -50,32 +51,33 @@ def shakespeare() -> bytes:
     >>> from fastgrad.text import read_words
     >>> text = read_words(shakespeare(), tokenizer="simple", eos="paragraph", vocab_size=8_000)
     >>> text
-    WordText(464,401 tokens, |V| = 8,000, 3.4% rare)
+    WordText(464,401 tokens, |V| = 8,000, 3.4% unk)
     >>> text.decode(42, 52)
     "those his goodly eyes , That o'er the files and"
     """
     return _core.shakespeare()
 
 
-def moons(
-    n: int = 100, noise: float = 0.1, seed: int = 1337
+def make_moons(
+    n_samples: int = 100, *, noise: float | None = None, random_state: int | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Draw `n` points on two interleaved half-circles, blurred by normal `noise`.
+    """Return points on two interleaved half-circles, (n_samples, 2), and their labels, 0 and 1.
 
-    Returns the points, an array of n by 2, and their labels, -1 on the outer half-circle and 1 on
-    the inner one. They are exactly those of scikit-learn's `make_moons` after
-    `np.random.seed(seed)`, its labels 0 and 1 told as -1 and 1.
+    They are exactly those of scikit-learn's function of this name: label 0 is the outer half-circle
+    and 1 the inner one, `noise` the standard deviation of the normal noise on the coordinates,
+    `random_state` a seed of numpy's `RandomState`; None takes fresh entropy.
 
-    >>> points, labels = moons(n=4, noise=0.0, seed=0)
-    >>> points.shape, labels.tolist()
-    ((4, 2), [1, 1, -1, -1])
+    >>> X, y = make_moons(4, random_state=0)
+    >>> X.shape, y.tolist()
+    ((4, 2), [1, 1, 0, 0])
     """
     import numpy as np  # here, since the names need none of it
 
-    count = whole("n", n, least=2)
-    scale = amount("noise", noise)
-    # The stream that np.random.seed starts, without touching the global one.
-    rng = np.random.RandomState(whole("seed", seed, most=2**32 - 1))
+    count = whole("n_samples", n_samples, least=2)
+    scale = amount("noise", 0.0 if noise is None else noise)
+    if random_state is not None:
+        random_state = whole("random_state", random_state, most=2**32 - 1)
+    rng = np.random.RandomState(random_state)
 
     outer_count = count // 2
     outer_angles = np.linspace(0, np.pi, outer_count)
@@ -83,8 +85,19 @@ def moons(
     outer = np.column_stack([np.cos(outer_angles), np.sin(outer_angles)])
     inner = np.column_stack([1 - np.cos(inner_angles), 1 - np.sin(inner_angles) - 0.5])
     points = np.concatenate([outer, inner])
-    labels = np.repeat(np.array([-1, 1], dtype=np.int64), [len(outer), len(inner)])
+    labels = np.repeat(np.array([0, 1], dtype=np.int64), [len(outer), len(inner)])
 
     order = np.arange(count)
     rng.shuffle(order)
-    return points[order] + rng.normal(scale=scale, size=points.shape), labels[order]
+    points = points[order]
+    if noise is not None:
+        points = points + rng.normal(scale=scale, size=points.shape)
+    return points, labels[order]
+
+
+if not TYPE_CHECKING:
+    __getattr__ = renamed(
+        __name__,
+        {"moons": "make_moons", "plays": "shakespeare", "tiny_shakespeare": "shakespeare"}
+        | {"load_names": "names", "tinyshakespeare": "shakespeare"},
+    )

@@ -11,13 +11,13 @@ neuron and layer is called, each product and sum computed by the operands' own o
 answered row by row.
 
 >>> import random
->>> from fastgrad.nn import MLP, mean_squared_error
+>>> from fastgrad.nn import MLP, mse_loss
 >>> random.seed(1337)
 >>> model = MLP(2, [4, 1])
 >>> model
 MLP of [Layer of [ReLUNeuron(2), ReLUNeuron(2), ReLUNeuron(2), ReLUNeuron(2)], Layer of \
 [LinearNeuron(4)]]
->>> loss = mean_squared_error(model([[0.0, 1.0], [1.0, 0.0]]), [1.0, -1.0])
+>>> loss = mse_loss(model([[0.0, 1.0], [1.0, 0.0]]), [1.0, -1.0])
 >>> model.zero_grad()
 >>> loss.backward()
 >>> for p in model.parameters():
@@ -32,22 +32,55 @@ from operator import index
 from . import _core, engine
 from ._checks import shorten
 from ._core import Value
+from ._hints import hint_names, renamed
 
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from typing import Any
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from os import PathLike
+    from typing import Any, Self
 
 __all__ = [
     "MLP",
     "Layer",
     "Module",
     "Neuron",
+    "Value",
     "cross_entropy",
-    "hinge",
-    "mean_squared_error",
+    "hinge_loss",
+    "mse_loss",
+    "random",
 ]
+
+_MEANT = {
+    "hinge": "hinge_loss",
+    "mean_squared_error": "mse_loss",
+    "MSELoss": "mse_loss",
+    "CrossEntropyLoss": "cross_entropy",
+    "BCELoss": "cross_entropy or hinge_loss",
+    "Linear": "Layer(nin, nout, activation='linear')",
+    "Sequential": "MLP, or a list of callables as its layers",
+    "ReLU": "activation='relu' of a Layer",
+    "Tanh": "activation='tanh' of a Layer",
+    "Embedding": "a list of lists of Values",
+    "functional": "the functions of fastgrad.nn and fastgrad.engine",
+    "clip_grad_norm_": "fastgrad.optim.clip_grad_norm",
+    "clip_grad_norm": "fastgrad.optim.clip_grad_norm",
+    "utils": "fastgrad.optim.clip_grad_norm",
+    "Parameter": "Value",
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        """Load `random`, which micrograd's module has too, when it is asked for."""
+        if name == "random":
+            import random
+
+            return random
+        return renamed(__name__, _MEANT)(name)
+
 
 _NAMES = {"relu": "ReLU", "tanh": "Tanh", "sigmoid": "Sigmoid", "linear": "Linear"}
 _PLAIN = frozenset({Value, float, int})
@@ -76,8 +109,64 @@ class Module:
         _core.zero_grads(self.parameters())
 
     def parameters(self) -> list[Value]:
-        """List the Values that training changes, always in the same order."""
+        """Return the Values that training changes, always in the same order."""
         return []
+
+    def num_parameters(self) -> int:
+        """Return the number of parameters."""
+        return len(self.parameters())
+
+    def named_parameters(self) -> list[tuple[str, Value]]:
+        """Return the parameters with names, by which `state_dict` has them."""
+        return [(str(i), p) for i, p in enumerate(self.parameters())]
+
+    def state_dict(self) -> dict[str, float]:
+        """Return the number of every parameter by its name, which `json` can write.
+
+        >>> MLP(1, [1]).state_dict()["layers.0.neurons.0.b"]
+        0.0
+        """
+        return {name: p.data for name, p in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Set the number of every parameter from what `state_dict` has returned.
+
+        Raises `ValueError`, with the parameters unchanged, where names are missing or unknown or
+        something is no number.
+        """
+        named = self.named_parameters()
+        if not isinstance(state, dict) or set(state) != {name for name, _ in named}:
+            raise ValueError(
+                f"state is {shorten(state)}; expected a dict with the {len(named)} names of"
+                " state_dict"
+            )
+        numbers = []
+        for name, _ in named:
+            number = state[name]
+            if isinstance(number, bool) or not isinstance(number, (int, float)):
+                raise ValueError(f"state[{name!r}] is {shorten(number)}; expected a number")
+            numbers.append(float(number))
+        for (_, p), number in zip(named, numbers, strict=True):
+            p.data = number
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write `state_dict` to a file as JSON."""
+        import json
+
+        from ._files import write_atomically
+
+        write_atomically(path, json.dumps(self.state_dict()))
+
+    def load(self, path: str | PathLike[str]) -> Self:
+        """Set the parameters from a file of `save`, and return the module.
+
+        Raises `ValueError` for a file of something else, `OSError` where it cannot be read.
+        """
+        import json
+
+        with open(path, encoding="utf-8") as file:
+            self.load_state_dict(json.load(file))
+        return self
 
 
 class Neuron(_core.NeuronData, Module):
@@ -130,8 +219,12 @@ class Neuron(_core.NeuronData, Module):
         name = self.activation
         return getattr(act, "relu" if name == "linear" else name)()
 
+    def named_parameters(self) -> list[tuple[str, Value]]:
+        """Return the weights as "w.0", "w.1" and so on, and the bias as "b"."""
+        return [*((f"w.{i}", w) for i, w in enumerate(self.w)), ("b", self.b)]
+
     def parameters(self) -> list[Value]:
-        """List the weights, then the bias."""
+        """Return the weights, then the bias."""
         return [*self.w, self.b]
 
     def __repr__(self) -> str:
@@ -194,8 +287,12 @@ class Layer(Module):
             return None
         return _core.layer_batch(self.neurons, _NEURON, rows)
 
+    def named_parameters(self) -> list[tuple[str, Value]]:
+        """Return the parameters of each neuron, as "neurons.0.w.0" and so on."""
+        return _named("neurons", self.neurons)
+
     def parameters(self) -> list[Value]:
-        """List the parameters of each neuron in turn."""
+        """Return the parameters of each neuron in turn."""
         return [p for neuron in self.neurons for p in neuron.parameters()]
 
     def __repr__(self) -> str:
@@ -220,6 +317,7 @@ class MLP(Module):
     3
     """
 
+    @hint_names()
     def __init__(self, nin: int, nouts: Sequence[int], activation: str = "relu") -> None:
         """Make one layer for each width in `nouts`."""
         # All are checked first, so that an error draws nothing from `random`.
@@ -273,8 +371,12 @@ class MLP(Module):
             rows = outs
         return [out[0] if len(out) == 1 else out for out in rows] if layers else None
 
+    def named_parameters(self) -> list[tuple[str, Value]]:
+        """Return the parameters of each layer, as "layers.0.neurons.0.w.0" and so on."""
+        return _named("layers", self.layers)
+
     def parameters(self) -> list[Value]:
-        """List the parameters of each layer in turn."""
+        """Return the parameters of each layer in turn."""
         return [p for layer in self.layers for p in layer.parameters()]
 
     def __repr__(self) -> str:
@@ -282,13 +384,13 @@ class MLP(Module):
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
 
 
-def mean_squared_error(
+def mse_loss(
     predictions: Iterable[Value | float], targets: Iterable[Value | float]
 ) -> Value:
     """Mean of (prediction - target)².
 
     >>> from fastgrad.engine import Value
-    >>> mean_squared_error([Value(1.0), Value(3.0)], [1.0, 1.0])
+    >>> mse_loss([Value(1.0), Value(3.0)], [1.0, 1.0])
     Value(data=2.0, grad=0.0)
     """
     predictions = _numbers("predictions", predictions)
@@ -298,7 +400,7 @@ def mean_squared_error(
     return engine.dot(errors, errors) / len(errors)
 
 
-def hinge(scores: Iterable[Value | float], labels: Iterable[float]) -> Value:
+def hinge_loss(scores: Iterable[Value | float], labels: Iterable[float]) -> Value:
     """Mean of relu(1 - label * score), the max-margin loss; labels are -1 or 1.
 
     >>> from fastgrad.engine import Value
@@ -344,6 +446,16 @@ def _size(name: str, size: Any, least: int) -> int:
     if number < least:
         raise ValueError(f"{name} is {shorten(number)}; expected at least {least}")
     return number
+
+
+def _named(name: str, modules: Iterable[Any]) -> list[tuple[str, Value]]:
+    """Return the parameters of several modules, those of callables of one's own left out."""
+    return [
+        (f"{name}.{i}.{inner}", p)
+        for i, module in enumerate(modules)
+        if hasattr(module, "named_parameters")
+        for inner, p in module.named_parameters()
+    ]
 
 
 def _check_activation(activation: Any) -> None:

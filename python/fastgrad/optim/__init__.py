@@ -1,11 +1,12 @@
-"""Optimizers over lists of Values, and learning-rate schedules.
+"""Optimizers over lists of Values, and gradient clipping.
 
 An optimizer reads each parameter's `grad` and changes its `data`, all in one call:
 
 >>> from fastgrad.engine import Value
->>> from fastgrad.optim import SGD, cosine, warmup
+>>> from fastgrad.optim import SGD
+>>> from fastgrad.optim.schedules import cosine, warmup
 >>> x = Value(3.0)
->>> optimizer = SGD([x], lr=warmup(cosine(0.5, 0.01, steps=40), steps=4), momentum=0.5)
+>>> optimizer = SGD([x], lr=warmup(cosine(0.5, 0.01, steps=40), warmup_steps=4), momentum=0.5)
 >>> for step in range(60):
 ...     loss = (x - 1.0) ** 2
 ...     optimizer.zero_grad()
@@ -14,65 +15,52 @@ An optimizer reads each parameter's `grad` and changes its `data`, all in one ca
 >>> round(x.data, 3)
 1.0
 
-`lr` is a number or a function of the step, which counts from 0. A schedule is such a function,
-made by one of `constant`, `linear`, `cosine`, `exponential`, `inverse`, `step_decay`, `warmup` and
-`warmup_cosine`, and can be copied and pickled; one's own is as good:
-`lr=lambda step: 1.0 - 0.9 * step / 100`. Every setting is an attribute that may be changed between
-steps, and `step(lr=...)` takes another rate for one step.
+`lr` is a number or a function of the step, which counts from 0, such as those of
+`fastgrad.optim.schedules`. Every setting is an attribute that may be changed between steps, and
+`step(lr=...)` takes another learning rate for one step.
 """
 
 from __future__ import annotations
 
 import math
-from functools import partial
-from operator import index
 
-from ._checks import shorten
-from ._core import Moments, Momentum, Value
+from .._checks import amount, shorten, whole
+from .._core import Moments, Momentum, Value
+from .._hints import hint_names, renamed
+from . import schedules
 
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any, TypeAlias
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
-    Schedule: TypeAlias = Callable[[int], float]
+    from .schedules import Schedule
 
-__all__ = [
-    "SGD",
-    "Adam",
-    "AdamW",
-    "constant",
-    "cosine",
-    "exponential",
-    "inverse",
-    "linear",
-    "step_decay",
-    "warmup",
-    "warmup_cosine",
-]
+__all__ = ["SGD", "Adam", "AdamW", "clip_grad_norm", "schedules"]
 
+_SCHEDULES = (
+    *("constant", "cosine", "exponential", "linear", "step_decay", "warmup", "warmup_cosine"),
+    *("inverse_time_decay", "lr_scheduler"),
+)
 
-def _amount(name: str, value: Any) -> float:
-    """Refuse what is not a finite number of at least 0."""
-    try:
-        finite = math.isfinite(value)
-    except TypeError:
-        raise TypeError(f"{name} is {shorten(value)}; expected a number") from None
-    if not finite or value < 0:
-        raise ValueError(f"{name} is {shorten(value)}; expected a finite number of at least 0")
-    return float(value)
+if not TYPE_CHECKING:
+    __getattr__ = renamed(
+        __name__,
+        {name: "the schedules in fastgrad.optim.schedules" for name in _SCHEDULES}
+        | {"clip_grad_norm_": "clip_grad_norm", "inverse": "schedules.inverse_time_decay"},
+    )
 
 
 def _positive(name: str, value: Any) -> float:
-    if _amount(name, value) == 0:
+    if amount(name, value) == 0:
         raise ValueError(f"{name} is {shorten(value)}; expected more than 0")
     return float(value)
 
 
 def _fraction(name: str, value: Any) -> float:
     """Refuse what is not at least 0 and below 1."""
-    if _amount(name, value) >= 1:
+    if amount(name, value) >= 1:
         raise ValueError(f"{name} is {shorten(value)}; expected at least 0 and less than 1")
     return float(value)
 
@@ -85,18 +73,8 @@ def _two_fractions(name: str, values: Any) -> tuple[float, float]:
     return _fraction(f"{name}[0]", first), _fraction(f"{name}[1]", second)
 
 
-def _rate_or_schedule(name: str, value: Any) -> Any:
-    return value if callable(value) else _amount(name, value)
-
-
-def _count(name: str, value: Any) -> int:
-    try:
-        count = index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {shorten(value)}; expected an int") from None
-    if count < 1:
-        raise ValueError(f"{name} is {shorten(value)}; expected at least 1")
-    return count
+def _lr_or_schedule(name: str, value: Any) -> Any:
+    return value if callable(value) else amount(name, value)
 
 
 def _parameters(params: Any) -> list[Value]:
@@ -135,10 +113,11 @@ class _Setting:
 
 
 class _Optimizer:
-    """What all optimizers share: the parameters, the rate and the count of steps."""
+    """What all optimizers share: the parameters, the learning rate and the count of steps."""
 
-    lr = _Setting(_rate_or_schedule)
-    weight_decay = _Setting(_amount)
+    _settings: tuple[str, ...] = ()
+    lr = _Setting(_lr_or_schedule)
+    weight_decay = _Setting(amount)
 
     def __init__(self, params: Iterable[Value], lr: float | Schedule, weight_decay: float) -> None:
         self.lr = lr
@@ -156,14 +135,56 @@ class _Optimizer:
         for p in self.params:
             p.grad = 0.0
 
-    def _rate(self, lr: float | None) -> float:
-        """Find the rate of the coming step."""
+    def _lr(self, lr: float | None) -> float:
+        """Return the learning rate of the coming step."""
         if lr is not None:
-            return _amount("lr", lr)
+            return amount("lr", lr)
         planned = self.lr
         if callable(planned):
-            return _amount(f"lr({self._steps})", planned(self._steps))
+            return amount(f"lr({self._steps})", planned(self._steps))
         return planned
+
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return settings and state as JSON-able values, for `load_state_dict`.
+
+        A schedule is not among them: `lr` is None then.
+        """
+        lr = None if callable(self.lr) else self.lr
+        settings = {name: vars(self)[name] for name in self._settings}
+        return {"lr": lr, **settings, "steps": self._steps, "state": self._state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over settings and state of an optimizer of as many parameters.
+
+        Raises `ValueError` or `TypeError`, with the optimizer unchanged, for what `state_dict` has
+        not returned.
+        """
+        names = {"lr", *self._settings, "steps", "state"}
+        if not isinstance(state, dict) or set(state) != names:
+            raise ValueError(f"state is {shorten(state)}; expected a dict of {sorted(names)}")
+        lr = self.lr if state["lr"] is None else state["lr"]
+        settings = {name: state[name] for name in self._settings}
+        made = type(self)(self.params, lr, **settings)
+        made._restore(state["state"], whole("steps", state["steps"]))
+        self.__dict__.update(made.__dict__)
+
+    def _state(self) -> list[Any]:
+        raise NotImplementedError
+
+    def _restore(self, state: Any, steps: int) -> None:
+        raise NotImplementedError
+
+    def _checked_state(self, state: Any, width: int) -> list[list[float]]:
+        """Return a list of `width` numbers for each parameter."""
+        rows = list(state) if isinstance(state, (list, tuple)) else []
+        found = [list(row) for row in rows if isinstance(row, (list, tuple)) and len(row) == width]
+        if len(rows) != len(self.params) or len(found) != len(rows):
+            raise ValueError(
+                f"state has {len(found)} entries; expected {width} numbers for each of"
+                f" {len(self.params)} parameters"
+            )
+        return [[_finite("state", number) for number in row] for row in found]
 
 
 class SGD(_Optimizer):
@@ -186,8 +207,10 @@ class SGD(_Optimizer):
     0.5
     """
 
+    _settings = ("momentum", "weight_decay")
     momentum = _Setting(_fraction)
 
+    @hint_names()
     def __init__(
         self,
         params: Iterable[Value],
@@ -201,9 +224,16 @@ class SGD(_Optimizer):
         self._velocity = Momentum(self.params)
 
     def step(self, lr: float | None = None) -> None:
-        """Move every parameter once, at the rate `lr` if it is given."""
-        self._velocity.step(self._rate(lr), self.momentum, self.weight_decay)
+        """Move every parameter once, with the learning rate `lr` if it is given."""
+        self._velocity.step(self._lr(lr), self.momentum, self.weight_decay)
         self._steps += 1
+
+    def _state(self) -> list[Any]:
+        return [[velocity] for velocity in self._velocity.__reduce__()[2]]
+
+    def _restore(self, state: Any, steps: int) -> None:
+        self._velocity.__setstate__([row[0] for row in self._checked_state(state, 1)])
+        self._steps = steps
 
 
 class Adam(_Optimizer):
@@ -224,10 +254,12 @@ class Adam(_Optimizer):
     0.75
     """
 
+    _settings = ("betas", "eps", "weight_decay")
     betas = _Setting(_two_fractions)
     eps = _Setting(_positive)
     _decoupled = False
 
+    @hint_names()
     def __init__(
         self,
         params: Iterable[Value],
@@ -243,12 +275,20 @@ class Adam(_Optimizer):
         self._moments = Moments(self.params)
 
     def step(self, lr: float | None = None) -> None:
-        """Move every parameter once, at the rate `lr` if it is given."""
+        """Move every parameter once, with the learning rate `lr` if it is given."""
         beta1, beta2 = self.betas
         self._moments.step(
-            self._rate(lr), beta1, beta2, self.eps, self.weight_decay, self._decoupled
+            self._lr(lr), beta1, beta2, self.eps, self.weight_decay, self._decoupled
         )
         self._steps = self._moments.steps
+
+    def _state(self) -> list[Any]:
+        return [list(pair) for pair in self._moments.__reduce__()[2][1]]
+
+    def _restore(self, state: Any, steps: int) -> None:
+        pairs = [(row[0], row[1]) for row in self._checked_state(state, 2)]
+        self._moments.__setstate__((steps, pairs))
+        self._steps = steps
 
 
 class AdamW(Adam):
@@ -267,6 +307,7 @@ class AdamW(Adam):
 
     _decoupled = True
 
+    @hint_names()
     def __init__(
         self,
         params: Iterable[Value],
@@ -279,116 +320,33 @@ class AdamW(Adam):
         super().__init__(params, lr, betas, eps, weight_decay)
 
 
-def constant(lr: float) -> Schedule:
-    """Stay at `lr`.
 
-    >>> constant(0.1)(1000)
-    0.1
+
+def clip_grad_norm(params: Iterable[Value], max_norm: float) -> float:
+    """Scale gradients so that their Euclidean norm is at most `max_norm`; return the norm before.
+
+    Raises `ValueError` for a `max_norm` that is not finite or negative, and for gradients whose
+    norm is not finite, which are left as they are.
+
+    >>> from fastgrad.engine import Value
+    >>> p, q = Value(1.0), Value(1.0)
+    >>> p.grad, q.grad = 3.0, 4.0
+    >>> clip_grad_norm([p, q], 1.0), round(p.grad, 12), round(q.grad, 12)
+    (5.0, 0.6, 0.8)
     """
-    return partial(_constant, _amount("lr", lr))
+    max_norm = amount("max_norm", max_norm)
+    found = _parameters(params)
+    norm = math.hypot(*(p.grad for p in found))
+    if not math.isfinite(norm):
+        raise ValueError(f"the norm of the gradients is {norm}; expected a finite number")
+    if norm > max_norm:
+        for p in found:
+            p.grad *= max_norm / norm
+    return norm
 
 
-def _constant(lr: float, step: int) -> float:
-    return lr
-
-
-def linear(start: float, end: float, steps: int) -> Schedule:
-    """Go from `start` to `end` in a straight line, there after `steps` steps.
-
-    >>> rate = linear(1.0, 0.5, steps=4)
-    >>> [rate(step) for step in range(6)]
-    [1.0, 0.875, 0.75, 0.625, 0.5, 0.5]
-    """
-    start, end, steps = _amount("start", start), _amount("end", end), _count("steps", steps)
-    return partial(_linear, start, end, steps)
-
-
-def _linear(start: float, end: float, steps: int, step: int) -> float:
-    return end if step >= steps else start + (end - start) * step / steps
-
-
-def cosine(start: float, end: float, steps: int) -> Schedule:
-    """Go from `start` to `end` along half a cosine wave, there after `steps` steps.
-
-    Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017), without
-    the restarts.
-
-    >>> rate = cosine(1.0, 0.0, steps=4)
-    >>> [round(rate(step), 3) for step in range(6)]
-    [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
-    """
-    start, end, steps = _amount("start", start), _amount("end", end), _count("steps", steps)
-    return partial(_cosine, start, end, steps)
-
-
-def _cosine(start: float, end: float, steps: int, step: int) -> float:
-    if step >= steps:
-        return end
-    return end + (start - end) * (1 + math.cos(math.pi * step / steps)) / 2
-
-
-def exponential(start: float, factor: float) -> Schedule:
-    """Multiply the rate by `factor` at every step.
-
-    >>> rate = exponential(1.0, 0.5)
-    >>> [rate(step) for step in range(4)]
-    [1.0, 0.5, 0.25, 0.125]
-    """
-    return step_decay(start, factor, every=1)
-
-
-def step_decay(start: float, factor: float, every: int) -> Schedule:
-    """Multiply the rate by `factor` once in `every` steps.
-
-    >>> rate = step_decay(1.0, 0.5, every=2)
-    >>> [rate(step) for step in range(5)]
-    [1.0, 1.0, 0.5, 0.5, 0.25]
-    """
-    start, factor = _amount("start", start), _amount("factor", factor)
-    return partial(_step_decay, start, factor, _count("every", every))
-
-
-def _step_decay(start: float, factor: float, every: int, step: int) -> float:
-    return start * factor ** (step // every)
-
-
-def inverse(start: float, fall: float) -> Schedule:
-    """Divide the rate by 1 + `fall` times the step.
-
-    >>> rate = inverse(1.0, 0.5)
-    >>> [round(rate(step), 3) for step in range(5)]
-    [1.0, 0.667, 0.5, 0.4, 0.333]
-    """
-    return partial(_inverse, _amount("start", start), _amount("fall", fall))
-
-
-def _inverse(start: float, fall: float, step: int) -> float:
-    return start / (1 + fall * step)
-
-
-def warmup(schedule: float | Schedule, steps: int) -> Schedule:
-    """Climb in a straight line for `steps` steps to where `schedule` starts, then follow it.
-
-    >>> rate = warmup(linear(1.0, 0.0, steps=2), steps=4)
-    >>> [rate(step) for step in range(7)]
-    [0.25, 0.5, 0.75, 1.0, 1.0, 0.5, 0.0]
-    """
-    follow = schedule if callable(schedule) else constant(schedule)
-    return partial(_warmup, follow, _count("steps", steps))
-
-
-def _warmup(follow: Schedule, steps: int, step: int) -> float:
-    return follow(0) * (step + 1) / steps if step < steps else follow(step - steps)
-
-
-def warmup_cosine(peak: float, steps: int, warm: int, end: float = 0.0) -> Schedule:
-    """Climb to `peak` in `warm` steps, then fall to `end` along half a cosine; `steps` in all.
-
-    >>> rate = warmup_cosine(1.0, steps=6, warm=2)
-    >>> [round(rate(step), 3) for step in range(8)]
-    [0.5, 1.0, 1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
-    """
-    steps, warm = _count("steps", steps), _count("warm", warm)
-    if warm >= steps:
-        return warmup(peak, warm)
-    return warmup(cosine(peak, end, steps - warm), warm)
+def _finite(name: str, value: Any) -> float:
+    """Raise for what is not a finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{name} holds {shorten(value)}; expected finite numbers")
+    return float(value)
