@@ -18,89 +18,34 @@ costs next to nothing and numpy is only imported by those who need it.
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import (
-        checkpoint,
-        datasets,
-        draw,
-        engine,
-        models,
-        nn,
-        optim,
-        plots,
-        sampling,
-        text,
-        training,
-        words,
-    )
+    from . import base, checkpoint, datasets, draw, engine, models, nn, optim, plots, sampling, text, training
     from ._core import InternalError, __version__
+    from ._threads import get_num_threads, set_num_threads
+    from .base import NotFittedError
     from .engine import Value
-    from .models import NPLM, NgramCounts, BigramModel, NeuralBigram, load
-    from .nn import MLP, Layer, Module, Neuron
-    from .optim import SGD, Adam, AdamW
-    from .text import Vocab
+    from .models import BigramModel, InterpolatedTrigram, KneserNey, Mixture, NPLM, NeuralBigram, NgramCounts, NgramModel, WordNPLM, load
+    from .nn import Layer, MLP, Module, Neuron
+    from .optim import Adam, AdamW, SGD
+    from .text import Vocab, WordVocab
+    from .training import DivergedError
 
-__all__ = [
-    "MLP",
-    "NPLM",
-    "SGD",
-    "Adam",
-    "AdamW",
-    "NgramCounts",
-    "BigramModel",
-    "InternalError",
-    "Layer",
-    "Module",
-    "NeuralBigram",
-    "Neuron",
-    "Value",
-    "Vocab",
-    "__version__",
-    "checkpoint",
-    "datasets",
-    "draw",
-    "engine",
-    "load",
-    "models",
-    "nn",
-    "optim",
-    "plots",
-    "sampling",
-    "text",
-    "training",
-    "words",
-]
+__all__ = ["Adam", "AdamW", "BigramModel", "DivergedError", "InternalError", "InterpolatedTrigram", "KneserNey", "Layer", "MLP", "Mixture", "Module", "NPLM", "NeuralBigram", "Neuron", "NgramCounts", "NgramModel", "NotFittedError", "SGD", "Value", "Vocab", "WordNPLM", "WordVocab", "__version__", "base", "checkpoint", "datasets", "draw", "engine", "get_num_threads", "load", "models", "nn", "optim", "plots", "sampling", "set_num_threads", "text", "training"]
 
-_MODULES = (
-    "checkpoint",
-    "datasets",
-    "draw",
-    "engine",
-    "models",
-    "nn",
-    "optim",
-    "plots",
-    "sampling",
-    "text",
-    "training",
-    "words",
-)
-_HOMES = {
-    "MLP": "nn",
-    "NPLM": "models",
-    "SGD": "optim",
-    "Adam": "optim",
-    "AdamW": "optim",
-    "NgramCounts": "models",
-    "BigramModel": "models",
-    "InternalError": "_core",
-    "Layer": "nn",
-    "Module": "nn",
-    "NeuralBigram": "models",
-    "Neuron": "nn",
-    "Value": "engine",
-    "Vocab": "text",
-    "__version__": "_core",
-    "load": "models",
+_MODULES = ("base", "checkpoint", "datasets", "draw", "engine", "models", "nn", "optim", "plots", "sampling", "text", "training")
+_HOMES = {"Adam": "optim", "AdamW": "optim", "BigramModel": "models", "DivergedError": "training", "InternalError": "_core", "InterpolatedTrigram": "models", "KneserNey": "models", "Layer": "nn", "MLP": "nn", "Mixture": "models", "Module": "nn", "NPLM": "models", "NeuralBigram": "models", "Neuron": "nn", "NgramCounts": "models", "NgramModel": "models", "NotFittedError": "base", "SGD": "optim", "Value": "engine", "Vocab": "text", "WordNPLM": "models", "WordVocab": "text", "__version__": "_core", "get_num_threads": "_threads", "load": "models", "set_num_threads": "_threads"}
+# Names as they are called elsewhere, and here.
+_MEANT = {
+    "BigramCounts": "NgramCounts",
+    "Bigram": "BigramModel",
+    "TrigramModel": "NgramModel(order=3)",
+    "tensor": "Value",
+    "Tensor": "Value",
+    "manual_seed": "random.seed, from which weights are drawn",
+    "no_grad": "the data of Values: v.data is a plain float",
+    "words": "fastgrad.text",
+    "reproduce": "benches/paper_table of the repository",
+    "draw_dot": "fastgrad.draw.draw_dot",
+    "names": "fastgrad.datasets.names",
 }
 
 # Hidden from type checkers, which would otherwise accept any misspelt name.
@@ -113,12 +58,14 @@ if not TYPE_CHECKING:
         if name in _MODULES:
             return import_module(f"{__name__}.{name}")
         if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            from ._hints import renamed
+
+            return renamed(__name__, _MEANT)(name)
         found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
         globals()[name] = found
         return found
 
 
 def __dir__() -> list[str]:
-    """Every public name, loaded yet or not."""
+    """Return every public name, loaded yet or not."""
     return sorted({*globals(), *__all__})

@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+from ._threads import default_threads
+
 __all__ = [
     "amount",
     "array",
@@ -157,8 +159,10 @@ def list_length(name: str, value: Any, least: int = 0) -> int:
 
 
 def thread_count(threads: int | None) -> int | None:
-    """Refuse what is neither None nor an int of at least 1."""
-    return None if threads is None else whole("threads", threads, least=1, most=MOST)
+    """Return the number of threads of a call, None for as many as pay."""
+    if threads is None:
+        return default_threads()
+    return whole("threads", threads, least=1, most=MOST)
 
 
 def string(name: str, value: Any) -> str:
@@ -175,10 +179,10 @@ def strings(name: str, values: Any) -> list[Any]:
 
     >>> strings("items", "emma")
     Traceback (most recent call last):
-    TypeError: items is 'emma'; expected a list of str, as `read` gives it
+    TypeError: items is 'emma'; expected a list of str, as `read_lines` returns it
     """
     if isinstance(values, str | bytes | bytearray) or not isinstance(values, Iterable):
-        hint = ", as `read` gives it" if isinstance(values, str) else ""
+        hint = ", as `read_lines` returns it" if isinstance(values, str) else ""
         raise TypeError(f"{name} is {shorten(values)}; expected a list of str{hint}")
     return list(values)
 

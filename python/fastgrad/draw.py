@@ -25,7 +25,7 @@ import subprocess
 from ._checks import shorten
 from .engine import Value
 
-__all__ = ["dot", "svg"]
+__all__ = ["Drawing", "dot", "draw_dot", "svg"]
 
 _OPERATION = "shape=oval, width=0.4, height=0.35, margin=0.02"
 
@@ -33,6 +33,54 @@ _OPERATION = "shape=oval, width=0.4, height=0.35, margin=0.02"
 _ESCAPES = str.maketrans(
     {character: f"\\{character}" for character in '\\"{}|<>'} | {"\n": "\\n", "&": "&amp;"}
 )
+
+
+class Drawing:
+    """A graph as micrograd's `draw_dot` returns it: its DOT text, and files of it."""
+
+    def __init__(self, source: str) -> None:
+        """Keep the text."""
+        self.source = source
+
+    def render(
+        self, filename: str = "graph", format: str = "svg", *, view: bool = False
+    ) -> str:
+        """Write a picture with the `dot` program of Graphviz, and return the file's name.
+
+        Raises `RuntimeError` where that program is not installed or fails.
+        """
+        path = f"{filename}.{format}"
+        with open(path, "wb") as file:
+            file.write(_run_dot(self.source, format))
+        if view:
+            import webbrowser
+
+            webbrowser.open(path)
+        return path
+
+    def _repr_svg_(self) -> str | None:
+        """Show the picture in a notebook where Graphviz is installed."""
+        if shutil.which("dot") is None:
+            return None
+        return _run_dot(self.source, "svg").decode()
+
+    def __repr__(self) -> str:
+        """Show the DOT text."""
+        return self.source
+
+
+def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Drawing:
+    """Return the graph under `root` as a drawing, as micrograd's notebook calls it.
+
+    `rankdir` is "LR" for left to right or "TB" for top to bottom; `format` is there for programs
+    that give it, `Drawing.render` takes it too.
+
+    >>> draw_dot(Value(2.0) * 3.0).source.startswith("digraph")
+    True
+    """
+    if rankdir not in ("LR", "TB"):
+        raise ValueError(f"rankdir is {shorten(rankdir)}; expected 'LR' or 'TB'")
+    return Drawing(dot(root).replace("rankdir=LR", f"rankdir={rankdir}", 1))
 
 
 def dot(root: Value) -> str:
@@ -63,22 +111,27 @@ def dot(root: Value) -> str:
 
 
 def svg(root: Value) -> str:
-    """Draw the graph under `root` as SVG, with the `dot` program of Graphviz.
+    """Return the graph under `root` as SVG, drawn by the `dot` program of Graphviz.
 
-    Raises RuntimeError where that program is not installed or fails.
+    Raises `RuntimeError` where that program is not installed or fails.
     """
+    return _run_dot(dot(root), "svg").decode()
+
+
+def _run_dot(source: str, format: str) -> bytes:
+    """Return a picture of a DOT text."""
     program = shutil.which("dot")
     if program is None:
         raise RuntimeError(
-            "svg needs the program `dot`, which is not on the PATH; install Graphviz"
+            "drawing needs the program `dot`, which is not on the PATH; install Graphviz"
             " (https://graphviz.org), or save the text of fastgrad.draw.dot(root)"
             " and draw it elsewhere"
         )
     drawn = subprocess.run(
-        [program, "-Tsvg"], input=dot(root), capture_output=True, encoding="utf-8", check=False
+        [program, f"-T{format}"], input=source.encode(), capture_output=True, check=False
     )
     if drawn.returncode != 0:
-        raise RuntimeError(f"{program} failed: {drawn.stderr.strip()}")
+        raise RuntimeError(f"{program} failed: {drawn.stderr.decode(errors='replace').strip()}")
     return drawn.stdout
 
 

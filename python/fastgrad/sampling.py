@@ -1,16 +1,16 @@
-"""Making up items with any language model, and telling what is new in them.
+"""Drawing items and texts from any language model, and counting what is new in them.
 
     >>> from fastgrad.models import BigramModel
     >>> from fastgrad.sampling import novelty, sample
     >>> items = ["ada", "dana", "nadia"]
-    >>> model = BigramModel.fit(items)
-    >>> made_up = sample(model, 4, seed=5)
-    >>> made_up
+    >>> model = BigramModel(smoothing=0).fit(items)
+    >>> drawn = sample(model, 4, seed=5)
+    >>> drawn
     ['nada', 'dana', 'anadia', 'a']
-    >>> print(novelty(made_up, items))
+    >>> print(novelty(drawn, items))
     4 samples, 4 distinct: 1 in the training text, 3 new
 
-Item number i of a seed uses random numbers of its own, so the same seed gives the same items on
+Sample number i of a seed uses random numbers of its own, so the same seed gives the same samples on
 every machine and with any number of threads, and the first ten of a million are the ten that
 `n=10` gives.
 """
@@ -19,36 +19,79 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._checks import (
-    MOST,
-    check_temperature,
-    list_length,
-    shorten,
-    string,
-    strings,
-    thread_count,
-    whole,
-)
+from ._checks import MOST, check_temperature, list_length, shorten, string, strings, thread_count, whole
 from ._core import TableSampler, draw_rows
-from .models._progress import bar
-from .models.base import LanguageModel
+from ._hints import hint_names
+from ._progress import bar
+from .base import LanguageModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
+    from .text import Vocab, WordVocab
+
 __all__ = ["Novelty", "novelty", "sample"]
 
 # How many items are drawn side by side: so many, but fewer if they may become long.
 _MOST_ITEMS, _LEAST_ITEMS = 4096, 64
-_BATCH_SYMBOLS = 2**24
+_BATCH_TOKENS = 2**24
+# How many probabilities of words are held at a time.
+_BATCH_PROBS = 2**22
+# How many words are drawn to find the end of a text, behind which a sample begins.
+_BEFORE = 16
+# How long a sample may become unless told otherwise.
+_CHARACTERS, _WORDS = 100, 50
 
 
+@dataclass(frozen=True)
+class _Draw:
+    """How a token is drawn from a row of probabilities."""
+
+    seed: int
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+
+    def __call__(
+        self, rows: NDArray[np.float64], streams: NDArray[np.uint64], step: int
+    ) -> NDArray[np.uint32]:
+        """Draw a token from each row, with the random number of its stream and step."""
+        if self.top_p is None:
+            return draw_rows(rows, streams, step, self.seed, self.temperature, self.top_k)
+        return draw_rows(self.nucleus(rows), streams, step, self.seed, 1.0, None)
+
+    def nucleus(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return rows of which only the likeliest tokens are left, `top_p` of them together.
+
+        Temperature and top_k come first (Holtzman et al., "The Curious Case of Neural Text
+        Degeneration", 2020).
+        """
+        assert self.top_p is not None
+        order = np.argsort(-rows, axis=1, kind="stable")
+        probs = np.take_along_axis(rows, order, axis=1)
+        if self.temperature == 0:
+            probs[:, 1:] = 0.0
+        elif self.temperature != 1:
+            largest = np.maximum(probs[:, :1], np.finfo(np.float64).tiny)
+            probs = (probs / largest) ** (1.0 / self.temperature)
+        if self.top_k is not None:
+            probs[:, self.top_k :] = 0.0
+        probs = _normalized(probs)
+        # A token stays while those before it have less than top_p.
+        before = np.cumsum(probs, axis=1) - probs
+        probs[:, 1:][before[:, 1:] >= self.top_p] = 0.0
+        kept = np.empty_like(probs)
+        np.put_along_axis(kept, order, _normalized(probs), axis=1)
+        return kept
+
+
+@hint_names()
 def sample(
     model: LanguageModel,
     n: int = 10,
@@ -57,130 +100,273 @@ def sample(
     prompt: str = "",
     temperature: float = 1.0,
     top_k: int | None = None,
-    max_length: int = 100,
+    top_p: float | None = None,
+    max_length: int | None = None,
+    offset: int = 0,
     threads: int | None = None,
     progress: bool = False,
-    first: int = 0,
+    unk: bool = False,
 ) -> list[str]:
-    """Make up `n` items, symbol after symbol, each drawn from the model's distribution.
+    """Return `n` items or texts, each token drawn from the model's distribution.
 
-    An item begins with `prompt`, and ends where the model draws the boundary or when it has
-    `max_length` symbols, at least 1, those of the prompt included. It is empty where the boundary
-    is drawn at once, to which smoothing gives a small chance. `seed` is a whole number from 0 to
-    2**64 - 1; None takes fresh entropy, so that no two calls are alike. The items are those of the
-    seed from number `first` on, so that a list too long for memory can be made in parts.
+    A sample begins with `prompt`, and ends where the model draws the end-of-sequence token or when
+    it has `max_length` tokens, at least 1, those of the prompt included (default: 100 characters
+    or 50 words). `seed` is a whole number from 0 to 2**64 - 1; None takes fresh entropy, so that no
+    two calls are alike. The samples are those of the seed from number `offset` on, so that a list
+    too long for memory can be made in parts.
 
-    With p the model's probabilities and T the temperature, symbols are drawn with probabilities
-    proportional to p**(1/T): T < 1 prefers what is likely already, T > 1 what is not, and T = 0
-    always takes the likeliest symbol. `top_k` keeps the k likeliest symbols only. Among equally
-    likely symbols the first in the vocabulary come first in both.
+    With p the model's probabilities and T the `temperature`, tokens are drawn with probabilities
+    proportional to p**(1/T): below 1 is more conservative, above 1 more random, 0 is greedy.
+    `top_k` keeps the k likeliest tokens only; `top_p` keeps the likeliest ones that have a
+    probability of `top_p` together. Among equally likely tokens those with smaller ids come first.
 
     Models that give a table of all contexts are sampled from alias tables (Vose 1991) on `threads`
-    threads, all cores unless told otherwise; others are asked for batches of distributions. The
-    random numbers are the same. `progress` shows a bar where standard error is a terminal.
+    threads (default: all cores); others are asked for batches of distributions. The random numbers
+    are the same. `progress` shows a bar on a terminal.
+
+    Of a model of words, a text begins behind the end of another one, which is drawn and left out,
+    where the vocabulary has an end token; without one it ends at `max_length`. The token for
+    unknown words is drawn only with `unk`.
 
     Raises `ValueError` for a prompt with a character that the model does not know, for a setting
-    out of range, and where the model gives no probability to any symbol.
+    out of range, and where the model gives no probability to any token; `NotFittedError` for a
+    model that has no vocabulary yet.
 
-    >>> from fastgrad.models import BigramModel
-    >>> model = BigramModel.fit(["ada", "dana", "nadia"])
+    >>> from fastgrad.models import BigramModel, KneserNey
+    >>> model = BigramModel(smoothing=0).fit(["ada", "dana", "nadia"])
     >>> sample(model, 3, prompt="di", seed=1)
     ['diana', 'dia', 'diana']
     >>> sample(model, 1, prompt="di", temperature=0)
     ['dia']
+    >>> from fastgrad.text import read_words
+    >>> text = read_words(b"the cat sat on the mat and the dog sat on the cat")
+    >>> model = KneserNey(order=3, modified=False).fit(text)
+    >>> sample(model, 1, prompt="the dog", max_length=6, temperature=0)
+    ['the dog sat on the cat']
     """
-    if not isinstance(model, LanguageModel):
+    vocab = getattr(model, "vocab", None)
+    if not isinstance(model, LanguageModel) or vocab is None:
         raise TypeError(f"model is {shorten(model)}; expected a language model")
-    n, first = list_length("n", n), whole("first", first, most=MOST)
-    max_length = whole("max_length", max_length, least=1, most=MOST)
+    words = hasattr(vocab, "unk_token")
+    # Where no token ends it, a text becomes as long as it may.
+    check_length = list_length if words and vocab.eos_token is None else whole
+    if max_length is None:
+        max_length = _WORDS if words else _CHARACTERS
+    max_length = min(check_length("max_length", max_length, least=0 if words else 1), MOST)
+    n, offset = list_length("n", n), whole("offset", offset, most=MOST)
     seed = secrets.randbits(64) if seed is None else whole("seed", seed, most=2**64 - 1)
     if top_k is not None:
-        top_k = min(whole("top_k", top_k, least=1), len(model.vocab))
+        top_k = min(whole("top_k", top_k, least=1), len(vocab))
     threads = thread_count(threads)
     check_temperature(temperature)
-    start = model.vocab.encode(string("prompt", prompt))
+    draw = _Draw(seed, temperature, top_k, _checked_top_p(top_p))
+    start = vocab.encode(string("prompt", prompt))
     if len(start) > max_length:
         raise ValueError(
-            f"prompt has {len(start)} symbols; expected at most max_length, {max_length}"
+            f"prompt has {len(start)} tokens; expected at most max_length, {max_length}"
         )
-    table = model.table()
-    with bar(progress, n, " items", "sampling") as report:
+    with bar(progress, n, " samples", "sampling") as report:
+        numbers = range(offset, offset + n)
+        if words:
+            return _sample_words(model, vocab, numbers, prompt, start, max_length, draw, unk, report)
+        if unk:
+            raise ValueError("unk is True, but the model is one of characters")
+        table = model.table()
         if table is None:
-            numbers = range(first, first + n)
-            batches = _batches(model, numbers, seed, start, temperature, top_k, max_length, report)
+            batches = _batches(model, vocab, numbers, start, max_length, draw, report)
             return [item for batch in batches for item in batch]
+        if draw.top_p is not None:
+            table, temperature, top_k = draw.nucleus(np.asarray(table)), 1.0, None
         sampler = TableSampler(table, model.context_length, temperature, top_k)
-        characters = "".join(model.vocab.itos[1:])
+        characters = "".join(vocab.itos[1:])
         return sampler.sample(
-            n, seed, start.tolist(), max_length, characters, threads, report, first
+            n, seed, start.tolist(), max_length, characters, threads, report, offset
         )
+
+
+def _checked_top_p(top_p: Any) -> float | None:
+    if top_p is None:
+        return None
+    if isinstance(top_p, bool) or not isinstance(top_p, (int, float)):
+        raise TypeError(f"top_p is {shorten(top_p)}; expected a number above 0 and at most 1")
+    if not 0 < top_p <= 1:
+        raise ValueError(f"top_p is {shorten(top_p)}; expected a number above 0 and at most 1")
+    return float(top_p)
+
+
+def _normalized(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return rows divided by their sums; rows of zeros stay."""
+    total = rows.sum(axis=1, keepdims=True)
+    return np.divide(rows, total, out=np.zeros_like(rows), where=total > 0)
+
+
+# Items of characters ------------------------------------------------------------------------------
 
 
 def _batches(
     model: LanguageModel,
+    vocab: Vocab,
     numbers: range,
-    seed: int,
     start: NDArray[np.uint32],
-    temperature: float,
-    top_k: int | None,
     max_length: int,
+    draw: _Draw,
     report: Callable[[int], None] | None,
 ) -> Iterator[list[str]]:
-    """Draw many items side by side, all their first symbols, then all their second ones."""
-    room = min(_MOST_ITEMS, max(_LEAST_ITEMS, _BATCH_SYMBOLS // (max_length + 1)))
-    for done in range(0, len(numbers), room):
-        part = numbers[done : done + room]
+    """Draw many items side by side, all their first characters, then all their second ones."""
+    size = min(_MOST_ITEMS, max(_LEAST_ITEMS, _BATCH_TOKENS // (max_length + 1)))
+    for done in range(0, len(numbers), size):
+        part = numbers[done : done + size]
         streams = np.arange(part.start, part.stop, dtype=np.uint64)
         contexts = np.zeros((len(streams), model.context_length), dtype=np.uint32)
         known = start[-model.context_length :]
         contexts[:, model.context_length - len(known) :] = known
         going_on = np.arange(len(streams))
-        # Which items got a symbol at each place, and which one.
-        items, symbols = [going_on[:0]], [known[:0]]
+        # Which items got a character at each place, and its id.
+        items, ids = [going_on[:0]], [known[:0]]
         for step in range(len(start), max_length):
-            rows = _distributions(model, contexts[going_on])
-            drawn = draw_rows(rows, streams[going_on], step, seed, temperature, top_k)
+            drawn = draw(_distributions(model, vocab, contexts[going_on]), streams[going_on], step)
             going_on, drawn = going_on[drawn > 0], drawn[drawn > 0]
             if not len(going_on):
                 break
             items.append(going_on)
-            symbols.append(drawn)
+            ids.append(drawn)
             contexts[going_on, :-1] = contexts[going_on, 1:]
             contexts[going_on, -1] = drawn
-        yield _texts(model, start, len(streams), np.concatenate(items), np.concatenate(symbols))
+        yield _items(vocab, start, len(streams), np.concatenate(items), np.concatenate(ids))
         if report is not None:
             report(done + len(streams))
 
 
-def _distributions(model: LanguageModel, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
-    """Ask the model what follows each context; refuse rows of zeros by their contexts."""
+def _distributions(
+    model: LanguageModel, vocab: Vocab, contexts: NDArray[np.uint32]
+) -> NDArray[np.float64]:
+    """Return what follows each context; raise for rows of zeros, naming their context."""
     rows = np.asarray(model.next_probs(contexts), dtype=np.float64)
     empty = ~rows.any(axis=1)
     if empty.any():
         context = contexts[int(np.argmax(empty))]
-        before = model.vocab.decode(context[context > 0])
-        after = f"to any symbol after {shorten(before)}" if before else "to any first symbol"
+        before = vocab.decode(context[context > 0])
+        after = f"to any token after {shorten(before)}" if before else "to any first token"
         raise ValueError(f"the model gives no probability {after}")
     return rows
 
 
-def _texts(
-    model: LanguageModel,
+def _items(
+    vocab: Vocab,
     start: NDArray[np.uint32],
     count: int,
     items: NDArray[np.intp],
-    symbols: NDArray[np.uint32],
+    ids: NDArray[np.uint32],
 ) -> list[str]:
-    """Put together the symbols of each item, given place by place, and read them in one call."""
-    prompt = model.vocab.decode(start)
-    text = model.vocab.decode(symbols[np.argsort(items, kind="stable")])
+    """Return the items whose characters are given place by place, decoded in one call."""
+    prompt = vocab.decode(start)
+    text = vocab.decode(ids[np.argsort(items, kind="stable")])
     ends = np.cumsum(np.bincount(items, minlength=count)).tolist()
     return [prompt + text[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
 
 
+# Texts of words -----------------------------------------------------------------------------------
+
+
+def _sample_words(
+    model: LanguageModel,
+    vocab: WordVocab,
+    numbers: range,
+    prompt: str,
+    start: NDArray[np.uint32],
+    max_length: int,
+    draw: _Draw,
+    unk: bool,
+    report: Callable[[int], None] | None,
+) -> list[str]:
+    size = max(_BATCH_PROBS // len(vocab), 1)
+    texts: list[str] = []
+    for done in range(0, len(numbers), size):
+        part = numbers[done : done + size]
+        streams = np.arange(part.start, part.stop, dtype=np.uint64)
+        for ids in _words(model, vocab, streams, start, max_length, draw, unk):
+            texts.append(_join(prompt, vocab.decode(ids)))
+        if report is not None:
+            report(done + len(part))
+    return texts
+
+
+def _join(prompt: str, drawn: str) -> str:
+    """Return a text of its prompt, as it was given, and what was drawn."""
+    apart = bool(prompt and drawn) and not (prompt[-1].isspace() or drawn[0].isspace())
+    return prompt + " " * apart + drawn
+
+
+def _words(
+    model: LanguageModel,
+    vocab: WordVocab,
+    streams: NDArray[np.uint64],
+    start: NDArray[np.uint32],
+    max_length: int,
+    draw: _Draw,
+    unk: bool,
+) -> list[NDArray[np.uint32]]:
+    """Draw what follows a start, of many texts side by side: all first words, all second ones."""
+    has_ends = vocab.eos_token is not None
+    # Before the first word of a text stands the end of another.
+    front = np.empty((len(streams), 0), np.uint32)
+    if has_ends:
+        front = _front(model, streams, draw, unk)
+    before = front.shape[1] + len(start)
+    texts = np.column_stack([front, np.tile(start, (len(streams), 1))])
+    ended: dict[int, NDArray[np.uint32]] = {}
+    for step in range(len(start), max_length):
+        if not len(streams):
+            break
+        words = _next_words(model, texts, streams, draw, step, unk)
+        ends = (words == 1) & has_ends
+        ended.update(zip(streams[ends].tolist(), texts[ends], strict=True))
+        texts, streams = np.column_stack([texts, words])[~ends], streams[~ends]
+    ended.update(zip(streams.tolist(), texts, strict=True))
+    return [ended[stream][before:] for stream in sorted(ended)]
+
+
+def _front(
+    model: LanguageModel, streams: NDArray[np.uint64], draw: _Draw, unk: bool
+) -> NDArray[np.uint32]:
+    """Draw the words at the end of another text, and the token at its end: (n, context_length).
+
+    A model that looks further back than the end token has seen few texts with nothing in front.
+    """
+    width = model.context_length
+    texts = np.ones((len(streams), 1), dtype=np.uint32)
+    if width == 1:
+        return texts
+    for i in range(_BEFORE + width):
+        # Not the numbers of the steps that are to come.
+        words = _next_words(model, texts, streams, draw, 2**32 + i, unk)
+        texts = np.column_stack([texts, words])
+    # Up to the last end token with enough words in front of it; where there is none, one is put.
+    ends = texts[:, : width - 2 : -1] == 1
+    texts[~ends.any(axis=1), -1] = 1
+    stops = texts.shape[1] - np.argmax(ends, axis=1)
+    return np.stack([text[stop - width : stop] for text, stop in zip(texts, stops, strict=True)])
+
+
+def _next_words(
+    model: LanguageModel,
+    texts: NDArray[np.uint32],
+    streams: NDArray[np.uint64],
+    draw: _Draw,
+    step: int,
+    unk: bool,
+) -> NDArray[np.uint32]:
+    """Draw one more word of each text: (n, K) to (n,)."""
+    rows = model.next_probs(texts[:, max(texts.shape[1] - model.context_length, 0) :])
+    if not unk:
+        rows[:, 0] = 0.0
+        rows = _normalized(rows)
+    return draw(rows, streams, step)
+
+
 @dataclass(frozen=True)
 class Novelty:
-    """How much of a sample is in the training text already; `str` tells it in one line."""
+    """How much of a sample is in the training text already; `str` puts it in one line."""
 
     total: int
     """How many samples there are."""
@@ -192,7 +378,7 @@ class Novelty:
     """How many are not."""
 
     def __str__(self) -> str:
-        """Tell all four numbers."""
+        """Show all four numbers."""
         return (
             f"{self.total:,} samples, {self.distinct:,} distinct: {self.known:,} in the training"
             f" text, {self.new:,} new"
@@ -200,18 +386,18 @@ class Novelty:
 
 
 def novelty(samples: Iterable[str], items: Iterable[str]) -> Novelty:
-    """Count how many samples are among the items of the training text.
+    """Return how many samples are among the items of the training text.
 
     >>> novelty(["emma", "emmy", "emmy"], ["emma", "olivia"])
     Novelty(total=3, distinct=2, known=1, new=2)
     """
-    made_up, given = _all_strings("samples", samples), set(_all_strings("items", items))
-    known = sum(item in given for item in made_up)
-    return Novelty(len(made_up), len(set(made_up)), known, len(made_up) - known)
+    drawn, given = _all_strings("samples", samples), set(_all_strings("items", items))
+    known = sum(item in given for item in drawn)
+    return Novelty(len(drawn), len(set(drawn)), known, len(drawn) - known)
 
 
 def _all_strings(name: str, values: Iterable[str]) -> list[str]:
-    """Refuse what is no list of strings, and a list with something else in it."""
+    """Return a list of str; raise `TypeError` for anything else."""
     found = strings(name, values)
     for position, value in enumerate(found):
         if not isinstance(value, str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ... import _core
+from ..._checks import thread_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,18 +49,18 @@ def train(
         eps=optimizer.eps,
         weight_decay=optimizer.weight_decay,
         dropout=dropout,
-        threads=threads,
+        threads=thread_count(threads),
     )
 
 
 def loss(parameters: Parameters, examples: Prepared, threads: int | None) -> float:
     """Return the mean negative log-likelihood of the examples."""
-    return _core.nplm_loss(parameters, examples.contexts, examples.targets, threads=threads)
+    return _core.nplm_loss(parameters, examples.contexts, examples.targets, threads=thread_count(threads))
 
 
 def losses(parameters: Parameters, examples: Prepared, threads: int | None) -> NDArray[np.float64]:
     """Return the negative log-likelihood of each example: (N,)."""
-    return _core.nplm_losses(parameters, examples.contexts, examples.targets, threads=threads)
+    return _core.nplm_losses(parameters, examples.contexts, examples.targets, threads=thread_count(threads))
 
 
 def probabilities(parameters: Parameters, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:

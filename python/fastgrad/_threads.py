@@ -1,0 +1,44 @@
+"""The number of threads of calls that do not name one."""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["get_num_threads", "set_num_threads"]
+
+_VARIABLE = "FASTGRAD_NUM_THREADS"
+_chosen: int | None = None
+
+
+def set_num_threads(n: int | None) -> None:
+    """Set the number of threads of all calls that do not name one; None is all cores.
+
+    Before the first call it is what the environment variable FASTGRAD_NUM_THREADS says. Results are
+    the same for any number. Raises `TypeError` or `ValueError` for what is not an int of at least 1.
+    """
+    from ._checks import whole
+
+    global _chosen
+    _chosen = None if n is None else whole("n", n, least=1)
+    os.environ.pop(_VARIABLE, None)
+
+
+def get_num_threads() -> int:
+    """Return the number of threads of calls that do not name one."""
+    if (chosen := default_threads()) is not None:
+        return chosen
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def default_threads() -> int | None:
+    """Return the number that was set, or None for as many as pay."""
+    if _chosen is not None:
+        return _chosen
+    text = os.environ.get(_VARIABLE, "")
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    if text:
+        raise ValueError(f"{_VARIABLE} is {text[:60]!r}; expected a whole number of at least 1")
+    return None
