@@ -18,21 +18,124 @@ costs next to nothing and numpy is only imported by those who need it.
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import base, checkpoint, datasets, draw, engine, models, nn, optim, plots, sampling, text, training
+    from . import (
+        base,
+        checkpoint,
+        datasets,
+        draw,
+        engine,
+        models,
+        nn,
+        optim,
+        plots,
+        sampling,
+        text,
+        training,
+    )
     from ._core import InternalError, __version__
     from ._threads import get_num_threads, set_num_threads
     from .base import NotFittedError
     from .engine import Value
-    from .models import BigramModel, InterpolatedTrigram, KneserNey, Mixture, NPLM, NeuralBigram, NgramCounts, NgramModel, WordNPLM, load
-    from .nn import Layer, MLP, Module, Neuron
-    from .optim import Adam, AdamW, SGD
+    from .models import (
+        NPLM,
+        BigramModel,
+        InterpolatedTrigram,
+        KneserNey,
+        Mixture,
+        NeuralBigram,
+        NgramCounts,
+        NgramModel,
+        WordNPLM,
+        load,
+    )
+    from .nn import MLP, Layer, Module, Neuron
+    from .optim import SGD, Adam, AdamW
     from .text import Vocab, WordVocab
     from .training import DivergedError
 
-__all__ = ["Adam", "AdamW", "BigramModel", "DivergedError", "InternalError", "InterpolatedTrigram", "KneserNey", "Layer", "MLP", "Mixture", "Module", "NPLM", "NeuralBigram", "Neuron", "NgramCounts", "NgramModel", "NotFittedError", "SGD", "Value", "Vocab", "WordNPLM", "WordVocab", "__version__", "base", "checkpoint", "datasets", "draw", "engine", "get_num_threads", "load", "models", "nn", "optim", "plots", "sampling", "set_num_threads", "text", "training"]
+__all__ = [
+    "MLP",
+    "NPLM",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "BigramModel",
+    "DivergedError",
+    "InternalError",
+    "InterpolatedTrigram",
+    "KneserNey",
+    "Layer",
+    "Mixture",
+    "Module",
+    "NeuralBigram",
+    "Neuron",
+    "NgramCounts",
+    "NgramModel",
+    "NotFittedError",
+    "Value",
+    "Vocab",
+    "WordNPLM",
+    "WordVocab",
+    "__version__",
+    "base",
+    "checkpoint",
+    "datasets",
+    "draw",
+    "engine",
+    "get_num_threads",
+    "load",
+    "models",
+    "nn",
+    "optim",
+    "plots",
+    "sampling",
+    "set_num_threads",
+    "text",
+    "training",
+]
 
-_MODULES = ("base", "checkpoint", "datasets", "draw", "engine", "models", "nn", "optim", "plots", "sampling", "text", "training")
-_HOMES = {"Adam": "optim", "AdamW": "optim", "BigramModel": "models", "DivergedError": "training", "InternalError": "_core", "InterpolatedTrigram": "models", "KneserNey": "models", "Layer": "nn", "MLP": "nn", "Mixture": "models", "Module": "nn", "NPLM": "models", "NeuralBigram": "models", "Neuron": "nn", "NgramCounts": "models", "NgramModel": "models", "NotFittedError": "base", "SGD": "optim", "Value": "engine", "Vocab": "text", "WordNPLM": "models", "WordVocab": "text", "__version__": "_core", "get_num_threads": "_threads", "load": "models", "set_num_threads": "_threads"}
+_MODULES = (
+    "base",
+    "checkpoint",
+    "datasets",
+    "draw",
+    "engine",
+    "models",
+    "nn",
+    "optim",
+    "plots",
+    "sampling",
+    "text",
+    "training",
+)
+_HOMES = {
+    "Adam": "optim",
+    "AdamW": "optim",
+    "BigramModel": "models",
+    "DivergedError": "training",
+    "InternalError": "_core",
+    "InterpolatedTrigram": "models",
+    "KneserNey": "models",
+    "Layer": "nn",
+    "MLP": "nn",
+    "Mixture": "models",
+    "Module": "nn",
+    "NPLM": "models",
+    "NeuralBigram": "models",
+    "Neuron": "nn",
+    "NgramCounts": "models",
+    "NgramModel": "models",
+    "NotFittedError": "base",
+    "SGD": "optim",
+    "Value": "engine",
+    "Vocab": "text",
+    "WordNPLM": "models",
+    "WordVocab": "text",
+    "__version__": "_core",
+    "get_num_threads": "_threads",
+    "load": "models",
+    "set_num_threads": "_threads",
+}
 # Names as they are called elsewhere, and here.
 _MEANT = {
     "BigramCounts": "NgramCounts",

@@ -120,9 +120,7 @@ def hint_names(**hints: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 if name not in names:
                     raise TypeError(_unknown(called, name, names, hints))
             if owner and not (args and hasattr(type(args[0]), function.__name__)):
-                raise TypeError(
-                    f"{called} needs a model: write {owner}().{function.__name__}(...)"
-                )
+                raise TypeError(f"{called} needs a model: write {owner}().{function.__name__}(...)")
             return function(*args, **kwargs)
 
         return checked

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import _core
-from ._hints import renamed
 from ._checks import amount, whole
+from ._hints import renamed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +55,7 @@ def shakespeare() -> bytes:
     >>> text.decode(42, 52)
     "those his goodly eyes , That o'er the files and"
     """
-    return _core.shakespeare()
+    return _core.plays()
 
 
 def make_moons(

@@ -42,9 +42,7 @@ class Drawing:
         """Keep the text."""
         self.source = source
 
-    def render(
-        self, filename: str = "graph", format: str = "svg", *, view: bool = False
-    ) -> str:
+    def render(self, filename: str = "graph", format: str = "svg", *, view: bool = False) -> str:
         """Write a picture with the `dot` program of Graphviz, and return the file's name.
 
         Raises `RuntimeError` where that program is not installed or fails.

@@ -384,9 +384,7 @@ class MLP(Module):
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
 
 
-def mse_loss(
-    predictions: Iterable[Value | float], targets: Iterable[Value | float]
-) -> Value:
+def mse_loss(predictions: Iterable[Value | float], targets: Iterable[Value | float]) -> Value:
     """Mean of (prediction - target)².
 
     >>> from fastgrad.engine import Value

@@ -23,7 +23,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._checks import MOST, check_temperature, list_length, shorten, string, strings, thread_count, whole
+from ._checks import (
+    MOST,
+    check_temperature,
+    list_length,
+    shorten,
+    string,
+    strings,
+    thread_count,
+    whole,
+)
 from ._core import TableSampler, draw_rows
 from ._hints import hint_names
 from ._progress import bar
@@ -168,7 +177,9 @@ def sample(
     with bar(progress, n, " samples", "sampling") as report:
         numbers = range(offset, offset + n)
         if words:
-            return _sample_words(model, vocab, numbers, prompt, start, max_length, draw, unk, report)
+            return _sample_words(
+                model, vocab, numbers, prompt, start, max_length, draw, unk, report
+            )
         if unk:
             raise ValueError("unk is True, but the model is one of characters")
         table = model.table()

@@ -76,8 +76,6 @@ def show_items(text: Text, count: int) -> None:
     show("text", text.name)
     items = f"{count:,}"
     if text.is_small:
-        from ..text import repeats
-
         items += f", of which {count_duplicates(text.items()):,} repeat an earlier one"
     show("items", items)
 

@@ -321,7 +321,6 @@ def _rate(schedule: str, lr: float, steps: int) -> Any:
 
 
 def _show_text(text: Text, items: list[str], vocab: Any) -> None:
-    from ..text import repeats
 
     show("text", text.name)
     show("items", f"{len(items):,}, of which {count_duplicates(items):,} repeat an earlier one")

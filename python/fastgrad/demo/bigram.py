@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from ..datasets import names, names_bytes
-from ..models import NgramCounts, BigramModel, NeuralBigram
+from ..models import BigramModel, NeuralBigram, NgramCounts
 from ..sampling import novelty, sample
 from .report import headline, table
 

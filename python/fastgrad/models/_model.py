@@ -134,7 +134,9 @@ class Model(ABC, Generic[AnyVocab]):
             rows = [self._encode_context(text) for text in context]
             width = max(map(len, rows), default=0)
             if all(len(row) == width for row in rows):
-                return self._distributions(np.array(rows, dtype=np.uint32).reshape(len(rows), width))
+                return self._distributions(
+                    np.array(rows, dtype=np.uint32).reshape(len(rows), width)
+                )
             # Contexts of words are shorter at the start of a text.
             return np.stack([self._distributions(row[None])[0] for row in rows])
         size = len(self.vocab)

@@ -47,7 +47,7 @@ _SCHEDULES = (
 if not TYPE_CHECKING:
     __getattr__ = renamed(
         __name__,
-        {name: "the schedules in fastgrad.optim.schedules" for name in _SCHEDULES}
+        dict.fromkeys(_SCHEDULES, "the schedules in fastgrad.optim.schedules")
         | {"clip_grad_norm_": "clip_grad_norm", "inverse": "schedules.inverse_time_decay"},
     )
 
@@ -143,7 +143,6 @@ class _Optimizer:
         if callable(planned):
             return amount(f"lr({self._steps})", planned(self._steps))
         return planned
-
 
     def state_dict(self) -> dict[str, Any]:
         """Return settings and state as JSON-able values, for `load_state_dict`.
@@ -277,9 +276,7 @@ class Adam(_Optimizer):
     def step(self, lr: float | None = None) -> None:
         """Move every parameter once, with the learning rate `lr` if it is given."""
         beta1, beta2 = self.betas
-        self._moments.step(
-            self._lr(lr), beta1, beta2, self.eps, self.weight_decay, self._decoupled
-        )
+        self._moments.step(self._lr(lr), beta1, beta2, self.eps, self.weight_decay, self._decoupled)
         self._steps = self._moments.steps
 
     def _state(self) -> list[Any]:
@@ -318,8 +315,6 @@ class AdamW(Adam):
     ) -> None:
         """Take the parameters, any iterable of different Values."""
         super().__init__(params, lr, betas, eps, weight_decay)
-
-
 
 
 def clip_grad_norm(params: Iterable[Value], max_norm: float) -> float:

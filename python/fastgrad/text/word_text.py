@@ -104,9 +104,7 @@ class WordText:
 
     def __repr__(self) -> str:
         """Show the number of tokens, |V|, and the share of unknown words."""
-        return (
-            f"WordText({len(self):,} tokens, |V| = {len(self.vocab):,}, {self.unk_rate:.1%} unk)"
-        )
+        return f"WordText({len(self):,} tokens, |V| = {len(self.vocab):,}, {self.unk_rate:.1%} unk)"
 
     def _part(self, start: int, end: int) -> WordText:
         part = WordText.__new__(WordText)

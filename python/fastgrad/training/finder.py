@@ -80,7 +80,9 @@ def lr_find(
     ([0.001, 1.0], True)
     """
     if not (hasattr(model, "_start") and hasattr(model, "copy")):
-        raise TypeError(f"model is {shorten(model)}; expected one trained by steps, such as an NPLM")
+        raise TypeError(
+            f"model is {shorten(model)}; expected one trained by steps, such as an NPLM"
+        )
     for name, value in (("min_lr", min_lr), ("max_lr", max_lr)):
         if not isinstance(value, Real):
             raise TypeError(f"{name} is {shorten(value)}; expected a number")

@@ -249,7 +249,7 @@ class Loop:
             loss=record.mean_since(self._evaluated),
             dev_loss=dev_loss,
             lr=self._lr(record.steps - 1),
-            examples_per_second=steps * self._run.batch / max(seconds, 1e-9),
+            examples_per_second=steps * self._run.batch_size / max(seconds, 1e-9),
         )
 
     def _not_finite(self) -> NoReturn:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .plan import Plan
     from .learning_rates import LearningRate
+    from .plan import Plan
 
     Arrays = Mapping[str, NDArray[Any]]
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ...text import Source, Vocab
     from ...base import Texts
+    from ...text import Source, Vocab
 
 
 # How many tokens of a text are made examples of at a time, where that is enough.

@@ -55,12 +55,16 @@ def train(
 
 def loss(parameters: Parameters, examples: Prepared, threads: int | None) -> float:
     """Return the mean negative log-likelihood of the examples."""
-    return _core.nplm_loss(parameters, examples.contexts, examples.targets, threads=thread_count(threads))
+    return _core.nplm_loss(
+        parameters, examples.contexts, examples.targets, threads=thread_count(threads)
+    )
 
 
 def losses(parameters: Parameters, examples: Prepared, threads: int | None) -> NDArray[np.float64]:
     """Return the negative log-likelihood of each example: (N,)."""
-    return _core.nplm_losses(parameters, examples.contexts, examples.targets, threads=thread_count(threads))
+    return _core.nplm_losses(
+        parameters, examples.contexts, examples.targets, threads=thread_count(threads)
+    )
 
 
 def probabilities(parameters: Parameters, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:

@@ -53,7 +53,9 @@ class Network(Model[AnyVocab]):
     C = _Parameter("The embeddings of the tokens: (V, m).")
     H = _Parameter("The weights of the hidden layer: (h, c·m).")
     d = _Parameter("The biases of the hidden layer: (h,).")
-    U = _Parameter("The weights from the hidden layer to the logits: (V, h); not with tied weights.")
+    U = _Parameter(
+        "The weights from the hidden layer to the logits: (V, h); not with tied weights."
+    )
     P = _Parameter("With tied weights, the way from the hidden layer to embeddings: (m, h).")
     b = _Parameter("The biases of the logits: (V,).")
     W = _Parameter("The direct connections, where there are any: (V, c·m).")

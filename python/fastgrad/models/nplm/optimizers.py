@@ -90,11 +90,17 @@ class Optimizer:
 
 def _check_name(optimizer: Any) -> None:
     if not isinstance(optimizer, str) or optimizer not in _STATE:
-        raise ValueError(f"optimizer is {shorten(optimizer)}; expected one of {[*_STATE]}{_hint(optimizer)}")
+        raise ValueError(
+            f"optimizer is {shorten(optimizer)}; expected one of {[*_STATE]}{_hint(optimizer)}"
+        )
 
 
 def _hint(optimizer: Any) -> str:
-    return "; did you mean 'adamw'?" if isinstance(optimizer, str) and "adam" in optimizer.lower() else ""
+    return (
+        "; did you mean 'adamw'?"
+        if isinstance(optimizer, str) and "adam" in optimizer.lower()
+        else ""
+    )
 
 
 def checked_dropout(dropout: Any) -> tuple[float, float]:

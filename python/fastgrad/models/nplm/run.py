@@ -91,9 +91,7 @@ class NPLMRun:
         self, path: str | os.PathLike[str], arrays: dict[str, NDArray[Any]], config: dict[str, Any]
     ) -> None:
         """Write a checkpoint from which `resume` goes on."""
-        tensors, settings = saved.parts(
-            self.model, self.arrays | arrays, self.to_config() | config
-        )
+        tensors, settings = saved.parts(self.model, self.arrays | arrays, self.to_config() | config)
         write_model(path, self.model.kind, tensors, settings, self.model.note)
 
     def to_config(self) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from ..._checks import whole
 from ...training.resuming import Saved, history_arrays, read_history, read_saved
 from ..saving import read_note, vocab_of, vocab_parts

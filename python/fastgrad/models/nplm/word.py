@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from ..word_model import WordTexts
 
     # A text, or the examples that somebody has made of one.
-    WordExamples: TypeAlias = (
-        WordTexts | tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]
-    )
+    WordExamples: TypeAlias = WordTexts | tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]
 
 
 class WordNPLM(Learner[WordVocab], WordModel):
