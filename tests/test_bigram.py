@@ -12,7 +12,7 @@ from fastgrad.text import UnknownCharacterError, Vocab
 from hypothesis import given
 from hypothesis import strategies as st
 
-ITEMS = st.lists(st.text("abc.é🙂", min_size=1, vocab_size=6), min_size=1, vocab_size=8)
+ITEMS = st.lists(st.text("abc.é🙂", min_size=1, max_size=6), min_size=1, max_size=8)
 
 
 @pytest.fixture(scope="module")

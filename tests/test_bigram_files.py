@@ -97,7 +97,7 @@ def test_a_file_with_wrong_parts_is_refused_by_name(tmp_path, changes):
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(codec="utf-8")) | st.sampled_from(["bigram", "neural bigram", 10**400]),
-    lambda inner: st.lists(inner, vocab_size=3) | st.dictionaries(st.sampled_from(
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
         ["characters", "x"]), inner),
     max_leaves=3,
 )  # fmt: skip

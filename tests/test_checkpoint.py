@@ -78,13 +78,13 @@ def test_what_is_saved_is_loaded(path):
 
 @given(
     st.dictionaries(
-        st.text(st.characters(codec="utf-8"), vocab_size=8).filter(lambda x: x != "__metadata__"),
+        st.text(st.characters(codec="utf-8"), max_size=8).filter(lambda x: x != "__metadata__"),
         st.sampled_from(DTYPES).flatmap(
             lambda dtype: arrays.arrays(
                 np.dtype(dtype).newbyteorder(">"), arrays.array_shapes(min_dims=0, min_side=0)
             )
         ),
-        vocab_size=4,
+        max_size=4,
     ),
     st.dictionaries(
         st.text(st.characters(codec="utf-8")),
@@ -97,7 +97,7 @@ def test_what_is_saved_is_loaded(path):
             lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from("abc"), inner),
             max_leaves=5,
         ),
-        vocab_size=3,
+        max_size=3,
     ),
 )
 def test_anything_storable_survives(tmp_path_factory, tensors, config):

@@ -53,7 +53,7 @@ def test_elsewhere_a_boundary_is_a_character_that_is_unknown():
     assert encode_context(".a", Vocab.from_texts(DOTTED), 3).tolist() == [0, 1, 2]
 
 
-@given(st.text("ab", vocab_size=6), st.integers(0, 6), st.integers(1, 5))
+@given(st.text("ab", max_size=6), st.integers(0, 6), st.integers(1, 5))
 def test_the_ids_are_those_behind_as_many_boundaries_as_fit(item, front, context):
     vocab = Vocab("ab")
     expected = [0] * context + vocab.encode(item).tolist()

@@ -230,7 +230,7 @@ def test_point_2_nodes_made(function, nodes):
     assert kept is not None
 
 
-@given(st.lists(st.tuples(st.floats(), st.floats()), vocab_size=12), st.floats())
+@given(st.lists(st.tuples(st.floats(), st.floats()), max_size=12), st.floats())
 def test_point_2_lists_are_summed_in_the_order_of_the_program(pairs, b):
     total, dot, affine = 0.0, 0.0, b
     for w, x in pairs:

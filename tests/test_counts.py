@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 SPACES = [chr(c) for c in range(0x110000) if chr(c).isspace()]
 PIECES = ["a", "b", "z", "é", "я", "日", "🙂", "\0", "\ufeff", "\u200b", "\r\n", *SPACES]
 
-texts = st.lists(st.sampled_from(PIECES) | st.just("\n") | st.just("a"), vocab_size=60).map("".join)
+texts = st.lists(st.sampled_from(PIECES) | st.just("\n") | st.just("a"), max_size=60).map("".join)
 characters = st.characters(exclude_categories=["Cs"])
-free_texts = st.text(characters | st.just("\n"), vocab_size=60)
+free_texts = st.text(characters | st.just("\n"), max_size=60)
 orders = st.sampled_from([2, 3])
 
 
@@ -113,7 +113,7 @@ def test_texts_of_many_blocks_are_counted_as_in_plain_python(text, filler, threa
         assert slow_counts.table(counts) == expected
 
 
-@given(st.lists(texts.filter(lambda text: "\n" not in text.strip()), vocab_size=20), orders)
+@given(st.lists(texts.filter(lambda text: "\n" not in text.strip()), max_size=20), orders)
 def test_items_are_counted_as_in_plain_python(items, order):
     expected = slow_counts.count([item.strip() for item in items if item.strip()], order)
     if expected:
@@ -131,7 +131,7 @@ def test_counts_of_parts_add_up_to_those_of_the_whole(text, data, order):
         assert total == count_bytes(text.encode(), order)
 
 
-@given(st.lists(st.integers(0, 5), vocab_size=40), orders)
+@given(st.lists(st.integers(0, 5), max_size=40), orders)
 def test_ids_are_counted_as_in_plain_python(ids, order):
     alphabet = "abcde"
     text = "".join(alphabet[i - 1] if i else "\n" for i in ids)
@@ -177,7 +177,7 @@ BLOCK = 1 << 18
 
 @settings(max_examples=12)
 @given(
-    st.lists(st.tuples(texts | free_texts, st.integers(-70, 5)), min_size=8, vocab_size=8),
+    st.lists(st.tuples(texts | free_texts, st.integers(-70, 5)), min_size=8, max_size=8),
     st.sampled_from(["emma\n", "ava\r\n", "\tя日 \n"]),
     orders,
     st.integers(1, 3),

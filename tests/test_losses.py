@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 NUMBERS = st.floats(-1e3, 1e3)
-PAIRS = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, vocab_size=20)
-SCORES = st.lists(st.tuples(st.floats(-5, 5), st.sampled_from([-1, 1])), min_size=1, vocab_size=20)
+PAIRS = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=20)
+SCORES = st.lists(st.tuples(st.floats(-5, 5), st.sampled_from([-1, 1])), min_size=1, max_size=20)
 ROWS = st.integers(1, 6).flatmap(
     lambda width: st.lists(
         st.tuples(
-            st.lists(st.floats(-50, 50), min_size=width, vocab_size=width),
+            st.lists(st.floats(-50, 50), min_size=width, max_size=width),
             st.integers(0, width - 1),
         ),
         min_size=1,
-        vocab_size=8,
+        max_size=8,
     )
 )
 

@@ -60,7 +60,7 @@ def test_models_of_characters_are_mixed_too():
     assert len(mixture.sample(4)) == 4
 
 
-probabilities = st.lists(st.just(0.0) | st.floats(1e-6, 1), min_size=1, vocab_size=20)
+probabilities = st.lists(st.just(0.0) | st.floats(1e-6, 1), min_size=1, max_size=20)
 
 
 class Known:

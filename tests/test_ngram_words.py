@@ -86,7 +86,7 @@ def test_models_show_what_they_are():
     assert model.discounts[0] == (0.2, 0.2, 0.2)
 
 
-ids = st.lists(st.integers(0, 5), min_size=1, vocab_size=60)
+ids = st.lists(st.integers(0, 5), min_size=1, max_size=60)
 orders = st.integers(2, 5)
 
 
@@ -126,7 +126,7 @@ def test_the_interpolated_trigram_agrees_with_the_oracle(train, test):
     assert [model.bin_of(x) for x in range(9)] == [slow.bin(x) for x in range(9)]
 
 
-@given(ids, st.lists(st.integers(0, 5), vocab_size=4), orders, st.booleans())
+@given(ids, st.lists(st.integers(0, 5), max_size=4), orders, st.booleans())
 def test_probabilities_sum_to_one_after_every_context(train, context, order, modified):
     text = WordText(vocabulary(), train)
     models = [
@@ -281,7 +281,7 @@ def first_words(lines, count):
     raise AssertionError("there are too few words")
 
 
-sentences_of_ids = st.lists(st.integers(0, 5), min_size=1, vocab_size=60)
+sentences_of_ids = st.lists(st.integers(0, 5), min_size=1, max_size=60)
 
 
 def sentence_vocabulary():

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 SEEDS = st.integers(0, 2**32 - 1)
-SHAPES = st.tuples(st.integers(1, 5), st.lists(st.integers(2, 6), vocab_size=2), st.integers(1, 3))
+SHAPES = st.tuples(st.integers(1, 5), st.lists(st.integers(2, 6), max_size=2), st.integers(1, 3))
 NUMBERS = st.floats(-1e6, 1e6)
 
 # After random.seed(1337) in MLP(2, [16, 16, 1]).
@@ -60,7 +60,7 @@ def test_point_8_a_single_neuron_gives_the_known_number():
 def test_point_8_outputs_are_micrograds_to_the_bit(seed, shape, data):
     nin, hidden, last = shape
     nouts = [*hidden, last]
-    row = data.draw(st.lists(NUMBERS, min_size=nin, vocab_size=nin))
+    row = data.draw(st.lists(NUMBERS, min_size=nin, max_size=nin))
     ours = seeded(seed, MLP, nin, nouts)
     state = random.getstate()
     theirs = seeded(seed, micrograd.nn.MLP, nin, nouts)
@@ -76,7 +76,7 @@ def test_point_8_outputs_are_micrograds_to_the_bit(seed, shape, data):
 @given(SEEDS, SHAPES, st.data())
 def test_point_8_gradients_are_micrograds(seed, shape, data):
     nin, hidden, last = shape
-    row = data.draw(st.lists(st.floats(-3, 3), min_size=nin, vocab_size=nin))
+    row = data.draw(st.lists(st.floats(-3, 3), min_size=nin, max_size=nin))
     gradients = []
     for make, value in ((MLP, Value), (micrograd.nn.MLP, micrograd.engine.Value)):
         model = seeded(seed, make, nin, [*hidden, last])

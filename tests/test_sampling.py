@@ -188,7 +188,7 @@ def models(draw):
     """A model of a few symbols; impossible pairs are frequent, contexts without a way out too."""
     size, context = draw(st.integers(2, 5)), draw(st.integers(1, 3))
     entry = st.one_of(st.just(0.0), st.floats(1e-6, 1.0))
-    rows = [draw(st.lists(entry, min_size=size, vocab_size=size)) for _ in range(size**context)]
+    rows = [draw(st.lists(entry, min_size=size, max_size=size)) for _ in range(size**context)]
     rows = np.array(rows)
     sums = rows.sum(axis=1, keepdims=True)
     return "abcd"[: size - 1], rows / np.where(sums == 0, 1, sums)

@@ -26,8 +26,8 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 # What one line of a file can hold.
-LINES = st.text(st.characters(codec="utf-8", exclude_characters="\n"), vocab_size=12)
-ITEMS = st.lists(LINES.map(str.strip).filter(bool), min_size=1, vocab_size=20)
+LINES = st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=12)
+ITEMS = st.lists(LINES.map(str.strip).filter(bool), min_size=1, max_size=20)
 
 
 def slow_windows(items, vocab, context):

@@ -42,7 +42,7 @@ def histories_agree(one, other):
 
 
 @given(
-    st.lists(st.integers(0, 39), vocab_size=3),
+    st.lists(st.integers(0, 39), max_size=3),
     st.booleans(),
     st.sampled_from([None, 2]),
     st.integers(1, 13),

@@ -148,8 +148,8 @@ SCRIPTS = (
     "well\u2011met",
 )
 words = st.one_of(
-    st.text(st.sampled_from("ab1-'\u2019.,é_ \t\n\r\x1c\u3000\u2028\x85"), vocab_size=60),
-    st.text(st.sampled_from("".join(SCRIPTS) + " \n'-.।"), vocab_size=60),
+    st.text(st.sampled_from("ab1-'\u2019.,é_ \t\n\r\x1c\u3000\u2028\x85"), max_size=60),
+    st.text(st.sampled_from("".join(SCRIPTS) + " \n'-.।"), max_size=60),
 )
 
 

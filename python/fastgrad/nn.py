@@ -402,7 +402,7 @@ def hinge_loss(scores: Iterable[Value | float], labels: Iterable[float]) -> Valu
     """Mean of relu(1 - label * score), the max-margin loss; labels are -1 or 1.
 
     >>> from fastgrad.engine import Value
-    >>> hinge([Value(0.5), Value(-3.0)], [1, -1])
+    >>> hinge_loss([Value(0.5), Value(-3.0)], [1, -1])
     Value(data=0.25, grad=0.0)
     """
     scores = _numbers("scores", scores)
