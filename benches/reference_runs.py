@@ -22,7 +22,7 @@ from typing import Any
 
 from fastgrad import NPLM, Vocab
 from fastgrad._core import __version__
-from fastgrad.optim import cosine, warmup
+from fastgrad.optim.schedules import cosine, warmup
 from fastgrad.text import read, split, build_dataset
 
 RECORDS = Path(__file__).parent / "record"

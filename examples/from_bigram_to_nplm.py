@@ -99,7 +99,7 @@ best.fit(
     steps=steps,
     batch_size=128,
     optimizer="adamw",
-    lr=fastgrad.optim.cosine(0.003, 0.0, steps),
+    lr=fastgrad.optim.schedules.cosine(0.003, 0.0, steps),
     weight_decay=0.05,
     seed=1,
 )

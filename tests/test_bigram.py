@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import slow_bigram
 from fastgrad import models
-from fastgrad.models import NgramCounts, BigramModel, LanguageModel
+from fastgrad.models import BigramModel, LanguageModel, NgramCounts
 from fastgrad.text import UnknownCharacterError, Vocab
 from hypothesis import given
 from hypothesis import strategies as st

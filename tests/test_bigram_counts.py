@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import slow_bigram
 from fastgrad import text
-from fastgrad.models import NgramCounts, BigramModel
+from fastgrad.models import BigramModel, NgramCounts
 from fastgrad.text import NotUtf8Error, UnknownCharacterError, Vocab, encode_items
 from hypothesis import given
 from hypothesis import strategies as st

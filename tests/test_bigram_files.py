@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fastgrad import checkpoint, models
 from fastgrad.checkpoint import CheckpointError
-from fastgrad.models import NgramCounts, BigramModel
+from fastgrad.models import BigramModel, NgramCounts
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastgrad.models import NPLM, NgramCounts, BigramModel, Mixture, NeuralBigram
+from fastgrad.models import NPLM, BigramModel, Mixture, NeuralBigram, NgramCounts
 from fastgrad.text import UnknownCharacterError, Vocab
 from fastgrad.text.windows import encode_context
 from hypothesis import given

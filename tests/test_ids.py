@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 from fastgrad.models import (
     NPLM,
-    NgramCounts,
     BigramModel,
     DiscountWarning,
     InterpolatedTrigram,
     KneserNey,
+    NgramCounts,
     WordNPLM,
 )
-from fastgrad.text import Vocab, build_dataset
-from fastgrad.text import WordText, WordVocab
+from fastgrad.text import Vocab, WordText, WordVocab, build_dataset
 
 KINDS = [*"bBhHiIlLqQ", ">i2", ">u4", ">i8"]
 WORDS = WordVocab(["<unk>", *(f"w{i}" for i in range(20))])

@@ -131,7 +131,7 @@ def test_iterators_are_lists():
     ("loss", "first", "second"),
     [
         (mse_loss, "predictions", "targets"),
-        (hinge, "scores", "labels"),
+        (hinge_loss, "scores", "labels"),
     ],
 )
 def test_lengths_and_kinds_are_checked(loss, first, second):
@@ -185,7 +185,7 @@ def test_cross_entropy_checks_rows_and_targets():
 def test_errors_leave_gradients_alone():
     p = Value(1.0)
     p.grad = 5.0
-    for loss in (mse_loss, hinge):
+    for loss in (mse_loss, hinge_loss):
         with pytest.raises(ValueError, match="items"):
             loss([p], [1, 1])
     with pytest.raises(TypeError):

@@ -40,8 +40,7 @@ def test_models_of_words_are_mixed_fitted_and_sampled(parts):
     rows = mixture.next_probs(contexts)
     np.testing.assert_allclose(
         rows,
-        mixture.weight * a.next_probs(contexts)
-        + (1 - mixture.weight) * b.next_probs(contexts),
+        mixture.weight * a.next_probs(contexts) + (1 - mixture.weight) * b.next_probs(contexts),
     )
     assert mixture.table() is None
     assert mixture.sample(2, seed=1) == mixture.sample(3, seed=1)[:2]

@@ -10,7 +10,7 @@ import pytest
 from fastgrad import checkpoint, models
 from fastgrad._core import bigram_loss_and_gradient
 from fastgrad.checkpoint import CheckpointError
-from fastgrad.models import NgramCounts, BigramModel, LanguageModel, NeuralBigram
+from fastgrad.models import BigramModel, LanguageModel, NeuralBigram, NgramCounts
 from fastgrad.text import Vocab
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -111,7 +111,9 @@ def test_no_step_does_better_than_the_counts(items, order, penalty):
         assert model.history[-1] == pytest.approx(model.loss(counts), rel=1e-9, abs=1e-12)
 
 
-@pytest.mark.parametrize("options", [{}, {"lr": 1.0, "momentum": 0.9}, {"lr": 5.0, "batch_size": 7}])
+@pytest.mark.parametrize(
+    "options", [{}, {"lr": 1.0, "momentum": 0.9}, {"lr": 5.0, "batch_size": 7}]
+)
 def test_training_is_the_same_however_it_is_watched(options):
     items = ["emma", "olivia", "ava"]
     first = NeuralBigram.fit(items, steps=333, **options)

@@ -7,7 +7,7 @@ import pytest
 from fastgrad import datasets
 from fastgrad.models.base import LanguageModel, Trainable
 from fastgrad.models.nplm import NPLM, examples
-from fastgrad.text import Vocab, read, split, build_dataset
+from fastgrad.text import Vocab, build_dataset, read, split
 from fastgrad.training import lr_find
 from small_nplm import ALPHABET, FEW, same, small_model
 

@@ -67,7 +67,9 @@ def test_other_seeds_and_steps_draw_other_batches():
     start, inputs, targets = example((29, 3, 7, 20, False), 500)
     rates = np.full(3, 0.1)
     runs = [
-        _core.nplm_train(copied(start), [], inputs, targets, batch_size=9, rates=rates, **draw).tolist()
+        _core.nplm_train(
+            copied(start), [], inputs, targets, batch_size=9, rates=rates, **draw
+        ).tolist()
         for draw in ({}, {"seed": 0, "first_step": 0}, {"seed": 1}, {"first_step": 1})
     ]
     assert runs[0] == runs[1]
@@ -238,7 +240,9 @@ def test_several_threads_may_train_models_of_their_own():
 def test_no_steps_and_no_contexts_are_nothing_to_do():
     params, inputs, targets = example((5, 2, 3, 4, False), 6)
     before = copied(params)
-    assert _core.nplm_train(params, [], inputs, targets, batch_size=1, rates=np.ones(0)).shape == (0,)
+    assert _core.nplm_train(params, [], inputs, targets, batch_size=1, rates=np.ones(0)).shape == (
+        0,
+    )
     assert_same(params, before)
     assert _core.nplm_probabilities(params, np.zeros((0, 2), np.uint32)).shape == (0, 5)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fastgrad import checkpoint
 from fastgrad.models.nplm import NPLM
-from fastgrad.optim import cosine
+from fastgrad.optim.schedules import cosine
 from fastgrad.text import Vocab
 from small_nplm import FEW, same, small_model
 

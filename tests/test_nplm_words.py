@@ -18,9 +18,8 @@ from fastgrad.models import (
 )
 from fastgrad.models.base import LanguageModel, Trainable
 from fastgrad.models.nplm import presets
-from fastgrad.text import Vocab
+from fastgrad.text import Vocab, WordText, WordVocab, read_words
 from fastgrad.training import lr_find
-from fastgrad.text import WordText, WordVocab, read_words
 from small_nplm import same
 from small_words import entropy, sentences
 
@@ -66,7 +65,9 @@ def test_the_papers_network_has_its_parameters():
 
 
 def test_a_tied_network_has_a_small_matrix_in_place_of_the_large_one():
-    model = WordNPLM(WordVocab([*"abcdef"]), embedding_dim=5, hidden_dim=7, tie_weights=True, direct=True)
+    model = WordNPLM(
+        WordVocab([*"abcdef"]), embedding_dim=5, hidden_dim=7, tie_weights=True, direct=True
+    )
     assert model.P.shape == (5, 7)
     assert list(model.parameters()) == ["C", "H", "d", "P", "b", "W"]
     assert "direct=True, tie_weights=True" in repr(model)
@@ -106,7 +107,13 @@ def test_with_counts_it_starts_as_good_as_a_model_of_single_words():
 @pytest.mark.parametrize("tied", [False, True])
 def test_parameters_start_small_enough_to_be_moved(tied):
     vocab = WordVocab(["<unk>", *map(str, range(999))])
-    sizes = {"context_length": 3, "embedding_dim": 40, "hidden_dim": 100, "direct": True, "tie_weights": tied}
+    sizes = {
+        "context_length": 3,
+        "embedding_dim": 40,
+        "hidden_dim": 100,
+        "direct": True,
+        "tie_weights": tied,
+    }
     small, scaled = WordNPLM(vocab, **sizes), WordNPLM(vocab, **sizes, init="scaled")
     features = 1 / math.sqrt(40) if tied else 1.0
     spreads = {
@@ -193,12 +200,16 @@ def test_todays_rates_climb_and_fall(schedule):
 @pytest.mark.parametrize(("tied", "dropout"), [(True, 0.0), (False, 0.1), (True, (0.1, 0.05))])
 def test_ties_and_dropout_learn_and_are_kept(parts, tmp_path, tied, dropout):
     train, dev, _ = parts
-    model = WordNPLM(train.vocab, context_length=3, embedding_dim=8, hidden_dim=16, tie_weights=tied)
+    model = WordNPLM(
+        train.vocab, context_length=3, embedding_dim=8, hidden_dim=16, tie_weights=tied
+    )
     settings = presets.modern(len(train), epochs=6, batch_size=32, lr=0.02, dropout=dropout)
     model.fit(train, dev, checkpoint=tmp_path, **settings)
     assert model.loss(dev) < entropy() + 0.1
     # Without dropout the loss is another: nothing is left out of a trained model.
-    other = WordNPLM(train.vocab, context_length=3, embedding_dim=8, hidden_dim=16, tie_weights=tied)
+    other = WordNPLM(
+        train.vocab, context_length=3, embedding_dim=8, hidden_dim=16, tie_weights=tied
+    )
     other.fit(train, dev, **settings | {"dropout": 0.0})
     assert same(model, other) == (dropout == 0.0)
     _, config = checkpoint.load(tmp_path / "model.safetensors")
@@ -211,7 +222,9 @@ def test_ties_and_dropout_learn_and_are_kept(parts, tmp_path, tied, dropout):
 @pytest.mark.parametrize("tied", [False, True])
 def test_characters_are_tied_and_learned_with_dropout_as_well(tmp_path, tied):
     names = ["emma", "olivia", "ava", "mia", "isla", "amelia", "mila", "luna"]
-    model = NPLM(Vocab.from_texts(names), context_length=2, embedding_dim=6, hidden_dim=20, tie_weights=tied)
+    model = NPLM(
+        Vocab.from_texts(names), context_length=2, embedding_dim=6, hidden_dim=20, tie_weights=tied
+    )
     assert model.loss(names) == pytest.approx(math.log(len(model.vocab)), abs=0.1)
     settings = {"lr": 0.01, "optimizer": "adamw", "dropout": (0.1, 0.2), "batch_size": 8}
     model.fit(names, epochs=60, **settings)

@@ -7,8 +7,8 @@ import pytest
 import small_words
 from fastgrad.models import WordNPLM
 from fastgrad.models.nplm import presets
-from fastgrad.training import DivergedError
 from fastgrad.text import WordVocab, read_words
+from fastgrad.training import DivergedError
 from small_nplm import same
 
 

@@ -7,7 +7,7 @@ import pytest
 import small_words
 from fastgrad import checkpoint
 from fastgrad.models import WordNPLM, load
-from fastgrad.optim import cosine
+from fastgrad.optim.schedules import cosine
 from fastgrad.text import WordVocab
 from small_nplm import same
 
@@ -24,7 +24,14 @@ def small(parts):
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_model_comes_back_from_its_file(parts, tmp_path, tied):
-    model = WordNPLM(parts[0].vocab, context_length=2, embedding_dim=4, hidden_dim=8, tie_weights=tied, direct=True)
+    model = WordNPLM(
+        parts[0].vocab,
+        context_length=2,
+        embedding_dim=4,
+        hidden_dim=8,
+        tie_weights=tied,
+        direct=True,
+    )
     model.fit(parts[0], parts[1], steps=20, lr=0.01, batch_size=8)
     model.save(tmp_path)
     for back in (WordNPLM.load(tmp_path), load(tmp_path / "model.safetensors")):
@@ -102,7 +109,9 @@ def test_an_interrupted_run_goes_on_bit_for_bit(parts, tmp_path, optimizer):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_threads_do_not_show(parts, threads):
-    models = [WordNPLM(parts[0].vocab, context_length=2, embedding_dim=4, hidden_dim=8) for _ in range(2)]
+    models = [
+        WordNPLM(parts[0].vocab, context_length=2, embedding_dim=4, hidden_dim=8) for _ in range(2)
+    ]
     for model, count in zip(models, (2, threads), strict=True):
         model.fit(parts[0], steps=30, lr=0.01, optimizer="adamw", threads=count)
     assert same(*models)

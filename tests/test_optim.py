@@ -7,9 +7,8 @@ import random
 
 import pytest
 import textbook_optimizers
-from fastgrad import optim
 from fastgrad.engine import Value
-from fastgrad.optim import SGD, Adam, AdamW
+from fastgrad.optim import SGD, Adam, AdamW, schedules
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,7 +79,7 @@ def test_adam_and_adamw_are_the_textbook_loop(seed, lr, betas, weight_decay, kin
 def test_adam_stays_with_the_textbook_over_two_thousand_steps():
     start, gradients = start_of(7), gradients_of(7, steps=2000)
     params = [Value(x) for x in start]
-    rate = optim.cosine(0.01, 0.0, steps=2000)
+    rate = schedules.cosine(0.01, 0.0, steps=2000)
     textbook = textbook_optimizers.adam(start, gradients, rate, (0.9, 0.999), 1e-8)
     assert_same_path(follow(Adam(params, rate), params, gradients), textbook)
 
@@ -117,7 +116,7 @@ def test_first_steps_by_hand():
 def test_training_finds_the_minimum():
     for kind in (SGD, Adam, AdamW):
         x, y = Value(3.0), Value(-2.0)
-        optimizer = kind([x, y], lr=optim.linear(0.2, 0.0, steps=300), weight_decay=0.0)
+        optimizer = kind([x, y], lr=schedules.linear(0.2, 0.0, steps=300), weight_decay=0.0)
         for _ in range(300):
             optimizer.zero_grad()
             ((x - 1) ** 2 + (y + 0.5) ** 2).backward()
@@ -290,15 +289,18 @@ def test_a_refused_setting_keeps_the_old_one(kind):
 @pytest.mark.parametrize(
     ("schedule", "rates"),
     [
-        (optim.constant(0.5), {0: 0.5, 1000: 0.5}),
-        (optim.linear(1.0, 0.1, 100), {0: 1.0, 50: 0.55, 99: 0.109, 100: 0.1, 5000: 0.1}),
-        (optim.linear(0.0, 1.0, 4), {0: 0.0, 1: 0.25, 4: 1.0, 5: 1.0}),
-        (optim.cosine(1.0, 0.0, 100), {0: 1.0, 50: 0.5, 100: 0.0, 101: 0.0}),
-        (optim.cosine(1.0, 0.2, 3), {1: 0.8, 2: 0.4, 3: 0.2}),
-        (optim.exponential(2.0, 0.5), {0: 2.0, 1: 1.0, 10: 2.0 / 1024}),
-        (optim.step_decay(1.0, 0.1, 10), {0: 1.0, 9: 1.0, 10: 0.1, 25: 0.01}),
-        (optim.warmup(0.8, 4), {0: 0.2, 1: 0.4, 3: 0.8, 4: 0.8, 99: 0.8}),
-        (optim.warmup(optim.linear(1.0, 0.0, 10), 2), {0: 0.5, 1: 1.0, 2: 1.0, 7: 0.5, 12: 0.0}),
+        (schedules.constant(0.5), {0: 0.5, 1000: 0.5}),
+        (schedules.linear(1.0, 0.1, 100), {0: 1.0, 50: 0.55, 99: 0.109, 100: 0.1, 5000: 0.1}),
+        (schedules.linear(0.0, 1.0, 4), {0: 0.0, 1: 0.25, 4: 1.0, 5: 1.0}),
+        (schedules.cosine(1.0, 0.0, 100), {0: 1.0, 50: 0.5, 100: 0.0, 101: 0.0}),
+        (schedules.cosine(1.0, 0.2, 3), {1: 0.8, 2: 0.4, 3: 0.2}),
+        (schedules.exponential(2.0, 0.5), {0: 2.0, 1: 1.0, 10: 2.0 / 1024}),
+        (schedules.step_decay(1.0, 0.1, 10), {0: 1.0, 9: 1.0, 10: 0.1, 25: 0.01}),
+        (schedules.warmup(0.8, 4), {0: 0.2, 1: 0.4, 3: 0.8, 4: 0.8, 99: 0.8}),
+        (
+            schedules.warmup(schedules.linear(1.0, 0.0, 10), 2),
+            {0: 0.5, 1: 1.0, 2: 1.0, 7: 0.5, 12: 0.0},
+        ),
     ],
 )
 def test_schedules(schedule, rates):
@@ -308,16 +310,16 @@ def test_schedules(schedule, rates):
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: optim.constant(-1), ValueError, "lr is -1; expected"),
-        (lambda: optim.linear(math.nan, 0, 5), ValueError, "start is nan; expected"),
-        (lambda: optim.linear(1, math.inf, 5), ValueError, "end is inf; expected"),
-        (lambda: optim.linear(1, 0, 0), ValueError, "steps is 0; expected at least 1"),
-        (lambda: optim.cosine(1, 0, 2.5), TypeError, r"steps is 2\.5; expected an int"),
-        (lambda: optim.cosine("1", 0, 2), TypeError, "start is '1'; expected a number"),
-        (lambda: optim.exponential(1, -0.5), ValueError, r"factor is -0\.5; expected"),
-        (lambda: optim.step_decay(1, 0.5, -1), ValueError, "every is -1; expected at least 1"),
-        (lambda: optim.warmup(0.1, None), TypeError, "steps is None; expected an int"),
-        (lambda: optim.warmup("fast", 3), TypeError, "lr is 'fast'; expected a number"),
+        (lambda: schedules.constant(-1), ValueError, "lr is -1; expected"),
+        (lambda: schedules.linear(math.nan, 0, 5), ValueError, "start is nan; expected"),
+        (lambda: schedules.linear(1, math.inf, 5), ValueError, "end is inf; expected"),
+        (lambda: schedules.linear(1, 0, 0), ValueError, "steps is 0; expected at least 1"),
+        (lambda: schedules.cosine(1, 0, 2.5), TypeError, r"steps is 2\.5; expected an int"),
+        (lambda: schedules.cosine("1", 0, 2), TypeError, "start is '1'; expected a number"),
+        (lambda: schedules.exponential(1, -0.5), ValueError, r"factor is -0\.5; expected"),
+        (lambda: schedules.step_decay(1, 0.5, -1), ValueError, "every is -1; expected at least 1"),
+        (lambda: schedules.warmup(0.1, None), TypeError, "steps is None; expected an int"),
+        (lambda: schedules.warmup("fast", 3), TypeError, "lr is 'fast'; expected a number"),
     ],
 )
 def test_bad_schedules_are_named(make, error, words):
@@ -349,15 +351,15 @@ def test_a_copied_optimizer_goes_on_where_the_first_one_was(make):
 
 
 SCHEDULES = [
-    optim.constant(0.1),
-    optim.linear(0.1, 0.0, 7),
-    optim.cosine(0.1, 0.01, 7),
-    optim.exponential(0.1, 0.9),
-    optim.inverse(0.1, 0.5),
-    optim.step_decay(0.1, 0.5, 2),
-    optim.warmup(0.1, 3),
-    optim.warmup(optim.cosine(0.1, 0.0, 5), 2),
-    optim.warmup_cosine(0.1, 7, 2),
+    schedules.constant(0.1),
+    schedules.linear(0.1, 0.0, 7),
+    schedules.cosine(0.1, 0.01, 7),
+    schedules.exponential(0.1, 0.9),
+    schedules.inverse_time_decay(0.1, 0.5),
+    schedules.step_decay(0.1, 0.5, 2),
+    schedules.warmup(0.1, 3),
+    schedules.warmup(schedules.cosine(0.1, 0.0, 5), 2),
+    schedules.warmup_cosine(0.1, 7, 2),
 ]
 
 

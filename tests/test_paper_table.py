@@ -7,8 +7,8 @@ import pytest
 from fastgrad.checkpoint import CheckpointError
 from fastgrad.models import InterpolatedTrigram, KneserNey, Mixture, WordNPLM, load
 from fastgrad.models.mixture import mixture_weights
-from fastgrad.training import DivergedError
 from fastgrad.text import read_words
+from fastgrad.training import DivergedError
 from paper_table import ROWS, SettingsError, brown, read_record, report
 from small_brown import ANCHORS, SETTINGS, SIZES, SMALL, words, written
 

@@ -11,8 +11,7 @@ from fastgrad.models import (
     NeuralBigram,
     WordNPLM,
 )
-from fastgrad.text import Vocab
-from fastgrad.text import WordText, WordVocab, read_words
+from fastgrad.text import Vocab, WordText, WordVocab, read_words
 from hypothesis import given
 from hypothesis import strategies as st
 

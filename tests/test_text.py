@@ -16,11 +16,8 @@ from fastgrad.text import (
     UnknownCharacterError,
     Vocab,
     encode_items,
-    leaks,
     read,
-    repeats,
     split,
-    windows,
 )
 from hypothesis import given, reject
 from hypothesis import strategies as st

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import toy_run
 from fastgrad.models.base import TrainingRun
-from fastgrad.optim import cosine, linear
+from fastgrad.optim.schedules import cosine, linear
 from fastgrad.training import (
     DivergedError,
 )

@@ -6,9 +6,8 @@ import pickle
 import numpy as np
 import pytest
 from fastgrad.models import NPLM, BigramModel, NeuralBigram, WordNPLM
-from fastgrad.text import Vocab
+from fastgrad.text import Vocab, read_words
 from fastgrad.training import DivergedError, lr_find
-from fastgrad.text import read_words
 from small_nplm import FEW, same
 from toy_run import ToyRun, resume, train
 from typed_commands import refused

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from fastgrad import checkpoint
 from fastgrad.models import NPLM, WordNPLM
-from fastgrad.optim import cosine
-from fastgrad.text import Vocab
+from fastgrad.optim.schedules import cosine
+from fastgrad.text import Vocab, read_words
 from fastgrad.training import loop
-from fastgrad.text import read_words
 from hypothesis import given
 from hypothesis import strategies as st
 from small_nplm import FEW, same

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import toy_run
-from fastgrad.optim import cosine, warmup
+from fastgrad.optim.schedules import cosine, warmup
 from fastgrad.training import (
     History,
     LRSweep,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastgrad.optim import cosine
+from fastgrad.optim.schedules import cosine
 from fastgrad.training import (
     loop,
     read_saved,

@@ -246,7 +246,9 @@ def test_a_network_without_its_run_is_not_gone_on_with(capsys, text, out):
     assert refused(capsys, "train", "--resume", out).endswith(told)
     told = "there is no note of how a run over words began\n"
     model = load(out)
-    model.note = {"run": {"split": "random", "seed": 0, "batch_size": 64}}  # Of one over characters.
+    model.note = {
+        "run": {"split": "random", "seed": 0, "batch_size": 64}
+    }  # Of one over characters.
     model.save(out)
     assert refused(capsys, "train", "--resume", out) == f"fastgrad: {out}: {told}"
     model.note = None

@@ -9,8 +9,7 @@ import pickle
 import numpy as np
 import pytest
 from fastgrad import _core
-from fastgrad.text import NotUtf8Error
-from fastgrad.text import WordText, WordVocab, read_words
+from fastgrad.text import NotUtf8Error, WordText, WordVocab, read_words
 from hypothesis import given
 from hypothesis import strategies as st
 from slow_words import slow_simple, slow_words

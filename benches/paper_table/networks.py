@@ -10,7 +10,7 @@ import numpy as np
 from fastgrad.checkpoint import previous
 from fastgrad.models import WordNPLM
 from fastgrad.models.nplm import presets
-from fastgrad.optim import inverse, warmup_cosine
+from fastgrad.optim.schedules import inverse_time_decay, warmup_cosine
 
 from .machine import machine
 

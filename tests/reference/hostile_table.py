@@ -15,15 +15,15 @@ from fastgrad import _core, checkpoint, nn, optim
 from fastgrad.engine import Value
 from fastgrad.models import (
     NPLM,
-    NgramCounts,
     BigramModel,
     InterpolatedTrigram,
     KneserNey,
     Mixture,
     NeuralBigram,
+    NgramCounts,
     WordNPLM,
 )
-from fastgrad.text import Vocab, build_dataset
+from fastgrad.text import Vocab, build_dataset, read_words
 from fastgrad.training import (
     Loop,
     LRSweep,
@@ -31,7 +31,6 @@ from fastgrad.training import (
     plan_rates,
     read_saved,
 )
-from fastgrad.text import read_words
 
 ITEMS = ["ab", "ba", "abc", "cab", "b", "aabb", "ca"]
 TEXT = b"the cat sat on the mat\nthe dog sat on the cat\na cat and a dog sat on the mat\n" * 3
@@ -84,7 +83,9 @@ def network():
 
 @once
 def network_direct():
-    return NPLM(Vocab("abc"), context_length=2, embedding_dim=4, hidden_dim=4, direct=True, dtype="float64")
+    return NPLM(
+        Vocab("abc"), context_length=2, embedding_dim=4, hidden_dim=4, direct=True, dtype="float64"
+    )
 
 
 @once
@@ -310,7 +311,7 @@ def adam():
 
 
 def adamw():
-    return optim.AdamW(values(), lr=optim.cosine(0.1, 0.01, 10))
+    return optim.AdamW(values(), lr=optim.schedules.cosine(0.1, 0.01, 10))
 
 
 def momentum():
@@ -401,10 +402,21 @@ WORDS = {"n": 2, "first": 1, "seed": 3, "prompt": "the", "temperature": 0.9, "to
 WORDS |= {"max_length": 4, "rare": True}
 TRAINING = {"steps": 3, "lr": 0.1, "batch_size": 4, "optimizer": "adamw", "weight_decay": 0.01}
 TRAINING |= {"dropout": 0.1, "seed": 1, "evaluate_every": 2, "threads": 1}
-MORE_TRAINING = {"epochs": 0.5, "lr": [(0, 0.1), (1, 0.01)], "batch_size": 4, "optimizer": "momentum"}
+MORE_TRAINING = {
+    "epochs": 0.5,
+    "lr": [(0, 0.1), (1, 0.01)],
+    "batch_size": 4,
+    "optimizer": "momentum",
+}
 MORE_TRAINING |= {"momentum": 0.5, "evaluate_every": 1, "checkpoint": OUT}
 RESUMING = {"steps": 6, "lr": 0.05, "threads": 1}
-START = {"batch_size": 4, "optimizer": "adamw", "betas": (0.9, 0.99), "eps": 1e-6, "dropout": (0.1, 0.2)}
+START = {
+    "batch_size": 4,
+    "optimizer": "adamw",
+    "betas": (0.9, 0.99),
+    "eps": 1e-6,
+    "dropout": (0.1, 0.2),
+}
 CORE_TRAINING = {"batch_size": 3, "rates": rates, "first_step": 2, "seed": 3, "dropout": (0.1, 0.1)}
 
 
@@ -445,7 +457,14 @@ def tracker(make):
     }
 
 
-SHAPE = {"context_length": 2, "embedding_dim": 3, "hidden_dim": 4, "direct": True, "tie_weights": False, "seed": 1}
+SHAPE = {
+    "context_length": 2,
+    "embedding_dim": 3,
+    "hidden_dim": 4,
+    "direct": True,
+    "tie_weights": False,
+    "seed": 1,
+}
 SHAPE |= {"init": "scaled", "dtype": "float64"}
 NETWORK = {
     "": {"vocab": vocab} | SHAPE,
@@ -638,7 +657,13 @@ TABLE = {
         "next_probs 2": {"self": mixture_with_network, "contexts": contexts},
     },
     "models.nplm": {
-        "Shape": {"symbols": 4, "context_length": 2, "embedding_dim": 3, "hidden_dim": 4, "direct": True},
+        "Shape": {
+            "symbols": 4,
+            "context_length": 2,
+            "embedding_dim": 3,
+            "hidden_dim": 4,
+            "direct": True,
+        },
     },
     "models.nplm.run.NPLMRun": {
         "train": {"self": run, "first_step": 2, "rates": rates},
@@ -772,7 +797,12 @@ TABLE = {
         "distributions": {"self": interpolated_table, "contexts": contexts},
     },
     "_core.TableSampler": {
-        "": {"probabilities": probability_rows, "context_length": 1, "temperature": 0.5, "top_k": 3},
+        "": {
+            "probabilities": probability_rows,
+            "context_length": 1,
+            "temperature": 0.5,
+            "top_k": 3,
+        },
         "sample": {"self": sampler, "n": 4, "seed": 1, "prompt": lambda: [1], "max_length": 6}
         | {"characters": "abc", "threads": 2, "first": 1, "progress": told},
     },

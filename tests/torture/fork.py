@@ -16,9 +16,8 @@ import helping
 import numpy as np
 from fastgrad import _core, engine, nn, optim
 from fastgrad.engine import Value
-from fastgrad.models import NPLM, NgramCounts, BigramModel, KneserNey, load
-from fastgrad.text import Vocab
-from fastgrad.text import read_words
+from fastgrad.models import NPLM, BigramModel, KneserNey, NgramCounts, load
+from fastgrad.text import Vocab, read_words
 from hostile_table import ITEMS, TEXT
 
 PATIENCE = 20  # seconds for a child that needs a tenth of one

@@ -21,8 +21,7 @@ import hostile_table
 from fastgrad import _core, engine, nn, optim
 from fastgrad.engine import Value
 from fastgrad.models import NPLM, BigramModel, KneserNey, NeuralBigram, load
-from fastgrad.text import Vocab
-from fastgrad.text import read_words
+from fastgrad.text import Vocab, read_words
 from hostile_table import ITEMS, TEXT
 
 GROWTH = 8 * 2**20
@@ -128,7 +127,9 @@ def networks_of_values(draw):
 
 
 def networks_of_symbols(draw):
-    model = NPLM(Vocab("abc"), context_length=2, embedding_dim=3, hidden_dim=8, seed=draw.randrange(9))
+    model = NPLM(
+        Vocab("abc"), context_length=2, embedding_dim=3, hidden_dim=8, seed=draw.randrange(9)
+    )
     model.fit(ITEMS, ITEMS, steps=3, lr=0.1, batch_size=4, optimizer="adamw")
     model.sample(3)
     model.save("leaks.safetensors")

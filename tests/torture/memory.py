@@ -24,9 +24,8 @@ import hostile_table
 import numpy as np
 from fastgrad import _core, engine, nn, optim
 from fastgrad.engine import Value
-from fastgrad.models import NPLM, NgramCounts, BigramModel, InterpolatedTrigram, KneserNey
-from fastgrad.text import Vocab, build_dataset
-from fastgrad.text import read_words
+from fastgrad.models import NPLM, BigramModel, InterpolatedTrigram, KneserNey, NgramCounts
+from fastgrad.text import Vocab, build_dataset, read_words
 
 SECONDS = 60
 LEAST, LITTLE, MOST = 2**20, 2**21, 64 * 2**20
