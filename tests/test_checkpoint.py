@@ -184,7 +184,7 @@ def test_an_interrupted_save_leaves_the_file_as_it_was(path, monkeypatch, call, 
     def interrupt(*_):
         raise error("interrupted")
 
-    with monkeypatch.context_length() as patch:
+    with monkeypatch.context() as patch:
         patch.setattr(os, call, interrupt)
         if (call, error) != ("link", OSError):  # There the fallback comes in.
             with pytest.raises(error):

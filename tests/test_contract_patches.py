@@ -12,7 +12,7 @@ from micrograd.engine import Value as Micrograd
 )
 def test_point_11_a_patched_value_is_noticed(monkeypatch, name):
     assert not _core.value_is_patched()
-    with monkeypatch.context_length() as patch:
+    with monkeypatch.context() as patch:
         patch.setattr(Value, name, property(lambda v: 1.0), raising=False)
         assert _core.value_is_patched()
         assert _core.value_is_patched()

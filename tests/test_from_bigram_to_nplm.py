@@ -10,7 +10,7 @@ import pytest
 def told(project_root):
     """Run the example as a script with --quick; give its variables."""
     path = project_root / "examples" / "from_bigram_to_nplm.py"
-    with pytest.MonkeyPatch.context_length() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", [str(path), "--quick"])
         return runpy.run_path(str(path))
 
