@@ -26,7 +26,7 @@ STEPS = 40
 # Programs -----------------------------------------------------------------------------------------
 
 
-def build_dataset(text, context, boundary="."):
+def windows(text, context, boundary="."):
     """Turn lines into contexts and next symbols."""
     letters = sorted(set("".join(text)))
     ids = {boundary: 0, **{letter: i + 1 for i, letter in enumerate(letters)}}
@@ -40,11 +40,11 @@ def build_dataset(text, context, boundary="."):
 
 
 def test_a_cycle_of_letters_is_learned_by_heart():
-    inputs, targets, vocabulary = build_dataset(["abcd" * 5], 2)
+    inputs, targets, vocabulary = windows(["abcd" * 5], 2)
     keep = slice(2, -1)  # what follows is certain here
     params, *_ = example((vocabulary, 2, 4, 16, False), 1, dtype=np.float32)
     rates = np.full(400, 0.5)
-    losses = _core.nplm_train(params, [], inputs[keep], targets[keep], batch_size=8, rates=rates)
+    losses = _core.nplm_train(params, [], inputs[keep], targets[keep], batch=8, rates=rates)
     assert losses.shape == (400,)
     assert losses[0] > 1
     assert _core.nplm_loss(params, inputs[keep], targets[keep]) < 0.01
@@ -55,14 +55,14 @@ def test_a_cycle_of_letters_is_learned_by_heart():
 
 def test_names_are_learned_as_in_the_lecture(names_file):
     names = names_file.read_text(encoding="utf-8").split()
-    inputs, targets, vocabulary = build_dataset(names, 3)
+    inputs, targets, vocabulary = windows(names, 3)
     rng = np.random.default_rng(1)
     params = slow_nplm.random_params(rng, (vocabulary, 3, 10, 200, False), np.float32, 1.0)
     params["H"] *= 5 / 3 / 30**0.5
     params["U"] *= 0.01
     params["b"] *= 0
     rates = np.repeat([0.1, 0.01], [4000, 1000])
-    losses = _core.nplm_train(params, [], inputs, targets, batch_size=32, rates=rates, seed=3)
+    losses = _core.nplm_train(params, [], inputs, targets, batch=32, rates=rates, seed=3)
     assert losses[0] == pytest.approx(np.log(27), abs=0.1)
     assert _core.nplm_loss(params, inputs, targets) < 2.30
 
@@ -202,7 +202,7 @@ def test_training_is_what_numpy_does(name, sizes, decay, shares):
     rates = np.linspace(0.2, 0.01, STEPS)
     constants = {"momentum": 0.8, "betas": (0.8, 0.95), "eps": 1e-3}
     losses = _core.nplm_train(
-        params, state, inputs, targets, batch_size=33, rates=rates, first_step=2, seed=5,
+        params, state, inputs, targets, batch=33, rates=rates, first_step=2, seed=5,
         optimizer=name, weight_decay=decay, dropout=shares, **constants,
     )  # fmt: skip
     for step, (rate, loss) in enumerate(zip(rates, losses, strict=True), start=2):
@@ -225,7 +225,7 @@ def test_training_touches_only_the_embeddings_of_the_batch(name, decay):
     state = [{k: a + 7 for k, a in s.items()} for s in zeros_like(params, 2)]
     state = state[: slow_nplm.OPTIMIZERS[name][1]]
     before, before_state = copied(params), [copied(s) for s in state]
-    options = {"batch_size": 20, "rates": np.full(9, 0.1), "optimizer": name, "weight_decay": decay}
+    options = {"batch": 20, "rates": np.full(9, 0.1), "optimizer": name, "weight_decay": decay}
     _core.nplm_train(params, state, inputs, targets, **options)
     for now, then in zip([params, *state], [before, *before_state], strict=True):
         assert_same({"C": now["C"][25:]}, {"C": then["C"][25:]})
@@ -235,5 +235,5 @@ def test_training_touches_only_the_embeddings_of_the_batch(name, decay):
 def test_every_embedding_of_a_tied_model_is_trained():
     params, inputs, targets = example((50, 2, 3, 4, True, True), 20, dtype=np.float32)
     before = copied(params)
-    _core.nplm_train(params, [], inputs % 25, targets, batch_size=20, rates=np.full(9, 0.1))
+    _core.nplm_train(params, [], inputs % 25, targets, batch=20, rates=np.full(9, 0.1))
     assert (params["C"] != before["C"]).any(axis=1).all()

@@ -11,7 +11,7 @@ def broken(change):
     params, inputs, targets = example((5, 2, 3, 4, True), 6, dtype=np.float32)
     call = {
         "params": params, "state": [], "inputs": inputs, "targets": targets,
-        "batch_size": 2, "rates": np.full(3, 0.1),
+        "batch": 2, "rates": np.full(3, 0.1),
     }  # fmt: skip
     change(call)
     return call
@@ -181,4 +181,4 @@ def test_examples_must_exist():
 def test_examples_may_be_read_only():
     params, inputs, targets = example((5, 2, 3, 4, True), 6)
     inputs.flags.writeable = targets.flags.writeable = False
-    assert len(_core.nplm_train(params, [], inputs, targets, batch_size=3, rates=np.ones(2))) == 2
+    assert len(_core.nplm_train(params, [], inputs, targets, batch=3, rates=np.ones(2))) == 2

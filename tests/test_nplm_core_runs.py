@@ -39,7 +39,7 @@ def test_threads_and_calls_do_not_change_a_bit(name, dtype, tied, shares):
         params, state = copied(start), zeros_like(start, slow_nplm.OPTIMIZERS[name][1])
         losses = [
             _core.nplm_train(
-                params, state, inputs, targets, batch_size=150, rates=rates[first:last],
+                params, state, inputs, targets, batch=150, rates=rates[first:last],
                 first_step=first, seed=8, optimizer=name, weight_decay=0.01, dropout=shares,
                 threads=threads,
             )
@@ -67,9 +67,7 @@ def test_other_seeds_and_steps_draw_other_batches():
     start, inputs, targets = example((29, 3, 7, 20, False), 500)
     rates = np.full(3, 0.1)
     runs = [
-        _core.nplm_train(
-            copied(start), [], inputs, targets, batch_size=9, rates=rates, **draw
-        ).tolist()
+        _core.nplm_train(copied(start), [], inputs, targets, batch=9, rates=rates, **draw).tolist()
         for draw in ({}, {"seed": 0, "first_step": 0}, {"seed": 1}, {"first_step": 1})
     ]
     assert runs[0] == runs[1]
@@ -132,7 +130,7 @@ def test_an_unknown_set_of_instructions_is_an_error_at_first_use():
 def test_training_that_diverges_ends_at_the_last_good_step(name, rate, bad):
     start, inputs, targets = example((5, 2, 3, 4, True), 60, dtype=np.float32)
     sets = slow_nplm.OPTIMIZERS[name][1]
-    options = {"batch_size": 40, "optimizer": name, "weight_decay": 0.5, "seed": 4}
+    options = {"batch": 40, "optimizer": name, "weight_decay": 0.5, "seed": 4}
     rates = np.full(20, 0.01)
     rates[bad:] = rate
     params, state = copied(start), zeros_like(start, sets)
@@ -153,7 +151,7 @@ def test_a_model_that_is_nan_to_begin_with_is_not_trained():
     params, inputs, targets = example((5, 2, 3, 4, False), 60)
     params["b"][3] = np.nan
     before = copied(params)
-    assert len(_core.nplm_train(params, [], inputs, targets, batch_size=3, rates=np.ones(3))) == 0
+    assert len(_core.nplm_train(params, [], inputs, targets, batch=3, rates=np.ones(3))) == 0
     assert_same(params, before)
     assert np.isnan(_core.nplm_loss(params, inputs, targets))
 
@@ -170,7 +168,7 @@ def test_an_exception_while_training_takes_all_of_it_back(exception):
     seen = []
     with pytest.raises(exception, match="enough"):
         _core.nplm_train(
-            params, [], inputs, targets, batch_size=50, rates=np.full(10**6, 0.1), progress=progress
+            params, [], inputs, targets, batch=50, rates=np.full(10**6, 0.1), progress=progress
         )
     assert len(seen) == 1
     assert_same(params, before)
@@ -186,7 +184,7 @@ def test_an_exception_at_the_very_end_takes_all_of_it_back_too():
 
     with pytest.raises(RuntimeError, match="late"):
         _core.nplm_train(
-            params, [], inputs, targets, batch_size=50, rates=np.full(1000, 0.1), progress=progress
+            params, [], inputs, targets, batch=50, rates=np.full(1000, 0.1), progress=progress
         )
     assert_same(params, before)
 
@@ -195,7 +193,7 @@ def test_progress_tells_how_many_steps_are_done():
     params, inputs, targets = example((27, 3, 10, 50, False), 100, dtype=np.float32)
     seen = []
     rates = np.full(3000, 0.1)
-    _core.nplm_train(params, [], inputs, targets, batch_size=50, rates=rates, progress=seen.append)
+    _core.nplm_train(params, [], inputs, targets, batch=50, rates=rates, progress=seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 3000
 
@@ -207,21 +205,21 @@ def test_parameters_that_are_being_trained_cannot_be_used():
     def look(_done):
         for call in (
             lambda: _core.nplm_loss(params, inputs, targets),
-            lambda: _core.nplm_train(params, [], inputs, targets, batch_size=1, rates=np.ones(1)),
+            lambda: _core.nplm_train(params, [], inputs, targets, batch=1, rates=np.ones(1)),
         ):
             with pytest.raises(ValueError, match=r"params\['C'\] is in use by another call"):
                 call()
             errors.append(1)
 
     rates = np.full(2000, 0.1)
-    _core.nplm_train(params, [], inputs, targets, batch_size=50, rates=rates, progress=look)
+    _core.nplm_train(params, [], inputs, targets, batch=50, rates=rates, progress=look)
     assert errors
 
 
 def test_several_threads_may_train_models_of_their_own():
     start, inputs, targets = example((27, 3, 10, 50, False), 400, dtype=np.float32)
     models = [copied(start) for _ in range(4)]
-    options = {"batch_size": 64, "rates": np.full(200, 0.1), "threads": 2}
+    options = {"batch": 64, "rates": np.full(200, 0.1), "threads": 2}
     work = [
         threading.Thread(target=_core.nplm_train, args=(m, [], inputs, targets), kwargs=options)
         for m in models
@@ -240,9 +238,7 @@ def test_several_threads_may_train_models_of_their_own():
 def test_no_steps_and_no_contexts_are_nothing_to_do():
     params, inputs, targets = example((5, 2, 3, 4, False), 6)
     before = copied(params)
-    assert _core.nplm_train(params, [], inputs, targets, batch_size=1, rates=np.ones(0)).shape == (
-        0,
-    )
+    assert _core.nplm_train(params, [], inputs, targets, batch=1, rates=np.ones(0)).shape == (0,)
     assert_same(params, before)
     assert _core.nplm_probabilities(params, np.zeros((0, 2), np.uint32)).shape == (0, 5)
 

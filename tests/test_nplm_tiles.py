@@ -90,7 +90,7 @@ def test_extreme_logits_are_as_good_as_others(dtype, order):
 def test_what_is_not_finite_is_noticed_in_every_tile(bad, place):
     params, inputs, targets = example(THREE_TILES, 40, dtype=np.float32)
     params["b"][place] = bad
-    losses = _core.nplm_train(params, [], inputs, targets, batch_size=40, rates=np.full(3, 0.1))
+    losses = _core.nplm_train(params, [], inputs, targets, batch=40, rates=np.full(3, 0.1))
     assert len(losses) == 0
 
 
@@ -106,7 +106,7 @@ def test_training_is_what_numpy_does(name, tied):
     rates = np.linspace(0.2, 0.01, 10)
     constants = {"momentum": 0.8, "betas": (0.8, 0.95), "eps": 1e-3}
     losses = _core.nplm_train(
-        params, state, inputs, targets, batch_size=33, rates=rates, seed=5,
+        params, state, inputs, targets, batch=33, rates=rates, seed=5,
         optimizer=name, weight_decay=0.1, threads=2, **constants,
     )  # fmt: skip
     for step, (rate, loss) in enumerate(zip(rates, losses, strict=True)):
@@ -123,7 +123,7 @@ def test_a_large_mini_batch_is_made_in_parts():
     slow = {k: p.copy() for k, p in params.items()}
     rows = slow_nplm.batch_of(7, 0, 2100, len(targets))
     rates = np.full(1, 0.5)
-    [loss] = _core.nplm_train(params, [], inputs, targets, batch_size=2100, rates=rates, seed=7)
+    [loss] = _core.nplm_train(params, [], inputs, targets, batch=2100, rates=rates, seed=7)
     slow_loss, grads = slow_nplm.gradients(slow, inputs[rows], targets[rows])
     assert loss == pytest.approx(slow_loss, rel=1e-12)
     assert_close(params, {k: p - 0.5 * grads[k] for k, p in slow.items()}, 1e-12)
@@ -139,7 +139,7 @@ def test_threads_change_nothing(name, kind):
         sets = slow_nplm.OPTIMIZERS[name][1]
         state = [{k: np.zeros_like(p) for k, p in params.items()} for _ in range(sets)]
         losses = _core.nplm_train(
-            params, state, inputs, targets, batch_size=300, rates=np.full(3, 0.01), optimizer=name,
+            params, state, inputs, targets, batch=300, rates=np.full(3, 0.01), optimizer=name,
             threads=threads,
         )  # fmt: skip
         arrays = [p for numbers in [params, *state] for p in numbers.values()]

@@ -7,11 +7,9 @@ import re
 import numpy as np
 import pytest
 import toy_run
-from fastgrad.models.base import TrainingRun
+from fastgrad.base import TrainingRun
 from fastgrad.optim.schedules import cosine, linear
-from fastgrad.training import (
-    DivergedError,
-)
+from fastgrad.training import DivergedError
 from toy_run import ToyRun, resume, train
 
 
@@ -22,28 +20,28 @@ def test_the_toy_is_a_training_run():
 # A run from beginning to end.
 
 
-def test_a_run_makes_all_steps_at_their_rates():
+def test_a_run_makes_all_steps_at_their_learning_rates():
     run = ToyRun()
     history = train(run, lr=linear(0.1, 0.02, steps=40), evaluate_every=10)
-    rates = [0.1 - 0.08 * k / 40 for k in range(40)]
-    values, losses = toy_run.plain_steps(5.0, rates)
+    lrs = [0.1 - 0.08 * k / 40 for k in range(40)]
+    values, losses = toy_run.plain_steps(5.0, lrs)
     assert run.x[0] == pytest.approx(values[-1], rel=1e-12)
     assert history.loss == pytest.approx(losses, rel=1e-12)
-    assert history.rate == pytest.approx(rates, rel=1e-12)
-    assert history.step.tolist() == list(range(40))
-    assert history.dev_step.tolist() == [10, 20, 30, 40]
+    assert history.lr == pytest.approx(lrs, rel=1e-12)
+    assert history.steps == 40
+    assert history.dev_steps.tolist() == [10, 20, 30, 40]
     assert history.dev_loss == pytest.approx([values[k] ** 2 for k in (10, 20, 30, 40)], rel=1e-12)
     assert history.stopped == "finished"
 
 
 def test_evaluations_are_a_twentieth_apart_and_one_comes_last():
-    assert train(ToyRun(), steps=410).dev_step.tolist() == [*range(20, 401, 20), 410]
+    assert train(ToyRun(), steps=410).dev_steps.tolist() == [*range(20, 401, 20), 410]
 
 
 def test_without_dev_there_is_no_dev_loss():
     history = train(ToyRun(dev=False))
     assert len(history.loss) == 40
-    assert history.dev_loss.shape == history.dev_step.shape == (0,)
+    assert history.dev_loss.shape == history.dev_steps.shape == (0,)
 
 
 def test_chunks_cover_all_steps_and_end_at_evaluations():
@@ -71,10 +69,10 @@ def test_callbacks_are_told_after_each_evaluation_and_may_stop():
     history = train(
         ToyRun(), lr=0.02, evaluate_every=10, callbacks=[seen.append, lambda at: at.dev_loss < 5]
     )
-    assert [at.step for at in seen] == history.dev_step.tolist()
+    assert [at.step for at in seen] == history.dev_steps.tolist()
     assert seen[0].loss == pytest.approx(history.loss[:10].mean())
     assert seen[0].dev_loss == history.dev_loss[0]
-    assert seen[0].rate == 0.02
+    assert seen[0].lr == 0.02
     assert seen[0].steps == 40
     assert history.stopped == "stopped by a callback"
     assert len(history.loss) < 40
@@ -145,7 +143,7 @@ def test_the_log_has_a_json_object_a_line(tmp_path):
     assert [line["loss"] for line in lines] == pytest.approx(
         history.loss.reshape(4, 10).mean(axis=1).tolist()
     )
-    assert all(line["rate"] == 0.1 and line["examples_per_second"] > 0 for line in lines)
+    assert all(line["lr"] == 0.1 and line["examples_per_second"] > 0 for line in lines)
     assert last == {"step": 40, "event": "finished"}
 
 
@@ -175,11 +173,11 @@ def test_the_bar_tells_losses_and_speed_on_a_terminal(monkeypatch):
 def test_a_nan_stops_at_once_and_keeps_the_last_good_parameters(nan_at, tmp_path):
     run = ToyRun(nan_at=nan_at)
     values, _ = toy_run.plain_steps(5.0, [0.1] * 40)
-    with pytest.raises(DivergedError, match=f"infinite at step {nan_at}, at rate 0.1") as error:
+    with pytest.raises(DivergedError, match=f"infinite at step {nan_at}, at lr 0.1") as error:
         train(run, evaluate_every=10, checkpoint="toy.safetensors", log=tmp_path / "log")
     good = max(nan_at - 1, 0)
     assert run.x[0] == pytest.approx(values[good], rel=1e-12)
-    assert (error.value.step, error.value.rate) == (nan_at, 0.1)
+    assert (error.value.step, error.value.lr) == (nan_at, 0.1)
     _, arrays, config = run.saved[-1]
     assert len(arrays["history.loss"]) == good
     assert arrays["x"][0] == run.x[0]
@@ -191,14 +189,14 @@ def test_a_nan_stops_at_once_and_keeps_the_last_good_parameters(nan_at, tmp_path
 def test_parameters_that_the_last_step_has_ruined_are_noticed():
     # After the last step x is finite, and its square is not.
     run = ToyRun()
-    with pytest.raises(DivergedError, match="step 3, at rate 1e"), np.errstate(all="ignore"):
+    with pytest.raises(DivergedError, match="step 3, at lr 1e"), np.errstate(all="ignore"):
         train(run, steps=3, lr=[(0, 0.1), (2, 1e200)], evaluate_every=3)
     assert run.x[0] == toy_run.plain_steps(5.0, [0.1, 0.1])[0][-1]
 
 
-def test_a_rate_that_is_too_large_names_step_and_rate():
+def test_a_learning_rate_that_is_too_large_names_step_and_lr():
     run = ToyRun()
     with pytest.raises(DivergedError) as error, np.errstate(all="ignore"):
         train(run, steps=500, lr=30.0)
-    assert error.value.rate == 30.0
+    assert error.value.lr == 30.0
     assert np.isfinite(run.x[0])

@@ -8,7 +8,7 @@ import pytest
 from fastgrad.models import NPLM, BigramModel, NeuralBigram, WordNPLM
 from fastgrad.text import Vocab, read_words
 from fastgrad.training import DivergedError, lr_find
-from small_nplm import FEW, same
+from small_nplm import FEW, lecture_model, same
 from toy_run import ToyRun, resume, train
 from typed_commands import refused
 
@@ -20,20 +20,20 @@ class Bounded(ToyRun):
 
 
 def trained():
-    model = NPLM(Vocab.from_texts(FEW), hidden_dim=10, embedding_dim=4)
+    model = lecture_model(Vocab.from_texts(FEW), hidden_dim=10, embedding_dim=4)
     model.fit(FEW, steps=300, lr=0.2, batch_size=8)
     return model
 
 
-def test_good_weights_survive_a_rate_that_is_much_too_high(tmp_path):
+def test_good_weights_survive_a_learning_rate_that_is_much_too_high(tmp_path):
     model = trained()
     before, loss = model.copy(), model.loss(FEW)
-    with pytest.raises(DivergedError, match=r"diverged at step \d+, at rate 500:") as caught:
+    with pytest.raises(DivergedError, match=r"diverged at step \d+, at lr 500:") as caught:
         model.fit(FEW, FEW, steps=200, lr=500.0, batch_size=8, checkpoint=tmp_path)
     assert same(model, before)
     assert model.loss(FEW) == loss
     assert model.history.stopped == "diverged"
-    assert caught.value.rate == 500.0
+    assert caught.value.lr == 500.0
     assert caught.value.loss > 2 * math.log(len(model.vocab))
     assert isinstance(caught.value, FloatingPointError)
     assert same(NPLM.load(tmp_path), before)
@@ -56,7 +56,7 @@ def test_the_run_goes_back_to_its_best_evaluation(dev, patience):
     history = train(plain, lr=0.1, steps=25, evaluate_every=5)
     assert run.dev or not len(history.dev_loss)
     # The loss falls all the way to step 25, the dev loss to one of the evaluations.
-    best = int(history.dev_step[np.argmin(history.dev_loss)]) if dev else 25
+    best = int(history.dev_steps[np.argmin(history.dev_loss)]) if dev else 25
     expected = Bounded(x=5.0, dev=dev)
     train(expected, lr=0.1, steps=best)
     assert run.x[0] == expected.x[0]
@@ -98,13 +98,13 @@ def test_words_and_the_counting_network_diverge_too():
         model.fit(text, steps=300, lr=500.0, batch_size=16)
     assert model.loss(text) < 2 * math.log(len(text.vocab))
     with pytest.raises(DivergedError, match="diverged at step"):
-        NeuralBigram.fit(["emma", "olivia", "ava"], lr=1e5, steps=300)
-    assert NeuralBigram.fit(["emma"], lr=50.0, steps=100).loss(["emma"]) < 2
-    assert BigramModel.fit(["emma"]).loss(["emma"]) < 2
+        NeuralBigram().fit(["emma", "olivia", "ava"], lr=1e5, steps=300)
+    assert NeuralBigram().fit(["emma"], lr=50.0, steps=100).loss(["emma"]) < 2
+    assert BigramModel(smoothing=0).fit(["emma"]).loss(["emma"]) < 2
 
 
-def test_a_sweep_of_rates_makes_its_steps():
-    sweep = lr_find(trained(), FEW, low=1.0, high=1e4, steps=50, batch_size=8)
+def test_a_sweep_of_learning_rates_makes_its_steps():
+    sweep = lr_find(trained(), FEW, min_lr=1.0, max_lr=1e4, steps=50, batch_size=8)
     assert len(sweep.losses) > 1
     assert np.isfinite(sweep.losses).all()
 
@@ -112,8 +112,8 @@ def test_a_sweep_of_rates_makes_its_steps():
 def test_the_error_pickles():
     for error in (DivergedError(3, 0.1), DivergedError(3, 0.1, 9.5)):
         again = pickle.loads(pickle.dumps(error))
-        assert (again.step, again.rate, again.loss, str(again)) == (
-            error.step, error.rate, error.loss, str(error),
+        assert (again.step, again.lr, again.loss, str(again)) == (
+            error.step, error.lr, error.loss, str(error),
         )  # fmt: skip
 
 
@@ -121,10 +121,10 @@ def test_the_command_line_says_it_in_one_line(capsys, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(FEW * 5))
     network = ("--lr", 500, "--optimizer", "sgd", "--steps", 400)
-    counting = ("--neural", "--lr", 1e5, "--penalty", 0)
+    counting = ("--lr", 1e5, "--l2", 0)
     for line in (
         ("train", "nplm", text, "-o", tmp_path / "a", *network),
-        ("train", "bigram", text, "-o", tmp_path / "b", *counting),
+        ("train", "neural-bigram", text, "-o", tmp_path / "b", *counting),
     ):
         said = refused(capsys, *line)
         assert said.startswith("fastgrad: diverged at step ")

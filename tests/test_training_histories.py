@@ -28,7 +28,7 @@ class Told(list):
         self.interrupt_at = interrupt_at
 
     def __call__(self, progress):
-        self.append((progress.step, progress.loss, progress.dev_loss, progress.rate))
+        self.append((progress.step, progress.loss, progress.dev_loss, progress.lr))
         if progress.step == self.interrupt_at:
             raise KeyboardInterrupt
 
@@ -36,7 +36,7 @@ class Told(list):
 def histories_agree(one, other):
     return all(
         getattr(one, name).tolist() == getattr(other, name).tolist()
-        for name in ("loss", "rate", "dev_step", "dev_loss")
+        for name in ("loss", "lr", "dev_steps", "dev_loss")
     )
 
 
@@ -175,11 +175,11 @@ def test_ctrl_c_while_saving_has_the_save_made_again(tmp_path):
 
 def test_what_fails_on_the_way_is_saved_as_far_as_it_came(tmp_path, monkeypatch):
     class Failing(ToyRun):
-        def train(self, first_step, rates):
+        def train(self, first_step, lrs):
             if first_step >= 20:
                 self.x[0] = 1e9
                 raise MemoryError("no room")
-            return super().train(first_step, rates)
+            return super().train(first_step, lrs)
 
     run = Failing()
     with pytest.raises(MemoryError, match="no room"):

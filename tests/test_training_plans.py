@@ -1,4 +1,4 @@
-"""Rates, plans, what was seen of a training run, and the finder of rates."""
+"""Learning lrs, plans, what was seen of a training run, and the finder of learning lrs."""
 
 import math
 
@@ -6,48 +6,44 @@ import numpy as np
 import pytest
 import toy_run
 from fastgrad.optim.schedules import cosine, warmup
-from fastgrad.training import (
-    History,
-    LRSweep,
-    lr_find,
-    make_plan,
-    plan_rates,
-)
+from fastgrad.training import History, LRSweep, lr_find
+from fastgrad.training.learning_rates import plan_lrs
+from fastgrad.training.plan import make_plan
 from hypothesis import given
 from hypothesis import strategies as st
 from toy_run import ToyRun, train
 
-# Rates.
+# Learning lrs.
 
 
 def planned(lr, steps):
-    return plan_rates(lr, steps).part(0, steps).tolist()
+    return plan_lrs(lr, steps).part(0, steps).tolist()
 
 
-def test_rates_of_every_kind():
+def test_learning_rates_of_every_kind():
     assert planned(0.5, 3) == [0.5, 0.5, 0.5]
     assert planned([(0, 0.1), (2, 0.01)], 4) == [0.1, 0.1, 0.01, 0.01]
     assert planned([(0, 0.1), (9, 0.01)], 2) == [0.1, 0.1]
     assert planned(np.array([1.0, 0.5]), 2) == [1.0, 0.5]
     assert planned(np.array(0.5), 2) == [0.5, 0.5]
-    schedule = warmup(cosine(1.0, 0.0, steps=4), steps=2)
+    schedule = warmup(cosine(1.0, 0.0, steps=4), warmup_steps=2)
     assert planned(schedule, 6) == [schedule(k) for k in range(6)]
 
 
-def test_a_trillion_steps_at_one_rate_take_no_room():
-    rates = plan_rates([(0, 0.1), (10**11, 0.01)], 10**12)
-    assert rates.part(10**11 - 1, 10**11 + 1).tolist() == [0.1, 0.01]
+def test_a_trillion_steps_at_one_learning_rate_take_no_room():
+    lrs = plan_lrs([(0, 0.1), (10**11, 0.01)], 10**12)
+    assert lrs.part(10**11 - 1, 10**11 + 1).tolist() == [0.1, 0.01]
     history = train(ToyRun(), steps=10**12, evaluate_every=50, callbacks=[lambda at: True])
     assert len(history.loss) == 50
 
 
 @given(st.lists(st.sampled_from([0.1, 0.2]), min_size=1), st.integers(0, 9), st.data())
-def test_rates_that_take_over_from_others(rates, step, data):
+def test_learning_rates_that_take_over_from_others(lrs, step, data):
     other = data.draw(st.lists(st.sampled_from([0.1, 0.3]), min_size=step + 1))
-    both = plan_rates(np.array(rates * 10), len(rates) * 10).then(
-        step, plan_rates(np.array(other), len(other))
+    both = plan_lrs(np.array(lrs * 10), len(lrs) * 10).then(
+        step, plan_lrs(np.array(other), len(other))
     )
-    assert both.part(0, len(other)).tolist() == (rates * 10)[:step] + other[step:]
+    assert both.part(0, len(other)).tolist() == (lrs * 10)[:step] + other[step:]
     assert (np.diff(both.starts) > 0).all()
 
 
@@ -59,7 +55,7 @@ def test_rates_that_take_over_from_others(rates, step, data):
         ("fast", TypeError, "lr is 'fast'; expected a number, a list of"),
         (None, TypeError, "lr is None; expected a number, a list of"),
         ([], ValueError, "lr is empty"),
-        ([0.1], TypeError, r"lr\[0\] is 0.1; expected a step and a rate"),
+        ([0.1], TypeError, r"lr\[0\] is 0.1; expected a step and a learning rate"),
         ([(1, 0.1)], ValueError, r"lr\[0\] starts at step 1; expected 0"),
         ([(0, 0.1), (0, 0.2)], ValueError, r"lr\[1\] starts at step 0; expected"),
         ([(0, math.inf)], ValueError, r"lr\[0\] is inf"),
@@ -70,12 +66,12 @@ def test_rates_that_take_over_from_others(rates, step, data):
         (10**400, ValueError, "lr is 10.*; expected a finite"),
         ("0.1", TypeError, "lr is '0.1'; expected a number, a list"),
         (b"0.1", TypeError, "lr is b'0.1'; expected a number, a list"),
-        (np.full(9, 0.1), ValueError, r"array of shape \(9,\); expected a rate a step, \(10,\)"),
+        (np.full(9, 0.1), ValueError, r"array of shape \(9,\); expected one a step, \(10,\)"),
         (np.ones((10, 2)), ValueError, r"array of shape \(10, 2\); expected"),
         (np.full(10, math.nan), ValueError, r"lr\[0\] is nan; expected a finite"),
     ],
 )
-def test_bad_rates_are_named_before_anything_happens(lr, error, message):
+def test_bad_learning_rates_are_named_before_anything_happens(lr, error, message):
     with pytest.raises(error, match=message):
         make_plan(steps=10, lr=lr)
 
@@ -131,13 +127,13 @@ class ToyModel:
     def copy(self):
         return self
 
-    def start(self, train, dev=None, **options):
+    def _start(self, train, dev=None, **options):
         self.runs.append(ToyRun(**self.options))
         return self.runs[-1]
 
 
 def test_the_finder_goes_up_evenly_in_the_exponent():
-    sweep = lr_find(ToyModel(), ["a"], low=1e-3, high=1.0, steps=1000)
+    sweep = lr_find(ToyModel(), ["a"], min_lr=1e-3, max_lr=1.0, steps=1000)
     assert np.log10(sweep.lrs) == pytest.approx(np.linspace(-3, 0, 1000), abs=1e-12)
     assert sweep.losses == pytest.approx(toy_run.plain_steps(5.0, sweep.lrs)[1])
 
@@ -150,17 +146,17 @@ def test_the_finder_ends_where_the_loss_does():
     assert model.runs[0].chunks == [(0, 1000)]
 
 
-def test_the_lowest_rate_is_that_of_the_valley():
-    rates = 10 ** np.linspace(-3, 0, 601)
-    sweep = LRSweep(rates, 2 + np.abs(np.log10(rates) + 1.0))
+def test_the_lowest_learning_rate_is_that_of_the_valley():
+    lrs = 10 ** np.linspace(-3, 0, 601)
+    sweep = LRSweep(lrs, 2 + np.abs(np.log10(lrs) + 1.0))
     assert sweep.best() == pytest.approx(0.1, rel=0.05)
 
 
 def test_the_finder_says_what_is_wrong():
-    with pytest.raises(TypeError, match="model is 'names'; expected one that can be trained"):
+    with pytest.raises(TypeError, match="model is 'names'; expected one trained by steps"):
         lr_find("names", ["a"])
-    with pytest.raises(TypeError, match="high is '1'; expected a number"):
-        lr_find(ToyModel(), ["a"], high="1")
+    with pytest.raises(TypeError, match="max_lr is '1'; expected a number"):
+        lr_find(ToyModel(), ["a"], max_lr="1")
 
 
 def test_histories_and_sweeps_print_in_a_line():
@@ -173,11 +169,11 @@ def test_histories_and_sweeps_print_in_a_line():
     )
     assert repr(train(ToyRun(dev=False), steps=1)) == "History(1 step; last loss 25.0000; finished)"
     sweep = LRSweep(np.array([0.001, 0.1, 1.0]), np.array([3.0, 2.0, 4.0]))
-    assert repr(sweep) == "LRSweep(3 rates from 0.001 to 1; lowest loss at 0.1)"
-    assert repr(LRSweep(np.ones(0), np.ones(0))) == "LRSweep(0 rates)"
+    assert repr(sweep) == "LRSweep(3 learning rates from 0.001 to 1; lowest loss at 0.1)"
+    assert repr(LRSweep(np.ones(0), np.ones(0))) == "LRSweep(0 learning rates)"
 
 
 @pytest.mark.parametrize("ends", [(0.0, 1.0), (1.0, 0.1), (0.1, math.inf), (math.nan, 1.0)])
 def test_the_finder_refuses_ends_that_are_none(ends):
-    with pytest.raises(ValueError, match="expected 0 < low < high"):
-        lr_find(ToyModel(), ["a"], low=ends[0], high=ends[1])
+    with pytest.raises(ValueError, match="expected 0 < min_lr < max_lr"):
+        lr_find(ToyModel(), ["a"], min_lr=ends[0], max_lr=ends[1])

@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 from fastgrad.optim.schedules import cosine
-from fastgrad.training import (
-    loop,
-    read_saved,
-)
+from fastgrad.training import loop
+from fastgrad.training.resuming import read_saved
 from hypothesis import given
 from hypothesis import strategies as st
 from toy_run import ToyRun, resume, train
@@ -26,7 +24,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(at, patience, eve
     run.interrupt_at = None
     history = resume(run, run.saved[-1])
     assert run.x[0] == whole.x[0]
-    for name in ("loss", "rate", "dev_step", "dev_loss"):
+    for name in ("loss", "lr", "dev_steps", "dev_loss"):
         assert getattr(history, name).tolist() == getattr(expected, name).tolist()
     assert history.stopped == expected.stopped
 
@@ -44,7 +42,7 @@ def test_an_interrupt_while_evaluating_loses_nothing(at):
     history = resume(run, run.saved[-1])
     assert run.x[0] == whole.x[0]
     assert history.dev_loss.tolist() == expected.dev_loss.tolist()
-    assert history.dev_step.tolist() == expected.dev_step.tolist()
+    assert history.dev_steps.tolist() == expected.dev_steps.tolist()
 
 
 @pytest.mark.parametrize("patience", [None, 4])
@@ -84,12 +82,12 @@ def test_a_finished_run_has_nothing_left_to_do_unless_told():
     history = train(run, checkpoint="toy.safetensors")
     again = resume(ToyRun(), run.saved[-1])
     assert again.dev_loss.tolist() == history.dev_loss.tolist()
-    with pytest.raises(ValueError, match="steps is 50, but rates were saved for 40"):
+    with pytest.raises(ValueError, match="steps is 50, but learning rates were saved for 40"):
         resume(ToyRun(), run.saved[-1], steps=50)
     with pytest.raises(ValueError, match="steps is 30, but 40 were made already"):
         resume(ToyRun(), run.saved[-1], steps=30)
     longer = resume(ToyRun(), run.saved[-1], steps=50, lr=0.01)
-    assert longer.rate.tolist() == [0.1] * 40 + [0.01] * 10
+    assert longer.lr.tolist() == [0.1] * 40 + [0.01] * 10
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 WEIGHTS = ("C", "H", "U", "W", "P")
 
 
-def shapes(vocabulary, context, features, hidden, direct, tie_weights=False):
+def shapes(vocabulary, context, features, hidden, direct, tied=False):
     """List the parameters' shapes."""
     inputs = context * features
     found = {

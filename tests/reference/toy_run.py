@@ -1,13 +1,15 @@
 """A training run so small that its every step can be worked out: one number, moved by its loss.
 
-The loss at step k is (x - noise(k))², its update x ← x - rate·2·(x - noise(k)), and the noise
+The loss at step k is (x - noise(k))², its update x ← x - lr·2·(x - noise(k)), and the noise
 follows from k alone, as the batches of a real run do.
 """
 
 import math
 
 import numpy as np
-from fastgrad.training import Loop, make_plan, read_saved
+from fastgrad.training.loop import Loop
+from fastgrad.training.plan import make_plan
+from fastgrad.training.resuming import read_saved
 
 
 def noise(step):
@@ -15,9 +17,9 @@ def noise(step):
 
 
 class ToyRun:
-    """Follows `fastgrad.models.base.TrainingRun`; tells what it was asked, and fails on demand."""
+    """Follows `fastgrad.base.TrainingRun`; tells what it was asked, and fails on demand."""
 
-    batch = 4
+    batch_size = 4
 
     def __init__(self, x=5.0, dev=True, nan_at=None, interrupt_at=None):
         self.x = np.array([x])
@@ -31,16 +33,16 @@ class ToyRun:
     def arrays(self):
         return {"x": self.x}
 
-    def train(self, first_step, rates):
-        self.chunks.append((first_step, len(rates)))
+    def train(self, first_step, lrs):
+        self.chunks.append((first_step, len(lrs)))
         losses = []
-        for step, rate in enumerate(rates, first_step):
+        for step, lr in enumerate(lrs, first_step):
             if step == self.interrupt_at:
                 # In the middle of an update: nothing can be relied upon.
                 self.x[0] = 1e9
                 raise KeyboardInterrupt
             error = self.x[0] - noise(step)
-            after = self.x[0] - rate * 2 * error
+            after = self.x[0] - lr * 2 * error
             if step == self.nan_at or not (math.isfinite(error**2) and math.isfinite(after)):
                 break
             losses.append(error**2)
@@ -55,13 +57,13 @@ class ToyRun:
         self.saved.append((path, copies, config))
 
 
-def plain_steps(x, rates):
+def plain_steps(x, lrs):
     """Make the steps one after the other; give all values of x and all losses."""
     values, losses = [x], []
-    for step, rate in enumerate(rates):
+    for step, lr in enumerate(lrs):
         error = x - noise(step)
         losses.append(error**2)
-        x -= rate * 2 * error
+        x -= lr * 2 * error
         values.append(x)
     return values, losses
 
@@ -76,7 +78,7 @@ def resume(run, saved, **plan):
     _, arrays, config = saved
     state = read_saved(arrays, config)
     run.x[:] = arrays["x"]
-    total, rates = state.planned(plan.pop("steps", None), plan.pop("lr", None))
+    total, lrs = state.planned(plan.pop("steps", None), plan.pop("lr", None))
     fixed = {"evaluate_every": state.evaluate_every, "patience": state.patience}
     past = {"past": state.history, "best": state.best, "evaluated": state.evaluated}
-    return train(run, steps=total, lr=rates, **past, **fixed, **plan)
+    return train(run, steps=total, lr=lrs, **past, **fixed, **plan)

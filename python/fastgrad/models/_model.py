@@ -208,6 +208,9 @@ class Model(ABC, Generic[AnyVocab]):
 
         def __getattr__(self, name):
             """Raise an error that names the right member."""
+            # What a member of the class raises, such as NotFittedError, leads here as well.
+            if hasattr(member := getattr(type(self), name, None), "__get__"):
+                return member.__get__(self, type(self))
             raise no_attribute(self, name, _MEANT)
 
 
