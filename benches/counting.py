@@ -81,7 +81,7 @@ def as_table(counts: Any) -> Table:
     kind = type(counts).__name__
     if kind == "NgramCounts":
         symbols = "." + counts.characters
-        ids, numbers = counts.nonzero()
+        ids, numbers = counts.entries()
         rows = zip(ids.tolist(), numbers.tolist(), strict=True)
         return {(symbols[a], symbols[b]): n for (a, b), n in rows}
     if kind == "ndarray":

@@ -38,7 +38,7 @@ class Size:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        inputs = self.context_length * self.features
+        inputs = self.context * self.features
         return {
             "C": (self.vocabulary, self.features),
             "H": (self.hidden, inputs),
@@ -150,7 +150,7 @@ class Start:
             name: (scale.get(name, 0.0) * rng.standard_normal(shape)).astype(np.float32)
             for name, shape in size.shapes.items()
         }
-        ids = rng.integers(size.vocabulary, size=(EXAMPLES, size.context_length + 1), dtype=np.uint32)
+        ids = rng.integers(size.vocabulary, size=(EXAMPLES, size.context + 1), dtype=np.uint32)
         self.inputs = np.ascontiguousarray(ids[:, :-1])
         # The next symbol depends on the last ones, so that there is something to learn.
         self.targets = (self.inputs[:, 0] + self.inputs[:, -1]) % np.uint32(size.vocabulary)
@@ -195,7 +195,7 @@ class FastgradRun:
 
         start = self.start
         losses = nplm_train(
-            start.params, [], start.inputs, start.targets, batch_size=self.batch,
+            start.params, [], start.inputs, start.targets, batch=self.batch,
             rates=np.full(len(numbers), RATE), first_step=first, seed=SEED, threads=self.threads,
         )  # fmt: skip
         return losses.tolist()

@@ -1,6 +1,6 @@
-"""The README's tables of speed, each rendered from the newest record of its group.
+"""The tables of README and site, each rendered from the newest record of its group.
 
-`python benches/readme_table.py` prints them, `--write` puts each between its markers in the README.
+`python benches/readme_table.py` prints them, `--write` puts each between its markers in its page.
 """
 
 import json
@@ -13,6 +13,10 @@ from units import number
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "benches" / "record"
 README = ROOT / "README.md"
+SPEED = ROOT / "docs" / "benchmarks.md"
+PAPER = ROOT / "docs" / "paper-table.md"
+# On PyPI and on the site, a relative link to a record would lead nowhere.
+LINK = "https://github.com/fastgrad/fastgrad/blob/main/benches/record"
 
 
 @dataclass(frozen=True)
@@ -93,11 +97,11 @@ TABLES = {
     "nplm": Table(
         lines=[
             (
-                "27 symbols, context 3, 10 features, 200 hidden, batch 32",
+                "27 tokens, context 3, embedding 10, hidden 200, batch 32",
                 "nplm",
                 "size S, 1 thread",
             ),
-            ("context 8, 24 features, 512 hidden, batch 256", "nplm", "size M, 1 thread"),
+            ("context 8, embedding 24, hidden 512, batch 256", "nplm", "size M, 1 thread"),
             ("… on two threads", "nplm", "size M, 2 threads"),
         ],
         columns=[
@@ -118,13 +122,13 @@ TABLES = {
             ),
             ("… a token scored", "words", "Kneser-Ney of order 5: a token scored"),
             (
-                "A step: 16,384 words, context 4, 60 features, 100 hidden, batch 256",
+                "A step: 16,384 words, context 4, embedding 60, hidden 100, batch 256",
                 "nplm",
                 "size W, 1 thread",
             ),
             ("… on two threads", "nplm", "size W, 2 threads"),
             (
-                "50,000 words, context 4, 128 features, 512 hidden, batch 1,024",
+                "50,000 words, context 4, embedding 128, hidden 512, batch 1,024",
                 "nplm",
                 "size WL, 1 thread",
             ),
@@ -144,20 +148,55 @@ TABLES = {
 
 # The table that is of no speed: what benches/paper_table has found, see brown_record.py.
 BROWN = "brown"
+# The README's table: a title, the row of a record as in `Table`, and the peer to show beside it.
+SHORT = "short"
+SHORT_LINES = [
+    ("One operation, `a * b`", "engine", ("eager", "a * b"), "micrograd"),
+    (
+        "micrograd's demo, one step, program unchanged",
+        "engine",
+        ("demo", "as micrograd's notebook"),
+        "micrograd",
+    ),
+    (
+        "A GPT of 4,192 scalars, one step, program unchanged",
+        "engine",
+        ("microgpt", "the program unchanged"),
+        "micrograd",
+    ),
+    ("Counting the bigrams of 32,033 names", "bigrams", ("counting", "bytes"), "Python"),
+    (
+        "NPLM, one step: 27 tokens, context 3, hidden 200",
+        "nplm",
+        ("nplm", "size S, 1 thread"),
+        "JAX, scan over steps",
+    ),
+    (
+        "NPLM, one step: 16,384 words, context 4, hidden 100",
+        "words",
+        ("nplm", "size W, 1 thread"),
+        "JAX, scan over steps",
+    ),
+]
+
+
+def page_of(group: str) -> Path:
+    """Return the page that holds a table."""
+    return {SHORT: README, BROWN: PAPER}.get(group, SPEED)
 
 
 def begin(group: str) -> str:
-    """Give the comment in front of a table."""
+    """Return the comment in front of a table."""
     return f"<!-- {title_of(group)}: begin -->"
 
 
 def end(group: str) -> str:
-    """Give the comment behind a table."""
+    """Return the comment behind a table."""
     return f"<!-- {title_of(group)}: end -->"
 
 
 def title_of(group: str) -> str:
-    return "table of words" if group == BROWN else f"speed of {group}"
+    return {SHORT: "speed in six rows", BROWN: "table of words"}.get(group, f"speed of {group}")
 
 
 def newest_record(group: str, folder: Path = RECORDS) -> Path:
@@ -172,6 +211,8 @@ def newest_record(group: str, folder: Path = RECORDS) -> Path:
 
 def rendered(group: str) -> str:
     """Render the newest record of a group; nothing, where there is none yet."""
+    if group == SHORT:
+        return render_short()
     try:
         path = newest_record(group)
     except FileNotFoundError:
@@ -179,21 +220,35 @@ def rendered(group: str) -> str:
     return render_brown(path) if group == BROWN else render(group, path)
 
 
+def render_short() -> str:
+    """Render the README's table, a line from each of several records, beside one peer each."""
+    table = ["| | fastgrad | beside it | |", "| --- | ---: | ---: | --- |"]
+    for title, group, key, peer in SHORT_LINES:
+        rows = json.loads(newest_record(group).read_text(encoding="utf-8"))["rows"]
+        row = find_row(rows, *key)
+        if row is None:
+            raise ValueError(f"the newest record of {group} has no row {key}")
+        names = dict(TABLES[group].columns)
+        cells = [cell_text(row, names[heading]) for heading in ("fastgrad", peer)]
+        table.append(f"| {title} | {cells[0]} | {cells[1]} | {peer.partition(',')[0]} |")
+    return "\n".join(table)
+
+
 def render_brown(path: Path) -> str:
     """Render the table of words, and say where it comes from; the picture beside it, if any."""
     from paper_table import read_record, report
 
     record = read_record(path)
-    place = f"benches/record/{path.stem}"
     lines = [*report.table(record), "", *(f"- {fact}" for fact in report.facts(record))]
-    lines.append(f"- how each network was trained: [{path.stem}.md]({place}.md)")
+    lines.append(f"- how each network was trained: [{path.stem}.md]({LINK}/{path.stem}.md)")
     if path.with_suffix(".png").is_file():
-        lines += ["", f"![Ratios of perplexity to that of Kneser-Ney]({place}.png)"]
+        picture = f"../benches/record/{path.stem}.png"
+        lines += ["", f"![Ratios of perplexity to that of Kneser-Ney]({picture})"]
     return "\n".join(lines)
 
 
 def render(group: str, path: Path) -> str:
-    """Render a record as a table of the README, with a line that says where it comes from."""
+    """Render a record as a table, with a line that says where it comes from."""
     record = json.loads(path.read_text(encoding="utf-8"))
     lines = [(title, find_row(record["rows"], *key)) for title, *key in TABLES[group].lines]
     lines = [(title, row) for title, row in lines if row is not None]
@@ -236,39 +291,39 @@ def source(record: dict, path: Path) -> str:
     return (
         f"Medians of {record['date']} on {machine['cpu']}, {machine['cores']} cores,"
         f" {machine['python']}; {versions}.{absent} Spreads and method:"
-        f" [{path.stem}.md](benches/record/{path.stem}.md)."
+        f" [{path.stem}.md]({LINK}/{path.stem}.md)."
     )
 
 
-def between_markers(readme: str, group: str) -> str:
-    """Take what stands between a table's markers; both must be there, once, in order."""
+def between_markers(page: str, group: str) -> str:
+    """Return what stands between a table's markers; both must be there, once, in order."""
     first, last = begin(group), end(group)
-    if readme.count(first) != 1 or readme.count(last) != 1:
-        raise ValueError(f"README.md must have one line {first!r} and one line {last!r}")
-    _, _, rest = readme.partition(first)
+    if page.count(first) != 1 or page.count(last) != 1:
+        raise ValueError(f"expected one line {first!r} and one line {last!r}")
+    _, _, rest = page.partition(first)
     inside, found, _ = rest.partition(last)
     if not found:
-        raise ValueError(f"README.md has {last!r} before {first!r}")
+        raise ValueError(f"{last!r} stands before {first!r}")
     return inside.strip()
 
 
-def replaced(readme: str, group: str, table: str) -> str:
-    """Put a table between its markers."""
-    between_markers(readme, group)
+def replaced(page: str, group: str, table: str) -> str:
+    """Return a page with a table between its markers."""
+    between_markers(page, group)
     table = f"\n\n{table}\n\n" if table else "\n"
-    before, _, rest = readme.partition(begin(group))
+    before, _, rest = page.partition(begin(group))
     _, _, after = rest.partition(end(group))
     return f"{before}{begin(group)}{table}{end(group)}{after}"
 
 
 def main() -> None:
-    readme = README.read_text(encoding="utf-8")
-    for group in [*TABLES, BROWN]:
+    for group in [SHORT, *TABLES, BROWN]:
         table = rendered(group)
-        readme = replaced(readme, group, table)
         print(table, end="\n\n")
-    if sys.argv[1:] == ["--write"]:
-        README.write_text(readme, encoding="utf-8")
+        if sys.argv[1:] == ["--write"]:
+            page = page_of(group)
+            text = replaced(page.read_text(encoding="utf-8"), group, table)
+            page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     python benches/reference_runs.py names.txt [--only NAME ...] [--record]
 
-`names.txt` is makemore's file; the split is the lecture's. Losses are nats a symbol, of the whole
-training and development parts after the last step. Times are of the whole run as a user sees it:
-reading, splitting, build_dataset, training, and twenty evaluations on dev. They depend on what else the
-machine does; losses do not.
+`names.txt` is makemore's file; the split is the lecture's. Losses are in nats per token, of the
+whole training and development parts after the last step. Times are of the whole run as a user sees
+it: reading, splitting, datasets, training, and twenty evaluations on dev. They depend on what else
+the machine does; losses do not.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from typing import Any
 from fastgrad import NPLM, Vocab
 from fastgrad._core import __version__
 from fastgrad.optim.schedules import cosine, warmup
-from fastgrad.text import read, split, build_dataset
+from fastgrad.text import build_dataset, read_lines, split
 
 RECORDS = Path(__file__).parent / "record"
 
@@ -34,39 +34,41 @@ class Run:
 
     goal: float
     steps: int
-    rates: Any
+    lr: Any
     what: str
     seeds: tuple[int, ...] = (0,)
     network: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
 
 
-def falling(rate: float, steps: int) -> Any:
+def falling(lr: float, steps: int) -> Any:
     """Climb for 200 steps, then fall along half a cosine to 0."""
-    return warmup(cosine(rate, 0.0, steps - 200), 200)
+    return warmup(cosine(lr, 0.0, steps - 200), 200)
 
 
 LECTURE = [(0, 0.1), (100_000, 0.01)]
+LECTURES_NETWORK = {"context_length": 3, "embedding_dim": 10, "hidden_dim": 200}
+LECTURES_TRAINING: dict[str, Any] = {"batch_size": 32, "optimizer": "sgd"}
 RUNS = {
     "lecture": Run(
         goal=2.175,
         steps=200_000,
-        rates=LECTURE,
-        what="the lecture's init and rates",
+        lr=LECTURE,
+        what="the lecture's init and learning rates",
         seeds=(0, 1, 2, 3, 4),
-        network={"init": "lecture"},
+        network={"init": "normal"},
     ),
     "scaled": Run(
         goal=2.11,
         steps=200_000,
-        rates=LECTURE,
-        what="scaled init, the lecture's rates",
+        lr=LECTURE,
+        what="scaled init, the lecture's learning rates",
         seeds=(0, 1, 2, 3, 4),
     ),
     "larger": Run(
         goal=2.08,
         steps=50_000,
-        rates=falling(0.002, 50_000),
+        lr=falling(0.002, 50_000),
         what="context 3, AdamW",
         network={"embedding_dim": 48, "hidden_dim": 512},
         training={"batch_size": 128, "optimizer": "adamw", "weight_decay": 0.03},
@@ -74,7 +76,7 @@ RUNS = {
     "minute": Run(
         goal=2.02,
         steps=30_000,
-        rates=falling(0.003, 30_000),
+        lr=falling(0.003, 30_000),
         what="the best found within a minute on two cores",
         network={"context_length": 8, "embedding_dim": 32, "hidden_dim": 400},
         training={"batch_size": 128, "optimizer": "adamw", "weight_decay": 0.06},
@@ -113,19 +115,19 @@ def train(file: str, run: Run) -> list[dict[str, Any]]:
     seen = []
     for seed in run.seeds:
         start, used = perf_counter(), processor_seconds()
-        items = read(file)
+        items = read_lines(file)
         vocab = Vocab.from_texts(items)
         parts = split(items, method="makemore")
-        context = run.network.get("context", 3)
-        train, dev, test = (build_dataset(part, vocab, context) for part in parts)
-        model = NPLM(vocab, **run.network, seed=seed)
-        model.fit(
-            train, dev, steps=run.steps, lr=run.rates, seed=seed, progress=True, **run.training
-        )
+        network = LECTURES_NETWORK | run.network
+        length = network["context_length"]
+        train, dev, test = (build_dataset(part, vocab, length) for part in parts)
+        model = NPLM(vocab, **network, seed=seed)
+        training = LECTURES_TRAINING | run.training
+        model.fit(train, dev, steps=run.steps, lr=run.lr, seed=seed, progress=True, **training)
         seconds, used = perf_counter() - start, processor_seconds() - used
         losses = {"train": model.loss(train), "dev": model.loss(dev), "test": model.loss(test)}
         times = {"seconds": seconds, "processor_seconds": used}
-        seen.append({"seed": seed, "parameters": model.size, **losses, **times})
+        seen.append({"seed": seed, "parameters": model.num_parameters(), **losses, **times})
     return seen
 
 

@@ -179,7 +179,7 @@ def fastgrad_steps(counts: np.ndarray, steps: int) -> Side:
     results: list[float] = []
 
     def sample(clock: Clock) -> float:
-        settings = {"steps": steps, "lr": RATE, "l2": PENALTY}
+        settings = {"steps": steps, "lr": RATE, "penalty": PENALTY}
         with clock:
             losses = train_bigram(w, velocity, ids, times, **settings)
         results.extend(losses.tolist())

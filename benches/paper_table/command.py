@@ -21,7 +21,7 @@ examples:
   python benches/paper_table brown.txt.gz -o brown                all rows, 40 minutes on two cores
   python benches/paper_table brown.txt.gz -o brown --rows quick   one that takes five minutes
   python benches/paper_table brown.txt.gz -o brown --rows MLP9,MLP10 --epochs 2
-  python benches/paper_table brown.txt.gz -o try --rows best --set best.hidden=300 --valid-only
+  python benches/paper_table brown.txt.gz -o try --rows best --set best.hidden_dim=300 --valid-only
   python benches/paper_table any.txt -o try --train 20000 --valid 5000 --vocabulary 1000 --epochs 1
 
 PATH is the Brown corpus, or another text: plain, one sentence a line, tokens separated by spaces
@@ -100,8 +100,8 @@ def _add_training(group: Any) -> None:
         "--schedule",
         choices=("modern", "paper"),
         default="modern",
-        help="how the paper's networks are trained: with AdamW, or with SGD at the paper's rates,"
-        " which takes hours (default: %(default)s)",
+        help="how the paper's networks are trained: with AdamW, or with SGD at the paper's learning"
+        " rates, which takes hours (default: %(default)s)",
     )
     group.add_argument("--epochs", type=float, metavar="N", help="epochs of each network")
     group.add_argument(
@@ -116,8 +116,9 @@ def _add_training(group: Any) -> None:
         default=[],
         type=_setting,
         metavar="ROW.SETTING=VALUE",
-        help="another setting of one network: n, hidden, embedding, direct, tied, dropout,"
-        " optimizer, lr, decay, weight_decay, batch, epochs, patience, minutes; may be repeated",
+        help="another setting of one network: n, hidden_dim, embedding_dim, direct, tie_weights,"
+        " dropout, optimizer, lr, decay, weight_decay, batch_size, epochs, patience, minutes;"
+        " may be repeated",
     )
     group.add_argument("--seed", type=int, default=0, metavar="N", help="(default: %(default)s)")
     group.add_argument(

@@ -7,8 +7,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastgrad.text import name_of
-from fastgrad.text import WordText, read_words
+from fastgrad.text import WordText, name_of, read_words
 
 if TYPE_CHECKING:
     from fastgrad.text import Source
@@ -47,8 +46,7 @@ class Corpus:
     def facts(self) -> dict[str, Any]:
         """Describe the corpus in terms of JSON, the ids by a checksum."""
         parts = {
-            name: {"tokens": len(part), "rare": part.unk_rate}
-            for name, part in self.parts.items()
+            name: {"tokens": len(part), "rare": part.unk_rate} for name, part in self.parts.items()
         }
         return {
             "name": self.name,

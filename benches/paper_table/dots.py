@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from fastgrad.plots.canvas import legible, new_figure
+from fastgrad.plots.canvas import axes_for, finish, legible
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -49,8 +49,7 @@ def dot_chart(
     if remarks is not None and len(remarks) != len(names):
         raise ValueError(f"remarks has {len(remarks)} of them; expected one for each of the names")
 
-    figure = new_figure(7.6, 1.4 + 0.3 * len(names))
-    axes = figure.add_subplot()
+    axes = axes_for(None, path, 7.6, 1.4 + 0.3 * len(names))
     lines = np.arange(len(names), dtype=np.float64)
     if mark is not None:
         axes.axvline(mark, color="#333333", linewidth=0.9, linestyle="--")
@@ -73,10 +72,10 @@ def dot_chart(
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     # Outside, or its dots would be taken for dots of the lines that they happen to be on.
-    legend = figure.legend(loc="outside lower center", ncols=len(found), frameon=False)
+    legend = axes.figure.legend(loc="outside lower center", ncols=len(found), frameon=False)
     for entry in legend.get_texts():
         entry.set_parse_math(False)
-    figure.savefig(path)
+    finish(axes, path)
 
 
 def _numbers(kind: str, row: Sequence[float | None], count: int) -> NDArray[np.float64]:

@@ -20,6 +20,8 @@ from .rows import Network, NGram
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fastgrad.models import WordModel
+    from fastgrad.text import WordText
     from numpy.typing import NDArray
 
     from .corpus import Corpus
@@ -31,10 +33,15 @@ __all__ = ["Estimator", "model_settings"]
 
 
 def model_settings(model: NGram | Network) -> dict[str, Any]:
-    """Describe a model in terms of JSON."""
+    """Return a model's settings as JSON-able values."""
     if isinstance(model, Network):
         return network_settings(model)
     return {"kind": model.kind, "n": model.n, "modified": model.modified}
+
+
+def _probs(model: WordModel, text: WordText) -> NDArray[np.float64]:
+    """Return the probability of each token of a text: (T,)."""
+    return np.exp(model.token_log_probs(text))
 
 
 class Estimator:
@@ -55,7 +62,7 @@ class Estimator:
         progress: bool,
         test: bool,
     ) -> None:
-        """Say what models there are and what to ask them."""
+        """Keep what models there are and what to ask them."""
         self._models = models
         self._corpus = corpus
         self._folder = folder
@@ -65,7 +72,7 @@ class Estimator:
         self._known: dict[str, Estimates] = {}
 
     def of(self, name: str) -> Estimates:
-        """Give the probability of each token of each part under a model: (T,) float64 each."""
+        """Return the probability of each token of each part under a model: (T,) float64 each."""
         if name not in self._known:
             model = self._models[name]
             if isinstance(model, Network):
@@ -77,11 +84,11 @@ class Estimator:
     def _of_ngrams(self, name: str, model: NGram) -> Estimates:
         train, valid = self._corpus.parts["train"], self._corpus.parts["valid"]
         if model.kind == "trigram":
-            made = InterpolatedTrigram.fit(train, valid)
+            made = InterpolatedTrigram().fit(train, valid)
         else:
-            made = KneserNey.fit(train, model.n, modified=model.modified)
+            made = KneserNey(model.n, model.modified).fit(train)
         self._record.models[name] = {"settings": model_settings(model)}
-        return {part: made.token_probabilities(self._corpus.parts[part]) for part in self._parts}
+        return {part: _probs(made, self._corpus.parts[part]) for part in self._parts}
 
     def _of_network(self, name: str, network: Network) -> Estimates:
         note = self._record.models.setdefault(name, {"settings": model_settings(network)})
@@ -93,7 +100,7 @@ class Estimator:
                 network, self._corpus, file, note, self._record.save, **self._options
             ).model()
             for part in missing:
-                found[part] = model.token_probabilities(self._corpus.parts[part])
+                found[part] = _probs(model, self._corpus.parts[part])
             checkpoint.save(kept, found, {"checksum": self._corpus.facts()["checksum"]})
         return {part: found[part] for part in self._parts}
 

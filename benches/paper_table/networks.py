@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
     from pathlib import Path
 
-    from fastgrad.training import Progress, Rate
+    from fastgrad.optim.schedules import Schedule
+    from fastgrad.training import Progress
 
     from .corpus import Corpus
     from .rows import Network
@@ -32,7 +33,7 @@ _FOR_STEPS = 0.85
 
 
 def network_settings(network: Network) -> dict[str, Any]:
-    """Describe a network and its training in terms of JSON."""
+    """Return a network and its training as JSON-able values."""
     return {"kind": "network", **asdict(network)}
 
 
@@ -54,7 +55,7 @@ class Training:
         threads: int | None,
         progress: bool,
     ) -> None:
-        """Say what is to be trained, and where it is kept."""
+        """Keep what is to be trained, and where it is saved."""
         self.network = network
         self.corpus = corpus
         self.file = file
@@ -65,7 +66,7 @@ class Training:
         self.progress = progress
 
     def model(self) -> WordNPLM:
-        """Give the trained network, going on with its training where that is not finished.
+        """Return the trained network, going on with its training where that is not finished.
 
         Raises `KeyboardInterrupt` on Ctrl-C, after saving; `DivergedError` where the loss is not
         finite any more.
@@ -95,7 +96,7 @@ class Training:
             model = self._resumed(evaluated) if going_on else self._fitted(evaluated)
             self.note["stopped"] = model.history.stopped
             self.note["epochs"] = self._epochs(len(model.history.loss))
-            self.note["parameters"] = model.size
+            self.note["parameters"] = model.num_parameters()
         finally:
             keep_time()
         # From here on it is a model, without what it takes to train on.
@@ -121,7 +122,7 @@ class Training:
             self.corpus.parts["train"],
             self.corpus.parts["valid"],
             steps=steps,
-            lr=self._rate(steps),
+            lr=self._lr(steps),
             evaluate_every=self._evaluate_every(steps),
             patience=net.patience,
             callbacks=[evaluated],
@@ -136,10 +137,10 @@ class Training:
         return WordNPLM(
             self.corpus.text.vocab,
             context_length=net.n - 1,
-            embedding_dim=net.embedding,
-            hidden_dim=net.hidden,
+            embedding_dim=net.embedding_dim,
+            hidden_dim=net.hidden_dim,
             direct=net.direct,
-            tie_weights=net.tied,
+            tie_weights=net.tie_weights,
             counts=self.corpus.parts["train"].counts,
             init=presets.init_for(net.optimizer),
             seed=self.seed,
@@ -148,7 +149,7 @@ class Training:
     def _options(self) -> dict[str, Any]:
         net = self.network
         return {
-            "batch_size": min(net.batch, len(self.corpus.parts["train"])),
+            "batch_size": min(net.batch_size, len(self.corpus.parts["train"])),
             "optimizer": net.optimizer,
             "weight_decay": net.weight_decay,
             "dropout": net.dropout,
@@ -157,20 +158,20 @@ class Training:
         }
 
     def _evaluate_every(self, steps: int) -> int:
-        """Give an epoch, or half of one where there are few: an evaluation costs a tenth of one."""
+        """Return an epoch, or half of one where there are few: evaluating costs a tenth of one."""
         part = self._epoch if steps > 5 * self._epoch else self._epoch // 2
         return max(min(part, steps), 1)
 
     @property
     def _epoch(self) -> int:
         """How many steps look at as many examples as there are."""
-        return max(round(len(self.corpus.parts["train"]) / self.network.batch), 1)
+        return max(round(len(self.corpus.parts["train"]) / self.network.batch_size), 1)
 
     def _epochs(self, steps: int) -> float:
-        return steps * self.network.batch / len(self.corpus.parts["train"])
+        return steps * self.network.batch_size / len(self.corpus.parts["train"])
 
     def _steps(self) -> int:
-        """Give how many steps there are to be: all, or as many as there is time for."""
+        """Return how many steps there are to be: all, or as many as there is time for."""
         wanted = max(round(self.network.epochs * self._epoch), 1)
         if self.network.minutes is None:
             return wanted
@@ -179,7 +180,7 @@ class Training:
 
     def _seconds_of_a_step(self) -> float:
         """Make some steps of a network that is then forgotten."""
-        run = self._new().start(self.corpus.parts["train"], **self._options())
+        run = self._new()._start(self.corpus.parts["train"], **self._options())
         seconds = 0.0
         for _ in ("warm-up", "measured"):
             start = perf_counter()
@@ -187,11 +188,11 @@ class Training:
             seconds = (perf_counter() - start) / _TRIAL
         return max(seconds, 1e-6)
 
-    def _rate(self, steps: int) -> Rate:
+    def _lr(self, steps: int) -> Schedule:
         net = self.network
         if net.optimizer == "sgd":
-            # The paper's rate is for one example, and a batch has the mean of their gradients.
-            return inverse(net.lr * net.batch, net.decay * net.batch)
+            # The paper's is for one example, and a batch has the mean of their gradients.
+            return inverse_time_decay(net.lr * net.batch_size, net.decay * net.batch_size)
         return warmup_cosine(net.lr, steps, max(steps // 20, 1))
 
     def _note_evaluation(self, progress: Progress) -> None:

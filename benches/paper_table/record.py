@@ -22,6 +22,13 @@ __all__ = ["Record", "SettingsError", "read_record"]
 _FORMAT = 1
 _FACTS = ("corpus", "seed")
 _SECTIONS = ("models", "rows", "machine", *_FACTS)
+# Settings of networks as records of November 2026 call them.
+_OLD_NAMES = {
+    "hidden": "hidden_dim",
+    "embedding": "embedding_dim",
+    "tied": "tie_weights",
+    "batch": "batch_size",
+}
 
 
 class SettingsError(ValueError):
@@ -110,7 +117,7 @@ class Record:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Read a file of results; `ValueError`, with its name, for anything else."""
+    """Return a file of results, settings under today's names; `ValueError` for anything else."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
@@ -120,7 +127,14 @@ def read_record(path: Path) -> dict[str, Any]:
     for name in _SECTIONS:
         if name not in data:
             raise ValueError(f"{path}: damaged, {name} is missing")
+    for note in data["models"].values():
+        note["settings"] = _renamed(note["settings"])
     return data
+
+
+def _renamed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a network under today's names."""
+    return {_OLD_NAMES.get(name, name): value for name, value in settings.items()}
 
 
 def _unnamed(facts: Any) -> Any:

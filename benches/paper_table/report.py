@@ -22,7 +22,7 @@ _HEADINGS = (
 _OURS, _PAPERS = 8, 12
 _LEFT = (0, 4, 5)
 # What one may read of a network's training, and how it is written.
-_TRAINING = ("optimizer", "lr", "weight_decay", "batch", "dropout")
+_TRAINING = ("optimizer", "lr", "weight_decay", "batch_size", "dropout")
 
 
 def finished(data: Data) -> list[str]:
@@ -119,7 +119,7 @@ def _settings(data: Data) -> list[str]:
             continue
         told = ", ".join(f"{key} {settings[key]:g}" if not isinstance(settings[key], str)
                          else f"{settings[key]}" for key in _TRAINING)  # fmt: skip
-        tied = ", tied embeddings" if settings["tied"] else ""
+        tied = ", tied weights" if settings["tie_weights"] else ""
         seconds, processor = _time(note["seconds"]), _time(note["processor_seconds"])
         lines.append(
             f"- {name}: {note['parameters']:,} parameters{tied}; {told};"
@@ -138,8 +138,8 @@ def _cells(data: Data, name: str) -> tuple[str, ...]:
     return (
         name,
         str(settings["n"]),
-        str(settings["hidden"]) if network else "",
-        str(settings["embedding"]) if network else "",
+        str(settings["hidden_dim"]) if network else "",
+        str(settings["embedding_dim"]) if network else "",
         ("yes" if settings["direct"] else "no") if network else "",
         _mixed(row.models[1:], found["learned"]),
         "" if epochs is None else f"{epochs:.1f}",

@@ -55,31 +55,31 @@ class NGram:
 class Network:
     """The sizes of a network, and how it is trained.
 
-    `n` is the paper's: n - 1 words are looked at. The rate climbs over the first twentieth of the
-    steps and then falls along half a cosine to 0, where the optimizer is AdamW. Of SGD it is that
-    of one example, lr / (1 + decay·t) after t of them; a step moves as far as its examples would.
-    With `minutes` a network is trained for fewer epochs, as many as fit, should `epochs` take
-    longer, whatever the machine: the plan is kept. `patience` counts evaluations, of which
+    `n` is the paper's: n - 1 words are looked at. The learning rate climbs over the first twentieth
+    of the steps and then falls along half a cosine to 0, where the optimizer is AdamW. Of SGD it is
+    that of one example, lr / (1 + decay·t) after t of them; a step moves as far as its examples
+    would. With `minutes` a network is trained for fewer epochs, as many as fit, should `epochs`
+    take longer, whatever the machine: the plan is kept. `patience` counts evaluations, of which
     there are two an epoch, or one where there are more than five epochs.
     """
 
     n: int
-    hidden: int
-    embedding: int
+    hidden_dim: int
+    embedding_dim: int
     direct: bool = False
-    tied: bool = False
+    tie_weights: bool = False
     dropout: float = 0.0
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = 3e-3
     decay: float = 0.0
     weight_decay: float = 0.1
-    batch: int = 256
+    batch_size: int = 256
     epochs: float = 4.0
     patience: int = 3
     minutes: float | None = 4.0
 
     def changed(self, name: str, settings: Mapping[str, Any]) -> Network:
-        """Give the network with other settings.
+        """Return the network with other settings.
 
         Raises `ValueError`, with the network's name, for one that it has not, or a value of another
         kind; what else makes no sense is refused when it is trained.
@@ -124,7 +124,9 @@ _PAPERS = {
 }
 
 # Of what was tried, weight decay and a long context were worth most beside dropout.
-_OURS = Network(n=16, hidden_dim=500, embedding_dim=300, tie_weights=True, dropout=0.5, weight_decay=0.3)
+_OURS = Network(
+    n=16, hidden_dim=500, embedding_dim=300, tie_weights=True, dropout=0.5, weight_decay=0.3
+)
 
 MODELS: dict[str, NGram | Network] = {
     "trigram": NGram("trigram", 3),
@@ -134,7 +136,7 @@ MODELS: dict[str, NGram | Network] = {
     "mKN5": NGram("kneser-ney", 5, modified=True),
     **_PAPERS,
     "quick": replace(_OURS, hidden_dim=300, embedding_dim=200, lr=2e-3, minutes=4.5),
-    # The rate stays high for so long that the loss on valid may pause.
+    # The learning rate stays high for so long that the loss on valid may pause.
     "best": replace(_OURS, lr=1.5e-3, epochs=12.0, patience=12, minutes=24.0),
 }
 """Every model of the table by name."""
@@ -192,7 +194,7 @@ _ANCHORS = [name for name, row in ROWS.items() if isinstance(MODELS.get(name), N
 
 
 def choose(names: Iterable[str] | None = None) -> list[Row]:
-    """Give the rows of these names, the n-gram models always among them, in the table's order.
+    """Return the rows of these names, the n-gram models always among them, in the table's order.
 
     Raises `ValueError` for a name that no row has.
 
@@ -209,7 +211,7 @@ def choose(names: Iterable[str] | None = None) -> list[Row]:
 
 
 def models_of(rows: Iterable[Row]) -> list[str]:
-    """Name the models that rows need, each once, those that are quick to make first.
+    """Return the names of the models that rows need, each once, those that are quick to make first.
 
     >>> models_of([ROWS["MLP4"], ROWS["MLP3"]])
     ['trigram', 'MLP3']
@@ -224,7 +226,7 @@ def settled(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     common: Mapping[str, Any] | None = None,
 ) -> dict[str, NGram | Network]:
-    """Give the models that rows need by name, with the settings that were asked for.
+    """Return the models that rows need by name, with the settings that were asked for.
 
     Under the schedule "paper" the paper's networks are trained as it says. `common` is for all
     networks, where it is not None, `settings` for those named. Raises `ValueError` for a name or a
@@ -247,7 +249,7 @@ def settled(
 
 
 def _fitting(network: Network, name: str, key: str, value: Any) -> Any:
-    """Give a setting's new value, as the kind of number that the setting is."""
+    """Return a setting's new value, as the kind of number that the setting is."""
     if key not in network.__dataclass_fields__:
         known = ", ".join(network.__dataclass_fields__)
         raise ValueError(f"{name} has no setting {key!r}; expected one of {known}")

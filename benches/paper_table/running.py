@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from fastgrad.models.mixture import mixture_weights
-from fastgrad.models.word_model import loss_of
 from fastgrad.training import DivergedError
 
 from .corpus import PARTS, Corpus
@@ -171,7 +170,7 @@ def _ratio(value: float | None, reference: float | None) -> float | None:
 def _perplexity(row: Row, part: str, probabilities: NDArray[np.float64]) -> float:
     if not probabilities.all():
         raise ValueError(f"row {row.name} has no perplexity: it calls a token of {part} impossible")
-    return math.exp(loss_of(probabilities))
+    return math.exp(-float(np.mean(np.log(probabilities))))
 
 
 def _write_table(folder: Path, record: Record) -> None:
