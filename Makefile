@@ -31,7 +31,7 @@ require = @oldest="$(3)"; version="$(2)"; \
 PYTHON_OLDEST := $$(sed -n 's/^requires-python = ">=\(.*\)"/\1/p' pyproject.toml)
 RUST_OLDEST := $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
-.PHONY: help demo test torture bench lint wheel clean
+.PHONY: help demo test torture bench docs lint wheel clean
 # Two pip commands must not change one environment at the same time.
 .NOTPARALLEL:
 
@@ -72,10 +72,14 @@ endif
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/python -m mypy.stubtest fastgrad._core --allowlist python/stubtest-allowlist.txt
 
+docs: $(WHEEL_READY) $(STAMPS)/group-docs  ## build the site into docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo 'docs/_build/html/index.html'
+
 wheel: $(WHEEL_READY)  ## build the release wheel into dist and install it in .venv
 
 clean:  ## remove all that make has made
-	rm -rf $(VENV) dist out target .hypothesis .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) dist docs/_build fastgrad-demo out target .hypothesis .pytest_cache .ruff_cache .mypy_cache
 
 $(VENV_READY):
 	@command -v $(PYTHON) >/dev/null || \

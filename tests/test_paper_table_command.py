@@ -13,6 +13,9 @@ from small_brown import SETTINGS, SIZES, written
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
+# The text is too short to estimate all discounts.
+pytestmark = pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning")
+
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
@@ -79,9 +82,9 @@ def _is_training(path):
     ("options", "message"),
     [
         (["--rows", "MLP11"], "rows has 'MLP11'"),
-        (["--set", "MLP1.hidden"], "expected ROW.SETTING=VALUE"),
-        (["--set", "MLP1.hidden=many"], "MLP1.hidden is 'many'; expected a whole number"),
-        (["--set", "MLP0.hidden=1"], "no network is named 'MLP0'"),
+        (["--set", "MLP1.hidden_dim"], "expected ROW.SETTING=VALUE"),
+        (["--set", "MLP1.hidden_dim=many"], "MLP1.hidden_dim is 'many'; expected a whole number"),
+        (["--set", "MLP0.hidden_dim=1"], "no network is named 'MLP0'"),
         (["--epochs", "zero"], "invalid float value"),
         (["--schedule", "slow"], "invalid choice: 'slow'"),
     ],

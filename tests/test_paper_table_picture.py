@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from made_figures import remember
 from paper_table import ROWS, dots
 from paper_table.dots import dot_chart
 from paper_table.picture import draw
@@ -23,7 +22,17 @@ def results(*, test=True):
 
 @pytest.fixture
 def figures(monkeypatch):
-    return remember(monkeypatch, dots)
+    """Collect every figure that is made from now on."""
+    made = []
+    make = dots.axes_for
+
+    def keep(*arguments):
+        axes = make(*arguments)
+        made.append(axes.figure)
+        return axes
+
+    monkeypatch.setattr(dots, "axes_for", keep)
+    return made
 
 
 @pytest.mark.parametrize("test", [True, False])

@@ -31,9 +31,9 @@ def test_the_papers_networks_have_its_sizes_and_figures(
     name, n, hidden, embedding, direct, figures
 ):
     network, row = MODELS[name], ROWS[name]
-    assert (network.n, network.hidden, network.embedding) == (n, hidden, embedding)
+    assert (network.n, network.hidden_dim, network.embedding_dim) == (n, hidden, embedding)
     assert network.direct is direct
-    assert not network.tied
+    assert not network.tie_weights
     assert network.dropout == 0
     assert (row.models, row.weights) == ((name,), (1.0,))
     assert (row.paper.train, row.paper.valid, row.paper.test) == figures
@@ -102,8 +102,16 @@ def test_settings_are_changed_by_name_and_for_all():
             {"MLP1": {"width": 1}},
             "MLP1 has no setting 'width'; expected one of n, hidden",
         ),
-        ("modern", {"MLP1": {"hidden_dim": 1.5}}, "MLP1.hidden is 1.5; expected a whole number"),
-        ("modern", {"MLP1": {"hidden_dim": True}}, "MLP1.hidden is True; expected a whole number"),
+        (
+            "modern",
+            {"MLP1": {"hidden_dim": 1.5}},
+            "MLP1.hidden_dim is 1.5; expected a whole number",
+        ),
+        (
+            "modern",
+            {"MLP1": {"hidden_dim": True}},
+            "MLP1.hidden_dim is True; expected a whole number",
+        ),
         ("modern", {"MLP1": {"epochs": -1}}, "MLP1.epochs is -1; expected a number, at least 0"),
         ("modern", {"MLP1": {"lr": math.nan}}, "MLP1.lr is nan; expected a number"),
         ("modern", {"MLP1": {"direct": 3}}, "MLP1.direct is 3; expected true or false"),
