@@ -67,7 +67,14 @@ class CommandHelp(SphinxDirective):
         return [nodes.literal_block(done.stdout, done.stdout, language="text")]
 
 
+def escape_bars(app, what, name, obj, options, lines):
+    """Escape the bars of |V| and |x|, which reStructuredText would take for substitutions."""
+    lines[:] = [line if line.lstrip().startswith((">>>", "...")) else line.replace("|", r"\|")
+                for line in lines]  # fmt: skip
+
+
 def setup(app):
-    """Add the directive of this file."""
+    """Add the directive of this file, and the change to docstrings."""
     app.add_directive("command-help", CommandHelp)
+    app.connect("autodoc-process-docstring", escape_bars)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

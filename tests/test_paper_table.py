@@ -274,7 +274,7 @@ def test_a_network_that_diverges_does_not_stop_the_other_rows(path, tmp_path):
         brown(path, tmp_path, rows=["MLP1", "MLP3"], settings=settings, tell=told.append, **SIZES)
     kept = read_record(tmp_path / "results.json")
     assert set(kept["rows"]) == {*ANCHORS, "MLP3"}
-    assert any(line.startswith("MLP1: the loss became nan or infinite") for line in told)
+    assert any(line.startswith("MLP1: diverged: the loss became nan or infinite") for line in told)
 
 
 # What is refused ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The README's numbers are those of the newest record: measured, not remembered."""
+"""The numbers of README and site are those of the newest records: measured, not remembered."""
 
 import pytest
 
@@ -12,19 +12,27 @@ def readme_table(project_root, monkeypatch):
 
 
 GROUPS = ["engine", "bigrams", "nplm", "words"]
-BROWN = "brown"
+SHORT, BROWN = "short", "brown"
 
 
 def test_every_group_of_the_records_has_its_table(readme_table):
     assert list(readme_table.TABLES) == GROUPS
 
 
-@pytest.mark.parametrize("group", [*GROUPS, BROWN])
-def test_the_readmes_tables_are_those_of_the_newest_records(readme_table, group):
-    readme = readme_table.README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("group", [SHORT, *GROUPS, BROWN])
+def test_the_tables_are_those_of_the_newest_records(readme_table, group):
+    page = readme_table.page_of(group).read_text(encoding="utf-8")
     expected = readme_table.rendered(group)
     advice = "run python benches/readme_table.py --write"
-    assert readme_table.between_markers(readme, group) == expected, advice
+    assert readme_table.between_markers(page, group) == expected, advice
+
+
+def test_the_readmes_table_has_six_rows_beside_a_peer_each(readme_table):
+    heading, _, *rows = readme_table.rendered(SHORT).splitlines()
+    assert len(rows) == 6
+    for row in rows:
+        assert row.count("|") == heading.count("|")
+        assert all(cell.strip() for cell in row.strip("|").split("|"))
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -79,7 +87,7 @@ def test_a_run_on_brown_becomes_a_record_and_a_table(results, readme_table, tmp_
     assert path.read_bytes() == (results / "results.json").read_bytes()
     table = readme_table.render_brown(path)
     assert "| MLP9 | 5 | 100 | 30 | no |" in table
-    assert f"benches/record/{date}-brown.png" in table
+    assert f"../benches/record/{date}-brown.png" in table
     page = written[1].read_text(encoding="utf-8")
     assert page.startswith("# Words, held against the paper's table, ")
     assert "MLP9: " in page
