@@ -2,22 +2,23 @@
 
 import doctest
 import importlib
+import pathlib
 import subprocess
 import sys
 
 import fastgrad
 import pytest
 
-MODULES = ["engine", "nn", "optim", "datasets", "draw", "text", "checkpoint", "models", "words"]
-MODULES += ["training", "models.nplm"]
-# Modules whose names others pass on.
-INNER = ["text.reading", "text.vocab", "text.splits", "text.windows"]
-INNER += ["plots.canvas", "plots.curves", "plots.heatmap"]
-INNER += ["words.vocab", "words.text", "models.word_model", "models.ngram", "models.mixture"]
-INNER += ["models.counts", "models.bigram", "models.neural_bigram"]
-INNER += ["models.nplm.model", "models.nplm.network", "models.nplm.learner", "models.nplm.word"]
-INNER += ["models.nplm.presets", "models.nplm.run", "plots.network", "plots.words"]
-INNER += ["training.rates", "training.history", "training.finder"]
+MODULES = ["base", "checkpoint", "datasets", "draw", "engine", "models", "models.nplm", "nn"]
+MODULES += ["optim", "optim.schedules", "plots", "sampling", "text", "training"]
+PACKAGE = pathlib.Path(fastgrad.__file__).parent
+WITH_EXAMPLES = sorted(
+    ".".join(["fastgrad", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(
+        ".__init__"
+    )
+    for path in PACKAGE.rglob("*.py")
+    if "    >>> " in (text := path.read_text(encoding="utf-8")) or "\n>>> " in text
+)
 
 
 def loaded_by(code):
@@ -37,7 +38,17 @@ def test_names_load_what_they_need_and_no_more():
     loaded = loaded_by("import fastgrad; fastgrad.MLP; fastgrad.SGD; fastgrad.draw")
     ours = {name for name in loaded if name.startswith("fastgrad.")}
     assert ours == {
-        f"fastgrad.{name}" for name in ("_checks", "_core", "engine", "nn", "optim", "draw")
+        f"fastgrad.{name}"
+        for name in (
+            "_checks",
+            "_core",
+            "_hints",
+            "engine",
+            "nn",
+            "optim",
+            "optim.schedules",
+            "draw",
+        )
     }
     assert "numpy" not in loaded
 
@@ -73,9 +84,14 @@ def test_public_names_exist_and_are_documented(name):
         assert getattr(module, public).__doc__, public
 
 
-@pytest.mark.parametrize("name", ["", *MODULES, *INNER])
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_examples_in_the_documentation_run(name):
-    module = importlib.import_module(f"fastgrad.{name}" if name else "fastgrad")
-    failed, attempted = doctest.testmod(module)
+    failed, attempted = doctest.testmod(importlib.import_module(name))
     assert attempted > 0
     assert failed == 0
+
+
+def test_modules_of_every_kind_have_examples():
+    names = {"fastgrad", "fastgrad.nn", "fastgrad.models.nplm.model", "fastgrad.plots.curves"}
+    assert names <= set(WITH_EXAMPLES)
+    assert len(WITH_EXAMPLES) > 30

@@ -17,8 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-from ._threads import default_threads
-
 __all__ = [
     "amount",
     "array",
@@ -31,7 +29,6 @@ __all__ = [
     "shorten",
     "string",
     "strings",
-    "thread_count",
     "whole",
 ]
 
@@ -156,13 +153,6 @@ def list_length(name: str, value: Any, least: int = 0) -> int:
     if number > ADDRESSES:
         raise MemoryError(f"{name} is {number}; there is no memory for so many")
     return number
-
-
-def thread_count(threads: int | None) -> int | None:
-    """Return the number of threads of a call, None for as many as pay."""
-    if threads is None:
-        return default_threads()
-    return whole("threads", threads, least=1, most=MOST)
 
 
 def string(name: str, value: Any) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["get_num_threads", "set_num_threads"]
+from ._checks import MOST, whole
+
+__all__ = ["get_num_threads", "set_num_threads", "thread_count"]
 
 _VARIABLE = "FASTGRAD_NUM_THREADS"
 _chosen: int | None = None
@@ -16,8 +18,6 @@ def set_num_threads(n: int | None) -> None:
     Before the first call it is what the environment variable FASTGRAD_NUM_THREADS says. Results are
     the same for any number. Raises `TypeError` or `ValueError` for what is not an int of at least 1.
     """
-    from ._checks import whole
-
     global _chosen
     _chosen = None if n is None else whole("n", n, least=1)
     os.environ.pop(_VARIABLE, None)
@@ -30,6 +30,13 @@ def get_num_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def thread_count(threads: int | None) -> int | None:
+    """Return the number of threads of a call, None for as many as pay."""
+    if threads is None:
+        return default_threads()
+    return whole("threads", threads, least=1, most=MOST)
 
 
 def default_threads() -> int | None:

@@ -30,12 +30,12 @@ from ._checks import (
     shorten,
     string,
     strings,
-    thread_count,
     whole,
 )
 from ._core import TableSampler, draw_rows
 from ._hints import hint_names
 from ._progress import bar
+from ._threads import thread_count
 from .base import LanguageModel
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ import numpy as np
 
 from .. import _core
 from .._checks import ids as checked_ids
-from .._checks import path_name, shorten, string, thread_count, whole
+from .._checks import path_name, shorten, string, whole
 from .._hints import hint_names, no_attribute
 from .._progress import bar
+from .._threads import thread_count
 from ..text import NotUtf8Error, UnknownCharacterError, Vocab, name_of
 from ..text.reading import check_iterable, opened
 from ..text.vocab import check_vocab

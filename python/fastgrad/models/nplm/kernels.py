@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ... import _core
-from ..._checks import thread_count
+from ..._threads import thread_count
 
 if TYPE_CHECKING:
     import numpy as np

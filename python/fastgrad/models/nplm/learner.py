@@ -8,8 +8,9 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ..._checks import shorten, thread_count, whole
+from ..._checks import shorten, whole
 from ..._hints import hint_names
+from ..._threads import thread_count
 from ...checkpoint import CheckpointError
 from ...optim.schedules import cosine, warmup_cosine
 from ...training import History
