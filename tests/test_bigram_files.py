@@ -16,7 +16,7 @@ def counts(names_file):
 
 
 def test_a_model_comes_back_from_a_file_as_it_was(counts, tmp_path):
-    model = BigramModel(counts, smoothing=0.1)
+    model = BigramModel(0.1).fit(counts)
     model.save(tmp_path)
     for path in (tmp_path, tmp_path / "model.safetensors"):
         for loaded in (models.load(path), BigramModel.load(path)):

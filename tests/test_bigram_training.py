@@ -69,7 +69,7 @@ def names(names_file):
 def test_the_optimum_of_names(names, seed, penalty, total, data):
     ids, counts = entries(counts_of(names))
     w, velocity = start((27, 27), seed)
-    losses = train_bigram(w, velocity, ids, counts, steps=4000, l2=penalty)
+    losses = train_bigram(w, velocity, ids, counts, steps=4000, penalty=penalty)
     found = bigram_loss_and_gradient(w, ids, counts, penalty)
     assert found[:2] == pytest.approx((total, data), abs=1e-6)
     assert losses[0] > losses[10] > losses[100] > found[0]
@@ -87,7 +87,7 @@ def test_the_probabilities_are_the_shares(names):
 def test_the_lectures_gradient_descent_gets_close(names):
     ids, counts = entries(counts_of(names))
     w, velocity = start((27, 27), 0)
-    losses = train_bigram(w, velocity, ids, counts, steps=300, lr=50.0, l2=0.01)
+    losses = train_bigram(w, velocity, ids, counts, steps=300, lr=50.0, penalty=0.01)
     assert losses[0] > 3.5
     assert losses[-1] == pytest.approx(2.4815, abs=1e-3)
 
@@ -95,7 +95,7 @@ def test_the_lectures_gradient_descent_gets_close(names):
 def test_momentum_finds_the_optimum_too(names):
     ids, counts = entries(counts_of(names))
     w, velocity = start((27, 27), 0)
-    train_bigram(w, velocity, ids, counts, steps=1000, lr=50.0, momentum=0.9, l2=0.01)
+    train_bigram(w, velocity, ids, counts, steps=1000, lr=50.0, momentum=0.9, penalty=0.01)
     assert bigram_loss_and_gradient(w, ids, counts, 0.01)[0] == pytest.approx(2.480399, abs=1e-6)
 
 
@@ -141,7 +141,7 @@ def test_steps_follow_the_formula(lr, momentum):
         uphill = (g * slow_v).sum(axis=1, keepdims=True) > 0
         slow_v = np.where(uphill, 0.0, max(t - 1, 0) / (t + 2) * slow_v) - g / curvature
         slow_w = slow_w + t / (t + 3) * slow_v - g / curvature
-    settings = {"lr": lr, "momentum": momentum, "l2": 0.01}
+    settings = {"lr": lr, "momentum": momentum, "penalty": 0.01}
     losses = train_bigram(w, velocity, SMALL_IDS, SMALL_COUNTS, steps=50, **settings)
     assert losses.tolist() == pytest.approx(expected, rel=1e-12)
     assert w == pytest.approx(slow_w, rel=1e-9, abs=1e-11)
@@ -168,19 +168,19 @@ def test_the_order_of_entries_and_repeats_do_not_matter():
 
 # Chunks and batches -------------------------------------------------------------------------------
 
-KINDS = [{}, {"lr": 5.0, "momentum": 0.9}, {"lr": 1.0, "batch_size": 8, "seed": 5}]
+KINDS = [{}, {"lr": 5.0, "momentum": 0.9}, {"lr": 1.0, "batch": 8, "seed": 5}]
 
 
 @pytest.mark.parametrize("settings", KINDS, ids=["whole", "momentum", "batch"])
 @pytest.mark.parametrize("cuts", [[40], [1] * 40, [7, 0, 32, 1]])
 def test_any_cut_into_calls_gives_the_same_bits(settings, cuts):
     w, velocity = start(SMALL.shape, 3)
-    whole = train_bigram(w, velocity, SMALL_IDS, SMALL_COUNTS, steps=40, l2=0.01, **settings)
+    whole = train_bigram(w, velocity, SMALL_IDS, SMALL_COUNTS, steps=40, penalty=0.01, **settings)
     again, again_velocity = start(SMALL.shape, 3)
     losses, first = [], 0
     for steps in cuts:
         state = (again, again_velocity, SMALL_IDS, SMALL_COUNTS)
-        part = train_bigram(*state, steps=steps, first_step=first, l2=0.01, **settings)
+        part = train_bigram(*state, steps=steps, first_step=first, penalty=0.01, **settings)
         losses += part.tolist()
         first += steps
     assert losses == whole.tolist()
@@ -190,7 +190,7 @@ def test_any_cut_into_calls_gives_the_same_bits(settings, cuts):
 def test_batches_are_drawn_by_their_counts():
     w, velocity = start(SMALL.shape)
     # A single step of rate 1 without a penalty leaves minus the gradient of the batch.
-    train_bigram(w, velocity, SMALL_IDS, SMALL_COUNTS, steps=1, lr=1.0, batch_size=1_000_000)
+    train_bigram(w, velocity, SMALL_IDS, SMALL_COUNTS, steps=1, lr=1.0, batch=1_000_000)
     whole = bigram_loss_and_gradient(np.zeros_like(w), SMALL_IDS, SMALL_COUNTS)[2]
     assert -w == pytest.approx(whole, abs=2e-3)
     assert not np.array_equal(-w, whole)
@@ -198,7 +198,7 @@ def test_batches_are_drawn_by_their_counts():
 
 def test_a_batch_of_one_example_is_one_example():
     w, velocity = start(SMALL.shape)
-    train_bigram(w, velocity, SMALL_IDS, SMALL_COUNTS, steps=1, lr=1.0, batch_size=1, seed=2)
+    train_bigram(w, velocity, SMALL_IDS, SMALL_COUNTS, steps=1, lr=1.0, batch=1, seed=2)
     context, target = np.argwhere(w > 0)[0]
     expected = np.zeros_like(w)
     expected[context] = -1 / 5
@@ -209,7 +209,7 @@ def test_a_batch_of_one_example_is_one_example():
 def test_seed_and_step_decide_the_batch():
     def losses(seed, first):
         w, velocity = start(SMALL.shape, 3)
-        settings = {"steps": 3, "lr": 0.0, "batch_size": 4, "seed": seed, "first_step": first}
+        settings = {"steps": 3, "lr": 0.0, "batch": 4, "seed": seed, "first_step": first}
         return train_bigram(w, velocity, SMALL_IDS, SMALL_COUNTS, **settings).tolist()
 
     assert losses(1, 0) == losses(1, 0)
@@ -242,14 +242,14 @@ def read_only(array):
 
 
 WRONG = {
-    "penalty below 0": ({"l2": -1.0}, ValueError, r"penalty is -1\.0; expected a finite"),
-    "penalty nan": ({"l2": np.nan}, ValueError, "penalty is NaN"),
+    "penalty below 0": ({"penalty": -1.0}, ValueError, r"penalty is -1\.0; expected a finite"),
+    "penalty nan": ({"penalty": np.nan}, ValueError, "penalty is NaN"),
     "lr below 0": ({"lr": -0.5}, ValueError, r"lr is -0\.5"),
     "lr inf": ({"lr": np.inf}, ValueError, "lr is inf"),
     "momentum 1": ({"lr": 1.0, "momentum": 1.0}, ValueError, r"momentum is 1\.0; expected"),
     "momentum alone": ({"momentum": 0.5}, ValueError, r"momentum is 0\.5 without lr"),
-    "batch 0": ({"lr": 1.0, "batch_size": 0}, ValueError, "batch is 0; expected at least 1"),
-    "batch alone": ({"batch_size": 4}, ValueError, "lr is None with a batch"),
+    "batch 0": ({"lr": 1.0, "batch": 0}, ValueError, "batch is 0; expected at least 1"),
+    "batch alone": ({"batch": 4}, ValueError, "lr is None with a batch"),
     "list": ({"w": [[0.0]]}, TypeError, "w is of type list; expected a numpy array of float64"),
     "float32": ({"w": np.zeros((5, 5), np.float32)}, TypeError, "w has dtype float32"),
     "one dimension": ({"w": np.zeros(25)}, ValueError, "w has 1 dimensions; expected 2"),
@@ -272,7 +272,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("changes", "error", "message"), WRONG.values(), ids=WRONG)
 def test_wrong_arguments_change_nothing(changes, error, message):
-    changes = {"l2": 0.01, "steps": 5, **changes}
+    changes = {"penalty": 0.01, "steps": 5, **changes}
     arguments = given_arguments(**changes)
     before = arguments["w"].copy() if isinstance(arguments["w"], np.ndarray) else None
     with pytest.raises(error, match=message):

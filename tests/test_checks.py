@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 from fastgrad._checks import escape, shorten, string, whole
-from fastgrad.datasets import moons
-from fastgrad.draw import dot
+from fastgrad.datasets import make_moons
+from fastgrad.draw import draw_dot
 from fastgrad.models import NPLM, BigramModel, NeuralBigram
 from fastgrad.plots import bigram_heatmap, loss_curve
 from fastgrad.sampling import sample
-from fastgrad.text import Vocab, read, split
-from fastgrad.training import find_rate
-from fastgrad.words import read_words
+from fastgrad.text import Vocab, read_lines, read_words, split
+from fastgrad.training import lr_find
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,9 +86,9 @@ def test_what_steers_a_terminal_is_written_as_python_writes_it():
 def test_a_text_in_the_place_of_a_path():
     text = "emma olivia " * 100_000
     for refused in (
-        lambda: read(text),
+        lambda: read_lines(text),
         lambda: read_words(text),
-        lambda: BigramModel.fit(text),
+        lambda: BigramModel(0).fit(text),
     ):
         with pytest.raises((ValueError, OSError)) as error:
             refused()
@@ -101,7 +100,7 @@ LONG = ["x" * 100_000, b"x" * 100_000, ["x"] * 100_000, 10**4000, {i: i for i in
 
 @pytest.mark.parametrize("long", LONG, ids=["str", "bytes", "list", "int", "dict"])
 def test_errors_of_long_arguments_are_short(long):
-    model, text = NPLM(Vocab("ab"), context=2, hidden=3), read_words(b"a b a")
+    model, text = NPLM(Vocab("ab"), context_length=2, hidden_dim=3), read_words(b"a b a")
     for refused in (
         lambda: NPLM(long),
         lambda: NPLM(Vocab("ab"), dtype=long),
@@ -109,28 +108,28 @@ def test_errors_of_long_arguments_are_short(long):
         lambda: NPLM(Vocab("ab"), direct=long),
         lambda: model.fit(["ab"], steps=3, epochs=long, lr=0.1),
         lambda: model.fit(["ab"], steps=3, lr=long),
-        lambda: model.fit(["ab"], steps=3, lr=0.1, batch=1, optimizer="adamw", betas=long),
-        lambda: model.fit(["ab"], steps=3, lr=0.1, batch=1, callbacks=long),
-        lambda: model.nearest(long),
-        lambda: find_rate(long, ["ab"]),
-        lambda: find_rate(model, ["ab"], low=long),
+        lambda: model.fit(["ab"], steps=3, lr=0.1, batch_size=1, optimizer="adamw", betas=long),
+        lambda: model.fit(["ab"], steps=3, lr=0.1, batch_size=1, callbacks=long),
+        lambda: model.most_similar(long),
+        lambda: lr_find(long, ["ab"]),
+        lambda: lr_find(model, ["ab"], min_lr=long),
         lambda: BigramModel(long),
-        lambda: NeuralBigram(long, [[0.0]]),
+        lambda: NeuralBigram(long),
         lambda: sample(long),
         lambda: read_words(b"a b", tokenizer=long),
-        lambda: read_words(b"a b", marks=long),
+        lambda: read_words(b"a b", eos=long),
         lambda: read_words(b"a b", train=long),
-        lambda: read_words(b"a b", rare=[long]),
+        lambda: read_words(b"a b", unk_token=[long]),
         lambda: text.split(long),
         lambda: text.vocab.encode([long]),
         lambda: split(["ab"], method=long),
         lambda: split(["ab"], fractions=long),
         lambda: Vocab("ab").encode(long),
-        lambda: moons(long),
-        lambda: moons(noise=long),
-        lambda: dot(long),
-        lambda: loss_curve(long, "no-such-folder/x.png"),
-        lambda: bigram_heatmap([[1.0]], long, "no-such-folder/x.png"),
+        lambda: make_moons(long),
+        lambda: make_moons(noise=long),
+        lambda: draw_dot(long),
+        lambda: loss_curve(long, path="no-such-folder/x.png"),
+        lambda: bigram_heatmap(long, path="no-such-folder/x.png"),
     ):
         with pytest.raises((TypeError, ValueError, OSError, MemoryError)) as error:
             refused()

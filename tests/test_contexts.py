@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from fastgrad.models import NPLM, BigramModel, Mixture, NeuralBigram, NgramCounts
+from fastgrad.models import NPLM, BigramModel, Mixture, NeuralBigram, NgramCounts, NgramModel
 from fastgrad.text import UnknownCharacterError, Vocab
-from fastgrad.text.windows import encode_context
+from fastgrad.text.dataset import encode_context
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,18 +12,18 @@ PLAIN, DOTTED = ["ada", "dana", "nadia"], ["a.da", "d.a"]
 
 
 def models_of(items):
-    bigrams, trigrams = BigramModel.fit(items), BigramModel.fit(items, order=3)
+    bigrams, trigrams = BigramModel(0).fit(items), NgramModel(3, 0).fit(items)
     return [
         bigrams,
         trigrams,
-        NeuralBigram.fit(items, order=3, steps=20),
+        NeuralBigram(3).fit(items, steps=20),
         NPLM(Vocab.from_texts(items), context_length=3, embedding_dim=2, hidden_dim=4),
-        Mixture(bigrams, trigrams, 0.25),
+        Mixture([bigrams, trigrams], [0.25, 0.75]),
     ]
 
 
 @pytest.mark.parametrize(("items", "boundary"), [(PLAIN, "."), (DOTTED, "|")])
-def test_boundaries_in_front_are_those_that_are_there_anyway(items, boundary):
+def test_end_tokens_in_front_are_those_that_are_there_anyway(items, boundary):
     for model in models_of(items):
         assert model.vocab.eos_token == boundary
         for start in ("", "a", "da", "adad"):
@@ -34,13 +34,13 @@ def test_boundaries_in_front_are_those_that_are_there_anyway(items, boundary):
 
 def test_a_context_is_written_as_an_n_gram_of_counts_is():
     counts = NgramCounts(PLAIN, order=3)
-    model = BigramModel(counts)
+    model = NgramModel(3, 0).fit(counts)
     for context, total in (("..", 3), (".d", 1), ("da", 2)):
         frequencies = [counts[context + symbol] / total for symbol in model.vocab.itos]
         assert model.next_probs(context).tolist() == frequencies
 
 
-def test_elsewhere_a_boundary_is_a_character_that_is_unknown():
+def test_elsewhere_an_end_token_is_a_character_that_is_unknown():
     for model in models_of(PLAIN):
         for context, character, position in ((".a.d", ".", 2), ("..dax", "x", 4), ("x.", "x", 0)):
             with pytest.raises(UnknownCharacterError) as caught:

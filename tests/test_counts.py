@@ -72,14 +72,14 @@ def test_a_small_text():
     counts = count_bytes("ab\nяb\n".encode())
     assert repr(counts) == "NgramCounts(order=2, characters=3, items=2, total=6)"
     assert counts.characters == "abя"
-    ids, numbers = counts.nonzero()
+    ids, numbers = counts.entries()
     assert ids.dtype == np.uint32
     assert ids.tolist() == [[0, 1], [0, 3], [1, 2], [2, 0], [3, 2]]
     assert numbers.dtype == np.uint64
     assert numbers.tolist() == [1, 1, 1, 2, 1]
     trigrams = count_bytes(b"ab\n", order=3)
     assert trigrams.dense().shape == (3, 3, 3)
-    assert trigrams.nonzero()[0].tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 0]]
+    assert trigrams.entries()[0].tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 0]]
 
 
 # Properties ---------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def test_texts_are_counted_as_in_plain_python(text, order, threads):
     assert counts.items == len(slow_counts.items_of(text))
     assert counts.total == sum(expected.values())
     dense = counts.dense()
-    ids, numbers = counts.nonzero()
+    ids, numbers = counts.entries()
     assert dense[tuple(ids.T)].tolist() == numbers.tolist()
     assert dense.sum() == counts.total
 
@@ -151,7 +151,7 @@ def test_counts_are_copied_pickled_and_taken_apart(text, order):
     if counted(text, order) is None:
         return
     counts = count_bytes(text.encode(), order)
-    parts = counts.order, counts.characters, counts.items, *counts.nonzero()
+    parts = counts.order, counts.characters, counts.items, *counts.entries()
     assert NgramCounts.from_entries(*parts) == counts
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
         assert pickle.loads(pickle.dumps(counts, protocol)) == counts
@@ -202,9 +202,9 @@ def test_the_most_frequent_come_first(text, order, k):
     expected = counted(text, order)
     if expected is not None:
         counts = count_bytes(text.encode(), order)
-        ids, numbers = counts.nonzero()
+        ids, numbers = counts.entries()
         rows = sorted(zip(ids.tolist(), numbers.tolist(), strict=True), key=lambda row: -row[1])
-        ids, numbers = counts.most_common(k)
+        ids, numbers = counts.top(k)
         assert ids.shape == (len(numbers), order)
         assert list(zip(ids.tolist(), numbers.tolist(), strict=True)) == rows[:k]
 
@@ -253,6 +253,6 @@ def test_a_large_alphabet_has_entries_but_no_table():
     everything = "".join(map(chr, range(0x20, 0x8000))).strip()
     counts = count_items([everything])
     assert counts.total == len(everything) + 1
-    assert len(counts.nonzero()[1]) == len(everything) + 1
+    assert len(counts.entries()[1]) == len(everything) + 1
     with pytest.raises(MemoryError, match=r"32736\*\*2 cells, more than 2\*\*27; use entries"):
         counts.dense()

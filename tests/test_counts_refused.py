@@ -44,16 +44,8 @@ def test_entries_are_checked(changed, message):
         (lambda: count_ids(np.ones(3, np.uint32), 3), TypeError, "characters is of type int; exp"),
         (lambda: count_ids(np.ones(3, np.uint32), "\ud800"), ValueError, "characters is no text"),
         (lambda: count_bytes(b"ab").with_characters(3), TypeError, "characters is of type int"),
-        (
-            lambda: count_bytes(b"ab").most_common("x"),
-            TypeError,
-            "k is 'x'; expected an int of at least",
-        ),
-        (
-            lambda: count_bytes(b"ab").most_common(-1),
-            ValueError,
-            "k is -1; expected an int of at least 0",
-        ),
+        (lambda: count_bytes(b"ab").top("x"), TypeError, "k is 'x'; expected an int of at least"),
+        (lambda: count_bytes(b"ab").top(-1), ValueError, "k is -1; expected an int of at least 0"),
         (lambda: count_bytes(b"ab", 1), ValueError, "order is 1; expected 2"),
         (lambda: count_bytes(b"ab", -2), ValueError, "order is -2"),
         (lambda: count_bytes(b"ab", threads=0), ValueError, "threads is 0; expected None or"),

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 from fastgrad import _core
-from fastgrad.models import DiscountWarning, InterpolatedTrigram, KneserNey, LanguageModel
+from fastgrad.base import LanguageModel
+from fastgrad.models import DiscountWarning, InterpolatedTrigram, KneserNey
 from fastgrad.text import WordText, WordVocab, read_words
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,14 +36,14 @@ def brown(data_directory):
     ],
 )
 def test_kneser_ney_on_brown(brown, order, modified, validation, test):
-    model = KneserNey.fit(brown[0], order, modified=modified)
+    model = KneserNey(order, modified=modified).fit(brown[0])
     assert model.perplexity(brown[1]) == pytest.approx(validation, abs=0.01)
     assert model.perplexity(brown[2]) == pytest.approx(test, abs=0.01)
 
 
 def test_the_interpolated_trigram_on_brown(brown):
     train, validation, test = brown
-    model = InterpolatedTrigram.fit(train, validation)
+    model = InterpolatedTrigram().fit(train, validation)
     assert model.perplexity(train) == pytest.approx(31.77, abs=0.01)
     assert model.perplexity(validation) == pytest.approx(248.79, abs=0.01)
     assert model.perplexity(test) == pytest.approx(238.14, abs=0.01)
@@ -59,7 +60,7 @@ def test_a_program_reads_fits_asks_and_samples():
     data = b"the cat sat on the mat\nthe dog sat on the cat\na dog ate the mat\n" * 4
     text = read_words(data, eos="line", min_count=5)
     train, test = text.split(60)
-    for model in (KneserNey.fit(train), InterpolatedTrigram.fit(train, test)):
+    for model in (KneserNey(3, modified=False).fit(train), InterpolatedTrigram().fit(train, test)):
         assert isinstance(model, LanguageModel)
         assert model.context_length == 2
         after = model.next_probs("sat on")
@@ -70,7 +71,7 @@ def test_a_program_reads_fits_asks_and_samples():
         first = model.sample(3, seed=5, max_length=8)
         assert first == model.sample(5, seed=5, max_length=8)[:3]
         assert all(len(item.split()) <= 8 for item in first)
-        assert not any("rare" in item or "\n" in item for item in model.sample(50))
+        assert not any("<unk>" in item or "\n" in item for item in model.sample(50))
         assert model.sample(1, prompt="the dog", temperature=0)[0].startswith("the dog")
         assert model.sample(2, prompt="dog", max_length=1) == ["dog", "dog"]
         assert model.sample(1, prompt="A zebra\n")[0].startswith("A zebra\n")
@@ -78,9 +79,10 @@ def test_a_program_reads_fits_asks_and_samples():
 
 
 def test_models_show_what_they_are():
-    model = KneserNey.fit(read_words(b"a b a c a b a c a b b"))
-    assert repr(model) == "KneserNey(order 3, 14 n-grams of 4 symbols)"
-    assert model.entries == [4, 5, 5]
+    model = KneserNey(3, modified=False).fit(read_words(b"a b a c a b a c a b b"))
+    assert repr(model) == "KneserNey(order=3; 14 n-grams of 4 tokens)"
+    assert model.num_ngrams == [4, 5, 5]
+    assert model.num_parameters() == 14
     assert model.order == 3
     # In front of a and of b stand two words each, in front of c one.
     assert model.discounts[0] == (0.2, 0.2, 0.2)
@@ -96,11 +98,11 @@ def vocabulary(size=6):
 
 @given(ids, ids, orders, st.booleans())
 def test_kneser_ney_agrees_with_the_oracle(train, test, order, modified):
-    model = KneserNey.fit(WordText(vocabulary(), train), order, modified=modified)
+    model = KneserNey(order, modified=modified).fit(WordText(vocabulary(), train))
     slow = SlowKneserNey(train, order, 6, modified)
     assert model.discounts == [pytest.approx(tuple(slow.discounts[k])) for k in range(1, order + 1)]
     for text in (train, test):
-        found = model.token_probabilities(np.array(text))
+        found = np.exp(model.token_log_probs(np.array(text)))
         np.testing.assert_allclose(found, slow.score(text), rtol=1e-12, atol=0)
     both = train + test
     width = min(4, len(both))
@@ -114,14 +116,14 @@ def test_kneser_ney_agrees_with_the_oracle(train, test, order, modified):
 @given(ids, ids)
 def test_the_interpolated_trigram_agrees_with_the_oracle(train, test):
     text = WordText(vocabulary(), train)
-    model = InterpolatedTrigram.fit(text, np.array(test), tolerance=0.0, max_iterations=7)
+    model = InterpolatedTrigram(tolerance=0.0, max_iterations=7).fit(text, np.array(test))
     slow = SlowInterpolated(train, 6)
     losses = slow.fit(test, len(model.losses))
     np.testing.assert_allclose(model.losses, losses, rtol=1e-12, atol=1e-14)
     assert all(after <= before + 1e-12 for before, after in itertools.pairwise(losses))
     np.testing.assert_allclose(model.weights, slow.weights, rtol=1e-9, atol=1e-300)
     for tokens in (train, test):
-        found = model.token_probabilities(np.array(tokens))
+        found = np.exp(model.token_log_probs(np.array(tokens)))
         np.testing.assert_allclose(found, slow.score(tokens), rtol=1e-9, atol=0)
     assert [model.bin_of(x) for x in range(9)] == [slow.bin(x) for x in range(9)]
 
@@ -130,8 +132,8 @@ def test_the_interpolated_trigram_agrees_with_the_oracle(train, test):
 def test_probabilities_sum_to_one_after_every_context(train, context, order, modified):
     text = WordText(vocabulary(), train)
     models = [
-        KneserNey.fit(text, order, modified=modified),
-        InterpolatedTrigram.fit(text, text),
+        KneserNey(order, modified=modified).fit(text),
+        InterpolatedTrigram().fit(text, text),
     ]
     for model in models:
         rows = model.next_probs(np.array([context], dtype=int))
@@ -139,7 +141,8 @@ def test_probabilities_sum_to_one_after_every_context(train, context, order, mod
         assert rows.sum() == pytest.approx(1, abs=1e-12)
         assert (rows >= 0).all()
         following = [
-            model.token_probabilities(WordText(vocabulary(), [*context, w]))[-1] for w in range(6)
+            np.exp(model.token_log_probs(WordText(vocabulary(), [*context, w])))[-1]
+            for w in range(6)
         ]
         np.testing.assert_allclose(rows[0], following, rtol=1e-12, atol=0)
 
@@ -149,9 +152,12 @@ def test_a_part_goes_on_from_what_stands_before_it(text, order, data):
     cut = data.draw(st.integers(1, len(text) - 1))
     whole = WordText(vocabulary(), text)
     _, rest = whole.split(cut)
-    for model in (KneserNey.fit(whole, order), InterpolatedTrigram.fit(whole, whole)):
+    for model in (
+        KneserNey(order, modified=False).fit(whole),
+        InterpolatedTrigram().fit(whole, whole),
+    ):
         np.testing.assert_array_equal(
-            model.token_probabilities(rest), model.token_probabilities(whole)[cut:]
+            np.exp(model.token_log_probs(rest)), np.exp(model.token_log_probs(whole))[cut:]
         )
 
 
@@ -159,7 +165,7 @@ def test_kneser_ney_by_hand():
     # a b a b b c: bigrams ab ab ba bb bc; in front of a stands b, of b a and b, of c b; the first
     # a has nothing in front.
     vocab = WordVocab(list("abcd"))
-    model = KneserNey.fit(WordText(vocab, [0, 1, 0, 1, 1, 2]), 2)
+    model = KneserNey(2, modified=False).fit(WordText(vocab, [0, 1, 0, 1, 1, 2]))
     d1, d2 = 2 / (2 + 2 * 1), 3 / (3 + 2 * 1)
     assert [one for one, _, _ in model.discounts] == [d1, d2]
     # c(.) is 4 and three words have something in front.
@@ -175,17 +181,20 @@ def test_kneser_ney_by_hand():
 
 def test_discounts_that_the_counts_do_not_give():
     assert discounts([2, 2, 3], False) == [0.5] * 3
-    model = KneserNey.fit(WordText(vocabulary(), [0, 1] * 20), modified=True)
+    model = KneserNey(3, modified=True).fit(WordText(vocabulary(), [0, 1] * 20))
     assert model.discounts == [(0.5, 1.0, 1.5)] * 3
-    assert KneserNey.fit(WordText(vocabulary(), [3])).next_probs("").tolist() == [1 / 6] * 6
+    assert (
+        KneserNey(3, modified=False).fit(WordText(vocabulary(), [3])).next_probs("").tolist()
+        == [1 / 6] * 6
+    )
 
 
 def test_wide_ids_give_the_same():
     text = np.random.default_rng(1).integers(0, 50, 2000)
-    narrow = KneserNey.fit(WordText(vocabulary(50), text), 4)
+    narrow = KneserNey(4, modified=False).fit(WordText(vocabulary(50), text))
     wide = _core.KneserNeyTable(text.astype(np.uint32), 50, 4)
     np.testing.assert_array_equal(
-        narrow.token_probabilities(text), wide.score(text.astype(np.uint32))
+        narrow.token_log_probs(text), np.log(wide.score(text.astype(np.uint32)))
     )
     extreme = _core.KneserNeyTable(text.astype(np.uint32) + 4_000_000 - 50, 4_000_000, 5)
     assert extreme.entries[0] == 4_000_000
@@ -194,24 +203,24 @@ def test_wide_ids_give_the_same():
 
 def test_bad_input_is_named():
     text = WordText(vocabulary(), [0, 1, 2])
-    model = KneserNey.fit(text)
+    model = KneserNey(3, modified=False).fit(text)
     with pytest.raises(ValueError, match="order is 6; expected 2 to 5"):
-        KneserNey.fit(text, 6)
+        KneserNey(6, modified=False).fit(text)
     with pytest.raises(ValueError, match="order is 1; expected at least 2"):
-        KneserNey.fit(text, 1)
-    with pytest.raises(TypeError, match="text is b'a b'; expected a WordText"):
-        KneserNey.fit(b"a b")
-    with pytest.raises(ValueError, match="source is of WordVocab"):
+        KneserNey(1, modified=False).fit(text)
+    with pytest.raises(TypeError, match=r"train is 7|texts is 7"):
+        KneserNey(3, modified=False).fit(7)
+    with pytest.raises(ValueError, match="texts is of WordVocab"):
         model.loss(WordText(WordVocab(list("abc")), [0]))
     with pytest.raises(ValueError, match=r"ids\[0\] is 6; expected at least 0 and less than 6"):
         model.loss(np.array([6]))
-    with pytest.raises(ValueError, match=r"contexts has shape \(2,\)"):
-        model.next_probs(np.array([1, 2]))
-    with pytest.raises(ValueError, match=r"contexts\[0, 1\] is -1"):
+    with pytest.raises(ValueError, match=r"context\[1\] is 6"):
+        model.next_probs(np.array([1, 6]))
+    with pytest.raises(ValueError, match=r"context\[0, 1\] is -1"):
         model.next_probs(np.array([[1, -1]]))
     with pytest.raises(ValueError, match="tolerance is -1; expected"):
-        InterpolatedTrigram.fit(text, text, tolerance=-1)
-    with pytest.raises(ValueError, match="prompt has 2 words; expected at most max_length, 1"):
+        InterpolatedTrigram(tolerance=-1).fit(text, text)
+    with pytest.raises(ValueError, match="prompt has 2 tokens; expected at most max_length, 1"):
         model.sample(prompt="w1 w2", max_length=1)
     with pytest.raises(ValueError, match="id 6 at place 0; expected less than 6"):
         _core.KneserNeyTable(np.array([6], dtype=np.uint16), 6)
@@ -242,7 +251,7 @@ def test_bad_input_is_named():
 )
 def test_orders_without_discounts_of_their_own_are_named(ids, order, modified, missing):
     with pytest.warns(DiscountWarning) as caught:
-        KneserNey.fit(WordText(vocabulary(), ids), order, modified=modified)
+        KneserNey(order, modified=modified).fit(WordText(vocabulary(), ids))
     assert len(caught) == 1
     assert caught[0].filename == __file__
     for part in missing:
@@ -253,7 +262,7 @@ def test_orders_without_discounts_of_their_own_are_named(ids, order, modified, m
 def test_discounts_that_can_be_estimated_are_no_cause_for_a_warning():
     ids = np.random.default_rng(0).zipf(1.5, 3000) % 200
     for modified in (False, True):
-        KneserNey.fit(WordText(vocabulary(200), ids), 3, modified=modified)
+        KneserNey(3, modified=modified).fit(WordText(vocabulary(200), ids))
 
 
 def test_sentences_on_brown_are_those_of_kenlm(data_directory):
@@ -266,7 +275,7 @@ def test_sentences_on_brown_are_those_of_kenlm(data_directory):
     validation, _ = first_words(rest, 200_000)
     rare, *kept = read_words(train, vocab_size=16_383).vocab.itos
     vocab = WordVocab([rare, "</s>", *kept, "<unk>"], eos="line")
-    model = KneserNey.fit(vocab.read(train), 3, modified=True, sentences=True)
+    model = KneserNey(3, modified=True, sentences=True).fit(vocab.read(train))
     assert model.perplexity(vocab.read(validation)) == pytest.approx(170.0976, abs=0.00005)
 
 
@@ -291,12 +300,12 @@ def sentence_vocabulary():
 @given(sentences_of_ids, sentences_of_ids, st.integers(2, 5), st.booleans())
 def test_sentences_agree_with_the_oracle(train, test, order, modified):
     text = WordText(sentence_vocabulary(), train)
-    model = KneserNey.fit(text, order, modified=modified, sentences=True)
+    model = KneserNey(order, modified=modified, sentences=True).fit(text)
     slow = SlowKneserNey(train, order, 6, modified, eos=1)
     for k, expected in slow.discounts.items():
         assert model.discounts[k - 1] == pytest.approx(expected, rel=1e-12)
     np.testing.assert_allclose(
-        model.token_probabilities(np.array(test)), slow.score(test), rtol=1e-10
+        np.exp(model.token_log_probs(np.array(test))), slow.score(test), rtol=1e-10
     )
     rows = model.next_probs(np.array([test[-order:]]))
     expected = [slow.probability(word, test[-order:]) for word in range(6)]
@@ -307,13 +316,13 @@ def test_sentences_agree_with_the_oracle(train, test, order, modified):
 @given(sentences_of_ids, sentences_of_ids)
 def test_a_trigram_of_sentences_agrees_with_the_oracle(train, test):
     text = WordText(sentence_vocabulary(), train)
-    model = InterpolatedTrigram.fit(
-        text, np.array(test), tolerance=0.0, max_iterations=4, sentences=True
+    model = InterpolatedTrigram(sentences=True, tolerance=0.0, max_iterations=4).fit(
+        text, np.array(test)
     )
     slow = SlowInterpolated(train, 6, eos=1)
     assert model.losses == pytest.approx(slow.fit(test, 4)[: len(model.losses)], rel=1e-9)
     np.testing.assert_allclose(
-        model.token_probabilities(np.array(test)), slow.score(test), rtol=1e-8
+        np.exp(model.token_log_probs(np.array(test))), slow.score(test), rtol=1e-8
     )
 
 
@@ -322,8 +331,8 @@ def test_a_sentence_knows_nothing_of_the_one_before():
     text = read_words(data, eos="line")
     train, test = text.split(60)
     for model in (
-        KneserNey.fit(train, 4, sentences=True),
-        InterpolatedTrigram.fit(train, test, sentences=True),
+        KneserNey(4, modified=False, sentences=True).fit(train),
+        InterpolatedTrigram(sentences=True).fit(train, test),
     ):
         assert model.sentences
         start = model.next_probs("")
@@ -333,12 +342,12 @@ def test_a_sentence_knows_nothing_of_the_one_before():
             np.average([model.loss(["the dog sat"]), model.loss(["a dog ate"])], weights=[4, 4])
         )
         assert model.sample(3, seed=1) == model.sample(3, seed=1)
-    assert "by sentences" in repr(KneserNey.fit(train, 4, sentences=True))
+    assert "sentences=True" in repr(KneserNey(4, modified=False, sentences=True).fit(train))
 
 
-def test_sentences_need_marks():
+def test_sentences_need_end_tokens():
     text = read_words(b"a b a c")
-    with pytest.raises(ValueError, match="sentences is True, but the text has no marks"):
-        KneserNey.fit(text, sentences=True)
-    with pytest.raises(ValueError, match="sentences is True, but the text has no marks"):
-        InterpolatedTrigram.fit(text, text, sentences=True)
+    with pytest.raises(ValueError, match="sentences is True, but the text has no end tokens"):
+        KneserNey(3, modified=False, sentences=True).fit(text)
+    with pytest.raises(ValueError, match="sentences is True, but the text has no end tokens"):
+        InterpolatedTrigram(sentences=True).fit(text, text)

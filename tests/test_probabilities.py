@@ -9,6 +9,7 @@ from fastgrad.models import (
     KneserNey,
     Mixture,
     NeuralBigram,
+    NgramModel,
     WordNPLM,
 )
 from fastgrad.text import Vocab, WordText, WordVocab, read_words
@@ -26,9 +27,9 @@ def letters():
     direct = NPLM(vocab, direct=True, hidden_dim=30)
     tied = NPLM(vocab, tie_weights=True, hidden_dim=30, dtype="float64")
     everything = [*NAMES, ALPHABET]
-    smoothed = BigramModel.fit(everything, smoothing=0.1)
-    trigrams = BigramModel.fit(everything, smoothing=0.3, order=3)
-    trained = NeuralBigram.fit(everything, steps=50)
+    smoothed = BigramModel(0.1).fit(everything)
+    trigrams = NgramModel(3, 0.3).fit(everything)
+    trained = NeuralBigram().fit(everything, steps=50)
     return [
         lecture,
         direct,
@@ -36,8 +37,8 @@ def letters():
         smoothed,
         trigrams,
         trained,
-        Mixture(smoothed, lecture, 0.3),
-        Mixture(lecture, Mixture(direct, trigrams, 0.9), 0.1),
+        Mixture([smoothed, lecture], [0.3, 0.7]),
+        Mixture([lecture, Mixture([direct, trigrams], [0.9, 0.1])], [0.1, 0.9]),
     ]
 
 
@@ -47,14 +48,14 @@ def words():
     text = WordText(vocab, generator.zipf(1.3, 20_000) % len(vocab))
     train, dev = text.split(0.9)
     network = WordNPLM(vocab, embedding_dim=8, hidden_dim=16, counts=train.counts, init="scaled")
-    counted = KneserNey.fit(train, 4)
+    counted = KneserNey(4, modified=False).fit(train)
     return [
         network,
         WordNPLM(vocab, tie_weights=True, direct=True, init="normal"),
         counted,
-        KneserNey.fit(train, 3, modified=True),
-        InterpolatedTrigram.fit(train, dev),
-        Mixture(counted, network, 0.7),
+        KneserNey(3, modified=True).fit(train),
+        InterpolatedTrigram().fit(train, dev),
+        Mixture([counted, network], [0.7, 0.3]),
     ]
 
 
@@ -97,7 +98,7 @@ def test_fifty_thousand_words():
 @given(st.lists(st.text("abcde", min_size=1), min_size=1), st.floats(1e-6, 1e6))
 def test_tables_of_any_counts(items, smoothing):
     for order in (2, 3):
-        check(BigramModel.fit(items, smoothing=smoothing, order=order).table(), LETTERS)
+        check(NgramModel(order, smoothing).fit(items).table(), LETTERS)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -105,18 +106,19 @@ def test_tables_of_any_counts(items, smoothing):
 def test_losses_are_those_of_the_probabilities(dtype, scale):
     """Also where a probability is far below what float32 can hold."""
     vocab = WordVocab(["<unk>", *(f"w{i}" for i in range(700))])
-    model = WordNPLM(vocab, init="normal", hidden_dim=50, dtype=dtype)
+    model = WordNPLM(
+        vocab, embedding_dim=60, hidden_dim=50, tie_weights=False, init="normal", dtype=dtype
+    )
     model.U[...] *= scale
     ids = np.random.default_rng(1).integers(0, 701, 400)
     windows = np.lib.stride_tricks.sliding_window_view(ids[:-1], model.context_length)
     rows = model.next_probs(windows)
     expected = -np.log(rows[np.arange(len(rows)), ids[model.context_length :]])
-    losses = model.losses(WordText(vocab, ids))[model.context_length :]
+    losses = -model.token_log_probs(WordText(vocab, ids))[model.context_length :]
     assert np.isfinite(expected).all()
     assert expected.max() > (200 if scale > 1 else 20)
     np.testing.assert_allclose(losses, expected, atol=1e-6 if dtype == "float32" else 1e-11)
-    tokens = model.token_probabilities(WordText(vocab, ids))[model.context_length :]
-    np.testing.assert_allclose(tokens, np.exp(-expected), rtol=1e-6, atol=0)
+    np.testing.assert_allclose(np.exp(-losses), np.exp(-expected), rtol=1e-6, atol=0)
 
 
 def test_a_network_of_characters_agrees_with_its_loss():

@@ -55,15 +55,15 @@ def test_threads_and_numbers_do_not_matter(bigrams):
 def test_items_can_be_made_in_parts(bigrams):
     many = sample(bigrams, 20_000, seed=7)
     untabled = ArrayModel(bigrams.vocab.characters, bigrams.rows, tabled=False)
-    assert sample(untabled, 9_000, seed=7, first=5_000) == many[5_000:14_000]
-    assert len(sample(untabled, 3, first=2**63 - 1)) == 3
+    assert sample(untabled, 9_000, seed=7, offset=5_000) == many[5_000:14_000]
+    assert len(sample(untabled, 3, offset=2**63 - 1)) == 3
     for first, n in ((0, 0), (0, 10), (3, 1), (8_191, 11_809), (19_999, 1)):
-        assert sample(bigrams, n, seed=7, first=first) == many[first : first + n]
-    assert len(sample(bigrams, 3, first=2**63 - 1)) == 3
-    with pytest.raises(ValueError, match="first is -1; expected at least 0"):
-        sample(bigrams, 1, first=-1)
-    with pytest.raises(ValueError, match="first is 9223372036854775808"):
-        sample(bigrams, 1, first=2**63)
+        assert sample(bigrams, n, seed=7, offset=first) == many[first : first + n]
+    assert len(sample(bigrams, 3, offset=2**63 - 1)) == 3
+    with pytest.raises(ValueError, match="offset is -1; expected at least 0"):
+        sample(bigrams, 1, offset=-1)
+    with pytest.raises(ValueError, match="offset is 9223372036854775808"):
+        sample(bigrams, 1, offset=2**63)
 
 
 def test_seeds_matter(few):

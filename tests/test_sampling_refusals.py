@@ -26,12 +26,12 @@ WRONG = {
     "seed below 0": ({"seed": -1}, ValueError, "seed is -1; expected at least 0"),
     "seed too large": ({"seed": 2**64}, ValueError, "seed is 18446744073709551616; expected"),
     "temperature below 0": ({"temperature": -0.1}, ValueError, r"temperature is -0\.1; expected a"),
-    "temperature nan": ({"temperature": float("nan")}, ValueError, "temperature is NaN; expected"),
+    "temperature nan": ({"temperature": float("nan")}, ValueError, "temperature is nan; expected"),
     "temperature of a str": ({"temperature": "hot"}, TypeError, "temperature is 'hot'; expected"),
     "top_k 0": ({"top_k": 0}, ValueError, "top_k is 0; expected at least 1"),
     "threads 0": ({"threads": 0}, ValueError, "threads is 0; expected at least 1"),
     "max_length 0": ({"max_length": 0}, ValueError, "max_length is 0; expected at least 1"),
-    "long prompt": ({"prompt": "dada", "max_length": 3}, ValueError, "prompt has 4 symbols; exp"),
+    "long prompt": ({"prompt": "dada", "max_length": 3}, ValueError, "prompt has 4 tokens; exp"),
     "prompt of an int": ({"prompt": 5}, TypeError, "prompt is 5; expected a str"),
     "strange prompt": ({"prompt": "dax"}, ValueError, "character 'x'"),
     "boundary": ({"prompt": "d.a"}, ValueError, r"character '\.'"),
@@ -122,11 +122,11 @@ def test_views_are_read_in_their_order(few):
 def test_a_dead_end_is_named(tabled, n):
     # a is followed by b, and nothing by b.
     model = ArrayModel("ab", [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]], tabled)
-    with pytest.raises(ValueError, match="no probability to any symbol after 'b'"):
+    with pytest.raises(ValueError, match=r"no probability to any (symbol|token) after 'b'"):
         sample(model, n)
     assert sample(model, n, max_length=2) == ["ab"] * n
     nothing = ArrayModel("ab", np.zeros((3, 3)), tabled)
-    with pytest.raises(ValueError, match="no probability to any first symbol"):
+    with pytest.raises(ValueError, match=r"no probability to any first (symbol|token)"):
         sample(nothing, n, temperature=0)
 
 

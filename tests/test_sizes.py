@@ -10,13 +10,13 @@ from fastgrad.models import (
     InterpolatedTrigram,
     KneserNey,
     NeuralBigram,
+    NgramModel,
     WordNPLM,
 )
-from fastgrad.text import Vocab, windows
-from fastgrad.words import read_words
+from fastgrad.text import Vocab, build_dataset, read_words
 
 NAMES = ["emma", "ava"]
-VOCAB = Vocab.of(NAMES)
+VOCAB = Vocab.from_texts(NAMES)
 TEXT = read_words(b"the cat sat on the mat and the dog sat " * 20)
 
 
@@ -25,7 +25,7 @@ TEXT = read_words(b"the cat sat on the mat and the dog sat " * 20)
     [
         {"steps": 10**10, "lr": lambda step: 0.1},
         {"steps": 2**70, "lr": 0.1},
-        {"steps": 1, "lr": 0.1, "batch": 10**12},
+        {"steps": 1, "lr": 0.1, "batch_size": 10**12},
         {"epochs": 1e300, "lr": 0.1},
         {"epochs": 1e12, "lr": lambda step: 0.1},
         {"epochs": math.inf, "lr": 0.1},
@@ -33,12 +33,12 @@ TEXT = read_words(b"the cat sat on the mat and the dog sat " * 20)
     ],
 )
 def test_training(settings):
-    model = NPLM(VOCAB, hidden=4)
+    model = NPLM(VOCAB, hidden_dim=4)
     before = model.copy()
     with pytest.raises((ValueError, MemoryError), match=r"steps|batch|epochs|threads"):
         model.fit(NAMES, **settings)
-    for name, array in model.parameters().items():
-        assert (array == before.parameters()[name]).all()
+    for name, array in model._parameters.items():
+        assert (array == before._parameters[name]).all()
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_training(settings):
         {"n": -1},
         {"n": 2**64},
         {"n": 2**62},
-        {"first": 2**64},
+        {"offset": 2**64},
         {"seed": 2**64},
         {"seed": -1},
         {"top_k": 0},
@@ -58,7 +58,11 @@ def test_training(settings):
 )
 @pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning")
 def test_sampling(options):
-    models = [BigramModel.fit(NAMES), NPLM(VOCAB, context=20), KneserNey.fit(TEXT)]
+    models = [
+        BigramModel(0).fit(NAMES),
+        NPLM(VOCAB, context_length=20),
+        KneserNey(3, modified=False).fit(TEXT),
+    ]
     for model in models:
         with pytest.raises((ValueError, MemoryError), match=next(iter(options))):
             model.sample(**options)
@@ -66,7 +70,11 @@ def test_sampling(options):
 
 @pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning")
 def test_sampling_that_is_merely_generous():
-    models = [BigramModel.fit(NAMES), NPLM(VOCAB, context=20), KneserNey.fit(TEXT)]
+    models = [
+        BigramModel(0).fit(NAMES),
+        NPLM(VOCAB, context_length=20),
+        KneserNey(3, modified=False).fit(TEXT),
+    ]
     for model in models:
         assert model.sample(3, top_k=2**64) == model.sample(3)
         assert len(model.sample(1, temperature=math.inf)) == 1
@@ -77,23 +85,23 @@ def test_sampling_that_is_merely_generous():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: NPLM(VOCAB, context=10**9),
-        lambda: NPLM(VOCAB, hidden=10**12),
-        lambda: NPLM(VOCAB, embedding=2**63),
-        lambda: WordNPLM(TEXT.vocab, context=2**63),
-        lambda: windows(NAMES, VOCAB, 10**12),
-        lambda: BigramModel.fit(NAMES, order=10**6),
-        lambda: KneserNey.fit(TEXT, 10**6),
-        lambda: BigramModel.fit(NAMES, smoothing=math.inf),
-        lambda: BigramModel.fit(NAMES, smoothing=math.nan),
-        lambda: BigramModel.fit(NAMES, smoothing=1e308),
-        lambda: NeuralBigram.fit(NAMES, steps=10**14),
-        lambda: NeuralBigram.fit(NAMES, steps=2**70),
-        lambda: NeuralBigram.fit(NAMES, steps=1, lr=0.1, batch=10**12),
-        lambda: InterpolatedTrigram.fit(TEXT, TEXT, max_iterations=2**70),
-        lambda: InterpolatedTrigram.fit(TEXT, TEXT).bin_of(10**400),
+        lambda: NPLM(VOCAB, context_length=10**9),
+        lambda: NPLM(VOCAB, hidden_dim=10**12),
+        lambda: NPLM(VOCAB, embedding_dim=2**63),
+        lambda: WordNPLM(TEXT.vocab, context_length=2**63),
+        lambda: build_dataset(NAMES, VOCAB, 10**12),
+        lambda: NgramModel(10**6, 0).fit(NAMES),
+        lambda: KneserNey(10**6, modified=False).fit(TEXT),
+        lambda: BigramModel(math.inf).fit(NAMES),
+        lambda: BigramModel(math.nan).fit(NAMES),
+        lambda: BigramModel(1e308).fit(NAMES),
+        lambda: NeuralBigram().fit(NAMES, steps=10**14),
+        lambda: NeuralBigram().fit(NAMES, steps=2**70),
+        lambda: NeuralBigram().fit(NAMES, steps=1, lr=0.1, batch_size=10**12),
+        lambda: InterpolatedTrigram(max_iterations=2**70).fit(TEXT, TEXT),
+        lambda: InterpolatedTrigram().fit(TEXT, TEXT).bin_of(10**400),
         lambda: TEXT.split(2**70),
-        lambda: read_words(b"a b", max_size=2**64),
+        lambda: read_words(b"a b", vocab_size=2**64),
         lambda: read_words(b"a b", train=2**64),
     ],
 )
@@ -110,22 +118,23 @@ def test_models_and_texts(make):
     [
         lambda it: NPLM(it),
         lambda it: WordNPLM(it),
-        lambda it: NPLM(VOCAB, hidden=it),
+        lambda it: NPLM(VOCAB, hidden_dim=it),
         lambda it: NPLM(VOCAB, init=it),
         lambda it: NPLM(VOCAB, dtype=it),
-        lambda it: NPLM(VOCAB, tied=it),
+        lambda it: NPLM(VOCAB, tie_weights=it),
         lambda it: NPLM(VOCAB).fit(NAMES, steps=it, lr=0.1),
         lambda it: NPLM(VOCAB).fit(NAMES, epochs=it, lr=0.1),
         lambda it: NPLM(VOCAB).fit(NAMES, steps=1, lr=0.1, optimizer=it),
-        lambda it: NPLM(VOCAB).nearest(it),
-        lambda it: KneserNey.fit(it),
+        lambda it: NPLM(VOCAB).most_similar(it),
+        lambda it: KneserNey(it),
+        lambda it: KneserNey(vocab=it),
         lambda it: BigramModel(it),
-        lambda it: BigramModel.fit(NAMES, smoothing=it),
+        lambda it: BigramModel(it).fit(NAMES),
         lambda it: read_words(b"a", tokenizer=it),
-        lambda it: read_words(b"a", marks=it),
-        lambda it: read_words(b"a", max_size=it),
+        lambda it: read_words(b"a", eos=it),
+        lambda it: read_words(b"a", vocab_size=it),
         lambda it: read_words(b"a", min_count=it),
-        lambda it: BigramModel.fit(NAMES).sample(temperature=it),
+        lambda it: BigramModel(0).fit(NAMES).sample(temperature=it),
     ],
 )
 def test_messages_stay_short(call, huge):

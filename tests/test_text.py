@@ -15,8 +15,11 @@ from fastgrad.text import (
     Split,
     UnknownCharacterError,
     Vocab,
+    build_dataset,
+    count_duplicates,
+    count_overlap,
     encode_items,
-    read,
+    read_lines,
     split,
 )
 from hypothesis import given, reject
@@ -27,8 +30,8 @@ LINES = st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=
 ITEMS = st.lists(LINES.map(str.strip).filter(bool), min_size=1, max_size=20)
 
 
-def slow_windows(items, vocab, context):
-    """Give the windows as the lecture's loop makes them."""
+def slow_dataset(items, vocab, context):
+    """Return contexts and tokens as the lecture's loop makes them."""
     contexts, following = [], []
     for item in items:
         row = [0] * context
@@ -43,7 +46,7 @@ def slow_windows(items, vocab, context):
 
 
 def test_the_lectures_data_set(names_file):
-    words = read(names_file)
+    words = read_lines(names_file)
     assert len(words) == 32033
     assert words[:3] == ["emma", "olivia", "ava"]
     vocab = Vocab.from_texts(words)
@@ -54,7 +57,7 @@ def test_the_lectures_data_set(names_file):
     train, dev, test = parts = split(words, method="makemore")
     examples = [build_dataset(part, vocab, context_length=3) for part in parts]
     assert [len(Y) for _, Y in examples] == [182625, 22655, 22866]
-    assert parts.leaks == count_overlap((train, dev, test)) == 801
+    assert parts.overlap == count_overlap(train, dev, test) == 801
     assert split(words, seed=42) == parts
 
     state = random.getstate()
@@ -68,15 +71,15 @@ def test_the_lectures_data_set(names_file):
     assert parts == (expected[:n1], expected[n1:n2], expected[n2:])
 
 
-def test_a_split_without_leaks(names_file):
-    words = read(names_file)
+def test_a_split_without_overlap(names_file):
+    words = read_lines(names_file)
     parts = split(words, seed=7, group_duplicates=True)
-    assert parts.leaks == 0
+    assert parts.overlap == 0
     assert sorted(parts.train + parts.dev + parts.test) == sorted(words)
     assert [round(len(part) / len(words), 3) for part in parts] == [0.8, 0.1, 0.1]
 
 
-def test_windows_of_a_name():
+def test_the_dataset_of_a_name():
     vocab = Vocab("aem")
     pairs = zip(*build_dataset(["emma"], vocab, context_length=3), strict=True)
     shown = [f"{vocab.decode(context)} {vocab.decode([symbol])}" for context, symbol in pairs]
@@ -102,21 +105,21 @@ def test_all_kinds_of_files(data, tmp_path, monkeypatch):
     path.write_bytes(data)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
     for source in (data, path, str(path), "-"):
-        assert read(source) == ["emma", "ava"]
+        assert read_lines(source) == ["emma", "ava"]
 
 
 def test_items_come_from_any_iterable(tmp_path):
-    assert read(name for name in ["emma\n", " ava\r\n", "", "\n"]) == ["emma", "ava"]
+    assert read_lines(name for name in ["emma\n", " ava\r\n", "", "\n"]) == ["emma", "ava"]
     path = tmp_path / "names.txt"
     path.write_text("emma\nava\n", encoding="utf-8")
     with open(path, encoding="utf-8") as file:
-        assert read(file) == ["emma", "ava"]
-    assert read(["\ufeffemma", "\ufeffava"]) == ["emma", "\ufeffava"]
+        assert read_lines(file) == ["emma", "ava"]
+    assert read_lines(["\ufeffemma", "\ufeffava"]) == ["emma", "\ufeffava"]
 
 
 def test_only_a_newline_ends_a_line():
     odd = "a\rb\x0bc\x0cd\x1ce\u2028f\x85g\0h"
-    assert read(odd.encode()) == [odd]
+    assert read_lines(odd.encode()) == [odd]
 
 
 @given(st.lists(LINES))
@@ -126,27 +129,27 @@ def test_a_file_and_a_list_give_the_same_items(lines):
     if not expected:
         for source in (whole, lines):
             with pytest.raises(ValueError, match="is empty"):
-                read(source)
+                read_lines(source)
         return
     if not lines[0].startswith("\ufeff"):
-        assert read(lines) == expected
+        assert read_lines(lines) == expected
     if not whole.startswith(b"\xef\xbb\xbf"):
-        assert read(whole) == expected
+        assert read_lines(whole) == expected
 
 
 def test_a_byte_that_is_not_utf8_is_named_with_its_place(tmp_path):
     path = tmp_path / "latin.txt"
     path.write_bytes(b"emma\nren\xe9e\n")
     with pytest.raises(NotUtf8Error) as caught:
-        read(path)
+        read_lines(path)
     assert str(caught.value) == f"{path}, line 2: byte 0xe9 at offset 8 is not UTF-8"
     assert isinstance(caught.value, UnicodeError)
     with pytest.raises(NotUtf8Error, match="the text, line 1: byte 0xff at offset 3 "):
-        read(b"\xef\xbb\xbf\xff")
+        read_lines(b"\xef\xbb\xbf\xff")
     with pytest.raises(NotUtf8Error, match="line 1: byte 0xed at offset 0 "):
-        read("\ud800".encode("utf-8", "surrogatepass"))
+        read_lines("\ud800".encode("utf-8", "surrogatepass"))
     with pytest.raises(NotUtf8Error, match="line 3: byte 0xe2 at offset 4 "):
-        read(b"a\nb\n\xe2\x82")
+        read_lines(b"a\nb\n\xe2\x82")
 
 
 @pytest.mark.parametrize("data", [b"", b"\n \r\n\t\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
@@ -154,28 +157,28 @@ def test_an_empty_text_is_told(data, tmp_path):
     path = tmp_path / "empty.txt"
     path.write_bytes(data)
     with pytest.raises(ValueError, match=r"empty.txt is empty; expected at least one line that"):
-        read(path)
+        read_lines(path)
     with pytest.raises(ValueError, match="the text is empty"):
-        read(data)
+        read_lines(data)
 
 
 def test_what_cannot_be_read(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing"):
-        read(tmp_path / "nothing")
+        read_lines(tmp_path / "nothing")
     with pytest.raises(OSError, match=str(tmp_path)):
-        read(tmp_path)
-    with pytest.raises(TypeError, match=r"items\[1\] is 3; expected a str"):
-        read(["a", 3])
-    with pytest.raises(TypeError, match=r"items\[0\] is b.a.; expected a str"):
-        read([b"a"])
-    with pytest.raises(TypeError, match="source is 3; expected a path"):
-        read(3)
-    with pytest.raises(ValueError, match=r"items\[1\] is .b\\nc., with a newline in it"):
-        read(["a", "b\nc"])
-    with pytest.raises(ValueError, match=r"items\[0\], .* holds a lone surrogate at position 1"):
-        read(["a\ud800"])
-    with pytest.raises(ValueError, match="items is empty"):
-        read([])
+        read_lines(tmp_path)
+    with pytest.raises(TypeError, match=r"texts\[1\] is 3; expected a str"):
+        read_lines(["a", 3])
+    with pytest.raises(TypeError, match=r"texts\[0\] is b.a.; expected a str"):
+        read_lines([b"a"])
+    with pytest.raises(TypeError, match="texts is 3; expected a file's name"):
+        read_lines(3)
+    with pytest.raises(ValueError, match=r"texts\[1\] is .b\\nc., with a newline in it"):
+        read_lines(["a", "b\nc"])
+    with pytest.raises(ValueError, match=r"texts\[0\], .* holds a lone surrogate at position 1"):
+        read_lines(["a\ud800"])
+    with pytest.raises(ValueError, match="texts is empty"):
+        read_lines([])
 
 
 # --- Vocabulary ------------------------------------------------------------------------------
@@ -206,7 +209,7 @@ def test_encoding_and_decoding_undo_each_other(items):
     assert hash(Vocab(vocab.characters[::-1])) == hash(vocab)
 
 
-def test_the_boundary_gives_way():
+def test_the_end_of_sequence_token_gives_way():
     assert Vocab("abc").eos_token == "."
     assert Vocab("abc").eos_note() is None
     assert Vocab("a.b").eos_token == "|"
@@ -291,19 +294,17 @@ def test_ids_that_are_none(ids, error, message):
 
 
 def test_a_path_is_not_a_list_of_items():
-    for call in (
-        Vocab.from_texts,
-        split,
-        lambda items: encode_items(items, Vocab("a")),
-        lambda items: build_dataset(items, Vocab("a"), 2),
-    ):
-        with pytest.raises(TypeError, match="expected a list of str, as `read` gives it"):
+    for call in (split, count_duplicates, lambda items: encode_items(items, Vocab("a"))):
+        with pytest.raises(TypeError, match=r"names\.txt.*expected a list of str.*`read_lines`"):
             call("names.txt")
+    for call in (Vocab.from_texts, lambda texts: build_dataset(texts, Vocab("a"), 2)):
+        with pytest.raises(FileNotFoundError, match=r"no-names\.txt"):
+            call("no-names.txt")
     with pytest.raises(TypeError, match="item is 3"):
         Vocab("a").encode(3)
 
 
-# --- Splits and windows ----------------------------------------------------------------------
+# --- Splits and data sets ----------------------------------------------------------------------
 
 
 @given(ITEMS, st.integers(0, 5), st.booleans())
@@ -320,8 +321,8 @@ def test_a_split_loses_nothing_and_is_the_same_each_time(items, seed, together):
     assert items == before
     assert sorted(parts.train + parts.dev + parts.test) == sorted(items)
     assert parts == split(items, fractions, **options)
-    assert parts.leaks == sum(item in parts.train for item in parts.test)
-    assert parts.leaks == 0 or not together
+    assert parts.overlap == sum(item in parts.train for item in parts.test)
+    assert parts.overlap == 0 or not together
 
 
 def test_fractions_are_met_in_spite_of_rounding():
@@ -340,13 +341,13 @@ def test_fractions_are_met_in_spite_of_rounding():
         ({"fractions": (float("nan"), 0.5, 0.5)}, ValueError, "add up to 1"),
         ({"fractions": (0.9, 0.1)}, TypeError, "expected three numbers"),
         ({"fractions": 0.9}, TypeError, "expected three numbers"),
-        ({"method": "sorted"}, ValueError, "expected 'random' or 'lecture'"),
-        ({"method": "lecture", "fractions": (0.9, 0.1, 0)}, ValueError, "the lecture's are"),
-        ({"method": "lecture", "group_duplicates": True}, ValueError, "which is fixed"),
+        ({"method": "sorted"}, ValueError, "expected 'random' or 'makemore'"),
+        ({"method": "makemore", "fractions": (0.9, 0.1, 0)}, ValueError, "makemore's are"),
+        ({"method": "makemore", "group_duplicates": True}, ValueError, "fixed"),
         ({"seed": 0.5}, TypeError, r"seed is 0\.5; expected an int"),
         ({"seed": -1}, ValueError, "seed is -1; expected at least 0"),
         ({"items": 5}, TypeError, "items is 5; expected a list of str"),
-        ({"method": "lecture", "fractions": 0.9}, TypeError, r"fractions is 0\.9; expected three"),
+        ({"method": "makemore", "fractions": 0.9}, TypeError, r"fractions is 0\.9; expected three"),
         ({"items": ["a", "b", "c"]}, ValueError, "items holds 3, which leaves none for dev"),
         ({"items": []}, ValueError, "items holds 0, which leaves none for train"),
     ],
@@ -357,10 +358,10 @@ def test_splits_that_cannot_be(arguments, error, message):
 
 
 @given(ITEMS, st.integers(1, 6))
-def test_windows_are_those_of_the_lectures_loop(items, context):
+def test_a_dataset_is_that_of_the_lectures_loop(items, context):
     vocab = Vocab.from_texts(items)
     contexts, following = build_dataset(items, vocab, context)
-    slow_contexts, slow_following = slow_windows(items, vocab, context)
+    slow_contexts, slow_following = slow_dataset(items, vocab, context)
     assert contexts.tolist() == slow_contexts
     assert following.tolist() == slow_following
     assert contexts.dtype == following.dtype == np.uint32
@@ -368,21 +369,22 @@ def test_windows_are_those_of_the_lectures_loop(items, context):
 
 
 @pytest.mark.parametrize("context", [0, -1])
-def test_a_window_sees_something(context):
-    with pytest.raises(ValueError, match=f"context is {context}; expected at least 1"):
+def test_a_context_has_a_token(context):
+    with pytest.raises(ValueError, match=f"context_length is {context}; expected at least 1"):
         build_dataset(["a"], Vocab("a"), context)
 
 
-def test_windows_that_cannot_be():
-    with pytest.raises(TypeError, match=r"context is 1\.5; expected an int"):
+def test_datasets_that_cannot_be():
+    with pytest.raises(TypeError, match=r"context_length is 1\.5; expected an int"):
         build_dataset(["a"], Vocab("a"), 1.5)
     with pytest.raises(ValueError, match=r"items\[1\] is ''"):
-        build_dataset(["a", "", "a"], Vocab("a"), 1)
-    assert build_dataset([], Vocab("a"), 2)[0].shape == (0, 2)
+        encode_items(["a", "", "a"], Vocab("a"))
+    with pytest.raises(ValueError, match="texts is empty"):
+        build_dataset([], Vocab("a"), 2)
 
 
 def test_names_of_sources():
     assert text.name_of(pathlib.Path("x") / "y.txt") == str(pathlib.Path("x/y.txt"))
     assert text.name_of("-") == "standard input"
     assert text.name_of(b"") == "the text"
-    assert text.name_of([]) == "items"
+    assert text.name_of([]) == "texts"

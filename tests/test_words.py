@@ -1,4 +1,4 @@
-"""Running text as ids: reading, vocabularies, marks, splits."""
+"""Running text as ids: reading, vocabularies, end tokens, splits."""
 
 import copy
 import gzip
@@ -74,7 +74,7 @@ def test_a_file_may_be_packed_or_come_from_standard_input(tmp_path, monkeypatch)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(plain.read_bytes())))
     for source in (plain, str(plain), packed, "-", plain.read_bytes(), ["ä b", "ä\n"]):
         text = read_words(source, eos="line")
-        # The mark has its place whatever its count.
+        # The end token has its place whatever its count.
         assert text.vocab.itos == ("<unk>", "</s>", "ä", "b")
         assert text.ids.tolist() == [2, 3, 1, 2, 1], source
 
@@ -88,15 +88,15 @@ def test_ids_are_wider_where_the_vocabulary_is_large():
     assert wide.vocab.itos[-1] == "w69999"
 
 
-def test_symbols_that_the_text_holds_are_changed():
-    text = read_words(b"<unk> <rare2> </s> a", eos="line", vocab_size=3)
-    assert text.vocab.itos == ("<rare3>", "</s2>", "<unk>")
+def test_tokens_that_the_text_holds_are_changed():
+    text = read_words(b"<unk> <unk2> </s> a", eos="line", vocab_size=3)
+    assert text.vocab.itos == ("<unk3>", "</s2>", "<unk>")
     assert text.ids.tolist() == [2, 0, 0, 0, 1]
-    text = read_words(b"same other", eos="line", rare="X", mark="X")
+    text = read_words(b"same other", eos="line", unk_token="X", eos_token="X")
     assert text.vocab.itos[:2] == ("X", "X2")
 
 
-def test_marks_end_lines_or_paragraphs():
+def test_end_tokens_end_lines_or_paragraphs():
     lines = "a b\n\n \nc\nd\n\n"
     assert read_words(lines.encode(), eos="line").decode() == "a b\nc\nd\n"
     text = read_words(lines.encode(), eos="paragraph")
@@ -128,7 +128,7 @@ def test_a_vocabulary_survives_json_pickle_and_copy():
         assert other == vocab
         assert hash(other) == hash(vocab)
     assert vocab != WordVocab(vocab.itos)
-    assert repr(vocab) == "WordVocab(36 symbols: <unk> </p> a summer's more Shall I compare …)"
+    assert repr(vocab) == "WordVocab(36 tokens: <unk> </p> a summer's more Shall I compare …)"
 
 
 # Of each script letters, vowel signs, viramas, tone marks and digits.
@@ -162,21 +162,21 @@ words = st.one_of(
     st.booleans(),
 )
 def test_texts_are_read_as_the_oracle_reads_them(
-    text, train, max_size, min_count, tokenizer, marks, whole
+    text, train, vocab_size, min_count, tokenizer, eos, whole
 ):
-    options = {"tokenizer": tokenizer, "marks": marks}
-    limits = {"train": None if whole else train, "vocab_size": max_size, "min_count": min_count}
-    symbols, ids = slow_words(text, **limits, **options)
+    options = {"tokenizer": tokenizer, "eos": eos}
+    limits = {"train": None if whole else train, "vocab_size": vocab_size, "min_count": min_count}
+    tokens, ids = slow_words(text, **limits, **options)
     source = text.encode()
     if not whole and train > len(ids):
         with pytest.raises(ValueError, match=f"train is {train}; expected 1 to {len(ids)},"):
             read_words(source, **limits, **options)
-    elif len(symbols) == 1 + (marks is not None):
+    elif len(tokens) == 1 + (eos is not None):
         with pytest.raises(ValueError, match=f"min_count is {min_count}; expected at most"):
             read_words(source, **limits, **options)
     else:
         found = read_words(source, **limits, **options)
-        assert list(found.vocab.itos) == symbols
+        assert list(found.vocab.itos) == tokens
         assert found.ids.tolist() == ids
         assert found.vocab.read(text.split("\n")).ids.tolist() == ids
 
@@ -187,8 +187,8 @@ def test_texts_are_read_as_the_oracle_reads_them(
 )
 def test_simple_tokens_are_what_the_documentation_says(word):
     tokens = slow_simple(word)
-    symbols = read_words([word], tokenizer="simple").vocab.itos
-    assert sorted(symbols[1:]) == sorted(set(tokens))
+    found = read_words([word], tokenizer="simple").vocab.itos
+    assert sorted(found[1:]) == sorted(set(tokens))
 
 
 @pytest.mark.parametrize("word", SCRIPTS)
@@ -229,8 +229,8 @@ def test_pieces_may_end_anywhere(text, size):
         for piece in pieces:
             reader.feed(piece)
         reader.end()
-        ids, symbols = reader.choose("<unk>", "</s>")
-        return ids.tolist(), symbols
+        ids, tokens = reader.choose("<unk>", "</s>")
+        return ids.tolist(), tokens
 
     assert read([data]) == read(data[i : i + size] for i in range(0, len(data), size))
 
@@ -257,19 +257,24 @@ def test_what_is_not_utf8_is_named(data, line, offset, byte, tmp_path):
     [
         (b"", {}, ValueError, "the text is empty; expected at least one word"),
         ([" ", ""], {}, ValueError, "is empty; expected at least one word"),
-        (["a", "b\nc"], {}, ValueError, "item 1, 'b\\nc', holds a newline; expected one line"),
-        (["a", 7], {}, TypeError, "item 1 is 7; expected a str"),
-        (["a\ud800"], {}, ValueError, "item 0, 'a\\ud800', holds a lone surrogate at position 1"),
-        (7, {}, TypeError, "source is 7; expected"),
+        (["a", "b\nc"], {}, ValueError, "texts[1], 'b\\nc', holds a newline; expected one line"),
+        (["a", 7], {}, TypeError, "texts[1] is 7; expected a str"),
+        (["a\ud800"], {}, ValueError, "texts[0], 'a\\ud800', holds a lone surrogate at position 1"),
+        (7, {}, TypeError, "texts is 7; expected"),
         (b"a", {"tokenizer": "x"}, ValueError, "tokenizer is 'x'; expected 'space' or 'simple'"),
-        (b"a", {"marks": "word"}, ValueError, "marks is 'word'; expected None, 'line' or"),
-        (b"a", {"mark": "</s>"}, ValueError, "mark is '</s>', but marks is None"),
-        (b"a", {"rare": "a b"}, ValueError, "rare is 'a b'; expected a str without whitespace"),
+        (b"a", {"eos": "word"}, ValueError, "eos is 'word'; expected None, 'line' or"),
+        (b"a", {"eos_token": "</s>"}, ValueError, "eos_token is '</s>', but eos is None"),
+        (
+            b"a",
+            {"unk_token": "a b"},
+            ValueError,
+            "unk_token is 'a b'; expected a str without whitespace",
+        ),
         (b"a", {"train": 2}, ValueError, "train is 2; expected 1 to 1, the tokens"),
         (b"a", {"train": 0}, ValueError, "train is 0; expected at least 1"),
         (b"a", {"train": 0.5}, ValueError, "train is 0.5, 0 tokens; expected at least 1"),
         (b"a b", {"train": 1.0}, ValueError, "train is 1.0; expected an int, or a share between"),
-        (b"a", {"vocab_size": 1}, ValueError, "max_size is 1; expected at least 2"),
+        (b"a", {"vocab_size": 1}, ValueError, "vocab_size is 1; expected at least 2"),
         (b"a", {"min_count": 2}, ValueError, "min_count is 2; expected at most the count"),
         (b"a", {"min_count": 0.5}, TypeError, "min_count is 0.5; expected an int"),
     ],
@@ -293,11 +298,11 @@ def test_damaged_packed_files_are_told(tmp_path):
 
 
 def test_bad_vocabularies_texts_and_splits_are_named():
-    with pytest.raises(ValueError, match=r"symbols\[2\] is 'a', as symbols\[1\] is"):
+    with pytest.raises(ValueError, match=r"tokens\[2\] is 'a', as tokens\[1\] is"):
         WordVocab(["r", "a", "a"])
-    with pytest.raises(ValueError, match="symbols has 1 of them; expected at least 2"):
+    with pytest.raises(ValueError, match="tokens has 1 of them; expected at least 2"):
         WordVocab(["r"])
-    with pytest.raises(TypeError, match="symbols is 'ra'"):
+    with pytest.raises(TypeError, match="tokens is 'ra'"):
         WordVocab("ra")
     vocab = WordVocab(["r", "a"])
     with pytest.raises(ValueError, match=r"ids\[1\] is 2; expected at least 0 and less than 2"):

@@ -12,6 +12,8 @@ import reprlib
 from collections.abc import Iterable
 from operator import index
 
+from ._threads import default_threads
+
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -238,11 +240,15 @@ def _place(indices: Iterable[Any]) -> str:
     return f"[{', '.join(str(int(i)) for i in indices)}]"
 
 
-def check_temperature(value: Any) -> None:
-    """Refuse what is no number; the core knows which ones will do."""
+def check_temperature(value: Any) -> float:
+    """Return a temperature, a number of at least 0 or infinity."""
+    error: type[Exception] = ValueError
     try:
-        math.isnan(value)
+        if not math.isnan(value) and value >= 0:
+            return float(value) + 0.0  # Never -0.0.
     except TypeError:
-        raise TypeError(
-            f"temperature is {shorten(value)}; expected a number of at least 0"
-        ) from None
+        error = TypeError
+    except OverflowError:  # An int that no float can hold.
+        if value > 0:
+            return math.inf
+    raise error(f"temperature is {shorten(value)}; expected a number of at least 0") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+from types import MethodType
 
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
 TYPE_CHECKING = False
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     R = TypeVar("R")
 
-__all__ = ["hint_names", "no_attribute", "renamed"]
+__all__ = ["HintedType", "hint_names", "no_attribute", "renamed"]
 
 # Arguments as they are called elsewhere, and here.
 _ARGUMENTS = {
@@ -23,6 +24,7 @@ _ARGUMENTS = {
     "block_size": "context_length",
     "window": "context_length",
     "n_gram": "order",
+    "n": "order",
     "ngram": "order",
     "embedding": "embedding_dim",
     "embedding_size": "embedding_dim",
@@ -75,6 +77,22 @@ _ARGUMENTS = {
     "n_samples": "n",
     "count": "n",
     "num": "n",
+    "k_top": "top_k",
+    "p": "top_p",
+    "min_freq": "min_count",
+    "max_tokens": "max_length",
+    "test_size": "fractions",
+    "shuffle": "method",
+    "stratify": "group_duplicates",
+    "filename": "texts",
+    "path": "texts",
+    "words": "texts",
+    "data": "texts",
+    "items": "texts",
+    "corpus": "texts",
+    "add": "smoothing",
+    "gamma": "smoothing",
+    "lambdas": "weights",
     "max_new_tokens": "max_length",
     "max_len": "max_length",
     "temp": "temperature",
@@ -102,7 +120,7 @@ _ARGUMENTS = {
 
 
 def hint_names(**hints: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Returns a decorator with which an unknown keyword's error names the right one.
+    """Return a decorator with which an unknown keyword's error names the right one.
 
     `hints` are more words, for this function alone.
     """
@@ -110,26 +128,49 @@ def hint_names(**hints: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         code = function.__code__
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        called = function.__qualname__.removesuffix(".__init__")
-        # A method that is called on its class has something else in the place of self.
-        owner = called.rpartition(".")[0] if names[:1] == ("self",) and "." in called else ""
+        has_self = names[:1] == ("self",)
 
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             for name in kwargs:
                 if name not in names:
+                    called = function.__name__
+                    if has_self and args:  # The class that the caller knows, and not a base class.
+                        of = type(args[0]).__name__
+                        called = of if called == "__init__" else f"{of}.{called}"
                     raise TypeError(_unknown(called, name, names, hints))
-            if owner and not (args and hasattr(type(args[0]), function.__name__)):
-                raise TypeError(f"{called} needs a model: write {owner}().{function.__name__}(...)")
             return function(*args, **kwargs)
 
+        if has_self and function.__name__ != "__init__":
+            return _Method(checked)  # pyright: ignore[reportReturnType] - callable as a method
         return checked
 
     return decorate
 
 
+class _Method:
+    """A method whose error says so where it is called on the class."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)  # pyright: ignore[reportArgumentType]
+        self._function = function
+
+    def __get__(self, instance: Any, owner: type) -> Callable[..., Any]:
+        if instance is not None:
+            return MethodType(self._function, instance)
+
+        @functools.wraps(self._function)
+        def on_class(*args: Any, **kwargs: Any) -> Any:
+            if not (args and isinstance(args[0], owner)):
+                of, name = owner.__name__, self._function.__name__
+                raise TypeError(f"{of}.{name} needs an instance: write {of}().{name}(...)")
+            return self._function(*args, **kwargs)
+
+        return on_class
+
+
 def _unknown(called: str, name: str, names: tuple[str, ...], hints: Mapping[str, str]) -> str:
-    """Returns the message for a keyword that a function does not know."""
+    """Return the message for a keyword that a function does not know."""
     meant = hints.get(name)
     if meant is None and (known := _ARGUMENTS.get(name)) in names:
         meant = known
@@ -141,15 +182,30 @@ def _unknown(called: str, name: str, names: tuple[str, ...], hints: Mapping[str,
 
 
 def no_attribute(owner: object, name: str, meant: Mapping[str, str]) -> AttributeError:
-    """Returns the error for a missing attribute of an object, which names the right one."""
+    """Return the error for a missing attribute of an object, which names the right one."""
     hint = f"; use {meant[name]}" if name in meant else ""
     return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}{hint}")
 
 
-def renamed(module: str, meant: Mapping[str, str]) -> Callable[[str], Any]:
-    """Returns a module's `__getattr__`, whose error names the right word for one from elsewhere."""
+class HintedType(type):
+    """A metaclass of classes whose `_meant` names the right member for one from elsewhere."""
 
-    def __getattr__(name: str) -> Any:
+    _meant: Mapping[str, str]
+
+    # Hidden from type checkers, which would otherwise accept any misspelt name.
+    if not TYPE_CHECKING:
+
+        def __getattr__(cls, name):
+            """Raise an error that names the right member."""
+            meant = type.__getattribute__(cls, "_meant")
+            hint = f"; use {meant[name]}" if name in meant else ""
+            raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}{hint}")
+
+
+def renamed(module: str, meant: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return a module's `__getattr__`, whose error names the right word for one from elsewhere."""
+
+    def __getattr__(name: str) -> Any:  # noqa: N807 - a module's
         hint = f"; use {meant[name]}" if name in meant else ""
         raise AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
 

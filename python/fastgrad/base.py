@@ -75,8 +75,9 @@ class LanguageModel(Protocol):
 class TrainingRun(Protocol):
     """A model while it is trained, as a training loop sees it: data, batches and optimizer inside.
 
-    Everything a step does follows from the arrays, the number of the step and its learning rate, so that
-    steps may be made in chunks of any size, taken back, and made again with the same result.
+    Everything a step does follows from the arrays, the number of the step and its learning rate,
+    so that steps may be made in chunks of any size, taken back, and made again with the same
+    result.
 
     A run may also have `uniform_loss`, the loss of equal probabilities: training then stops where
     its smoothed loss is more than twice that and twice what it began with.
@@ -93,10 +94,10 @@ class TrainingRun(Protocol):
         ...
 
     def train(self, first_step: int, lrs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Make as many steps as there are learning rates, in place; return each loss before its step.
+        """Make as many steps as there are learning rates, in place; return the loss before each.
 
-        Fewer losses than learning rates tell of a step whose loss, or a parameter after it, was not finite;
-        that step was not made. An exception leaves the arrays as they were.
+        Fewer losses than learning rates tell of a step whose loss, or a parameter after it, was not
+        finite; that step was not made. An exception leaves the arrays as they were.
         """
         ...
 

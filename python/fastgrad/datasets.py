@@ -99,5 +99,10 @@ if not TYPE_CHECKING:
     __getattr__ = renamed(
         __name__,
         {"moons": "make_moons", "plays": "shakespeare", "tiny_shakespeare": "shakespeare"}
-        | {"load_names": "names", "tinyshakespeare": "shakespeare"},
+        | {
+            "load_names": "names",
+            "moons_data": "make_moons",
+            "brown": "nltk.corpus.brown, whose words are text for fastgrad.text.read_words",
+            "tinyshakespeare": "shakespeare",
+        },
     )

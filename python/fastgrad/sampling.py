@@ -88,7 +88,8 @@ class _Draw:
             probs[:, 1:] = 0.0
         elif self.temperature != 1:
             largest = np.maximum(probs[:, :1], np.finfo(np.float64).tiny)
-            probs = (probs / largest) ** (1.0 / self.temperature)
+            # What is impossible stays so at any temperature, infinity included.
+            probs = np.where(probs > 0, (probs / largest) ** (1.0 / self.temperature), 0.0)
         if self.top_k is not None:
             probs[:, self.top_k :] = 0.0
         probs = _normalized(probs)
@@ -153,9 +154,9 @@ def sample(
     >>> sample(model, 1, prompt="the dog", max_length=6, temperature=0)
     ['the dog sat on the cat']
     """
-    vocab = getattr(model, "vocab", None)
-    if not isinstance(model, LanguageModel) or vocab is None:
+    if isinstance(model, type) or not hasattr(type(model), "next_probs"):
         raise TypeError(f"model is {shorten(model)}; expected a language model")
+    vocab: Any = model.vocab
     words = hasattr(vocab, "unk_token")
     # Where no token ends it, a text becomes as long as it may.
     check_length = list_length if words and vocab.eos_token is None else whole
@@ -167,7 +168,7 @@ def sample(
     if top_k is not None:
         top_k = min(whole("top_k", top_k, least=1), len(vocab))
     threads = thread_count(threads)
-    check_temperature(temperature)
+    temperature = check_temperature(temperature)
     draw = _Draw(seed, temperature, top_k, _checked_top_p(top_p))
     start = vocab.encode(string("prompt", prompt))
     if len(start) > max_length:
@@ -202,7 +203,7 @@ def _checked_top_p(top_p: Any) -> float | None:
         raise TypeError(f"top_p is {shorten(top_p)}; expected a number above 0 and at most 1")
     if not 0 < top_p <= 1:
         raise ValueError(f"top_p is {shorten(top_p)}; expected a number above 0 and at most 1")
-    return float(top_p)
+    return None if top_p == 1 else float(top_p)
 
 
 def _normalized(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -38,12 +38,12 @@ class ArrayModel:
         """Count the n-grams of some items."""
         vocab = Vocab.from_texts(items)
         size = len(vocab)
-        counts = np.zeros((size**context, size))
+        counts = np.zeros((size**context_length, size))
         for item in items:
             row = 0
-            for symbol in [*vocab.encode(item).tolist(), 0]:
-                counts[row, symbol] += 1
-                row = (row * size + symbol) % size**context
+            for token in [*vocab.encode(item).tolist(), 0]:
+                counts[row, token] += 1
+                row = (row * size + token) % size**context_length
         sums = counts.sum(axis=1, keepdims=True)
         return cls(vocab.characters, counts / np.where(sums == 0, 1, sums), tabled)
 
@@ -51,11 +51,7 @@ class ArrayModel:
         """The row of a context of ids: a number whose digits they are."""
         return int(np.polyval(np.asarray(ids, dtype=np.int64), len(self.vocab)))
 
-    def probabilities(self, context_length=""):
-        ids = [0] * self.context_length + self.vocab.encode(context).tolist()
-        return self.rows[self.row(ids[len(ids) - self.context_length :])]
-
-    def next_probs(self, contexts):
+    def next_probs(self, contexts=""):
         assert contexts.dtype == np.uint32
         assert contexts.shape == (len(contexts), self.context_length)
         return self.rows[[self.row(ids) for ids in contexts]]
@@ -63,10 +59,10 @@ class ArrayModel:
     def table(self):
         return self.rows if self.tabled else None
 
-    def loss(self, source):
+    def loss(self, texts):
         raise NotImplementedError
 
-    def perplexity(self, source):
+    def perplexity(self, texts):
         raise NotImplementedError
 
     def sample(self, n=10, **options):

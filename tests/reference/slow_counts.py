@@ -23,6 +23,6 @@ def count(items, order=2):
 def table(counts):
     """Turn an NgramCounts into what `count` returns."""
     symbols = [BOUNDARY, *counts.characters]
-    ids, numbers = counts.nonzero()
+    ids, numbers = counts.entries()
     grams = [tuple(symbols[i] for i in row) for row in ids.tolist()]
     return dict(zip(grams, numbers.tolist(), strict=True))

@@ -94,7 +94,7 @@ class CountedModel(WordModel):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a pickle."""
-        self.__dict__.update(state)
+        vars(self).update(state)
         self._core_table = None
         if self._texts:
             self._fit()

@@ -12,6 +12,7 @@ from .. import _checks
 from .._hints import hint_names, no_attribute
 from ..base import NotFittedError
 from ..text import Vocab, WordVocab
+from ..text.dataset import contexts_before
 from .saving import read_model, write_model
 
 if TYPE_CHECKING:
@@ -54,6 +55,24 @@ _MEANT = {
     "W2": "U, whose rows are the columns of W2",
     "b2": "b",
     "weights": "W",
+    "weight": "W",
+    "lambdas": "weights",
+    "embedding": "C",
+    "probs": "next_probs",
+    "logits": "next_probs, and its logarithm",
+    "logscore": "log_prob",
+    "losses": "token_log_probs",
+    "lossi": "history.loss",
+    "N": "counts.N",
+    "plot": "the functions of fastgrad.plots",
+    "num_params": "num_parameters()",
+    "n_params": "num_parameters()",
+    "block_size": "context_length",
+    "state_dict": "save and load",
+    "load_state_dict": "save and load",
+    "save_pretrained": "save",
+    "from_pretrained": "load",
+    "eval": "loss; a model has no modes",
     "unigram": "counts",
 }
 
@@ -130,20 +149,22 @@ class Model(ABC, Generic[AnyVocab]):
         """
         if isinstance(context, str):
             return self._distributions(self._encode_context(context)[None])[0]
-        if not isinstance(context, np.ndarray) and _is_texts(context):
+        if _is_texts(context):
+            found = np.empty((len(context), len(self.vocab)))
             rows = [self._encode_context(text) for text in context]
-            width = max(map(len, rows), default=0)
-            if all(len(row) == width for row in rows):
-                return self._distributions(
-                    np.array(rows, dtype=np.uint32).reshape(len(rows), width)
-                )
-            # Contexts of words are shorter at the start of a text.
-            return np.stack([self._distributions(row[None])[0] for row in rows])
-        size = len(self.vocab)
-        single = np.ndim(context) == 1
-        ids = _checks.ids("context", context, size, dims=1 if single else 2)
-        contexts = self._last(ids[None] if single else ids)
-        return self._distributions(contexts)[0] if single else self._distributions(contexts)
+            # Contexts of words are shorter at the start of a text: those of a length together.
+            for width in set(map(len, rows)):
+                places = [place for place, row in enumerate(rows) if len(row) == width]
+                found[places] = self._distributions(np.stack([rows[place] for place in places]))
+            return found
+        expected = "a str, a list of str, or ids of shape (K,) or (B, K)"
+        dims = _checks.array("context", context, expected).ndim
+        if dims not in (1, 2):
+            raise TypeError(f"context is {_checks.shorten(context)}; expected {expected}")
+        ids = _checks.ids("context", context, len(self.vocab), dims=dims)
+        if dims == 1:
+            return self._distributions(self._last(ids[None]))[0]
+        return self._distributions(self._last(ids))
 
     @abstractmethod
     def _distributions(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
@@ -154,7 +175,7 @@ class Model(ABC, Generic[AnyVocab]):
         """Return the ids of the last tokens of the start of a text: (K,)."""
 
     def _last(self, ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """Return the last `context_length` columns of contexts; raise for fewer where they matter."""
+        """Return the last `context_length` columns of contexts, or all where there are fewer."""
         return np.ascontiguousarray(ids[:, max(ids.shape[1] - self.context_length, 0) :])
 
     @abstractmethod
@@ -166,7 +187,11 @@ class Model(ABC, Generic[AnyVocab]):
 
         It is `-inf` where a token has probability 0.
         """
-        return float(np.sum(self.token_log_probs([_checks.string("text", text)])))
+        return float(np.sum(self._text_log_probs(_checks.string("text", text))))
+
+    @abstractmethod
+    def _text_log_probs(self, text: str) -> NDArray[np.float64]:
+        """Return the log-probability of each token of one literal text."""
 
     def table(self) -> NDArray[np.float64] | None:
         """Return the distributions after all contexts, or None where that would not pay."""
@@ -246,6 +271,16 @@ class CharacterModel(Model[Vocab]):
             progress=progress,
         )
 
+    def _text_log_probs(self, text: str) -> NDArray[np.float64]:
+        targets = np.append(self.vocab.encode(text), np.uint32(0))
+        return self._log_probs(contexts_before(targets, self.context_length), targets)
+
+    @abstractmethod
+    def _log_probs(
+        self, contexts: NDArray[np.uint32], targets: NDArray[np.uint32]
+    ) -> NDArray[np.float64]:
+        """Return the log-probability of each token after its context."""
+
 
 def perplexity_of(loss: float) -> float:
     """Return e**loss, infinite where no float can hold it."""
@@ -265,8 +300,4 @@ def log_of(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _is_texts(context: Any) -> bool:
     """Return whether contexts are given as a list of str."""
-    return (
-        isinstance(context, (list, tuple))
-        and len(context) > 0
-        and all(isinstance(text, str) for text in context)
-    )
+    return isinstance(context, (list, tuple)) and all(isinstance(text, str) for text in context)

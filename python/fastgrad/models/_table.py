@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..text import read_lines
+from ..text import build_dataset
 from ..text.dataset import encode_context
 from ._model import CharacterModel, log_of
 from .ngram_counts import NgramCounts, counts_for
@@ -111,14 +111,12 @@ class TableModel(CharacterModel):
 
         The tokens are the characters of each item and its end. It is `-inf` for probability 0.
         """
-        return log_of(np.concatenate([self._item_probs(item) for item in read_lines(texts)]))
+        return self._log_probs(*build_dataset(texts, self.vocab, self.context_length))
 
-    def _item_probs(self, item: str) -> NDArray[np.float64]:
-        characters = self.vocab.encode(item)
-        ids = np.zeros(self.context_length + len(characters) + 1, dtype=np.int64)
-        ids[self.context_length : -1] = characters
-        grams = np.lib.stride_tricks.sliding_window_view(ids, self.order)
-        return self.table()[self._rows(grams[:, :-1]), grams[:, -1]]
+    def _log_probs(
+        self, contexts: NDArray[np.uint32], targets: NDArray[np.uint32]
+    ) -> NDArray[np.float64]:
+        return log_of(self.table()[self._rows(contexts), targets])
 
     def _rows(self, contexts: NDArray[Any]) -> NDArray[np.intp]:
         """Return the row of each context: its ids, along the last axis, as digits in base V."""
@@ -138,7 +136,10 @@ class TableModel(CharacterModel):
 def check_width(contexts: NDArray[np.uint32], width: int) -> None:
     """Raise `ValueError` for contexts that are not of a length."""
     if contexts.shape[1] != width:
-        raise ValueError(f"context has shape {contexts.shape}; expected (B, {width}) of ids")
+        raise ValueError(
+            f"context has {contexts.shape[1]} tokens; expected at least {width}, id 0 in front of"
+            " the start of an item"
+        )
 
 
 def check_cells(vocab: Vocab, order: int) -> None:

@@ -39,9 +39,10 @@ class KneserNey(CountedModel):
     is 0, or a discount is not positive. Such an order has the discount 1/2, or 1/2, 1 and 3/2, as
     with `lmplz --discount_fallback` of KenLM, and `fit` says so with a `DiscountWarning`.
 
-    The text runs on over lines. With `sentences` each line or paragraph, whatever has an end token at its
-    end, is a sentence of its own, as for KenLM and SRILM: in front of its first word stands the
-    mark, there <s>, and nothing else, and no n-gram reaches beyond the mark at its end, there </s>.
+    The text runs on over lines. With `sentences` each line or paragraph, whatever has an end token
+    at its end, is a sentence of its own, as for KenLM and SRILM: in front of its first word stands
+    the end token, there <s>, and nothing else, and no n-gram reaches beyond the one at its end,
+    there </s>.
     In front of n-grams that begin with <s> never stands a word; they count as often as they occur.
 
     Kneser & Ney, "Improved backing-off for m-gram language modeling" (1995), in the interpolated
@@ -61,7 +62,7 @@ class KneserNey(CountedModel):
 
     kind = "kneser-ney"
 
-    @hint_names(n="order")
+    @hint_names(discount="modified; discounts are estimated from the text")
     def __init__(
         self,
         order: int = KNESER_NEY_ORDER,
@@ -100,8 +101,8 @@ class KneserNey(CountedModel):
             self._texts, self._vocab = before
             raise
         if self._table.fallbacks:
-            orders = "; ".join(_fallback(*of, self.modified) for of in self._table.fallbacks)
-            warnings.warn(DiscountWarning(orders), stacklevel=3)
+            orders = [_fallback(k, why, self.modified) for k, why in self._table.fallbacks]
+            warnings.warn(DiscountWarning("; ".join(orders)), stacklevel=3)
         return self
 
     def _fit(self) -> None:

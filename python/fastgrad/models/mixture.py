@@ -33,7 +33,7 @@ class Mixture(Model[Any]):
     >>> from fastgrad.text import read_words
     >>> text = read_words(b"the cat sat on the mat and the dog sat on the mat with the cat")
     >>> train, dev = text.split(9)
-    >>> models = [KneserNey(2, modified=False).fit(train), KneserNey(2).fit(train)]
+    >>> models = [KneserNey(order, modified=False).fit(train) for order in (2, 3)]
     >>> mixture = Mixture(models).fit(dev)
     >>> round(mixture.perplexity(dev), 2)
     5.18
@@ -103,6 +103,9 @@ class Mixture(Model[Any]):
     def token_log_probs(self, texts: Any) -> NDArray[np.float64]:
         """Return the natural logarithm of the probability of each token of a text: (T,)."""
         return log_of(self._mean([np.exp(m.token_log_probs(texts)) for m in self.models]))
+
+    def _text_log_probs(self, text: str) -> NDArray[np.float64]:
+        return log_of(self._mean([np.exp(m._text_log_probs(text)) for m in self.models]))
 
     def loss(self, texts: Any) -> float:
         """Return the mean negative log-likelihood of a text, in nats per token."""

@@ -129,8 +129,7 @@ class NeuralBigram(TableModel):
             "seed": whole("seed", seed, most=2**64 - 1),
         }
         steps = list_length("steps", steps)
-        vocab = self._vocab if self._weights is not None or self._vocab is not None else None
-        counts = counts_to_learn(texts, vocab, self.order, threads, progress)
+        counts = counts_to_learn(texts, self._vocab, self.order, threads, progress)
         check_cells(counts.vocab, self.order)
         size = len(counts.vocab)
         weights = np.zeros((size ** (self.order - 1), size))

@@ -132,8 +132,8 @@ class NgramCounts:
         """
         check_order(order)
         check_vocab(vocab)
-        ids = checked_ids("ids", ids, len(vocab))
-        return cls._of(_core.count_ids(ids, vocab.characters, order))
+        checked: Any = checked_ids("ids", ids, len(vocab))
+        return cls._of(_core.count_ids(checked, vocab.characters, order))
 
     @property
     def order(self) -> int:
@@ -164,9 +164,9 @@ class NgramCounts:
         return self._table
 
     def nonzero(self) -> tuple[NDArray[np.uint32], NDArray[np.integer[Any]]]:
-        """Return the ids of the n-grams that occur, (K, order) in lexicographic order, and their counts.
+        """Return the ids of the n-grams that occur, and how often each does.
 
-        The ids are uint32, the counts int64 of shape (K,).
+        The ids are (K, order) uint32 in lexicographic order, the counts (K,) int64.
 
         >>> ids, counts = NgramCounts(["aa"]).nonzero()
         >>> ids.tolist(), counts.tolist()
@@ -263,8 +263,8 @@ class NgramCounts:
         """Return the ids of an n-gram's tokens; raise for what is none."""
         if isinstance(gram, (tuple, list)) and all(isinstance(token, str) for token in gram):
             gram = "".join(gram)
-        eos = self.vocab.eos_token
-        if len(string("gram", gram)) != self.order:
+        gram, eos = string("gram", gram), self.vocab.eos_token
+        if len(gram) != self.order:
             raise ValueError(
                 f"gram is {shorten(gram)}; expected {self.order} tokens, {shorten(eos)} for the"
                 " start and the end of an item"
@@ -330,10 +330,16 @@ def _count(source: Source, order: int, threads: int | None, progress: bool) -> _
         with bar(progress, len(source), "B", "counting") as report:
             return _core.count_bytes(source, order, threads, report)
     check_iterable(source)
-    return _core.count_items(source, order, threads)
+    try:
+        return _core.count_items(source, order, threads)
+    except (TypeError, ValueError) as error:
+        if not str(error).startswith("items"):
+            raise
+        raise type(error)(f"texts{str(error).removeprefix('items')}") from None
 
 
 def check_order(order: int) -> None:
+    """Raise `TypeError` or `ValueError` for an order other than 2 or 3."""
     expected = f"order is {shorten(order)}; expected 2 for bigrams or 3 for trigrams"
     try:
         known = index(order) in (2, 3)

@@ -10,6 +10,7 @@ from .._checks import shorten
 from .._defaults import WORD_TEXTS
 from .._hints import hint_names
 from ..text import WordText, WordVocab, read_words
+from ..text.word_reading import check_surrogates
 from ._model import Model, mean_loss
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ class WordModel(Model[WordVocab]):
             unk=unk,
         )
 
+    def _text_log_probs(self, text: str) -> NDArray[np.float64]:
+        check_surrogates("text", text)
+        return self.token_log_probs(text.encode())
+
     def _encode_context(self, context: str) -> NDArray[np.uint32]:
         ids = self.vocab.encode(context)
         return ids[max(len(ids) - self.context_length, 0) :]
@@ -97,8 +102,10 @@ def text_to_learn(texts: WordTexts, vocab: WordVocab | None, name: str = "train"
 
     A text is read for a vocabulary as the command line reads it, see `fastgrad.text.read_words`.
     """
-    if vocab is not None or isinstance(texts, WordText):
-        return text_of(texts, texts.vocab if vocab is None else vocab, name)
+    if vocab is not None:
+        return text_of(texts, vocab, name)
+    if isinstance(texts, WordText):
+        return texts
     if isinstance(texts, (np.ndarray, tuple)):
         raise ValueError(f"{name} holds ids, but the model has no vocabulary; give it a vocab")
     return read_words(

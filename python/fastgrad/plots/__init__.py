@@ -5,6 +5,9 @@ matplotlib Axes that it has drawn on. It writes a file only where `path` names o
 the picture.
 """
 
+from typing import TYPE_CHECKING
+
+from .._hints import renamed
 from .boundary import decision_boundary
 from .curves import loss_curve, lr_curve
 from .heatmap import bigram_heatmap
@@ -17,3 +20,16 @@ __all__ = [
     "loss_curve",
     "lr_curve",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = renamed(
+        __name__,
+        {
+            "rate_sweep": "lr_curve",
+            "plot_loss": "loss_curve",
+            "plot_embeddings": "embedding_scatter",
+            "word_scatter": "embedding_scatter(model, tokens=...)",
+            "plot_bigrams": "bigram_heatmap",
+            "heatmap": "bigram_heatmap",
+        },
+    )

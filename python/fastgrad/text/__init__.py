@@ -46,6 +46,9 @@ WordText(8 tokens, |V| = 4, 37.5% unk)
 'the <unk>'
 """
 
+from typing import TYPE_CHECKING
+
+from .._hints import renamed
 from .dataset import build_dataset, encode_items
 from .reading import NotUtf8Error, Source, name_of, read_lines
 from .splits import Split, count_duplicates, count_overlap, split
@@ -71,3 +74,25 @@ __all__ = [
     "read_words",
     "split",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = renamed(
+        __name__,
+        {
+            "windows": "build_dataset",
+            "make_dataset": "build_dataset",
+            "make_bigrams": "build_dataset",
+            "read": "read_lines",
+            "load": "read_lines",
+            "repeats": "count_duplicates",
+            "leaks": "count_overlap",
+            "random_split": "split",
+            "train_test_split": "split",
+            "train_val_test_split": "split",
+            "tokenize": "read_words, with a tokenizer",
+            "ngrams": "fastgrad.NgramCounts",
+            "Tokenizer": "Vocab or WordVocab",
+            "Vocabulary": "Vocab",
+            "build_vocab": "Vocab.from_texts",
+        },
+    )

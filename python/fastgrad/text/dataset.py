@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._checks import shorten, string, strings, whole
+from .._hints import hint_names
 from .reading import Source, read_lines
 from .vocab import UnknownCharacterError, check_vocab
 
@@ -60,6 +61,7 @@ def _refuse_unknown(items: Sequence[str], vocab: Vocab) -> None:
         vocab.encode(item)
 
 
+@hint_names()
 def build_dataset(
     texts: Source, vocab: Vocab, context_length: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
@@ -81,6 +83,11 @@ def build_dataset(
     """
     width = whole("context_length", context_length, least=1)
     following = encode_items(read_lines(texts), vocab)
+    return contexts_before(following, width), following
+
+
+def contexts_before(following: NDArray[np.uint32], width: int) -> NDArray[np.uint32]:
+    """Return the context of each token of items, a 0 at the end of each: (N,) to (N, width)."""
     contexts = _zeros(len(following), width)
     before = np.concatenate([np.zeros(width, np.uint32), following])
     # Block by block, between which signals are checked.
@@ -92,7 +99,7 @@ def build_dataset(
             if column < width - 1:
                 older = np.where(block[:, column + 1] == 0, 0, older)
             block[:, column] = older
-    return contexts, following
+    return contexts
 
 
 def encode_context(start: str, vocab: Vocab, context_length: int) -> NDArray[np.uint32]:
@@ -121,5 +128,6 @@ def _zeros(rows: int, width: int) -> NDArray[np.uint32]:
         return np.zeros((rows, width), dtype=np.uint32)
     except (MemoryError, ValueError):  # numpy has a ValueError for what no address can reach.
         raise MemoryError(
-            f"not enough memory for {rows:,} contexts of length {width:,}: {4 * rows * width:,} bytes"
+            f"not enough memory for {rows:,} contexts of length {width:,}:"
+            f" {4 * rows * width:,} bytes"
         ) from None

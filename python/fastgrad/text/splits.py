@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from .._checks import shorten, strings, whole
+from .._hints import hint_names
 
 # Seed and cuts of makemore's lecture.
 _MAKEMORE_SEED = 42
@@ -49,6 +50,7 @@ def count_duplicates(items: Sequence[str]) -> int:
     return len(items) - len(set(items))
 
 
+@hint_names(keep_together="group_duplicates", test_fraction="fractions")
 def split(
     items: Sequence[str],
     fractions: tuple[float, float, float] = _DEFAULT_FRACTIONS,
@@ -61,7 +63,7 @@ def split(
 
     "random" shuffles by `seed` and cuts by `fractions`, three numbers that add up to 1. "makemore"
     is the split of Karpathy's lectures, whatever `seed`: `random.seed(42)`, one `random.shuffle`,
-    and cuts at `int(0.8 * n)` and `int(0.9 * n)`. Neither touches the global generator, nor `items`.
+    and cuts at `int(0.8 * n)` and `int(0.9 * n)`. Neither touches the global generator or `items`.
 
     An item that occurs twice may end up in two parts, which flatters the loss there
     (`Split.overlap` counts them). With `group_duplicates` all copies of an item are in one part,
@@ -97,7 +99,7 @@ def split(
 
 def _checked_cuts(fractions: tuple[float, float, float], method: str) -> tuple[float, float]:
     if method not in ("random", "makemore"):
-        raise ValueError(f"method is {shorten(method)}; expected 'random' or 'lecture'")
+        raise ValueError(f"method is {shorten(method)}; expected 'random' or 'makemore'")
     train, dev, test = _three_numbers(fractions)
     if method == "makemore":
         if (train, dev, test) != _DEFAULT_FRACTIONS:

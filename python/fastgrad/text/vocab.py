@@ -9,10 +9,28 @@ import numpy as np
 
 from .._checks import ids as checked_ids
 from .._checks import shorten
+from .._hints import HintedType, hint_names, no_attribute
 from .reading import Source, quote, read_lines
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+# Members as they are called elsewhere, and here.
+_MEANT = {
+    "of": "from_texts",
+    "from_words": "from_texts",
+    "from_text": "from_texts",
+    "build": "from_texts",
+    "fit": "from_texts",
+    "symbols": "itos",
+    "tokens": "itos",
+    "boundary": "eos_token",
+    "char_to_id": "stoi",
+    "token_to_id": "stoi",
+    "id_to_token": "itos",
+    "size": "len(vocab)",
+    "vocab_size": "len(vocab)",
+}
 
 EOS_TOKENS = (".", "|", "#", "~", "^", "·", "•", "¶")
 """What may be the end-of-sequence token: the first of these that the text does not hold."""
@@ -45,7 +63,7 @@ class UnknownCharacterError(ValueError):
         return f"character {self.character!r} ({code}){place} is not in the vocabulary"
 
 
-class Vocab:
+class Vocab(metaclass=HintedType):
     """The characters of a text and their ids: sorted by code point, from 1 on.
 
     Id 0 is the end-of-sequence token, which stands before the start and at the end of every item,
@@ -67,6 +85,7 @@ class Vocab:
     """
 
     __slots__ = ("_codes", "_ids", "_stoi", "characters", "eos_token", "itos")
+    _meant = _MEANT
 
     characters: str
     """All characters, sorted, without the end-of-sequence token."""
@@ -75,6 +94,11 @@ class Vocab:
     itos: tuple[str, ...]
     """The token of each id: the end-of-sequence token, then the characters."""
 
+    @hint_names(
+        texts="Vocab.from_texts(texts)",
+        min_freq="min_count of read_words",
+        specials="eos_token, which every Vocab has",
+    )
     def __init__(self, characters: Iterable[str]):
         """Sort the characters and choose an end-of-sequence token."""
         if not isinstance(characters, Iterable):
@@ -164,6 +188,13 @@ class Vocab:
         if vocab.characters != characters:
             raise ValueError("the vocabulary is damaged: its characters are not sorted or repeat")
         return vocab
+
+    # Hidden from type checkers, which would otherwise accept any misspelt name.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Raise an error that names the right member."""
+            raise no_attribute(self, name, _MEANT)
 
     def __len__(self) -> int:
         """Return the number of tokens, the end-of-sequence token included."""

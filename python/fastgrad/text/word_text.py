@@ -8,6 +8,7 @@ import numpy as np
 
 from .._checks import ids as checked_ids
 from .._checks import shorten, whole
+from .._hints import hint_names
 from .word_reading import Eos, Tokenizer, check_reading, read_tokens
 from .word_vocab import WordVocab, check_token
 
@@ -87,8 +88,8 @@ class WordText:
         wanted = [_tokens(f"sizes[{i}]", size, len(self)) for i, size in enumerate(sizes)]
         if sum(wanted) >= len(self):
             raise ValueError(
-                f"sizes is {shorten(sizes)}, {sum(wanted):,} tokens; expected fewer than the text has,"
-                f" {len(self):,}"
+                f"sizes is {shorten(sizes)}, {sum(wanted):,} tokens; expected fewer than the"
+                f" text has, {len(self):,}"
             )
         cuts = [self._start, *(self._start + np.cumsum(wanted, dtype=np.int64)).tolist()]
         ends = [*cuts[1:], len(self._all)]
@@ -112,6 +113,7 @@ class WordText:
         return part
 
 
+@hint_names()
 def read_words(
     texts: Source,
     *,
@@ -145,10 +147,11 @@ def read_words(
     >>> text.vocab.itos, text.ids.tolist()
     (('<unk>', '</s>', 'a'), [2, 0, 2, 1, 0, 2, 1])
     """
-    if vocab_size is not None:
-        vocab_size = whole("vocab_size", vocab_size, least=1, most=_MOST)
-    min_count = whole("min_count", min_count, least=1, most=_MOST)
     check_reading(tokenizer, eos)
+    if vocab_size is not None:
+        # The token for unknown words, the one for ends, and one word.
+        vocab_size = whole("vocab_size", vocab_size, least=2 + (eos is not None), most=_MOST)
+    min_count = whole("min_count", min_count, least=1, most=_MOST)
     check_token("unk_token", unk_token)
     eos_token = _EOS_TOKENS.get(eos) if eos_token is None else eos_token
     if eos_token is not None:

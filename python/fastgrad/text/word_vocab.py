@@ -24,9 +24,9 @@ class WordVocab:
     """The words that have an id of their own, and how text is cut into tokens.
 
     Id 0 is `unk_token`, which stands for all words that have none. With `eos` "line" or
-    "paragraph", id 1 is `eos_token`, which stands at the end of each line or paragraph. `itos` holds
-    one token an id; those of `read_words` are sorted by count. `len` is |V|, all tokens counted;
-    `in` tells whether a word has an id of its own.
+    "paragraph", id 1 is `eos_token`, which stands at the end of each line or paragraph. `itos` has
+    the token of each id; those of `read_words` are sorted by count. `len` is |V|, all tokens
+    counted; `in` tells whether a word has an id of its own.
 
     Raises `ValueError` for tokens that are fewer than two, not distinct, empty or hold whitespace.
 
@@ -47,7 +47,7 @@ class WordVocab:
     """What ends with `eos_token`: each line, each paragraph, or nothing."""
 
     def __init__(self, tokens: Iterable[str], *, tokenizer: Tokenizer = "space", eos: Eos = None):
-        """Keep the tokens: the one for unknown words first, then the one for ends if there is one."""
+        """Keep the tokens: first the one for unknown words, then the one for ends if any."""
         check_reading(tokenizer, eos)
         if isinstance(tokens, str) or not isinstance(tokens, Iterable):
             raise TypeError(f"tokens is {shorten(tokens)}; expected a list of str")
@@ -97,7 +97,7 @@ class WordVocab:
         return self._number(reader).astype(np.uint32)
 
     def decode(self, ids: ArrayLike) -> str:
-        """Return the tokens of ids, a space between them; an end token becomes a line or paragraph end.
+        """Return the tokens of ids, a space between them, a newline or two for an end token.
 
         Raises `TypeError` unless they are integers, `ValueError` unless they are in one dimension,
         and for one that is not an id.

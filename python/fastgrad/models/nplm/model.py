@@ -15,14 +15,13 @@ from ...text.dataset import encode_context
 from .._model import CharacterModel
 from .._table import check_width
 from . import kernels
-from .examples import in_blocks, prepare
+from .examples import Prepared, in_blocks, prepare
 from .learner import Learner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...base import Texts
-    from .examples import Prepared
     from .shape import Shape
 
 # Up to so many probabilities a table of all contexts is made: 16 MB. With 27 tokens, context 3
@@ -150,6 +149,11 @@ class NPLM(Learner[Vocab], CharacterModel):
         blocks = in_blocks(texts, self.vocab, self.context_length, "texts")
         return -np.concatenate([kernels.losses(self._parameters, b, threads) for b in blocks])
 
+    def _log_probs(
+        self, contexts: NDArray[np.uint32], targets: NDArray[np.uint32]
+    ) -> NDArray[np.float64]:
+        return -kernels.losses(self._parameters, Prepared(contexts, targets), None)
+
     def table(self) -> NDArray[np.float64] | None:
         """Return the distributions after all contexts, or None where there are too many to pay.
 
@@ -171,7 +175,7 @@ class NPLM(Learner[Vocab], CharacterModel):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a pickle."""
-        self.__dict__.update(state)
+        vars(self).update(state)
         self._table = None
 
     def _checksum(self) -> int:
