@@ -1,14 +1,15 @@
 """The commands as a user types them, one after the other, and what they say of mistakes."""
 
 import inspect
+import re
 import struct
 import subprocess
 import sys
 
 import pytest
 from fastgrad import cli, datasets
-from fastgrad.models import BigramModel, NeuralBigram
-from fastgrad.sampling import sample
+from fastgrad._defaults import CHARACTERS, NEURAL_BIGRAM_STEPS, WORDS
+from fastgrad.models import NPLM, BigramModel, NeuralBigram, NgramModel, WordNPLM
 from typed_commands import lines, refused, run
 
 # Of data/names.txt; the raw loss is that of the requirement.
@@ -36,11 +37,11 @@ def test_the_bundled_names_from_training_to_picture(capsys, tmp_path):
     assert told["text"] == "the 32,469 names that fastgrad carries, as no file was named"
     assert told["items"] == "32,469, of which 2,559 repeat an earlier one"
     assert told["characters"] == "26: abcdefghijklmnopqrstuvwxyz"
-    assert told["symbols"] == "V = 27, with '.' for start and end of an item"
+    assert told["vocabulary"] == "V = 27, with '.' for start and end of an item"
     assert told["bigrams"] == "231,718; 624 of 729 possible ones occur"
     raw, smoothed = told["loss"].split("\n")
-    assert raw.startswith(f"{RAW} nats a symbol, perplexity 11.6350 (raw")
-    assert smoothed.startswith(f"{SMOOTHED} nats a symbol, perplexity 11.6416 (smoothed, 1 added")
+    assert raw.startswith(f"{RAW} nats per token, perplexity 11.6350 (raw counts)")
+    assert smoothed.startswith(f"{SMOOTHED} nats per token, perplexity 11.6416 (smoothing 1)")
     assert told["saved"] == str(out / "model.safetensors")
     assert (out / "model.safetensors").stat().st_size < 50_000
 
@@ -57,7 +58,7 @@ def test_the_bundled_names_from_training_to_picture(capsys, tmp_path):
 
     printed, _ = run(capsys, "eval", out)
     told = lines(printed)
-    assert told["loss"] == f"{SMOOTHED} nats a symbol"
+    assert told["loss"] == f"{SMOOTHED} nats per token"
     assert told["perplexity"] == "11.6416"
 
     printed, _ = run(capsys, "plot", out)
@@ -73,7 +74,7 @@ def test_any_script_from_training_to_picture(capsys, tmp_path, order):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(items), encoding="utf-8")
     out = tmp_path / "out"
-    printed, _ = run(capsys, "train", "bigram", text, "-o", out, "--order", order)
+    printed, _ = run(capsys, "train", "ngram", text, "-o", out, "--order", order)
     assert lines(printed)["items"].startswith("6,")  # The last is whitespace and nothing else.
     samples, _ = run(capsys, "sample", out, "-n", 200)
     assert len(samples.split("\n")) == 201
@@ -84,20 +85,30 @@ def test_any_script_from_training_to_picture(capsys, tmp_path, order):
         assert (out / "bigrams.png").is_file()
 
 
+def help_of(capsys, *command):
+    assert cli.main([*command, "--help"]) == 0
+    return " ".join(capsys.readouterr().out.split())
+
+
 def test_help_tells_the_librarys_defaults(capsys):
-    with pytest.raises(SystemExit):
-        cli.main(["train", "bigram", "--help"])
-    told = " ".join(capsys.readouterr().out.split())
+    told = help_of(capsys, "train", "neural-bigram")
     defaults = inspect.signature(NeuralBigram.fit).parameters
-    assert f"steps (default: {defaults['steps'].default})" in told
-    assert f"minimised (default: {defaults['penalty'].default})" in told
+    assert f"--steps N Steps of training, each on a mini-batch. [default: {NEURAL_BIGRAM_STEPS};" in told
+    assert f"which smooths. [default: {defaults['l2'].default};" in told
+    assert defaults["steps"].default == NEURAL_BIGRAM_STEPS
     assert defaults["lr"].default is None
-    assert defaults["batch"].default is None
-    with pytest.raises(SystemExit):
-        cli.main(["sample", "--help"])
-    told = " ".join(capsys.readouterr().out.split())
-    longest = inspect.signature(sample).parameters["max_length"].default
-    assert f"N characters (default: {longest})" in told
+    assert defaults["batch_size"].default is None
+    told = help_of(capsys, "sample")
+    for kind in (NgramModel, WordNPLM):
+        assert str(inspect.signature(kind.sample).parameters["max_length"].default) in told
+    assert "[default: (100 characters or 50 words); x>=1]" in told
+    for command, kind, table in (("nplm", NPLM, CHARACTERS), ("word-nplm", WordNPLM, WORDS)):
+        told = help_of(capsys, "train", command)
+        for name in ("context_length", "embedding_dim", "hidden_dim"):
+            assert inspect.signature(kind).parameters[name].default == getattr(table, name)
+            text = rf"--{name.replace('_', '-')} N .*?\[default: {getattr(table, name)};"
+            assert re.search(text, told)
+        assert f"[default: ({table.lr}" in told
 
 
 def test_what_is_missing_is_named(capsys, tmp_path, out):
@@ -106,7 +117,7 @@ def test_what_is_missing_is_named(capsys, tmp_path, out):
     assert told.startswith(f"fastgrad: {missing}: ")
     assert not (tmp_path / "new").exists()
     assert refused(capsys, "eval", out, missing) == told
-    assert str(missing) in refused(capsys, "sample", out, "--against", missing)
+    assert str(missing) in refused(capsys, "sample", out, "--compare-to", missing)
     for command in ("sample", "eval", "plot"):
         assert f"{missing}: there is no model; " in refused(capsys, command, missing)
         assert "model.safetensors" in refused(capsys, command, tmp_path)
@@ -125,34 +136,31 @@ def test_a_damaged_model_is_refused(capsys, out):
     ("arguments", "words"),
     [
         (["train", "trigram"], "trigram"),
-        (["train", "bigram"], "-o/--out"),
-        (["train", "bigram", "-o", "OUT", "--smoothing", "-1"], "'-1'; expected a number of at"),
-        (["train", "bigram", "-o", "OUT", "--smoothing", "nan"], "'nan'; expected a number"),
-        (["train", "bigram", "-o", "OUT", "--order", "4"], "--order: '4'; expected a whole"),
-        (["train", "bigram", "-o", "OUT", "--steps", "5"], "--steps: only together with --neural"),
-        (["train", "bigram", "-o", "OUT", "--seed", "5"], "--seed: only together with --neural"),
+        (["train", "bigram"], "'-o' / '--out'"),
+        (["train", "bigram", "-o", "OUT", "--smoothing", "-1"], "'--smoothing': -1.0 is not in the range x>=0"),
+        (["train", "bigram", "-o", "OUT", "--smoothing", "nan"], "'--smoothing': 'nan' is not a finite number"),
+        (["train", "ngram", "-o", "OUT", "--order", "4"], "'--order': 4 is not in the range"),
+        (["train", "bigram", "-o", "OUT", "--steps", "5"], "no option --steps"),
+        (["train", "bigram", "-o", "OUT", "--seed", "5"], "no option --seed"),
+        (["train", "neural-bigram", "-o", "OUT", "--smoothing", "1"], "no option --smoothing"),
         (
-            ["train", "bigram", "-o", "OUT", "--neural", "--smoothing", "1"],
-            "not together with --neural",
+            ["train", "neural-bigram", "-o", "OUT", "--batch-size", "3"],
+            "--batch-size: only together with --lr",
         ),
-        (
-            ["train", "bigram", "-o", "OUT", "--neural", "--batch", "3"],
-            "--batch: only together with --lr",
-        ),
-        (["train", "bigram", "-o", "OUT", "--neural", "--seed", "3"], "together with --batch"),
-        (["train", "bigram", "-o", "OUT", "--neural", "--lr", "0"], "'0'; expected a number above"),
-        (["train", "bigram", "-o", "FILE"], "cannot make the folder"),
-        (["sample", "OUT", "-n", "-1"], "'-1'; expected a whole number, at least 0"),
-        (["sample", "OUT", "-n", "1.5"], "'1.5'; expected a whole number"),
-        (["sample", "OUT", "--seed", str(2**64)], f"0 to {2**64 - 1}"),
-        (["sample", "OUT", "--temperature", "-0.1"], "of at least 0"),
-        (["sample", "OUT", "--top-k", "0"], "at least 1"),
+        (["train", "neural-bigram", "-o", "OUT", "--seed", "3"], "together with --batch-size"),
+        (["train", "neural-bigram", "-o", "OUT", "--lr", "0"], "0.0 is not in the range x>0"),
+        (["train", "bigram", "-o", "FILE"], "-o/--out: cannot make "),
+        (["sample", "OUT", "-n", "-1"], "'-n': -1 is not in the range x>=0"),
+        (["sample", "OUT", "-n", "1.5"], "'1.5' is not a valid integer"),
+        (["sample", "OUT", "--seed", str(2**64)], f"0<=x<={2**64 - 1}"),
+        (["sample", "OUT", "--temperature", "-0.1"], "-0.1 is not in the range x>=0"),
+        (["sample", "OUT", "--top-k", "0"], "0 is not in the range x>=1"),
         (["sample"], "DIR"),
         (["eval"], "DIR"),
-        (["plot", "OUT", "more"], "fastgrad plot: error: unrecognized arguments: more"),
-        (["sample", "OUT", "--prompts", "a"], "usage: fastgrad sample [-h]"),
-        (["train", "bigram", "", "-o", "OUT"], "argument FILE: is empty; expected the name of"),
-        (["train", "bigram", "-o", ""], "argument -o/--out: is empty; expected the name of a fol"),
+        (["plot", "OUT", "more"], "fastgrad plot: Got unexpected extra argument (more)"),
+        (["sample", "OUT", "--prompts", "a"], "no option --prompts; did you mean --prompt?"),
+        (["train", "bigram", "", "-o", "OUT"], "'[FILE]': the name is empty"),
+        (["train", "bigram", "-o", ""], "'-o' / '--out': the name is empty"),
     ],
 )
 def test_a_senseless_command_is_explained(capsys, tmp_path, arguments, words):
@@ -165,22 +173,22 @@ def test_a_senseless_command_is_explained(capsys, tmp_path, arguments, words):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["demo"], ["plot"], ["train"], ["train", "bigram"], ["sample"], ["eval"]]
+    "command",
+    [[], ["demo"], ["plot"], ["sample"], ["eval"], ["lr-find"], ["train"]]
+    + [["train", kind] for kind in ("bigram", "ngram", "neural-bigram", "nplm", "word-nplm")],
 )
 def test_help_has_examples_and_loads_no_numpy(command):
     code = f"""
 import sys
 from fastgrad import cli
-try:
-    cli.main({[*command, "--help"]})
-finally:
-    print(sorted({{"numpy", "tqdm", "matplotlib"}} & set(sys.modules)))
+assert cli.main({[*command, "--help"]}) == 0
+print(sorted({{"numpy", "tqdm", "matplotlib"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("[]\n")
     assert "fastgrad train bigram" in done.stdout or "fastgrad " in done.stdout
-    assert "examples:" in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert "Examples:" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(

@@ -28,15 +28,16 @@ def out(tmp_path, text, capsys):
 @pytest.mark.parametrize(
     ("options", "losses"),
     [
-        ((), ["2.45401449", "2.45457682"]),
-        (("--smoothing", 10), ["2.45401449", "2.46211"]),
-        (("--order", 3), ["2.18574", "2.21258"]),
-        (("--neural",), ["2.46036", "2.45401449"]),
-        (("--neural", "--penalty", 0), ["2.45401", "2.45401449"]),
+        (("bigram",), ["2.45401449", "2.45457682"]),
+        (("bigram", "--smoothing", 10), ["2.45401449", "2.46211"]),
+        (("ngram", "--order", 2), ["2.45401449", "2.45457682"]),
+        (("ngram",), ["2.18574", "2.21258"]),
+        (("neural-bigram",), ["2.46036", "2.45401449"]),
+        (("neural-bigram", "--l2", 0), ["2.45401", "2.45401449"]),
     ],
 )
 def test_losses_of_the_lectures_names(capsys, tmp_path, names_file, options, losses):
-    printed, _ = run(capsys, "train", "bigram", names_file, "-o", tmp_path, *options)
+    printed, _ = run(capsys, "train", *options, names_file, "-o", tmp_path)
     found = [line.split()[0] for line in lines(printed)["loss"].split("\n")]
     assert len(found) == len(losses)
     assert all(a.startswith(b) for a, b in zip(found, losses, strict=True)), found
@@ -44,10 +45,10 @@ def test_losses_of_the_lectures_names(capsys, tmp_path, names_file, options, los
 
 def test_a_trigram_model_goes_the_same_way(capsys, tmp_path, text):
     out = tmp_path / "out"
-    printed, _ = run(capsys, "train", "bigram", text, "-o", out, "--order", 3, "--smoothing", 0.5)
+    printed, _ = run(capsys, "train", "ngram", text, "-o", out, "--smoothing", 0.5)
     told = lines(printed)
     assert told["trigrams"] == "20; 16 of 512 possible ones occur"
-    assert "0.5 added to each count" in told["loss"]
+    assert "smoothing 0.5" in told["loss"]
     assert lines(run(capsys, "eval", out, text)[0])["trigrams"] == "20"
     assert run(capsys, "sample", out, "-n", 4)[0].count("\n") == 4
     run(capsys, "plot", out)
@@ -63,10 +64,10 @@ def test_a_text_in_utf16_without_a_mark_is_remarked_on(capsys, tmp_path):
 
 def test_the_network_finds_the_counting_model(capsys, tmp_path, text):
     out = tmp_path / "out"
-    printed, _ = run(capsys, "train", "bigram", text, "-o", out, "--neural", "--penalty", 0)
+    printed, _ = run(capsys, "train", "neural-bigram", text, "-o", out, "--l2", 0)
     told = lines(printed)
     # ln(8), as the weights start at 0.
-    assert told["steps"].startswith("2,000; loss and penalty 2.079442 before, ")
+    assert told["steps"].startswith("2,000; loss with l2 2.079442 before, ")
     network, counted = (float(line.split()[0]) for line in told["loss"].split("\n"))
     assert counted <= network < counted + 0.001
     assert run(capsys, "sample", out, "-n", 4)[0].count("\n") == 4
@@ -80,10 +81,10 @@ def test_options_of_the_network_reach_it(capsys, tmp_path, text):
     for more in (
         (),
         ("--lr", 2),
-        ("--lr", 2, "--batch", 3),
-        ("--lr", 2, "--batch", 3, "--seed", 4),
+        ("--lr", 2, "--batch-size", 3),
+        ("--lr", 2, "--batch-size", 3, "--seed", 4),
     ):
-        arguments = ("train", "bigram", text, "-o", tmp_path, "--neural", "--steps", 9, *more)
+        arguments = ("train", "neural-bigram", text, "-o", tmp_path, "--steps", 9, *more)
         told = lines(run(capsys, *arguments)[0])
         assert told["steps"].startswith("9; ")
         losses.add(told["loss"].split()[0])
@@ -107,11 +108,11 @@ def test_text_from_a_pipe(tmp_path, capsys):
     assert told["text"] == "standard input"
     assert told["items"] == "2"
     assert told["characters"] == "4: .имя"
-    assert told["symbols"].startswith("V = 5, with '|' for start and end of an item")
-    assert "The text holds '.'" in told["symbols"]
+    assert told["vocabulary"].startswith("V = 5, with '|' for start and end of an item")
+    assert "The text holds '.'" in told["vocabulary"]
     assert BigramModel.load(out).vocab.characters == ".имя"
     _, report = run(capsys, "sample", out, "-n", 3)
-    assert report == "3 samples; --against FILE tells how many are in a text\n"
+    assert report == "3 samples; --compare-to FILE tells how many are in a text\n"
 
     done = subprocess.run(
         [*COMMAND, "eval", out, "-"], input="мимя\n".encode(), capture_output=True, check=True

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 from fastgrad import checkpoint
-from fastgrad.commands import sample as sample_command
+from fastgrad.cli import sample as sample_command
 from fastgrad.models import load
 from typed_commands import COMMAND, lines, refused, run
 
@@ -32,10 +32,10 @@ def test_a_checkpoint_that_holds_no_model_is_told(capsys, tmp_path, command):
     path = tmp_path / "MLP9.probabilities.safetensors"
     for config in ({"checksum": "0badcafe"}, {"model": None}):
         checkpoint.save(path, {"valid": np.ones(2), "train": np.ones(3)}, config)
-        assert refused(capsys, command, path) == (
-            f"fastgrad: {path}: holds no model, only the arrays ['train', 'valid']; expected a"
-            " model: bigram, neural bigram, nplm, word nplm\n"
-        )
+        told = refused(capsys, command, path)
+        assert told.startswith(f"fastgrad: {path}: holds no model, only the arrays ['train', ")
+        for kind in ("bigram", "neural bigram", "nplm", "word nplm", "kneser-ney"):
+            assert kind in told
 
 
 def test_samples_alone_are_on_standard_output_the_same_each_time(out):
@@ -74,7 +74,7 @@ def test_samples_can_be_looked_up_in_another_text(capsys, out, tmp_path):
     samples, _ = run(capsys, "sample", out, "-n", 5)
     other = tmp_path / "other.txt"
     other.write_text(samples, encoding="utf-8")
-    _, report = run(capsys, "sample", out, "-n", 5, "--against", other)
+    _, report = run(capsys, "sample", out, "-n", 5, "--compare-to", other)
     found = sum(map(bool, samples.splitlines()))  # A text has no empty items.
     assert report.endswith(f"5 samples: {found} in the text ({other}), {5 - found} new\n")
 
@@ -88,7 +88,7 @@ def test_a_missing_or_damaged_note_is_no_obstacle(capsys, out, text, note):
     if note is not None:
         (out / "text.json").write_text(note, encoding="utf-8")
     _, report = run(capsys, "sample", out, "-n", 1)
-    assert report == "1 sample; --against FILE tells how many are in a text\n"
+    assert report == "1 sample; --compare-to FILE tells how many are in a text\n"
 
 
 def test_a_note_is_only_for_the_model_that_it_was_made_with(capsys, tmp_path, out):
@@ -111,7 +111,7 @@ def test_without_a_file_a_model_is_measured_on_its_own_text(capsys, out, text):
 def test_a_text_that_has_gone_is_not_compared_with(capsys, out, text):
     text.unlink()
     _, report = run(capsys, "sample", out, "-n", 3)
-    assert report == "3 samples; --against FILE tells how many are in a text\n"
+    assert report == "3 samples; --compare-to FILE tells how many are in a text\n"
 
 
 def test_samples_are_utf8_whatever_the_terminal_is(tmp_path, capsys):

@@ -16,13 +16,14 @@ import typed_commands
 from fastgrad import checkpoint, datasets
 from fastgrad.models import NPLM, load
 from fastgrad.models.nplm.run import NPLMRun
-from fastgrad.plots import embedding_scatter, rate_sweep
+from fastgrad.plots import embedding_scatter, lr_curve
+from fastgrad.training import LRSweep
 from fastgrad.text import split
 from typed_commands import lines as found
 from typed_commands import refused
 
 NAMES = datasets.names()[:35]
-QUICK = ("--context", 2, "--embedding", 4, "--hidden", 8, "--batch", 8)
+QUICK = ("--context-length", 2, "--embedding-dim", 4, "--hidden-dim", 8, "--batch-size", 8)
 
 
 def run(capsys, *arguments):
@@ -43,10 +44,15 @@ def stop_at_evaluation(monkeypatch, number):
     monkeypatch.setattr(NPLMRun, "dev_loss", interrupted)
 
 
+def arrays(model):
+    """Return the parameters of a network by their names in the paper."""
+    return {name: getattr(model, name) for name in "CHdUbWP" if hasattr(model, name)}
+
+
 def same(one, other):
     return all(
         (a == b).all()
-        for a, b in zip(one.parameters().values(), other.parameters().values(), strict=True)
+        for a, b in zip(arrays(one).values(), arrays(other).values(), strict=True)
     )
 
 
@@ -82,8 +88,8 @@ def test_from_training_to_pictures(capsys, text, out):
     assert samples == model.sample(5, seed=3)
 
     told = found(run(capsys, "eval", out, text))
-    assert told["loss"] == f"{model.loss(NAMES):.8f} nats a symbol"
-    assert told["symbols"] == str(sum(map(len, NAMES)) + len(NAMES))
+    assert told["loss"] == f"{model.loss(NAMES):.8f} nats per token"
+    assert told["tokens"] == str(sum(map(len, NAMES)) + len(NAMES))
 
     pictures = run(capsys, "plot", out).splitlines()
     assert pictures == [str(out / "embeddings.png"), str(out / "loss.png")]
@@ -102,10 +108,10 @@ def test_repeats_are_kept_together_where_asked_and_when_resumed(
     text.write_text("\n".join(items), encoding="utf-8")
     line = ("train", "nplm", text, *QUICK, "--steps", 200)
     apart = found(run(capsys, *line, "-o", tmp_path / "apart"))
-    leaked = "of the latter are among the former too; --keep-repeats-together has none"
-    assert apart["split"] == f"56 items to train on, 7 to measure (dev)\n5 {leaked}"
+    overlap = "5 of dev are in both; --group-duplicates has none"
+    assert apart["split"] == f"56 items to train on, 7 to measure (dev)\n{overlap}"
 
-    line = (*line, "--keep-repeats-together")
+    line = (*line, "--group-duplicates")
     told = found(run(capsys, *line, "-o", tmp_path / "whole"))
     train, dev, _ = split(items, group_duplicates=True)
     sizes = f"{len(train)} items to train on, {len(dev)} to measure (dev)"
@@ -151,52 +157,51 @@ def test_a_seed_gives_one_model(capsys, text, tmp_path):
 @pytest.mark.parametrize(
     "options",
     [
-        ("--optimizer", "sgd", "--lr", 0.1, "--schedule", "lecture", "--init", "lecture"),
+        ("--optimizer", "sgd", "--lr", 0.1, "--schedule", "makemore", "--init", "normal"),
         ("--optimizer", "momentum", "--lr", 0.05, "--schedule", "linear", "--direct"),
         ("--schedule", "constant", "--split", "none", "--weight-decay", 0),
-        ("--split", "lecture", "--threads", 1, "--patience", 1),
+        ("--split", "makemore", "--threads", 1, "--patience", 1),
     ],
 )
 def test_options_reach_the_model(capsys, text, out, options):
     run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 100, *options)
     history = load(out).history
     rates = {
-        "lecture": [0.1] * 50 + [0.01] * 50,
+        "makemore": [0.1] * 50 + [0.01] * 50,
         "linear": [0.05 * (1 - k / 100) for k in range(100)],
         "constant": [0.004] * 100,
     }
     schedule = next((s for s in rates if s in options[3:]), None)
     if schedule is not None and options[0] != "--split":
-        assert history.rate == pytest.approx(rates[schedule])
+        assert history.lr == pytest.approx(rates[schedule])
     assert (len(history.dev_loss) == 0) == ("none" in options)
-    assert ("W" in load(out).parameters()) == ("--direct" in options)
+    assert ("W" in arrays(load(out))) == ("--direct" in options)
 
 
 def test_the_rate_finder_and_its_picture(capsys, text, out):
-    told = found(run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--find-rate"))
+    told = found(run(capsys, "lr-find", text, "-o", out, *QUICK))
     assert told["lowest loss"].endswith("of 1,000 tried")
-    arrays, config = checkpoint.load(out / "rates.safetensors")
+    arrays, config = checkpoint.load(out / "lr_find.safetensors")
     assert config == {"sweep": "adamw"}
-    assert np.log10(arrays["rates"]) == pytest.approx(np.linspace(-3, 0, 1000))
+    assert np.log10(arrays["lrs"]) == pytest.approx(np.linspace(-3, 0, 1000))
     assert not (out / "model.safetensors").exists()
-    assert run(capsys, "plot", out) == f"{out / 'rates.png'}\n"
-    assert (out / "rates.png").read_bytes().startswith(b"\x89PNG")
+    assert run(capsys, "plot", out) == f"{out / 'lr_find.png'}\n"
+    assert (out / "lr_find.png").read_bytes().startswith(b"\x89PNG")
     other = out / "new" / "picture"
     assert run(capsys, "plot", out, "-o", other) == f"{other}.png\n"
-    assert other.with_suffix(".png").read_bytes() == (out / "rates.png").read_bytes()
+    assert other.with_suffix(".png").read_bytes() == (out / "lr_find.png").read_bytes()
 
 
 def test_the_rate_finder_needs_no_folder(capsys, text, out, monkeypatch):
     monkeypatch.chdir(text.parent)
-    arguments = (*QUICK, "--find-rate")
-    told = found(run(capsys, "train", "nplm", text, *arguments))
+    told = found(run(capsys, "lr-find", text, *QUICK))
     assert told["saved"] == "nothing; with -o DIR, `fastgrad plot DIR` draws what was tried"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.read_bytes())))
     assert (
-        found(run(capsys, "train", "nplm", "-", *arguments))["lowest loss"] == (told["lowest loss"])
+        found(run(capsys, "lr-find", "-", *QUICK))["lowest loss"] == (told["lowest loss"])
     )
     assert list(text.parent.iterdir()) == [text]
-    kept = found(run(capsys, "train", "nplm", text, "-o", out, *arguments))
+    kept = found(run(capsys, "lr-find", text, "-o", out, *QUICK))
     assert kept["lowest loss"] == told["lowest loss"]
 
 
@@ -276,51 +281,51 @@ def test_a_finished_run_is_resumed_by_its_file_too(capsys, text, out):
 
 def test_a_run_that_is_refused_leaves_the_notes_of_the_folder(capsys, text, out):
     run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 50)
-    refused(capsys, "train", "nplm", text, "-o", out, "--batch", 10**6, "--split", "lecture")
+    refused(capsys, "train", "nplm", text, "-o", out, "--batch-size", 10**6, "--split", "makemore")
     run(capsys, "train", "--resume", out)
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("train", "--resume"), 2, "--resume: expected one argument"),
+        (("train", "--resume"), 2, "'--resume' requires an argument"),
         (("train", "nplm"), 2, "-o/--out"),
-        (("train", "nplm", "TEXT", "-o", "OUT", "--context", 0), 2, "'0'; expected a whole number"),
-        (("train", "nplm", "TEXT", "-o", "OUT", "--lr", "nan"), 2, "'nan'; expected a number"),
+        (("train", "nplm", "TEXT", "-o", "OUT", "--context-length", 0), 2, "0 is not in the range x>=1"),
+        (("train", "nplm", "TEXT", "-o", "OUT", "--lr", "nan"), 2, "'nan' is not a finite number"),
         (
-            ("train", "nplm", "TEXT", "-o", "OUT", "--batch", 10**6),
+            ("train", "nplm", "TEXT", "-o", "OUT", "--batch-size", 10**6),
             1,
-            "--batch is 1000000, but the part to train on has only 192 examples",
+            "batch_size is 1000000, but train has 192 examples",
         ),
         (("train", "nplm", "FEW", "-o", "OUT"), 1, "none for dev; expected more; `--split none`"),
-        (("train", "nplm", "TEXT", "-o", "OUT", "--find-rate", "--lr", 1), 2, "--lr: not with --f"),
+        (("lr-find", "TEXT", "-o", "OUT", "--lr", 1), 2, "no option --lr"),
         (
-            ("train", "nplm", "TEXT", "-o", "OUT", "--find-rate", "--steps", 30_000),
+            ("lr-find", "TEXT", "-o", "OUT", "--min-lr", 1, "--max-lr", 1),
             2,
-            "argument --steps: not with --find-rate",
+            "--min-lr: expected less than --max-lr",
         ),
-        (("train", "nplm", "-o", "OUT", "--resume", "OUT"), 2, "-o/--out: not with --resume"),
-        (("train", "nplm", "--resume", "OUT", "--lr", 1), 2, "argument --lr: not with --resume"),
-        (("train", "--resume", "OUT", "nplm", "TEXT"), 2, "argument FILE: not with --resume"),
+        (("train", "nplm", "-o", "OUT", "--resume", "OUT"), 2, "--out: not with --resume"),
+        (("train", "nplm", "--resume", "OUT", "--lr", 1), 2, "--lr: not with --resume"),
+        (("train", "--resume", "OUT", "nplm", "TEXT"), 2, "[FILE]: not with --resume"),
         (("train", "--resume", "OUT", "nplm", "--direct"), 2, "--direct: not with --resume"),
-        (("train", "--resume", "OUT", "bigram", "-o", "OUT"), 2, "only `train nplm` goes on"),
+        (("train", "--resume", "OUT", "bigram", "-o", "OUT"), 2, "only `train nplm` and `train word-nplm` go on"),
         (("train", "nplm", "--resume", "OUT"), 1, "there is no model; `fastgrad train nplm"),
         (("train", "nplm", "no.txt", "-o", "OUT"), 1, "no.txt: No such file"),
         (
             ("train", "nplm", "TEXT", "-o", "OUT", "--split", "none", "--patience", 2),
             2,
-            "argument --patience: needs a part to measure",
+            "--patience: needs a part to measure",
         ),
         (("train", "--resume", "OUT"), 1, "there is no model; `fastgrad train nplm"),
         (
-            ("train", "nplm", "TEXT", "-o", "OUT", "--keep-repeats-together", "--split", "lecture"),
+            ("train", "nplm", "TEXT", "-o", "OUT", "--group-duplicates", "--split", "makemore"),
             2,
-            "argument --keep-repeats-together: not with --split lecture; expected random",
+            "--group-duplicates: not with --split makemore; expected random",
         ),
         (
-            ("train", "nplm", "--resume", "OUT", "--keep-repeats-together"),
+            ("train", "nplm", "--resume", "OUT", "--group-duplicates"),
             2,
-            "argument --keep-repeats-together: not with --resume",
+            "--group-duplicates: not with --resume",
         ),
     ],
 )
@@ -336,7 +341,7 @@ def test_divergence_is_told_and_the_last_good_parameters_are_kept(capsys, text, 
     settings = ("--optimizer", "sgd", "--lr", 1e38, "--schedule", "constant", "--steps", 100)
     message = refused(capsys, "train", "nplm", text, "-o", out, *QUICK, *settings)
     assert "the loss became nan or infinite at step" in message
-    assert all(np.isfinite(p).all() for p in load(out).parameters().values())
+    assert all(np.isfinite(p).all() for p in arrays(load(out)).values())
 
 
 def test_resume_needs_the_same_text(capsys, text, out):
@@ -348,14 +353,15 @@ def test_resume_needs_the_same_text(capsys, text, out):
     gone = "the text of the training run is not there any more"
     assert gone in refused(capsys, "train", "--resume", out)
     as_before_notes_were_saved(out)
-    assert "there is no note of how" in refused(capsys, "train", "--resume", out)
+    assert "no note says how" in refused(capsys, "train", "--resume", out)
 
 
 @pytest.mark.parametrize(
-    ("options", "kind"), [((), "BigramModel"), (("--neural", "--steps", 2), "NeuralBigram")]
+    ("options", "kind"),
+    [(("bigram",), "BigramModel"), (("neural-bigram", "--steps", 2), "NeuralBigram")],
 )
 def test_a_model_that_took_the_place_of_a_network_is_named(capsys, text, out, options, kind):
-    run(capsys, "train", "bigram", text, "-o", out, *options)
+    run(capsys, "train", *options, text, "-o", out)
     file = out / "model.safetensors"
     told = (
         f"fastgrad: {file}: holds a {kind}, which --resume cannot go on with; expected a network of"
@@ -363,7 +369,7 @@ def test_a_model_that_took_the_place_of_a_network_is_named(capsys, text, out, op
     )
     assert refused(capsys, "train", "--resume", out) == f"{told}\n"
     run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 50)
-    run(capsys, "train", "bigram", text, "-o", out, *options)
+    run(capsys, "train", *options, text, "-o", out)
     told += f"; the model before it is kept as {file}.previous\n"
     for line in (("--resume", out), ("--resume", file), ("nplm", "--resume", out)):
         assert refused(capsys, "train", *line) == told
@@ -382,11 +388,13 @@ def test_a_network_without_its_run_is_not_gone_on_with(capsys, text, out):
 
 
 def test_pictures_of_nothing_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"embeddings has shape \(2, 2\); .* each of 3 symbols"):
-        embedding_scatter(np.zeros((2, 2)), "abc", tmp_path / "x.png")
+    with pytest.raises(ValueError, match=r"model has shape \(2, 2\); .* each of 3 tokens"):
+        embedding_scatter(np.zeros((2, 2)), ["a", "b", "c"], path=tmp_path / "x.png")
     with pytest.raises(ValueError, match="method is 'tsne'"):
-        embedding_scatter(np.zeros((3, 2)), "abc", tmp_path / "x.png", method="tsne")
-    with pytest.raises(ValueError, match=r"rates has shape \(1,\) and losses \(2,\)"):
-        rate_sweep([1.0], [1.0, 2.0], tmp_path / "x.png")
-    with pytest.raises(ValueError, match=r"smooth has shape \(1,\)"):
-        rate_sweep([1.0, 2.0], [1.0, 2.0], tmp_path / "x.png", smooth=[1.0])
+        embedding_scatter(
+            np.zeros((3, 2)), ["a", "b", "c"], path=tmp_path / "x.png", method="tsne"
+        )
+    with pytest.raises(ValueError, match="sweep has no steps"):
+        lr_curve(LRSweep(np.empty(0), np.empty(0)), path=tmp_path / "x.png")
+    with pytest.raises(TypeError, match=r"sweep is \[1.0\]"):
+        lr_curve([1.0], path=tmp_path / "x.png")

@@ -1,4 +1,4 @@
-"""`fastgrad train nplm --level word` and what follows: sample, eval, plot, Ctrl-C and --resume."""
+"""`fastgrad train word-nplm` and what follows: sample, eval, plot, Ctrl-C and --resume."""
 
 import io
 import json
@@ -8,12 +8,12 @@ import struct
 import pytest
 import typed_commands
 from fastgrad.datasets import shakespeare
-from fastgrad.models import KneserNey, WordNPLM, load
+from fastgrad.models import DiscountWarning, KneserNey, WordNPLM, load
 from fastgrad.text import read_words
 from typed_commands import lines as found
 from typed_commands import refused
 
-QUICK = ("--context", 2, "--embedding", 4, "--hidden", 8, "--batch", 64, "--max-size", 50)
+QUICK = ("--context-length", 2, "--embedding-dim", 4, "--hidden-dim", 8, "--batch-size", 64, "--vocab-size", 50)
 LINE = "The cat sat on the mat, and the dog's friend saw it.\n\n"
 
 
@@ -22,10 +22,15 @@ def run(capsys, *arguments):
     return typed_commands.run(capsys, *arguments)[0]
 
 
+def arrays(model):
+    """Return the parameters of a network by their names in the paper."""
+    return {name: getattr(model, name) for name in "CHdUbWP" if hasattr(model, name)}
+
+
 def same(one, other):
     return all(
         (a == b).all()
-        for a, b in zip(one.parameters().values(), other.parameters().values(), strict=True)
+        for a, b in zip(arrays(one).values(), arrays(other).values(), strict=True)
     )
 
 
@@ -43,7 +48,7 @@ def out(tmp_path):
 
 
 def train(capsys, *arguments):
-    return found(run(capsys, "train", "nplm", "--level", "word", *arguments))
+    return found(run(capsys, "train", "word-nplm", *arguments))
 
 
 def test_from_training_to_pictures(capsys, text, out):
@@ -52,17 +57,16 @@ def test_from_training_to_pictures(capsys, text, out):
     parts = whole.split(0.8, 0.1)
     sizes = [f"{len(part):,}" for part in (whole, *parts)]
     assert told["text"] == str(text)
-    assert told["tokens"] == "{}: {} to train on, {} to measure (dev), {} left alone (test)".format(
-        *sizes
-    )
+    assert told["tokens"] == "{}: {} train, {} dev, {} test".format(*sizes)
     assert told["vocabulary"].startswith("|V| = 50 of ")
-    sizes = "50 words, context_length=2, embedding_dim=4, hidden_dim=8, tie_weights=True"
-    assert told["model"].startswith(f"WordNPLM({sizes}; ")
+    sizes = "context_length=2, embedding_dim=4, hidden_dim=8, tie_weights=True"
+    assert told["model"].startswith(f"WordNPLM({sizes}; V = 50, ")
     lines = told["perplexity"].splitlines()
     model = load(out)
     assert isinstance(model, WordNPLM)
     assert lines[0] == f"dev {model.perplexity(parts[1]):.1f}: the network"
-    counted = KneserNey.fit(parts[0], 5)
+    with pytest.warns(DiscountWarning):
+        counted = KneserNey().fit(parts[0])
     assert lines[1].startswith(f"dev {counted.perplexity(parts[1]):.1f}: Kneser-Ney")
     both = float(lines[2].split()[1].rstrip(":"))
     assert both <= min(float(line.split()[1].rstrip(":")) for line in lines[:2])
@@ -83,12 +87,12 @@ def test_from_training_to_pictures(capsys, text, out):
         f"{what.perplexity(part):.4f}: {name}"
         for part in parts[1:]
         for what, name in (
-            (model, "the network"),
+            (model, "the model"),
             (counted, "Kneser-Ney, 5-grams of the training part"),
         )
     ]
     told = found(run(capsys, "eval", out, text))
-    assert told["loss"] == f"{model.loss(whole):.8f} nats a token"
+    assert told["loss"] == f"{model.loss(whole):.8f} nats per token"
 
     pictures = run(capsys, "plot", out).splitlines()
     assert pictures == [str(out / "embeddings.png"), str(out / "loss.png")]
@@ -101,19 +105,19 @@ def test_from_training_to_pictures(capsys, text, out):
 @pytest.mark.parametrize(
     "options",
     [
-        ("--tied", "--dropout", 0.2, "--lr", 0.01),
+        ("--tie-weights", "--dropout", 0.2, "--lr", 0.01),
         (
             "--direct",
-            "--no-tied",
+            "--no-tie-weights",
             "--optimizer",
             "sgd",
             "--schedule",
             "constant",
-            "--marks",
+            "--eos",
             "none",
         ),
         ("--preset", "paper", "--patience", 1, "--tokenizer", "space"),
-        ("--steps", 60, "--marks", "line", "--dropout", 0, "--weight-decay", 0, "--min-count", 3),
+        ("--steps", 60, "--eos", "line", "--dropout", 0, "--weight-decay", 0, "--min-count", 3),
     ],
 )
 def test_options_reach_the_model(capsys, text, out, options):
@@ -128,13 +132,13 @@ def test_options_reach_the_model(capsys, text, out, options):
         *options,
     )
     model = load(out)
-    assert model.shape.tied == ("paper" not in options and "--no-tied" not in options)
-    assert model.shape.direct == ("--direct" in options)
+    assert model.config["tie_weights"] == ("paper" not in options and "--no-tie-weights" not in options)
+    assert model.config["direct"] == ("--direct" in options)
     assert model.vocab.eos == (
         "line" if "line" in options else None if "none" in options else "paragraph"
     )
     assert model.vocab.tokenizer == ("space" if "space" in options else "simple")
-    rates = model.history.rate
+    rates = model.history.lr
     if "--lr" in options:
         assert rates.max() == 0.01
     if "constant" in options:
@@ -145,22 +149,8 @@ def test_options_reach_the_model(capsys, text, out, options):
         assert len(rates) == 60
 
 
-def test_where_the_level_stands_does_not_matter(capsys, text, tmp_path):
-    rest = [str(part) for part in (text, *QUICK, "--steps", 5)]
-    orders = [
-        ["--level", "word", *rest],
-        [*rest, "--level=word"],
-        [*rest[:3], "--level", "character", *rest[3:], "--level", "word"],
-    ]
-    for i, order in enumerate(orders):
-        run(capsys, "train", "nplm", "-o", tmp_path / str(i), *order)
-    models = [load(tmp_path / str(i)) for i in range(3)]
-    assert same(models[0], models[1])
-    assert same(models[0], models[2])
-
-
 def test_an_interrupted_run_is_resumed_to_the_same_model(capsys, text, tmp_path, monkeypatch):
-    lengths = (*QUICK, "--epochs", 4, "--tied", "--dropout", 0.1)
+    lengths = (*QUICK, "--epochs", 4, "--tie-weights", "--dropout", 0.1)
     train(capsys, text, "-o", tmp_path / "whole", *lengths)
     from fastgrad.models.nplm.run import NPLMRun
 
@@ -175,7 +165,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_model(capsys, text, tmp_path,
 
     monkeypatch.setattr(NPLMRun, "dev_loss", interrupted)
     said = refused(
-        capsys, "train", "nplm", "--level", "word", text, "-o", tmp_path / "cut", *lengths, code=130
+        capsys, "train", "word-nplm", text, "-o", tmp_path / "cut", *lengths, code=130
     )
     assert f"which are saved: `fastgrad train --resume {tmp_path / 'cut'}`" in said
     monkeypatch.undo()
@@ -190,15 +180,15 @@ def test_standard_input_is_kept_and_a_run_resumed_however_it_is_named(
     capsys, text, out, monkeypatch
 ):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.read_bytes())))
-    run(capsys, "train", "nplm", "-", "--level", "word", "-o", out, *QUICK, "--steps", 5)
+    run(capsys, "train", "word-nplm", "-", "-o", out, *QUICK, "--steps", 5)
     assert (out / "text.txt").read_bytes() == text.read_bytes()
     model = load(out)
     for line in (
         ("--resume", out),
         ("--resume", out / "model.safetensors"),
         ("nplm", "--resume", out),
-        ("nplm", "--resume", out, "--level", "word"),
-        ("--resume", out, "nplm", "--level=word"),
+        ("word-nplm", "--resume", out),
+        ("--resume", out, "word-nplm"),
     ):
         told = found(run(capsys, "train", *line))
         assert told["text"] == str(out / "text.txt")
@@ -208,25 +198,24 @@ def test_standard_input_is_kept_and_a_run_resumed_however_it_is_named(
 
 
 def test_what_makes_no_sense_is_refused(capsys, text, out):
-    line = ("train", "nplm", "--level", "word", text, "-o", out)
+    line = ("train", "word-nplm", text, "-o", out)
     for options, message in (
-        (("--steps", 5, "--epochs", 1), "argument --steps: not together with --epochs"),
-        (("--preset", "paper", "--schedule", "linear"), "argument --schedule: not with --preset"),
-        (("--dev", 0.5, "--test", 0.5), "arguments --dev and --test: expected shares"),
-        (("--dev", 0), "argument --dev: '0'; expected a number above 0"),
-        (("--dropout", 1), "argument --dropout: '1'; expected a share"),
-        (("--epochs", 0), "argument --epochs: '0'; expected a number above 0"),
+        (("--steps", 5, "--epochs", 1), "--steps: not together with --epochs"),
+        (("--preset", "paper", "--schedule", "linear"), "--schedule: not with --preset"),
+        (("--dev-fraction", 0.5, "--test-fraction", 0.5), "expected shares that leave some"),
+        (("--dev-fraction", 0), "0.0 is not in the range 0<x<1"),
+        (("--dropout", 1), "1.0 is not in the range 0<=x<1"),
+        (("--epochs", 0), "0.0 is not in the range x>0"),
     ):
         said = refused(capsys, *line, *options, code=2)
         assert message in said
-        assert "usage: fastgrad train nplm --level word" in said
+        assert "fastgrad train word-nplm --help" in said
     assert not out.exists()
-    assert "invalid choice: 'letter'" in refused(
-        capsys, "train", "nplm", "--level", "letter", "-o", out, code=2
-    )
+    said = refused(capsys, "train", "word-nplm", "--eos", "letter", "-o", out, code=2)
+    assert "'letter' is not one of 'paragraph', 'line', 'none'" in said
     tiny = out.with_name("tiny.txt")
     tiny.write_text("one two")
-    said = refused(capsys, "train", "nplm", "--level", "word", tiny, "-o", out)
+    said = refused(capsys, "train", "word-nplm", tiny, "-o", out)
     assert "3 tokens are too few to train on some" in said
     assert not out.exists()
 
@@ -244,7 +233,7 @@ def test_a_network_without_its_run_is_not_gone_on_with(capsys, text, out):
     load(out).save(out)
     told = "model.safetensors: holds a model without a training run; fit starts one\n"
     assert refused(capsys, "train", "--resume", out).endswith(told)
-    told = "there is no note of how a run over words began\n"
+    told = "no note says how a run over words began\n"
     model = load(out)
     model.note = {
         "run": {"split": "random", "seed": 0, "batch_size": 64}

@@ -9,13 +9,13 @@ from types import MethodType
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, ParamSpec, TypeVar
 
     P = ParamSpec("P")
     R = TypeVar("R")
 
-__all__ = ["HintedType", "hint_names", "no_attribute", "renamed"]
+__all__ = ["HintedType", "hint_names", "no_attribute", "renamed", "right_name"]
 
 # Arguments as they are called elsewhere, and here.
 _ARGUMENTS = {
@@ -169,14 +169,24 @@ class _Method:
         return on_class
 
 
-def _unknown(called: str, name: str, names: tuple[str, ...], hints: Mapping[str, str]) -> str:
-    """Return the message for a keyword that a function does not know."""
+def right_name(name: str, names: Iterable[str], hints: Mapping[str, str]) -> str | None:
+    """Return the one of some names that is meant by a word from elsewhere; None if none is.
+
+    `hints` are more words, which may say more than a name.
+    """
+    names = list(names)
     meant = hints.get(name)
     if meant is None and (known := _ARGUMENTS.get(name)) in names:
         meant = known
     if meant is None:
         close = difflib.get_close_matches(name, names, n=1)
         meant = close[0] if close else None
+    return meant
+
+
+def _unknown(called: str, name: str, names: tuple[str, ...], hints: Mapping[str, str]) -> str:
+    """Return the message for a keyword that a function does not know."""
+    meant = right_name(name, names, hints)
     hint = "" if meant is None else f"; did you mean {meant}?"
     return f"{called}() has no argument {name[:60]!r}{hint}"
 

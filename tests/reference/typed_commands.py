@@ -16,11 +16,8 @@ def run(capsys, *arguments):
 
 
 def refused(capsys, *arguments, code=1):
-    """Run a command that fails; return what it said, a line or, with code 2, usage and a line."""
-    try:
-        ended = cli.main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        ended = stop.code
+    """Run a command that fails; return what it said, a line or, with code 2, a line and a hint."""
+    ended = cli.main([str(argument) for argument in arguments])
     told = capsys.readouterr()
     assert ended == code, told
     assert "Traceback" not in told.err
@@ -28,14 +25,16 @@ def refused(capsys, *arguments, code=1):
         assert told.err.startswith("fastgrad: ")
         assert told.err.count("\n") == 1
     elif code == 2:
-        assert told.err.startswith("usage: fastgrad")
+        assert told.err.startswith("fastgrad")
+        assert told.err.count("\n") == 2
+        assert told.err.endswith(" --help`.\n")
     return told.err
 
 
 def lines(output):
-    """Read a report: the finding to each name, continued lines joined."""
+    """Read a report: the finding to each name, wrapped lines as one, other lines joined."""
     found, name = {}, ""
-    for line in output.splitlines():
+    for line in output.replace("\n" + 14 * " ", " ").splitlines():
         name = line[:12].strip() or name
         found[name] = f"{found[name]}\n{line[12:]}" if name in found else line[12:]
     return found

@@ -24,7 +24,7 @@ def show(out: Path) -> None:
     """Show everything on standard output, and save the picture in the folder `out`."""
     headline("makemore, part 1: how often one letter follows another is a language model")
     counts = _count()
-    model = BigramModel(counts, smoothing=1.0)
+    model = BigramModel().fit(counts)
     _compare(counts, model)
     _make_up(model)
     _draw(counts, out / "bigrams.png")
@@ -35,26 +35,26 @@ def _count() -> NgramCounts:
     start = perf_counter()
     counts = NgramCounts(text)
     taken = perf_counter() - start
-    print(f"  {counts.items:,} first names that fastgrad carries, {len(counts.vocab)} symbols;")
-    print(f"  all {counts.total:,} pairs of symbols counted in {1000 * taken:.2f} ms")
+    print(f"  {counts.num_items:,} first names that fastgrad carries, {len(counts.vocab)} tokens;")
+    print(f"  all {counts.total:,} pairs of tokens counted in {1000 * taken:.2f} ms")
     return counts
 
 
 def _compare(counts: NgramCounts, smoothed: BigramModel) -> None:
     """Print the losses of the counts, raw and smoothed, and of a network that was trained."""
     start = perf_counter()
-    neural = NeuralBigram.fit(counts, l2=0.0)
+    neural = NeuralBigram().fit(counts, l2=0.0)
     taken = perf_counter() - start
     models = {
-        "counted": BigramModel(counts),
+        "counted": BigramModel(smoothing=0).fit(counts),
         "counted, 1 added to each count": smoothed,
-        f"a network, {len(neural.history) - 1} steps in {taken:.2f} s": neural,
+        f"a network, {neural.history.steps} steps in {taken:.2f} s": neural,
     }
     rows = [
         [name, f"{model.loss(counts):.8f}", f"{model.perplexity(counts):.4f}"]
         for name, model in models.items()
     ]
-    table(["", "nats a symbol", "perplexity"], rows)
+    table(["", "nats per token", "perplexity"], rows)
 
 
 def _make_up(model: BigramModel) -> None:
@@ -72,6 +72,6 @@ def _draw(counts: NgramCounts, path: Path) -> None:
         return
     from ..plots import bigram_heatmap
 
-    title = f"How often one letter follows another in {counts.items:,} first names"
-    bigram_heatmap(counts.table(), counts.vocab.itos, path, title)
+    title = f"How often one letter follows another in {counts.num_items:,} first names"
+    bigram_heatmap(counts, path=path, title=title)
     print(f"  The table as a picture: {path.resolve()}")

@@ -7,8 +7,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from ..datasets import names
-from ..models import NPLM, BigramModel
-from ..optim import cosine
+from ..models import NPLM, BigramModel, NgramModel
+from ..optim.schedules import cosine
 from ..text import Vocab, split
 from .report import headline, table
 
@@ -37,7 +37,7 @@ def show(out: Path) -> None:
 
 def _train(vocab: Vocab, train: list[str], dev: list[str]) -> NPLM:
     model = NPLM(vocab, context_length=CONTEXT, embedding_dim=16, hidden_dim=200, seed=SEED)
-    print(f"  {model}")
+    print(f"  {model.num_parameters():,} parameters, context_length={CONTEXT}, hidden_dim=200")
     start = perf_counter()
     model.fit(
         train,
@@ -52,19 +52,21 @@ def _train(vocab: Vocab, train: list[str], dev: list[str]) -> NPLM:
     )
     taken = perf_counter() - start
     speed = STEPS * BATCH / taken
-    print(f"  {STEPS:,} steps of {BATCH} examples in {taken:.1f} s: {speed:,.0f} examples a second")
+    print(
+        f"  {STEPS:,} steps of {BATCH} examples in {taken:.1f} s: {speed:,.0f} examples per second"
+    )
     return model
 
 
 def _compare(model: NPLM, train: list[str], dev: list[str]) -> None:
     """Print the losses of the network and of counts on the names it saw, and on others."""
     models = {
-        "bigrams, 1 added to each count": BigramModel.fit(train, smoothing=1.0),
-        "trigrams, 1 added to each count": BigramModel.fit(train, smoothing=1.0, order=3),
-        f"the network, context {model.context_length}": model,
+        "bigrams, smoothing 1": BigramModel().fit(train),
+        "trigrams, smoothing 1": NgramModel(order=3).fit(train),
+        "the network": model,
     }
     rows = [[name, f"{m.loss(train):.4f}", f"{m.loss(dev):.4f}"] for name, m in models.items()]
-    table(["", f"{len(train):,} names to train on", f"{len(dev):,} others (dev)"], rows)
+    table(["", f"{len(train):,} names (train)", f"{len(dev):,} others (dev)"], rows)
 
 
 def _make_up(model: NPLM, items: list[str]) -> None:
@@ -83,6 +85,5 @@ def _draw(model: NPLM, path: Path) -> None:
         return
     from ..plots import embedding_scatter
 
-    title = "What the network has learned of each letter"
-    embedding_scatter(model.embeddings, model.vocab.itos, path, title)
+    embedding_scatter(model, path=path, title="What the network has learned of each letter")
     print(f"  The letters as the network sees them: {path.resolve()}")

@@ -10,10 +10,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .. import nn
-from ..datasets import moons
+from ..datasets import make_moons
 from ..engine import Value, dot
 from ..nn import MLP, hinge_loss
-from ..optim import SGD, linear
+from ..optim import SGD
+from ..optim.schedules import linear
 from .report import headline, progress, table
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ __all__ = ["show"]
 SEED = 1337
 WIDTHS = [16, 16, 1]
 STEPS = 100
-RATES = linear(1.0, 0.1, STEPS)
-PENALTY = 1e-4
+LR = linear(1.0, 0.1, STEPS)
+L2 = 1e-4
 # micrograd takes about a second a step, so it gets few; the first is not timed.
 PEER_STEPS = 4
 
@@ -63,7 +64,8 @@ class Training:
 def show(out: Path) -> None:
     """Show everything on standard output, and save the picture in the folder `out`."""
     _show_expression()
-    points, labels = moons(n=100, noise=0.1, seed=SEED)
+    points, classes = make_moons(100, noise=0.1, random_state=SEED)
+    labels = 2 * classes - 1
     ours = _show_training(points.tolist(), labels.tolist())
     _show_times(ours, points.tolist(), labels.tolist())
     _show_picture(ours, points, labels, out / "moons.png")
@@ -92,12 +94,12 @@ def train(points: list[list[float]], labels: list[int], steps: int = STEPS) -> T
     random.seed(SEED)
     model = MLP(2, WIDTHS)
     parameters = model.parameters()
-    optimizer = SGD(parameters, lr=RATES)
+    optimizer = SGD(parameters, lr=LR)
     seen = Training(model)
     for _ in progress(steps, "fastgrad"):
         start = perf_counter()
         scores = model(points)
-        loss = hinge_loss(scores, labels) + PENALTY * dot(parameters, parameters)
+        loss = hinge_loss(scores, labels) + L2 * dot(parameters, parameters)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -118,12 +120,12 @@ def train_plainly(
         scores: list[Any] = [model(row) for row in inputs]
         misses = [(1 + -y * score).relu() for y, score in zip(labels, scores, strict=True)]
         mean_miss = sum(misses) * (1.0 / len(misses))
-        loss: Any = mean_miss + PENALTY * sum(p * p for p in model.parameters())
+        loss: Any = mean_miss + L2 * sum(p * p for p in model.parameters())
         model.zero_grad()
         loss.backward()
-        rate = 1.0 - 0.9 * step / 100
+        lr = 1.0 - 0.9 * step / 100
         for p in model.parameters():
-            p.data -= rate * p.grad
+            p.data -= lr * p.grad
         seen.note(loss, scores, labels, perf_counter() - start)
     return seen
 
@@ -140,8 +142,8 @@ def _show_training(points: list[list[float]], labels: list[int]) -> Training:
     seen = train(points, labels)
     shape = "-".join(map(str, [2, *WIDTHS]))
     print(
-        f"  {len(points)} points, a network of {shape} neurons with"
-        f" {len(seen.model.parameters())} parameters, {STEPS} steps on all points"
+        f"  {len(points)} points; {shape} neurons with"
+        f" {len(seen.model.parameters())} parameters; {STEPS} steps on all points"
     )
     rows = [
         [
@@ -159,14 +161,16 @@ def _show_training(points: list[list[float]], labels: list[int]) -> Training:
 
 def _show_times(ours: Training, points: list[list[float]], labels: list[int]) -> None:
     headline("How long a step takes")
-    print("  Measured: a whole training step (forward pass over all points, loss, backward pass,")
-    print("  update), in this process, with Python's cyclic collector on. First with the library's")
-    print("  batch, loss and optimizer, then with micrograd's own program on either's classes.")
+    print("  Measured: a whole training step (forward pass over all points, loss, backward")
+    print("  pass, update), in this process, with Python's cyclic collector on. First with")
+    print("  the library's batch, loss and optimizer, then micrograd's own program on the")
+    print("  classes of either.")
     plain = train_plainly(nn, Value, points, labels, STEPS)
     runs = [("fastgrad", ours), ("fastgrad, micrograd's program", plain)]
     if importlib.util.find_spec("micrograd") is None:
         table(*_times(runs))
-        print("  micrograd is not installed, so it was not measured: pip install micrograd==0.1.0")
+        print("  micrograd is not installed, so it was not measured:")
+        print("  pip install micrograd==0.1.0")
         return
     from micrograd import engine as peer_engine
     from micrograd import nn as peer_nn
@@ -176,7 +180,8 @@ def _show_times(ours: Training, points: list[list[float]], labels: list[int]) ->
     same, all_of_it = _median(peer) / _median(plain), _median(peer) / _median(ours)
     apart = max(abs(a - b) for a, b in zip(plain.losses, peer.losses, strict=False))
     print(f"  fastgrad is {same:,.0f} times as fast on the same program, {all_of_it:,.0f} times")
-    print(f"  with its own parts. The losses of the same program differ by at most {apart:.0e}.")
+    print("  with its own parts.")
+    print(f"  The losses of the same program differ by at most {apart:.0e}.")
 
 
 def _times(runs: list[tuple[str, Training]]) -> tuple[list[str], list[list[str]]]:
@@ -204,7 +209,5 @@ def _show_picture(ours: Training, points: Any, labels: Any, path: Path) -> None:
         f"Two moons after {len(ours.losses)} steps: loss {ours.losses[-1]:.4f},"
         f" {ours.accuracies[-1]:.0f} % right"
     )
-    decision_boundary(
-        lambda rows: [score.data for score in ours.model(rows)], points, labels, path, title
-    )
+    decision_boundary(ours.model, points, labels, path=path, title=title)
     print(f"  {path.resolve()}")

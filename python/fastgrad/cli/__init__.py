@@ -1,0 +1,158 @@
+"""The command `fastgrad`: its exit codes, and what becomes of errors; a module for each command.
+
+numpy, models and matplotlib are imported only when a command runs, so that `--help` answers at
+once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import shell_complete
+
+from .._checks import cut, escape
+from .._core import __version__
+from . import demo, evaluate, lr_find, plot, sample, train
+from ._options import Commands, examples, hint_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+__all__ = ["main"]
+
+_EXAMPLES = """
+Examples:
+  fastgrad demo                           see everything at work
+  fastgrad train bigram -o out            count the bundled names
+  fastgrad sample out -n 20 --seed 1      make up names like them
+  fastgrad train nplm -o out              a network: better, and slower
+  fastgrad train word-nplm -o out         a network over words
+  fastgrad train bigram words.txt -o out  a text of your own, one item a line
+  fastgrad eval out other.txt             how well does it predict that text?
+  fastgrad plot out                       look at what it has learned
+
+Exit codes: 0 success, 1 a failure on the way, 2 a command that makes no
+sense, 130 Ctrl-C, 143 SIGTERM. For completion in bash:
+  eval "$(_FASTGRAD_COMPLETE=bash_source fastgrad)"
+"""
+_COMPLETE = "_FASTGRAD_COMPLETE"
+
+# What may stand in a message of several lines; whatever else steers a terminal is escaped.
+_LAYOUT = "\n\t"
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    epilog=examples(_EXAMPLES),
+    context_settings={"show_default": True, "help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="fastgrad", message="%(prog)s %(version)s")
+@click.pass_context
+def _fastgrad(ctx: click.Context) -> None:
+    """micrograd and makemore at native speed: train, sample, measure, look."""  # noqa: D403
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)
+
+
+for _module in (demo, train, lr_find, sample, evaluate, plot):
+    _fastgrad.add_command(_module.command)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with the given arguments, or those of the process; return its exit code.
+
+    0 is success, 1 a failure on the way, 2 a command that makes no sense, 130 Ctrl-C, 143 SIGTERM.
+    """
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - closed by whoever started us
+    _print_anything()
+    if instruction := os.environ.get(_COMPLETE):
+        return shell_complete(_fastgrad, {}, "fastgrad", _COMPLETE, instruction)
+    signals: list[int] = []
+    try:
+        with _ended_like_ctrl_c(signals):
+            # click's own main would turn Ctrl-C into another error, and say less.
+            with _fastgrad.make_context(
+                "fastgrad", list(sys.argv[1:] if argv is None else argv)
+            ) as ctx:
+                _fastgrad.invoke(ctx)
+            sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except KeyboardInterrupt as stop:
+        # What shells report: 128 and the number of the signal.
+        code = 128 + (signals or [signal.SIGINT])[0]
+        return _fail(str(stop) or "interrupted", code, start="\n")
+    except BrokenPipeError:
+        # The reader went away, as `head` does. Python would complain once more as it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except click.UsageError as error:
+        return _refuse(error)
+    except OSError as error:
+        return _fail(_told(error))
+    except MemoryError as error:
+        return _fail(str(error) or "not enough memory")
+    except click.ClickException as error:
+        return _fail(error.format_message())
+    except (ArithmeticError, ValueError) as error:
+        return _fail(str(error))
+    return 0
+
+
+@contextmanager
+def _ended_like_ctrl_c(signals: list[int]) -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, which saves; note that it came."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:  # Only the main thread may say what signals do.
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _fail(reason: str, code: int = 1, start: str = "") -> int:
+    print(f"{start}fastgrad: {escape(reason, keep=_LAYOUT)}", file=sys.stderr)
+    return code
+
+
+def _refuse(error: click.UsageError) -> int:
+    """Print what is wrong with a command line, and where to look."""
+    command = "fastgrad" if error.ctx is None else error.ctx.command_path
+    reason = " ".join(cut(error.format_message()).split()).rstrip(".")
+    if isinstance(error, click.NoSuchOption):
+        hint = hint_for(error)
+        reason = f"no option {error.option_name}" + (f"; {hint}" if hint else "")
+    print(escape(f"{command}: {reason}"), file=sys.stderr)
+    print(f"Try `{command} --help`.", file=sys.stderr)
+    return 2
+
+
+def _told(error: OSError) -> str:
+    """Return what the system refused, without its number where there is a name for it."""
+    if error.strerror is None or error.filename is None:
+        return error.strerror or str(error)
+    return f"{error.filename}: {error.strerror}"
+
+
+def _print_anything() -> None:
+    """Let no character of a name or a text be an error: a terminal may know fewer than Unicode."""
+    for stream in (sys.stdout, sys.stderr):
+        if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
+            reconfigure(errors="backslashreplace")

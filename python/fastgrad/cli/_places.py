@@ -1,0 +1,183 @@
+"""Where texts and models are, and what a model's note says of the text that it was made from."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .._checks import escape
+
+__all__ = [
+    "Text",
+    "bundled",
+    "folder_of",
+    "has_model",
+    "knows_words",
+    "load_model",
+    "make_folder",
+    "noted_text",
+    "picture_path",
+    "plays",
+    "read_note",
+    "text_note",
+    "text_of",
+]
+
+# Larger files are streamed and not looked at item by item, which would take memory and patience.
+_LARGE = 2**25
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text to count or to measure."""
+
+    source: str | bytes
+    """What the library's functions take: a path, "-", or the text itself."""
+    name: str
+    """How messages speak of it."""
+
+    @property
+    def path(self) -> str | None:
+        """The file's absolute path; None where the text is no file."""
+        if isinstance(self.source, bytes) or self.source == "-":
+            return None
+        return os.path.abspath(self.source)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the text can be read again, into memory."""
+        if isinstance(self.source, bytes):
+            return True
+        # A pipe has no size, and is empty when it has been read.
+        return os.path.isfile(self.source) and os.path.getsize(self.source) <= _LARGE
+
+    def items(self) -> list[str]:
+        """Read the text item by item; standard input only once."""
+        from ..text import read_lines
+
+        return read_lines(self.source)
+
+
+def bundled() -> Text:
+    """Return the names that the package carries."""
+    from ..datasets import names_bytes
+
+    data = names_bytes()
+    count = data.count(b"\n")
+    return Text(data, f"the {count:,} names that fastgrad carries")
+
+
+def plays() -> Text:
+    """Return the plays that the package carries."""
+    from ..datasets import shakespeare
+
+    return Text(shakespeare(), "the fifteen plays that fastgrad carries")
+
+
+def text_of(file: str | None, *, words: bool = False) -> Text:
+    """Return the text of a command line's file, or a bundled one where none was named."""
+    if file is None:
+        text = plays() if words else bundled()
+        return Text(text.source, f"{text.name}, as no file was named")
+    if file == "-":
+        return Text(file, "standard input")
+    os.stat(file)  # Raises for what is missing before anything is made.
+    return Text(file, file)
+
+
+def make_folder(folder: Path, option: str) -> None:
+    """Make the folder of an option where it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"{option}: cannot make {folder}: {error.strerror}") from None
+
+
+def folder_of(place: Path) -> Path:
+    """Return the folder that a model is in: `place` itself, or that of the file."""
+    return place if place.is_dir() else place.parent
+
+
+def picture_path(out: Path | None, folder: Path, name: str) -> Path:
+    """Return where a picture goes: to `out`, or as `name` to that folder, or to the model's."""
+    path = out or folder
+    if path.is_dir():
+        path /= name
+    elif not path.suffix:
+        path = path.with_name(f"{path.name}.png")
+    make_folder(path.parent, "-o/--out")
+    return path
+
+
+def has_model(place: Path) -> bool:
+    """Return whether there is a model in a folder, or in a file."""
+    from ..models.saving import model_path
+
+    return model_path(place).is_file()
+
+
+def load_model(place: Path, command: str = "fastgrad train bigram") -> Any:
+    """Load the model of a folder, or of a file."""
+    from ..models import load
+
+    if not has_model(place):
+        what = "model.safetensors in it" if place.is_dir() else "model"
+        raise click.ClickException(
+            f"{place}: there is no {what}; `{command} -o {place}` trains one"
+        )
+    return load(place)
+
+
+def knows_words(model: Any) -> bool:
+    """Return whether a model is one of words."""
+    from ..text import WordVocab
+
+    return isinstance(model.vocab, WordVocab)
+
+
+def text_note(text: Text, items: int, characters: str) -> dict[str, Any]:
+    """Return what is noted of the text of a model, which itself knows no text."""
+    return {
+        "bundled": isinstance(text.source, bytes),
+        "path": text.path,
+        "items": items,
+        "characters": characters,
+    }
+
+
+def read_note(place: Path, model: Any, part: str) -> Any:
+    """Return a part of what was noted of a model, "text" or "run"; None where there is none.
+
+    Earlier versions left notes as files beside the model.
+    """
+    if model.note is not None:
+        return model.note.get(part)
+    try:
+        return json.loads((folder_of(place) / f"{part}.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None  # What cannot be read is not there.
+
+
+def noted_text(place: Path, model: Any) -> Text | None:
+    """Return the text that a model was made from, where there is a note that holds true.
+
+    A note in a file may be of another model than this one: that which was made last.
+    """
+    note = read_note(place, model, "text")
+    try:
+        if note["characters"] != model.vocab.characters:
+            return None
+        if hasattr(model, "counts") and note["items"] != model.counts.num_items:
+            return None
+        if note["bundled"]:
+            return bundled()
+        if note["path"] is not None and Path(note["path"]).is_file():
+            return Text(note["path"], escape(note["path"]))
+    except (OSError, ValueError, LookupError, TypeError):
+        pass  # Whatever is wrong with it, it is only a note.
+    return None

@@ -1,0 +1,172 @@
+"""`fastgrad eval`: how well a model predicts a text."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ._options import examples, file_argument, model_argument
+from ._places import Text, knows_words, load_model, noted_text, read_note, text_of
+from ._report import plural, show
+from ._runs import counted_words, noted_words
+from .train_ngram import grams
+
+__all__ = ["command"]
+
+_EXAMPLES = """
+Examples:
+  fastgrad eval out                       the text that it was trained on
+  fastgrad eval out other.txt
+  grep -i smith people.txt | fastgrad eval out -
+
+A network over words is measured on the parts of its text that it was not
+trained on, beside 5-grams counted in the part that it was trained on.
+
+The loss is the mean negative log-likelihood in nats per token, the end of
+each item included; the perplexity is e to the power of it. Both are inf where
+the model gives something in the text the probability zero, which smoothing
+prevents.
+"""
+# How many of a long list of n-grams are named.
+_NAMED = 8
+
+
+@click.command(
+    "eval", epilog=examples(_EXAMPLES), short_help="Measure how well a model predicts a text."
+)
+@model_argument()
+@file_argument()
+def command(model: Path, file: str | None) -> None:
+    """Print the loss and the perplexity of a text under a model.
+
+    DIR is a folder that `fastgrad train` wrote, or a model's file. FILE is a text, UTF-8, one item
+    a line; - is standard input. Without it the text is the one that the model was trained on.
+    """
+    loaded = load_model(model)
+    if knows_words(loaded):
+        _measure_words(model, loaded, file)
+        return
+    text = _text(model, loaded, file)
+    (_measure_counts if hasattr(loaded, "order") else _measure_items)(model, loaded, text)
+
+
+def _text(place: Path, model: Any, file: str | None) -> Text:
+    """Return the text to measure: the file, or the model's own text, or else the bundled names."""
+    if file is not None:
+        return text_of(file)
+    if (own := noted_text(place, model)) is not None:
+        return Text(own.source, f"{own.name}, which the model was trained on")
+    if read_note(place, model, "text") is not None:
+        raise _unknown(place)
+    return text_of(None)
+
+
+def _unknown(place: Path) -> click.ClickException:
+    return click.ClickException(
+        f"{place}: the text that it was trained on is not known any more; name a FILE to measure"
+    )
+
+
+def _measure_counts(place: Path, model: Any, text: Text) -> None:
+    """Measure a model of n-grams, of which counts say all."""
+    from ..models import NgramCounts
+    from ..text import UnknownCharacterError
+
+    counts = NgramCounts(text.source, order=model.order, progress=True)
+    try:
+        loss, perplexity = model.loss(counts), model.perplexity(counts)
+    except UnknownCharacterError as error:
+        items = text.items() if text.is_small else []
+        raise _first_place(error, model.vocab, text, items) from None
+    _show_text(place, model, text.name)
+    show("items", f"{counts.num_items:,}")
+    show(f"{grams(model.order)}s", f"{counts.total:,}")
+    _show_loss(loss, perplexity)
+    if not math.isfinite(loss):
+        _explain(model, model.unseen(counts), text)
+
+
+def _measure_items(place: Path, model: Any, text: Text) -> None:
+    """Measure any other model of characters, which needs all items at once."""
+    from ..text import UnknownCharacterError
+
+    items = text.items()
+    try:
+        loss, perplexity = model.loss(items), model.perplexity(items)
+    except UnknownCharacterError as error:
+        raise _first_place(error, model.vocab, text, items) from None
+    _show_text(place, model, text.name)
+    show("items", f"{len(items):,}")
+    show("tokens", f"{sum(map(len, items)) + len(items):,}")
+    _show_loss(loss, perplexity)
+
+
+def _measure_words(place: Path, model: Any, file: str | None) -> None:
+    """Measure a model of words on a file, or on the parts of its own text that it has not seen.
+
+    Where the text that it was trained on is at hand, counted 5-grams are measured beside it.
+    """
+    own = noted_words(place, model)
+    if file is not None:
+        text = text_of(file)
+        measured, name = {"text": model.vocab.read(text.source)}, text.name
+    elif own is not None:
+        measured, name = {"dev": own.dev, "test": own.test}, own.text.name
+    else:
+        raise _unknown(place)
+    _show_text(place, model, name)
+    counted = None if own is None else counted_words(own.train)
+    for part, words in measured.items():
+        show(part, f"{len(words):,} tokens, {words.unk_rate:.1%} {model.vocab.unk_token}")
+        show("loss", f"{model.loss(words):.8f} nats per token")
+        show("perplexity", f"{model.perplexity(words):.4f}: the model")
+        if counted is not None:
+            counted_too = f"{counted.perplexity(words):.4f}: Kneser-Ney"
+            show("", f"{counted_too}, 5-grams of the training part")
+
+
+def _show_text(place: Path, model: Any, name: str) -> None:
+    show("model", f"{place}: {model!r}")
+    show("text", name)
+
+
+def _show_loss(loss: float, perplexity: float) -> None:
+    show("loss", f"{loss:.8f} nats per token" if math.isfinite(loss) else "inf")
+    show("perplexity", f"{perplexity:.4f}")
+
+
+def _first_place(
+    error: ValueError, vocab: Any, text: Text, items: list[str]
+) -> click.ClickException:
+    """Return the error that says where in a text the first character is that a model lacks."""
+    for number, item in enumerate(items, 1):
+        try:
+            vocab.encode(item)
+        except type(error) as first:
+            return click.ClickException(f"{text.name}: item {number:,}: {first}")
+    return click.ClickException(f"{text.name}: {error}")
+
+
+def _explain(model: Any, unseen: list[tuple[str, int]], text: Text) -> None:
+    """Say what in a text has probability zero."""
+    times = sum(count for _, count in unseen)
+    named = ", ".join(repr(gram) for gram, _ in unseen[:_NAMED])
+    more = f" and {len(unseen) - _NAMED:,} more" if len(unseen) > _NAMED else ""
+    show("why inf", f"{plural(times, grams(model.order))} of probability zero: {named}{more}")
+    if text.is_small:
+        show("", f"in {plural(_impossible(model, unseen, text), 'item')}")
+    show("", "a model with --smoothing above 0 calls nothing impossible")
+
+
+def _impossible(model: Any, unseen: list[tuple[str, int]], text: Text) -> int:
+    """Count the items that have an n-gram of probability zero."""
+    zero = {gram for gram, _ in unseen}
+    eos, order = model.vocab.eos_token, model.order
+    found = 0
+    for item in text.items():
+        padded = f"{eos * (order - 1)}{item}{eos}"
+        found += not zero.isdisjoint(padded[i : i + order] for i in range(len(item) + 1))
+    return found

@@ -1,0 +1,111 @@
+"""`fastgrad plot`: what a model has learned, as pictures."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ._options import PlaceName, examples, model_argument
+from ._places import folder_of, has_model, load_model, picture_path
+from ._report import plural
+from .lr_find import read_sweep
+
+__all__ = ["command"]
+
+_EXAMPLES = """
+Examples:
+  fastgrad plot out                 writes out/bigrams.png
+  fastgrad plot out -o table.pdf    matplotlib's formats, by the name's end
+
+The picture of a bigram model is that of the makemore lecture: a row for each
+token, a column for each that may follow, the darker the more often. Counts
+are drawn where the model has them, probabilities where it was trained as a
+network; of counted trigrams, the pairs that their last two tokens make.
+Beyond 40 tokens the cells hold no numbers, beyond 60 only the most frequent
+tokens are drawn.
+
+Of a network the pictures are embeddings.png, the tokens (of words the most
+frequent) by what the network has learned of them, and loss.png; after
+`fastgrad lr-find -o DIR` also lr_find.png.
+"""
+
+
+@click.command("plot", epilog=examples(_EXAMPLES), short_help="Draw what a model has learned.")
+@model_argument()
+@click.option(
+    "-o",
+    "--out",
+    type=PlaceName(),
+    metavar="FILE",
+    help="Where the picture goes.",
+    show_default="beside the model",
+)
+def command(model: Path, out: Path | None) -> None:
+    """Draw the table of a bigram model, or the embeddings and losses of a network.
+
+    DIR is a folder that `fastgrad train` or `fastgrad lr-find` wrote, or a model's file.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise click.ClickException(
+            "no picture, since matplotlib is not installed: pip install matplotlib"
+        )
+    folder, with_model = folder_of(model), has_model(model)
+    sweep = None if with_model and out is not None else read_sweep(folder)
+    if sweep is not None:
+        from ..plots import lr_curve
+
+        path = picture_path(out, folder, "lr_find.png")
+        lr_curve(sweep, path=path)
+        click.echo(path)
+        if not with_model:
+            return
+    loaded = load_model(model)
+    is_network = hasattr(loaded, "embeddings")
+    path = picture_path(out, folder, "embeddings.png" if is_network else "bigrams.png")
+    if is_network:
+        _draw_embeddings(loaded, path)
+        click.echo(path)
+    elif _draw_table(loaded, path):
+        click.echo(path)
+    else:
+        message = f"a {type(loaded).__name__} has no table of pairs to draw"
+        if out is not None or loaded.history is None:
+            raise click.ClickException(message)
+        click.echo(f"fastgrad: {message}", err=True)
+    history = loaded.history
+    if history is not None and history.steps and (out is None or out.is_dir()):
+        from ..plots import loss_curve
+
+        losses = path.with_name("loss.png")
+        loss_curve(history, path=losses, title="Loss while training", log_steps=not is_network)
+        click.echo(losses)
+
+
+def _draw_table(model: Any, path: Path) -> bool:
+    """Draw the counts, or the probabilities of a model that has none, if it has pairs of either."""
+    from ..plots import bigram_heatmap
+
+    counts = getattr(model, "counts", None)
+    order = getattr(model, "order", None)
+    if order == 2 and counts is None:
+        bigram_heatmap(model, path=path)
+    elif counts is not None and hasattr(counts, "num_items"):
+        title = f"How often one token follows another: {plural(counts.num_items, 'item')}"
+        if order == 2:
+            bigram_heatmap(counts, path=path, title=title)
+        else:
+            title += ", of trigrams the last two tokens"
+            bigram_heatmap(counts.N.sum(axis=0), model.vocab.itos, path=path, title=title)
+    else:
+        return False
+    return True
+
+
+def _draw_embeddings(model: Any, path: Path) -> None:
+    from ..plots import embedding_scatter
+
+    dims = model.embeddings.shape[1]
+    embedding_scatter(model, path=path, method="pca" if dims > 2 else "first")
