@@ -93,7 +93,10 @@ def help_of(capsys, *command):
 def test_help_tells_the_librarys_defaults(capsys):
     told = help_of(capsys, "train", "neural-bigram")
     defaults = inspect.signature(NeuralBigram.fit).parameters
-    assert f"--steps N Steps of training, each on a mini-batch. [default: {NEURAL_BIGRAM_STEPS};" in told
+    assert (
+        f"--steps N Steps of training, each on a mini-batch. [default: {NEURAL_BIGRAM_STEPS};"
+        in told
+    )
     assert f"which smooths. [default: {defaults['l2'].default};" in told
     assert defaults["steps"].default == NEURAL_BIGRAM_STEPS
     assert defaults["lr"].default is None
@@ -137,8 +140,14 @@ def test_a_damaged_model_is_refused(capsys, out):
     [
         (["train", "trigram"], "trigram"),
         (["train", "bigram"], "'-o' / '--out'"),
-        (["train", "bigram", "-o", "OUT", "--smoothing", "-1"], "'--smoothing': -1.0 is not in the range x>=0"),
-        (["train", "bigram", "-o", "OUT", "--smoothing", "nan"], "'--smoothing': 'nan' is not a finite number"),
+        (
+            ["train", "bigram", "-o", "OUT", "--smoothing", "-1"],
+            "'--smoothing': -1.0 is not in the range x>=0",
+        ),
+        (
+            ["train", "bigram", "-o", "OUT", "--smoothing", "nan"],
+            "'--smoothing': 'nan' is not a finite number",
+        ),
         (["train", "ngram", "-o", "OUT", "--order", "4"], "'--order': 4 is not in the range"),
         (["train", "bigram", "-o", "OUT", "--steps", "5"], "no option --steps"),
         (["train", "bigram", "-o", "OUT", "--seed", "5"], "no option --seed"),

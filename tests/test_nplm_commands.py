@@ -17,8 +17,8 @@ from fastgrad import checkpoint, datasets
 from fastgrad.models import NPLM, load
 from fastgrad.models.nplm.run import NPLMRun
 from fastgrad.plots import embedding_scatter, lr_curve
-from fastgrad.training import LRSweep
 from fastgrad.text import split
+from fastgrad.training import LRSweep
 from typed_commands import lines as found
 from typed_commands import refused
 
@@ -51,8 +51,7 @@ def arrays(model):
 
 def same(one, other):
     return all(
-        (a == b).all()
-        for a, b in zip(arrays(one).values(), arrays(other).values(), strict=True)
+        (a == b).all() for a, b in zip(arrays(one).values(), arrays(other).values(), strict=True)
     )
 
 
@@ -197,9 +196,7 @@ def test_the_rate_finder_needs_no_folder(capsys, text, out, monkeypatch):
     told = found(run(capsys, "lr-find", text, *QUICK))
     assert told["saved"] == "nothing; with -o DIR, `fastgrad plot DIR` draws what was tried"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.read_bytes())))
-    assert (
-        found(run(capsys, "lr-find", "-", *QUICK))["lowest loss"] == (told["lowest loss"])
-    )
+    assert found(run(capsys, "lr-find", "-", *QUICK))["lowest loss"] == (told["lowest loss"])
     assert list(text.parent.iterdir()) == [text]
     kept = found(run(capsys, "lr-find", text, "-o", out, *QUICK))
     assert kept["lowest loss"] == told["lowest loss"]
@@ -290,7 +287,11 @@ def test_a_run_that_is_refused_leaves_the_notes_of_the_folder(capsys, text, out)
     [
         (("train", "--resume"), 2, "'--resume' requires an argument"),
         (("train", "nplm"), 2, "-o/--out"),
-        (("train", "nplm", "TEXT", "-o", "OUT", "--context-length", 0), 2, "0 is not in the range x>=1"),
+        (
+            ("train", "nplm", "TEXT", "-o", "OUT", "--context-length", 0),
+            2,
+            "0 is not in the range x>=1",
+        ),
         (("train", "nplm", "TEXT", "-o", "OUT", "--lr", "nan"), 2, "'nan' is not a finite number"),
         (
             ("train", "nplm", "TEXT", "-o", "OUT", "--batch-size", 10**6),
@@ -308,7 +309,11 @@ def test_a_run_that_is_refused_leaves_the_notes_of_the_folder(capsys, text, out)
         (("train", "nplm", "--resume", "OUT", "--lr", 1), 2, "--lr: not with --resume"),
         (("train", "--resume", "OUT", "nplm", "TEXT"), 2, "[FILE]: not with --resume"),
         (("train", "--resume", "OUT", "nplm", "--direct"), 2, "--direct: not with --resume"),
-        (("train", "--resume", "OUT", "bigram", "-o", "OUT"), 2, "only `train nplm` and `train word-nplm` go on"),
+        (
+            ("train", "--resume", "OUT", "bigram", "-o", "OUT"),
+            2,
+            "only `train nplm` and `train word-nplm` go on",
+        ),
         (("train", "nplm", "--resume", "OUT"), 1, "there is no model; `fastgrad train nplm"),
         (("train", "nplm", "no.txt", "-o", "OUT"), 1, "no.txt: No such file"),
         (
@@ -391,9 +396,7 @@ def test_pictures_of_nothing_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"model has shape \(2, 2\); .* each of 3 tokens"):
         embedding_scatter(np.zeros((2, 2)), ["a", "b", "c"], path=tmp_path / "x.png")
     with pytest.raises(ValueError, match="method is 'tsne'"):
-        embedding_scatter(
-            np.zeros((3, 2)), ["a", "b", "c"], path=tmp_path / "x.png", method="tsne"
-        )
+        embedding_scatter(np.zeros((3, 2)), ["a", "b", "c"], path=tmp_path / "x.png", method="tsne")
     with pytest.raises(ValueError, match="sweep has no steps"):
         lr_curve(LRSweep(np.empty(0), np.empty(0)), path=tmp_path / "x.png")
     with pytest.raises(TypeError, match=r"sweep is \[1.0\]"):

@@ -13,7 +13,18 @@ from fastgrad.text import read_words
 from typed_commands import lines as found
 from typed_commands import refused
 
-QUICK = ("--context-length", 2, "--embedding-dim", 4, "--hidden-dim", 8, "--batch-size", 64, "--vocab-size", 50)
+QUICK = (
+    "--context-length",
+    2,
+    "--embedding-dim",
+    4,
+    "--hidden-dim",
+    8,
+    "--batch-size",
+    64,
+    "--vocab-size",
+    50,
+)
 LINE = "The cat sat on the mat, and the dog's friend saw it.\n\n"
 
 
@@ -29,8 +40,7 @@ def arrays(model):
 
 def same(one, other):
     return all(
-        (a == b).all()
-        for a, b in zip(arrays(one).values(), arrays(other).values(), strict=True)
+        (a == b).all() for a, b in zip(arrays(one).values(), arrays(other).values(), strict=True)
     )
 
 
@@ -132,7 +142,9 @@ def test_options_reach_the_model(capsys, text, out, options):
         *options,
     )
     model = load(out)
-    assert model.config["tie_weights"] == ("paper" not in options and "--no-tie-weights" not in options)
+    assert model.config["tie_weights"] == (
+        "paper" not in options and "--no-tie-weights" not in options
+    )
     assert model.config["direct"] == ("--direct" in options)
     assert model.vocab.eos == (
         "line" if "line" in options else None if "none" in options else "paragraph"
@@ -164,9 +176,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_model(capsys, text, tmp_path,
         return evaluate(self)
 
     monkeypatch.setattr(NPLMRun, "dev_loss", interrupted)
-    said = refused(
-        capsys, "train", "word-nplm", text, "-o", tmp_path / "cut", *lengths, code=130
-    )
+    said = refused(capsys, "train", "word-nplm", text, "-o", tmp_path / "cut", *lengths, code=130)
     assert f"which are saved: `fastgrad train --resume {tmp_path / 'cut'}`" in said
     monkeypatch.undo()
     told = found(run(capsys, "train", "--resume", tmp_path / "cut"))

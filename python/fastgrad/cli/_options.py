@@ -236,18 +236,21 @@ CHARACTERS_SHOWN = {
 
 
 def options(
-    names: str, shown: dict[str, str] | None = None, required: str = "", **defaults: Any
+    names: str,
+    defaults: dict[str, Any] | None = None,
+    shown: dict[str, str] | None = None,
+    required: str = "",
 ) -> Decorator:
     """Declare options of the table, with their defaults.
 
     `shown` is what the help says of options that are None where they are not given; `required` are
     those that must be.
     """
-    shown = {"threads": "all cores"} | (shown or {})
+    defaults, shown = defaults or {}, {"threads": "all cores"} | (shown or {})
 
     def declare(command: Any, name: str) -> Any:
         field = name.replace("-", "_")
-        more = _TABLE[name] | {"required": name in required.split()}
+        more: dict[str, Any] = _TABLE[name] | {"required": name in required.split()}
         if field in shown:
             more["show_default"] = shown[field]
         elif field in defaults:

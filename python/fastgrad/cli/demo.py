@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ._options import PlaceName, examples
-from ._places import has_model, make_folder
+from ._places import make_folder
 
 __all__ = ["command"]
 
@@ -33,7 +33,7 @@ def command(out: Path) -> None:
     names, trains a network to the same model, makes up names, and draws the table. Last it trains
     a network that looks at five letters, which takes some five seconds.
     """
-    if has_model(out):
+    if (out / "model.safetensors").exists():
         raise click.UsageError(f"--out: {out} holds a model; expected another folder for pictures")
     make_folder(out, "--out")
     from .. import demo

@@ -33,11 +33,8 @@ _OLD_FILE, _OLD_NAME = "rates.safetensors", "rates"
 @file_argument()
 @options(
     f"out {NETWORK} min-lr max-lr steps {TRAINING}",
+    vars(CHARACTERS) | {"min_lr": 1e-3, "max_lr": 1.0, "steps": 1000, "split": "random"},
     CHARACTERS_SHOWN,
-    **vars(CHARACTERS) | {"steps": 1000},
-    min_lr=1e-3,
-    max_lr=1.0,
-    split="random",
 )
 def command(**given: Any) -> None:
     """Find a learning rate for a network over characters; train nothing.

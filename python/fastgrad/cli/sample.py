@@ -40,6 +40,7 @@ _LINES = 500
 @model_argument()
 @options(
     "n seed prompt temperature top-k top-p max-length compare-to threads",
+    {"n": 10, "seed": 0, "temperature": 1.0},
     {
         "prompt": "empty",
         "top_k": "all",
@@ -47,9 +48,6 @@ _LINES = 500
         "max_length": "100 characters or 50 words",
         "compare_to": "the one that the model was trained on",
     },
-    n=10,
-    seed=0,
-    temperature=1.0,
 )
 def command(model: Path, **given: Any) -> None:
     """Print items that a model makes up, one a line.

@@ -38,7 +38,7 @@ Examples:
 
 @click.command("bigram", epilog=examples(_NGRAM_EXAMPLES))
 @file_argument()
-@options("out smoothing", required="out", smoothing=SMOOTHING)
+@options("out smoothing", {"smoothing": SMOOTHING}, required="out")
 def bigram(file: str | None, out: Path, smoothing: float) -> None:
     """Count how often each token follows another.
 
@@ -50,7 +50,7 @@ def bigram(file: str | None, out: Path, smoothing: float) -> None:
 
 @click.command("ngram", epilog=examples(_NGRAM_EXAMPLES))
 @file_argument()
-@options("out smoothing order", required="out", smoothing=SMOOTHING, order=3)
+@options("out smoothing order", {"smoothing": SMOOTHING, "order": 3}, required="out")
 def ngram(file: str | None, out: Path, smoothing: float, order: int) -> None:
     """Count how often each token follows one or two others.
 
@@ -64,12 +64,9 @@ def ngram(file: str | None, out: Path, smoothing: float, order: int) -> None:
 @file_argument()
 @options(
     "out order steps lr l2 batch-size seed",
+    {"order": 2, "steps": NEURAL_BIGRAM_STEPS, "l2": L2, "seed": 0},
     {"lr": "none: accelerated steps; the lecture has 50", "batch_size": "all; fewer need --lr"},
-    "out",
-    order=2,
-    steps=NEURAL_BIGRAM_STEPS,
-    l2=L2,
-    seed=0,
+    required="out",
 )
 def neural_bigram(file: str | None, out: Path, order: int, **settings: Any) -> None:
     """Train a network of one layer to know what counting finds.

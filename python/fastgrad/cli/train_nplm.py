@@ -49,9 +49,8 @@ where the text is from standard input. Ctrl-C saves. Then
 @file_argument()
 @options(
     f"out resume {NETWORK} steps lr schedule patience {TRAINING}",
+    vars(CHARACTERS) | {"split": "random"},
     CHARACTERS_SHOWN,
-    **vars(CHARACTERS),
-    split="random",
 )
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:

@@ -41,6 +41,7 @@ evaluation. Then `fastgrad sample out`, `fastgrad eval out other.txt` and
     "out resume tokenizer eos vocab-size min-count dev-fraction test-fraction"
     f" {NETWORK} preset epochs steps batch-size optimizer lr weight-decay dropout patience"
     " seed threads",
+    vars(WORDS) | vars(WORD_TEXTS) | {"preset": "modern"},
     {
         "init": "small with adamw, else scaled",
         "epochs": f"{WORDS.epochs:g}, paper: 20",
@@ -51,8 +52,6 @@ evaluation. Then `fastgrad sample out`, `fastgrad eval out other.txt` and
         "dropout": f"{WORDS.dropout}, paper: 0",
         "patience": "none, paper: 2",
     },
-    **vars(WORDS) | vars(WORD_TEXTS),
-    preset="modern",
 )
 @click.option(
     "--tie-weights/--no-tie-weights",

@@ -166,7 +166,7 @@ def _show_times(ours: Training, points: list[list[float]], labels: list[int]) ->
     print("  the library's batch, loss and optimizer, then micrograd's own program on the")
     print("  classes of either.")
     plain = train_plainly(nn, Value, points, labels, STEPS)
-    runs = [("fastgrad", ours), ("fastgrad, micrograd's program", plain)]
+    runs = [("fastgrad", ours), ("fastgrad, same program", plain)]
     if importlib.util.find_spec("micrograd") is None:
         table(*_times(runs))
         print("  micrograd is not installed, so it was not measured:")
