@@ -12,7 +12,6 @@ import reprlib
 from collections.abc import Iterable
 from operator import index
 
-
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -142,6 +142,8 @@ class NgramModel(TableModel):
         )
         _check_balance(counts)
         order, smoothing = config["order"], config["smoothing"]
+        if order != 2 and issubclass(cls, BigramModel):
+            raise ValueError(f"order is {shorten(order)}; NgramModel.load reads the file")
         model = BigramModel(smoothing) if order == 2 else NgramModel(order, smoothing)
         model._keep(NgramCounts._of(counts))
         model.note = read_note(config)

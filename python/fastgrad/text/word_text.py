@@ -107,10 +107,20 @@ class WordText:
         """Show the number of tokens, |V|, and the share of unknown words."""
         return f"WordText({len(self):,} tokens, |V| = {len(self.vocab):,}, {self.unk_rate:.1%} unk)"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy with the ids before a part."""
+        return _made, (self.vocab, self._all, self._start, self.types)
+
     def _part(self, start: int, end: int) -> WordText:
-        part = WordText.__new__(WordText)
-        part.vocab, part.types, part._all, part._start = self.vocab, None, self._all[:end], start
-        return part
+        return _made(self.vocab, self._all[:end], start, None)
+
+
+def _made(vocab: WordVocab, ids: NDArray[Any], start: int, types: int | None) -> WordText:
+    """Return a text of checked ids that begins at `start`."""
+    text = WordText.__new__(WordText)
+    ids.flags.writeable = False
+    text.vocab, text.types, text._all, text._start = vocab, types, ids, start
+    return text
 
 
 @hint_names()

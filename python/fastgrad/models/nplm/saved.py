@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Arrays = dict[str, NDArray[Any]]
 
 _REMEMBERED = "optimizer."
+# The settings that say how the parameters were drawn.
+_DRAWN = ("init", "seed")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ def parts(
     config = {
         "vocab": vocab,
         "shape": model._shape_of().to_config(),
+        "drawn": {name: model._settings[name] for name in _DRAWN},
         "stopped": model.history.stopped if training is None else training["stopped"],
         "training": training,
     }
@@ -62,6 +65,8 @@ def read_run(
     shape.check(tensors)
     model = kind._of(vocab, shape, {name: tensors[name] for name in shape.shapes})
     model.note = read_note(config)
+    # Of older files it is not known how the parameters were drawn.
+    model._settings |= {name: config.get("drawn", {}).get(name) for name in _DRAWN}
     training = config["training"]
     if training is None:
         model._history = read_history(tensors, str(config["stopped"]))
