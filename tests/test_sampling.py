@@ -5,7 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 from fastgrad._core import draw_rows
-from fastgrad.sampling import Novelty, novelty, sample
+from fastgrad.models import KneserNey
+from fastgrad.sampling import Novelty, _Draw, novelty, sample
+from fastgrad.text import read_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_models import ArrayModel, number, shaped
@@ -233,6 +235,91 @@ def test_top_k_keeps_the_first_of_equals():
     items = sample(ArrayModel("ab", rows), 200, top_k=2)
     assert "a" in items
     assert not any("b" in item for item in items)
+
+
+def nucleus(row, temperature, top_k, top_p):
+    """Return the ids that top_p leaves, by the book, and their probabilities."""
+    shaped_row = shaped(row, temperature, top_k)
+    order = sorted(range(len(row)), key=lambda i: (-row[i], i))
+    kept, mass = [], 0.0
+    for i in order:
+        if mass >= top_p or shaped_row[i] == 0:
+            break
+        kept.append(i)
+        mass += shaped_row[i]
+    probs = np.zeros(len(row))
+    probs[kept] = shaped_row[kept] / mass
+    return kept, probs
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.just(0.0) | st.floats(0.001, 1), min_size=2, max_size=8).filter(any),
+    st.floats(0.01, 0.99),
+    st.sampled_from([0, 0.3, 1.0, 2.5, float("inf")]),
+    st.none() | st.integers(1, 8),
+)
+def test_top_p_keeps_the_fewest_that_have_so_much_together(row, top_p, temperature, top_k):
+    row = np.array(row) / np.sum(row)
+    draw = _Draw(0, float(temperature), top_k, top_p)
+    (kept,) = draw.nucleus(row[None])
+    assert kept.sum() == pytest.approx(1)
+    before = shaped(row, temperature, top_k) if temperature < np.inf else None
+    if before is None:
+        likely = sorted(np.flatnonzero(row), key=lambda i: (-row[i], i))[:top_k]
+        before = np.zeros(len(row))
+        before[likely] = 1 / len(likely)
+    ids = np.flatnonzero(kept)
+    mass = before[ids].sum()
+    # Their mass is enough, and without the least likely of them it would not be.
+    assert mass >= top_p - 1e-9
+    assert mass - before[ids].min() < top_p + 1e-9
+    # Nothing that is left out is likelier, and the ratios are as before.
+    left_out = np.setdiff1d(np.arange(len(row)), ids)
+    assert len(left_out) == 0 or before[left_out].max() <= before[ids].min() + 1e-12
+    np.testing.assert_allclose(kept[ids], before[ids] / mass, rtol=1e-9)
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.5}, {"temperature": 2.0, "top_k": 3}])
+@pytest.mark.parametrize("top_p", [0.01, 0.5, 0.9, 1, 1.0])
+@pytest.mark.parametrize("context", [1, 2])
+def test_top_p_is_the_same_with_a_table_and_without(options, top_p, context):
+    table = ArrayModel.of(FEW, context)
+    if context == 2:
+        table.rows[table.rows.sum(axis=1) == 0] = 0.2
+    batches = ArrayModel(table.vocab.characters, table.rows, tabled=False)
+    settings = {"seed": 3, "top_p": top_p, **options}
+    drawn = sample(table, 200, **settings)
+    assert sample(batches, 200, **settings) == drawn
+    assert sample(table, 50, offset=100, **settings) == drawn[100:150]
+    assert sample(batches, 50, offset=100, **settings) == drawn[100:150]
+    if top_p == 1:
+        assert drawn == sample(table, 200, seed=3, **options)
+    if top_p == 0.01:
+        assert set(drawn) == set(sample(table, 1, temperature=0))
+
+
+def test_top_p_is_drawn_as_often_as_it_should(few):
+    items = sample(few, 40_000, seed=5, top_p=0.8, max_length=1000)
+    found = Counter(pair for item in items for pair in zip("." + item, item + ".", strict=True))
+    for row, before in zip(few.rows, few.vocab.itos, strict=True):
+        counts = np.array([found[before, after] for after in few.vocab.itos])
+        assert abs(chi_square(counts, nucleus(row, 1.0, None, 0.8)[1])) < 5
+
+
+@pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning")
+def test_words_are_sampled_by_the_same_function():
+    text = read_words(["the cat sat on the mat", "a dog ate the cat"] * 5, eos="line", vocab_size=7)
+    model = KneserNey(3).fit(text)
+    for options in ({}, {"top_p": 0.7}, {"top_k": 2, "temperature": 0.5}, {"prompt": "the cat"}):
+        drawn = sample(model, 40, seed=2, max_length=9, **options)
+        assert model.sample(40, seed=2, max_length=9, **options) == drawn
+        assert sample(model, 5, seed=2, max_length=9, offset=20, **options) == drawn[20:25]
+        assert all(len(item.split()) <= 9 for item in drawn)
+        assert not any("<unk>" in item for item in drawn)
+    assert any("<unk>" in item for item in sample(model, 40, unk=True))
+    greedy = sample(model, 1, prompt="the", temperature=0)
+    assert sample(model, 3, prompt="the", top_p=1e-9) == greedy * 3
 
 
 def test_extreme_temperatures(few):
