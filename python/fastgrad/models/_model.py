@@ -45,7 +45,7 @@ _MEANT = {
     "train": "fit",
     "start": "fit",
     "size": "num_parameters()",
-    "parameters": "num_parameters(), or the arrays by their names in the paper: C, H, d, U, b",
+    "parameters": "num_parameters(), or the arrays by their names: W of a bigram, C, H, d, U, b of a network",
     "get_params": "config",
     "shape": "config",
     "context": "context_length",

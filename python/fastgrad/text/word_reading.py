@@ -89,7 +89,8 @@ def _chunks_of_items(items: Iterable[str]) -> Iterator[bytes]:
 def _line(item: str, position: int) -> str:
     """Return an item as a line; raise for what no line could hold."""
     if not isinstance(item, str):
-        raise TypeError(f"texts[{position}] is {shorten(item)}; expected a str")
+        joined = "; a list of words becomes one by ' '.join" * isinstance(item, (list, tuple))
+        raise TypeError(f"texts[{position}] is {shorten(item)}; expected a str{joined}")
     line = item.removesuffix("\n")
     if "\n" in line:
         raise ValueError(f"texts[{position}], {quote(item)}, holds a newline; expected one line")

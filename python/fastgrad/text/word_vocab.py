@@ -10,6 +10,7 @@ import numpy as np
 from .._checks import ids as checked_ids
 from .._checks import shorten
 from .._core import WordReader
+from .._hints import HintedType, hint_names, no_attribute
 from .reading import NotUtf8Error, quote
 from .word_reading import Eos, Tokenizer, check_reading, check_surrogates, read_tokens
 
@@ -20,7 +21,26 @@ if TYPE_CHECKING:
     from .word_text import WordText
 
 
-class WordVocab:
+# Members as they are called elsewhere, and here.
+_MEANT = {
+    "of": "read_words(texts).vocab",
+    "from_texts": "read_words(texts).vocab",
+    "build": "read_words(texts).vocab",
+    "symbols": "itos",
+    "tokens": "itos",
+    "words": "itos",
+    "rare": "unk_token",
+    "mark": "eos_token",
+    "marks": "eos",
+    "token_to_id": "stoi",
+    "id_to_token": "itos",
+    "size": "len(vocab)",
+    "vocab_size": "len(vocab)",
+    "tokenize": "encode",
+}
+
+
+class WordVocab(metaclass=HintedType):
     """The words that have an id of their own, and how text is cut into tokens.
 
     Id 0 is `unk_token`, which stands for all words that have none. With `eos` "line" or
@@ -38,6 +58,7 @@ class WordVocab:
     """
 
     __slots__ = ("_ids", "eos", "itos", "tokenizer")
+    _meant = _MEANT
 
     itos: tuple[str, ...]
     """The token of each id."""
@@ -46,6 +67,12 @@ class WordVocab:
     eos: Eos
     """What ends with `eos_token`: each line, each paragraph, or nothing."""
 
+    @hint_names(
+        eos_token="eos, and put the token second",
+        unk_token="tokens, whose first stands for unknown words",
+        min_freq="min_count of read_words",
+        texts="read_words(texts).vocab",
+    )
     def __init__(self, tokens: Iterable[str], *, tokenizer: Tokenizer = "space", eos: Eos = None):
         """Keep the tokens: first the one for unknown words, then the one for ends if any."""
         check_reading(tokenizer, eos)
@@ -139,6 +166,13 @@ class WordVocab:
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("the vocabulary is damaged; expected words to be a list of str")
         return cls(words, tokenizer=config["tokenizer"], eos=config["marks"])
+
+    # Hidden from type checkers, which would otherwise accept any misspelt name.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Raise an error that names the right member."""
+            raise no_attribute(self, name, _MEANT)
 
     def __len__(self) -> int:
         """Return |V|, the number of tokens, those for unknown words and for ends included."""
