@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "optim": {"_checks", "_core", "_hints", "engine", "optim"},
     "datasets": {"_checks", "_core", "_hints"},
     "draw": {"_checks", "engine"},
-    "plots": {"_checks", "plots"},
+    "plots": {"_checks", "_hints", "plots"},
     "text": {"_checks", "_core", "_hints", "text"},
     "base": {"text"},
     "checkpoint": {"_checks", "_files"},

@@ -333,7 +333,7 @@ GUESSES = {
         ),
         ("datasets.shakespeare()", None),
         ("datasets.plays()", "shakespeare"),
-        ("import fastgrad.words", "fastgrad.text"),
+        ("fastgrad.words.read_words(words)", "fastgrad.text"),
         ("WordNPLM(block_size=4, n_embd=30, n_hidden=100)", "context_length"),
         ("WordNPLM(vocab_size=5)", "vocab"),
         ("WordNPLM(**small).train(words, steps=20)", "fit"),
