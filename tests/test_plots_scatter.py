@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from fastgrad.plots import canvas, embedding_scatter, network, plane, word_scatter, words
+from fastgrad.plots import canvas, embedding_scatter, network, plane
 from fastgrad.plots.beside import find_room
+from fastgrad.text import WordVocab
 from hypothesis import given
 from hypothesis import strategies as st
-from made_figures import remember
+from matplotlib.figure import Figure
 
 ALPHABET = [".", *"abcdefghijklmnopqrstuvwxyz"]
 CYRILLIC = [".", *(chr(0x430 + i) for i in range(32))]
@@ -15,14 +16,14 @@ DEVANAGARI = [".", *(chr(0x915 + i) for i in range(30))]
 
 
 @pytest.fixture
-def scatter(monkeypatch, tmp_path):
-    """Draw embeddings, and give the axes and the line below them."""
-    figures = remember(monkeypatch, network)
+def scatter(tmp_path):
+    """Draw embeddings, and return the axes and the line below their label."""
 
-    def draw(rows, symbols, **options):
-        embedding_scatter(rows, symbols, tmp_path / "scatter.png", **options)
-        assert (tmp_path / "scatter.png").read_bytes().startswith(b"\x89PNG")
-        return figures[-1].axes[0], figures[-1].get_supxlabel()
+    def draw(rows, tokens, **options):
+        path = tmp_path / "scatter.png"
+        axes = embedding_scatter(rows, tokens, path=path, **options)
+        assert path.read_bytes().startswith(b"\x89PNG")
+        return axes, axes.get_xlabel().partition("\n")[2]
 
     return draw
 
@@ -78,32 +79,49 @@ def test_a_name_has_a_place_unless_all_four_are_taken(count, seed):
             assert np.isnan(box).all()
 
 
-def test_words_are_within_the_frame_and_none_is_over_another(monkeypatch, tmp_path):
-    figures = remember(monkeypatch, words)
+class Words:
+    """What a picture asks of a model of words: a vocabulary and embeddings."""
+
+    def __init__(self, words, rows):
+        self.vocab, self.embeddings = WordVocab(["<unk>", *words]), np.vstack([0 * rows[:1], rows])
+
+
+def test_words_are_within_the_frame_and_none_is_over_another(tmp_path):
     points = np.random.default_rng(0).normal(size=(150, 5))
-    texts = [f"word{i}" * (1 + i % 3) for i in range(150)]
-    word_scatter(points, texts, tmp_path / "words.png")
-    axes = figures[0].axes[0]
+    words = [f"word{i}" * (1 + i % 3) for i in range(150)]
+    axes = embedding_scatter(Words(words, points), path=tmp_path / "words.png")
+    assert axes.get_title() == "Embeddings of the 150 most frequent words"
     assert_apart_and_within(axes)
     assert len(boxes(axes)) > 130
     assert (tmp_path / "words.png").stat().st_size > 20_000
-    word_scatter([[1.0, 2.0]], ["a$b"], tmp_path / "one.png")
-    assert list(boxes(figures[1].axes[0])) == ["a$b"]
-    with pytest.raises(ValueError, match="expected a row for each of 3 words"):
-        word_scatter(points, ["a", "b", "c"], tmp_path / "none.png")
+    axes = embedding_scatter(Words(["a$b"], np.array([[1.0, 2.0]])), path=tmp_path / "one.png")
+    assert list(boxes(axes)) == ["a$b"]
+    with pytest.raises(ValueError, match="expected a row for each of 3 tokens"):
+        embedding_scatter(points, ["a", "b", "c"], path=tmp_path / "none.png")
+
+
+def test_tokens_choose_the_words_that_are_drawn(tmp_path):
+    words = [f"word{i}" for i in range(30)]
+    model = Words(words, np.random.default_rng(0).normal(size=(30, 5)))
+    axes = embedding_scatter(model, words[3:7], path=tmp_path / "words.png")
+    assert set(boxes(axes)) == set(words[3:7])
+    with pytest.raises(ValueError, match="tokens has 'zebra', which is not in the vocabulary"):
+        embedding_scatter(model, ["zebra"])
+    with pytest.raises(TypeError, match="expected a neural language model"):
+        embedding_scatter([[1.0, 2.0]])
 
 
 @pytest.mark.parametrize("count", [65, 200])
-def test_many_symbols_are_dots_with_names_where_there_is_room(scatter, count):
-    symbols = [chr(0x400 + i) for i in range(count)]
+def test_many_tokens_are_dots_with_names_where_there_is_room(scatter, count):
+    tokens = [chr(0x400 + i) for i in range(count)]
     rows = np.random.default_rng(1).normal(size=(count, 4))
-    axes, _ = scatter(rows, symbols)
+    axes, _ = scatter(rows, tokens)
     assert_apart_and_within(axes)
     assert 0.6 * count < len(boxes(axes)) <= count
-    assert set(boxes(axes)) <= set(canvas.labels(symbols))
+    assert set(boxes(axes)) <= set(canvas.labels(tokens))
 
 
-def test_symbols_that_are_written_as_codes_are_dots(scatter):
+def test_tokens_that_are_written_as_codes_are_dots(scatter):
     axes, _ = scatter(np.random.default_rng(2).normal(size=(31, 8)), DEVANAGARI)
     assert_apart_and_within(axes)
     assert {"U+0915", "U+0920", "U+0930"} < set(boxes(axes))
@@ -146,30 +164,29 @@ def test_where_nearly_all_are_in_one_place_the_others_are_shown():
 
 
 def test_what_is_within_the_frame_all_the_same_has_its_own_place():
-    figure = canvas.new_figure(4, 4)
-    axes = figure.add_subplot()
+    axes = Figure(figsize=(4, 4), layout="constrained").add_subplot()
     points = np.array([[0.0, 0.0], [1.0, 1.0], [0.5, 0.8], [7.0, 0.5]])
-    view = plane.settle(figure, axes, points, 10, np.array([False, False, True, True]), "abcd")
+    view = plane.settle(axes, points, 10, np.array([False, False, True, True]), "abcd")
     assert view.outside.tolist() == [False, False, False, True]
     assert (view.places[:3] == view.points[:3]).all()
     assert view.data(view.points) == pytest.approx(points)
     assert view.places[3] == pytest.approx([view.high[0] - 10 * view.point, view.points[3, 1]])
     assert view.point_out(view.places)[0] == pytest.approx([view.high[0], view.points[3, 1]])
-    assert figure.get_supxlabel() == "beyond the frame: d at (7, 0.5)"
+    assert axes.get_xlabel().partition("\n")[2] == "beyond the frame: d at (7, 0.5)"
 
 
-@pytest.mark.parametrize("symbols", [ALPHABET, CYRILLIC])
-def test_symbols_far_off_are_at_the_frame_and_the_others_have_the_room(scatter, symbols):
-    rows = np.random.default_rng(5).uniform(-1, 1, size=(len(symbols), 2))
+@pytest.mark.parametrize("tokens", [ALPHABET, CYRILLIC])
+def test_tokens_far_off_are_at_the_frame_and_the_others_have_the_room(scatter, tokens):
+    rows = np.random.default_rng(5).uniform(-1, 1, size=(len(tokens), 2))
     rows[4] = 40.0, 0.5
     rows[9] = -0.25, -30.0
-    axes, remark = scatter(rows, symbols, method="first")
-    names = f"{symbols[4]} at (40, 0.5), {symbols[9]} at (-0.25, -30)"
+    axes, remark = scatter(rows, tokens, method="first")
+    names = f"{tokens[4]} at (40, 0.5), {tokens[9]} at (-0.25, -30)"
     assert remark == f"beyond the frame: {names}"
     assert_apart_and_within(axes)
     found = boxes(axes)
-    assert set(found) == set(symbols)
-    middles = np.array([found[symbol].reshape(2, 2).mean(axis=0) for symbol in symbols])
+    assert set(found) == set(tokens)
+    middles = np.array([found[token].reshape(2, 2).mean(axis=0) for token in tokens])
     low, high = axes.bbox.min, axes.bbox.max
     shares = (middles - low) / (high - low)
     assert shares[4, 0] > 0.95
@@ -190,25 +207,25 @@ def test_symbols_far_off_are_at_the_frame_and_the_others_have_the_room(scatter, 
 def test_dots_far_off_are_at_the_frame_too(scatter):
     rows = np.random.default_rng(6).uniform(-1, 1, size=(90, 2))
     rows[0] = 50.0, 50.0
-    symbols = [chr(0x400 + i) for i in range(90)]
-    axes, remark = scatter(rows, symbols, method="first")
+    tokens = [chr(0x400 + i) for i in range(90)]
+    axes, remark = scatter(rows, tokens, method="first")
     assert remark == "beyond the frame: \u0400 at (50, 50)"
     assert_apart_and_within(axes)
     assert axes.get_xlim()[1] < 1.5
-    assert symbols[0] in boxes(axes)
+    assert tokens[0] in boxes(axes)
 
 
 # What else may be asked for -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("symbols", [[".", "a"], ALPHABET, [chr(0x400 + i) for i in range(64)]])
+@pytest.mark.parametrize("tokens", [[".", "a"], ALPHABET, [chr(0x400 + i) for i in range(64)]])
 @pytest.mark.parametrize("spread", [0.0, 1e-9, 1.0])
-def test_discs_are_apart_and_within_the_frame(scatter, symbols, spread):
-    rows = 1.0 + spread * np.random.default_rng(3).normal(size=(len(symbols), 5))
-    axes, remark = scatter(rows, symbols)
+def test_discs_are_apart_and_within_the_frame(scatter, tokens, spread):
+    rows = 1.0 + spread * np.random.default_rng(3).normal(size=(len(tokens), 5))
+    axes, remark = scatter(rows, tokens)
     assert remark == ""
     assert_apart_and_within(axes)
-    assert set(boxes(axes)) == set(symbols)
+    assert set(boxes(axes)) == set(tokens)
 
 
 def test_rows_that_are_all_the_same_have_no_spread():
@@ -223,7 +240,7 @@ def test_rows_that_are_all_the_same_have_no_spread():
 
 @pytest.mark.parametrize("size", [1, 3, 70])
 @pytest.mark.parametrize(("features", "method"), [(1, "pca"), (1, "first"), (3, "pca")])
-def test_scatters_take_any_number_of_symbols_and_features(scatter, size, features, method):
+def test_scatters_take_any_number_of_tokens_and_features(scatter, size, features, method):
     rows = np.random.default_rng(0).normal(size=(size, features))
     axes, _ = scatter(rows, [chr(0xC0 + i) for i in range(size)], title="$x", method=method)
     assert_apart_and_within(axes)

@@ -2,13 +2,14 @@
 
 
 def remember(monkeypatch, module):
-    """Give a list that every figure is put into that the module makes from now on."""
+    """Return a list that every figure is put into that the module makes from now on."""
     figures = []
-    make = module.new_figure
+    make = module.axes_for
 
     def keep(*arguments, **options):
-        figures.append(make(*arguments, **options))
-        return figures[-1]
+        axes = make(*arguments, **options)
+        figures.append(axes.get_figure())
+        return axes
 
-    monkeypatch.setattr(module, "new_figure", keep)
+    monkeypatch.setattr(module, "axes_for", keep)
     return figures

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
-from .._checks import path_name
+from .._checks import path_name, shorten, strings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-__all__ = ["axes_for", "finish", "labels", "legible"]
+__all__ = ["axes_for", "finish", "labels", "legible", "token_list"]
 
 # Longer labels, which words may need, are cut.
 _LONGEST = 12
@@ -57,9 +57,17 @@ def finish(ax: Axes, path: str | PathLike[str] | None) -> Axes:
     return ax
 
 
-def labels(symbols: Iterable[str]) -> list[str]:
-    """Write symbols so that each can be seen, and so that none is too long for its place."""
-    written = (legible(symbol).replace(" ", "\N{OPEN BOX}") for symbol in symbols)
+def token_list(tokens: Iterable[str]) -> list[str]:
+    """Return tokens as a list, those of a str its characters; raise `TypeError` for others."""
+    found = list(tokens) if isinstance(tokens, str) else strings("tokens", tokens)
+    if not all(isinstance(token, str) for token in found):
+        raise TypeError(f"tokens is {shorten(tokens)}; expected a list of str")
+    return found
+
+
+def labels(tokens: Iterable[str]) -> list[str]:
+    """Write tokens so that each can be seen, and so that none is too long for its place."""
+    written = (legible(token).replace(" ", "\N{OPEN BOX}") for token in tokens)
     return [label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…" for label in written]
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._checks import array, shorten, string, strings
-from .canvas import axes_for, finish, labels, legible
+from .._checks import array, shorten, string
+from .canvas import axes_for, finish, labels, legible, token_list
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,9 +93,7 @@ def _table(counts: Any, tokens: Sequence[str] | None) -> tuple[NDArray[np.float6
             " its tokens"
         )
     else:
-        found, names = counts, strings("tokens", tokens)
-        if not all(isinstance(name, str) for name in names):
-            raise TypeError(f"tokens is {shorten(tokens)}; expected a list of str")
+        found, names = counts, token_list(tokens)
     table = array("counts", found, f"numbers of shape ({len(names)}, {len(names)})", np.float64)
     if table.shape != (len(names), len(names)) or not names:
         raise ValueError(

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .._checks import array, shorten, strings
+from .._checks import array, shorten
 from .beside import write_beside
-from .canvas import axes_for, finish, labels, legible
+from .canvas import axes_for, finish, labels, legible, token_list
 from .plane import far, settle
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _rows(model: Any, tokens: Sequence[str] | None) -> tuple[NDArray[np.float64]
                 f"model is {shorten(model)}; expected a neural language model, or an array with its"
                 " tokens"
             )
-        names = strings("tokens", tokens)
+        names = token_list(tokens)
         rows = array("model", model, f"embeddings of shape ({len(names)}, m)", np.float64)
         if rows.ndim != 2 or len(rows) != len(names) or not rows.size:
             raise ValueError(
@@ -119,7 +119,7 @@ def _rows(model: Any, tokens: Sequence[str] | None) -> tuple[NDArray[np.float64]
         first = (1 + (vocab.eos_token is not None)) if words else 0
         chosen = list(vocab.itos[first : first + _WORDS] if words else vocab.itos)
     else:
-        chosen = strings("tokens", tokens)
+        chosen = token_list(tokens)
     missing = [token for token in chosen if token not in vocab.stoi]
     if missing:
         raise ValueError(f"tokens has {shorten(missing[0])}, which is not in the vocabulary")
