@@ -163,7 +163,7 @@ def test_the_bar_tells_losses_and_speed_on_a_terminal(monkeypatch):
     last = terminal.getvalue().rpartition("\r")[2]
     assert "40/40" in last
     assert f"dev {history.dev_loss[-1]:.4f}, " in last
-    assert re.search(r"loss \d\.\d{4}, dev .*, [\d,]+ examples/s", last)
+    assert re.search(r"loss \d\.\d{4}, dev .*, [\d,]+ ex/s", last)
 
 
 # Losses that are not finite.

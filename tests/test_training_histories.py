@@ -222,10 +222,13 @@ def test_the_bar_goes_back_with_what_is_taken_back(monkeypatch, tmp_path):
             self.n += steps
             moves.append(self.n)
 
-        def set_postfix_str(self, _):
+        def set_postfix_str(self, _, refresh):
             pass
 
-        def close(self):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
             pass
 
     monkeypatch.setattr("tqdm.tqdm", Bar)

@@ -116,7 +116,7 @@ class Loop:
         return self._record.history()
 
     def history(self) -> History:
-        """Give what was seen so far, also of a run that has failed."""
+        """Return what was seen so far, also of a run that has failed."""
         return self._record.history()
 
     def _go(self, report: Report) -> None:
@@ -158,7 +158,7 @@ class Loop:
             if record.steps >= plan.steps:
                 return "finished"
             self._advance()
-            report.move_to(record.steps)
+            report.move_to(record.steps, self._smoothed.loss, self._speed())
             if monotonic() > self._save_at:
                 self._save(report)
 
@@ -240,8 +240,7 @@ class Loop:
         return patience is not None and self._record.since_best() >= patience
 
     def _progress(self, dev_loss: float | None) -> Progress:
-        record = self._record
-        steps, seconds = record.steps - self._timed_from, self._seconds
+        record, speed = self._record, self._speed()
         self._timed_from, self._seconds = record.steps, 0.0
         return Progress(
             step=record.steps,
@@ -249,8 +248,13 @@ class Loop:
             loss=record.mean_since(self._evaluated),
             dev_loss=dev_loss,
             lr=self._lr(record.steps - 1),
-            examples_per_second=steps * self._run.batch_size / max(seconds, 1e-9),
+            examples_per_second=speed,
         )
+
+    def _speed(self) -> float:
+        """Return the examples per second since the last evaluation."""
+        steps = self._record.steps - self._timed_from
+        return steps * self._run.batch_size / max(self._seconds, 1e-9)
 
     def _not_finite(self) -> NoReturn:
         """Go back to where the last loss came from: what was made of it since is at fault."""

@@ -1,11 +1,13 @@
-"""Telling how a run goes: a bar in the terminal, and a log with a JSON object a line."""
+"""Reports on a run: a progress bar, and a log with a JSON object a line."""
 
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any
 
 from .._files import named_errors, write_atomically
+from .._progress import bar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,18 +23,18 @@ class Report:
     """
 
     def __init__(self, plan: Plan, first_step: int, evaluated: int, *, is_resumed: bool) -> None:
-        """Open the log, at its end, and draw the bar on a terminal."""
+        """Open the log, at its end, and draw the bar."""
         self._path = plan.log
         self._first, self._evaluated, self._is_resumed = first_step, evaluated, is_resumed
         self._pending: list[str] | None = []
         self._log: IO[str] | None = None
-        self._bar: Any = None
         if self._path is not None:
             self._log = _opened(self._path)
-        if plan.progress:
-            from tqdm import tqdm  # here, since most programs need none
-
-            self._bar = tqdm(total=plan.steps, initial=first_step, unit="step", disable=None)
+        self._open = ExitStack()
+        self._bar = self._open.enter_context(
+            bar(plan.progress, plan.steps, "step", initial=first_step)
+        )
+        self._dev = ""
 
     def begin(self) -> None:
         """Make the log this run's: empty, or of a resumed run up to where it goes on."""
@@ -47,17 +49,16 @@ class Report:
         else:  # A device or a pipe.
             self._put("".join(lines))
 
-    def move_to(self, step: int) -> None:
-        """Move the bar."""
+    def move_to(self, step: int, loss: float | None, speed: float) -> None:
+        """Move the bar, and show the loss and the examples per second."""
         if self._bar is not None:
-            self._bar.update(step - self._bar.n)
+            shown = "" if loss is None else f"loss {loss:.4f}, "
+            self._bar(step, f"{shown}{self._dev}{speed:,.0f} ex/s")
 
     def note(self, progress: Progress) -> None:
         """Show an evaluation, and log it."""
-        if self._bar is not None:
-            dev = "" if progress.dev_loss is None else f"dev {progress.dev_loss:.4f}, "
-            speed = f"{progress.examples_per_second:,.0f} examples/s"
-            self._bar.set_postfix_str(f"loss {progress.loss:.4f}, {dev}{speed}")
+        self._dev = "" if progress.dev_loss is None else f"dev {progress.dev_loss:.4f}, "
+        self.move_to(progress.step, progress.loss, progress.examples_per_second)
         self._write(
             step=progress.step,
             loss=progress.loss,
@@ -72,8 +73,7 @@ class Report:
 
     def close(self) -> None:
         """Close both."""
-        if self._bar is not None:
-            self._bar.close()
+        self._open.close()
         if self._log is not None and self._path is not None:
             with named_errors(self._path):
                 self._log.close()
@@ -94,7 +94,7 @@ class Report:
                 self._log.flush()
 
     def _kept(self, path: Path) -> list[str]:
-        """Give the lines that are not of steps which are made again, nor half of one."""
+        """Return the lines that are not of steps which are made again, nor half of one."""
         with open(path, encoding="utf-8", errors="replace") as log:
             return [line for line in log if line.endswith("\n") and not self._is_made_again(line)]
 
