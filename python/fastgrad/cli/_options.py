@@ -19,20 +19,6 @@ if TYPE_CHECKING:
     # What click's decorators make of a function: a function, or a command.
     Decorator = Callable[[Any], Any]
 
-__all__ = [
-    "CHARACTERS_SHOWN",
-    "NETWORK",
-    "TRAINING",
-    "Commands",
-    "PlaceName",
-    "examples",
-    "file_argument",
-    "given_options",
-    "hint_for",
-    "model_argument",
-    "options",
-]
-
 # What commands and options are called elsewhere, or were called before.
 _COMMANDS = {
     "generate": "sample",

@@ -12,22 +12,6 @@ import click
 
 from .._checks import escape
 
-__all__ = [
-    "Text",
-    "bundled",
-    "folder_of",
-    "has_model",
-    "knows_words",
-    "load_model",
-    "make_folder",
-    "noted_text",
-    "picture_path",
-    "plays",
-    "read_note",
-    "text_note",
-    "text_of",
-]
-
 # Larger files are streamed and not looked at item by item, which would take memory and patience.
 _LARGE = 2**25
 

@@ -8,8 +8,6 @@ import textwrap
 
 from .._checks import escape
 
-__all__ = ["plural", "show"]
-
 _NAME, _WIDTH = 12, 80
 
 

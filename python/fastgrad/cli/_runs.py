@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -30,52 +30,39 @@ from ._report import show
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = [
-    "Items",
-    "Words",
-    "counted_words",
-    "keep_input",
-    "made_folder",
-    "noted_words",
-    "resume",
-    "split_words",
-    "train",
-]
-
-_LOG = "log.jsonl"
-# What came from standard input, which cannot be read again.
-_INPUT = "text.txt"
-_OUT = "-o/--out"
-
 
 @contextmanager
 def made_folder(folder: Path) -> Iterator[None]:
     """Make the folder where it is missing; a training that fails removes it, if it is empty."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    make_folder(folder, _OUT)
+    make_folder(folder, "-o/--out")
     try:
-        with _told_on_ctrl_c(folder):
+        with _told(folder):
             yield
     except BaseException:
         for place in missing:
-            try:
+            with suppress(OSError):  # What something is in stays.
                 place.rmdir()
-            except OSError:  # Something is in it, which stays.
-                break
         raise
 
 
 @contextmanager
-def _told_on_ctrl_c(place: Path) -> Iterator[None]:
-    """Say on Ctrl-C whether the model of a folder, or of a file, was saved since."""
+def _told(place: Path) -> Iterator[None]:
+    """Say on Ctrl-C whether the model of a folder, or of a file, was saved, and where."""
     before = _stamp(place)
     try:
         yield
     except KeyboardInterrupt as stop:
-        if str(stop):
-            raise
-        saved = "nothing was saved" if _stamp(place) == before else f"the model is saved in {place}"
-        raise KeyboardInterrupt(f"interrupted; {saved}") from None
+        # Of an `Interrupted`, whose module need not be loaded for this.
+        done = getattr(stop, "done", "interrupted")
+        told = f"{done}; nothing of this was saved"
+        if getattr(stop, "saved", False):
+            told = f"{done}, which are saved: `fastgrad train --resume {place}`"
+        elif done == "interrupted":
+            was_saved = _stamp(place) != before
+            left = f"the model is saved in {place}" if was_saved else "nothing was saved"
+            told = f"{done}; {left}"
+        raise KeyboardInterrupt(told) from None
 
 
 def _stamp(place: Path) -> tuple[int, int] | None:
@@ -97,16 +84,11 @@ def keep_input(folder: Path) -> Text:
 
     data = sys.stdin.buffer.read()
     read_lines(data)  # What is no text is not kept.
-    kept = folder / _INPUT
-    if kept.exists() and not _holds(kept, data):
+    kept = folder / "text.txt"
+    if kept.exists() and kept.read_bytes() != data:
         kept = kept.with_stem(f"{kept.stem}-{sha256(data).hexdigest()[:8]}")
-    if not _holds(kept, data):
-        write_atomically(kept, data)
+    write_atomically(kept, data)
     return Text(str(kept), f"standard input, kept in {kept}")
-
-
-def _holds(path: Path, data: bytes) -> bool:
-    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
 
 
 @dataclass(frozen=True)
@@ -245,8 +227,13 @@ def counted_words(train: Any) -> Any:
 def train(fit: Callable[[str], Any], parts: Items | Words, place: Path, *, made: int = 0) -> None:
     """Make the steps of a run, which `fit` makes with the name of a log file; show the result."""
     start = perf_counter()
-    with _saved_on_ctrl_c(place):
-        model = fit(str(folder_of(place) / _LOG))
+    try:
+        model = fit(str(folder_of(place) / "log.jsonl"))
+    except ArithmeticError as error:  # A DivergedError, whose module need not be loaded for this.
+        raise click.ClickException(
+            f"{error}, as --lr; --resume would come to the same step. {place} has these"
+            " parameters, and what it had before, if anything, as *.previous"
+        ) from None
     seconds = max(perf_counter() - start, 1e-9)
     steps = model.history.steps - made
     done = f"{steps:,} in {seconds:.1f} s, {steps / seconds:,.0f} per second"
@@ -256,31 +243,10 @@ def train(fit: Callable[[str], Any], parts: Items | Words, place: Path, *, made:
     show("saved", str(place / "model.safetensors" if place.is_dir() else place))
 
 
-@contextmanager
-def _saved_on_ctrl_c(place: Path) -> Iterator[None]:
-    """Say what Ctrl-C has left, and how to go on with it."""
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        # An `Interrupted`, whose module need not be loaded for this, once training has begun.
-        done = getattr(stop, "done", None)
-        if done is None:
-            raise
-        advice = f"{done}; nothing of this was saved"
-        if getattr(stop, "saved", False):
-            advice = f"{done}, which are saved: `fastgrad train --resume {place}`"
-        raise KeyboardInterrupt(advice) from None
-    except ArithmeticError as error:  # A DivergedError, whose module need not be loaded for this.
-        raise click.ClickException(
-            f"{error}, as --lr; --resume would come to the same step. {place} has these"
-            " parameters, and what it had before, if anything, as *.previous"
-        ) from None
-
-
 def resume(place: Path) -> None:
     """Go on with the training run of a folder, or of a model's file in it."""
     model = load_model(place, "fastgrad train nplm")
-    with _told_on_ctrl_c(place):
+    with _told(place):
         _resume(place, model)
 
 

@@ -9,8 +9,6 @@ import click
 from ._options import PlaceName, examples
 from ._places import make_folder
 
-__all__ = ["command"]
-
 
 @click.command(
     "demo",

@@ -14,8 +14,6 @@ from ._report import plural, show
 from ._runs import counted_words, noted_words
 from .train_ngram import grams
 
-__all__ = ["command"]
-
 _EXAMPLES = """
 Examples:
   fastgrad eval out                       the text that it was trained on
@@ -48,9 +46,8 @@ def command(model: Path, file: str | None) -> None:
     loaded = load_model(model)
     if knows_words(loaded):
         _measure_words(model, loaded, file)
-        return
-    text = _text(model, loaded, file)
-    (_measure_counts if hasattr(loaded, "order") else _measure_items)(model, loaded, text)
+    else:
+        _measure(model, loaded, _text(model, loaded, file))
 
 
 def _text(place: Path, model: Any, file: str | None) -> Text:
@@ -70,38 +67,31 @@ def _unknown(place: Path) -> click.ClickException:
     )
 
 
-def _measure_counts(place: Path, model: Any, text: Text) -> None:
-    """Measure a model of n-grams, of which counts say all."""
+def _measure(place: Path, model: Any, text: Text) -> None:
+    """Measure a model of characters; of n-grams counts say all, others need all items at once."""
     from ..models import NgramCounts
     from ..text import UnknownCharacterError
 
-    counts = NgramCounts(text.source, order=model.order, progress=True)
+    is_ngram = hasattr(model, "order")
+    if is_ngram:
+        found: Any = NgramCounts(text.source, order=model.order, progress=True)
+    else:
+        found = text.items()
     try:
-        loss, perplexity = model.loss(counts), model.perplexity(counts)
+        loss, perplexity = model.loss(found), model.perplexity(found)
     except UnknownCharacterError as error:
-        items = text.items() if text.is_small else []
-        raise _first_place(error, model.vocab, text, items) from None
+        raise _first_place(error, model.vocab, text, found) from None
     _show_text(place, model, text.name)
-    show("items", f"{counts.num_items:,}")
-    show(f"{grams(model.order)}s", f"{counts.total:,}")
-    _show_loss(loss, perplexity)
-    if not math.isfinite(loss):
-        _explain(model, model.unseen(counts), text)
-
-
-def _measure_items(place: Path, model: Any, text: Text) -> None:
-    """Measure any other model of characters, which needs all items at once."""
-    from ..text import UnknownCharacterError
-
-    items = text.items()
-    try:
-        loss, perplexity = model.loss(items), model.perplexity(items)
-    except UnknownCharacterError as error:
-        raise _first_place(error, model.vocab, text, items) from None
-    _show_text(place, model, text.name)
-    show("items", f"{len(items):,}")
-    show("tokens", f"{sum(map(len, items)) + len(items):,}")
-    _show_loss(loss, perplexity)
+    if is_ngram:
+        show("items", f"{found.num_items:,}")
+        show(f"{grams(model.order)}s", f"{found.total:,}")
+    else:
+        show("items", f"{len(found):,}")
+        show("tokens", f"{sum(map(len, found)) + len(found):,}")
+    show("loss", f"{loss:.8f} nats per token" if math.isfinite(loss) else "inf")
+    show("perplexity", f"{perplexity:.4f}")
+    if is_ngram and not math.isfinite(loss):
+        _explain(model, model.unseen(found), text)
 
 
 def _measure_words(place: Path, model: Any, file: str | None) -> None:
@@ -133,15 +123,9 @@ def _show_text(place: Path, model: Any, name: str) -> None:
     show("text", name)
 
 
-def _show_loss(loss: float, perplexity: float) -> None:
-    show("loss", f"{loss:.8f} nats per token" if math.isfinite(loss) else "inf")
-    show("perplexity", f"{perplexity:.4f}")
-
-
-def _first_place(
-    error: ValueError, vocab: Any, text: Text, items: list[str]
-) -> click.ClickException:
+def _first_place(error: ValueError, vocab: Any, text: Text, found: Any) -> click.ClickException:
     """Return the error that says where in a text the first character is that a model lacks."""
+    items = found if isinstance(found, list) else text.items() if text.is_small else []
     for number, item in enumerate(items, 1):
         try:
             vocab.encode(item)

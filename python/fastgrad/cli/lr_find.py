@@ -16,8 +16,6 @@ from ._report import show
 from ._runs import made_folder
 from .train_nplm import check_split, new_network
 
-__all__ = ["command", "read_sweep"]
-
 _EXAMPLES = """
 Examples:
   fastgrad lr-find                            the bundled names

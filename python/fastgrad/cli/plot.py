@@ -10,10 +10,7 @@ import click
 
 from ._options import PlaceName, examples, model_argument
 from ._places import folder_of, has_model, load_model, picture_path
-from ._report import plural
 from .lr_find import read_sweep
-
-__all__ = ["command"]
 
 _EXAMPLES = """
 Examples:
@@ -65,10 +62,7 @@ def command(model: Path, out: Path | None) -> None:
     loaded = load_model(model)
     is_network = hasattr(loaded, "embeddings")
     path = picture_path(out, folder, "embeddings.png" if is_network else "bigrams.png")
-    if is_network:
-        _draw_embeddings(loaded, path)
-        click.echo(path)
-    elif _draw_table(loaded, path):
+    if (_draw_embeddings if is_network else _draw_table)(loaded, path):
         click.echo(path)
     else:
         message = f"a {type(loaded).__name__} has no table of pairs to draw"
@@ -84,28 +78,27 @@ def command(model: Path, out: Path | None) -> None:
         click.echo(losses)
 
 
-def _draw_table(model: Any, path: Path) -> bool:
-    """Draw the counts, or the probabilities of a model that has none, if it has pairs of either."""
-    from ..plots import bigram_heatmap
-
-    counts = getattr(model, "counts", None)
-    order = getattr(model, "order", None)
-    if order == 2 and counts is None:
-        bigram_heatmap(model, path=path)
-    elif counts is not None and hasattr(counts, "num_items"):
-        title = f"How often one token follows another: {plural(counts.num_items, 'item')}"
-        if order == 2:
-            bigram_heatmap(counts, path=path, title=title)
-        else:
-            title += ", of trigrams the last two tokens"
-            bigram_heatmap(counts.N.sum(axis=0), model.vocab.itos, path=path, title=title)
-    else:
-        return False
-    return True
-
-
-def _draw_embeddings(model: Any, path: Path) -> None:
+def _draw_embeddings(model: Any, path: Path) -> bool:
     from ..plots import embedding_scatter
 
     dims = model.embeddings.shape[1]
     embedding_scatter(model, path=path, method="pca" if dims > 2 else "first")
+    return True
+
+
+def _draw_table(model: Any, path: Path) -> bool:
+    """Draw counts, or the probabilities of a model that has none; return whether it has pairs."""
+    from ..plots import bigram_heatmap
+
+    order = getattr(model, "order", None)
+    counts: Any = getattr(model, "counts", None)
+    title = "How often one token follows another"
+    if order == 2:
+        found = model if counts is None else counts
+        bigram_heatmap(found, path=path, title=None if counts is None else title)
+    elif order == 3 and hasattr(counts, "num_items"):
+        title += ", of trigrams the last two"
+        bigram_heatmap(counts.N.sum(axis=0), model.vocab.itos, path=path, title=title)
+    else:
+        return False
+    return True

@@ -17,8 +17,6 @@ from ._report import plural
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["command"]
-
 _EXAMPLES = """
 Examples:
   fastgrad sample out -n 20 --seed 1

@@ -10,8 +10,6 @@ from . import train_ngram, train_nplm, train_word_nplm
 from ._options import Commands, examples, options
 from ._runs import resume as resume_run
 
-__all__ = ["command"]
-
 _EXAMPLES = """
 Examples:
   fastgrad train bigram words.txt -o out     count, in no time

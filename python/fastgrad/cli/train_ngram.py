@@ -17,8 +17,6 @@ from ._runs import made_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["bigram", "neural_bigram", "ngram"]
-
 _NGRAM_EXAMPLES = """
 Examples:
   fastgrad train bigram -o out                the bundled names

@@ -23,8 +23,6 @@ from ._report import show
 from ._runs import Items, keep_input, made_folder, resume, train
 from .train_ngram import show_vocab
 
-__all__ = ["check_split", "command", "new_network", "resumed"]
-
 _EXAMPLES = """
 Examples:
   fastgrad train nplm -o out               the bundled names, in ten seconds

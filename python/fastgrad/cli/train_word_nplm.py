@@ -14,8 +14,6 @@ from ._report import show
 from ._runs import Words, keep_input, made_folder, split_words, train
 from .train_nplm import resumed
 
-__all__ = ["command"]
-
 _EXAMPLES = """
 Examples:
   fastgrad train word-nplm -o out              the bundled plays
