@@ -280,7 +280,7 @@ def hostile_words():
     from hostile_arguments import FLOATS, INTS, STRINGS
 
     words = [str(number) for number in [*INTS[:-6], *FLOATS]] + STRINGS
-    words += ["--steps", "--order", "--level", "word", "-o", "-n", "--seed", "--resume", "folder"]
+    words += ["--steps", "--order", "--eos", "line", "-o", "-n", "--seed", "--resume", "folder"]
     words += ["items.txt", "damaged", "run.safetensors", "word.safetensors", "x" * 100_000]
     return [*words, "9" * 5000, "1e999", "0x10", "\uff11\uff12", "1_000", "--steps=-1", "--no-such"]
 

@@ -818,14 +818,17 @@ TABLE = {
 
 # Commands as they are typed; those of SLOW take much longer than the others.
 COMMANDS = [
-    "train bigram items.txt -o made --order 2 --smoothing 0.5",
-    "train bigram items.txt -o made --neural --steps 5 --lr 1 --penalty 0.1 --batch 4 --seed 1",
-    "train nplm items.txt -o made --context 2 --embedding 3 --hidden 4 --steps 3 --batch 4 --lr 0.1"
-    " --schedule cosine --optimizer adamw --weight-decay 0 --split none --seed 1 --threads 1",
-    "train nplm items.txt -o made --steps 3 --batch 4 --find-rate --split none",
-    "train nplm words.txt --level word -o made --steps 3 --batch 4 --hidden 4 --embedding 3",
+    "train bigram items.txt -o made --smoothing 0.5",
+    "train ngram items.txt -o made --order 3 --smoothing 0.5",
+    "train neural-bigram items.txt -o made --steps 5 --lr 1 --l2 0.1 --batch-size 4 --seed 1",
+    "train nplm items.txt -o made --context-length 2 --embedding-dim 3 --hidden-dim 4 --steps 3"
+    " --batch-size 4 --lr 0.1 --schedule cosine --optimizer adamw --weight-decay 0 --split none"
+    " --seed 1 --threads 1",
+    "lr-find items.txt -o made --steps 3 --batch-size 4 --split none",
+    "train word-nplm words.txt -o made --steps 3 --batch-size 4 --hidden-dim 4 --embedding-dim 3",
     "sample bigram.safetensors -n 3 --seed 1 --prompt a --temperature 0.5 --top-k 2 --max-length 4",
-    "sample word.safetensors -n 2 --against words.txt",
+    "sample bigram.safetensors -n 3 --top-p 0.5",
+    "sample word.safetensors -n 2 --compare-to words.txt",
     "eval bigram.safetensors items.txt",
     "eval run.safetensors items.txt",
     "",

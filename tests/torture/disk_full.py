@@ -45,7 +45,7 @@ if seed == "save":
         sys.exit(1)
     sys.exit(0)
 sys.exit(main(["train", "nplm", os.path.join(folder, "text"), "-o", folder, "--steps", "60",
-               "--hidden", "8", "--batch", "8"]))
+               "--hidden-dim", "8", "--batch-size", "8"]))
 """
 
 

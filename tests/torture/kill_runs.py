@@ -31,9 +31,9 @@ SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 def command(kind, text, folder, steps):
     """Give the arguments of a run; of words, a network as small."""
     if kind == "words":
-        kinds = ["--level", "word", "--context", "2", "--embedding", "4", "--hidden", "8"]
-        return ["train", "nplm", *kinds, text, "-o", folder, "--steps", str(steps)]
-    line = ["train", "nplm", text, "-o", folder, "--hidden", "8", "--embedding", "4"]
+        sizes = ["--context-length", "2", "--embedding-dim", "4", "--hidden-dim", "8"]
+        return ["train", "word-nplm", *sizes, text, "-o", folder, "--steps", str(steps)]
+    line = ["train", "nplm", text, "-o", folder, "--hidden-dim", "8", "--embedding-dim", "4"]
     return [*line, "--steps", str(steps), "--split", "none" if kind == "no dev" else "random"]
 
 
@@ -59,7 +59,7 @@ def killed(process, chance, longest):
 
 def same(one, other):
     """Compare parameters and histories."""
-    pairs = [(one.parameters()[name], other.parameters()[name]) for name in one.parameters()]
+    pairs = [(one._parameters[name], other._parameters[name]) for name in one._parameters]
     names = ("loss", "rate", "dev_step", "dev_loss")
     pairs += [(getattr(one.history, name), getattr(other.history, name)) for name in names]
     return all(np.array_equal(a, b) for a, b in pairs)

@@ -45,6 +45,8 @@ _COMPLETE = "_FASTGRAD_COMPLETE"
 
 # What may stand in a message of several lines; whatever else steers a terminal is escaped.
 _LAYOUT = "\n\t"
+# A message may hold the longest path that a system knows.
+_LONGEST = 5000
 
 
 @click.group(
@@ -128,7 +130,7 @@ def _ended_like_ctrl_c(signals: list[int]) -> Iterator[None]:
 
 
 def _fail(reason: str, code: int = 1, start: str = "") -> int:
-    print(f"{start}fastgrad: {escape(reason, keep=_LAYOUT)}", file=sys.stderr)
+    print(f"{start}fastgrad: {escape(cut(reason, _LONGEST), keep=_LAYOUT)}", file=sys.stderr)
     return code
 
 
