@@ -316,7 +316,7 @@ def test_bad_vocabularies_texts_and_splits_are_named():
         text.split(0)
     with pytest.raises(ValueError, match="read-only"):
         text.ids[0] = 1
-    for config in (None, {}, {"words": "ab", "tokenizer": "space", "marks": None}):
+    for config in (None, {}, {"words": "ab", "tokenizer": "space", "eos": None}):
         with pytest.raises(ValueError, match="the vocabulary is damaged"):
             WordVocab.from_config(config)
 

@@ -178,7 +178,7 @@ def strings(name: str, values: Any) -> list[Any]:
 
 
 def path_name(name: str, value: Any) -> str:
-    """Give a path as a str; refuse what is none."""
+    """Return a path as a str; refuse what is none."""
     if isinstance(value, str | os.PathLike) and isinstance(found := os.fspath(value), str):
         if len(found) > _LONGEST_PATH:
             raise ValueError(
@@ -189,7 +189,7 @@ def path_name(name: str, value: Any) -> str:
 
 
 def array(name: str, value: Any, expected: str, dtype: Any = None) -> Any:
-    """Give a numpy array of what numpy can make one of; refuse the rest."""
+    """Return a numpy array of what numpy can make one of; refuse the rest."""
     import numpy as np  # Here, since most checks need none of it.
 
     try:

@@ -11,7 +11,7 @@ All are trained by `fit`, which returns the model, and have the same members; se
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._hints import renamed
 from ._model import CharacterModel, Model
@@ -57,7 +57,7 @@ if not TYPE_CHECKING:
     )
 
 
-def load(path: str | os.PathLike[str]) -> Model[Any]:
+def load(path: str | os.PathLike[str]) -> CharacterModel | WordModel | Mixture:
     """Return a saved model of any kind: of a checkpoint, or of the folder that holds it.
 
     Raises `fastgrad.checkpoint.CheckpointError` where the file is damaged, hostile or of another

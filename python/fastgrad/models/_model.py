@@ -45,7 +45,7 @@ _MEANT = {
     "train": "fit",
     "start": "fit",
     "size": "num_parameters()",
-    "parameters": "num_parameters(), or the arrays by their names: W of a bigram, C, H, d, U, b of a network",
+    "parameters": "num_parameters(), or the arrays by name: W, or C, H, d, U, b",
     "get_params": "config",
     "shape": "config",
     "context": "context_length",

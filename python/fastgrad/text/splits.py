@@ -128,7 +128,7 @@ def _three_numbers(fractions: Any) -> tuple[float, float, float]:
 
 
 def _cut_between_distinct(shuffled: list[str], first: int, second: int) -> Split:
-    """Give each distinct item to the part in which its first copy would start."""
+    """Assign each distinct item to the part in which its first copy would start."""
     part_of: dict[str, int] = {}
     taken = 0
     for item, copies in Counter(shuffled).items():

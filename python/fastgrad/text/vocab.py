@@ -255,4 +255,4 @@ def _eos_token_beside(characters: set[str]) -> str:
     for token in (*EOS_TOKENS, *spare) if characters.issuperset(EOS_TOKENS) else EOS_TOKENS:
         if token not in characters:
             return token
-    raise ValueError("characters holds every symbol that could be the end-of-sequence token")
+    raise ValueError("characters holds every character that could be the end-of-sequence token")

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .word_text import WordText
 
 
+# The keys of a configuration, today and before.
+_CONFIGS = ({"words", "tokenizer", "eos"}, {"words", "tokenizer", "marks"})
+
 # Members as they are called elsewhere, and here.
 _MEANT = {
     "of": "read_words(texts).vocab",
@@ -155,17 +158,18 @@ class WordVocab(metaclass=HintedType):
 
     def to_config(self) -> dict[str, Any]:
         """Return the vocabulary as JSON-able values, for `from_config`."""
-        return {"words": list(self.itos), "tokenizer": self.tokenizer, "marks": self.eos}
+        return {"words": list(self.itos), "tokenizer": self.tokenizer, "eos": self.eos}
 
     @classmethod
     def from_config(cls, config: Any) -> WordVocab:
         """Return the vocabulary of a `to_config`; `ValueError` for anything else."""
-        if not isinstance(config, dict) or set(config) != {"words", "tokenizer", "marks"}:
-            raise ValueError("the vocabulary is damaged; expected words, tokenizer and marks")
+        # Older files say "marks" for "eos".
+        if not isinstance(config, dict) or set(config) not in _CONFIGS:
+            raise ValueError("the vocabulary is damaged; expected words, tokenizer and eos")
         words = config["words"]
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("the vocabulary is damaged; expected words to be a list of str")
-        return cls(words, tokenizer=config["tokenizer"], eos=config["marks"])
+        return cls(words, tokenizer=config["tokenizer"], eos=config.get("eos", config.get("marks")))
 
     # Hidden from type checkers, which would otherwise accept any misspelt name.
     if not TYPE_CHECKING:
