@@ -266,15 +266,15 @@ def test_discounts_that_can_be_estimated_are_no_cause_for_a_warning():
 
 
 def test_sentences_on_brown_are_those_of_kenlm(data_directory):
-    """`lmplz -o 3` on the same sentences: 170.0976. Its <unk> is a symbol that no text has."""
+    """`lmplz -o 3` on the same sentences: 170.0976. Its <unk> is a token that no text has."""
     path = data_directory / "brown.txt.gz"
     if not path.is_file():
         pytest.skip(f"{path} is missing; set FASTGRAD_DATA to the directory where it is")
     lines = gzip.decompress(path.read_bytes()).decode().split("\n")
     train, rest = first_words(lines, 800_000)
     validation, _ = first_words(rest, 200_000)
-    rare, *kept = read_words(train, vocab_size=16_383).vocab.itos
-    vocab = WordVocab([rare, "</s>", *kept, "<unk>"], eos="line")
+    unk, *kept = read_words(train, vocab_size=16_383).vocab.itos
+    vocab = WordVocab([unk, "</s>", *kept, "<never>"], eos="line")
     model = KneserNey(3, modified=True, sentences=True).fit(vocab.read(train))
     assert model.perplexity(vocab.read(validation)) == pytest.approx(170.0976, abs=0.00005)
 
