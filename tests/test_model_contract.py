@@ -319,6 +319,25 @@ def test_what_needs_a_fit_says_so(make, tmp_path):
     assert not hasattr(model, "vocab")
 
 
+def test_what_only_some_models_have_needs_a_fit_too():
+    for call in (
+        lambda: BigramModel().P,
+        lambda: BigramModel().counts,
+        lambda: BigramModel().unseen(NAMES),
+        lambda: NeuralBigram(vocab=Vocab("ab")).W,
+        lambda: NPLM(**SMALL).C,
+        lambda: NPLM(**SMALL).most_similar("a"),
+        lambda: KneserNey().discounts,
+        lambda: KneserNey().num_ngrams,
+        lambda: InterpolatedTrigram().weights,
+        lambda: InterpolatedTrigram().losses,
+        lambda: InterpolatedTrigram().bin_of(3),
+        lambda: Mixture([BigramModel(), BigramModel()]),
+    ):
+        with pytest.raises(NotFittedError, match="call fit first"):
+            call()
+
+
 @unfitted
 def test_a_fit_that_fails_leaves_the_model_as_it_was(make):
     model = make()
@@ -337,6 +356,17 @@ def test_a_second_fit_that_fails_leaves_the_model_as_it_was(name):
     with pytest.raises(ValueError, match=r"newline|not in the vocabulary"):
         model.fit(wrong)
     same(CHARACTERS[name], model)
+
+
+@pytest.mark.parametrize("name", ["kneser-ney of sentences", "interpolated trigram", "word nplm"])
+def test_a_second_fit_of_words_that_fails_leaves_the_model_as_it_was(name):
+    model = copy.deepcopy(WORDS[name])
+    other = read_words(b"a b a c")
+    # Sentences need end tokens, and the others their own vocabulary for dev or train.
+    args = (other, DEV) if name == "interpolated trigram" else (other,)
+    with pytest.raises(ValueError, match=r"end tokens|expected the model's"):
+        model.fit(*args)
+    same(WORDS[name], model)
 
 
 def test_a_vocabulary_may_be_given():

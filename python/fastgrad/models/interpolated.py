@@ -52,8 +52,7 @@ class InterpolatedTrigram(CountedModel):
     """
 
     kind = "interpolated trigram"
-    losses: list[float]
-    """The loss on the dev text before each iteration, in nats per token; never growing."""
+    _losses: list[float]
 
     @hint_names()
     def __init__(
@@ -92,10 +91,16 @@ class InterpolatedTrigram(CountedModel):
         text, dev = self._texts["train"], self._texts["dev"]
         table = _core.InterpolatedTable(text.ids, len(text.vocab), self._eos(text))
         ids, start = self._text(dev)
-        self.losses = table.fit(
+        self._losses = table.fit(
             ids, start, tolerance=self._tolerance, iterations=self._max_iterations
         )
         self._core_table = table
+
+    @property
+    def losses(self) -> list[float]:
+        """The loss on the dev text before each iteration, in nats per token; never growing."""
+        _ = self._table
+        return self._losses
 
     @property
     def context_length(self) -> int:
@@ -122,6 +127,7 @@ class InterpolatedTrigram(CountedModel):
 
     def bin_of(self, frequency: int) -> int:
         """Return the bin of contexts that were seen so often."""
+        _ = self._table
         share = (1 + whole("frequency", frequency, most=MOST)) / len(self._texts["train"])
         return max(math.ceil(-math.log(share)), 0)
 
