@@ -39,6 +39,7 @@ toc_object_entries_show_parents = "hide"
 html_theme = "furo"
 html_title = "fastgrad"
 html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_copy_source = False
 html_theme_options = {
     "source_repository": "https://github.com/fastgrad/fastgrad",
