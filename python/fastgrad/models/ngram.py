@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import _core
 from .._checks import amount, shorten
+from .._defaults import SMOOTHING
 from .._hints import hint_names
 from ..base import NotFittedError
 from ..text import Vocab
@@ -52,7 +53,7 @@ class NgramModel(TableModel):
 
     @hint_names(vocab_size="vocab, a Vocab, or let fit take that of its text")
     def __init__(
-        self, order: int = 2, smoothing: float = 1.0, *, vocab: Vocab | None = None
+        self, order: int = 2, smoothing: float = SMOOTHING, *, vocab: Vocab | None = None
     ) -> None:
         """Keep the settings."""
         check_order(order)
@@ -170,7 +171,7 @@ class BigramModel(NgramModel):
     """
 
     @hint_names(order="NgramModel, which has an order", n="NgramModel, which has an order")
-    def __init__(self, smoothing: float = 1.0, *, vocab: Vocab | None = None) -> None:
+    def __init__(self, smoothing: float = SMOOTHING, *, vocab: Vocab | None = None) -> None:
         """Keep the settings."""
         super().__init__(2, smoothing, vocab=vocab)
 
