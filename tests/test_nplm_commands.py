@@ -202,6 +202,15 @@ def test_the_rate_finder_needs_no_folder(capsys, text, out, monkeypatch):
     assert kept["lowest loss"] == told["lowest loss"]
 
 
+def test_a_sweep_of_an_earlier_version_is_drawn(capsys, out):
+    lrs, losses = np.geomspace(1e-3, 1, 50), np.linspace(3, 2, 50)
+    out.mkdir()
+    checkpoint.save(out / "rates.safetensors", {"rates": lrs, "losses": losses}, {"sweep": "sgd"})
+    assert run(capsys, "plot", out) == f"{out / 'lr_find.png'}\n"
+    checkpoint.save(out / "rates.safetensors", {"losses": losses}, {"sweep": "sgd"})
+    assert "holds no sweep" in refused(capsys, "plot", out)
+
+
 def interrupted(folder, number, *arguments, **options):
     """Start a command, send it a signal at the second line of its log; give code and errors."""
     process = subprocess.Popen(

@@ -253,3 +253,20 @@ def test_a_network_without_its_run_is_not_gone_on_with(capsys, text, out):
     model.note = None
     model.save(out)
     assert refused(capsys, "train", "--resume", out) == f"fastgrad: {out}: {told}"
+
+
+def test_notes_of_earlier_versions_are_read(capsys, text, out):
+    train(capsys, text, "-o", out, *QUICK, "--steps", 5)
+    told = found(run(capsys, "eval", out))
+    model = load(out)
+    note = model.note["run"]
+    assert note["path"] == str(text)
+    model.note = {"run": {"path": str(text), "bundled": False, "dev": 0.1, "test": 0.1}}
+    model.note["run"]["level"] = "word"
+    model.save(out)
+    assert found(run(capsys, "eval", out)) == told
+    model.note = None
+    model.save(out)
+    old = {"path": str(text), "bundled": False, "dev": 0.1, "test": 0.1, "level": "word"}
+    (out / "run.json").write_text(json.dumps(old))
+    assert found(run(capsys, "eval", out)) == told

@@ -60,7 +60,7 @@ def killed(process, chance, longest):
 def same(one, other):
     """Compare parameters and histories."""
     pairs = [(one._parameters[name], other._parameters[name]) for name in one._parameters]
-    names = ("loss", "rate", "dev_step", "dev_loss")
+    names = ("loss", "lr", "dev_steps", "dev_loss")
     pairs += [(getattr(one.history, name), getattr(other.history, name)) for name in names]
     return all(np.array_equal(a, b) for a, b in pairs)
 
