@@ -10,9 +10,9 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from ._checks import escape
+from ._checks import cut, escape
 from ._core import __version__
 from .commands import demo, evaluate, plot, sample, train
 from .commands.arguments import EPILOG_STYLE, CommandError, UsageError
@@ -41,6 +41,8 @@ that makes no sense, 130 Ctrl-C, 143 SIGTERM."""
 
 # What may stand in a message of several lines; whatever else steers a terminal is escaped.
 _LAYOUT = "\n\t"
+# So many characters of a message are read; what was typed may be any length.
+_LONGEST = 1000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = with_level(sys.argv[1:] if argv is None else argv)
     options, strange = parser.parse_known_args(argv)
     if strange:  # Told by the command's own parser, whose usage helps.
-        options.parser.error(escape(f"unrecognized arguments: {' '.join(strange)}"))
+        options.parser.error(f"unrecognized arguments: {' '.join(strange)}")
     if options.run is None:
         options.parser.print_help(sys.stderr)
         return 2
@@ -74,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except UsageError as error:
-        options.parser.error(escape(str(error), keep=_LAYOUT))
+        options.parser.error(str(error))
     except OSError as error:
         return _fail(_told(error))
     except MemoryError as error:
@@ -104,8 +106,13 @@ def _ended_like_ctrl_c(signals: list[int]) -> Iterator[None]:
 
 
 def _fail(reason: str, code: int = 1, start: str = "") -> int:
-    print(f"{start}fastgrad: {escape(reason, keep=_LAYOUT)}", file=sys.stderr)
+    print(f"{start}fastgrad: {_shown(reason)}", file=sys.stderr)
     return code
+
+
+def _shown(text: str) -> str:
+    """Write a message as a terminal may see it."""
+    return escape(text, keep=_LAYOUT) if len(text) <= _LONGEST else cut(text, _LONGEST)
 
 
 def _told(error: OSError) -> str:
@@ -122,8 +129,15 @@ def _print_anything() -> None:
             reconfigure(errors="backslashreplace")
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose messages are short and harmless, whatever was typed."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(_shown(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="fastgrad",
         description="micrograd and makemore at native speed: train, sample, measure, look.",
         epilog=_EXAMPLES,
