@@ -83,7 +83,10 @@ class Mixture:
 
     def probabilities_of(self, contexts: NDArray[Any]) -> NDArray[np.float64]:
         """Give the distributions after many contexts of ids: (B, context) to (B, V)."""
-        parts = (contexts[:, -model.context :] for model in (self.a, self.b))
+        rows = np.asarray(contexts)
+        if rows.ndim != 2:
+            raise ValueError(f"contexts has shape {rows.shape}; expected (B, context)")
+        parts = (rows[:, -model.context :] for model in (self.a, self.b))
         of_a, of_b = (m.probabilities_of(p) for m, p in zip((self.a, self.b), parts, strict=True))
         return self._mean(of_a, of_b)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._checks import shorten, string, strings, whole
+from .._checks import cut, shorten, string, strings, whole
 from .vocab import UnknownCharacterError, check_vocab
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def _zeros(rows: int, width: int) -> NDArray[np.uint32]:
     try:
         return np.zeros((rows, width), dtype=np.uint32)
     except (MemoryError, ValueError):  # numpy has a ValueError for what no address can reach.
-        raise MemoryError(
+        told = (
             f"not enough memory for the contexts of {rows:,} symbols, each of {width:,} symbols:"
             f" {4 * rows * width:,} bytes"
-        ) from None
+        )
+        raise MemoryError(cut(told)) from None

@@ -98,8 +98,8 @@ def _from_function(
 ) -> NDArray[np.float64]:
     if steps > _MOST_CALLS:
         raise MemoryError(
-            f"steps is {steps}, too many to ask a function for the rate of each; expected at most"
-            f" {_MOST_CALLS}, or lr as a number or a list"
+            f"steps is {shorten(steps)}, too many to ask a function for the rate of each; expected"
+            f" at most {_MOST_CALLS}, or lr as a number or a list"
         )
     try:
         # Unlike numpy's, this array refuses None and strings.
@@ -127,8 +127,8 @@ def _from_list(pairs: Iterable[tuple[int, float]], steps: int) -> Rates:
             ) from None
         if start < 0 or (starts and start <= starts[-1]) or (not starts and start != 0):
             raise ValueError(
-                f"lr[{position}] starts at step {start}; expected 0 for the first and more for"
-                " each one after"
+                f"lr[{position}] starts at step {shorten(start)}; expected 0 for the first and more"
+                " for each one after"
             )
         starts.append(start)
         rates.append(_checked_rate(f"lr[{position}]", rate))

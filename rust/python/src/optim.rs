@@ -36,6 +36,21 @@ impl Params {
         Ok(Params(params))
     }
 
+    /// Reads the state of each parameter from a list that may change meanwhile.
+    fn read_state<T>(
+        &self,
+        given: &Bound<'_, PyList>,
+        read: impl Fn(Bound<'_, PyAny>) -> PyResult<T>,
+    ) -> PyResult<Vec<T>> {
+        self.expect_length(given.len())?;
+        let mut state = with_capacity(given.len())?;
+        for item in given.iter().take(self.0.len()) {
+            state.push(read(item)?);
+        }
+        self.expect_length(state.len())?;
+        Ok(state)
+    }
+
     /// Gives each parameter with its state to a rule for the data that follow from data and
     /// gradient, and sets them all, in one go. An exception leaves parameters and state unchanged.
     fn update<S: Copy>(
@@ -146,10 +161,9 @@ impl Momentum {
     }
 
     /// For copy and pickle.
-    fn __setstate__(&mut self, velocity: Vec<f64>) -> PyResult<()> {
+    fn __setstate__(&mut self, velocity: &Bound<'_, PyList>) -> PyResult<()> {
         guard(|| {
-            self.params.expect_length(velocity.len())?;
-            self.velocity = velocity;
+            self.velocity = self.params.read_state(velocity, |item| item.extract())?;
             Ok(())
         })
     }
@@ -205,11 +219,11 @@ impl Moments {
     }
 
     /// For copy and pickle.
-    fn __setstate__(&mut self, state: (u64, Vec<(f64, f64)>)) -> PyResult<()> {
-        let (steps, state) = state;
+    fn __setstate__(&mut self, state: (u64, Bound<'_, PyList>)) -> PyResult<()> {
+        let (steps, given) = state;
         guard(|| {
-            self.params.expect_length(state.len())?;
-            (self.steps, self.state) = (steps, state);
+            self.state = self.params.read_state(&given, |item| item.extract())?;
+            self.steps = steps;
             Ok(())
         })
     }

@@ -81,8 +81,8 @@ class Learner(Network[AnyVocab], ABC):
             batch = min(self._batch, len(examples.targets))
         elif batch > len(examples.targets):
             raise ValueError(
-                f"batch is {batch}, but train has {len(examples.targets)} examples; expected no"
-                " more than these"
+                f"batch is {shorten(batch)}, but train has {len(examples.targets)} examples;"
+                " expected no more than these"
             )
         dev_examples = None if dev is None else self._examples(dev, "dev")
         state = rule.state(self._parameters)
