@@ -367,7 +367,7 @@ def _drawn(values: int, draw: Callable[[], list[Any]]) -> list[Any]:
     import random
 
     if values >= sys.maxsize:
-        raise MemoryError(f"no memory holds {values} Values")
+        raise MemoryError(f"no memory holds {shorten(values)} Values")
     _core.expect_room(values)
     state = random.getstate()
     try:

@@ -300,7 +300,7 @@ def perform(draw, number):
     """Make one call; return its name, what was wrong, how it ended, and what was at fault."""
     try:
         name, changed, function, positional, keywords = make_call(draw)
-    except (ArithmeticError, MemoryError, TypeError, ValueError, OSError) as error:
+    except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError, OSError) as error:
         return "none", [], f"not made: {type(error).__name__}", None
     announce(f"{number} {name} {changed}")
     inside = [*positional, *keywords.values()]

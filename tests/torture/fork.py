@@ -3,6 +3,7 @@
 python tests/torture/fork.py SECONDS SEED
 """
 
+import faulthandler
 import os
 import random
 import signal
@@ -100,6 +101,7 @@ def everything():
 
 def child(shared):
     """Also go on with the parent's graph, whose pass may be half-done."""
+    faulthandler.dump_traceback_later(PATIENCE - 5)
     signal.alarm(PATIENCE)
     try:
         everything()
@@ -127,6 +129,7 @@ def main(seconds, seed):
     faults, children = [], 0
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
+        everything()  # Whatever Python imports on the way: its import locks know no fork.
         threads = [threading.Thread(target=task, daemon=True) for task in tasks]
         for thread in threads:
             thread.start()

@@ -75,7 +75,8 @@ class NeuralBigram(TableModel):
             raise ValueError("weights holds nan or infinity; expected finite numbers")
         logits.flags.writeable = False
         self.weights = logits
-        self.history = np.zeros(0) if history is None else np.array(history, dtype=np.float64)
+        losses = [] if history is None else history
+        self.history = np.array(array("history", losses, "the losses of steps", np.float64))
         super().__init__(vocab, 1 if len(logits) == size else 2, lambda: _softmax(logits))
 
     @classmethod

@@ -89,7 +89,9 @@ def plan_rates(lr: Rate | Rates, steps: int) -> Rates:
 
 def _from_array(lr: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
     if lr.shape != (steps,):
-        raise ValueError(f"lr is an array of shape {lr.shape}; expected a rate a step, ({steps},)")
+        raise ValueError(
+            f"lr is an array of shape {lr.shape}; expected a rate a step, ({shorten(steps)},)"
+        )
     return _from_function(lr.tolist().__getitem__, steps, "lr[{}]")
 
 
