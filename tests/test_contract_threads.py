@@ -57,6 +57,7 @@ def chain(x, nodes, scale=1.0):
     return v
 
 
+@pytest.mark.usefixtures("collected")
 def test_point_10_graphs_of_each_thread_its_own():
     def work():
         for _ in range(3):
@@ -199,6 +200,7 @@ def test_point_10_a_thread_that_calls_backward_all_the_time_does_not_keep_others
     assert max(waits) <= 50
 
 
+@pytest.mark.usefixtures("collected")
 def test_point_10_a_graph_may_end_on_another_thread():
     before = _core.live_nodes()
     for _ in range(5):

@@ -150,6 +150,7 @@ def test_a_model_that_changes_while_it_is_called():
     assert layer(x) == []
 
 
+@pytest.mark.usefixtures("collected")
 def test_a_node_that_changes_its_class_and_goes():
     class Other(Value):
         pass
@@ -313,6 +314,7 @@ def is_refused(call):
     return False
 
 
+@pytest.mark.usefixtures("collected")
 def test_no_node_becomes_its_own_operand():
     class Labelled(Value):
         """Runs what it is told when its label is set."""
