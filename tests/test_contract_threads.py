@@ -369,6 +369,12 @@ def test_point_10_ctrl_c_while_waiting_for_another_threads_walk():
     assert x.grad == 5.0
 
 
+def timed(timer, root):
+    """Walk again and again while a signal comes."""
+    timer.start()
+    repeat(root.backward, 1000)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGUSR1")
 def test_point_10_a_signal_handler_may_raise_anything_and_use_values():
     x = Value(1.0)
@@ -382,8 +388,7 @@ def test_point_10_a_signal_handler_may_raise_anything_and_use_values():
     try:
         timer = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGUSR1))
         with pytest.raises(LookupError, match="from the handler"):
-            timer.start()
-            repeat(root.backward, 1000)
+            timed(timer, root)
         timer.join()
     finally:
         signal.signal(signal.SIGUSR1, before)
