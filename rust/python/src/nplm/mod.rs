@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 use self::given::{Named, Number};
 use self::work::{borrow, cost, team, work};
 use crate::args;
+use crate::borrow::Writing;
 use crate::errors::guard;
 use crate::run::run;
 
@@ -190,29 +191,26 @@ fn train_with<'py, T: Number>(
     for set in &sets {
         borrowed.push(borrow(set, Named::write)?);
     }
-    let mut slices = Vec::with_capacity(sets.len());
-    for set in &mut borrowed {
-        let set = set.as_mut().map(|array| match array {
-            Some(array) => array.as_slice_mut(),
-            None => Ok(&mut [][..]),
-        });
-        slices.push(set.transpose()?);
+    let mut before = Vec::with_capacity(sets.len());
+    for set in &borrowed {
+        let set = set.as_ref().map(|array| array.as_ref().map_or(Ok(&[][..]), Writing::as_slice));
+        before.push(set.transpose()?);
     }
     let (inputs, targets) = (examples.inputs.read()?, examples.targets.read()?);
     let data = Data { inputs: inputs.as_slice()?, targets: targets.as_slice()? };
     let step = work(&shape, plan.batch, 6);
     plan.threads = team(threads, step, plan.batch)?;
     let all = cost(step).times(plan.rates.len() as u64);
-    let mut trained = None;
-    let result = run(py, all, progress, |watch| {
-        let done = train::train(&shape, &mut slices, &data, &plan, watch)?;
-        Ok(trained.insert(done).losses.clone())
-    });
-    // The last look at signals and progress comes when everything is done.
-    if let (Err(_), Some(trained)) = (&result, &trained) {
-        trained.undo(&mut slices);
+    let trained =
+        run(py, all, progress, |watch| train::train(&shape, &before, &data, &plan, watch))?;
+    for (set, new) in borrowed.iter_mut().zip(&trained.sets) {
+        let written = set.as_mut().zip(new.as_ref()).map(|(array, new)| match array {
+            Some(array) => array.as_slice_mut().map(|numbers| numbers.copy_from_slice(new)),
+            None => Ok(()),
+        });
+        written.transpose()?;
     }
-    Ok(result?.into_pyarray(py))
+    Ok(trained.losses.into_pyarray(py))
 }
 
 /// The optimizer of a name, its constants checked.

@@ -195,8 +195,8 @@ pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // Between a numpy scalar's and an array's: scalars leave the op to us, arrays distribute it.
     class.setattr("__array_priority__", -1.0)?;
     patches::remember(&class)?;
+    number::real(py)?;
     module.add("Value", class.clone())?;
-    turns::watch_forks(module)?;
     // The module may go before the last node does.
     let _kept = class.into_ptr();
     Ok(())
