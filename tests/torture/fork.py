@@ -17,7 +17,7 @@ import helping
 import numpy as np
 from fastgrad import _core, engine, nn, optim
 from fastgrad.engine import Value
-from fastgrad.models import NPLM, BigramCounts, BigramModel, KneserNey, load
+from fastgrad.models import NPLM, BigramCounts, BigramModel, KneserNey, NeuralBigram, load
 from fastgrad.text import Vocab
 from fastgrad.words import read_words
 from hostile_table import ITEMS, TEXT
@@ -58,10 +58,29 @@ def in_a_rule():
         slow_rule().backward()
 
 
+TRAINED = NPLM(Vocab("abc"), context=3, embedding=8, hidden=64)
+
+
 def in_training():
+    while not stop.is_set():
+        TRAINED.fit(MANY, steps=50, lr=0.01, batch=64, threads=2)
+
+
+def in_evaluation():
     model = NPLM(Vocab("abc"), context=3, embedding=8, hidden=64)
     while not stop.is_set():
-        model.fit(MANY, steps=50, lr=0.01, batch=64, threads=2)
+        model.loss(MANY)
+
+
+def in_bigram_training():
+    while not stop.is_set():
+        NeuralBigram.fit(ITEMS, steps=20)
+
+
+def in_words():
+    text = read_words(TEXT)
+    while not stop.is_set():
+        KneserNey.fit(text)
 
 
 def in_counting():
@@ -100,11 +119,14 @@ def everything():
 
 
 def child(shared):
-    """Also go on with the parent's graph, whose pass may be half-done."""
+    """Also go on with the parent's graph and model, whose pass or step may be half-done."""
     faulthandler.dump_traceback_later(PATIENCE - 5)
     signal.alarm(PATIENCE)
     try:
         everything()
+        TRAINED.fit(ITEMS, steps=2, lr=0.01, batch=2)
+        assert np.isfinite(TRAINED.loss(ITEMS))
+        TRAINED.sample(2, max_length=3)
         x, y = shared
         x.grad = 0.0
         y.zero_grad()
@@ -125,7 +147,8 @@ def main(seconds, seed):
         while not stop.is_set():
             shared[1].backward()
 
-    tasks = [in_backward, in_a_rule, in_training, in_counting, in_sampling, on_the_shared_graph]
+    tasks = [in_backward, in_a_rule, in_training, in_evaluation, in_bigram_training, in_words]
+    tasks += [in_counting, in_sampling, on_the_shared_graph]
     faults, children = [], 0
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)

@@ -68,7 +68,8 @@ use for_numbers;
 /// first_step + done was nan or infinite, or a parameter after it was that or too large to go on
 /// with (2**50 in float32, 2**500 in float64): that step was taken back.
 ///
-/// Any exception, KeyboardInterrupt included, leaves params and state as they were before the call.
+/// Any exception, KeyboardInterrupt included, leaves params and state as they were before the call:
+/// they are written to at its end. So does a fork of the process meanwhile, in the child.
 /// TypeError for wrong types or dtypes; ValueError for wrong shapes, values out of range, ids that
 /// are no row of C, arrays that are read-only, not contiguous, or share memory.
 ///
