@@ -172,17 +172,18 @@ import pathlib, tempfile
 ITEMS = ["abc", "cab", "bca", "aab"] * 200
 DATA = ("\\n".join(ITEMS) + "\\n").encode()
 TEXT = "the cat sat on the mat . the dog sat on the cat . " * 60
+TEXT = TEXT.encode()
 folder = tempfile.mkdtemp()
 path = pathlib.Path(folder, "items.txt")
 path.write_bytes(DATA * 300)
 network = NPLM(Vocab("abc"), context=3, embedding=8, hidden=64)
-before = {name: array.copy() for name, array in network.parameters.items()}
+before = {name: array.copy() for name, array in network.parameters().items()}
 bigrams = BigramModel.fit(ITEMS, smoothing=1.0)
 words = read_words(TEXT)
 
 def use_models():
     faulthandler.dump_traceback_later(60, exit=True)
-    assert all((np.isfinite(array)).all() for array in network.parameters.values())
+    assert all((np.isfinite(array)).all() for array in network.parameters().values())
     network.loss(ITEMS)
     network.sample(3, max_length=5)
     network.fit(ITEMS, steps=3, lr=0.1, batch=32, threads=2)
@@ -221,12 +222,12 @@ inputs = np.random.default_rng(0).integers(0, 4, (400, 3), np.uint32)
 targets, rates = inputs[:, 0].copy(), np.full(10**6, 0.1)
 def long():
     try:
-        _core.nplm_train(network.parameters, [], inputs, targets, batch=64, rates=rates,
+        _core.nplm_train(network._parameters, [], inputs, targets, batch=64, rates=rates,
                          progress=lambda _: done.is_set() and 1 / 0)
     except ZeroDivisionError:
         pass
 def child():
-    assert all((network.parameters[name] == array).all() for name, array in before.items())
+    assert all((network.parameters()[name] == array).all() for name, array in before.items())
     use_models()
 t = threading.Thread(target=long)
 t.start()
@@ -234,7 +235,7 @@ time.sleep(0.2)
 fork(child)
 done.set()
 t.join()
-assert all((network.parameters[name] == array).all() for name, array in before.items())
+assert all((network.parameters()[name] == array).all() for name, array in before.items())
 """,
 }
 
