@@ -8,7 +8,7 @@
 use std::cell::UnsafeCell;
 
 use numpy::ndarray::{ArrayView, Dimension};
-use numpy::{Element, AsSliceError, PyArray, PyArrayMethods, PyUntypedArrayMethods};
+use numpy::{AsSliceError, Element, PyArray, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
 /// A call's use of an array.
