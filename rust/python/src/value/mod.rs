@@ -111,6 +111,18 @@ fn methods() -> Vec<ffi::PyMethodDef> {
             c"zero_grad($self)\n--\n\nSets the grad of every node that self depends on to 0, self included.".as_ptr(),
         ),
         slots::method(
+            c"item".as_ptr(),
+            attrs::item,
+            none,
+            c"item($self)\n--\n\nReturns data, a float.".as_ptr(),
+        ),
+        slots::method(
+            c"__format__".as_ptr(),
+            attrs::format_with,
+            ffi::METH_O,
+            c"__format__($self, spec, /)\n--\n\nReturns data formatted, as in f\"{v:.3f}\".".as_ptr(),
+        ),
+        slots::method(
             c"_propagate".as_ptr(),
             propagate,
             none,
