@@ -89,7 +89,7 @@ fn collect<'py>(
 /// activation(b + w·x).
 ///
 /// None where each neuron has to be called: neurons is no list of exactly neuron_type's class with
-/// one activation, that class or Value is patched, a neuron's weights are no list of Values, or an
+/// one activation, x is an iterator or a Value, that class or Value is patched, a neuron's weights are no list of Values, or an
 /// operand has ops of its own.
 #[pyfunction]
 #[pyo3(signature = (neurons, neuron_type, x, /))]
@@ -141,6 +141,9 @@ fn answer<'py>(
     row: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, PyList>>> {
     let Some(activation) = common_activation(neurons, neuron_type) else { return Ok(None) };
+    if Operands::is_no_row(row) {
+        return Ok(None);
+    }
     let mut x = Operands::default();
     // What a row holds may run Python code when it is read, hence the order.
     let read = x.extend(row, "x");

@@ -79,6 +79,22 @@ impl Operands {
         Ok(self.own_ops || patches::is_patched(py)?)
     }
 
+    /// True when no operand is of a subclass of `Value`.
+    pub fn are_exact(&self) -> bool {
+        let mut nodes = self.nodes.iter().filter(|node| !node.is_null());
+        // SAFETY: we own a reference to each node.
+        nodes.all(|node| unsafe { ffi::Py_TYPE(node.cast()) } == node::value_type())
+    }
+
+    /// Can the source be read only once, or is it a `Value`, which stands for a row of one?
+    pub fn is_no_row(source: &Bound<'_, PyAny>) -> bool {
+        let is_sequence =
+            source.is_exact_instance_of::<PyList>() || source.is_exact_instance_of::<PyTuple>();
+        // SAFETY: the source is alive.
+        !is_sequence
+            && unsafe { node::is_value(source.as_ptr()) || ffi::PyIter_Check(source.as_ptr()) != 0 }
+    }
+
     /// True when the first `n` operands are Values.
     pub fn are_nodes(&self, n: usize) -> bool {
         self.nodes.iter().take(n).all(|node| !node.is_null())
@@ -227,25 +243,33 @@ impl Outputs {
 
 impl Outputs {
     /// A list of `n` outputs; `made(i)` gives the value of each and the slope of its activation.
+    #[inline(always)]
     pub fn list<'py>(
         &self,
         py: Python<'py>,
         n: usize,
         mut made: impl FnMut(usize) -> fastgrad_core::Result<Unary>,
     ) -> PyResult<Bound<'py, PyList>> {
-        // SAFETY: each place of the list is filled once, and the collector learns of the list when
-        // all are; after an error the rest stay null, as a list may be until it is shown.
+        // Python code may run only while a long list is filled; the collector learns of such a
+        // list when it is full.
+        let is_long = n >= PAUSE_EVERY;
+        // SAFETY: each place of the list is filled once; after an error the rest stay null, as a
+        // list may be until it is shown.
         unsafe {
             let list = ffi::PyList_New(n.cast_signed());
             let list = Bound::from_owned_ptr_or_err(py, list)?;
-            ffi::PyObject_GC_UnTrack(list.as_ptr().cast());
+            if is_long {
+                ffi::PyObject_GC_UnTrack(list.as_ptr().cast());
+            }
             for i in 0..n {
                 let made = made(i).map_err(|error| to_python(&error))?;
                 let node = self.node(py, i, made.value, made.dx)?;
                 ffi::PyList_SET_ITEM(list.as_ptr(), i.cast_signed(), node.into_ptr());
                 pause(py, i)?;
             }
-            ffi::PyObject_GC_Track(list.as_ptr().cast());
+            if is_long {
+                ffi::PyObject_GC_Track(list.as_ptr().cast());
+            }
             Ok(list.cast_into_unchecked())
         }
     }

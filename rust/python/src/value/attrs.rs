@@ -17,6 +17,7 @@ use super::number;
 use super::rules;
 use super::slots::{self, raise};
 use crate::errors::guard_slot;
+use crate::weights;
 
 type Object = *mut ffi::PyObject;
 
@@ -289,7 +290,11 @@ unsafe fn show_to_collector(object: Object) {
 pub unsafe extern "C" fn setattro(object: Object, name: Object, value: Object) -> c_int {
     // SAFETY: called by Python with a Value.
     unsafe {
+        let class = ffi::Py_TYPE(object);
         let outcome = ffi::PyObject_GenericSetAttr(object, name, value);
+        if ffi::Py_TYPE(object) != class {
+            weights::forget_all();
+        }
         show_to_collector(object);
         outcome
     }
