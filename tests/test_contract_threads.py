@@ -273,8 +273,8 @@ print("end")
 # Ctrl-C -----------------------------------------------------------------------------------------
 
 INTERRUPTED = """
-import os, signal, threading
-from fastgrad import engine
+import itertools, os, signal, threading
+from fastgrad import _core, engine
 from fastgrad.engine import Value
 
 x = root = Value(1.0)
@@ -334,6 +334,12 @@ LONG_CALLS = {
     "dot": "gate.release(); engine.dot(values, values)",
     "softmax": "gate.release(); engine.softmax(values)",
     "linear": "gate.release(); engine.linear(values, [values] * 3)",
+    "operands without an end": "gate.release(); Value(1.0, itertools.repeat(x))",
+    "derivatives without an end": "gate.release(); "
+    "Value(1.0, (x,), local_grads=itertools.repeat(1.0))",
+    "rows without an end": "gate.release(); engine.linear([x], itertools.repeat([x]))",
+    "symbols without an end": "gate.release(); "
+    "_core.WordReader('text').encode(itertools.repeat('word'), 0)",
 }
 
 

@@ -19,6 +19,7 @@ use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PySet, PyString, PyTuple
 
 use crate::borrow::{Reading, Writing};
 use crate::errors::to_python;
+use crate::operands::read_all;
 
 /// The most characters of an argument that a message shows.
 const SHOWN: usize = 60;
@@ -176,12 +177,7 @@ fn items<T>(
 ) -> PyResult<Vec<T>> {
     let iterator = given.try_iter().ok().filter(|_| !given.is_instance_of::<PyString>());
     let Some(iterator) = iterator else { return Err(not_a(name, given, expected)) };
-    let mut items = Vec::new();
-    for (place, item) in iterator.enumerate() {
-        alloc::reserve(&mut items, 1).map_err(|error| to_python(&error))?;
-        items.push(read(place, &item?)?);
-    }
-    Ok(items)
+    read_all(iterator, |place, item| read(place, &item))
 }
 
 /// The characters of a str, an alphabet.

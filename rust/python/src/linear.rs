@@ -9,9 +9,9 @@ use pyo3::types::PyList;
 use pyo3::{Borrowed, ffi};
 
 use crate::errors::guard;
-use crate::memory::{reserve, with_capacity};
+use crate::memory::with_capacity;
 use crate::neuron::NeuronData;
-use crate::operands::{Operands, pause};
+use crate::operands::{Operands, pause, read_all};
 use crate::overrides::Originals;
 use crate::weights::{InUse, Shared, Source, expect_length, items};
 use crate::written_out;
@@ -75,14 +75,8 @@ fn collect<'py>(
     items: &Bound<'py, PyAny>,
     expected: &'static str,
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let py = items.py();
-    let mut collected = Vec::new();
-    for item in items.try_iter().map_err(|_| PyTypeError::new_err(expected))? {
-        reserve(&mut collected, 1)?;
-        collected.push(item?);
-        pause(py, collected.len())?;
-    }
-    Ok(collected)
+    let items = items.try_iter().map_err(|_| PyTypeError::new_err(expected))?;
+    read_all(items, |_, item| Ok(item))
 }
 
 /// A layer's neurons on one row of inputs: a list of outputs, one node a neuron,

@@ -5,7 +5,7 @@ use fastgrad_core::graph::op::{self, Op, Unary};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyList, PyTuple};
+use pyo3::types::{PyFloat, PyIterator, PyList, PyTuple};
 
 use crate::errors::to_python;
 use crate::memory::{reserve, with_capacity};
@@ -299,6 +299,22 @@ impl Drop for Outputs {
 /// Runs an op over the values, without the interpreter's lock where it takes long.
 pub fn detached<T: Send>(py: Python<'_>, data: &[f64], op: impl FnOnce(&[f64]) -> T + Send) -> T {
     if data.len() < PAUSE_EVERY { op(data) } else { py.detach(|| op(data)) }
+}
+
+/// What `read` makes of each item and its place. Without an end, the items are read until Ctrl-C, or
+/// until there is no memory left.
+pub fn read_all<'py, T>(
+    items: Bound<'py, PyIterator>,
+    mut read: impl FnMut(usize, Bound<'py, PyAny>) -> PyResult<T>,
+) -> PyResult<Vec<T>> {
+    let py = items.py();
+    let mut all = Vec::new();
+    for (place, item) in items.enumerate() {
+        reserve(&mut all, 1)?;
+        all.push(read(place, item?)?);
+        pause(py, place)?;
+    }
+    Ok(all)
 }
 
 /// Now and then answers Ctrl-C and lets other threads run.

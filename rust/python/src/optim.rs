@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use crate::errors::guard;
-use crate::memory::{filled, reserve, with_capacity};
-use crate::operands::pause;
+use crate::memory::{filled, with_capacity};
+use crate::operands::{pause, read_all};
 use crate::overrides;
 use crate::value::node::{self, Node};
 use crate::value::{number, patches};
@@ -19,11 +19,7 @@ struct Params(Vec<Py<PyAny>>);
 
 impl Params {
     fn read(given: &Bound<'_, PyAny>) -> PyResult<Params> {
-        let mut params = Vec::new();
-        for item in given.try_iter()? {
-            let item = item?;
-            reserve(&mut params, 1)?;
-            pause(given.py(), params.len())?;
+        let params = read_all(given.try_iter()?, |_, item| {
             // SAFETY: the item is alive.
             if !unsafe { node::is_value(item.as_ptr()) } {
                 let class = number::class_name(item.as_borrowed());
@@ -31,8 +27,8 @@ impl Params {
                 let message = format!("params must hold Values only, got {class}: {shown}");
                 return Err(PyTypeError::new_err(message));
             }
-            params.push(item.unbind());
-        }
+            Ok(item.unbind())
+        })?;
         Ok(Params(params))
     }
 

@@ -19,6 +19,7 @@ use self::work::{borrow, cost, team, work};
 use crate::args;
 use crate::borrow::Writing;
 use crate::errors::guard;
+use crate::memory::reserve;
 use crate::run::run;
 
 /// Calls a function for the number type of the parameters.
@@ -151,6 +152,8 @@ fn train_with<'py, T: Number>(
     let shape = examples.shape(&set)?;
     let mut sets = vec![set];
     for (i, dict) in state.try_iter()?.enumerate() {
+        py.check_signals()?;
+        reserve(&mut sets, 1)?;
         let set = given::set(&format!("state[{i}]"), &dict?)?;
         given::check_shapes(&shape, &set)?;
         for (key, differs) in
