@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from .._checks import shorten
+from .._checks import amount, shorten
 from .canvas import legible, new_figure
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def loss_curve(
     ...     os.path.getsize(path) > 1000
     True
     """
+    goal = None if goal is None else amount("goal", goal)
     seen: Any = getattr(history, "history", history)
     if hasattr(seen, "dev_loss"):
         seen = _curves_of(seen)

@@ -329,8 +329,7 @@ fn rule_of(local_grads: Option<&Bound<'_, PyAny>>, children: usize) -> PyResult<
     let Some(given) = local_grads.filter(|given| !given.is_none()) else { return Ok(None) };
     let items =
         given.try_iter().map_err(|_| type_error("local_grads", "an iterable of numbers", given))?;
-    let gradients =
-        read_all(items, |_, item| number::required(item.as_borrowed(), "local_grads"))?;
+    let gradients = read_all(items, |_, item| number::required(item.as_borrowed(), "local_grads"))?;
     if gradients.len() != children {
         let message = format!(
             "local_grads has length {}, expected one for each of the {children} operands",
