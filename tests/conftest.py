@@ -1,5 +1,6 @@
 """What several test files share: where the project and the data files are."""
 
+import gc
 import os
 import pathlib
 import sys
@@ -43,3 +44,17 @@ def names_file(data_directory):
     if not path.is_file():
         pytest.skip(f"{path} is missing; set FASTGRAD_DATA to the directory where it is")
     return path
+
+
+@pytest.fixture
+def collected():
+    """Collect all garbage and keep the collector off, for a test that counts what is alive."""
+    from fastgrad import _core
+
+    nodes = None
+    while nodes != _core.live_nodes():  # what other tests have left may come apart layer by layer
+        nodes = _core.live_nodes()
+        gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

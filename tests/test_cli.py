@@ -1,5 +1,6 @@
 """The command: its demo, its messages and its exit codes."""
 
+import contextlib
 import importlib.util
 import re
 import struct
@@ -231,3 +232,22 @@ def test_micrograd_in_the_demo_makes_the_same_steps():
     assert plain.losses == pytest.approx(theirs.losses, rel=1e-12)
     assert ours.losses == pytest.approx(theirs.losses, rel=1e-12)
     assert ours.accuracies == theirs.accuracies
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["x" * 100_000],
+        ["sample", "x" * 100_000],
+        ["sample", "out", "--" + "x" * 100_000],
+        ["sample", "out", "-n", "9" * 100_000],
+        ["train", "nplm", "-o", "out", "--schedule", "x" * 100_000],
+        ["eval", "out/\x1b[31m", "y" * 100_000],
+    ],
+)
+def test_messages_of_long_arguments_are_short(capsys, arguments):
+    with contextlib.suppress(SystemExit):
+        cli.main(arguments)
+    told = capsys.readouterr().err.rstrip().splitlines()[-1]
+    assert len(told) < 2000
+    assert "\x1b" not in told

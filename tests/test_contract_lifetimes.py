@@ -13,17 +13,10 @@ from sample_graphs import GRAPHS
 
 
 @pytest.fixture
-def alive():
+def alive(collected):
     """Count the nodes made since the test began, without help from the cyclic collector."""
-    while True:  # what other tests have left may come apart layer by layer
-        nodes = _core.live_nodes()
-        gc.collect()
-        if _core.live_nodes() == nodes:
-            break
-    gc.disable()
     before = _core.live_nodes()
     yield lambda: _core.live_nodes() - before
-    gc.enable()
     gc.collect()
     assert _core.live_nodes() == before
 

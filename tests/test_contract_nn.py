@@ -187,6 +187,7 @@ def test_point_8_linear_with_rows_that_change_between_two_calls():
     assert [v.grad for v in x] == [2.0 + 3 * 11.0, 12.0]
 
 
+@pytest.mark.usefixtures("collected")
 def test_point_8_nothing_of_a_network_is_left_behind():
     gc.collect()
     before = _core.live_nodes()

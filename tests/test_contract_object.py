@@ -69,8 +69,18 @@ def test_point_5_values_have_no_order(expression):
 
 
 CONVERSIONS = [float, int, complex, round, math.floor, math.sqrt, math.exp, len, iter, range]
-CONVERSIONS += ["{:.2f}".format, np.float64, lambda v: np.array([v], dtype=float)]
+CONVERSIONS += [np.float64, lambda v: np.array([v], dtype=float)]
 CONVERSIONS += [lambda v: [1][v], lambda v: v(), lambda v: divmod(v, 1)]
+
+
+def test_point_5_a_value_is_formatted_like_its_data():
+    v = Value(3.14159, label="pi")
+    assert (v.item(), type(v.item())) == (3.14159, float)
+    assert (f"{v:.2f}", f"{v:+08.3f}", f"{v:e}") == ("3.14", "+003.142", "3.141590e+00")
+    assert f"{v}" == str(v) == repr(v) == "Value(data=3.14159, grad=0.0, label='pi')"
+    assert repr(Value(1.0)) == "Value(data=1.0, grad=0.0)"
+    with pytest.raises(ValueError, match="format"):
+        format(v, "d")
 
 
 LOSE_THE_GRAPH = [float, int, complex, round, lambda v: round(v, 2), math.floor, math.exp]

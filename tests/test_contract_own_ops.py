@@ -152,6 +152,7 @@ def test_point_7_a_node_knows_its_operands_and_their_sides(make, operands):
     assert node._prev == ((v,) if "v" in operands else ())
 
 
+@pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize(
     ("arguments", "settings", "error", "words"),
     [

@@ -75,6 +75,7 @@ def test_point_11_a_patched_constructor_may_change_the_data(monkeypatch):
     assert [(-x).data, (x**2).data, x.exp().data, (1 - x).data] == [-0.1, 0.0, 1.1, 0.9]
 
 
+@pytest.mark.usefixtures("collected")
 def test_point_11_an_exception_of_a_patched_constructor_comes_out(monkeypatch):
     x, nodes = Value(1.0), _core.live_nodes()
     monkeypatch.setattr(Value, "__init__", lambda self, *_: 1 / 0)

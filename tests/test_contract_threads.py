@@ -57,6 +57,7 @@ def chain(x, nodes, scale=1.0):
     return v
 
 
+@pytest.mark.usefixtures("collected")
 def test_point_10_graphs_of_each_thread_its_own():
     def work():
         for _ in range(3):
@@ -199,6 +200,7 @@ def test_point_10_a_thread_that_calls_backward_all_the_time_does_not_keep_others
     assert max(waits) <= 50
 
 
+@pytest.mark.usefixtures("collected")
 def test_point_10_a_graph_may_end_on_another_thread():
     before = _core.live_nodes()
     for _ in range(5):
@@ -271,8 +273,8 @@ print("end")
 # Ctrl-C -----------------------------------------------------------------------------------------
 
 INTERRUPTED = """
-import os, signal, threading
-from fastgrad import engine
+import itertools, os, signal, threading
+from fastgrad import _core, engine
 from fastgrad.engine import Value
 
 x = root = Value(1.0)
@@ -332,6 +334,12 @@ LONG_CALLS = {
     "dot": "gate.release(); engine.dot(values, values)",
     "softmax": "gate.release(); engine.softmax(values)",
     "linear": "gate.release(); engine.linear(values, [values] * 3)",
+    "operands without an end": "gate.release(); Value(1.0, itertools.repeat(x))",
+    "derivatives without an end": "gate.release(); "
+    "Value(1.0, (x,), local_grads=itertools.repeat(1.0))",
+    "rows without an end": "gate.release(); engine.linear([x], itertools.repeat([x]))",
+    "symbols without an end": "gate.release(); "
+    "_core.WordReader('text').encode(itertools.repeat('word'), 0)",
 }
 
 
@@ -367,6 +375,12 @@ def test_point_10_ctrl_c_while_waiting_for_another_threads_walk():
     assert x.grad == 5.0
 
 
+def timed(timer, root):
+    """Walk again and again while a signal comes."""
+    timer.start()
+    repeat(root.backward, 1000)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGUSR1")
 def test_point_10_a_signal_handler_may_raise_anything_and_use_values():
     x = Value(1.0)
@@ -380,8 +394,7 @@ def test_point_10_a_signal_handler_may_raise_anything_and_use_values():
     try:
         timer = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGUSR1))
         with pytest.raises(LookupError, match="from the handler"):
-            timer.start()
-            repeat(root.backward, 1000)
+            timed(timer, root)
         timer.join()
     finally:
         signal.signal(signal.SIGUSR1, before)

@@ -97,6 +97,18 @@ def test_point_11_a_weight_may_change_its_class_between_two_calls():
     assert again[1].data == kept[1].data
 
 
+def test_point_11_the_class_of_a_weight_may_be_patched_between_two_calls():
+    class Named(Value):
+        pass
+
+    layer = Layer(1, 2, nonlin=False)
+    layer.neurons[1].w = [Named(3.0)]
+    kept = layer([2.0])
+    assert kept[1]._op == "affine"
+    Named.__mul__ = Tenfold.__mul__
+    assert [out.data for out in layer([2.0])] == [kept[0].data, 60.0]
+
+
 @pytest.mark.parametrize(
     ("name", "count"), [("__mul__", 9), ("__add__", 9), ("relu", 3), ("__radd__", 0)]
 )

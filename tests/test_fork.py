@@ -162,6 +162,88 @@ t.join()
 """,
 }
 
+# What a language model does on threads of its own, none of which the child has.
+MODELS = """
+from fastgrad.models import NPLM, NgramCounts, BigramModel, KneserNey, load
+from fastgrad.text import Vocab
+from fastgrad.text import read_words
+import pathlib, tempfile
+
+ITEMS = ["abc", "cab", "bca", "aab"] * 200
+DATA = ("\\n".join(ITEMS) + "\\n").encode()
+TEXT = "the cat sat on the mat . the dog sat on the cat . " * 60
+TEXT = TEXT.encode()
+folder = tempfile.mkdtemp()
+path = pathlib.Path(folder, "items.txt")
+path.write_bytes(DATA * 300)
+network = NPLM(Vocab("abc"), context_length=3, embedding_dim=8, hidden_dim=64)
+before = {name: array.copy() for name, array in network._parameters.items()}
+bigrams = BigramModel(smoothing=1.0).fit(ITEMS)
+words = read_words(TEXT)
+
+def use_models():
+    faulthandler.dump_traceback_later(60, exit=True)
+    assert all((np.isfinite(array)).all() for array in network._parameters.values())
+    network.loss(ITEMS)
+    network.sample(3, max_length=5)
+    network.fit(ITEMS, steps=3, lr=0.1, batch_size=32, threads=2)
+    place = os.path.join(folder, f"{os.getpid()}.safetensors")
+    network.save(place)
+    assert load(place).loss(ITEMS) == network.loss(ITEMS)
+    assert NgramCounts(DATA, threads=2).total == sum(len(item) + 1 for item in ITEMS)
+    assert len(bigrams.sample(3000, threads=2)) == 3000
+    KneserNey().fit(words).sample(1, max_length=3)
+
+def again(work):
+    def loop():
+        while not done.is_set():
+            work()
+    return loop
+
+def meanwhile(work, times=3):
+    t = threading.Thread(target=again(work))
+    t.start()
+    for _ in range(times):
+        time.sleep(0.03)
+        fork(use_models)
+    done.set()
+    t.join()
+"""
+
+MODEL_SITUATIONS = {
+    "training": "meanwhile(lambda: network.fit(ITEMS, steps=500, lr=0.1, batch_size=64, threads=2))",
+    "evaluating": "meanwhile(lambda: network.loss(ITEMS * 50))",
+    "counting a file": "meanwhile(lambda: NgramCounts(path, threads=2))",
+    "counting bytes": "meanwhile(lambda: NgramCounts(DATA * 300, threads=2))",
+    "sampling": "meanwhile(lambda: bigrams.sample(100_000, threads=2))",
+    "fitting Kneser-Ney": "meanwhile(lambda: KneserNey().fit(words))",
+    "a call in C": """
+inputs = np.random.default_rng(0).integers(0, 4, (400, 3), np.uint32)
+targets, rates = inputs[:, 0].copy(), np.full(10**6, 0.1)
+def long():
+    try:
+        _core.nplm_train(network._parameters, [], inputs, targets, batch_size=64, rates=rates,
+                         progress=lambda _: done.is_set() and 1 / 0)
+    except ZeroDivisionError:
+        pass
+def child():
+    assert all((network._parameters[name] == array).all() for name, array in before.items())
+    use_models()
+t = threading.Thread(target=long)
+t.start()
+time.sleep(0.2)
+fork(child)
+done.set()
+t.join()
+assert all((network._parameters[name] == array).all() for name, array in before.items())
+""",
+}
+
+
+@pytest.mark.parametrize("situation", MODEL_SITUATIONS.values(), ids=MODEL_SITUATIONS.keys())
+def test_a_child_can_do_everything_with_models(situation):
+    test_a_child_can_do_everything(MODELS + situation)
+
 
 @pytest.mark.parametrize("situation", SITUATIONS.values(), ids=SITUATIONS.keys())
 def test_a_child_can_do_everything(situation):

@@ -212,3 +212,11 @@ def test_a_loss_curve_takes_a_history_or_the_model_that_has_it(tmp_path):
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     with pytest.raises(TypeError, match="of history is 'losses'; expected numbers"):
         loss_curve("losses", path=tmp_path / "loss.png")
+
+
+@pytest.mark.parametrize(("goal", "error"), [("1" * 9000, TypeError), (-1.0, ValueError)])
+def test_a_goal_that_is_no_loss_is_refused_shortly(tmp_path, goal, error):
+    with pytest.raises(error, match="goal is ") as refused:
+        loss_curve([2.0, 1.0], path=tmp_path / "loss.png", goal=goal)
+    assert len(str(refused.value)) < 300
+    assert not (tmp_path / "loss.png").exists()

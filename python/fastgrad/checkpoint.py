@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import safetensors
 
-from ._checks import cut, escape, shorten
+from ._checks import cut, escape, path_name, shorten
 from ._files import write_atomically
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class CheckpointError(ValueError):
 
 def previous(path: str | os.PathLike[str]) -> Path:
     """Say where the checkpoint that `save` replaced is kept."""
-    return Path(f"{os.fspath(path)}.previous")
+    return Path(f"{path_name('path', path)}.previous")
 
 
 # --- Saving ----------------------------------------------------------------------------------
@@ -103,6 +103,7 @@ def save(
     Raises `ValueError` or `TypeError` for what cannot be stored, before anything is written, and
     `OSError` where the file cannot be written.
     """
+    path = path_name("path", path)
     arrays = {name: _storable(name, array) for name, array in tensors.items()}
     # The widest numbers first, so that each array starts at a multiple of its numbers' size.
     names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
@@ -174,7 +175,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[st
     Raises `CheckpointError` for whatever is not a whole checkpoint of this library, before memory
     is taken for what a header merely claims, and `OSError` where there is no file to read.
     """
-    name = os.fspath(path)
+    name = path_name("path", path)
     try:
         data = _read_checked(name)
         # This refuses overlaps, holes, sizes that overflow, and whatever is not of the right type.

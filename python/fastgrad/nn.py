@@ -262,11 +262,10 @@ class Layer(Module):
     # What comes back depends on the number of neurons, which no type tells: hence Any.
     def __call__(self, x: Iterable[Value | float]) -> Any:
         """Answer one row of inputs."""
-        if type(x) not in _SEQUENCES:
-            x = _row(x)
         out = _core.layer(self.neurons, _NEURON, x)
         if out is None:  # micrograd's program
-            out = [neuron(x) for neuron in self.neurons]
+            row = _row(x)
+            out = [neuron(row) for neuron in self.neurons]
         return out[0] if len(out) == 1 else out
 
     def batch(self, rows: list[Any]) -> list[list[Any]]:
@@ -275,7 +274,7 @@ class Layer(Module):
         >>> [len(out) for out in Layer(2, 3).batch([[1.0, 0.0], [0.0, 1.0]])]
         [3, 3]
         """
-        rows = [row if type(row) in _SEQUENCES else _row(row) for row in rows]
+        rows = _kept(rows)
         outs = self._fused(rows)
         if outs is None:
             outs = _each(self, rows)
@@ -349,15 +348,17 @@ class MLP(Module):
         plain = type(x) is list and x and type(x[0]) in _PLAIN
         rows = None if plain else _rows(x)
         if rows is None:
-            return self._answer(x)
+            for layer in self.layers:
+                x = layer(x)
+            return x
         outs = self._fused(rows)
         return _each(self._answer, rows) if outs is None else outs
 
-    def _answer(self, x: Any) -> Any:
-        """Answer one row, layer by layer, as micrograd does."""
+    def _answer(self, row: Any) -> Any:
+        """Answer one row of a batch, layer by layer, as micrograd does."""
         for layer in self.layers:
-            x = layer(x)
-        return x
+            row = layer(row)
+        return row
 
     def _fused(self, rows: list[Any]) -> list[Any] | None:
         """Answer all rows in one call a layer; None where a layer has ways of its own."""
@@ -477,7 +478,7 @@ def _drawn(values: int, draw: Callable[[], list[Any]]) -> list[Any]:
     import random
 
     if values >= sys.maxsize:
-        raise MemoryError(f"no memory holds {values} Values")
+        raise MemoryError(f"no memory holds {shorten(values)} Values")
     _core.expect_room(values)
     state = random.getstate()
     try:
@@ -506,6 +507,12 @@ def _row(x: Any) -> Any:
     return list(x) if hasattr(x, "__next__") else x
 
 
+def _kept(rows: Any) -> list[Any]:
+    """List rows, which are lists and tuples mostly, so that each can be read again."""
+    rows = list(rows)
+    return rows if _SEQUENCES.issuperset(map(type, rows)) else [_row(row) for row in rows]
+
+
 def _same_length(w: Any, x: Any) -> tuple[list[Any], list[Any]]:
     """List weights and inputs, and refuse a row that does not fit."""
     weights = list(w)
@@ -529,7 +536,7 @@ def _rows(x: Any) -> list[Any] | None:
         return None
     if x and not isinstance(x[0], (list, tuple)) and getattr(x[0], "ndim", 0) == 0:
         return None
-    return [row if type(row) in _SEQUENCES else _row(row) for row in x]
+    return _kept(x)
 
 
 def _listed(name: str, items: Any) -> list[Any]:

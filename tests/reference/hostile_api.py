@@ -140,6 +140,9 @@ def arrange(function, arguments):
             elif parameter.kind is parameter.VAR_POSITIONAL and name in arguments:
                 given = arguments.pop(name)
                 positional.extend(given if isinstance(given, tuple | list) else [given])
+    else:  # No signature: by position, in the row's order.
+        positional += arguments.values()
+        arguments = {}
     return positional, arguments
 
 
@@ -187,7 +190,8 @@ def state_of(thing, depth=0):
         # What begins with an underscore, or is cached, may be worked out when it is asked for.
         public = {k: v for k, v in inside.items() if not (k.startswith("_") or is_cached(thing, k))}
         found = tuple((k, state_of(v, depth + 1)) for k, v in public.items())
-        slots = [getattr(thing, s, None) for s in getattr(type(thing), "__slots__", ())]
+        slots = [s for s in getattr(type(thing), "__slots__", ()) if not s.startswith("_")]
+        slots = [getattr(thing, s, None) for s in slots]
         return (type(thing).__name__, found, *(state_of(s, depth + 1) for s in slots))
     return type(thing).__name__
 
@@ -296,7 +300,7 @@ def perform(draw, number):
     """Make one call; return its name, what was wrong, how it ended, and what was at fault."""
     try:
         name, changed, function, positional, keywords = make_call(draw)
-    except (ArithmeticError, MemoryError, TypeError, ValueError, OSError) as error:
+    except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError, OSError) as error:
         return "none", [], f"not made: {type(error).__name__}", None
     announce(f"{number} {name} {changed}")
     inside = [*positional, *keywords.values()]
@@ -348,6 +352,8 @@ def fault_of(error):
 def fault_of_command(error, result, told):
     if isinstance(error, SystemExit):
         result, error = error.code, None
+    if isinstance(error, TimeUp):  # Once more, while it told of the first.
+        return None
     if error is not None:
         return f"the command raised {type(error).__name__}: {message_of(error)[:300]}"
     if result not in (0, 1, 2, 130):

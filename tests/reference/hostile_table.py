@@ -762,7 +762,7 @@ TABLE = {
         "count_ids": {"ids": characters, "characters": "abc", "order": 2},
     },
     "_core.Originals": {
-        "": {"class": nn.Neuron, "names": ("w", "b")},
+        "": {"class_": nn.Neuron, "names": ("w", "b")},
         "intact": {"self": lambda: nn._NEURON},
     },
     "_core.Momentum": {"": {"params": values}}

@@ -159,6 +159,9 @@ def main(seconds, seed):
             except CheckpointError as error:
                 refused += 1
                 fault = f"a message of {len(str(error))}" if len(str(error)) > 2000 else ""
+            except ValueError as error:
+                # A run of another text, or of another vocabulary, is not resumed.
+                fault = "" if anew else f"raised {error!r}"[:200]
             except BaseException as error:
                 fault = f"raised {type(error).__name__}: {str(error)[:200]}"
             else:

@@ -3,6 +3,7 @@
 python tests/torture/fork.py SECONDS SEED
 """
 
+import faulthandler
 import os
 import random
 import signal
@@ -16,7 +17,7 @@ import helping
 import numpy as np
 from fastgrad import _core, engine, nn, optim
 from fastgrad.engine import Value
-from fastgrad.models import NPLM, BigramModel, KneserNey, NgramCounts, load
+from fastgrad.models import NPLM, BigramModel, KneserNey, NeuralBigram, NgramCounts, load
 from fastgrad.text import Vocab, read_words
 from hostile_table import ITEMS, TEXT
 
@@ -56,10 +57,29 @@ def in_a_rule():
         slow_rule().backward()
 
 
+TRAINED = NPLM(Vocab("abc"), context_length=3, embedding_dim=8, hidden_dim=64)
+
+
 def in_training():
+    while not stop.is_set():
+        TRAINED.fit(MANY, steps=50, lr=0.01, batch_size=64, threads=2)
+
+
+def in_evaluation():
     model = NPLM(Vocab("abc"), context_length=3, embedding_dim=8, hidden_dim=64)
     while not stop.is_set():
-        model.fit(MANY, steps=50, lr=0.01, batch_size=64, threads=2)
+        model.loss(MANY)
+
+
+def in_bigram_training():
+    while not stop.is_set():
+        NeuralBigram().fit(ITEMS, steps=20)
+
+
+def in_words():
+    text = read_words(TEXT)
+    while not stop.is_set():
+        KneserNey().fit(text)
 
 
 def in_counting():
@@ -69,7 +89,7 @@ def in_counting():
 
 
 def in_sampling():
-    model = BigramModel.fit(ITEMS, smoothing=1.0)
+    model = BigramModel(smoothing=1.0).fit(ITEMS)
     while not stop.is_set():
         model.sample(20_000, threads=2)
 
@@ -83,7 +103,7 @@ def everything():
     (a * b + engine.sum(engine.softmax([a, b]))).backward()
     assert a.grad == b.data
     model = nn.MLP(2, [3, 1])
-    optimizer = optim.Adam(model.parameters())
+    optimizer = optim.Adam(model._parameters)
     nn.mse_loss([model([1.0, 2.0])], [0.5]).backward()
     optimizer.step()
     network = NPLM(Vocab("abc"), context_length=2, embedding_dim=3, hidden_dim=8)
@@ -93,15 +113,19 @@ def everything():
     counts = NgramCounts(("\n".join(MANY) + "\n").encode(), threads=2)
     assert counts.total == sum(len(item) + 1 for item in MANY)
     assert len(BigramModel(counts).sample(2_000, threads=2)) == 2_000
-    KneserNey.fit(read_words(TEXT)).sample(1, max_length=3)
+    KneserNey().fit(read_words(TEXT)).sample(1, max_length=3)
     assert np.isfinite(_core.normal_numbers(1000, 1)).all()
 
 
 def child(shared):
-    """Also go on with the parent's graph, whose pass may be half-done."""
+    """Also go on with the parent's graph and model, whose pass or step may be half-done."""
+    faulthandler.dump_traceback_later(PATIENCE - 5)
     signal.alarm(PATIENCE)
     try:
         everything()
+        TRAINED.fit(ITEMS, steps=2, lr=0.01, batch_size=2)
+        assert np.isfinite(TRAINED.loss(ITEMS))
+        TRAINED.sample(2, max_length=3)
         x, y = shared
         x.grad = 0.0
         y.zero_grad()
@@ -122,10 +146,12 @@ def main(seconds, seed):
         while not stop.is_set():
             shared[1].backward()
 
-    tasks = [in_backward, in_a_rule, in_training, in_counting, in_sampling, on_the_shared_graph]
+    tasks = [in_backward, in_a_rule, in_training, in_evaluation, in_bigram_training, in_words]
+    tasks += [in_counting, in_sampling, on_the_shared_graph]
     faults, children = [], 0
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
+        everything()  # Whatever Python imports on the way: its import locks know no fork.
         threads = [threading.Thread(target=task, daemon=True) for task in tasks]
         for thread in threads:
             thread.start()

@@ -105,7 +105,8 @@ def turn(chance, folder, longest):
         found = load(out)
         if not any(same(found, whole) for whole in wholes.values()):
             yield f"{kind}, {name}: resumed to another result than that of a run let be"
-    left = [name for name in os.listdir(out) if name.endswith((".saving", ".keeping"))]
+    names = os.listdir(out) if out.is_dir() else []  # Killed before there was a folder.
+    left = [name for name in names if name.endswith((".saving", ".keeping"))]
     if len(left) > 1:  # The last kill may have left one, which the next save sweeps.
         yield f"{kind}: left {left}"
 

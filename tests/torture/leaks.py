@@ -90,10 +90,10 @@ def values_initialised_again(_):
     v = Value(1.0)
     for label in "abc":
         v.__init__(2.0, (), "", label)
-    with contextlib.suppress(TypeError):
+    with contextlib.suppress(TypeError, ValueError):
         v.__init__(1.0, (v,), "op")
     w = Value.__new__(Value)
-    with contextlib.suppress(TypeError):
+    with contextlib.suppress(TypeError, ValueError):
         w.__init__(1.0, (w,), "op")
 
 

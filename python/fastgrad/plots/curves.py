@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from .._checks import shorten
+from .._checks import amount, shorten
 from .canvas import axes_for, finish, legible
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def loss_curve(
     ...     os.path.getsize(path) > 1000
     True
     """
+    goal = None if goal is None else amount("goal", goal)
     seen: Any = getattr(history, "history", history)
     if seen is None:
         raise ValueError(

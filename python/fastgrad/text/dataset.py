@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._checks import shorten, string, strings, whole
+from .._checks import cut, shorten, string, strings, whole
 from .._hints import hint_names
 from .reading import Source, read_lines
 from .vocab import UnknownCharacterError, check_vocab
@@ -127,7 +127,8 @@ def _zeros(rows: int, width: int) -> NDArray[np.uint32]:
     try:
         return np.zeros((rows, width), dtype=np.uint32)
     except (MemoryError, ValueError):  # numpy has a ValueError for what no address can reach.
-        raise MemoryError(
+        told = (
             f"not enough memory for {rows:,} contexts of length {width:,}:"
             f" {4 * rows * width:,} bytes"
-        ) from None
+        )
+        raise MemoryError(cut(told)) from None

@@ -103,9 +103,11 @@ class Vocab(metaclass=HintedType):
         """Sort the characters and choose an end-of-sequence token."""
         if not isinstance(characters, Iterable):
             raise TypeError(f"characters is {shorten(characters)}; expected a str")
-        found = set(characters)
-        for character in found:
+        # Of what may have no end, each is looked at before the next one is asked for.
+        found: set[str] = set(characters) if isinstance(characters, str) else set()
+        for character in list(found) or characters:
             _check_character(character)
+            found.add(character)
         if not found:
             raise ValueError("characters is empty; expected at least one")
         self.characters = "".join(sorted(found))

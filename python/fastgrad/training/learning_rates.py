@@ -91,7 +91,7 @@ def plan_lrs(lr: LearningRate | LearningRates, steps: int) -> LearningRates:
 
 def _from_array(lr: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
     if lr.shape != (steps,):
-        raise ValueError(f"lr is an array of shape {lr.shape}; expected one a step, ({steps},)")
+        raise ValueError(f"lr is an array of shape {lr.shape}; expected one a step, ({shorten(steps)},)")
     return _from_function(lr.tolist().__getitem__, steps, "lr[{}]")
 
 
@@ -100,8 +100,8 @@ def _from_function(
 ) -> NDArray[np.float64]:
     if steps > _MOST_CALLS:
         raise MemoryError(
-            f"steps is {steps}, too many to ask a function for the learning rate of each; expected at most"
-            f" {_MOST_CALLS}, or lr as a number or a list"
+            f"steps is {shorten(steps)}, too many to ask a function for the learning rate of each;"
+            f" expected at most {_MOST_CALLS}, or lr as a number or a list"
         )
     try:
         # Unlike numpy's, this array refuses None and strings.
@@ -129,8 +129,8 @@ def _from_list(pairs: Iterable[tuple[int, float]], steps: int) -> LearningRates:
             ) from None
         if start < 0 or (starts and start <= starts[-1]) or (not starts and start != 0):
             raise ValueError(
-                f"lr[{position}] starts at step {start}; expected 0 for the first and more for"
-                " each one after"
+                f"lr[{position}] starts at step {shorten(start)}; expected 0 for the first and more"
+                " for each one after"
             )
         starts.append(start)
         lrs.append(_checked_lr(f"lr[{position}]", lr))

@@ -60,8 +60,8 @@ fn steps(criterion: &mut Criterion) {
         };
         let (inputs, targets) = (ids(examples * shape.context), ids(examples));
         let data = Data { inputs: &inputs, targets: &targets };
-        let mut params = shape.lengths().map(|n| random_numbers(n as u64, n));
-        let mut states = vec![shape.lengths().map(|n| vec![0.0f32; n]); optimizer.states()];
+        let mut sets = vec![shape.lengths().map(|n| random_numbers(n as u64, n))];
+        sets.resize(1 + optimizer.states(), shape.lengths().map(|n| vec![0.0f32; n]));
         let rates = vec![0.001; steps];
         let mut first_step = 0;
         let mut group = criterion.benchmark_group("step");
@@ -79,17 +79,18 @@ fn steps(criterion: &mut Criterion) {
                     threads,
                 };
                 first_step += steps as u64;
-                let mut sets = vec![slices(&mut params)];
-                sets.extend(states.iter_mut().map(slices));
-                train(&shape, &mut sets, &data, &plan, &Watch::new()).unwrap()
+                let before: Vec<_> = sets.iter().map(slices).collect();
+                let trained = train(&shape, &before, &data, &plan, &Watch::new()).unwrap();
+                sets = trained.sets;
+                trained.losses
             });
         });
         group.finish();
     }
 }
 
-fn slices(set: &mut Params<Vec<f32>>) -> Params<&mut [f32]> {
-    set.as_mut().map(|numbers| &mut **numbers)
+fn slices(set: &Params<Vec<f32>>) -> Params<&[f32]> {
+    set.as_ref().map(|numbers| &**numbers)
 }
 
 /// Products of the sizes in question; elements are floating-point operations.

@@ -5,7 +5,11 @@ use std::alloc::{Layout, alloc_zeroed};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 
+use crate::watch::Watch;
 use crate::{Error, Result};
+
+/// How many items are collected between two looks at a watch.
+const STRETCH: usize = 1 << 16;
 
 /// A vector without items that has room for `length` of them.
 ///
@@ -84,6 +88,22 @@ pub fn copied<T: Copy>(items: &[T]) -> Result<Vec<T>> {
 pub fn collected<T>(items: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
     let mut collected = with_capacity(items.len())?;
     collected.extend(items);
+    Ok(collected)
+}
+
+/// As [`collected`], for so many items that somebody may want to end it early.
+///
+/// # Errors
+/// [`Error::Memory`], [`Error::Interrupted`].
+pub fn collected_under<T>(
+    watch: &Watch,
+    mut items: impl ExactSizeIterator<Item = T>,
+) -> Result<Vec<T>> {
+    let mut collected = with_capacity(items.len())?;
+    while items.len() > 0 {
+        watch.advance(0)?;
+        collected.extend(items.by_ref().take(STRETCH));
+    }
     Ok(collected)
 }
 

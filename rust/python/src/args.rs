@@ -7,16 +7,19 @@ use std::borrow::Cow;
 use fastgrad_core::watch::Watch;
 use fastgrad_core::{Result, alloc};
 use numpy::ndarray::{ArrayView, Dimension, IntoDimension};
+use numpy::npyffi::NPY_ARRAY_WRITEABLE;
 use numpy::{
-    BorrowError, Element, IntoPyArray, PyArray, PyArrayDescrMethods, PyArrayMethods,
-    PyReadonlyArray, PyReadwriteArray, PyUntypedArray, PyUntypedArrayMethods, dtype,
+    Element, IntoPyArray, PyArray, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray,
+    PyUntypedArrayMethods, dtype,
 };
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PySet, PyString, PyTuple};
 
+use crate::borrow::{Reading, Writing};
 use crate::errors::to_python;
+use crate::operands::read_all;
 
 /// The most characters of an argument that a message shows.
 const SHOWN: usize = 60;
@@ -174,12 +177,7 @@ fn items<T>(
 ) -> PyResult<Vec<T>> {
     let iterator = given.try_iter().ok().filter(|_| !given.is_instance_of::<PyString>());
     let Some(iterator) = iterator else { return Err(not_a(name, given, expected)) };
-    let mut items = Vec::new();
-    for (place, item) in iterator.enumerate() {
-        alloc::reserve(&mut items, 1).map_err(|error| to_python(&error))?;
-        items.push(read(place, &item?)?);
-    }
-    Ok(items)
+    read_all(iterator, |place, item| read(place, &item))
 }
 
 /// The characters of a str, an alphabet.
@@ -260,22 +258,27 @@ impl<'py, T: Element, D: Dimension> Array<'py, T, D> {
         self.array.shape().get(axis).copied().unwrap_or_default()
     }
 
-    /// For reading, as long as nobody writes.
-    pub fn read(&self) -> PyResult<PyReadonlyArray<'py, T, D>> {
-        self.array.try_readonly().map_err(|error| self.refuse(&error))
+    /// For reading, as long as no other call writes.
+    pub fn read(&self) -> PyResult<Reading<'py, T, D>> {
+        Reading::new(self.array.clone()).ok_or_else(|| self.in_use())
     }
 
-    /// For writing, as long as nobody else reads or writes.
-    pub fn write(&self) -> PyResult<PyReadwriteArray<'py, T, D>> {
-        self.array.try_readwrite().map_err(|error| self.refuse(&error))
+    /// For writing, as long as no other call reads or writes.
+    pub fn write(&self) -> PyResult<Writing<'py, T, D>> {
+        // SAFETY: the array is alive.
+        let flags = unsafe { (*self.array.as_array_ptr()).fields.flags };
+        if flags & NPY_ARRAY_WRITEABLE == 0 {
+            let message = format!("{} is read-only; expected a writeable array", self.name);
+            return Err(PyValueError::new_err(message));
+        }
+        Writing::new(self.array.clone()).ok_or_else(|| self.in_use())
     }
 
-    fn refuse(&self, error: &BorrowError) -> PyErr {
+    fn in_use(&self) -> PyErr {
         let name = &self.name;
-        PyValueError::new_err(match error {
-            BorrowError::NotWriteable => format!("{name} is read-only; expected a writeable array"),
-            _ => format!("{name} is in use by another call that changes it, or shares its memory"),
-        })
+        let message =
+            format!("{name} is in use by another call that changes it, or shares its memory");
+        PyValueError::new_err(message)
     }
 
     /// Name, and first and last address.

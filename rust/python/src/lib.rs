@@ -18,6 +18,8 @@
 //! | [`args`] | arrays, numbers and strings on their way in; arrays on their way out |
 //! | [`bigram`] | training of the neural bigram |
 //! | [`sampling`] | items drawn from tables and rows of probabilities |
+//! | [`borrow`] | arrays in use |
+//! | [`fork`] | what is put right in a forked process |
 //! | [`run`] | work with the GIL released, with Ctrl-C and progress |
 
 // The raw interface of CPython is unsafe; nothing else in the workspace is.
@@ -25,11 +27,13 @@
 
 mod args;
 mod bigram;
+mod borrow;
 mod counting;
 mod counts;
 mod data;
 mod errors;
 mod feed;
+mod fork;
 mod linear;
 mod lists;
 mod memory;
@@ -46,6 +50,7 @@ mod weights;
 mod words;
 mod written_out;
 
+use fastgrad_core::linalg::Cpu;
 use pyo3::prelude::*;
 
 /// The compiled core of fastgrad.
@@ -53,6 +58,9 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("InternalError", module.py().get_type::<errors::InternalError>())?;
+    fork::watch(module)?;
+    // Chosen now: no fork is to catch a thread in the middle of it. Work tells what is wrong.
+    let _told_later = Cpu::chosen();
     value::add_type(module)?;
     lists::add_functions(module)?;
     linear::add_functions(module)?;

@@ -9,9 +9,9 @@ use pyo3::types::PyList;
 use pyo3::{Borrowed, ffi};
 
 use crate::errors::guard;
-use crate::memory::{reserve, with_capacity};
+use crate::memory::with_capacity;
 use crate::neuron::NeuronData;
-use crate::operands::{Operands, pause};
+use crate::operands::{Operands, pause, read_all};
 use crate::overrides::Originals;
 use crate::weights::{InUse, Shared, Source, expect_length, items};
 use crate::written_out;
@@ -75,21 +75,15 @@ fn collect<'py>(
     items: &Bound<'py, PyAny>,
     expected: &'static str,
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let py = items.py();
-    let mut collected = Vec::new();
-    for item in items.try_iter().map_err(|_| PyTypeError::new_err(expected))? {
-        reserve(&mut collected, 1)?;
-        collected.push(item?);
-        pause(py, collected.len())?;
-    }
-    Ok(collected)
+    let items = items.try_iter().map_err(|_| PyTypeError::new_err(expected))?;
+    read_all(items, |_, item| Ok(item))
 }
 
 /// A layer's neurons on one row of inputs: a list of outputs, one node a neuron,
 /// activation(b + w·x).
 ///
 /// None where each neuron has to be called: neurons is no list of exactly neuron_type's class with
-/// one activation, that class or Value is patched, a neuron's weights are no list of Values, or an
+/// one activation, x is an iterator or a Value, that class or Value is patched, a neuron's weights are no list of Values, or an
 /// operand has ops of its own.
 #[pyfunction]
 #[pyo3(signature = (neurons, neuron_type, x, /))]
@@ -141,6 +135,9 @@ fn answer<'py>(
     row: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, PyList>>> {
     let Some(activation) = common_activation(neurons, neuron_type) else { return Ok(None) };
+    if Operands::is_no_row(row) {
+        return Ok(None);
+    }
     let mut x = Operands::default();
     // What a row holds may run Python code when it is read, hence the order.
     let read = x.extend(row, "x");

@@ -9,7 +9,7 @@ use crate::args;
 use crate::errors::guard;
 use crate::run::{Cost, run};
 
-/// How many nanoseconds an id takes that is counted or scored.
+/// How many nanoseconds an id takes that is counted or scored, or a symbol that is counted, at most.
 const AN_ID: u64 = 500;
 /// How many nanoseconds a probability of a distribution takes.
 const A_PROBABILITY: u64 = 2;
@@ -70,6 +70,11 @@ fn distributions<'py>(
     args::output(py, probabilities, [rows, size])
 }
 
+/// The cost of counting ids of a vocabulary, all of whose symbols have a place among the counts.
+fn counting<I>(ids: &[I], size: usize) -> Cost {
+    Cost::of(ids.len().saturating_add(size), AN_ID)
+}
+
 /// What comes before the text, and the text.
 fn split<I>(ids: &[I], start: usize) -> PyResult<(&[I], &[I])> {
     ids.split_at_checked(start).ok_or_else(|| {
@@ -99,7 +104,7 @@ impl KneserNeyTable {
         eos: Option<u32>,
     ) -> PyResult<KneserNeyTable> {
         guard(|| {
-            let model = with_ids!(ids, ids => run(py, Cost::of(ids.len(), AN_ID), None, |watch| {
+            let model = with_ids!(ids, ids => run(py, counting(ids, size), None, |watch| {
                 KneserNey::new(ids, order, size, eos, modified, watch)
             }))?;
             Ok(KneserNeyTable { model })
@@ -179,7 +184,7 @@ impl InterpolatedTable {
         eos: Option<u32>,
     ) -> PyResult<InterpolatedTable> {
         guard(|| {
-            let model = with_ids!(ids, ids => run(py, Cost::of(ids.len(), AN_ID), None, |watch| {
+            let model = with_ids!(ids, ids => run(py, counting(ids, size), None, |watch| {
                 Interpolated::new(ids, size, eos, watch)
             }))?;
             Ok(InterpolatedTable { model })

@@ -5,7 +5,7 @@ use fastgrad_core::graph::op::{self, Op, Unary};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyList, PyTuple};
+use pyo3::types::{PyFloat, PyIterator, PyList, PyTuple};
 
 use crate::errors::to_python;
 use crate::memory::{reserve, with_capacity};
@@ -77,6 +77,22 @@ impl Operands {
     /// of its own.
     pub fn have_own_ops(&self, py: Python<'_>) -> PyResult<bool> {
         Ok(self.own_ops || patches::is_patched(py)?)
+    }
+
+    /// True when no operand is of a subclass of `Value`.
+    pub fn are_exact(&self) -> bool {
+        let mut nodes = self.nodes.iter().filter(|node| !node.is_null());
+        // SAFETY: we own a reference to each node.
+        nodes.all(|node| unsafe { ffi::Py_TYPE(node.cast()) } == node::value_type())
+    }
+
+    /// Can the source be read only once, or is it a `Value`, which stands for a row of one?
+    pub fn is_no_row(source: &Bound<'_, PyAny>) -> bool {
+        let is_sequence =
+            source.is_exact_instance_of::<PyList>() || source.is_exact_instance_of::<PyTuple>();
+        // SAFETY: the source is alive.
+        !is_sequence
+            && unsafe { node::is_value(source.as_ptr()) || ffi::PyIter_Check(source.as_ptr()) != 0 }
     }
 
     /// True when the first `n` operands are Values.
@@ -227,25 +243,33 @@ impl Outputs {
 
 impl Outputs {
     /// A list of `n` outputs; `made(i)` gives the value of each and the slope of its activation.
+    #[inline(always)]
     pub fn list<'py>(
         &self,
         py: Python<'py>,
         n: usize,
         mut made: impl FnMut(usize) -> fastgrad_core::Result<Unary>,
     ) -> PyResult<Bound<'py, PyList>> {
-        // SAFETY: each place of the list is filled once, and the collector learns of the list when
-        // all are; after an error the rest stay null, as a list may be until it is shown.
+        // Python code may run only while a long list is filled; the collector learns of such a
+        // list when it is full.
+        let is_long = n >= PAUSE_EVERY;
+        // SAFETY: each place of the list is filled once; after an error the rest stay null, as a
+        // list may be until it is shown.
         unsafe {
             let list = ffi::PyList_New(n.cast_signed());
             let list = Bound::from_owned_ptr_or_err(py, list)?;
-            ffi::PyObject_GC_UnTrack(list.as_ptr().cast());
+            if is_long {
+                ffi::PyObject_GC_UnTrack(list.as_ptr().cast());
+            }
             for i in 0..n {
                 let made = made(i).map_err(|error| to_python(&error))?;
                 let node = self.node(py, i, made.value, made.dx)?;
                 ffi::PyList_SET_ITEM(list.as_ptr(), i.cast_signed(), node.into_ptr());
                 pause(py, i)?;
             }
-            ffi::PyObject_GC_Track(list.as_ptr().cast());
+            if is_long {
+                ffi::PyObject_GC_Track(list.as_ptr().cast());
+            }
             Ok(list.cast_into_unchecked())
         }
     }
@@ -275,6 +299,22 @@ impl Drop for Outputs {
 /// Runs an op over the values, without the interpreter's lock where it takes long.
 pub fn detached<T: Send>(py: Python<'_>, data: &[f64], op: impl FnOnce(&[f64]) -> T + Send) -> T {
     if data.len() < PAUSE_EVERY { op(data) } else { py.detach(|| op(data)) }
+}
+
+/// What `read` makes of each item and its place. Without an end, the items are read until Ctrl-C, or
+/// until there is no memory left.
+pub fn read_all<'py, T>(
+    items: Bound<'py, PyIterator>,
+    mut read: impl FnMut(usize, Bound<'py, PyAny>) -> PyResult<T>,
+) -> PyResult<Vec<T>> {
+    let py = items.py();
+    let mut all = Vec::new();
+    for (place, item) in items.enumerate() {
+        reserve(&mut all, 1)?;
+        all.push(read(place, item?)?);
+        pause(py, place)?;
+    }
+    Ok(all)
 }
 
 /// Now and then answers Ctrl-C and lets other threads run.

@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use crate::errors::guard;
-use crate::memory::{filled, reserve, with_capacity};
-use crate::operands::pause;
+use crate::memory::{filled, with_capacity};
+use crate::operands::{pause, read_all};
 use crate::overrides;
 use crate::value::node::{self, Node};
 use crate::value::{number, patches};
@@ -19,11 +19,7 @@ struct Params(Vec<Py<PyAny>>);
 
 impl Params {
     fn read(given: &Bound<'_, PyAny>) -> PyResult<Params> {
-        let mut params = Vec::new();
-        for item in given.try_iter()? {
-            let item = item?;
-            reserve(&mut params, 1)?;
-            pause(given.py(), params.len())?;
+        let params = read_all(given.try_iter()?, |_, item| {
             // SAFETY: the item is alive.
             if !unsafe { node::is_value(item.as_ptr()) } {
                 let class = number::class_name(item.as_borrowed());
@@ -31,9 +27,24 @@ impl Params {
                 let message = format!("params must hold Values only, got {class}: {shown}");
                 return Err(PyTypeError::new_err(message));
             }
-            params.push(item.unbind());
-        }
+            Ok(item.unbind())
+        })?;
         Ok(Params(params))
+    }
+
+    /// Reads the state of each parameter from a list that may change meanwhile.
+    fn read_state<T>(
+        &self,
+        given: &Bound<'_, PyList>,
+        read: impl Fn(Bound<'_, PyAny>) -> PyResult<T>,
+    ) -> PyResult<Vec<T>> {
+        self.expect_length(given.len())?;
+        let mut state = with_capacity(given.len())?;
+        for item in given.iter().take(self.0.len()) {
+            state.push(read(item)?);
+        }
+        self.expect_length(state.len())?;
+        Ok(state)
     }
 
     /// Gives each parameter with its state to a rule for the data that follow from data and
@@ -146,10 +157,9 @@ impl Momentum {
     }
 
     /// For copy and pickle.
-    fn __setstate__(&mut self, velocity: Vec<f64>) -> PyResult<()> {
+    fn __setstate__(&mut self, velocity: &Bound<'_, PyList>) -> PyResult<()> {
         guard(|| {
-            self.params.expect_length(velocity.len())?;
-            self.velocity = velocity;
+            self.velocity = self.params.read_state(velocity, |item| item.extract())?;
             Ok(())
         })
     }
@@ -205,11 +215,11 @@ impl Moments {
     }
 
     /// For copy and pickle.
-    fn __setstate__(&mut self, state: (u64, Vec<(f64, f64)>)) -> PyResult<()> {
-        let (steps, state) = state;
+    fn __setstate__(&mut self, state: (u64, Bound<'_, PyList>)) -> PyResult<()> {
+        let (steps, given) = state;
         guard(|| {
-            self.params.expect_length(state.len())?;
-            (self.steps, self.state) = (steps, state);
+            self.state = self.params.read_state(&given, |item| item.extract())?;
+            self.steps = steps;
             Ok(())
         })
     }

@@ -93,16 +93,16 @@ pub struct Originals {
 #[pymethods]
 impl Originals {
     #[new]
-    #[pyo3(signature = (class, names, /))]
-    fn new(class: &Bound<'_, PyType>, names: &Bound<'_, PyTuple>) -> PyResult<Originals> {
+    #[pyo3(signature = (class_, names))]
+    fn new(class_: &Bound<'_, PyType>, names: &Bound<'_, PyTuple>) -> PyResult<Originals> {
         guard(|| {
             let mut attributes = Vec::new();
             for name in names {
                 let name = name.cast_into::<PyString>()?;
-                attributes.push((name.clone().unbind(), class.getattr(&name)?.unbind()));
+                attributes.push((name.clone().unbind(), class_.getattr(&name)?.unbind()));
             }
             let version = AtomicU32::new(0);
-            Ok(Originals { class: class.clone().unbind(), attributes, version })
+            Ok(Originals { class: class_.clone().unbind(), attributes, version })
         })
     }
 

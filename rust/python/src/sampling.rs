@@ -9,13 +9,14 @@ use fastgrad_core::sampling::ordered::in_order;
 use fastgrad_core::sampling::{self, Items, Plan, Shaping, Table};
 use fastgrad_core::watch::Watch;
 use fastgrad_core::{Error, Result, alloc};
-use numpy::{IntoPyArray, Ix1, Ix2, PyArray1, PyReadonlyArray2};
+use numpy::{IntoPyArray, Ix1, Ix2, PyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
 use crate::args;
+use crate::borrow::Reading;
 use crate::errors::{guard, to_python};
 use crate::run::{Cost, look, run};
 
@@ -289,7 +290,7 @@ pub fn normal_numbers(
 }
 
 /// Rows of probabilities, their number, and the size of the vocabulary.
-fn read_rows<'py>(given: &Bound<'py, PyAny>) -> PyResult<(PyReadonlyArray2<'py, f64>, usize, u32)> {
+fn read_rows<'py>(given: &Bound<'py, PyAny>) -> PyResult<(Reading<'py, f64, Ix2>, usize, u32)> {
     let array = args::array::<f64, Ix2>("probabilities", given)?;
     let (rows, size) = (array.axis(0), array.axis(1));
     match u32::try_from(size) {

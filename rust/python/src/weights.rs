@@ -19,7 +19,7 @@ use pyo3::types::PyList;
 use crate::errors::to_python;
 use crate::operands::{Operands, Outputs, pause};
 use crate::value::block::{self, Block};
-use crate::value::node::{self, Node};
+use crate::value::node::Node;
 
 /// From how many weights on a map is computed without the interpreter's lock.
 const DETACHED_FROM: usize = 1 << 18;
@@ -71,6 +71,14 @@ pub unsafe fn forget(block: *mut Block) {
             }
         }
     }
+}
+
+/// Called when a node has changed its class, which may have ops of its own: no block is to be found
+/// any more, as all that were found hold nodes of exact type `Value`.
+#[cold]
+pub fn forget_all() {
+    // SAFETY: the lock is held.
+    unsafe { (*IN_USE.0.get()).clear() }
 }
 
 /// The block of weights that calls with this list use, to be compared with the list as it is.
@@ -145,17 +153,21 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// Makes a block of the weights, to be found by the calls that follow.
+    /// Makes a block of the weights, to be found by the calls that follow unless one is of a
+    /// subclass.
     pub fn share(&self, py: Python<'_>, weights: Operands, n: usize) -> PyResult<Shared> {
+        let findable = weights.are_exact();
         let (nodes, values) = weights.into_parts();
         let outputs = values.len();
         let weights = Arc::new(Weights::new(self.rows.len(), n, values));
         let rule = Rule::Shared(weights.clone());
         let block = Block::new(py, "weights".into(), nodes, Some(rule), outputs)?;
-        // SAFETY: the lock is held.
-        unsafe {
-            (*block).key = Some(self.key.addr());
-            (*IN_USE.0.get()).insert(self.key.addr(), block);
+        if findable {
+            // SAFETY: the lock is held.
+            unsafe {
+                (*block).key = Some(self.key.addr());
+                (*IN_USE.0.get()).insert(self.key.addr(), block);
+            }
         }
         Ok(Shared { block, weights })
     }
@@ -173,14 +185,13 @@ pub unsafe fn items<'a>(list: &'a Bound<'_, PyList>) -> &'a [*mut ffi::PyObject]
     }
 }
 
-/// Is the item the known node, still of exact type `Value`, and its value the known one?
+/// Is the item the known node, and its value the known one? Its class is the known one as well,
+/// see [`forget_all`].
 #[inline(always)]
 fn same(item: *mut ffi::PyObject, node: *mut Node, value: f64) -> bool {
-    // SAFETY: a node among a block's parents is alive; in a number's place there is null.
-    !node.is_null()
-        && item == node.cast()
-        && unsafe { ffi::Py_TYPE(item) == node::value_type() }
-        && unsafe { (*node).data }.to_bits() == value.to_bits()
+    // SAFETY: a node among a block's parents is alive; in a number's place there is null, which is
+    // no item.
+    item == node.cast() && unsafe { (*node).data }.to_bits() == value.to_bits()
 }
 
 /// An error of the op unless the lengths match.

@@ -11,7 +11,7 @@ use crate::errors::{guard, to_python};
 use crate::run::{Cost, run};
 
 /// How many bytes are read between two looks at the watch.
-const CHUNK: usize = 1 << 20;
+const CHUNK: usize = 1 << 16;
 /// How many nanoseconds a byte takes.
 const A_BYTE: u64 = 5;
 /// How many nanoseconds it takes to number a token.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..._checks import shorten, whole
+from ..._checks import cut, shorten, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,11 +133,12 @@ def initial(shape: Shape, init: str, seed: int) -> Parameters:
         return _drawn(shape, init, generator)
     except (MemoryError, ValueError):  # numpy has a ValueError for what no address can reach.
         sizes = ", ".join(f"{name} {sizes}" for name, sizes in shape.shapes.items())
-        raise MemoryError(
+        told = (
             f"not enough memory for a network of {shape.num_parameters:,} parameters: {sizes} of"
             f" {shape.dtype} are {shape.num_parameters * np.dtype(shape.dtype).itemsize:,} bytes, and"
             " more while they are drawn"
-        ) from None
+        )
+        raise MemoryError(cut(told)) from None
 
 
 def _drawn(shape: Shape, init: str, generator: np.random.Generator) -> Parameters:

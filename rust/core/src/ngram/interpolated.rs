@@ -15,7 +15,7 @@
 //! other text.
 
 use super::trie::{Trie, Walk};
-use super::{Id, Model, check, walk_along};
+use super::{Id, Model, SYMBOLS, check, walk_along};
 use crate::watch::Watch;
 use crate::{Error, Result, alloc};
 
@@ -58,7 +58,8 @@ impl Interpolated {
         let trie = Trie::new(ids, ORDER, size, eos, watch)?;
         let length = ids.len() as f64;
         let counts = trie.levels.first().map_or(&[][..], |level| &level.counts);
-        let unigrams = alloc::collected(counts.iter().map(|&count| f64::from(count) / length))?;
+        let shares = counts.iter().map(|&count| f64::from(count) / length);
+        let unigrams = alloc::collected_under(watch, shares)?;
         let totals = [totals(&trie, 1, watch)?, totals(&trie, 2, watch)?];
         let weights = vec![[1.0 / 4.0; ORDER + 1]; bin(0.0, length) + 1];
         Ok(Interpolated { trie, unigrams, totals, length, weights })
@@ -161,7 +162,7 @@ impl Model for Interpolated {
     }
 
     #[allow(clippy::cast_precision_loss, reason = "no vocabulary comes near 2^53")]
-    fn distribution(&self, walk: &Walk, into: &mut [f64]) {
+    fn distribution(&self, walk: &Walk, into: &mut [f64], watch: &Watch) -> Result<()> {
         let seen = |length: usize| {
             let node = walk.nodes.get(length - 1).copied().flatten()?;
             Some((node, self.total(length, node))).filter(|(_, total)| *total > 0.0)
@@ -176,8 +177,11 @@ impl Model for Interpolated {
             _ => (a1, a2, a3),
         };
         let uniform = a0 / self.trie.size() as f64;
-        for (probability, p1) in into.iter_mut().zip(&self.unigrams) {
-            *probability = uniform + a1 * p1;
+        for (part, unigrams) in into.chunks_mut(SYMBOLS).zip(self.unigrams.chunks(SYMBOLS)) {
+            watch.advance(0)?;
+            for (probability, p1) in part.iter_mut().zip(unigrams) {
+                *probability = uniform + a1 * p1;
+            }
         }
         for ((length, context), weight) in (1..).zip(contexts).zip([a2, a3]) {
             let Some((node, total)) = context else { break };
@@ -187,6 +191,7 @@ impl Model for Interpolated {
                 }
             }
         }
+        Ok(())
     }
 }
 

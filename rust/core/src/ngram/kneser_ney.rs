@@ -21,7 +21,7 @@
 //! the counts 1, 2, and 3 or more. Where these say nothing, see [`KneserNey::fallbacks`].
 
 use super::trie::{Trie, Walk};
-use super::{Id, Model};
+use super::{Id, Model, SYMBOLS};
 use crate::watch::Watch;
 use crate::{Result, alloc};
 
@@ -68,7 +68,7 @@ impl KneserNey {
         count_predecessors(&mut trie, watch)?;
         let (mut discounts, mut fallbacks) = (Vec::new(), Vec::new());
         for (order, level) in (1..).zip(&trie.levels) {
-            let numbers = counts_of_counts(&level.counts);
+            let numbers = counts_of_counts(&level.counts, watch)?;
             discounts.push(estimate(numbers, modified).unwrap_or_else(|missing| {
                 fallbacks.push((order, missing));
                 if modified { [0.5, 1.0, 1.5] } else { [0.5; 3] }
@@ -76,7 +76,7 @@ impl KneserNey {
         }
         let mut model =
             KneserNey { trie, discounts, fallbacks, contexts: Vec::new(), unigrams: Vec::new() };
-        model.unigrams = model.estimate_unigrams()?;
+        model.unigrams = model.estimate_unigrams(watch)?;
         for length in 1..order {
             let contexts = model.sum_up(length, watch)?;
             model.contexts.push(contexts);
@@ -104,17 +104,17 @@ impl KneserNey {
     }
 
     #[allow(clippy::cast_precision_loss, reason = "no vocabulary comes near 2^53")]
-    fn estimate_unigrams(&self) -> Result<Vec<f64>> {
+    fn estimate_unigrams(&self, watch: &Watch) -> Result<Vec<f64>> {
         let discounts = self.discounts_of(1);
         let counts = self.trie.levels.first().map_or(&[][..], |level| &level.counts);
-        let context = summary(counts, discounts);
+        let context = summary(counts, discounts, watch)?;
         let size = counts.len() as f64;
         if context.total == 0.0 {
             // A text of one word has no predecessors.
-            return alloc::filled(1.0 / size, counts.len());
+            return alloc::collected_under(watch, counts.iter().map(|_| 1.0 / size));
         }
         let own = |&count: &u32| remaining(count, discounts) / context.total;
-        alloc::collected(counts.iter().map(|count| own(count) + context.rest / size))
+        alloc::collected_under(watch, counts.iter().map(|count| own(count) + context.rest / size))
     }
 
     /// Looks at what follows each context of a length.
@@ -125,8 +125,8 @@ impl KneserNey {
         let mut contexts = alloc::with_capacity(level.len())?;
         for (node, _) in (0u32..).zip(level) {
             let range = self.trie.children(length, node);
-            contexts.push(summary(next.get(range).unwrap_or_default(), discounts));
-            if node % (1 << 20) == 0 {
+            contexts.push(summary(next.get(range).unwrap_or_default(), discounts, watch)?);
+            if node % (1 << 16) == 0 {
                 watch.advance(0)?;
             }
         }
@@ -157,14 +157,20 @@ impl Model for KneserNey {
         probability
     }
 
-    fn distribution(&self, walk: &Walk, into: &mut [f64]) {
-        into.copy_from_slice(&self.unigrams);
+    fn distribution(&self, walk: &Walk, into: &mut [f64], watch: &Watch) -> Result<()> {
+        for (part, unigrams) in into.chunks_mut(SYMBOLS).zip(self.unigrams.chunks(SYMBOLS)) {
+            watch.advance(0)?;
+            part.copy_from_slice(unigrams);
+        }
         for (length, node) in (1..self.trie.order()).zip(walk.nodes) {
             let Some(node) = node else { break };
             let Some(context) = self.context(length, node) else { break };
             let discounts = self.discounts_of(length + 1);
-            for probability in into.iter_mut() {
-                *probability *= context.rest;
+            for part in into.chunks_mut(SYMBOLS) {
+                watch.advance(0)?;
+                for probability in part {
+                    *probability *= context.rest;
+                }
             }
             for (id, count) in self.trie.followers(length, node) {
                 if let Some(probability) = into.get_mut(id as usize) {
@@ -172,6 +178,7 @@ impl Model for KneserNey {
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -216,15 +223,18 @@ fn count_predecessors(trie: &mut Trie, watch: &Watch) -> Result<()> {
 }
 
 /// How many n-grams have the counts 1 to 4.
-fn counts_of_counts(counts: &[u32]) -> [f64; 4] {
+fn counts_of_counts(counts: &[u32], watch: &Watch) -> Result<[f64; 4]> {
     let mut numbers = [0.0; 4];
-    for &count in counts {
-        let place = (count as usize).checked_sub(1);
-        if let Some(number) = place.and_then(|place| numbers.get_mut(place)) {
-            *number += 1.0;
+    for part in counts.chunks(SYMBOLS) {
+        watch.advance(0)?;
+        for &count in part {
+            let place = (count as usize).checked_sub(1);
+            if let Some(number) = place.and_then(|place| numbers.get_mut(place)) {
+                *number += 1.0;
+            }
         }
     }
-    numbers
+    Ok(numbers)
 }
 
 /// The discounts that follow from how many n-grams have the counts 1 to 4. Where none do, those of
@@ -262,11 +272,23 @@ fn remaining(count: u32, discounts: Discounts) -> f64 {
 }
 
 /// What the counts of the words after a context come to.
-fn summary(counts: &[u32], discounts: Discounts) -> Context {
-    let total: f64 = counts.iter().map(|&count| f64::from(count)).sum();
+fn summary(counts: &[u32], discounts: Discounts, watch: &Watch) -> Result<Context> {
+    let total = sum(counts, watch, f64::from)?;
     if total == 0.0 {
-        return Context::default();
+        return Ok(Context::default());
     }
-    let discounted: f64 = counts.iter().map(|&count| discount(count, discounts)).sum();
-    Context { total, rest: discounted / total }
+    let discounted = sum(counts, watch, |count| discount(count, discounts))?;
+    Ok(Context { total, rest: discounted / total })
+}
+
+/// The sum of a number for each count.
+fn sum(counts: &[u32], watch: &Watch, number: impl Fn(u32) -> f64) -> Result<f64> {
+    let mut sum = 0.0;
+    for part in counts.chunks(SYMBOLS) {
+        watch.advance(0)?;
+        for &count in part {
+            sum += number(count);
+        }
+    }
+    Ok(sum)
 }

@@ -21,6 +21,8 @@ use crate::{Error, Result, alloc};
 
 /// How many tokens are scored between two looks at the watch.
 const STRETCH: usize = 1 << 14;
+/// How many symbols of the vocabulary are gone through between two looks at the watch.
+const SYMBOLS: usize = 1 << 16;
 /// The orders that are built.
 pub const ORDERS: std::ops::RangeInclusive<usize> = 2..=5;
 
@@ -38,7 +40,10 @@ pub trait Model {
     fn step(&self, walk: &mut Walk, id: u32) -> f64;
 
     /// The probabilities of all ids where the walk has come to.
-    fn distribution(&self, walk: &Walk, into: &mut [f64]);
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    fn distribution(&self, walk: &Walk, into: &mut [f64], watch: &Watch) -> Result<()>;
 }
 
 /// The probability of each id, given those before it and those of `before`.
@@ -80,7 +85,7 @@ pub fn distributions(
     let mut into = alloc::zeroed(cells)?;
     for (row, part) in into.chunks_mut(size.max(1)).enumerate() {
         let context = contexts.get(row * width..(row + 1) * width).unwrap_or_default();
-        model.distribution(&walk_along(model, context), part);
+        model.distribution(&walk_along(model, context), part, watch)?;
         watch.advance(1)?;
     }
     Ok(into)

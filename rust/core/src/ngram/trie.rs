@@ -94,11 +94,14 @@ impl Trie {
         }
         check("ids", ids, size)?;
         check("eos", eos.as_slice(), size)?;
-        let starts = starts(ids, size, eos)?;
+        let starts = starts(ids, size, eos, watch)?;
         let mut trie = Trie { levels: vec![Level::default(); order], size, eos };
         trie.reserve(0, size)?;
         let mut keys = keys(ids, &starts, order, eos, watch)?;
         for (id, bounds) in (0u32..).zip(starts.windows(2)) {
+            if id % (1 << 16) == 0 {
+                watch.advance(0)?;
+            }
             let &[start, end] = bounds else { continue };
             let bucket = keys.get_mut(start as usize..end as usize).unwrap_or_default();
             sort(bucket, watch)?;
@@ -256,7 +259,7 @@ impl Trie {
 
 /// Where the positions of each id begin among the positions sorted by id, and where all end; `eos`
 /// is an id in front of the text.
-fn starts<I: Id>(ids: &[I], size: usize, eos: Option<u32>) -> Result<Vec<u32>> {
+fn starts<I: Id>(ids: &[I], size: usize, eos: Option<u32>, watch: &Watch) -> Result<Vec<u32>> {
     let mut starts = alloc::zeroed(size.checked_add(1).ok_or(Error::Memory)?)?;
     for id in eos.into_iter().chain(ids.iter().map(|&id| id.into())) {
         if let Some(start) = starts.get_mut(id as usize + 1) {
@@ -264,9 +267,12 @@ fn starts<I: Id>(ids: &[I], size: usize, eos: Option<u32>) -> Result<Vec<u32>> {
         }
     }
     let mut sum = 0;
-    for start in &mut starts {
-        sum += *start;
-        *start = sum;
+    for part in starts.chunks_mut(STRETCH) {
+        watch.advance(0)?;
+        for start in part {
+            sum += *start;
+            *start = sum;
+        }
     }
     Ok(starts)
 }
@@ -282,7 +288,7 @@ fn keys<I: Id>(
     eos: Option<u32>,
     watch: &Watch,
 ) -> Result<Vec<u128>> {
-    let mut places = alloc::copied(starts)?;
+    let mut places = alloc::collected_under(watch, starts.iter().copied())?;
     let mut keys: Vec<u128> = alloc::zeroed(ids.len() + usize::from(eos.is_some()))?;
     let in_front = eos.into_iter().map(|eos| (eos, 0));
     let text = ids.iter().zip(1..).map(|(&id, next)| (id.into(), next));

@@ -1,7 +1,5 @@
 //! Many steps of training: draw a mini-batch, forward, backward, update.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-
 use super::dropout::Dropout;
 use super::optimizer::Optimizer;
 use super::rows::Rows;
@@ -35,39 +33,35 @@ pub struct Plan<'a> {
     pub threads: usize,
 }
 
-/// What training has done, and how to take it back.
+/// What training has made.
 #[derive(Debug)]
 pub struct Trained<T> {
     /// The loss of each step's mini-batch, before its update.
     pub losses: Vec<f64>,
-    before: Vec<Params<Vec<T>>>,
-}
-
-impl<T: Copy> Trained<T> {
-    /// Puts back what was there before the first step.
-    pub fn undo(&self, sets: &mut [Params<&mut [T]>]) {
-        restore(sets, &self.before);
-    }
+    /// The parameters, and behind them the optimiser's numbers.
+    pub sets: Vec<Params<Vec<T>>>,
 }
 
 /// Copies of all parameters and states.
-fn copy<T: Copy>(sets: &[Params<&mut [T]>], watch: &Watch) -> Result<Vec<Params<Vec<T>>>> {
+fn copies<T: Copy>(sets: &[Params<&[T]>], watch: &Watch) -> Result<Vec<Params<Vec<T>>>> {
     let copy = |slice: &[T]| watch.advance(0).and_then(|()| copy_of(slice));
-    sets.iter().map(|set| set.read().map(copy).transpose()).collect()
+    sets.iter().map(|set| set.as_ref().map(|slice| copy(slice)).transpose()).collect()
 }
 
 /// Puts back what was copied.
-fn restore<T: Copy>(sets: &mut [Params<&mut [T]>], before: &[Params<Vec<T>>]) {
+fn restore<T: Copy>(sets: &mut [Params<&mut [T]>], before: &[Params<&[T]>]) {
     for (now, before) in sets.iter_mut().zip(before) {
         now.as_mut().zip(before.as_ref()).map(|(now, before)| now.copy_from_slice(before));
     }
 }
 
-/// Trains in place.
+/// Trains copies of parameters, and returns these.
 ///
-/// `sets` are the parameters, and behind them [`Optimizer::states`] sets of the optimiser's
+/// `before` are the parameters, and behind them [`Optimizer::states`] sets of the optimiser's
 /// numbers, which are zeros at first. Example i of step s is drawn from all with equal probability
 /// by number i of the generator of stream s.
+///
+/// Copies, so that neither an error nor a fork of the process meanwhile finds a step half-done.
 ///
 /// A step is taken back, and ends the training, if its loss is nan or infinite, or a parameter after
 /// it is that or as large as [`Float::LARGE`]: there are fewer losses than rates then. So what is
@@ -75,51 +69,44 @@ fn restore<T: Copy>(sets: &mut [Params<&mut [T]>], before: &[Params<Vec<T>>]) {
 ///
 /// # Errors
 /// [`Error::Empty`], [`Error::Length`], [`Error::Id`] for wrong input, [`Error::Cpu`],
-/// [`Error::Interrupted`]; all of them leave parameters and states as they were.
+/// [`Error::Memory`], [`Error::Interrupted`].
 pub fn train<T: Float>(
     shape: &Shape,
-    sets: &mut [Params<&mut [T]>],
+    before: &[Params<&[T]>],
     data: &Data<'_>,
     plan: &Plan<'_>,
     watch: &Watch,
 ) -> Result<Trained<T>> {
     const OP: &str = "nplm_train";
     let cpu = Cpu::chosen()?;
-    let (got, expected) = (sets.len(), 1 + plan.optimizer.states());
+    let (got, expected) = (before.len(), 1 + plan.optimizer.states());
     if got != expected {
         return Err(Error::Length { op: OP, argument: "sets".to_string(), got, expected });
     }
-    for set in &*sets {
-        set.read().check(shape, OP)?;
+    for set in before {
+        set.check(shape, OP)?;
     }
     data.check(shape, OP)?;
 
-    let (before, done) = (copy(sets, watch)?, watch.done());
+    let mut sets = copies(before, watch)?;
+    let mut slices: Vec<_> =
+        sets.iter_mut().map(|set| set.as_mut().map(Vec::as_mut_slice)).collect();
+    let done = watch.done();
     let team = Team::new(plan.threads, watch);
     let mut trainer = Trainer::new(cpu, *shape, plan, &team, watch)?;
-    let mut steps = |sets: &mut [Params<&mut [T]>], rates: &[f64]| {
-        let steps = || team.run(|| trainer.steps(sets, data, rates, watch));
-        catch_unwind(AssertUnwindSafe(steps)).unwrap_or_else(|payload| {
-            restore(sets, &before);
-            resume_unwind(payload)
-        })
+    let mut steps = |rates: &[f64], sets: &mut [_]| {
+        let result = team.run(|| trainer.steps(sets, data, rates, watch));
+        result.inspect_err(|_| watch.rewind(done))
     };
-    let mut result = steps(sets, plan.rates);
-    if let Ok((losses, Ended::AfterUpdate)) = &result {
+    let (mut losses, ended) = steps(plan.rates, &mut slices)?;
+    if matches!(ended, Ended::AfterUpdate) {
         // The steps before the one that went wrong are done once more, to the same result.
-        restore(sets, &before);
+        restore(&mut slices, before);
         watch.rewind(done);
         let rates = plan.rates.get(..losses.len()).unwrap_or_default();
-        result = steps(sets, rates);
+        losses = steps(rates, &mut slices)?.0;
     }
-    match result {
-        Ok((losses, _)) => Ok(Trained { losses, before }),
-        Err(error) => {
-            restore(sets, &before);
-            watch.rewind(done);
-            Err(error)
-        }
-    }
+    Ok(Trained { losses, sets })
 }
 
 /// How a run of steps ended.

@@ -17,7 +17,9 @@ use pyo3::prelude::*;
 use self::given::{Named, Number};
 use self::work::{borrow, cost, team, work};
 use crate::args;
+use crate::borrow::Writing;
 use crate::errors::guard;
+use crate::memory::reserve;
 use crate::run::run;
 
 /// Calls a function for the number type of the parameters.
@@ -67,7 +69,8 @@ use for_numbers;
 /// first_step + done was nan or infinite, or a parameter after it was that or too large to go on
 /// with (2**50 in float32, 2**500 in float64): that step was taken back.
 ///
-/// Any exception, KeyboardInterrupt included, leaves params and state as they were before the call.
+/// Any exception, KeyboardInterrupt included, leaves params and state as they were before the call:
+/// they are written to at its end. So does a fork of the process meanwhile, in the child.
 /// TypeError for wrong types or dtypes; ValueError for wrong shapes, values out of range, ids that
 /// are no row of C, arrays that are read-only, not contiguous, or share memory.
 ///
@@ -149,6 +152,8 @@ fn train_with<'py, T: Number>(
     let shape = examples.shape(&set)?;
     let mut sets = vec![set];
     for (i, dict) in state.try_iter()?.enumerate() {
+        py.check_signals()?;
+        reserve(&mut sets, 1)?;
         let set = given::set(&format!("state[{i}]"), &dict?)?;
         given::check_shapes(&shape, &set)?;
         for (key, differs) in
@@ -190,29 +195,26 @@ fn train_with<'py, T: Number>(
     for set in &sets {
         borrowed.push(borrow(set, Named::write)?);
     }
-    let mut slices = Vec::with_capacity(sets.len());
-    for set in &mut borrowed {
-        let set = set.as_mut().map(|array| match array {
-            Some(array) => array.as_slice_mut(),
-            None => Ok(&mut [][..]),
-        });
-        slices.push(set.transpose()?);
+    let mut before = Vec::with_capacity(sets.len());
+    for set in &borrowed {
+        let set = set.as_ref().map(|array| array.as_ref().map_or(Ok(&[][..]), Writing::as_slice));
+        before.push(set.transpose()?);
     }
     let (inputs, targets) = (examples.inputs.read()?, examples.targets.read()?);
     let data = Data { inputs: inputs.as_slice()?, targets: targets.as_slice()? };
     let step = work(&shape, plan.batch, 6);
     plan.threads = team(threads, step, plan.batch)?;
     let all = cost(step).times(plan.rates.len() as u64);
-    let mut trained = None;
-    let result = run(py, all, progress, |watch| {
-        let done = train::train(&shape, &mut slices, &data, &plan, watch)?;
-        Ok(trained.insert(done).losses.clone())
-    });
-    // The last look at signals and progress comes when everything is done.
-    if let (Err(_), Some(trained)) = (&result, &trained) {
-        trained.undo(&mut slices);
+    let trained =
+        run(py, all, progress, |watch| train::train(&shape, &before, &data, &plan, watch))?;
+    for (set, new) in borrowed.iter_mut().zip(&trained.sets) {
+        let written = set.as_mut().zip(new.as_ref()).map(|(array, new)| match array {
+            Some(array) => array.as_slice_mut().map(|numbers| numbers.copy_from_slice(new)),
+            None => Ok(()),
+        });
+        written.transpose()?;
     }
-    Ok(result?.into_pyarray(py))
+    Ok(trained.losses.into_pyarray(py))
 }
 
 /// The optimizer of a name, its constants checked.

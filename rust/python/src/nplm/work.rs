@@ -5,11 +5,12 @@ use std::thread;
 
 use fastgrad_core::linalg::LANES;
 use fastgrad_core::nplm::{Params, Shape};
-use numpy::{Element, PyReadonlyArrayDyn};
+use numpy::{Element, IxDyn};
 use pyo3::prelude::*;
 
 use super::given::Named;
 use crate::args;
+use crate::borrow::Reading;
 use crate::run::Cost;
 
 /// Multiplications that take about a nanosecond.
@@ -50,7 +51,7 @@ pub fn borrow<'py, T: Element, B>(
 
 /// The numbers of borrowed arrays; none where there is no array.
 pub fn for_reading<'a, T: Element>(
-    set: &'a Params<Option<PyReadonlyArrayDyn<'_, T>>>,
+    set: &'a Params<Option<Reading<'_, T, IxDyn>>>,
 ) -> PyResult<Params<&'a [T]>> {
     let slices = set.as_ref().map(|array| match array {
         Some(array) => array.as_slice(),

@@ -9,14 +9,15 @@ use std::ptr;
 use fastgrad_core::graph::op::Op;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyTuple};
-use pyo3::{Borrowed, ffi};
+use pyo3::types::{PyDict, PyFloat, PyString, PyTuple};
+use pyo3::{Borrowed, ffi, intern};
 
 use super::node::Node;
 use super::number;
 use super::rules;
 use super::slots::{self, raise};
 use crate::errors::guard_slot;
+use crate::weights;
 
 type Object = *mut ffi::PyObject;
 
@@ -228,8 +229,49 @@ pub unsafe extern "C" fn repr(object: Object) -> Object {
     guard_slot(|| unsafe {
         let node = object.cast::<Node>();
         let (data, grad) = (python_repr((*node).data), python_repr((*node).grad));
-        text(&format!("Value(data={data}, grad={grad})"))
+        match label(Python::assume_attached(), node) {
+            Ok(label) => text(&format!("Value(data={data}, grad={grad}{label})")),
+            Err(error) => raise(error),
+        }
     })
+}
+
+/// `, label='a'`, or nothing where the node has no label of its own.
+unsafe fn label(py: Python<'_>, node: *mut Node) -> PyResult<String> {
+    // SAFETY: the dict belongs to the living node.
+    let Some(dict) = (unsafe { Bound::from_borrowed_ptr_or_opt(py, (*node).dict) }) else {
+        return Ok(String::new());
+    };
+    match dict.cast::<PyDict>()?.get_item(intern!(py, "label"))? {
+        // No other object: its repr might ask for that of this node.
+        Some(label) if label.is_exact_instance_of::<PyString>() && label.is_truthy()? => {
+            Ok(format!(", label={}", label.repr()?.to_string_lossy()))
+        }
+        _ => Ok(String::new()),
+    }
+}
+
+/// `v.item()`: the value, as `PyTorch` calls it.
+pub unsafe extern "C" fn item(object: Object, _: Object) -> Object {
+    // SAFETY: a method's receiver.
+    unsafe { ffi::PyFloat_FromDouble((*object.cast::<Node>()).data) }
+}
+
+/// `format(v, spec)`: the value formatted; without a spec `str(v)`, as for any object.
+pub unsafe extern "C" fn format_with(object: Object, spec: Object) -> Object {
+    // SAFETY: a method's receiver and argument.
+    unsafe {
+        if ffi::PyUnicode_Check(spec) != 0 && ffi::PyUnicode_GetLength(spec) == 0 {
+            return ffi::PyObject_Str(object);
+        }
+        let data = item(object, ptr::null_mut());
+        if data.is_null() {
+            return data;
+        }
+        let formatted = ffi::PyObject_Format(data, spec);
+        ffi::Py_DECREF(data);
+        formatted
+    }
 }
 
 /// The collector must see a node that has attributes, for only these can close a cycle.
@@ -248,7 +290,11 @@ unsafe fn show_to_collector(object: Object) {
 pub unsafe extern "C" fn setattro(object: Object, name: Object, value: Object) -> c_int {
     // SAFETY: called by Python with a Value.
     unsafe {
+        let class = ffi::Py_TYPE(object);
         let outcome = ffi::PyObject_GenericSetAttr(object, name, value);
+        if ffi::Py_TYPE(object) != class {
+            weights::forget_all();
+        }
         show_to_collector(object);
         outcome
     }

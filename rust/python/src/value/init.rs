@@ -22,6 +22,7 @@ use super::number;
 use super::patches;
 use super::slots::{self, raise};
 use crate::errors::guard_slot;
+use crate::operands::read_all;
 
 type Object = *mut ffi::PyObject;
 
@@ -307,36 +308,28 @@ unsafe fn may_get_edges(node: *mut Node, has_parents: bool) -> PyResult<()> {
 }
 
 fn children_of<'py>(given: Option<&Bound<'py, PyAny>>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let mut children = Vec::new();
-    if let Some(given) = given {
-        let items = given
-            .try_iter()
-            .map_err(|_| type_error("_children", "an iterable of Values", given))?;
-        for child in items {
-            let child = child?;
-            // SAFETY: the child is alive.
-            unsafe {
-                if !node::is_value(child.as_ptr()) {
-                    return Err(type_error("_children", "Values only", &child));
-                }
-                if (*child.as_ptr().cast::<Node>()).has(RAW) {
-                    return Err(number::not_initialised("_children"));
-                }
+    let Some(given) = given else { return Ok(Vec::new()) };
+    let items =
+        given.try_iter().map_err(|_| type_error("_children", "an iterable of Values", given))?;
+    read_all(items, |_, child| {
+        // SAFETY: the child is alive.
+        unsafe {
+            if !node::is_value(child.as_ptr()) {
+                return Err(type_error("_children", "Values only", &child));
             }
-            children.push(child);
+            if (*child.as_ptr().cast::<Node>()).has(RAW) {
+                return Err(number::not_initialised("_children"));
+            }
         }
-    }
-    Ok(children)
+        Ok(child)
+    })
 }
 
 fn rule_of(local_grads: Option<&Bound<'_, PyAny>>, children: usize) -> PyResult<Option<Rule>> {
     let Some(given) = local_grads.filter(|given| !given.is_none()) else { return Ok(None) };
     let items =
         given.try_iter().map_err(|_| type_error("local_grads", "an iterable of numbers", given))?;
-    let mut gradients = Vec::new();
-    for item in items {
-        gradients.push(number::required(item?.as_borrowed(), "local_grads")?);
-    }
+    let gradients = read_all(items, |_, item| number::required(item.as_borrowed(), "local_grads"))?;
     if gradients.len() != children {
         let message = format!(
             "local_grads has length {}, expected one for each of the {children} operands",

@@ -111,6 +111,18 @@ fn methods() -> Vec<ffi::PyMethodDef> {
             c"zero_grad($self)\n--\n\nSets the grad of every node that self depends on to 0, self included.".as_ptr(),
         ),
         slots::method(
+            c"item".as_ptr(),
+            attrs::item,
+            none,
+            c"item($self)\n--\n\nReturns data, a float.".as_ptr(),
+        ),
+        slots::method(
+            c"__format__".as_ptr(),
+            attrs::format_with,
+            ffi::METH_O,
+            c"__format__($self, spec, /)\n--\n\nReturns data formatted, as in f\"{v:.3f}\".".as_ptr(),
+        ),
+        slots::method(
             c"_propagate".as_ptr(),
             propagate,
             none,
@@ -195,8 +207,8 @@ pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // Between a numpy scalar's and an array's: scalars leave the op to us, arrays distribute it.
     class.setattr("__array_priority__", -1.0)?;
     patches::remember(&class)?;
+    number::real(py)?;
     module.add("Value", class.clone())?;
-    turns::watch_forks(module)?;
     // The module may go before the last node does.
     let _kept = class.into_ptr();
     Ok(())

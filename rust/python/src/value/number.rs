@@ -145,7 +145,8 @@ fn is_numpy_bool(object: Borrowed<'_, '_, PyAny>) -> bool {
     matches!(name.to_bytes(), b"numpy.bool" | b"numpy.bool_")
 }
 
-fn real(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+/// `numbers.Real`. Looked up on import: no fork is to catch a thread in the middle of it.
+pub fn real(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     static REAL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     REAL.import(py, "numbers", "Real")
 }

@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyRecursionError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 use super::sweep::Walk;
 
@@ -156,9 +155,8 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Called in the child of a fork, on its only thread.
-#[pyfunction]
-fn after_fork(py: Python<'_>) {
+/// Undoes the passes of threads that are gone: called in the child of a fork, on its only thread.
+pub fn after_fork(py: Python<'_>) {
     let bell = Bell { changes: Mutex::new(0), changed: Condvar::new() };
     BELL.store(Box::into_raw(Box::new(bell)), Relaxed);
     with_turns(py, |turns| {
@@ -173,15 +171,4 @@ fn after_fork(py: Python<'_>) {
             turns.owner = None;
         }
     });
-}
-
-/// Has Python call [`after_fork`], where there are forks.
-pub fn watch_forks(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let py = module.py();
-    if let Some(register) = py.import("os")?.getattr_opt("register_at_fork")? {
-        let hooks = PyDict::new(py);
-        hooks.set_item("after_in_child", wrap_pyfunction!(after_fork, module)?)?;
-        register.call((), Some(&hooks))?;
-    }
-    Ok(())
 }

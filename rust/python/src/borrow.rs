@@ -1,0 +1,132 @@
+//! Arrays in use by calls: read by several, or written by one.
+//!
+//! The crate numpy keeps such a table, but a process made by `os.fork()` inherits it, with entries
+//! of threads that it does not have: their arrays would be in use for good. This one is emptied
+//! there (`fork.rs`). No entry is needed in the child: calls write to arrays only at their end, under
+//! the GIL, and the threads that would go on reading are gone.
+
+use std::cell::UnsafeCell;
+
+use numpy::ndarray::{ArrayView, Dimension};
+use numpy::{AsSliceError, Element, PyArray, PyArrayMethods, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+
+/// A call's use of an array.
+#[derive(Clone, Copy)]
+struct Use {
+    number: u64,
+    start: usize,
+    end: usize,
+    writes: bool,
+}
+
+/// The uses under way, and the number of the next one.
+struct Table(UnsafeCell<(Vec<Use>, u64)>);
+
+// SAFETY: every access happens while the GIL is held.
+unsafe impl Sync for Table {}
+
+static TABLE: Table = Table(UnsafeCell::new((Vec::new(), 0)));
+
+fn with_table<R>(_: Python<'_>, act: impl FnOnce(&mut Vec<Use>, &mut u64) -> R) -> R {
+    // SAFETY: the GIL is held and `act` runs no Python code, so this is the only reference.
+    let (uses, next) = unsafe { &mut *TABLE.0.get() };
+    act(uses, next)
+}
+
+/// Ends all uses: called in the child of a fork.
+pub fn after_fork(py: Python<'_>) {
+    with_table(py, |uses, _| uses.clear());
+}
+
+/// An array in use, until this is dropped.
+struct Borrowed<'py, T: Element, D: Dimension> {
+    array: Bound<'py, PyArray<T, D>>,
+    number: u64,
+}
+
+impl<'py, T: Element, D: Dimension> Borrowed<'py, T, D> {
+    fn new(array: Bound<'py, PyArray<T, D>>, writes: bool) -> Option<Self> {
+        let (start, end) = bounds(&array);
+        let number = with_table(array.py(), |uses, next| {
+            let clashes =
+                |other: &Use| (writes || other.writes) && start < other.end && other.start < end;
+            if uses.iter().any(clashes) || uses.try_reserve(1).is_err() {
+                return None;
+            }
+            *next += 1;
+            uses.push(Use { number: *next, start, end, writes });
+            Some(*next)
+        })?;
+        Some(Borrowed { array, number })
+    }
+}
+
+impl<T: Element, D: Dimension> Drop for Borrowed<'_, T, D> {
+    fn drop(&mut self) {
+        with_table(self.array.py(), |uses, _| uses.retain(|one| one.number != self.number));
+    }
+}
+
+/// The first address of an array's elements, and the one behind the last.
+fn bounds<T: Element, D: Dimension>(array: &Bound<'_, PyArray<T, D>>) -> (usize, usize) {
+    let first = array.data() as usize;
+    if array.is_empty() {
+        return (first, first);
+    }
+    let steps = array.shape().iter().zip(array.strides());
+    let offsets = steps.map(|(&n, &stride)| stride * (n - 1).cast_signed());
+    let (low, high) =
+        offsets.fold((0, 0), |(low, high), offset| (low + offset.min(0), high + offset.max(0)));
+    (first.wrapping_add_signed(low), first.wrapping_add_signed(high) + size_of::<T>())
+}
+
+/// An array that is read.
+pub struct Reading<'py, T: Element, D: Dimension>(Borrowed<'py, T, D>);
+
+impl<'py, T: Element, D: Dimension> Reading<'py, T, D> {
+    /// None while another call writes to the array.
+    pub fn new(array: Bound<'py, PyArray<T, D>>) -> Option<Self> {
+        Borrowed::new(array, false).map(Reading)
+    }
+
+    /// Its numbers.
+    pub fn as_array(&self) -> ArrayView<'_, T, D> {
+        // SAFETY: no call writes to it.
+        unsafe { self.0.array.as_array() }
+    }
+
+    /// Its numbers, where they lie side by side.
+    pub fn as_slice(&self) -> Result<&[T], AsSliceError> {
+        // SAFETY: no call writes to it.
+        unsafe { self.0.array.as_slice() }
+    }
+}
+
+/// An array that is written to.
+pub struct Writing<'py, T: Element, D: Dimension>(Borrowed<'py, T, D>);
+
+impl<'py, T: Element, D: Dimension> Writing<'py, T, D> {
+    /// None while another call uses the array.
+    pub fn new(array: Bound<'py, PyArray<T, D>>) -> Option<Self> {
+        Borrowed::new(array, true).map(Writing)
+    }
+
+    /// Its numbers.
+    pub fn as_array(&self) -> ArrayView<'_, T, D> {
+        // SAFETY: no other call uses it.
+        unsafe { self.0.array.as_array() }
+    }
+
+    /// Its numbers, where they lie side by side.
+    pub fn as_slice(&self) -> Result<&[T], AsSliceError> {
+        // SAFETY: no other call uses it.
+        unsafe { self.0.array.as_slice() }
+    }
+
+    /// The same, to be written to.
+    pub fn as_slice_mut(&mut self) -> Result<&mut [T], AsSliceError> {
+        // SAFETY: no other call uses it.
+        unsafe { self.0.array.as_slice_mut() }
+    }
+}
