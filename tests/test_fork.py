@@ -222,7 +222,7 @@ inputs = np.random.default_rng(0).integers(0, 4, (400, 3), np.uint32)
 targets, rates = inputs[:, 0].copy(), np.full(10**6, 0.1)
 def long():
     try:
-        _core.nplm_train(network._parameters, [], inputs, targets, batch_size=64, rates=rates,
+        _core.nplm_train(network._parameters, [], inputs, targets, batch=64, rates=rates,
                          progress=lambda _: done.is_set() and 1 / 0)
     except ZeroDivisionError:
         pass
