@@ -73,7 +73,7 @@ endif
 	$(BIN)/python -m mypy.stubtest fastgrad._core --allowlist python/stubtest-allowlist.txt
 
 docs: $(WHEEL_READY) $(STAMPS)/group-docs  ## build the site into docs/_build/html
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs docs/_build/html
 	@echo 'docs/_build/html/index.html'
 
 wheel: $(WHEEL_READY)  ## build the release wheel into dist and install it in .venv

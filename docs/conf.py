@@ -55,6 +55,8 @@ class CommandHelp(SphinxDirective):
 
     def run(self):
         """Run the command, and return its help as a literal block."""
+        # The page is as old as the commands are, and no file says when these have changed.
+        self.env.note_reread()
         _, *words = self.content[0].split()
         done = subprocess.run(
             [sys.executable, "-m", "fastgrad", *words, "--help"],
