@@ -22,13 +22,13 @@ def test_each_step_of_the_walk_has_its_losses(told):
     assert counted == pytest.approx((2.454, 2.464), abs=0.01)
     assert network[0] == pytest.approx(counted[0], abs=0.2)
     assert losses["trigrams, counted"][0] < 2.25
-    assert losses["NPLM, 2 features, untrained"][0] > 5
+    assert losses["NPLM, 2 dimensions, untrained"][0] > 5
     assert losses["... scaled, untrained"][0] == pytest.approx(math.log(27), abs=0.05)
     assert losses["... scaled"][1] < 2.5
     assert losses["NPLM, context 8, AdamW"][1] < 2.5
 
 
-def test_the_finder_finds_the_lectures_rate(told):
+def test_the_finder_finds_the_lectures_learning_rate(told):
     assert 0.02 < told["sweep"].best() < 0.6
-    assert told["small"].size == 3481
-    assert told["larger"].size == 11_897
+    assert told["small"].num_parameters() == 3481
+    assert told["larger"].num_parameters() == 11_897

@@ -16,7 +16,9 @@ def set_num_threads(n: int | None) -> None:
     """Set the number of threads of all calls that do not name one; None is all cores.
 
     Before the first call it is what the environment variable FASTGRAD_NUM_THREADS says. Results are
-    the same for any number. Raises `TypeError` or `ValueError` for what is not an int of at least 1.
+    the same for any number.
+
+    Raises `TypeError` or `ValueError` for what is not an int of at least 1.
     """
     global _chosen
     _chosen = None if n is None else whole("n", n, least=1)

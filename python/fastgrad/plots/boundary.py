@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._checks import array, shorten
-from .canvas import axes_for, finish, legible
+from .canvas import axes_for, figure_of, finish, legible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +116,7 @@ def _draw_scores(
             linewidths=[1.8 if level == 0 else 0.8 for level in lines],
             linestyles=["solid" if level == 0 else "dashed" for level in lines],
         )
-    axes.get_figure(root=True).colorbar(
+    figure_of(axes).colorbar(
         filled, ax=axes, label="score", ticks=range(-3, 4), aspect=25, pad=0.02, shrink=0.9
     )
 

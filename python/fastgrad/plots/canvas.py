@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["axes_for", "finish", "labels", "legible", "token_list"]
+__all__ = ["axes_for", "figure_of", "finish", "labels", "legible", "token_list"]
 
 # Longer labels, which words may need, are cut.
 _LONGEST = 12
@@ -53,8 +54,16 @@ def axes_for(
 def finish(ax: Axes, path: str | PathLike[str] | None) -> Axes:
     """Write the figure of the axes to `path` if there is one; return the axes."""
     if path is not None:
-        ax.get_figure(root=True).savefig(path_name("path", path))
+        figure_of(ax).savefig(path_name("path", path))
     return ax
+
+
+def figure_of(ax: Axes) -> Figure:
+    """Return the figure of the axes, that of all where figures are parts of one."""
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise ValueError("ax is on no figure; expected Axes of one")
+    return figure
 
 
 def token_list(tokens: Iterable[str]) -> list[str]:

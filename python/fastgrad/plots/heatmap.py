@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._checks import array, shorten, string
-from .canvas import axes_for, finish, labels, legible, token_list
+from .canvas import axes_for, figure_of, finish, labels, legible, token_list
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,7 +129,7 @@ def _draw_written(
     darkest = _shade(axes, table, names)
     axes.set_title(legible(title), fontsize=10 + side / 4, parse_math=False, pad=12)
     axes.tick_params(labelsize=11)
-    figure = axes.get_figure(root=True)
+    figure = figure_of(axes)
     figure.draw_without_rendering()
     if ax is None:
         # The layout is final: it would measure the text of every cell again, for half of the time
@@ -177,9 +177,7 @@ def _draw_plain(
     _shade(axes, table, names, power=0.5)
     axes.tick_params(labelsize=8)
     axes.set_title(legible(title), fontsize=14, parse_math=False, pad=12)
-    axes.get_figure(root=True).colorbar(
-        axes.images[0], ax=axes, label=what, shrink=0.8, aspect=40, pad=0.02
-    )
+    figure_of(axes).colorbar(axes.images[0], ax=axes, label=what, shrink=0.8, aspect=40, pad=0.02)
     return finish(axes, path)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .canvas import figure_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -94,7 +96,7 @@ def settle(
     have been set. With `keep_layout` the figure's layout is final from here on.
     """
     gone = np.zeros(len(points), dtype=bool) if outside is None else outside
-    figure, label = axes.get_figure(root=True), axes.get_xlabel()
+    figure, label = figure_of(axes), axes.get_xlabel()
     if gone.any():  # room for a line below
         axes.set_xlabel(f"{label}\n ")
     axes.update_datalim(points[~gone])

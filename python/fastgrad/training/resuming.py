@@ -50,7 +50,8 @@ class Saved:
             raise ValueError(f"steps is {steps}, but {made} were made already; expected no fewer")
         if lr is None and total > self.steps:
             raise ValueError(
-                f"steps is {steps}, but learning rates were saved for {self.steps}; expected lr as well"
+                f"steps is {steps}, but learning rates were saved for {self.steps}; expected lr"
+                " as well"
             )
         later = plan_lrs(self.lrs if lr is None else lr, total)
         return total, self.lrs.then(made, later)

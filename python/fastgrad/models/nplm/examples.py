@@ -71,7 +71,7 @@ def in_blocks(source: Texts, vocab: Vocab, context: int, name: str) -> Iterator[
         return
     block: list[str] = []
     tokens = 0
-    for item in read_lines(source):
+    for item in read_lines(cast("Source", source)):
         block.append(item)
         tokens += len(item) + 1
         if tokens >= _BLOCK:

@@ -78,23 +78,19 @@ class Learner(Network[AnyVocab]):
         return self._history
 
     @abstractmethod
-    def _vocab_of(self, train: Any) -> tuple[AnyVocab, Any]:
-        """Return the vocabulary of a training text, and the text read with it."""
+    def _read(self, train: Any, dev: Any) -> tuple[AnyVocab, Any, Any]:
+        """Return the vocabulary that texts decide, and the texts as they were read for it."""
 
     @abstractmethod
     def _examples(self, texts: Any, name: str) -> Prepared:
         """Return the examples of a text, or check those that were made before."""
 
-    def _prepared(self, train: Any) -> Any:
-        """Return the training text; draw the parameters where its vocabulary decides."""
-        if self._shape is not None:
-            return train
-        if self._vocab is not None:
-            self._draw(self._vocab)
-            return train
-        vocab, train = self._vocab_of(train)
-        self._draw(vocab)
-        return train
+    def _prepared(self, train: Any, dev: Any) -> tuple[Any, Any]:
+        """Return the texts; draw the parameters where their vocabulary decides."""
+        if self._shape is None:
+            vocab, train, dev = self._read(train, dev)
+            self._draw(vocab)
+        return train, dev
 
     def _start(
         self,
@@ -117,7 +113,8 @@ class Learner(Network[AnyVocab]):
             batch_size = whole("batch_size", batch_size, least=1)
         seed, shares = whole("seed", seed, most=MAX_SEED), checked_dropout(dropout)
         threads = thread_count(threads)
-        examples = self._examples(self._prepared(train), "train")
+        train, dev = self._prepared(train, dev)
+        examples = self._examples(train, "train")
         if batch_size is None:
             batch_size = min(self._defaults.batch_size, len(examples.targets))
         elif batch_size > len(examples.targets):
@@ -158,7 +155,8 @@ class Learner(Network[AnyVocab]):
 
         `train` and `dev` are texts, as `loss` takes them, or examples: a pair of arrays, (N,
         context_length) and (N,) of integers, as `fastgrad.text.build_dataset` makes one. Without a
-        vocabulary the model takes that of `train`. A second call goes on with the parameters as
+        vocabulary the model takes that of its texts: the characters of both, or the words of
+        `train`. A second call goes on with the parameters as
         they are; give another `seed`, or the same mini-batches come again.
 
         Each step draws `batch_size` of the N examples, with replacement, and moves the parameters

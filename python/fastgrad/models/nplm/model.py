@@ -105,11 +105,14 @@ class NPLM(Learner[Vocab], CharacterModel):
         super()._set(vocab, shape, parameters)
         self._table: tuple[int, NDArray[np.float64]] | None = None
 
-    def _vocab_of(self, train: Any) -> tuple[Vocab, Any]:
-        if isinstance(train, tuple) and any(isinstance(part, np.ndarray) for part in train):
+    def _read(self, train: Any, dev: Any) -> tuple[Vocab, Any, Any]:
+        if _is_pair(train):
             raise ValueError("train holds ids, but the model has no vocabulary; give it a vocab")
-        lines = read_lines(train)
-        return Vocab.from_texts(lines), lines
+        train = read_lines(train)
+        dev = dev if dev is None or _is_pair(dev) else read_lines(dev)
+        # As the lecture takes it, of all names: dev may have a character that train has not.
+        texts = [*train, *([] if dev is None or _is_pair(dev) else dev)]
+        return Vocab.from_texts(texts), train, dev
 
     def _examples(self, texts: Texts, name: str) -> Prepared:
         return prepare(texts, self.vocab, self.context_length, name)
@@ -189,3 +192,8 @@ class NPLM(Learner[Vocab], CharacterModel):
         numbers = np.arange(rows, dtype=np.uint32)
         places = len(self.vocab) ** np.arange(self.context_length - 1, -1, -1, dtype=np.uint32)
         return numbers[:, None] // places % np.uint32(len(self.vocab))
+
+
+def _is_pair(texts: Any) -> bool:
+    """Return whether examples were made before: a pair of arrays."""
+    return isinstance(texts, tuple) and any(isinstance(part, np.ndarray) for part in texts)

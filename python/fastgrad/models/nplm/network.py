@@ -60,6 +60,8 @@ class Network(Model[AnyVocab]):
     b = _Parameter("The biases of the logits: (V,).")
     W = _Parameter("The direct connections, where there are any: (V, c·m).")
 
+    # The settings of the constructor; a file of an older version lacks init and seed.
+    _settings: dict[str, Any]
     # None until the vocabulary is known, and the parameters are drawn.
     _shape: Shape | None
 

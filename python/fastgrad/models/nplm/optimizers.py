@@ -108,7 +108,8 @@ def checked_dropout(dropout: Any) -> tuple[float, float]:
     shares = dropout if isinstance(dropout, (tuple, list)) else (dropout, dropout)
     if len(shares) != 2:
         raise TypeError(
-            f"dropout is {shorten(dropout)}; expected a number, or a pair of them for embeddings and hidden units"
+            f"dropout is {shorten(dropout)}; expected a number, or a pair of them for embeddings"
+            " and hidden units"
         )
     for i, share in enumerate(shares):
         _check("dropout" if shares is not dropout else f"dropout[{i}]", share, below=1.0)

@@ -9,7 +9,7 @@ import numpy as np
 from ..._checks import array
 from ..._defaults import WORDS
 from ..._hints import hint_names
-from ...text import WordText, WordVocab
+from ...text import WordVocab
 from ..word_model import WordModel, check_word_vocab, text_of, text_to_learn
 from . import kernels
 from .examples import Prepared, prepare_pair
@@ -99,16 +99,16 @@ class WordNPLM(Learner[WordVocab], WordModel):
         if biases is not None:
             self._parameters["b"][:] = biases
 
-    def _vocab_of(self, train: Any) -> tuple[WordVocab, Any]:
+    def _read(self, train: Any, dev: Any) -> tuple[WordVocab, Any, Any]:
         text = text_to_learn(train, None)
-        return text.vocab, text
+        return text.vocab, text, dev
 
-    def _prepared(self, train: Any) -> Any:
+    def _prepared(self, train: Any, dev: Any) -> tuple[Any, Any]:
         is_new = self._shape is None
-        train = super()._prepared(train)
-        if is_new and isinstance(train, WordText):
+        train, dev = super()._prepared(train, dev)
+        if is_new:
             self._parameters["b"][:] = _log_shares(train.counts, len(train.vocab))
-        return train
+        return train, dev
 
     def _distributions(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
         missing = self.context_length - contexts.shape[1]
