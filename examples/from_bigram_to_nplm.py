@@ -57,8 +57,8 @@ contexts, following = build_dataset(train[:1], vocab, context_length=3)
 for context, target in zip(contexts, following, strict=True):
     print(f"  {vocab.decode(context)} --> {vocab.decode([target])}")
 
-# %% The lecture's first network, 3,481 parameters: two numbers a letter, 100 hidden units, all weights
-# plainly normal. Before any training it is confidently wrong.
+# %% The first network of the lecture: 3,481 parameters, two numbers a letter, 100 hidden units, all
+# weights plainly normal. Before any training it is confidently wrong.
 small = NPLM(vocab, context_length=3, embedding_dim=2, hidden_dim=100, init="normal", seed=1)
 print(small)
 note("NPLM, 2 dimensions, untrained", small)

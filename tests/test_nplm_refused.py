@@ -128,7 +128,7 @@ def test_parameters_cannot_be_replaced(small):
 
 
 def test_contexts_that_are_none(small):
-    with pytest.raises(ValueError, match=r"context has shape \(1, 1\)"):
+    with pytest.raises(ValueError, match="context has 1 tokens; expected at least 2"):
         small.next_probs(np.zeros((1, 1), dtype=np.uint32))
     with pytest.raises(ValueError, match=r"context\[0, 1\] is 99; expected at least 0"):
         small.next_probs(np.array([[0, 99]], dtype=np.uint32))

@@ -1,4 +1,4 @@
-"""Where pictures are drawn: on given Axes, on figures of pyplot, in files; and without matplotlib."""
+"""Where pictures are drawn: on given Axes, by pyplot, in files; and without matplotlib."""
 
 import subprocess
 import sys
