@@ -105,6 +105,9 @@ def settle(
     figure.draw_without_rendering()
     if keep_layout:
         figure.set_layout_engine("none")
+    else:
+        # A layout that changes later changes the box, and not the limits.
+        axes.set_adjustable("box")
     axes.set_autoscale_on(False)
     low, high = np.asarray(axes.bbox.min), np.asarray(axes.bbox.max)
     pixels, point = axes.transData.transform(points), figure.dpi / 72

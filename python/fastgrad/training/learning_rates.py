@@ -91,7 +91,9 @@ def plan_lrs(lr: LearningRate | LearningRates, steps: int) -> LearningRates:
 
 def _from_array(lr: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
     if lr.shape != (steps,):
-        raise ValueError(f"lr is an array of shape {lr.shape}; expected one a step, ({shorten(steps)},)")
+        raise ValueError(
+            f"lr is an array of shape {lr.shape}; expected one a step, ({shorten(steps)},)"
+        )
     return _from_function(lr.tolist().__getitem__, steps, "lr[{}]")
 
 
