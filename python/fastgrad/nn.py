@@ -37,6 +37,7 @@ from ._hints import hint_names, renamed
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from os import PathLike
     from typing import Any, Self
