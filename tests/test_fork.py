@@ -211,7 +211,9 @@ def meanwhile(work, times=3):
 """
 
 MODEL_SITUATIONS = {
-    "training": "meanwhile(lambda: network.fit(ITEMS, steps=500, lr=0.1, batch_size=64, threads=2))",
+    "training": (
+        "meanwhile(lambda: network.fit(ITEMS, steps=500, lr=0.1, batch_size=64, threads=2))"
+    ),
     "evaluating": "meanwhile(lambda: network.loss(ITEMS * 50))",
     "counting a file": "meanwhile(lambda: NgramCounts(path, threads=2))",
     "counting bytes": "meanwhile(lambda: NgramCounts(DATA * 300, threads=2))",

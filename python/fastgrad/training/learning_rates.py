@@ -25,9 +25,9 @@ _MOST_CALLS = 2**27
 
 @dataclass(frozen=True, eq=False)
 class LearningRates:
-    """The learning rate of each of `steps` steps: `values[i]` from step `starts[i]` on; `starts[0]` is 0.
+    """The learning rate of each of `steps` steps: `values[i]` from step `starts[i]` on.
 
-    So a million steps at one learning rate take no more room than one.
+    `starts[0]` is 0. So a million steps at one learning rate take no more room than one.
     """
 
     starts: NDArray[np.int64]
@@ -41,7 +41,7 @@ class LearningRates:
         return cls(starts, lrs[starts], len(lrs))
 
     def part(self, first: int, end: int) -> NDArray[np.float64]:
-        """Return the learning rates of the steps from `first` to before `end`: (end - first,) float64."""
+        """Return the learning rates from step `first` to before `end`: (end - first,) float64."""
         places = np.searchsorted(self.starts, np.arange(first, end), side="right") - 1
         return self.values[places]
 
@@ -65,12 +65,12 @@ class LearningRates:
 def plan_lrs(lr: LearningRate | LearningRates, steps: int) -> LearningRates:
     """Return the learning rate of each step.
 
-    `lr` is a number; a list of (step, lr), where each learning rate holds from its step on and the first
-    step is 0; a function of the step, which counts from 0, as those of `fastgrad.optim.schedules` are; or an
-    array of all learning rates.
+    `lr` is a number; a list of (step, lr), where each learning rate holds from its step on and the
+    first step is 0; a function of the step, which counts from 0, as those of
+    `fastgrad.optim.schedules` are; or an array of all learning rates.
 
-    Raises `ValueError` for a learning rate that is negative or not finite, naming its step, and for steps
-    out of order; `TypeError` for anything that is no learning rate.
+    Raises `ValueError` for a learning rate that is negative or not finite, naming its step, and for
+    steps out of order; `TypeError` for anything that is no learning rate.
 
     >>> plan_lrs([(0, 0.1), (3, 0.01)], steps=5).part(0, 5).tolist()
     [0.1, 0.1, 0.1, 0.01, 0.01]

@@ -119,8 +119,8 @@ class Learner(Network[AnyVocab]):
             batch_size = min(self._defaults.batch_size, len(examples.targets))
         elif batch_size > len(examples.targets):
             raise ValueError(
-                f"batch_size is {shorten(batch_size)}, but train has {len(examples.targets)} examples;"
-                " expected no more than these"
+                f"batch_size is {shorten(batch_size)}, but train has {len(examples.targets)}"
+                " examples; expected no more than these"
             )
         dev_examples = None if dev is None else self._examples(dev, "dev")
         state = rule.state(self._parameters)

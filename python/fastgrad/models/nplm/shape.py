@@ -135,8 +135,8 @@ def initial(shape: Shape, init: str, seed: int) -> Parameters:
         sizes = ", ".join(f"{name} {sizes}" for name, sizes in shape.shapes.items())
         told = (
             f"not enough memory for a network of {shape.num_parameters:,} parameters: {sizes} of"
-            f" {shape.dtype} are {shape.num_parameters * np.dtype(shape.dtype).itemsize:,} bytes, and"
-            " more while they are drawn"
+            f" {shape.dtype} are {shape.num_parameters * np.dtype(shape.dtype).itemsize:,} bytes,"
+            " and more while they are drawn"
         )
         raise MemoryError(cut(told)) from None
 
