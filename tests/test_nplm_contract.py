@@ -179,7 +179,10 @@ def test_the_number_of_threads_is_set_for_all_calls(threads):
 
 @pytest.mark.parametrize(
     ("n", "error"),
-    [(0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError), ("2", TypeError)],
+    [
+        *((n, ValueError) for n in (0, -1, 1025, 2**32)),
+        *((n, TypeError) for n in (1.5, True, "2")),
+    ],
 )
 def test_numbers_of_threads_that_are_none(n, error, threads):
     fastgrad.set_num_threads(3)
@@ -190,7 +193,8 @@ def test_numbers_of_threads_that_are_none(n, error, threads):
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [("3", "3"), ("", ""), ("many", "FASTGRAD_NUM_THREADS"), ("0", "FASTGRAD_NUM_THREADS")],
+    [("3", "3"), ("", ""), ("01024", "1024")]
+    + [(value, "FASTGRAD_NUM_THREADS is") for value in ("many", "0", "1025", "9" * 5000, "\u0663")],
 )
 def test_the_environment_sets_the_number_of_threads(value, shown):
     program = "import fastgrad; print(fastgrad.get_num_threads())"
@@ -202,4 +206,4 @@ def test_the_environment_sets_the_number_of_threads(value, shown):
         check=False,
     )
     assert shown in ended.stdout + ended.stderr
-    assert (ended.returncode == 0) == (value in ("3", ""))
+    assert (ended.returncode == 0) == (value in ("3", "", "01024"))

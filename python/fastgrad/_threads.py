@@ -9,6 +9,8 @@ from ._checks import MOST, whole
 __all__ = ["get_num_threads", "set_num_threads", "thread_count"]
 
 _VARIABLE = "FASTGRAD_NUM_THREADS"
+# The most threads that a call takes.
+_MOST_THREADS = 1024
 _chosen: int | None = None
 
 
@@ -18,10 +20,10 @@ def set_num_threads(n: int | None) -> None:
     Before the first call it is what the environment variable FASTGRAD_NUM_THREADS says. Results are
     the same for any number.
 
-    Raises `TypeError` or `ValueError` for what is not an int of at least 1.
+    Raises `TypeError` or `ValueError` for what is not an int from 1 to 1024.
     """
     global _chosen
-    _chosen = None if n is None else whole("n", n, least=1)
+    _chosen = None if n is None else whole("n", n, least=1, most=_MOST_THREADS)
     os.environ.pop(_VARIABLE, None)
 
 
@@ -46,8 +48,12 @@ def default_threads() -> int | None:
     if _chosen is not None:
         return _chosen
     text = os.environ.get(_VARIABLE, "")
-    if text.isascii() and text.isdigit() and int(text) > 0:
-        return int(text)
-    if text:
-        raise ValueError(f"{_VARIABLE} is {text[:60]!r}; expected a whole number of at least 1")
-    return None
+    if not text:
+        return None
+    # Digits without end are no int: Python refuses to read them.
+    digits = text.lstrip("0") if text.isascii() and text.isdigit() else ""
+    if not digits or len(digits) > len(str(_MOST_THREADS)) or int(digits) > _MOST_THREADS:
+        raise ValueError(
+            f"{_VARIABLE} is {text[:60]!r}; expected a whole number from 1 to {_MOST_THREADS}"
+        )
+    return int(digits)
