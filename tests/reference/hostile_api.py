@@ -33,6 +33,7 @@ import warnings
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ["MPLBACKEND"] = "Agg"
 
+import fastgrad
 import hostile_table
 import numpy as np
 from fastgrad import cli
@@ -134,8 +135,13 @@ def arrange(function, arguments):
             None if shape is None else shape.replace(parameters=list(shape.parameters.values())[1:])
         )
     if shape is not None:
+        before_more = [inspect.Parameter.POSITIONAL_ONLY]
+        if any(
+            p.kind is p.VAR_POSITIONAL and name in arguments for name, p in shape.parameters.items()
+        ):
+            before_more.append(inspect.Parameter.POSITIONAL_OR_KEYWORD)
         for name, parameter in shape.parameters.items():
-            if parameter.kind is parameter.POSITIONAL_ONLY and name in arguments:
+            if parameter.kind in before_more and name in arguments:
                 positional.append(arguments.pop(name))
             elif parameter.kind is parameter.VAR_POSITIONAL and name in arguments:
                 given = arguments.pop(name)
@@ -202,7 +208,17 @@ def is_cached(thing, name):
 
 def core_state(thing):
     found = [type(thing).__name__]
-    for name in ("weights", "entries", "tokens", "types", "items", "total", "characters", "steps"):
+    for name in (
+        "weights",
+        "entries",
+        "nonzero",
+        "tokens",
+        "types",
+        "items",
+        "total",
+        "characters",
+        "steps",
+    ):
         value = getattr(thing, name, None)
         with contextlib.suppress(Exception):
             found.append(state_of(value() if callable(value) else value))
@@ -323,6 +339,7 @@ def perform(draw, number):
     finally:
         Call.now = None
         signal.setitimer(signal.ITIMER_REAL, 0)
+        fastgrad.set_num_threads(None)  # which a call may have set for all that follow
         faulthandler.cancel_dump_traceback_later()
         sys.stderr = REAL.nothing
     seconds = time.perf_counter() - start

@@ -10,8 +10,9 @@ import functools
 import pathlib
 import shutil
 
+import fastgrad
 import numpy as np
-from fastgrad import _core, checkpoint, nn, optim
+from fastgrad import _core, checkpoint, draw, nn, optim
 from fastgrad.engine import Value
 from fastgrad.models import (
     NPLM,
@@ -21,16 +22,15 @@ from fastgrad.models import (
     Mixture,
     NeuralBigram,
     NgramCounts,
+    NgramModel,
     WordNPLM,
 )
 from fastgrad.text import Vocab, build_dataset, read_words
-from fastgrad.training import (
-    Loop,
-    LRSweep,
-    make_plan,
-    plan_rates,
-    read_saved,
-)
+from fastgrad.training import LRSweep
+from fastgrad.training.learning_rates import plan_lrs
+from fastgrad.training.loop import Loop
+from fastgrad.training.plan import make_plan
+from fastgrad.training.resuming import read_saved
 
 ITEMS = ["ab", "ba", "abc", "cab", "b", "aabb", "ca"]
 TEXT = b"the cat sat on the mat\nthe dog sat on the cat\na cat and a dog sat on the mat\n" * 3
@@ -63,17 +63,17 @@ def counts():
 
 @once
 def bigram():
-    return BigramModel.fit(ITEMS, smoothing=1.0)
+    return BigramModel(smoothing=1.0).fit(ITEMS)
 
 
 @once
 def trigram():
-    return BigramModel.fit(ITEMS, order=3)
+    return NgramModel(order=3).fit(ITEMS)
 
 
 @once
 def neural():
-    return NeuralBigram.fit(ITEMS, steps=5)
+    return NeuralBigram().fit(ITEMS, steps=5)
 
 
 @once
@@ -106,21 +106,21 @@ def word_network():
 
 @shared
 def kneser_ney():
-    return KneserNey.fit(read_words(TEXT, eos="line"))
+    return KneserNey(order=3).fit(read_words(TEXT, eos="line"))
 
 
 @shared
 def interpolated():
     text = read_words(TEXT, eos="line")
-    return InterpolatedTrigram.fit(text, text)
+    return InterpolatedTrigram().fit(text, text)
 
 
 def mixture():
-    return Mixture(kneser_ney(), interpolated(), 0.25)
+    return Mixture([kneser_ney(), interpolated()], [0.25, 0.75])
 
 
 def mixture_with_network():
-    return Mixture(word_network(), kneser_ney())
+    return Mixture([word_network(), kneser_ney()])
 
 
 @once
@@ -173,15 +173,15 @@ def reader_ended():
 
 
 def run():
-    return network().start(ITEMS, ITEMS, batch_size=4, optimizer="adamw")
+    return network()._start(ITEMS, ITEMS, batch_size=4, optimizer="adamw")
 
 
 def adam_run():
-    return network_direct().start(ITEMS, batch_size=4, optimizer="momentum", dropout=0.2)
+    return network_direct()._start(ITEMS, None, batch_size=4, optimizer="momentum", dropout=0.2)
 
 
 def word_run():
-    return word_network().start(text(), text(), batch_size=4)
+    return word_network()._start(text(), text(), batch_size=4)
 
 
 def rates():
@@ -212,7 +212,7 @@ def sweep():
 
 
 def pieces():
-    return plan_rates([(0, 0.1), (2, 0.01)], 4)
+    return plan_lrs([(0, 0.1), (2, 0.01)], 4)
 
 
 def parameters():
@@ -250,11 +250,11 @@ def ngram_counts():
 
 
 def entry_ids():
-    return core_counts().nonzero()[0]
+    return core_counts().entries()[0]
 
 
 def entry_counts():
-    return core_counts().nonzero()[1]
+    return core_counts().entries()[1]
 
 
 def square():
@@ -288,6 +288,10 @@ def other_values():
 def graph():
     a, b = Value(2.0, label="a"), Value(-1.0)
     return (a * b + a.tanh() + 3.0).relu()
+
+
+def drawing():
+    return draw.draw_dot(graph())
 
 
 def neuron():
@@ -368,6 +372,12 @@ def write_files():
     word_network().save("word.safetensors")
     network().fit(ITEMS, ITEMS, steps=4, lr=0.1, batch_size=4, checkpoint="run.safetensors")
     word_network().fit(text(), steps=4, lr=0.1, batch_size=4, checkpoint="words.safetensors")
+    kneser_ney().save("kneser.safetensors")
+    interpolated().save("interpolated.safetensors")
+    mixture().save("mixture.safetensors")
+    trigram().save("trigram.safetensors")
+    for make in (neuron, layer, mlp):
+        make().save(f"{make.__name__}.safetensors")
     checkpoint.save("arrays.safetensors", tensors(), {"a": 1})
     whole = pathlib.Path("run.safetensors").read_bytes()
     pathlib.Path("damaged").write_bytes(whole[: len(whole) // 2])
@@ -397,9 +407,11 @@ def saved_run():
 # The table ---------------------------------------------------------------------------------------
 
 SAMPLING = {"n": 3, "seed": 1, "prompt": "a", "temperature": 0.8, "top_k": 2, "max_length": 5}
-SAMPLING |= {"threads": 1, "first": 2, "progress": False}
-WORDS = {"n": 2, "first": 1, "seed": 3, "prompt": "the", "temperature": 0.9, "top_k": 3}
-WORDS |= {"max_length": 4, "rare": True}
+SAMPLING |= {"threads": 1, "offset": 2, "progress": False}
+NUCLEUS = {"n": 3, "prompt": "a", "top_p": 0.8}
+WORDS = {"n": 2, "offset": 1, "seed": 3, "prompt": "the", "temperature": 0.9, "top_k": 3}
+WORDS |= {"max_length": 4, "unk": True}
+NUCLEUS_OF_WORDS = {"n": 2, "prompt": "the", "top_p": 0.8, "max_length": 4}
 TRAINING = {"steps": 3, "lr": 0.1, "batch_size": 4, "optimizer": "adamw", "weight_decay": 0.01}
 TRAINING |= {"dropout": 0.1, "seed": 1, "evaluate_every": 2, "threads": 1}
 MORE_TRAINING = {
@@ -417,43 +429,73 @@ START = {
     "eps": 1e-6,
     "dropout": (0.1, 0.2),
 }
-CORE_TRAINING = {"batch_size": 3, "rates": rates, "first_step": 2, "seed": 3, "dropout": (0.1, 0.1)}
+CORE_TRAINING = {"batch": 3, "rates": rates, "first_step": 2, "seed": 3, "dropout": (0.1, 0.1)}
 
 
 def language_model(
-    make, *, source=lambda: list(ITEMS), prompt="ab", sampling=SAMPLING, rows=contexts
+    make,
+    *,
+    texts=lambda: list(ITEMS),
+    text="abc",
+    sampling=(SAMPLING, NUCLEUS),
+    contexts=contexts,
+    file="run.safetensors",
 ):
     """The rows of what every language model has."""
     return {
-        "probabilities": {"self": make, "context_length": prompt},
-        "next_probs": {"self": make, "contexts": rows},
+        "next_probs": {"self": make, "context": text},
+        "next_probs 2": {"self": make, "context": contexts},
         "table": {"self": make},
-        "loss": {"self": make, "source": source},
-        "perplexity": {"self": make, "source": source},
-        "sample": {"self": make, "options": sampling},
+        "loss": {"self": make, "texts": texts},
+        "perplexity": {"self": make, "texts": texts},
+        "log_prob": {"self": make, "text": text},
+        "token_log_probs": {"self": make, "texts": texts},
+        "num_parameters": {"self": make},
+        "sample": {"self": make} | sampling[0],
+        "sample 2": {"self": make} | sampling[1],
+        "save": {"self": make, "path": OUT},
+        "load": {"path": file_of(file)},
     }
 
 
-def word_model(make):
-    rows = language_model(make, source=text, prompt="the cat", sampling=WORDS)
-    return rows | {"token_probabilities": {"self": make, "source": text}}
+def word_model(make, file):
+    return language_model(
+        make, texts=text, text="the cat", sampling=(WORDS, NUCLEUS_OF_WORDS), file=file
+    )
 
 
-def tracker(make):
-    return {
-        "fit": {
-            "self": make,
-            "train": lambda: list(ITEMS),
-            "dev": lambda: list(ITEMS),
-            "patience": 2,
-        }
-        | TRAINING,
-        "fit 2": {"self": make, "train": file_of_items, "callbacks": lambda: [told()]}
-        | MORE_TRAINING,
-        "start": {"self": make, "train": examples, "dev": lambda: list(ITEMS)} | START,
-        "nearest": {"self": make, "symbol": "a", "k": 2},
-        "parameters": {"self": make},
+def ngram_model(make, file):
+    rows = language_model(make, contexts=short_contexts, file=file)
+    return rows | {"unseen": {"self": make, "texts": lambda: list(ITEMS)}}
+
+
+def module(make):
+    """The rows of what every module of `nn` has."""
+    names = ("named_parameters", "num_parameters", "parameters", "state_dict", "zero_grad")
+    return {name: {"self": make} for name in names} | {
         "save": {"self": make, "path": OUT},
+        "load": {"self": make, "path": file_of(f"{make.__name__}.safetensors")},
+        "load_state_dict": {"self": make, "state": lambda: make().state_dict()},
+    }
+
+
+def optimizer(make):
+    """The rows of what every optimizer has."""
+    return {
+        "step": {"self": make, "lr": 0.1},
+        "zero_grad": {"self": make},
+        "state_dict": {"self": make},
+        "load_state_dict": {"self": make, "state": lambda: make().state_dict()},
+    }
+
+
+def learner(make, train, token):
+    """The rows of what the networks have besides."""
+    return {
+        "fit": {"self": make, "train": train, "dev": train, "patience": 2} | TRAINING,
+        "fit 2": {"self": make, "train": train, "callbacks": lambda: [told()]} | MORE_TRAINING,
+        "most_similar": {"self": make, "token": token, "k": 2},
+        "_start": {"self": make, "train": train, "dev": train} | START,
     }
 
 
@@ -468,28 +510,21 @@ SHAPE = {
 SHAPE |= {"init": "scaled", "dtype": "float64"}
 NETWORK = {
     "": {"vocab": vocab} | SHAPE,
-    "load": {"path": file_of("run.safetensors")},
+    "fit 3": {"self": network, "train": file_of_items, "steps": 2},
     "resume": {"path": file_of("run.safetensors"), "train": lambda: list(ITEMS)}
     | {"dev": lambda: list(ITEMS)}
     | RESUMING,
 }
 WORD_NETWORK = {
-    "": {"vocab": word_vocab} | SHAPE,
-    "load": {"path": file_of("word.safetensors")},
+    "": {"vocab": word_vocab, "counts": lambda: text().counts} | SHAPE,
     "resume": {"path": file_of("words.safetensors"), "train": text} | RESUMING,
-    "fit": {"self": word_network, "train": text, "dev": text} | TRAINING,
-    "fit 2": {"self": word_network, "train": text} | MORE_TRAINING,
-    "start": {"self": word_network, "train": text, "dev": text} | START,
-    "nearest": {"self": word_network, "symbol": "the", "k": 3},
-    "parameters": {"self": word_network},
-    "save": {"self": word_network, "path": OUT},
-    "losses": {"self": word_network, "source": text},
 }
 VALUE = {
     name: {"self": graph}
     for name in ["abs", "cos", "exp", "log", "relu", "sigmoid", "sin", "sqrt", "tanh"]
 }
-VALUE |= {name: {"self": graph} for name in ("backward", "zero_grad")}
+VALUE |= {name: {"self": graph} for name in ("backward", "item", "zero_grad")}
+VALUE |= {"__format__": {"self": graph, "spec": ".2f"}}
 VALUE |= {name: {"self": graph, "other": 2.0} for name in ("max", "min")}
 OPTIMIZER = {"params": values, "lr": 0.1, "weight_decay": 0.1}
 FILE = {"order": 2, "threads": 2, "progress": told}
@@ -497,13 +532,30 @@ PLOT = {"path": PICTURE, "title": "A title"}
 
 # Module, class or neither, and its rows. A number behind a name only keeps rows apart.
 TABLE = {
-    "datasets": {"moons": {"n": 10, "noise": 0.1, "seed": 3}, "names": {}, "names_bytes": {}}
-    | {"plays": {}},
-    "draw": {"dot": {"root": graph}, "svg": {"root": graph} if shutil.which("dot") else None},
+    "": {
+        "get_num_threads": {},
+        "set_num_threads": {"n": lambda: fastgrad.get_num_threads()},
+        "load": {"path": file_of("word.safetensors")},
+    },
+    "base": {"NotFittedError": {}},
+    "datasets": {
+        "make_moons": {"n_samples": 10, "noise": 0.1, "random_state": 3},
+        "names": {},
+        "names_bytes": {},
+        "shakespeare": {},
+    },
+    "draw": {
+        "Drawing": {"source": "digraph {}"},
+        "dot": {"root": graph},
+        "draw_dot": {"root": graph, "format": "svg", "rankdir": "TB"},
+        "svg": {"root": graph} if shutil.which("dot") else None,
+    },
+    "draw.Drawing": {
+        "render": {"self": drawing, "filename": "graph", "format": "svg", "view": False}
+        if shutil.which("dot")
+        else None,
+    },
     "engine": {
-        "sum": {"values": values},
-        "max": {"a": graph, "b": 1.0},
-        "min": {"a": graph, "b": 1.0},
         "dot": {"w": values, "x": other_values},
         "affine": {"w": values, "x": other_values, "b": 0.5},
         "linear": {"x": values, "rows": lambda: [other_values()] * 2, "bias": lambda: [1.0, 2.0]},
@@ -515,36 +567,37 @@ TABLE = {
     "engine.Value": {"": {"data": 1.0, "_op": "op", "label": "a"}} | VALUE,
     "nn": {
         "mse_loss": {"predictions": values, "targets": lambda: [1.0, 2.0, 3.0]},
-        "hinge": {"scores": values, "labels": lambda: [1, -1, 1]},
+        "hinge_loss": {"scores": values, "labels": lambda: [1, -1, 1]},
         "cross_entropy": {"logits": values, "targets": 1},
         "cross_entropy 2": {"logits": lambda: [values()] * 2, "targets": lambda: [0, 2]},
     },
-    "nn.Module": {"zero_grad": {"self": mlp}, "parameters": {"self": mlp}},
-    "nn.Neuron": {"": {"nin": 3, "nonlin": True, "activation": "tanh"}}
-    | {"__call__": {"self": neuron, "x": values}, "parameters": {"self": neuron}},
-    "nn.Layer": {
+    "nn.Module": module(mlp),
+    "nn.Neuron": module(neuron)
+    | {"": {"nin": 3, "nonlin": True, "activation": "tanh"}}
+    | {"__call__": {"self": neuron, "x": values}},
+    "nn.Layer": module(layer)
+    | {
         "": {"nin": 3, "nout": 2, "activation": "relu"},
         "__call__": {"self": layer, "x": values},
-        "batch_size": {"self": layer, "rows": lambda: [values(), [1.0, 2.0, 3.0]]},
-        "parameters": {"self": layer},
+        "batch": {"self": layer, "rows": lambda: [values(), [1.0, 2.0, 3.0]]},
     },
-    "nn.MLP": {"": {"nin": 3, "nouts": lambda: [2, 1], "activation": "tanh"}}
-    | {"__call__": {"self": mlp, "x": values}, "parameters": {"self": mlp}},
-    "optim": {
+    "nn.MLP": module(mlp)
+    | {"": {"nin": 3, "nouts": lambda: [2, 1], "activation": "tanh"}}
+    | {"__call__": {"self": mlp, "x": values}},
+    "optim": {"clip_grad_norm": {"params": values, "max_norm": 1.0}},
+    "optim.schedules": {
         "constant": {"lr": 0.1},
         "linear": {"start": 0.1, "end": 0.01, "steps": 5},
         "cosine": {"start": 0.1, "end": 0.01, "steps": 5},
-        "inverse": {"start": 0.1, "fall": 0.5},
-        "warmup_cosine": {"peak": 0.1, "steps": 5, "warm": 2},
+        "inverse_time_decay": {"start": 0.1, "decay": 0.5},
+        "warmup_cosine": {"peak": 0.1, "steps": 5, "warmup_steps": 2, "end": 0.01},
         "exponential": {"start": 0.1, "factor": 0.9},
-        "step_decay": {"start": 0.1, "every": 3, "factor": 0.5},
-        "warmup": {"steps": 3, "schedule": lambda: optim.constant(0.1)},
+        "step_decay": {"start": 0.1, "factor": 0.5, "every": 3},
+        "warmup": {"schedule": lambda: optim.schedules.constant(0.1), "warmup_steps": 3},
     },
-    "optim.SGD": {"": OPTIMIZER | {"momentum": 0.9}, "step": {"self": sgd, "lr": 0.1}}
-    | {"zero_grad": {"self": sgd}},
-    "optim.Adam": {"": OPTIMIZER, "step": {"self": adam}, "zero_grad": {"self": adam}},
-    "optim.AdamW": {"": OPTIMIZER | {"betas": (0.5, 0.9)}, "step": {"self": adamw}}
-    | {"zero_grad": {"self": adamw}},
+    "optim.SGD": optimizer(sgd) | {"": OPTIMIZER | {"momentum": 0.9}},
+    "optim.Adam": optimizer(adam) | {"": OPTIMIZER},
+    "optim.AdamW": optimizer(adamw) | {"": OPTIMIZER | {"betas": (0.5, 0.9)}},
     "checkpoint": {
         "load": {"path": file_of("arrays.safetensors")},
         "previous": {"path": OUT},
@@ -559,106 +612,110 @@ TABLE = {
     },
     "text": {
         "encode_items": {"items": lambda: list(ITEMS), "vocab": vocab},
-        "leaks": {"parts": lambda: (["ab", "b"], ["ab"], ["c"])},
+        "count_overlap": {"train": lambda: ["ab", "b"], "others": lambda: [["ab"], ["c"]]},
+        "count_duplicates": {"items": lambda: list(ITEMS)},
         "name_of": {"source": file_of_items},
-        "read": {"source": file_of_items},
-        "read 2": {"source": lambda: b"ab\nba\n"},
-        "read 3": {"source": lambda: list(ITEMS)},
-        "repeats": {"items": lambda: list(ITEMS)},
+        "read_lines": {"texts": file_of_items},
+        "read_lines 2": {"texts": lambda: b"ab\nba\n"},
+        "read_lines 3": {"texts": lambda: list(ITEMS)},
         "split": {"items": lambda: list(ITEMS), "fractions": (0.6, 0.2, 0.2), "seed": 3}
         | {"method": "random", "group_duplicates": True},
-        "windows": {"items": lambda: list(ITEMS), "vocab": vocab, "context_length": 3},
+        "build_dataset": {"texts": lambda: list(ITEMS), "vocab": vocab, "context_length": 3},
+        "read_words": {
+            "texts": lambda: bytes(TEXT),
+            "train": 0.8,
+            "vocab_size": 8,
+            "tokenizer": "simple",
+            "eos": "line",
+            "unk_token": "<r>",
+            "eos_token": "<m>",
+        },
+        "read_words 2": {"texts": file_of_words, "train": 20, "min_count": 2, "eos": "paragraph"},
+        "read_words 3": {"texts": lambda: ["a b", "b c c"]},
         "Split": {"train": ["ab"], "dev": ["b"], "test": ["c"]},
         "NotUtf8Error": {"message": "m"},
         "UnknownCharacterError": {"character": "z", "position": 2, "item": "abz"},
     },
-    "text.Split": {"leaks": None},
     "text.Vocab": {
         "": {"characters": "abc"},
-        "of": {"items": lambda: list(ITEMS)},
+        "from_texts": {"texts": lambda: list(ITEMS)},
         "encode": {"self": vocab, "item": "abca"},
         "decode": {"self": vocab, "ids": lambda: np.array([1, 2, 0, 3])},
         "from_config": {"config": lambda: Vocab("abc").to_config()},
         "to_config": {"self": vocab},
         "eos_note": {"self": vocab},
     },
-    "words": {
-        "read_words": {"source": lambda: bytes(TEXT), "train": 0.8, "vocab_size": 8, "min_count": 1}
-        | {"tokenizer": "simple", "marks": "line", "rare": "<r>", "mark": "<m>"},
-        "read_words 2": {"source": file_of_words, "train": 20, "marks": "paragraph"},
-        "read_words 3": {"source": lambda: ["a b", "b c c"]},
-    },
-    "words.WordText": {
+    "text.WordText": {
         "": {"vocab": word_vocab, "ids": lambda: np.arange(8), "types": 3},
-        "before": {"self": text, "context_length": 2},
+        "before": {"self": text, "length": 2},
         "decode": {"self": text, "start": 1, "stop": 5},
         "split": {"self": text, "sizes": (0.5, 10)},
     },
-    "words.WordVocab": {
-        "": {"symbols": ["<unk>", "<end>", "a", "b"], "tokenizer": "simple", "marks": "line"},
+    "text.WordVocab": {
+        "": {"tokens": ["<unk>", "<end>", "a", "b"], "tokenizer": "simple", "eos": "line"},
         "encode": {"self": word_vocab, "text": "the cat zzz"},
         "decode": {"self": word_vocab, "ids": lambda: np.array([0, 2, 3])},
         "from_config": {"config": lambda: word_vocab().to_config()},
         "to_config": {"self": word_vocab},
-        "read": {"self": word_vocab, "source": lambda: bytes(TEXT)},
+        "read": {"self": word_vocab, "texts": lambda: bytes(TEXT)},
     },
-    "models": {"load": {"path": file_of("bigram.safetensors")}}
-    | {"sample_words": {"model": kneser_ney} | WORDS}
-    | {"sample_words 2": {"model": word_network, "n": 2}},
+    "models": {
+        "load": {"path": file_of("bigram.safetensors")},
+        "NgramCounts 2": {"texts": file_of_items, "order": 3},
+    },
     "models.NgramCounts": {
-        "": {"counts": core_counts},
-        "of": {"source": lambda: list(ITEMS), "order": 2, "threads": 2},
-        "of 2": {"source": file_of_items, "order": 3},
-        "of_ids": {"ids": characters, "vocab": vocab, "order": 2},
-        "entries": {"self": counts},
-        "over": {"self": counts, "vocab": lambda: Vocab("abcd")},
-        "table": {"self": counts},
-        "top": {"self": counts, "k": 3},
+        "": {"texts": lambda: list(ITEMS), "order": 2, "vocab": vocab, "threads": 2},
+        "from_ids": {"ids": characters, "vocab": vocab, "order": 2},
+        "nonzero": {"self": counts},
+        "with_vocab": {"self": counts, "vocab": lambda: Vocab("abcd")},
+        "most_common": {"self": counts, "k": 3},
         "__add__": {"self": counts, "other": counts},
     },
-    "models.BigramModel": language_model(bigram, rows=short_contexts)
+    "models.BigramModel": ngram_model(bigram, "bigram.safetensors")
     | {
-        "": {"counts": counts, "smoothing": 0.5},
-        "fit": {"source": lambda: list(ITEMS), "smoothing": 1.0, "order": 2, "threads": 2},
-        "fit 2": {"source": file_of_items, "order": 3},
-        "load": {"path": file_of("bigram.safetensors")},
-        "save": {"self": bigram, "path": OUT},
-        "log_probability": {"self": bigram, "item": "abc"},
-        "unseen": {"self": trigram, "source": lambda: list(ITEMS)},
+        "": {"smoothing": 0.5, "vocab": vocab},
+        "fit": {"self": bigram, "texts": lambda: list(ITEMS), "threads": 2},
+        "fit 2": {"self": bigram, "texts": counts},
     },
-    "models.NeuralBigram": language_model(neural, rows=short_contexts)
+    "models.NgramModel": ngram_model(trigram, "trigram.safetensors")
     | {
-        "": {"vocab": vocab, "weights": square, "history": rates},
-        "fit": {"source": lambda: list(ITEMS), "order": 2, "steps": 4, "l2": 0.01},
-        "fit 2": {"source": file_of_items, "steps": 4, "lr": 0.5, "momentum": 0.5, "batch_size": 5}
-        | {"seed": 3},
-        "load": {"path": file_of("neural.safetensors")},
-        "save": {"self": neural, "path": OUT},
-        "log_probability": {"self": neural, "item": "abc"},
-        "unseen": {"self": neural, "source": lambda: list(ITEMS)},
+        "": {"order": 3, "smoothing": 0.5, "vocab": vocab},
+        "fit": {"self": trigram, "texts": file_of_items},
+        "next_probs 2": {"self": trigram, "context": contexts},
     },
-    "models.NPLM": language_model(network_direct) | NETWORK | tracker(network),
-    "models.WordNPLM": word_model(word_network) | WORD_NETWORK,
-    "models.KneserNey": word_model(kneser_ney)
+    "models.NeuralBigram": ngram_model(neural, "neural.safetensors")
     | {
-        "": {"vocab": word_vocab, "context_length": 2, "table": kneser_table},
-        "fit": {"text": text, "order": 3, "modified": True},
+        "": {"order": 2, "vocab": vocab},
+        "fit": {"self": neural, "texts": lambda: list(ITEMS), "steps": 4, "l2": 0.01},
+        "fit 2": {"self": neural, "texts": file_of_items, "steps": 4, "lr": 0.5, "momentum": 0.5}
+        | {"batch_size": 5, "seed": 3},
     },
-    "models.InterpolatedTrigram": word_model(interpolated)
+    "models.NPLM": language_model(network_direct)
+    | NETWORK
+    | learner(network, lambda: list(ITEMS), "a"),
+    "models.WordNPLM": word_model(word_network, "word.safetensors")
+    | WORD_NETWORK
+    | learner(word_network, text, "the"),
+    "models.KneserNey": word_model(kneser_ney, "kneser.safetensors")
     | {
-        "": {"vocab": word_vocab, "context_length": 2, "table": interpolated_table},
-        "fit": {"train": text, "validation": text, "tolerance": 1e-3, "max_iterations": 5},
+        "": {"order": 3, "modified": True, "sentences": True, "vocab": word_vocab},
+        "fit": {"self": kneser_ney, "train": text},
+    },
+    "models.InterpolatedTrigram": word_model(interpolated, "interpolated.safetensors")
+    | {
+        "": {"sentences": True, "tolerance": 1e-3, "max_iterations": 5, "vocab": word_vocab},
+        "fit": {"self": interpolated, "train": text, "dev": text},
         "bin_of": {"self": interpolated, "frequency": 3},
     },
-    "models.Mixture": word_model(mixture)
+    "models.Mixture": word_model(mixture, "mixture.safetensors")
     | {
-        "": {"a": kneser_ney, "b": interpolated, "weight": 0.3},
-        "fit": {"self": mixture, "validation": text, "tolerance": 1e-3, "max_iterations": 5},
-        "next_probs 2": {"self": mixture_with_network, "contexts": contexts},
+        "": {"models": lambda: [kneser_ney(), interpolated()], "weights": lambda: [0.3, 0.7]},
+        "fit": {"self": mixture, "dev": text, "tolerance": 1e-3, "max_iterations": 5},
+        "next_probs 3": {"self": mixture_with_network, "context": contexts},
     },
     "models.nplm": {
         "Shape": {
-            "symbols": 4,
+            "vocab_size": 4,
             "context_length": 2,
             "embedding_dim": 3,
             "hidden_dim": 4,
@@ -666,59 +723,67 @@ TABLE = {
         },
     },
     "models.nplm.run.NPLMRun": {
-        "train": {"self": run, "first_step": 2, "rates": rates},
-        "train 2": {"self": adam_run, "first_step": 2, "rates": rates},
-        "train 3": {"self": word_run, "first_step": 0, "rates": rates},
+        "train": {"self": run, "first_step": 2, "lrs": rates},
+        "train 2": {"self": adam_run, "first_step": 2, "lrs": rates},
+        "train 3": {"self": word_run, "first_step": 0, "lrs": rates},
         "dev_loss": {"self": word_run},
         "save": {"self": run, "path": OUT, "arrays": saved_arrays, "config": saved_config},
     },
     "training": {
-        "lr_find": {"model": network, "train": lambda: list(ITEMS), "low": 0.01, "high": 0.5}
-        | {"steps": 4, "options": {"batch_size": 4}},
-        "history_arrays": {"history": history},
+        "lr_find": {"model": network, "train": lambda: list(ITEMS), "min_lr": 0.01, "max_lr": 0.5}
+        | {"steps": 4, "batch_size": 4, "optimizer": "adamw", "weight_decay": 0.1},
+        "DivergedError": {"step": 3, "lr": 0.1, "loss": 5.0},
+        "Progress": {"step": 3, "steps": 9, "loss": 1.0, "dev_loss": None, "lr": 0.1}
+        | {"examples_per_second": 100.0},
+    },
+    "training.plan": {
         "make_plan": {"steps": 4, "lr": 0.1, "evaluate_every": 2, "patience": 1, "checkpoint": OUT},
-        "plan_rates": {"lr": lambda: lambda step: 0.1, "steps": 4},
-        "plan_rates 2": {"lr": lambda: [(0, 0.1), (2, 0.01)], "steps": 4},
+    },
+    "training.resuming": {
+        "history_arrays": {"history": history},
         "read_history": {"arrays": saved_arrays, "stopped": "finished"},
         "read_saved": {"arrays": saved_arrays, "config": saved_config},
-        "DivergedError": {"step": 3, "rate": 0.1},
-        "Loop": {"run": run, "plan": plan, "past": None},
-        "Plan": None,
-        "Progress": None,
-        "Saved": None,
     },
-    "training.Loop": {"go": {"self": loop}, "history": {"self": loop}},
-    "training.History": {"": {"loss": rates, "rate": rates, "dev_step": lambda: np.array([1])}}
-    | {"smooth": {"self": history, "every": 2}},
-    "training.LRSweep": {"": {"rates": rates, "losses": rates}, "lowest": {"self": sweep}}
+    "training.resuming.Saved": {"planned": {"self": saved_run, "steps": 8, "lr": 0.1}},
+    "training.loop": {"Loop": {"run": run, "plan": plan, "past": None}},
+    "training.loop.Loop": {"go": {"self": loop}, "history": {"self": loop}},
+    "training.History": {
+        "": {"loss": rates, "lr": rates, "dev_steps": lambda: np.array([1]), "stopped": "x"}
+        | {"dev_loss": lambda: np.array([2.0])},
+        "smooth": {"self": history, "every": 2},
+    },
+    "training.LRSweep": {"": {"lrs": rates, "losses": rates}, "best": {"self": sweep}}
     | {"smooth": {"self": sweep, "width": 2}},
-    "training.Rates": {
+    "training.learning_rates": {
+        "plan_lrs": {"lr": lambda: lambda step: 0.1, "steps": 4},
+        "plan_lrs 2": {"lr": lambda: [(0, 0.1), (2, 0.01)], "steps": 4},
+    },
+    "training.learning_rates.LearningRates": {
         "": {
             "starts": lambda: np.array([0, 2]),
             "values": lambda: np.array([0.1, 0.2]),
             "steps": 4,
         },
-        "of": {"rates": rates},
+        "of": {"lrs": rates},
         "part": {"self": pieces, "first": 1, "end": 3},
         "then": {"self": pieces, "step": 2, "other": pieces},
     },
-    "training.Saved": {"planned": {"self": saved_run, "steps": 8, "lr": 0.1}},
     "plots": {
-        "bigram_heatmap": {"table": table, "symbols": [".", "a", "b", "c"]} | PLOT,
-        "decision_boundary": {
-            "score": score,
-            "points": points,
-            "labels": lambda: np.array([1, -1, 1]),
-        }
+        "bigram_heatmap": {"counts": table, "tokens": [".", "a", "b", "c"]} | PLOT,
+        "decision_boundary": {"model": score, "X": points, "y": lambda: np.array([1, -1, 1])}
         | PLOT,
-        "embedding_scatter": {"embeddings": table, "symbols": [".", "a", "b", "c"], "method": "pca"}
+        "embedding_scatter": {"model": table, "tokens": [".", "a", "b", "c"], "method": "pca"}
         | PLOT,
+        "embedding_scatter 2": {"model": word_network, "tokens": ["the", "cat"]} | PLOT,
         "loss_curve": {"history": lambda: {"train": rates()}, "goal": 0.5, "log_steps": True}
+        | {"goal_name": "a goal"}
         | PLOT,
-        "rate_sweep": {"rates": rates, "losses": rates, "smooth": rates, "chosen": 0.1} | PLOT,
-        "word_scatter": {"embeddings": table, "words": ["a", "b", "c", "d"]} | PLOT,
+        "lr_curve": {"sweep": sweep} | PLOT,
     },
     "_core": {
+        "sum": {"values": values},
+        "max": {"a": graph, "b": 1.0},
+        "min": {"a": graph, "b": 1.0},
         "layer": {"neurons": lambda: layer().neurons, "neuron_type": nn._NEURON, "x": values},
         "layer_batch": {"neurons": lambda: layer().neurons, "neuron_type": nn._NEURON}
         | {"rows": lambda: [values(), values()]},
@@ -748,11 +813,11 @@ TABLE = {
         | {"dropout": (0.1, 0.1), "seed": 1, "step": 3, "threads": 1},
         "nplm_probabilities": {"params": parameters, "contexts": core_inputs},
         "train_bigram": {"w": square, "velocity": square, "ids": ngram_ids, "counts": ngram_counts}
-        | {"steps": 3, "lr": 0.1, "momentum": 0.9, "l2": 0.1, "batch_size": 3, "progress": told},
+        | {"steps": 3, "lr": 0.1, "momentum": 0.9, "penalty": 0.1, "batch": 3, "progress": told},
         "train_bigram 2": {"w": square, "velocity": square, "ids": ngram_ids}
         | {"counts": ngram_counts, "steps": 3},
         "bigram_loss_and_gradient": {"w": square, "ids": ngram_ids, "counts": ngram_counts}
-        | {"l2": 0.1},
+        | {"penalty": 0.1},
         "draw_rows": {"probabilities": probability_rows, "streams": streams, "step": 1, "seed": 2}
         | {"temperature": 0.5, "top_k": 2},
         "normal_numbers": {"n": 5, "seed": 1, "stream": 2},
@@ -779,7 +844,7 @@ TABLE = {
         "feed": {"self": reader, "piece": lambda: bytes(TEXT)},
         "feed 2": {"self": reader_ended, "piece": lambda: bytes(TEXT)},
         "end": {"self": reader_fed},
-        "choose": {"self": reader_ended, "rare": "<r>", "mark": "<m>", "train": 20, "vocab_size": 8}
+        "choose": {"self": reader_ended, "rare": "<r>", "mark": "<m>", "train": 20, "max_size": 8}
         | {"min_count": 2},
         "choose 2": {"self": reader_fed, "rare": "<r>"},
         "encode": {"self": reader_ended, "symbols": ["<r>", "<m>", "the"], "rare": 0, "mark": 1},
@@ -799,7 +864,7 @@ TABLE = {
     "_core.TableSampler": {
         "": {
             "probabilities": probability_rows,
-            "context_length": 1,
+            "context": 1,
             "temperature": 0.5,
             "top_k": 3,
         },
