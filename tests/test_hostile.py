@@ -414,3 +414,25 @@ def test_states_of_optimizers_that_are_none():
             with pytest.raises((TypeError, ValueError, OverflowError)):
                 moments.__setstate__(given)
         assert str((momentum.__reduce__(), moments.__reduce__())) == str(before)
+
+
+def test_a_module_is_not_read_from_a_descriptor_nor_from_an_endless_name(tmp_path):
+    (tmp_path / "file").write_text("{}")
+    descriptor = os.open(tmp_path / "file", os.O_RDONLY)
+    module = nn.Neuron(2)
+    for wrong in (descriptor, True, None, b"file", "x" * 10**6):
+        for call in (module.load, module.save):
+            with pytest.raises((TypeError, ValueError), match="path is") as caught:
+                call(wrong)
+            assert len(str(caught.value)) < 200
+    os.close(descriptor)  # still open
+
+
+def test_a_picture_that_cannot_be_drawn_leaves_the_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "graph.svg").write_text("old")
+    with pytest.raises(RuntimeError, match="Graphviz"):
+        draw.draw_dot(Value(1.0)).render(str(tmp_path / "graph"))
+    assert (tmp_path / "graph.svg").read_text() == "old"
+    with pytest.raises(ValueError, match="filename is"):
+        draw.Drawing("digraph {}").render("x" * 10**6)

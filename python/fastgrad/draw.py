@@ -22,7 +22,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 
-from ._checks import shorten
+from ._checks import path_name, shorten
 from .engine import Value
 
 __all__ = ["Drawing", "dot", "draw_dot", "svg"]
@@ -47,9 +47,10 @@ class Drawing:
 
         Raises `RuntimeError` where that program is not installed or fails.
         """
-        path = f"{filename}.{format}"
+        path = path_name("filename", f"{filename}.{format}")
+        picture = _run_dot(self.source, format)
         with open(path, "wb") as file:
-            file.write(_run_dot(self.source, format))
+            file.write(picture)
         if view:
             import webbrowser
 

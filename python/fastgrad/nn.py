@@ -30,7 +30,7 @@ import sys
 from operator import index
 
 from . import _core, engine
-from ._checks import shorten
+from ._checks import path_name, shorten
 from ._core import Value
 from ._hints import hint_names, renamed
 
@@ -156,7 +156,7 @@ class Module:
 
         from ._files import write_atomically
 
-        write_atomically(path, json.dumps(self.state_dict()))
+        write_atomically(path_name("path", path), json.dumps(self.state_dict()))
 
     def load(self, path: str | PathLike[str]) -> Self:
         """Set the parameters from a file of `save`, and return the module.
@@ -165,7 +165,7 @@ class Module:
         """
         import json
 
-        with open(path, encoding="utf-8") as file:
+        with open(path_name("path", path), encoding="utf-8") as file:
             self.load_state_dict(json.load(file))
         return self
 
