@@ -21,7 +21,7 @@ import hostile_calls
 import hostile_table
 import numpy as np
 import pytest
-from fastgrad import _core, base, checkpoint, draw, engine, models, nn, optim
+from fastgrad import _core, base, checkpoint, cli, draw, engine, models, nn, optim
 from fastgrad.engine import Value
 
 CALLS = os.environ.get("FASTGRAD_HOSTILE_CALLS", "20000")
@@ -436,3 +436,9 @@ def test_a_picture_that_cannot_be_drawn_leaves_the_file(tmp_path, monkeypatch):
     assert (tmp_path / "graph.svg").read_text() == "old"
     with pytest.raises(ValueError, match="filename is"):
         draw.Drawing("digraph {}").render("x" * 10**6)
+
+
+def test_a_name_without_end_is_told_shortly(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "bigram", "9" * 5000, "-o", "made"]) == 1
+    assert len(capfd.readouterr().err) < 600

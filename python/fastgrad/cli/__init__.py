@@ -150,7 +150,7 @@ def _told(error: OSError) -> str:
     """Return what the system refused, without its number where there is a name for it."""
     if error.strerror is None or error.filename is None:
         return error.strerror or str(error)
-    return f"{error.filename}: {error.strerror}"
+    return f"{cut(str(error.filename))}: {error.strerror}"
 
 
 def _print_anything() -> None:
