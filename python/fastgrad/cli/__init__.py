@@ -47,6 +47,7 @@ _COMPLETE = "_FASTGRAD_COMPLETE"
 _LAYOUT = "\n\t"
 # A message may hold the longest path that a system knows.
 _LONGEST = 5000
+_LONGEST_PATH = 4096
 
 
 @click.group(
@@ -150,7 +151,10 @@ def _told(error: OSError) -> str:
     """Return what the system refused, without its number where there is a name for it."""
     if error.strerror is None or error.filename is None:
         return error.strerror or str(error)
-    return f"{cut(str(error.filename))}: {error.strerror}"
+    name = str(error.filename)
+    if len(name) > _LONGEST_PATH:  # Which no system knows.
+        name = cut(name)
+    return f"{name}: {error.strerror}"
 
 
 def _print_anything() -> None:
