@@ -137,9 +137,9 @@ def networks_of_symbols(draw):
 
 
 def counted_models(_):
-    BigramModel.fit(ITEMS, smoothing=1.0).sample(5, threads=2)
-    NeuralBigram.fit(ITEMS, steps=2).loss(ITEMS)
-    KneserNey.fit(read_words(TEXT)).sample(2, max_length=5)
+    BigramModel(smoothing=1.0).fit(ITEMS).sample(5, threads=2)
+    NeuralBigram().fit(ITEMS, steps=2).loss(ITEMS)
+    KneserNey(order=3).fit(read_words(TEXT)).sample(2, max_length=5)
 
 
 SCENARIOS = [chains_of_own_ops, own_ops_among_others, own_ops_below_lists, own_ops_without_backward]

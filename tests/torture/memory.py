@@ -25,7 +25,14 @@ import hostile_table
 import numpy as np
 from fastgrad import _core, engine, nn, optim
 from fastgrad.engine import Value
-from fastgrad.models import NPLM, BigramModel, InterpolatedTrigram, KneserNey, NgramCounts
+from fastgrad.models import (
+    NPLM,
+    BigramModel,
+    InterpolatedTrigram,
+    KneserNey,
+    NgramCounts,
+    NgramModel,
+)
 from fastgrad.text import Vocab, build_dataset, read_words
 
 SECONDS = 60
@@ -50,9 +57,9 @@ def made():
     for _ in range(100_000):
         deep = deep * 1.0 + 0.1
     text = read_words(WORDS)
-    words = KneserNey.fit(text)
-    interpolated = InterpolatedTrigram.fit(text, text)
-    bigram, many = BigramModel.fit(ITEMS, smoothing=1.0), BigramModel.fit(ALPHABET, smoothing=1.0)
+    words = KneserNey(order=3).fit(text)
+    interpolated = InterpolatedTrigram().fit(text, text)
+    bigram, many = BigramModel(smoothing=1.0).fit(ITEMS), BigramModel(smoothing=1.0).fit(ALPHABET)
     network = NPLM(Vocab("abc"), context_length=3, embedding_dim=8, hidden_dim=64)
     contexts = np.zeros((20_000, 2), dtype=np.uint32)
     ids = np.arange(1_000_000, dtype=np.uint32) % 5_000
@@ -75,17 +82,17 @@ def made():
         "a layer called": lambda: layer(inputs),
         "a layer in batches": lambda: layer.batch([inputs] * 200),
         "an optimizer": lambda: optim.Adam([Value(1.0) for _ in range(100_000)]).step(),
-        "KneserNey.fit": lambda: KneserNey.fit(text, order=5, modified=True),
+        "KneserNey.fit": lambda: KneserNey(order=5, modified=True).fit(text),
         "KneserNey.next_probs": lambda: words.next_probs(contexts),
         "KneserNey.loss": lambda: words.loss(text),
         "KneserNeyTable": lambda: _core.KneserNeyTable(ids, 5_000, 5),
         "InterpolatedTable": lambda: _core.InterpolatedTable(ids, 5_000),
         "InterpolatedTrigram.next_probs": lambda: interpolated.next_probs(contexts),
-        "InterpolatedTrigram.fit": lambda: InterpolatedTrigram.fit(text, text, max_iterations=2),
+        "InterpolatedTrigram.fit": lambda: InterpolatedTrigram(max_iterations=2).fit(text, text),
         "read_words": lambda: read_words(WORDS * 5),
         "NgramCounts": lambda: NgramCounts(data, order=3, threads=2),
         "count_items": lambda: NgramCounts(ITEMS, order=2),
-        "a table of 320 symbols, order 3": lambda: BigramModel.fit(ALPHABET, order=3).table(),
+        "a table of 320 symbols, order 3": lambda: NgramModel(order=3).fit(ALPHABET).table(),
         "sampled": lambda: bigram.sample(50_000, threads=2),
         "sampled from 320 symbols": lambda: many.sample(10, threads=2),
         "sampled from a network": lambda: network.sample(2_000),
