@@ -470,7 +470,8 @@ VALUE = {
     name: {"self": graph}
     for name in ["abs", "cos", "exp", "log", "relu", "sigmoid", "sin", "sqrt", "tanh"]
 }
-VALUE |= {name: {"self": graph} for name in ("backward", "zero_grad")}
+VALUE |= {name: {"self": graph} for name in ("backward", "item", "zero_grad")}
+VALUE |= {"__format__": {"self": graph, "spec": ".2f"}}
 VALUE |= {name: {"self": graph, "other": 2.0} for name in ("max", "min")}
 OPTIMIZER = {"params": values, "lr": 0.1, "weight_decay": 0.1}
 FILE = {"order": 2, "threads": 2, "progress": told}

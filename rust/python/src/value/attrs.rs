@@ -261,7 +261,10 @@ pub unsafe extern "C" fn item(object: Object, _: Object) -> Object {
 pub unsafe extern "C" fn format_with(object: Object, spec: Object) -> Object {
     // SAFETY: a method's receiver and argument.
     unsafe {
-        if ffi::PyUnicode_Check(spec) != 0 && ffi::PyUnicode_GetLength(spec) == 0 {
+        if ffi::PyUnicode_Check(spec) == 0 {
+            return raise(PyTypeError::new_err("the format of a Value must be a str"));
+        }
+        if ffi::PyUnicode_GetLength(spec) == 0 {
             return ffi::PyObject_Str(object);
         }
         let data = item(object, ptr::null_mut());
