@@ -81,6 +81,8 @@ def test_point_5_a_value_is_formatted_like_its_data():
     assert repr(Value(1.0)) == "Value(data=1.0, grad=0.0)"
     with pytest.raises(ValueError, match="format"):
         format(v, "d")
+    with pytest.raises(TypeError):
+        Value.__format__(v, 5)
 
 
 LOSE_THE_GRAPH = [float, int, complex, round, lambda v: round(v, 2), math.floor, math.exp]
