@@ -58,8 +58,6 @@ GUESSES = {
         ("d = draw.draw_dot(Value(1.0) + 2)\nassert 'digraph' in d.source", None),
         ("MLP(2, [3, 1], nonlin=False)", "activation"),
         ("Neuron(2, nonlin=False)([1.0, 2.0])", None),
-        ("Value(2.0).detach()", "data"),
-        ("Value(2.0).numpy()", "item"),
     ],
     "microgpt": [
         (
