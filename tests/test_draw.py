@@ -106,14 +106,16 @@ def test_only_values_are_drawn(root):
 
 def test_svg_says_what_it_misses(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(RuntimeError, match=r"svg needs the program `dot`.*install Graphviz"):
+    with pytest.raises(RuntimeError, match=r"needs the program `dot`.*install Graphviz"):
         draw.svg(Value(1.0))
 
 
 def test_svg_asks_graphviz(monkeypatch):
     def run(command, **settings):
         assert command == ["/opt/dot", "-Tsvg"]
-        return subprocess.CompletedProcess(command, 0, f"<svg>{settings['input']}</svg>", "")
+        return subprocess.CompletedProcess(
+            command, 0, b"<svg>" + settings["input"] + b"</svg>", b""
+        )
 
     monkeypatch.setattr(shutil, "which", lambda _: "/opt/dot")
     monkeypatch.setattr(subprocess, "run", run)
@@ -122,7 +124,7 @@ def test_svg_asks_graphviz(monkeypatch):
 
 
 def test_svg_tells_what_graphviz_says(monkeypatch):
-    failed = subprocess.CompletedProcess([], 1, "", "syntax error in line 1\n")
+    failed = subprocess.CompletedProcess([], 1, b"", b"syntax error in line 1\n")
     monkeypatch.setattr(shutil, "which", lambda _: "/opt/dot")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(RuntimeError, match="/opt/dot failed: syntax error in line 1"):

@@ -285,8 +285,8 @@ def test_point_11_losses_see_ops_of_a_class():
         def __rmul__(self, other):
             return Value.__rmul__(self, other) * 3
 
-    assert nn.mean_squared_error([Sparse(3.0)], [1.0]).data == 16.0
-    assert nn.hinge([Sparse(-1.0)], [1]).data == 4.0
+    assert nn.mse_loss([Sparse(3.0)], [1.0]).data == 16.0
+    assert nn.hinge_loss([Sparse(-1.0)], [1]).data == 4.0
 
 
 # Optimizers --------------------------------------------------------------------------------------
