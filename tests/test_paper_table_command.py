@@ -13,6 +13,9 @@ from small_brown import SETTINGS, SIZES, written
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
+# The text is too short to estimate all discounts.
+pytestmark = pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning")
+
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):

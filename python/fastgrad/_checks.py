@@ -12,7 +12,7 @@ import reprlib
 from collections.abc import Iterable
 from operator import index
 
-# What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
+# Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -36,7 +36,7 @@ __all__ = [
 # The most that can be counted, and the most things that can have an address.
 MOST, ADDRESSES = 2**63 - 1, 2**44
 
-# So many characters of a value tell which one it is; more would hide what is wrong with it.
+# A longer text of a value would hide what is wrong with it.
 _SHORTENED = 120
 _REPR = reprlib.Repr()
 _REPR.maxlevel, _REPR.maxstring, _REPR.maxlong, _REPR.maxother = 3, 60, 60, _SHORTENED
@@ -75,7 +75,7 @@ def cut(text: str, most: int = 500) -> str:
         text = escape(text)
         if len(text) <= most:
             return text
-    # What is escaped becomes longer: once more.
+    # Escaping makes the text longer, so it is cut again.
     start, end = escape(text[:half])[:half], escape(text[-half:])[-half:]
     return f"{start}...{end}"
 
@@ -149,7 +149,7 @@ def amount(name: str, value: Any) -> float:
 
 
 def list_length(name: str, value: Any, least: int = 0) -> int:
-    """Refuse what `whole` refuses, and raise `MemoryError` where no list could be so long."""
+    """Check a length with `whole`; raise `MemoryError` where no list can be that long."""
     number = whole(name, value, least, MOST)
     if number > ADDRESSES:
         raise MemoryError(f"{name} is {number}; there is no memory for so many")
@@ -245,7 +245,7 @@ def _place(indices: Iterable[Any]) -> str:
 
 
 def check_temperature(value: Any) -> None:
-    """Refuse what is no number; the core knows which ones will do."""
+    """Raise `TypeError` unless the temperature is a number; the core checks its range."""
     try:
         math.isnan(value)
     except TypeError:
