@@ -39,9 +39,9 @@ examples:
 that makes no sense, 130 Ctrl-C, 143 SIGTERM."""
 
 
-# What may stand in a message of several lines; whatever else steers a terminal is escaped.
+# Control characters that a message of several lines keeps; all others are escaped.
 _LAYOUT = "\n\t"
-# So many characters of a message are read; what was typed may be any length.
+# The most characters of a message; arguments that it repeats may have any length.
 _LONGEST = 1000
 
 

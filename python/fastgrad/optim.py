@@ -30,7 +30,7 @@ from operator import index
 from ._checks import shorten
 from ._core import Moments, Momentum, Value
 
-# What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
+# Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

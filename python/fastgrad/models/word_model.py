@@ -152,7 +152,7 @@ def sample_words(
     """
     n, first = list_length("n", n), whole("first", first, most=MOST)
     vocab: WordVocab = model.vocab
-    # Where no mark ends it, a text becomes as long as it may.
+    # Without an end mark, a text always reaches its maximal length.
     check_length = whole if vocab.marks else list_length
     max_length = min(check_length("max_length", max_length), MOST)
     seed = secrets.randbits(64) if seed is None else whole("seed", seed, most=2**64 - 1)
