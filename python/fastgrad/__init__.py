@@ -15,7 +15,7 @@ costs next to nothing and numpy is only imported by those who need it.
 6.0
 """
 
-# What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
+# Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import (

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["named_errors", "write_atomically"]
 
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-# What a file system says that cannot bring a folder to the disk.
+# Errors of file systems that cannot sync a folder.
 _NO_FOLDERS = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF}
 
 
@@ -59,7 +59,7 @@ def write_atomically(
             os.fsync(file.fileno())
             if previous is not None and mode is not None:
                 _keep(target, previous)
-            if os.name == "nt":  # Where a file that is open cannot be renamed.
+            if os.name == "nt":  # Windows cannot rename an open file.
                 file.close()
             os.replace(fresh, target)
         _sync_folder(target.parent)
@@ -67,7 +67,7 @@ def write_atomically(
 
 @contextmanager
 def named_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Give the errors of the system the name of the file that the caller knows."""
+    """Replace the file name in errors of the system by the one that the caller gave."""
     try:
         yield
     except OSError as error:
@@ -142,7 +142,7 @@ def _put(file: Any, content: Any) -> None:
 
 
 def _keep(target: Path, previous: Path) -> None:
-    """Give the file a second name: the first stays in place until the new file takes it."""
+    """Link the file to a second name; the first stays until the new file replaces it."""
     if previous.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(previous))
     second = target.with_name(f"{target.name}.{secrets.token_hex(4)}.keeping")
@@ -157,7 +157,7 @@ def _keep(target: Path, previous: Path) -> None:
         ):  # Another process has swept it, and keeps the file itself.
             os.replace(second, previous)
     finally:
-        # Where both are names of one file already, POSIX has `replace` do nothing.
+        # POSIX `replace` does nothing where both are names of one file.
         second.unlink(missing_ok=True)
 
 
@@ -188,7 +188,7 @@ def _remove_unless_locked(path: str) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring the new names to the disk, where the system lets a folder be opened for that."""
+    """Sync the folder to the disk, where the system can open one."""
     if os.name == "nt":
         return
     try:

@@ -34,7 +34,7 @@ from ._checks import path_name, shorten
 from ._core import Value
 from ._hints import hint_names, renamed
 
-# What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
+# Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import random

@@ -29,7 +29,7 @@ from .._core import Moments, Momentum, Value
 from .._hints import hint_names, renamed
 from . import schedules
 
-# What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
+# Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 # The smoothed loss moves by a fiftieth towards each step's loss: that of one mini-batch, which is
 # noisy, does not end a run, and one of a thousand does.
 _TOWARDS = 1 / 50
-# Where the smoothed loss is so many times its start and that of equal probabilities, nothing is
-# left of what was learned.
+# A smoothed loss above this many times its start, and as many times ln V, has lost all learning.
 _TOO_HIGH = 2.0
 
 

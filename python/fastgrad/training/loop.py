@@ -318,7 +318,7 @@ class Loop:
         if self._plan.checkpoint is None:
             return
         start = monotonic()
-        # Where the run is worse than it was, what it may have to go back to is saved as well.
+        # A run in danger may have to go back to its best parameters, so these are saved too.
         best = self._good if self._best is None and self._smoothed.is_in_danger else self._best
         arrays, config = write_saved(self._plan, self._record.history(), best, self._evaluated)
         self._run.save(self._plan.checkpoint, arrays, config)

@@ -83,8 +83,8 @@ fn collect<'py>(
 /// activation(b + w·x).
 ///
 /// None where each neuron has to be called: neurons is no list of exactly neuron_type's class with
-/// one activation, x is an iterator or a Value, that class or Value is patched, a neuron's weights are no list of Values, or an
-/// operand has ops of its own.
+/// one activation, x is an iterator or a Value, that class or Value is patched, a neuron's weights
+/// are no list of Values, or an operand has ops of its own.
 #[pyfunction]
 #[pyo3(signature = (neurons, neuron_type, x, /))]
 fn layer<'py>(

@@ -95,13 +95,13 @@ fn dot<'py>(
         let n = operands.data.len();
         operands.extend(x, "dot: x")?;
         let made = detached(py, &operands.data, |data| {
-            let (w, x) = data.split_at_checked(n).unwrap_or_default();
+            let (w, x) = data.split_at(n);
             fused::dot(w, x)
         });
         let made = made.map_err(|error| to_python(&error))?;
         if operands.have_own_ops(py)? {
             let objects = operands.objects(py)?;
-            let (w, x) = objects.split_at_checked(n).unwrap_or_default();
+            let (w, x) = objects.split_at(n);
             return written_out::dot(py, w, x);
         }
         operands.into_output(py, "dot", made)
@@ -129,10 +129,9 @@ fn affine<'py>(
         if operands.have_own_ops(py)? {
             affine_of(&operands.data, n).map_err(|error| to_python(&error))?;
             let objects = operands.objects(py)?;
-            if let [terms @ .., b] = &*objects {
-                let (w, x) = terms.split_at_checked(n).unwrap_or_default();
-                return written_out::affine(w, x, b);
-            }
+            let [terms @ .., b] = &*objects else { unreachable!("b is the last operand") };
+            let (w, x) = terms.split_at(n);
+            return written_out::affine(w, x, b);
         }
         fused_affine(py, operands, n)
     })
@@ -176,8 +175,8 @@ fn fused_affine(py: Python<'_>, operands: Operands, n: usize) -> PyResult<Bound<
 }
 
 fn affine_of(data: &[f64], n: usize) -> Result<(f64, Rule), Error> {
-    let (b, terms) = data.split_last().unwrap_or((&0.0, &[]));
-    let (w, x) = terms.split_at_checked(n).unwrap_or_default();
+    let [terms @ .., b] = data else { unreachable!("b is the last operand") };
+    let (w, x) = terms.split_at(n);
     fused::affine(w, x, *b)
 }
 

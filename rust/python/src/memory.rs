@@ -1,8 +1,6 @@
 //! Memory that the system may refuse.
 
-use std::collections::TryReserveError;
-
-use fastgrad_core::Error;
+use fastgrad_core::{Error, alloc};
 use pyo3::prelude::*;
 
 use crate::errors::to_python;
@@ -10,22 +8,18 @@ use crate::value::slab;
 
 /// An empty vector with room for `n` items.
 pub fn with_capacity<T>(n: usize) -> PyResult<Vec<T>> {
-    let mut items = Vec::new();
-    items.try_reserve_exact(n).map_err(|error| refused(&error))?;
-    Ok(items)
+    alloc::with_capacity(n).map_err(|error| to_python(&error))
 }
 
 /// A vector of `n` equal items.
-pub fn filled<T: Clone>(n: usize, item: T) -> PyResult<Vec<T>> {
-    let mut items = with_capacity(n)?;
-    items.resize(n, item);
-    Ok(items)
+pub fn filled<T: Clone>(item: T, n: usize) -> PyResult<Vec<T>> {
+    alloc::filled(item, n).map_err(|error| to_python(&error))
 }
 
 /// Makes room for `n` more items; a vector that is full grows by half or more.
 #[inline]
 pub fn reserve<T>(items: &mut Vec<T>, n: usize) -> PyResult<()> {
-    items.try_reserve(n).map_err(|error| refused(&error))
+    items.try_reserve(n).map_err(|_| to_python(&Error::Memory))
 }
 
 /// Raises `MemoryError` where the system refuses memory for `values` Values.
@@ -35,9 +29,4 @@ pub fn expect_room(values: usize) -> PyResult<()> {
     // The memory is never touched, so that asking costs nothing.
     let bytes = values.saturating_mul(slab::SLOT);
     with_capacity::<u8>(bytes).map(std::hint::black_box).map(drop)
-}
-
-#[cold]
-fn refused(_: &TryReserveError) -> PyErr {
-    to_python(&Error::Memory)
 }

@@ -143,7 +143,7 @@ impl Momentum {
     fn new(params: &Bound<'_, PyAny>) -> PyResult<Momentum> {
         guard(|| {
             let params = Params::read(params)?;
-            let velocity = filled(params.0.len(), 0.0)?;
+            let velocity = filled(0.0, params.0.len())?;
             Ok(Momentum { params, velocity })
         })
     }
@@ -200,7 +200,7 @@ impl Moments {
     fn new(params: &Bound<'_, PyAny>) -> PyResult<Moments> {
         guard(|| {
             let params = Params::read(params)?;
-            let state = filled(params.0.len(), (0.0, 0.0))?;
+            let state = filled((0.0, 0.0), params.0.len())?;
             Ok(Moments { params, state, steps: 0 })
         })
     }

@@ -40,9 +40,10 @@ pub fn linear<'py>(
     weights: &[Bound<'py, PyAny>],
 ) -> Outputs<'py> {
     let outputs = PyList::empty(py);
-    let (rows, bias) = weights.split_at_checked(m * x.len()).unwrap_or_default();
+    let (mut rows, bias) = weights.split_at(m * x.len());
     for i in 0..m {
-        let row = rows.get(i * x.len()..(i + 1) * x.len()).unwrap_or_default();
+        let (row, others) = rows.split_at(x.len());
+        rows = others;
         outputs.append(match bias.get(i) {
             Some(bias) => affine(row, x, bias)?,
             None => dot(py, row, x)?,
