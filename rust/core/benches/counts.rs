@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
 use fastgrad_core::counts::{Order, Settings, count_bytes, count_ids, count_reader};
-use fastgrad_core::watch::Watch;
+use fastgrad_core::progress::Progress;
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -65,12 +65,12 @@ fn texts(criterion: &mut Criterion, name: &str, text: &str) {
     for (title, order) in [("bigrams", 2), ("trigrams", 3)] {
         let settings = Settings::new(Order::new(order).unwrap(), name);
         group.bench_function(title, |bencher| {
-            bencher.iter(|| count_bytes(black_box(text.as_bytes()), &settings, &Watch::new()));
+            bencher.iter(|| count_bytes(black_box(text.as_bytes()), &settings, &Progress::new()));
         });
     }
     let settings = Settings { threads: 2, ..Settings::new(Order::Bigrams, name) };
     group.bench_function("bigrams, read by two threads", |bencher| {
-        bencher.iter(|| count_reader(black_box(text.as_bytes()), &settings, &Watch::new()));
+        bencher.iter(|| count_reader(black_box(text.as_bytes()), &settings, &Progress::new()));
     });
 }
 
@@ -83,7 +83,7 @@ fn ids(criterion: &mut Criterion, names: &str) {
     group.throughput(Throughput::Elements(ids.len() as u64));
     group.bench_function("bigrams", |bencher| {
         bencher.iter(|| {
-            count_ids(black_box(&ids), alphabet.clone(), Order::Bigrams, "ids", &Watch::new())
+            count_ids(black_box(&ids), alphabet.clone(), Order::Bigrams, "ids", &Progress::new())
         });
     });
 }

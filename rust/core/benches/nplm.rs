@@ -16,8 +16,8 @@ use fastgrad_core::nplm::dropout::Dropout;
 use fastgrad_core::nplm::optimizer::Optimizer;
 use fastgrad_core::nplm::train::{Plan, train};
 use fastgrad_core::nplm::{Data, Params, Shape};
+use fastgrad_core::progress::Progress;
 use fastgrad_core::random::Random;
-use fastgrad_core::watch::Watch;
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -80,7 +80,7 @@ fn steps(criterion: &mut Criterion) {
                 };
                 first_step += steps as u64;
                 let before: Vec<_> = sets.iter().map(slices).collect();
-                let trained = train(&shape, &before, &data, &plan, &Watch::new()).unwrap();
+                let trained = train(&shape, &before, &data, &plan, &Progress::new()).unwrap();
                 sets = trained.sets;
                 trained.losses
             });

@@ -5,10 +5,10 @@ use std::alloc::{Layout, alloc_zeroed};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Error, Result};
 
-/// How many items are collected between two looks at a watch.
+/// How many items are collected between two checks for a cancel.
 const STRETCH: usize = 1 << 16;
 
 /// A vector without items that has room for `length` of them.
@@ -96,12 +96,12 @@ pub fn collected<T>(items: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
 /// # Errors
 /// [`Error::Memory`], [`Error::Interrupted`].
 pub fn collected_under<T>(
-    watch: &Watch,
+    progress: &Progress,
     mut items: impl ExactSizeIterator<Item = T>,
 ) -> Result<Vec<T>> {
     let mut collected = with_capacity(items.len())?;
     while items.len() > 0 {
-        watch.advance(0)?;
+        progress.check()?;
         collected.extend(items.by_ref().take(STRETCH));
     }
     Ok(collected)

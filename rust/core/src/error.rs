@@ -125,7 +125,7 @@ pub enum Error {
         /// The order.
         order: usize,
     },
-    /// The work was asked to end early, see [`crate::watch::Watch::stop`].
+    /// The computation was cancelled, see [`crate::progress::Progress::cancel`].
     Interrupted,
     /// An argument that is wrong: which one, what it is and what was expected.
     Invalid(String),

@@ -16,7 +16,7 @@
 //! | [`ngram`] | n-gram models of words: Kneser-Ney, and a trigram of mixed estimates |
 //! | [`random`] | seeded random numbers, and draws from any distribution |
 //! | [`sampling`] | items drawn symbol by symbol from a language model's distributions |
-//! | [`watch`] | how long work is watched, and ended early |
+//! | [`progress`] | how far a computation is, and whether to cancel it |
 
 // Allowed in `linalg`, and for zeroed memory in `alloc`.
 #![deny(unsafe_code)]
@@ -29,9 +29,9 @@ pub mod graph;
 pub mod linalg;
 pub mod ngram;
 pub mod nplm;
+pub mod progress;
 pub mod random;
 pub mod sampling;
-pub mod watch;
 pub mod words;
 
 pub use error::{Error, Result};

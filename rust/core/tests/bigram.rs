@@ -4,8 +4,8 @@
 
 use fastgrad_core::Error;
 use fastgrad_core::bigram::{Examples, Loss, Rule, Training, loss_and_gradient, train};
+use fastgrad_core::progress::Progress;
 use fastgrad_core::random::Random;
-use fastgrad_core::watch::Watch;
 
 const IDS: [u32; 10] = [0, 1, 1, 2, 1, 0, 2, 1, 2, 0];
 const COUNTS: [u64; 5] = [6, 3, 4, 1, 2];
@@ -22,13 +22,13 @@ fn normal(count: usize) -> Vec<f64> {
 
 fn loss(w: &[f64], penalty: f64) -> Loss {
     let mut dw = vec![0.0; w.len()];
-    loss_and_gradient(&examples(), penalty, w, &mut dw, &Watch::new()).unwrap()
+    loss_and_gradient(&examples(), penalty, w, &mut dw, &Progress::new()).unwrap()
 }
 
 #[test]
 fn the_gradient_is_the_difference_quotient() {
     let (w, mut dw) = (normal(9), vec![0.0; 9]);
-    loss_and_gradient(&examples(), 0.3, &w, &mut dw, &Watch::new()).unwrap();
+    loss_and_gradient(&examples(), 0.3, &w, &mut dw, &Progress::new()).unwrap();
     let step = 1e-5;
     for place in 0..9 {
         let at = |move_by: f64| {
@@ -56,7 +56,7 @@ fn training_finds_what_counting_knows() {
     let (mut w, mut velocity, mut losses) = (normal(9), vec![0.0; 9], vec![0.0; 4000]);
     let plain = Training { penalty: 0.0, ..WHOLE };
     let state = (w.as_mut_slice(), velocity.as_mut_slice());
-    train(&examples(), &plain, state, 0, &mut losses, &Watch::new()).unwrap();
+    train(&examples(), &plain, state, 0, &mut losses, &Progress::new()).unwrap();
     let totals = [6.0, 7.0, 3.0];
     let best: f64 = IDS
         .chunks(2)
@@ -80,7 +80,7 @@ fn calls_of_any_length_give_the_same_bits() {
             for &steps in cuts {
                 let (first, mut part) = (losses.len() as u64, vec![0.0; steps]);
                 let state = (w.as_mut_slice(), velocity.as_mut_slice());
-                train(&examples(), &training, state, first, &mut part, &Watch::new()).unwrap();
+                train(&examples(), &training, state, first, &mut part, &Progress::new()).unwrap();
                 losses.extend(part);
             }
             (w, velocity, losses)
@@ -94,7 +94,7 @@ fn trigrams_have_a_row_for_each_pair() {
     let examples = Examples::new(3, 3, &[0, 0, 1, 0, 1, 2, 2, 2, 0], &[1, 1, 2]).unwrap();
     assert_eq!(examples.logits(), 27);
     let mut dw = vec![0.0; 27];
-    loss_and_gradient(&examples, 0.0, &[0.0; 27], &mut dw, &Watch::new()).unwrap();
+    loss_and_gradient(&examples, 0.0, &[0.0; 27], &mut dw, &Progress::new()).unwrap();
     let third = 1.0 / 3.0;
     // The contexts (0, 0), (0, 1) and (2, 2) are the rows 0, 1 and 8.
     let expected = [[third, third - 1.0, third], [third, third, third - 1.0]];
@@ -122,16 +122,19 @@ fn what_makes_no_sense_is_refused() {
     ];
     for training in wrong {
         let state = (&mut [0.0; 9][..], &mut [0.0; 9][..]);
-        let done = train(&examples(), &training, state, 0, &mut [0.0], &Watch::new());
+        let done = train(&examples(), &training, state, 0, &mut [0.0], &Progress::new());
         assert!(matches!(done, Err(Error::Invalid(_))), "{training:?}: {done:?}");
     }
     let short = (&mut [0.0; 8][..], &mut [0.0; 9][..]);
-    assert!(train(&examples(), &WHOLE, short, 0, &mut [0.0], &Watch::new()).is_err());
+    assert!(train(&examples(), &WHOLE, short, 0, &mut [0.0], &Progress::new()).is_err());
     let state = (&mut [f64::NAN; 9][..], &mut [0.0; 9][..]);
-    let done = train(&examples(), &WHOLE, state, 5, &mut [0.0; 2], &Watch::new());
+    let done = train(&examples(), &WHOLE, state, 5, &mut [0.0; 2], &Progress::new());
     assert!(matches!(done, Err(Error::Diverged { step: 5, .. })), "{done:?}");
-    let watch = Watch::new();
-    watch.stop();
+    let progress = Progress::new();
+    progress.cancel();
     let state = (&mut [0.0; 9][..], &mut [0.0; 9][..]);
-    assert_eq!(train(&examples(), &WHOLE, state, 0, &mut [0.0], &watch), Err(Error::Interrupted));
+    assert_eq!(
+        train(&examples(), &WHOLE, state, 0, &mut [0.0], &progress),
+        Err(Error::Interrupted)
+    );
 }

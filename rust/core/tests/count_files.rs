@@ -11,7 +11,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use fastgrad_core::counts::{Counts, Order, ReadAt, Settings, count_bytes, count_file};
-use fastgrad_core::watch::Watch;
+use fastgrad_core::progress::Progress;
 use fastgrad_core::{Error, Result};
 
 /// A file of which a read gives a few bytes, and which may change at some read.
@@ -33,7 +33,7 @@ impl Fake {
     }
 
     fn count(&self, settings: &Settings<'_>) -> Result<Counts> {
-        count_file(self, self.texts[0].len() as u64, settings, &Watch::new())
+        count_file(self, self.texts[0].len() as u64, settings, &Progress::new())
     }
 }
 
@@ -99,7 +99,7 @@ fn files_are_counted_as_texts_in_memory_wherever_blocks_end() {
             let settings = settings(n, 1 + random.below(3), block);
             let file = Fake::new(text.as_bytes(), 1 + random.below(2000));
             let whole = Settings::new(settings.order, "the text");
-            let expected = count_bytes(text.as_bytes(), &whole, &Watch::new());
+            let expected = count_bytes(text.as_bytes(), &whole, &Progress::new());
             assert_eq!(file.count(&settings), expected, "{text:?} in blocks of {block}");
         }
     }
@@ -122,7 +122,7 @@ fn what_is_not_utf8_is_named_as_in_a_text_in_memory() {
         let block = 4 + random.below(long / 2);
         let settings = settings(2 + round % 2, 1 + random.below(3), block);
         let expected =
-            count_bytes(&text, &Settings::new(settings.order, "the text"), &Watch::new());
+            count_bytes(&text, &Settings::new(settings.order, "the text"), &Progress::new());
         assert!(matches!(expected, Err(Error::NotUtf8 { .. })));
         assert_eq!(Fake::new(&text, 100).count(&settings), expected, "{text:?} in {block}");
     }
@@ -136,7 +136,7 @@ fn a_file_is_read_once_but_for_the_ends_of_blocks() {
             let file = Fake::new(text.as_bytes(), usize::MAX);
             let counts = file.count(&settings(n, 2, 1 << 14)).unwrap();
             let whole = Settings::new(counts.order(), "the text");
-            assert_eq!(counts, count_bytes(text.as_bytes(), &whole, &Watch::new()).unwrap());
+            assert_eq!(counts, count_bytes(text.as_bytes(), &whole, &Progress::new()).unwrap());
             let blocks = text.len().div_ceil((1 << 14) - 512);
             assert!(file.bytes.into_inner() <= text.len() + 512 * blocks + 3);
         }

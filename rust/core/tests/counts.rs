@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use fastgrad_core::counts::{Counts, Order, Settings, count_bytes, count_ids, count_reader};
-use fastgrad_core::watch::Watch;
+use fastgrad_core::progress::Progress;
 use fastgrad_core::{Error, Result};
 
 type Table = BTreeMap<Vec<char>, u64>;
@@ -35,7 +35,7 @@ fn table(counts: &Counts) -> Table {
     let name = |id: u32| {
         id.checked_sub(1).map_or(EDGE, |place| *counts.characters().get(place as usize).unwrap())
     };
-    let (ids, numbers) = counts.entries(&Watch::new()).unwrap();
+    let (ids, numbers) = counts.entries(&Progress::new()).unwrap();
     let grams = ids.chunks(counts.order().get());
     grams.map(|ids| ids.iter().map(|&id| name(id)).collect()).zip(numbers).collect()
 }
@@ -49,7 +49,7 @@ fn settings(n: usize, threads: usize, block: usize) -> Settings<'static> {
 }
 
 fn count(text: &[u8], n: usize) -> Result<Counts> {
-    count_bytes(text, &Settings::new(order(n), "the text"), &Watch::new())
+    count_bytes(text, &Settings::new(order(n), "the text"), &Progress::new())
 }
 
 /// Gives a few bytes at a time, as a pipe may.
@@ -102,11 +102,11 @@ fn random_texts_in_blocks_of_all_sizes() {
             }
             let (block, threads) = (4 + random.below(40), 1 + random.below(3));
             let settings = settings(n, threads, block);
-            let watch = Watch::new();
+            let progress = Progress::new();
             let whole = count(text.as_bytes(), n);
-            let parts = count_bytes(text.as_bytes(), &settings, &watch);
+            let parts = count_bytes(text.as_bytes(), &settings, &progress);
             let drops = Drops(text.as_bytes(), 1 + random.below(9));
-            let read = count_reader(drops, &settings, &Watch::new());
+            let read = count_reader(drops, &settings, &Progress::new());
             if expected.is_empty() {
                 let blank = Error::Blank { name: "the text".into() };
                 assert_eq!(
@@ -119,7 +119,7 @@ fn random_texts_in_blocks_of_all_sizes() {
                 assert_eq!(parts.unwrap(), whole, "{text:?} in blocks of {block}");
                 assert_eq!(read.unwrap(), whole, "{text:?} read in blocks of {block}");
                 let mark = if text.starts_with('\u{feff}') { 3 } else { 0 };
-                assert_eq!(watch.done(), (text.len() - mark) as u64);
+                assert_eq!(progress.done(), (text.len() - mark) as u64);
             }
         }
     }
@@ -142,7 +142,8 @@ fn large_alphabets_and_long_runs_of_ascii() {
     for n in [2, 3] {
         let expected = slowly(&text, n);
         for (threads, block) in [(1, 1 << 18), (2, 5000), (3, 100)] {
-            let counts = count_bytes(text.as_bytes(), &settings(n, threads, block), &Watch::new());
+            let counts =
+                count_bytes(text.as_bytes(), &settings(n, threads, block), &Progress::new());
             let counts = counts.unwrap();
             assert_eq!(table(&counts), expected);
             assert_eq!(counts.total(), expected.values().sum::<u64>());
@@ -157,7 +158,8 @@ fn spaces_without_end_inside_a_line_and_after_it() {
         for end in ["", "b", "\n", "\nb", "я", "\r\n  \n"] {
             let text = format!("{spaces}\nxa{spaces}{end}");
             for threads in [1, 3] {
-                let counts = count_bytes(text.as_bytes(), &settings(n, threads, 64), &Watch::new());
+                let counts =
+                    count_bytes(text.as_bytes(), &settings(n, threads, 64), &Progress::new());
                 assert_eq!(table(&counts.unwrap()), slowly(&text, n), "{end:?}");
             }
         }
@@ -174,15 +176,15 @@ fn what_is_not_utf8_is_named_by_line_and_offset() {
     text.extend_from_slice(b"\xc3\n");
     for (n, threads, block) in [(2, 1, 1 << 18), (2, 1, 10), (3, 1, 10), (2, 3, 10), (3, 3, 100)] {
         let settings = settings(n, threads, block);
-        let error = count_bytes(&text, &settings, &Watch::new()).unwrap_err();
+        let error = count_bytes(&text, &settings, &Progress::new()).unwrap_err();
         let name = "the text".to_owned();
         let expected = Error::NotUtf8 { name, line: 104, offset, byte: 0xff };
         assert_eq!(error, expected);
-        assert_eq!(count_reader(&text[..], &settings, &Watch::new()).unwrap_err(), error);
+        assert_eq!(count_reader(&text[..], &settings, &Progress::new()).unwrap_err(), error);
     }
     for (cut_off, offset) in [(&b"a\n\xf0\x9f\x99"[..], 2), (b"\xe6\x97", 0), (b"ab \xc3", 3)] {
         for block in [4, 5, 100] {
-            let error = count_bytes(cut_off, &settings(3, 1, block), &Watch::new()).unwrap_err();
+            let error = count_bytes(cut_off, &settings(3, 1, block), &Progress::new()).unwrap_err();
             let Error::NotUtf8 { offset: found, .. } = error else { panic!("{error}") };
             assert_eq!(found, offset);
         }
@@ -201,7 +203,7 @@ fn a_reader_that_fails() {
     }
     for threads in [1, 2] {
         let error =
-            count_reader(Fails(true), &settings(2, threads, 16), &Watch::new()).unwrap_err();
+            count_reader(Fails(true), &settings(2, threads, 16), &Progress::new()).unwrap_err();
         let Error::Io { name, code, .. } = error else { panic!("{error}") };
         assert_eq!((&name[..], code), ("the text", Some(5)));
     }
@@ -209,17 +211,17 @@ fn a_reader_that_fails() {
 
 #[test]
 fn work_ends_early() {
-    let watch = Watch::new();
-    watch.stop();
+    let progress = Progress::new();
+    progress.cancel();
     for threads in [1, 2] {
         let settings = settings(2, threads, 64);
         let ended = count_reader(
             io::Cursor::new("a").chain(io::repeat(b' ').take(1 << 40)),
             &settings,
-            &watch,
+            &progress,
         );
         assert_eq!(ended, Err(Error::Interrupted));
-        assert_eq!(count_bytes(b"ab\n", &settings, &watch), Err(Error::Interrupted));
+        assert_eq!(count_bytes(b"ab\n", &settings, &progress), Err(Error::Interrupted));
     }
 }
 
@@ -229,10 +231,10 @@ fn counts_of_parts_add_up() {
     for n in [2, 3] {
         let sum = count(left.as_bytes(), n)
             .unwrap()
-            .plus(&count(right.as_bytes(), n).unwrap(), &Watch::new());
+            .plus(&count(right.as_bytes(), n).unwrap(), &Progress::new());
         assert_eq!(sum.unwrap(), count(format!("{left}{right}").as_bytes(), n).unwrap());
     }
-    let mixed = count(b"a", 2).unwrap().plus(&count(b"a", 3).unwrap(), &Watch::new());
+    let mixed = count(b"a", 2).unwrap().plus(&count(b"a", 3).unwrap(), &Progress::new());
     assert_eq!(mixed, Err(Error::Orders(2, 3)));
     let most = || {
         Counts::from_entries(
@@ -241,29 +243,34 @@ fn counts_of_parts_add_up() {
             u64::MAX / 2,
             &[0, 1, 1, 0],
             &[u64::MAX / 2; 2],
-            &Watch::new(),
+            &Progress::new(),
         )
     };
-    let sum = most().unwrap().plus(&most().unwrap(), &Watch::new());
+    let sum = most().unwrap().plus(&most().unwrap(), &Progress::new());
     assert_eq!(sum, Err(Error::CountOverflow));
 }
 
 #[test]
 fn ids_are_counted_between_zeros() {
-    let counts =
-        count_ids(&[0, 1, 2, 0, 0, 2, 3], vec!['a', 'b', 'c', 'd'], order(2), "ids", &Watch::new());
+    let counts = count_ids(
+        &[0, 1, 2, 0, 0, 2, 3],
+        vec!['a', 'b', 'c', 'd'],
+        order(2),
+        "ids",
+        &Progress::new(),
+    );
     let counts = counts.unwrap();
     assert_eq!(counts.characters(), ['a', 'b', 'c', 'd']);
     assert_eq!(table(&counts), slowly("ab\nbc", 2));
     assert_eq!((counts.items(), counts.total()), (2, 6));
-    let beyond = count_ids(&[1, 5], vec!['a'], order(2), "ids", &Watch::new());
+    let beyond = count_ids(&[1, 5], vec!['a'], order(2), "ids", &Progress::new());
     let expected = Error::Id { argument: "ids", id: 5, position: 1, vocabulary: 2 };
     assert_eq!(beyond, Err(expected));
     let many: Vec<char> = (0x4e00..0x4e00 + 2000).filter_map(char::from_u32).collect();
     let text: String = many.iter().rev().collect();
     let ids: Vec<u32> = (1..=2000).rev().collect();
     for n in [2, 3] {
-        let counts = count_ids(&ids, many.clone(), order(n), "ids", &Watch::new()).unwrap();
+        let counts = count_ids(&ids, many.clone(), order(n), "ids", &Progress::new()).unwrap();
         assert_eq!(counts, count(text.as_bytes(), n).unwrap());
     }
 }
@@ -271,22 +278,22 @@ fn ids_are_counted_between_zeros() {
 #[test]
 fn dense_and_larger_alphabets() {
     let counts = count(b"ab\n", 2).unwrap();
-    assert_eq!(counts.dense(&Watch::new()).unwrap(), [0, 1, 0, 0, 0, 1, 1, 0, 0]);
-    let larger = counts.with_characters(vec!['a', 'b', 'c'], &Watch::new()).unwrap();
+    assert_eq!(counts.dense(&Progress::new()).unwrap(), [0, 1, 0, 0, 0, 1, 1, 0, 0]);
+    let larger = counts.with_characters(vec!['a', 'b', 'c'], &Progress::new()).unwrap();
     assert_eq!(
-        larger.dense(&Watch::new()).unwrap(),
+        larger.dense(&Progress::new()).unwrap(),
         [0, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0]
     );
-    let smaller = counts.with_characters(vec!['a'], &Watch::new());
+    let smaller = counts.with_characters(vec!['a'], &Progress::new());
     assert_eq!(smaller, Err(Error::Unknown { character: 'b' }));
-    let wide = counts.with_characters(('a'..='\u{5000}').collect(), &Watch::new()).unwrap();
-    assert!(matches!(wide.dense(&Watch::new()), Err(Error::Dense { .. })));
+    let wide = counts.with_characters(('a'..='\u{5000}').collect(), &Progress::new()).unwrap();
+    assert!(matches!(wide.dense(&Progress::new()), Err(Error::Dense { .. })));
 }
 
 #[test]
 fn entries_are_checked() {
     let reason = |ids: &[u32], counts: &[u64], items| {
-        Counts::from_entries(order(2), vec!['a', 'b'], items, ids, counts, &Watch::new())
+        Counts::from_entries(order(2), vec!['a', 'b'], items, ids, counts, &Progress::new())
             .unwrap_err()
             .to_string()
     };
@@ -301,7 +308,7 @@ fn entries_are_checked() {
     assert_eq!(reason(&[1, 0, 1], &[7], 7), "entry 1 has ids but no count, or none");
     assert_eq!(reason(&[1, 0], &[], 7), "entry 0 has ids but no count, or none");
     let unsorted =
-        Counts::from_entries(order(2), vec!['b', 'a'], 0, &[], &[], &Watch::new()).unwrap_err();
+        Counts::from_entries(order(2), vec!['b', 'a'], 0, &[], &[], &Progress::new()).unwrap_err();
     assert_eq!(
         unsorted.to_string(),
         "characters[1] is 'a'; expected characters in ascending order, each once"
@@ -317,7 +324,7 @@ fn lines_are_numbered_whatever_came_before() {
         let text = random.text(pieces, length).replace('\u{feff}', "");
         let bad = [text.as_bytes(), b"\xc0", text.as_bytes()].concat();
         let (n, threads, block) = (2 + round % 2, 1 + random.below(3), 4 + random.below(20));
-        let error = count_bytes(&bad, &settings(n, threads, block), &Watch::new()).unwrap_err();
+        let error = count_bytes(&bad, &settings(n, threads, block), &Progress::new()).unwrap_err();
         let Error::NotUtf8 { line, offset, .. } = error else { panic!("{error}") };
         assert_eq!(line, 1 + text.matches('\n').count() as u64, "{text:?} in blocks of {block}");
         assert_eq!(offset, text.len() as u64);
@@ -338,11 +345,11 @@ fn more_n_grams_than_a_thread_keeps_for_itself() {
             ids.push(0);
         }
     }
-    let expected = count_ids(&ids, characters, order(2), "ids", &Watch::new()).unwrap();
+    let expected = count_ids(&ids, characters, order(2), "ids", &Progress::new()).unwrap();
     assert!(expected.len() > 1_300_000);
     for threads in [1, 2] {
         let settings = settings(2, threads, 1 << 18);
-        let counts = count_bytes(text.as_bytes(), &settings, &Watch::new()).unwrap();
+        let counts = count_bytes(text.as_bytes(), &settings, &Progress::new()).unwrap();
         assert_eq!(counts, expected);
     }
 }
@@ -350,12 +357,12 @@ fn more_n_grams_than_a_thread_keeps_for_itself() {
 #[test]
 fn the_most_frequent_come_first() {
     let counts = count(b"banana\nabba\n", 2).unwrap();
-    let watch = Watch::new();
-    let (ids, numbers) = counts.top(3, &watch).unwrap();
+    let progress = Progress::new();
+    let (ids, numbers) = counts.top(3, &progress).unwrap();
     // a. and an and na twice each, and n-grams of the same count in their order.
     assert_eq!((&ids[..], &numbers[..]), (&[1, 0, 1, 3, 2, 1][..], &[2, 2, 2][..]));
-    assert_eq!(counts.top(0, &watch).unwrap(), (vec![], vec![]));
-    let (_, all) = counts.top(99, &watch).unwrap();
+    assert_eq!(counts.top(0, &progress).unwrap(), (vec![], vec![]));
+    let (_, all) = counts.top(99, &progress).unwrap();
     assert!(all.is_sorted_by(|a, b| a >= b));
     assert_eq!((all.len(), all.iter().sum::<u64>()), (counts.len(), counts.total()));
 }
@@ -363,20 +370,20 @@ fn the_most_frequent_come_first() {
 #[test]
 fn all_work_on_counts_ends_early() {
     let counts = count(b"ab\n", 2).unwrap();
-    let watch = Watch::new();
-    watch.stop();
-    let same = counts.equals(&counts.clone(), &watch);
-    let parts = Counts::from_entries(order(2), vec!['a'], 1, &[0, 1, 1, 0], &[1, 1], &watch);
-    let ids = count_ids(&[0, 1], vec!['a'], order(2), "ids", &watch);
+    let progress = Progress::new();
+    progress.cancel();
+    let same = counts.equals(&counts.clone(), &progress);
+    let parts = Counts::from_entries(order(2), vec!['a'], 1, &[0, 1, 1, 0], &[1, 1], &progress);
+    let ids = count_ids(&[0, 1], vec!['a'], order(2), "ids", &progress);
     for ended in [
         same.map(|_| ()),
         parts.map(|_| ()),
         ids.map(|_| ()),
-        counts.plus(&counts, &watch).map(|_| ()),
-        counts.with_characters(vec!['a', 'b'], &watch).map(|_| ()),
-        counts.entries(&watch).map(|_| ()),
-        counts.top(1, &watch).map(|_| ()),
-        counts.dense(&watch).map(|_| ()),
+        counts.plus(&counts, &progress).map(|_| ()),
+        counts.with_characters(vec!['a', 'b'], &progress).map(|_| ()),
+        counts.entries(&progress).map(|_| ()),
+        counts.top(1, &progress).map(|_| ()),
+        counts.dense(&progress).map(|_| ()),
     ] {
         assert_eq!(ended, Err(Error::Interrupted));
     }

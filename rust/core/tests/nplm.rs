@@ -8,8 +8,8 @@ use fastgrad_core::nplm::dropout::{Dropout, Masks};
 use fastgrad_core::nplm::optimizer::Optimizer;
 use fastgrad_core::nplm::train::{Plan, train};
 use fastgrad_core::nplm::{Data, Params, Shape, evaluate};
+use fastgrad_core::progress::Progress;
 use fastgrad_core::random::Random;
-use fastgrad_core::watch::Watch;
 
 const SHAPE: Shape =
     Shape { vocabulary: 7, context: 3, features: 4, hidden: 9, direct: true, tied: false };
@@ -87,20 +87,24 @@ fn slow_loss(shape: &Shape, params: &Params<&[f64]>, data: &Data<'_>) -> f64 {
     total / data.len() as f64
 }
 
-fn run(example: &Example, plan: &Plan<'_>, watch: &Watch) -> (Vec<Params<Vec<f64>>>, Vec<f64>) {
-    run_shape(&SHAPE, example, plan, watch)
+fn run(
+    example: &Example,
+    plan: &Plan<'_>,
+    progress: &Progress,
+) -> (Vec<Params<Vec<f64>>>, Vec<f64>) {
+    run_shape(&SHAPE, example, plan, progress)
 }
 
 fn run_shape(
     shape: &Shape,
     example: &Example,
     plan: &Plan<'_>,
-    watch: &Watch,
+    progress: &Progress,
 ) -> (Vec<Params<Vec<f64>>>, Vec<f64>) {
     let mut sets = vec![example.params.clone()];
     sets.resize(1 + plan.optimizer.states(), shape.lengths().map(|n| vec![0.0; n]));
     let slices: Vec<_> = sets.iter().map(|set| set.as_ref().map(|p| &p[..])).collect();
-    let trained = train(shape, &slices, &example.data(), plan, watch).unwrap();
+    let trained = train(shape, &slices, &example.data(), plan, progress).unwrap();
     (trained.sets, trained.losses)
 }
 
@@ -114,12 +118,12 @@ fn losses_are_those_of_the_formula() {
             let example = Example::new(&shape, examples);
             let (params, data) = (example.params(), example.data());
             let slow = slow_loss(&shape, &params, &data);
-            let fast = evaluate::loss(&shape, &params, &data, 1, &Watch::new()).unwrap();
+            let fast = evaluate::loss(&shape, &params, &data, 1, &Progress::new()).unwrap();
             assert!((fast - slow).abs() < 1e-12);
-            let losses = evaluate::losses(&shape, &params, &data, 1, &Watch::new()).unwrap();
+            let losses = evaluate::losses(&shape, &params, &data, 1, &Progress::new()).unwrap();
             assert!((losses.iter().sum::<f64>() / examples as f64 - slow).abs() < 1e-12);
             let (loss, _) =
-                evaluate::gradients(&shape, &params, &data, None, 1, &Watch::new()).unwrap();
+                evaluate::gradients(&shape, &params, &data, None, 1, &Progress::new()).unwrap();
             assert!((loss - slow).abs() < 1e-12);
         }
     }
@@ -133,13 +137,13 @@ fn tiles_of_the_vocabulary_leave_no_trace() {
         let example = Example::new(&shape, 70);
         let (params, data) = (example.params(), example.data());
         let slow = slow_loss(&shape, &params, &data);
-        let fast = evaluate::loss(&shape, &params, &data, 2, &Watch::new()).unwrap();
+        let fast = evaluate::loss(&shape, &params, &data, 2, &Progress::new()).unwrap();
         assert!((fast - slow).abs() < 1e-12);
         let (loss, _) =
-            evaluate::gradients(&shape, &params, &data, None, 2, &Watch::new()).unwrap();
+            evaluate::gradients(&shape, &params, &data, None, 2, &Progress::new()).unwrap();
         assert!((loss - slow).abs() < 1e-12);
         let ids = &example.inputs;
-        let p = evaluate::probabilities(&shape, &params, ids, 2, &Watch::new()).unwrap();
+        let p = evaluate::probabilities(&shape, &params, ids, 2, &Progress::new()).unwrap();
         let chosen = p.chunks(vocabulary).zip(&example.targets).map(|(p, &t)| p[t as usize]);
         let from_p = -chosen.map(f64::ln).sum::<f64>() / 70.0;
         assert!((from_p - slow).abs() < 1e-12);
@@ -160,7 +164,7 @@ fn check_central_differences(shape: &Shape, masks: Option<&Masks>) {
     let mut example = Example::new(shape, 40);
     let look = |example: &Example| {
         let (params, data) = (example.params(), example.data());
-        evaluate::gradients(shape, &params, &data, masks, 1, &Watch::new()).unwrap()
+        evaluate::gradients(shape, &params, &data, masks, 1, &Progress::new()).unwrap()
     };
     let gradients = look(&example).1.named();
     for (which, (name, gradient)) in gradients.iter().enumerate() {
@@ -184,10 +188,10 @@ fn threads_change_nothing() {
         for (shape, example) in [(SHAPE, &example), (TIED, &tied)] {
             for dropout in [NONE, SOME] {
                 let plan = Plan { optimizer, dropout, ..PLAN };
-                let alone = run_shape(&shape, example, &plan, &Watch::new());
+                let alone = run_shape(&shape, example, &plan, &Progress::new());
                 for threads in [2, 3, 5] {
                     let plan = Plan { threads, ..plan };
-                    let shared = run_shape(&shape, example, &plan, &Watch::new());
+                    let shared = run_shape(&shape, example, &plan, &Progress::new());
                     assert_eq!(shared, alone, "{threads} threads");
                 }
             }
@@ -201,7 +205,7 @@ fn rows_that_no_example_uses_stand_still() {
     let mut example = Example::new(&shape, 500);
     example.inputs.iter_mut().for_each(|id| *id %= 25);
     for optimizer in [Optimizer::Sgd, Optimizer::Momentum { momentum: 0.9 }, ADAMW] {
-        let (sets, _) = run_shape(&shape, &example, &Plan { optimizer, ..PLAN }, &Watch::new());
+        let (sets, _) = run_shape(&shape, &example, &Plan { optimizer, ..PLAN }, &Progress::new());
         let start = 25 * shape.features;
         assert_eq!(sets[0].C[start..], example.params.C[start..]);
         assert!(sets[0].C[..start].iter().zip(&example.params.C).all(|(now, then)| now != then));
@@ -212,12 +216,12 @@ fn rows_that_no_example_uses_stand_still() {
 #[test]
 fn training_can_be_cut_anywhere() {
     let example = Example::new(&SHAPE, 500);
-    let (whole, losses) = run(&example, &PLAN, &Watch::new());
+    let (whole, losses) = run(&example, &PLAN, &Progress::new());
     let first = Plan { rates: &PLAN.rates[..5], ..PLAN };
-    let (mut parts, mut all) = run(&example, &first, &Watch::new());
+    let (mut parts, mut all) = run(&example, &first, &Progress::new());
     let second = Plan { rates: &PLAN.rates[5..], first_step: 5, ..PLAN };
     let next = Example { params: parts.remove(0), ..example };
-    let (parts, rest) = run(&next, &second, &Watch::new());
+    let (parts, rest) = run(&next, &second, &Progress::new());
     all.extend(rest);
     assert_eq!((parts, all), (whole, losses));
 }
@@ -225,25 +229,25 @@ fn training_can_be_cut_anywhere() {
 #[test]
 fn a_step_that_goes_wrong_is_taken_back() {
     let example = Example::new(&SHAPE, 500);
-    let good = run(&example, &Plan { rates: &[0.1; 3], ..PLAN }, &Watch::new());
+    let good = run(&example, &Plan { rates: &[0.1; 3], ..PLAN }, &Progress::new());
     let mut rates = [0.1; 10];
     rates[3..].fill(f64::MAX);
-    let watch = Watch::new();
-    let bad = run(&example, &Plan { rates: &rates, ..PLAN }, &watch);
+    let progress = Progress::new();
+    let bad = run(&example, &Plan { rates: &rates, ..PLAN }, &progress);
     assert_eq!(bad, good);
     // The steps that were made once more count once.
-    assert_eq!(watch.done(), 3);
+    assert_eq!(progress.done(), 3);
 }
 
 #[test]
 fn an_interruption_ends_the_work() {
     let example = Example::new(&SHAPE, 500);
-    let watch = Watch::new();
-    watch.stop();
-    let result = train(&SHAPE, &[example.params()], &example.data(), &PLAN, &watch);
+    let progress = Progress::new();
+    progress.cancel();
+    let result = train(&SHAPE, &[example.params()], &example.data(), &PLAN, &progress);
     assert_eq!(result.unwrap_err(), Error::Interrupted);
-    assert_eq!(watch.done(), 0);
-    let result = evaluate::loss(&SHAPE, &example.params(), &example.data(), 1, &watch);
+    assert_eq!(progress.done(), 0);
+    let result = evaluate::loss(&SHAPE, &example.params(), &example.data(), 1, &progress);
     assert_eq!(result, Err(Error::Interrupted));
 }
 
@@ -251,7 +255,7 @@ fn an_interruption_ends_the_work() {
 fn wrong_input_is_named() {
     let mut example = Example::new(&SHAPE, 5);
     let loss = |example: &Example| {
-        evaluate::loss(&SHAPE, &example.params(), &example.data(), 1, &Watch::new())
+        evaluate::loss(&SHAPE, &example.params(), &example.data(), 1, &Progress::new())
             .unwrap_err()
             .to_string()
     };
@@ -268,6 +272,6 @@ fn wrong_input_is_named() {
     assert_eq!(loss(&example), "nplm_loss: U has length 62, expected 63");
     let contexts = [0, 1, 7];
     let params = Example::new(&SHAPE, 1);
-    let result = evaluate::probabilities(&SHAPE, &params.params(), &contexts, 1, &Watch::new());
+    let result = evaluate::probabilities(&SHAPE, &params.params(), &contexts, 1, &Progress::new());
     assert_eq!(result.unwrap_err().to_string(), "contexts: id 7 at position 2; expected 0 to 6");
 }

@@ -3,16 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may fail loudly")]
 
 use fastgrad_core::Error;
+use fastgrad_core::progress::Progress;
 use fastgrad_core::random::Stream;
 use fastgrad_core::sampling::ordered::in_order;
 use fastgrad_core::sampling::{Items, Plan, Shaping, Table, draw_rows};
-use fastgrad_core::watch::Watch;
 
 const PLAIN: (f64, Option<usize>) = (1.0, None);
 
 fn table(rows: &[f64], shape: (u32, u32), (temperature, top_k): (f64, Option<usize>)) -> Table {
     let shaping = Shaping::new(temperature, top_k).unwrap();
-    Table::new(rows, shape, shaping, &Watch::new()).unwrap()
+    Table::new(rows, shape, shaping, &Progress::new()).unwrap()
 }
 
 fn texts(items: &Items<u8>) -> Vec<String> {
@@ -26,10 +26,10 @@ const TWO: [f64; 9] = [0.0, 0.75, 0.25, 0.5, 0.0, 0.5, 0.5, 0.5, 0.0];
 fn parts_of_the_work_are_the_whole() {
     let table = table(&TWO, (3, 1), PLAIN);
     let plan = Plan::new(&table, 9, &[], 20, b"ab").unwrap();
-    let watch = Watch::new();
-    let whole = texts(&plan.draw(0..100, &watch).unwrap());
-    let mut parts = texts(&plan.draw(0..37, &watch).unwrap());
-    parts.extend(texts(&plan.draw(37..100, &watch).unwrap()));
+    let progress = Progress::new();
+    let whole = texts(&plan.draw(0..100, &progress).unwrap());
+    let mut parts = texts(&plan.draw(0..37, &progress).unwrap());
+    parts.extend(texts(&plan.draw(37..100, &progress).unwrap()));
     assert_eq!(whole, parts);
     assert!(whole.iter().all(|item| !item.contains("aa") && !item.contains("bb")));
     let begin_with_a = whole.iter().filter(|item| item.starts_with('a')).count();
@@ -38,14 +38,15 @@ fn parts_of_the_work_are_the_whole() {
 
 #[test]
 fn rows_give_the_symbols_of_the_table() {
-    let (table, watch) = (table(&TWO, (3, 1), (0.5, None)), Watch::new());
+    let (table, progress) = (table(&TWO, (3, 1), (0.5, None)), Progress::new());
     let shaping = Shaping::new(0.5, None).unwrap();
-    let items = texts(&Plan::new(&table, 4, &[], 9, b"ab").unwrap().draw(0..50, &watch).unwrap());
+    let items =
+        texts(&Plan::new(&table, 4, &[], 9, b"ab").unwrap().draw(0..50, &progress).unwrap());
     for (stream, item) in (0..).zip(items) {
         let mut before = 0;
         for (step, symbol) in (0..).zip(item.bytes()) {
             let row = &TWO[3 * before..3 * before + 3];
-            let drawn = draw_rows(row, 3, (4, &[stream], step), shaping, &watch).unwrap();
+            let drawn = draw_rows(row, 3, (4, &[stream], step), shaping, &progress).unwrap();
             assert_eq!(drawn, [u32::from(symbol - b'a') + 1]);
             before = drawn[0] as usize;
         }
@@ -59,9 +60,10 @@ fn longer_contexts_are_numbers_in_base_v() {
     for (context, symbol) in [([0, 0], 1), ([0, 1], 2), ([1, 2], 0)] {
         rows[9 * context[0] + 3 * context[1] + symbol] = 1.0;
     }
-    let (table, watch) = (table(&rows, (3, 2), PLAIN), Watch::new());
+    let (table, progress) = (table(&rows, (3, 2), PLAIN), Progress::new());
     assert_eq!(table.shape(), (3, 2));
-    let draw = |prompt: &[u32]| Plan::new(&table, 0, prompt, 9, b"ab").unwrap().draw(0..2, &watch);
+    let draw =
+        |prompt: &[u32]| Plan::new(&table, 0, prompt, 9, b"ab").unwrap().draw(0..2, &progress);
     assert_eq!(texts(&draw(&[]).unwrap()), ["ab", "ab"]);
     assert_eq!(texts(&draw(&[1, 2]).unwrap()), ["ab", "ab"]);
     assert_eq!(draw(&[2, 1]), Err(Error::DeadEnd { context: vec![2, 1] }));
@@ -70,34 +72,34 @@ fn longer_contexts_are_numbers_in_base_v() {
 
 #[test]
 fn wrong_plans_and_tables_are_refused() {
-    let (whole, watch) = (table(&TWO, (3, 1), PLAIN), Watch::new());
+    let (whole, progress) = (table(&TWO, (3, 1), PLAIN), Progress::new());
     assert!(Plan::new(&whole, 0, &[0], 9, b"ab").is_err());
     assert!(Plan::new(&whole, 0, &[3], 9, b"ab").is_err());
     assert!(Plan::new(&whole, 0, &[1, 2], 1, b"ab").is_err());
     assert!(Plan::new(&whole, 0, &[], 9, b"abc").is_err());
     let shaping = Shaping::new(1.0, None).unwrap();
     for shape in [(3, 0), (3, 2), (0, 1), (0, 0), (2, 1), (u32::MAX, 1), (3, u32::MAX)] {
-        assert!(Table::new(&TWO, shape, shaping, &watch).is_err(), "{shape:?}");
+        assert!(Table::new(&TWO, shape, shaping, &progress).is_err(), "{shape:?}");
     }
-    watch.stop();
-    assert!(matches!(Table::new(&TWO, (3, 1), shaping, &watch), Err(Error::Interrupted)));
+    progress.cancel();
+    assert!(matches!(Table::new(&TWO, (3, 1), shaping, &progress), Err(Error::Interrupted)));
 }
 
 #[test]
 fn an_endless_item_can_be_interrupted() {
     let table = table(&[0.0, 1.0, 0.0, 1.0], (2, 1), PLAIN);
-    let (watch, plan) = (Watch::new(), Plan::new(&table, 0, &[], 1 << 40, b"a").unwrap());
+    let (progress, plan) = (Progress::new(), Plan::new(&table, 0, &[], 1 << 40, b"a").unwrap());
     assert_eq!(plan.items_a_part(), 1);
-    watch.stop();
-    assert_eq!(plan.draw(0..1, &watch), Err(Error::Interrupted));
+    progress.cancel();
+    assert_eq!(plan.draw(0..1, &progress), Err(Error::Interrupted));
 }
 
 #[test]
 fn a_symbol_of_two_equals_is_a_bit_of_the_number() {
-    let (shaping, watch) = (Shaping::new(1.0, None).unwrap(), Watch::new());
+    let (shaping, progress) = (Shaping::new(1.0, None).unwrap(), Progress::new());
     let rows = [0.5; 2];
     for stream in 0..20 {
-        let drawn = draw_rows(&rows, 2, (3, &[stream], 8), shaping, &watch).unwrap();
+        let drawn = draw_rows(&rows, 2, (3, &[stream], 8), shaping, &progress).unwrap();
         assert_eq!(u64::from(drawn[0]), Stream::new(3, stream).at(8) >> 63);
     }
 }
@@ -105,8 +107,8 @@ fn a_symbol_of_two_equals_is_a_bit_of_the_number() {
 #[test]
 fn parts_come_in_order_whoever_makes_them() {
     for (parts, threads) in [(0, 3), (1, 3), (2, 3), (50, 1), (50, 3), (50, 100)] {
-        let (mut taken, watch) = (Vec::new(), Watch::new());
-        let done: Result<(), Error> = in_order(parts, threads, &watch, Ok, |part| {
+        let (mut taken, progress) = (Vec::new(), Progress::new());
+        let done: Result<(), Error> = in_order(parts, threads, &progress, Ok, |part| {
             taken.extend(part);
             Ok(())
         });
@@ -118,18 +120,18 @@ fn parts_come_in_order_whoever_makes_them() {
 #[test]
 fn the_first_part_that_fails_ends_the_work() {
     let failing = |part| if part % 10 == 7 { Err(Error::Memory) } else { Ok(part) };
-    let (mut taken, watch) = (0, Watch::new());
-    let done = in_order(1 << 60, 3, &watch, failing, |part| {
+    let (mut taken, progress) = (0, Progress::new());
+    let done = in_order(1 << 60, 3, &progress, failing, |part| {
         taken += u64::from(part.is_some());
         Ok(())
     });
     assert_eq!((done, taken), (Err(Error::Memory), 7));
-    assert_eq!(watch.advance(0), Err(Error::Interrupted));
+    assert_eq!(progress.check(), Err(Error::Interrupted));
 }
 
 #[test]
 fn who_takes_parts_may_end_the_work() {
-    let done = in_order(1 << 60, 3, &Watch::new(), Ok, |part| {
+    let done = in_order(1 << 60, 3, &Progress::new(), Ok, |part| {
         if part == Some(20) { Err(Error::Interrupted) } else { Ok(()) }
     });
     assert_eq!(done, Err(Error::Interrupted));

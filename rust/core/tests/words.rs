@@ -3,7 +3,7 @@
 
 use fastgrad_core::Error;
 use fastgrad_core::ngram::{self, Interpolated, KneserNey, Model};
-use fastgrad_core::watch::Watch;
+use fastgrad_core::progress::Progress;
 use fastgrad_core::words::{Encoded, Ids, Limits, Marks, Reader, Tokenizer};
 
 fn limits() -> Limits {
@@ -17,7 +17,7 @@ fn read(pieces: &[&[u8]], limits: &Limits) -> fastgrad_core::Result<Encoded> {
         reader.feed(piece)?;
     }
     reader.end()?;
-    reader.finish()?.choose(limits, &Watch::new())
+    reader.finish()?.choose(limits, &Progress::new())
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn noise(length: usize, size: u32) -> Vec<u32> {
 fn sums_to_one(model: &impl Model, ids: &[u32]) {
     let contexts = ids.get(..ids.len() / 4 * 4).unwrap();
     let rows = ids.len() / 4;
-    let all = ngram::distributions(model, contexts, 4, rows, &Watch::new()).unwrap();
+    let all = ngram::distributions(model, contexts, 4, rows, &Progress::new()).unwrap();
     for row in all.chunks(model.trie().size()) {
         assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }
@@ -81,13 +81,13 @@ fn probabilities_sum_to_one() {
     let ids = noise(4000, 12);
     for order in 2..=5 {
         for modified in [false, true] {
-            let model = KneserNey::new(&ids, order, 12, None, modified, &Watch::new()).unwrap();
+            let model = KneserNey::new(&ids, order, 12, None, modified, &Progress::new()).unwrap();
             sums_to_one(&model, &noise(400, 12));
         }
     }
-    let mut model = Interpolated::new(&ids, 12, None, &Watch::new()).unwrap();
+    let mut model = Interpolated::new(&ids, 12, None, &Progress::new()).unwrap();
     sums_to_one(&model, &noise(400, 12));
-    let losses = model.fit(&[], &noise(500, 12), 1e-9, 50, &Watch::new()).unwrap();
+    let losses = model.fit(&[], &noise(500, 12), 1e-9, 50, &Progress::new()).unwrap();
     assert!(losses.windows(2).all(|pair| pair[1] <= pair[0] + 1e-15));
     sums_to_one(&model, &noise(400, 12));
 }
@@ -95,20 +95,20 @@ fn probabilities_sum_to_one() {
 #[test]
 fn one_word_after_the_other_is_what_the_distributions_say() {
     let (ids, test) = (noise(500, 5), noise(50, 5));
-    let model = KneserNey::new(&ids, 4, 5, None, true, &Watch::new()).unwrap();
-    let scored = ngram::score(&model, &[], &test, &Watch::new()).unwrap();
+    let model = KneserNey::new(&ids, 4, 5, None, true, &Progress::new()).unwrap();
+    let scored = ngram::score(&model, &[], &test, &Progress::new()).unwrap();
     for (place, &id) in test.iter().enumerate() {
-        let row = ngram::distributions(&model, &test[..place], place, 1, &Watch::new()).unwrap();
+        let row = ngram::distributions(&model, &test[..place], place, 1, &Progress::new()).unwrap();
         assert!((row[id as usize] - scored[place]).abs() < 1e-15);
     }
 }
 
 #[test]
 fn work_ends_early_when_asked() {
-    let watch = Watch::new();
-    watch.stop();
+    let progress = Progress::new();
+    progress.cancel();
     let ids = noise(100, 5);
-    assert_eq!(KneserNey::new(&ids, 3, 5, None, false, &watch).unwrap_err(), Error::Interrupted);
-    let model = KneserNey::new(&ids, 3, 5, None, false, &Watch::new()).unwrap();
-    assert_eq!(ngram::score(&model, &[], &ids, &watch).unwrap_err(), Error::Interrupted);
+    assert_eq!(KneserNey::new(&ids, 3, 5, None, false, &progress).unwrap_err(), Error::Interrupted);
+    let model = KneserNey::new(&ids, 3, 5, None, false, &Progress::new()).unwrap();
+    assert_eq!(ngram::score(&model, &[], &ids, &progress).unwrap_err(), Error::Interrupted);
 }

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use fastgrad_core::watch::Watch;
+use fastgrad_core::progress::Progress;
 use fastgrad_core::{Result, alloc};
 use numpy::ndarray::{ArrayView, Dimension, IntoDimension};
 use numpy::npyffi::NPY_ARRAY_WRITEABLE;
@@ -24,7 +24,7 @@ use crate::operands::read_all;
 /// The most characters of an argument that a message shows.
 const SHOWN: usize = 60;
 
-/// How many numbers are copied between two looks at the watch.
+/// How many numbers are copied between two checks for a cancel.
 const STRETCH: usize = 1 << 20;
 
 /// Most threads that may be asked for.
@@ -322,20 +322,20 @@ impl<'a> Ranges<'a> {
 /// [`fastgrad_core::Error::Memory`], [`fastgrad_core::Error::Interrupted`].
 pub fn copied<T: Copy, D: Dimension>(
     numbers: &ArrayView<'_, T, D>,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Vec<T>> {
     let mut copy = alloc::with_capacity(numbers.len())?;
     match numbers.as_slice() {
         Some(slice) => {
             for stretch in slice.chunks(STRETCH) {
-                watch.advance(0)?;
+                progress.check()?;
                 copy.extend_from_slice(stretch);
             }
         }
         None => {
             for (place, &number) in numbers.iter().enumerate() {
                 if place % STRETCH == 0 {
-                    watch.advance(0)?;
+                    progress.check()?;
                 }
                 copy.push(number);
             }
@@ -350,11 +350,11 @@ pub fn copied<T: Copy, D: Dimension>(
 /// [`fastgrad_core::Error::Memory`], [`fastgrad_core::Error::Interrupted`].
 pub fn in_order<'a, T: Copy, D: Dimension>(
     numbers: &'a ArrayView<'_, T, D>,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Cow<'a, [T]>> {
     numbers
         .as_slice()
-        .map_or_else(|| copied(numbers, watch).map(Cow::Owned), |slice| Ok(slice.into()))
+        .map_or_else(|| copied(numbers, progress).map(Cow::Owned), |slice| Ok(slice.into()))
 }
 
 /// An array of a shape that owns the numbers.

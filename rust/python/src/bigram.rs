@@ -2,7 +2,7 @@
 
 use fastgrad_core::alloc;
 use fastgrad_core::bigram::{self, Examples, Rule, Training};
-use fastgrad_core::watch::Watch;
+use fastgrad_core::progress::Progress;
 use numpy::{IntoPyArray, Ix1, Ix2, PyArray1, PyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -57,13 +57,13 @@ pub fn train_bigram<'py>(
         }
         // Copies, so that an error or Ctrl-C leaves everything as it was.
         let memory = |error| to_python(&error);
-        let mut new_w = args::copied(&given_w.as_array(), &Watch::new()).map_err(memory)?;
+        let mut new_w = args::copied(&given_w.as_array(), &Progress::new()).map_err(memory)?;
         let mut new_velocity =
-            args::copied(&given_velocity.as_array(), &Watch::new()).map_err(memory)?;
+            args::copied(&given_velocity.as_array(), &Progress::new()).map_err(memory)?;
         let mut losses = alloc::zeroed(steps).map_err(memory)?;
-        let work = |watch: &Watch| {
+        let work = |progress: &Progress| {
             let state = (new_w.as_mut_slice(), new_velocity.as_mut_slice());
-            bigram::train(&examples, &training, state, first_step, &mut losses, watch)
+            bigram::train(&examples, &training, state, first_step, &mut losses, progress)
         };
         let draws = batch.map_or(0, |batch| usize::try_from(batch).unwrap_or(usize::MAX));
         let each = Cost::of(examples.logits().saturating_add(draws), A_LOGIT);
@@ -89,10 +89,10 @@ pub fn bigram_loss_and_gradient<'py>(
         let w = args::array::<f64, Ix2>("w", w)?.read()?;
         let w = w.as_array();
         let examples = read_examples(w.dim(), ids, counts)?;
-        let (loss, dw) = run(py, Cost::of(w.len(), A_LOGIT), None, |watch| {
-            let w = args::copied(&w, watch)?;
+        let (loss, dw) = run(py, Cost::of(w.len(), A_LOGIT), None, |progress| {
+            let w = args::copied(&w, progress)?;
             let mut dw = alloc::zeroed(w.len())?;
-            let loss = bigram::loss_and_gradient(&examples, penalty, &w, &mut dw, watch)?;
+            let loss = bigram::loss_and_gradient(&examples, penalty, &w, &mut dw, progress)?;
             Ok((loss, dw))
         })?;
         Ok((loss.total, loss.data, args::output(py, dw, w.raw_dim())?))
@@ -122,8 +122,8 @@ fn read_examples(
     }
     let (ids, counts) = (ids.read()?, counts.read()?);
     let (ids, counts) = (ids.as_array(), counts.as_array());
-    let examples = args::copied(&ids, &Watch::new()).and_then(|ids| {
-        let counts = args::copied(&counts, &Watch::new())?;
+    let examples = args::copied(&ids, &Progress::new()).and_then(|ids| {
+        let counts = args::copied(&counts, &Progress::new())?;
         Examples::new(size, order, &ids, &counts)
     });
     examples.map_err(|error| to_python(&error))

@@ -67,11 +67,11 @@ fn count_what_is_at(
         let settings = arguments.settings(&name, Some(size));
         // The system's own files, as those in /proc, have no length and no places.
         let cost = if size == 0 { Cost::UNKNOWN } else { Cost::of(size, A_BYTE) };
-        return run(py, cost, progress, |watch| {
+        return run(py, cost, progress, |progress| {
             if size >= SMALL {
-                counts::count_file(&file, size as u64, &settings, watch)
+                counts::count_file(&file, size as u64, &settings, progress)
             } else {
-                counts::count_reader(file, &settings, watch)
+                counts::count_reader(file, &settings, progress)
             }
         })
         .map(NgramCounts);
@@ -100,8 +100,8 @@ fn count_bytes(
         let text = bytes.as_bytes();
         let settings = Arguments::read(order, threads)?;
         let settings = settings.settings("the text", Some(text.len()));
-        run(py, Cost::of(text.len(), A_BYTE), progress, |watch| {
-            counts::count_bytes(text, &settings, watch)
+        run(py, Cost::of(text.len(), A_BYTE), progress, |progress| {
+            counts::count_bytes(text, &settings, progress)
         })
         .map(NgramCounts)
     })
@@ -138,15 +138,15 @@ fn count_all_items(
     };
     if first.len() < PIECE {
         let settings = arguments.settings("items", Some(first.len()));
-        return run(py, Cost::of(first.len(), A_BYTE), None, |watch| {
-            counts::count_bytes(&first, &settings, watch)
+        return run(py, Cost::of(first.len(), A_BYTE), None, |progress| {
+            counts::count_bytes(&first, &settings, progress)
         })
         .map(NgramCounts);
     }
     let settings = arguments.settings("items", None);
     let mut first = Some(first);
     let produce = || first.take().map_or_else(|| lines.next_piece(), |piece| Ok(Some(piece)));
-    feed(py, None, produce, |fed, watch| counts::count_reader(fed, &settings, watch))
+    feed(py, None, produce, |fed, progress| counts::count_reader(fed, &settings, progress))
         .map(NgramCounts)
 }
 
@@ -165,8 +165,8 @@ fn count_ids(
         let characters = args::characters("characters", characters)?;
         let ids = args::array::<u32, Ix1>("ids", ids)?.read()?;
         let ids = ids.as_array();
-        run(py, Cost::of(ids.len(), A_BYTE), None, |watch| {
-            counts::count_ids(&args::in_order(&ids, watch)?, characters, order, "ids", watch)
+        run(py, Cost::of(ids.len(), A_BYTE), None, |progress| {
+            counts::count_ids(&args::in_order(&ids, progress)?, characters, order, "ids", progress)
         })
         .map(NgramCounts)
     })
@@ -232,7 +232,7 @@ fn count_python_file(
         let bytes = bytes.as_bytes().to_vec();
         Ok(Some(bytes).filter(|bytes| !bytes.is_empty()))
     };
-    feed(py, progress, produce, |fed, watch| counts::count_reader(fed, settings, watch))
+    feed(py, progress, produce, |fed, progress| counts::count_reader(fed, settings, progress))
         .map(NgramCounts)
 }
 

@@ -1,7 +1,7 @@
 //! The type `NgramCounts`.
 
 use fastgrad_core::counts::{Counts, Order};
-use fastgrad_core::watch::Watch;
+use fastgrad_core::progress::Progress;
 use fastgrad_core::{Error, Result};
 use numpy::{IntoPyArray, Ix1, Ix2, PyArray1, PyArray2};
 use pyo3::exceptions::PyValueError;
@@ -61,7 +61,7 @@ impl NgramCounts {
     fn dense<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         guard(|| {
             let symbols = self.0.characters().len() + 1;
-            let dense = self.work(py, 0, |watch| self.0.dense(watch))?;
+            let dense = self.work(py, 0, |progress| self.0.dense(progress))?;
             Ok(match self.0.order() {
                 Order::Bigrams => args::output(py, dense, [symbols; 2])?.into_any(),
                 Order::Trigrams => args::output(py, dense, [symbols; 3])?.into_any(),
@@ -72,7 +72,7 @@ impl NgramCounts {
     /// The n-grams that occur: ids of shape (K, order) in lexicographic order, and counts.
     fn entries<'py>(&self, py: Python<'py>) -> PyResult<Entries<'py>> {
         guard(|| {
-            let (ids, counts) = self.work(py, 0, |watch| self.0.entries(watch))?;
+            let (ids, counts) = self.work(py, 0, |progress| self.0.entries(progress))?;
             let shape = [counts.len(), self.order()];
             Ok((args::output(py, ids, shape)?, counts.into_pyarray(py)))
         })
@@ -83,7 +83,7 @@ impl NgramCounts {
         guard(|| {
             let to_size = |k| usize::try_from(k).ok();
             let k = args::whole("k", k, "an int of at least 0", to_size)?;
-            let (ids, counts) = self.work(py, 0, |watch| self.0.top(k, watch))?;
+            let (ids, counts) = self.work(py, 0, |progress| self.0.top(k, progress))?;
             let shape = [counts.len(), self.order()];
             Ok((args::output(py, ids, shape)?, counts.into_pyarray(py)))
         })
@@ -97,7 +97,8 @@ impl NgramCounts {
     ) -> PyResult<NgramCounts> {
         guard(|| {
             let characters = args::characters("characters", characters)?;
-            self.work(py, 0, |watch| self.0.with_characters(characters, watch)).map(NgramCounts)
+            self.work(py, 0, |progress| self.0.with_characters(characters, progress))
+                .map(NgramCounts)
         })
     }
 
@@ -128,21 +129,22 @@ impl NgramCounts {
             }
             let (ids, counts) = (ids.read()?, counts.read()?);
             let (ids, counts) = (ids.as_array(), counts.as_array());
-            run(py, Cost::of(rows, A_GRAM), None, |watch| {
-                let (ids, counts) = (args::in_order(&ids, watch)?, args::in_order(&counts, watch)?);
-                Counts::from_entries(order, characters, items, &ids, &counts, watch)
+            run(py, Cost::of(rows, A_GRAM), None, |progress| {
+                let (ids, counts) =
+                    (args::in_order(&ids, progress)?, args::in_order(&counts, progress)?);
+                Counts::from_entries(order, characters, items, &ids, &counts, progress)
             })
             .map(NgramCounts)
         })
     }
 
     fn __add__(&self, py: Python<'_>, other: &NgramCounts) -> PyResult<NgramCounts> {
-        let work = |watch: &Watch| self.0.plus(&other.0, watch);
+        let work = |progress: &Progress| self.0.plus(&other.0, progress);
         guard(|| self.work(py, other.0.len(), work).map(NgramCounts))
     }
 
     fn __eq__(&self, py: Python<'_>, other: &NgramCounts) -> PyResult<bool> {
-        guard(|| self.work(py, 0, |watch| self.0.equals(&other.0, watch)))
+        guard(|| self.work(py, 0, |progress| self.0.equals(&other.0, progress)))
     }
 
     fn __repr__(&self) -> String {
@@ -168,7 +170,7 @@ impl NgramCounts {
         &self,
         py: Python<'_>,
         more: usize,
-        work: impl FnOnce(&Watch) -> Result<T> + Send,
+        work: impl FnOnce(&Progress) -> Result<T> + Send,
     ) -> PyResult<T> {
         run(py, Cost::of(self.0.len().saturating_add(more), A_GRAM), None, work)
     }

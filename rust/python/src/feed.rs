@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use fastgrad_core::Result;
-use fastgrad_core::watch::Watch;
+use fastgrad_core::progress::Progress;
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 
@@ -40,14 +40,14 @@ impl Read for Fed {
 
 /// Runs work over the pieces that `produce` gives until it gives none.
 ///
-/// An exception of `produce`, of `progress` or of a signal handler ends the work and is passed on.
+/// An exception of `produce`, of `callback` or of a signal handler ends the work and is passed on.
 pub fn feed<T: Send>(
     py: Python<'_>,
-    progress: Option<&Bound<'_, PyAny>>,
+    callback: Option<&Bound<'_, PyAny>>,
     mut produce: impl FnMut() -> PyResult<Option<Vec<u8>>>,
-    work: impl FnOnce(Fed, &Watch) -> Result<T> + Send,
+    work: impl FnOnce(Fed, &Progress) -> Result<T> + Send,
 ) -> PyResult<T> {
-    let watch = Watch::new();
+    let progress = Progress::new();
     let (sender, pieces) = mpsc::sync_channel(WAITING);
     let fed = Fed { pieces, piece: io::Cursor::default() };
     let mut looked = Instant::now();
@@ -56,7 +56,7 @@ pub fn feed<T: Send>(
         raised = loop {
             if looked.elapsed() > PERIOD {
                 looked = Instant::now();
-                if let Err(error) = look(py, progress, &watch) {
+                if let Err(error) = look(py, callback, &progress) {
                     break Err(error);
                 }
             }
@@ -78,7 +78,7 @@ pub fn feed<T: Send>(
         drop(sender);
         loop {
             if raised.is_err() {
-                watch.stop();
+                progress.cancel();
             }
             let ended = &mut *ended;
             let waited = py.detach(move || ended.recv_timeout(PERIOD));
@@ -86,15 +86,15 @@ pub fn feed<T: Send>(
                 break;
             }
             if raised.is_ok() {
-                raised = look(py, progress, &watch);
+                raised = look(py, callback, &progress);
             }
         }
     };
-    let result = in_background(|| work(fed, &watch), hand_over);
+    let result = in_background(|| work(fed, &progress), hand_over);
     // A signal that came with the last bytes goes before whatever is wrong with them.
     raised.and_then(|()| py.check_signals())?;
     let refused = || PyMemoryError::new_err("the system refuses a thread");
     let value = settle(result.ok_or_else(refused)?)?;
-    look(py, progress, &watch)?;
+    look(py, callback, &progress)?;
     Ok(value)
 }

@@ -50,7 +50,7 @@ fn score<'py, I: Id>(
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let (before, ids) = split(ids, start)?;
     let cost = Cost::of(ids.len(), AN_ID);
-    let probabilities = run(py, cost, None, |watch| ngram::score(model, before, ids, watch))?;
+    let probabilities = run(py, cost, None, |progress| ngram::score(model, before, ids, progress))?;
     Ok(probabilities.into_pyarray(py))
 }
 
@@ -65,8 +65,9 @@ fn distributions<'py>(
         .map_err(|_| PyValueError::new_err("contexts: the array is not contiguous"))?;
     let size = model.trie().size();
     let cost = Cost::of(rows.saturating_mul(size), A_PROBABILITY);
-    let probabilities =
-        run(py, cost, None, |watch| ngram::distributions(model, contexts, width, rows, watch))?;
+    let probabilities = run(py, cost, None, |progress| {
+        ngram::distributions(model, contexts, width, rows, progress)
+    })?;
     args::output(py, probabilities, [rows, size])
 }
 
@@ -104,8 +105,8 @@ impl KneserNeyTable {
         eos: Option<u32>,
     ) -> PyResult<KneserNeyTable> {
         guard(|| {
-            let model = with_ids!(ids, ids => run(py, counting(ids, size), None, |watch| {
-                KneserNey::new(ids, order, size, eos, modified, watch)
+            let model = with_ids!(ids, ids => run(py, counting(ids, size), None, |progress| {
+                KneserNey::new(ids, order, size, eos, modified, progress)
             }))?;
             Ok(KneserNeyTable { model })
         })
@@ -184,8 +185,8 @@ impl InterpolatedTable {
         eos: Option<u32>,
     ) -> PyResult<InterpolatedTable> {
         guard(|| {
-            let model = with_ids!(ids, ids => run(py, counting(ids, size), None, |watch| {
-                Interpolated::new(ids, size, eos, watch)
+            let model = with_ids!(ids, ids => run(py, counting(ids, size), None, |progress| {
+                Interpolated::new(ids, size, eos, progress)
             }))?;
             Ok(InterpolatedTable { model })
         })
@@ -221,8 +222,8 @@ impl InterpolatedTable {
             with_ids!(ids, ids => {
                 let (before, ids) = split(ids, start)?;
                 let model = &mut self.model;
-                run(py, Cost::of(ids.len(), AN_ID).times(iterations as u64), None, |watch| {
-                    model.fit(before, ids, tolerance, iterations, watch)
+                run(py, Cost::of(ids.len(), AN_ID).times(iterations as u64), None, |progress| {
+                    model.fit(before, ids, tolerance, iterations, progress)
                 })
             })
         })

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, Builder};
 use std::time::Duration;
 
-use fastgrad_core::watch::Watch;
+use fastgrad_core::progress::Progress;
 use fastgrad_core::{Error, Result};
 use pyo3::prelude::*;
 
@@ -43,36 +43,36 @@ impl Cost {
 /// Runs work without the GIL.
 ///
 /// Python answers signals on its main thread only, which is why work that is not quick gets a
-/// thread of its own while this one waits for it. `progress` is called with the work done so far,
+/// thread of its own while this one waits for it. `callback` is called with the work done so far,
 /// every few dozen milliseconds and at the end; an exception that it or a signal handler raises
 /// stops the work and is passed on. A panic becomes an `InternalError`.
 pub fn run<T: Send>(
     py: Python<'_>,
     cost: Cost,
-    progress: Option<&Bound<'_, PyAny>>,
-    work: impl FnOnce(&Watch) -> Result<T> + Send,
+    callback: Option<&Bound<'_, PyAny>>,
+    work: impl FnOnce(&Progress) -> Result<T> + Send,
 ) -> PyResult<T> {
-    let watch = Watch::new();
+    let progress = Progress::new();
     if cost.is_quick() {
-        let value = settle(py.detach(|| catch_unwind(AssertUnwindSafe(|| work(&watch)))))?;
-        if progress.is_some() {
-            look(py, progress, &watch)?;
+        let value = settle(py.detach(|| catch_unwind(AssertUnwindSafe(|| work(&progress)))))?;
+        if callback.is_some() {
+            look(py, callback, &progress)?;
         }
         return Ok(value);
     }
-    let shared = progress.map(|callback| callback.clone().unbind());
+    let shared = callback.map(|callback| callback.clone().unbind());
     let mut raised = Ok(());
     let mut work = Some(work);
-    let mut work = || work.take().map_or(Err(Error::Failed), |work| work(&watch));
+    let mut work = || work.take().map_or(Err(Error::Failed), |work| work(&progress));
     let result = py.detach(|| {
         let wait = |ended: &mut Receiver<()>| {
             while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 if raised.is_ok() {
                     raised = Python::attach(|py| {
-                        look(py, shared.as_ref().map(|callback| callback.bind(py)), &watch)
+                        look(py, shared.as_ref().map(|callback| callback.bind(py)), &progress)
                     });
                     if raised.is_err() {
-                        watch.stop();
+                        progress.cancel();
                     }
                 }
             }
@@ -82,7 +82,7 @@ pub fn run<T: Send>(
     });
     raised?;
     let value = settle(result)?;
-    look(py, progress, &watch)?;
+    look(py, callback, &progress)?;
     Ok(value)
 }
 
@@ -114,10 +114,14 @@ pub fn settle<T>(result: thread::Result<Result<T>>) -> PyResult<T> {
 }
 
 /// Answers signals and tells progress.
-pub fn look(py: Python<'_>, progress: Option<&Bound<'_, PyAny>>, watch: &Watch) -> PyResult<()> {
+pub fn look(
+    py: Python<'_>,
+    callback: Option<&Bound<'_, PyAny>>,
+    progress: &Progress,
+) -> PyResult<()> {
     py.check_signals()?;
-    if let Some(callback) = progress {
-        callback.call1((watch.done(),))?;
+    if let Some(callback) = callback {
+        callback.call1((progress.done(),))?;
     }
     Ok(())
 }

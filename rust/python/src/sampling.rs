@@ -4,10 +4,10 @@ use std::ffi::c_int;
 use std::ops::Range;
 use std::thread;
 
+use fastgrad_core::progress::Progress;
 use fastgrad_core::random::Random;
 use fastgrad_core::sampling::ordered::in_order;
 use fastgrad_core::sampling::{self, Items, Plan, Shaping, Table};
-use fastgrad_core::watch::Watch;
 use fastgrad_core::{Error, Result, alloc};
 use numpy::{IntoPyArray, Ix1, Ix2, PyArray1};
 use pyo3::exceptions::PyValueError;
@@ -50,8 +50,8 @@ impl TableSampler {
                 )));
             }
             let given = given.as_array();
-            let table = run(py, Cost::of(given.len(), A_SYMBOL), None, |watch| {
-                Table::new(&args::copied(&given, watch)?, (size, context), shaping, watch)
+            let table = run(py, Cost::of(given.len(), A_SYMBOL), None, |progress| {
+                Table::new(&args::copied(&given, progress)?, (size, context), shaping, progress)
             })?;
             Ok(TableSampler { table })
         })
@@ -87,7 +87,7 @@ impl TableSampler {
             let prompt = args::ids("prompt", prompt)?;
             let codes = args::characters("characters", characters)?;
             let characters = codes.as_slice();
-            let strings = Strings { py, list: PyList::empty(py), characters, progress };
+            let strings = Strings { py, list: PyList::empty(py), characters, callback: progress };
             // Characters up to U+00FF are written as one byte, by Python too.
             if characters.iter().all(|&c| u8::try_from(c).is_ok()) {
                 let bytes = written(characters, |c| c as u8)?;
@@ -107,7 +107,7 @@ struct Strings<'a, 'py> {
     py: Python<'py>,
     list: Bound<'py, PyList>,
     characters: &'a [char],
-    progress: Option<&'a Bound<'py, PyAny>>,
+    callback: Option<&'a Bound<'py, PyAny>>,
 }
 
 /// What ended the work early: the core, or Python while it was looked at.
@@ -136,7 +136,7 @@ impl<'py> Strings<'_, 'py> {
         plan: &Plan<'_, C>,
         threads: usize,
     ) -> PyResult<Bound<'py, PyList>> {
-        let Strings { py, list, characters, progress } = self;
+        let Strings { py, list, characters, callback } = self;
         let n = streams.end - streams.start;
         let cost = Cost::of(plan.max_length(), A_SYMBOL).times(n);
         let part_of = |part: u64, size: u64| {
@@ -144,26 +144,26 @@ impl<'py> Strings<'_, 'py> {
             start..streams.end.min(start.saturating_add(size))
         };
         let drawn = if cost.is_quick() {
-            let items = py.detach(|| plan.draw(streams.clone(), &Watch::new()));
+            let items = py.detach(|| plan.draw(streams.clone(), &Progress::new()));
             items.map_err(Stop::from).and_then(|items| {
                 append(&list, &items)?;
-                progress.map_or(Ok(()), |callback| callback.call1((n,)).map(drop))?;
+                callback.map_or(Ok(()), |callback| callback.call1((n,)).map(drop))?;
                 Ok(())
             })
         } else {
             let size = plan.items_a_part();
             let unbound = list.clone().unbind();
-            let progress = progress.map(|callback| callback.clone().unbind());
+            let callback = callback.map(|callback| callback.clone().unbind());
             py.detach(|| {
-                let watch = Watch::new();
-                let make = |part| plan.draw(part_of(part, size), &watch);
-                in_order(n.div_ceil(size), threads, &watch, make, |items| {
+                let progress = Progress::new();
+                let make = |part| plan.draw(part_of(part, size), &progress);
+                in_order(n.div_ceil(size), threads, &progress, make, |items| {
                     Python::attach(|py| {
                         if let Some(items) = items {
                             append(unbound.bind(py), &items)?;
-                            watch.advance(items.ends.len() as u64).map_err(|e| to_python(&e))?;
+                            progress.add(items.ends.len() as u64).map_err(|e| to_python(&e))?;
                         }
-                        look(py, progress.as_ref().map(|callback| callback.bind(py)), &watch)
+                        look(py, callback.as_ref().map(|callback| callback.bind(py)), &progress)
                     })
                     .map_err(Stop::Python)
                 })
@@ -256,9 +256,10 @@ pub fn draw_rows<'py>(
             )));
         }
         let given = given.as_array();
-        let drawn = run(py, Cost::of(given.len(), A_SYMBOL), None, |watch| {
-            let (given, streams) = (args::copied(&given, watch)?, args::copied(&streams, watch)?);
-            sampling::draw_rows(&given, size, (seed, &streams, step), shaping, watch)
+        let drawn = run(py, Cost::of(given.len(), A_SYMBOL), None, |progress| {
+            let (given, streams) =
+                (args::copied(&given, progress)?, args::copied(&streams, progress)?);
+            sampling::draw_rows(&given, size, (seed, &streams, step), shaping, progress)
         })?;
         Ok(drawn.into_pyarray(py))
     })
@@ -276,11 +277,11 @@ pub fn normal_numbers(
     const BREATH: usize = 1 << 12;
     /// How many nanoseconds a number takes.
     const A_NUMBER: u64 = 30;
-    let draw = |watch: &Watch| -> Result<Vec<f64>> {
+    let draw = |progress: &Progress| -> Result<Vec<f64>> {
         let mut random = Random::new(seed, stream);
         let mut numbers = alloc::with_capacity(n)?;
         while numbers.len() < n {
-            watch.advance(0)?;
+            progress.check()?;
             let some = BREATH.min(n - numbers.len());
             numbers.extend((0..some).map(|_| random.normal()));
         }

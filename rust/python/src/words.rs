@@ -10,7 +10,7 @@ use crate::args;
 use crate::errors::{guard, to_python};
 use crate::run::{Cost, run};
 
-/// How many bytes are read between two looks at the watch.
+/// How many bytes are read between two checks for a cancel.
 const CHUNK: usize = 1 << 16;
 /// How many nanoseconds a byte takes.
 const A_BYTE: u64 = 5;
@@ -55,9 +55,9 @@ impl WordReader {
     fn feed(&mut self, py: Python<'_>, piece: &[u8]) -> PyResult<()> {
         guard(|| {
             let mut reader = self.reader.take().ok_or_else(ended)?;
-            let reader = run(py, Cost::of(piece.len(), A_BYTE), None, move |watch| {
+            let reader = run(py, Cost::of(piece.len(), A_BYTE), None, move |progress| {
                 piece.chunks(CHUNK).try_for_each(|chunk| {
-                    watch.advance(0)?;
+                    progress.check()?;
                     reader.feed(chunk)
                 })?;
                 Ok(reader)
@@ -105,7 +105,7 @@ impl WordReader {
             let cost = Cost::of(self.tokens()?, A_TOKEN);
             let text = self.finish()?;
             let Encoded { ids, symbols } =
-                run(py, cost, None, |watch| text.choose(&limits, watch))?;
+                run(py, cost, None, |progress| text.choose(&limits, progress))?;
             Ok((to_array(py, ids), args::string_list(py, &symbols)?))
         })
     }
@@ -123,7 +123,7 @@ impl WordReader {
             let symbols = args::strings("symbols", symbols)?;
             let cost = Cost::of(self.tokens()?.saturating_add(symbols.len()), A_TOKEN);
             let text = self.finish()?;
-            let ids = run(py, cost, None, |watch| text.encode(&symbols, rare, mark, watch))?;
+            let ids = run(py, cost, None, |progress| text.encode(&symbols, rare, mark, progress))?;
             Ok(to_array(py, ids))
         })
     }

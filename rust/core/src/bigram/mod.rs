@@ -16,7 +16,7 @@ mod lanes;
 mod train;
 
 use crate::bigram::lanes::{dot, exp_below_0, reduce, sum};
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
 pub use train::{Rule, Training, train};
@@ -177,7 +177,7 @@ pub fn loss_and_gradient(
     penalty: f64,
     w: &[f64],
     dw: &mut [f64],
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Loss> {
     check_amount("penalty", penalty)?;
     examples.expect_logits("w", w.len())?;
@@ -188,7 +188,7 @@ pub fn loss_and_gradient(
     let width = examples.size;
     let rows = examples.rows(&examples.counts);
     for ((row, w), dw) in rows.zip(w.chunks_exact(width)).zip(dw.chunks_exact_mut(width)) {
-        watch.advance(0)?;
+        progress.check()?;
         data += row.learn(w, dw);
         for (dw, w) in dw.iter_mut().zip(w) {
             *dw = *dw / n + pull * w;

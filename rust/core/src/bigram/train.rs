@@ -2,12 +2,12 @@
 
 use crate::bigram::lanes::{dot, sum};
 use crate::bigram::{Examples, Loss, Row, check_amount, count};
+use crate::progress::Progress;
 use crate::random::Random;
 use crate::random::alias::{self, Builder, Cell};
-use crate::watch::Watch;
 use crate::{Error, Result, alloc};
 
-/// How many examples are drawn between looks at the watch.
+/// How many examples are drawn between two checks for a cancel.
 const BREATH: u64 = 1 << 16;
 
 /// How a gradient becomes a step. `t` is the number of the step, g the gradient.
@@ -63,7 +63,7 @@ pub fn train(
     (w, velocity): (&mut [f64], &mut [f64]),
     first: u64,
     losses: &mut [f64],
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<()> {
     training.check()?;
     examples.expect_logits("w", w.len())?;
@@ -73,7 +73,7 @@ pub fn train(
     let mut dw = alloc::zeroed(examples.size)?;
     for (step, loss) in (first..).zip(losses) {
         let counts = match &mut batches {
-            Some(batches) => batches.draw(step, watch)?,
+            Some(batches) => batches.draw(step, progress)?,
             None => &examples.counts,
         };
         let step_of = Step::new(training, counts, w.len(), step);
@@ -81,7 +81,7 @@ pub fn train(
         let width = examples.size;
         let parts = w.chunks_exact_mut(width).zip(velocity.chunks_exact_mut(width));
         for (row, (w, v)) in examples.rows(counts).zip(parts) {
-            watch.advance(0)?;
+            progress.check()?;
             let (data, squares) = step_of.update(row, w, v, &mut dw);
             sums.0 += data;
             sums.1 += squares;
@@ -91,7 +91,7 @@ pub fn train(
         if !loss.is_finite() {
             return Err(Error::Diverged { step, loss: *loss });
         }
-        watch.advance(1)?;
+        progress.add(1)?;
     }
     Ok(())
 }
@@ -197,13 +197,13 @@ impl Batches {
     }
 
     /// The batch of a step, as counts.
-    fn draw(&mut self, step: u64, watch: &Watch) -> Result<&[f64]> {
+    fn draw(&mut self, step: u64, progress: &Progress) -> Result<&[f64]> {
         let mut random = Random::new(self.seed, step);
         let cells = u32::try_from(self.cells.len()).unwrap_or(u32::MAX);
         self.counts.fill(0.0);
         for drawn in 0..self.size {
             if drawn % BREATH == 0 {
-                watch.advance(0)?;
+                progress.check()?;
             }
             let look_up = |place| self.cells.get(place as usize).copied().unwrap_or_default();
             let gram = alias::outcome(random.next_u64(), cells, look_up);

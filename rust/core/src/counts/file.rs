@@ -10,7 +10,7 @@ use std::io;
 use super::gram::Order;
 use super::source::{BYTE_ORDER_MARK, Block, Position, Source, Text, fill, shorter};
 use super::text::{Context, Cut, cut};
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Result, alloc};
 
 /// How many bytes at the end of a block are looked at first.
@@ -95,7 +95,11 @@ impl<'d> Parts<'d> {
 }
 
 impl<'d> Source<'d> for Parts<'d> {
-    fn next(&mut self, buffer: &mut Vec<u8>, watch: &Watch) -> Result<Option<Block<Text<'d>>>> {
+    fn next(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        progress: &Progress,
+    ) -> Result<Option<Block<Text<'d>>>> {
         self.skip_mark()?;
         while !self.position.ended {
             if let Some((length, after)) = self.look()? {
@@ -111,7 +115,7 @@ impl<'d> Source<'d> for Parts<'d> {
                 }
                 return Ok(Some(self.position.last(Text::Buffer(filled), filled)));
             }
-            let (length, after) = self.position.step(buffer, watch)?;
+            let (length, after) = self.position.step(buffer, progress)?;
             if let Some(after) = after {
                 return Ok(Some(self.position.block(Text::Buffer(length), length, after)));
             }

@@ -3,10 +3,10 @@
 use super::gram::{GramMap, Order};
 use super::runs::Runs;
 use super::table::{Counts, check_characters, check_ids};
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
-/// How many ids are counted between two looks at the watch.
+/// How many ids are counted between two checks for a cancel.
 const STRETCH: usize = 1 << 16;
 
 /// How many n-grams the hash map may hold: a larger one would be slow, and long to sort.
@@ -26,20 +26,20 @@ pub fn count_ids(
     characters: Vec<char>,
     order: Order,
     name: &str,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Counts> {
     check_characters(&characters)?;
-    check_ids(ids, characters.len(), watch)?;
+    check_ids(ids, characters.len(), progress)?;
     let symbols = characters.len() + 1;
     let power = u32::try_from(order.get()).ok().and_then(|order| symbols.checked_pow(order));
     let entries = match power.filter(|&cells| cells <= MOST_CELLS) {
-        Some(cells) => count_dense(ids, order, symbols, alloc::zeroed(cells)?, watch)?,
-        None => count_sparse(ids, order, watch)?,
+        Some(cells) => count_dense(ids, order, symbols, alloc::zeroed(cells)?, progress)?,
+        None => count_sparse(ids, order, progress)?,
     };
     if entries.is_empty() {
         return Err(Error::Blank { name: name.to_owned() });
     }
-    Counts::new(order, characters, entries, watch)
+    Counts::new(order, characters, entries, progress)
 }
 
 /// Counts in a table whose cells are numbered by n-grams in base `symbols`.
@@ -48,7 +48,7 @@ fn count_dense(
     order: Order,
     symbols: usize,
     mut counts: Vec<u64>,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Vec<(u64, u64)>> {
     // The row of a history: its ids as a number, of which that of a bigram has only the last one.
     let width = if order == Order::Bigrams { 0 } else { symbols };
@@ -65,7 +65,7 @@ fn count_dense(
         for &id in stretch {
             step(id as usize);
         }
-        watch.advance(stretch.len() as u64)?;
+        progress.add(stretch.len() as u64)?;
     }
     // The end of the last item; another end after it does nothing.
     step(0);
@@ -78,7 +78,7 @@ fn count_dense(
 }
 
 /// Counts in a hash map, which is emptied into sorted runs as often as it is large.
-fn count_sparse(ids: &[u32], order: Order, watch: &Watch) -> Result<Vec<(u64, u64)>> {
+fn count_sparse(ids: &[u32], order: Order, progress: &Progress) -> Result<Vec<(u64, u64)>> {
     let (mut map, mut runs) = (GramMap::default(), Runs::default());
     let mut history = 0;
     let mut step = |id: u32, map: &mut GramMap| -> Result<()> {
@@ -95,13 +95,13 @@ fn count_sparse(ids: &[u32], order: Order, watch: &Watch) -> Result<Vec<(u64, u6
             step(id, &mut map)?;
         }
         if map.len() > MOST_MAPPED {
-            runs.add(&alloc::collected(map.drain())?, watch)?;
+            runs.add(&alloc::collected(map.drain())?, progress)?;
         }
-        watch.advance(stretch.len() as u64)?;
+        progress.add(stretch.len() as u64)?;
     }
     step(0, &mut map)?;
-    runs.add(&alloc::collected(map.drain())?, watch)?;
-    runs.finish(watch)
+    runs.add(&alloc::collected(map.drain())?, progress)?;
+    runs.finish(progress)
 }
 
 /// The n-gram of a place in the table.

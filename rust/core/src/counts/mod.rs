@@ -44,7 +44,7 @@ pub use table::Counts;
 pub use text::{newlines, strip};
 
 use crate::Result;
-use crate::watch::Watch;
+use crate::progress::Progress;
 use file::Parts;
 use source::Memory;
 use stream::Stream;
@@ -73,17 +73,17 @@ impl<'a> Settings<'a> {
     }
 }
 
-/// Counts a text in memory; the watch advances by bytes.
+/// Counts a text in memory; progress is counted in bytes.
 ///
 /// # Errors
 /// [`Error::NotUtf8`], [`Error::Blank`], or an early end of the work.
-pub fn count_bytes(text: &[u8], settings: &Settings<'_>, watch: &Watch) -> Result<Counts> {
+pub fn count_bytes(text: &[u8], settings: &Settings<'_>, progress: &Progress) -> Result<Counts> {
     let threads = settings.threads.min(text.len().div_ceil(settings.block.max(1)));
     let settings = Settings { threads, ..*settings };
-    parallel::count(Memory::new(text, settings.order, settings.block), &settings, watch)
+    parallel::count(Memory::new(text, settings.order, settings.block), &settings, progress)
 }
 
-/// Counts all that a reader gives, in constant memory but for the counts; the watch advances by
+/// Counts all that a reader gives, in constant memory but for the counts; progress is counted in
 /// bytes. Only one thread at a time reads.
 ///
 /// # Errors
@@ -91,14 +91,14 @@ pub fn count_bytes(text: &[u8], settings: &Settings<'_>, watch: &Watch) -> Resul
 pub fn count_reader<R: Read + Send>(
     reader: R,
     settings: &Settings<'_>,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Counts> {
     let stream = Stream::new(reader, settings.name, settings.order, settings.block);
-    parallel::count(stream, settings, watch)
+    parallel::count(stream, settings, progress)
 }
 
 /// Counts a file, or what else can be read at any place, in constant memory but for the counts; the
-/// watch advances by bytes. Threads read at the same time. `size` is how long it is: what has come
+/// progress is counted in bytes. Threads read at the same time. `size` is how long it is: what has come
 /// to it by then is counted too.
 ///
 /// # Errors
@@ -107,11 +107,11 @@ pub fn count_file(
     file: &dyn ReadAt,
     size: u64,
     settings: &Settings<'_>,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Counts> {
     let blocks = size.div_ceil(settings.block.max(1) as u64).max(1);
     let threads = settings.threads.min(usize::try_from(blocks).unwrap_or(usize::MAX));
     let settings = Settings { threads, ..*settings };
     let parts = Parts::new(file, size, settings.name, settings.order, settings.block);
-    parallel::count(parts, &settings, watch)
+    parallel::count(parts, &settings, progress)
 }

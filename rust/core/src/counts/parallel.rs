@@ -10,7 +10,7 @@ use super::source::{Block, Source};
 use super::table::Counts;
 use super::tally::Tally;
 use super::text::newlines;
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
 /// More threads would take more memory than counting should.
@@ -19,7 +19,7 @@ const MOST_THREADS: usize = 8;
 /// What the threads share.
 struct Shared<'a, S> {
     settings: &'a Settings<'a>,
-    watch: &'a Watch,
+    progress: &'a Progress,
     /// None after the last block, and after a mistake.
     source: Mutex<Option<S>>,
     lines: Mutex<Lines>,
@@ -43,11 +43,11 @@ enum Mistake {
 pub fn count<'d, S: Source<'d>>(
     source: S,
     settings: &Settings<'_>,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Counts> {
     let shared = Shared {
         settings,
-        watch,
+        progress,
         source: Mutex::new(Some(source)),
         lines: Mutex::default(),
         mistake: Mutex::default(),
@@ -57,11 +57,11 @@ pub fn count<'d, S: Source<'d>>(
     if let Some((index, mistake)) = own(shared.mistake) {
         return Err(shared_error(settings, index, mistake, &own(shared.lines)));
     }
-    let entries = own(shared.runs).finish(watch)?;
+    let entries = own(shared.runs).finish(progress)?;
     if entries.is_empty() {
         return Err(Error::Blank { name: settings.name.to_owned() });
     }
-    Counts::from_grams(settings.order, &entries, watch)
+    Counts::from_grams(settings.order, &entries, progress)
 }
 
 fn work_in_threads<'d, S: Source<'d>>(shared: &Shared<'_, S>, threads: usize) -> Result<()> {
@@ -96,12 +96,12 @@ fn work<'d, S: Source<'d>>(shared: &Shared<'_, S>) -> Result<()> {
         }
         if tally.is_large() {
             let grams = tally.take_mapped();
-            lock(&shared.runs).add(&grams, shared.watch)?;
+            lock(&shared.runs).add(&grams, shared.progress)?;
         }
-        shared.watch.advance(block.text.len() as u64)?;
+        shared.progress.add(block.text.len() as u64)?;
     }
     let grams = tally.finish();
-    lock(&shared.runs).add(&grams, shared.watch)
+    lock(&shared.runs).add(&grams, shared.progress)
 }
 
 impl<S> Shared<'_, S> {
@@ -111,7 +111,7 @@ impl<S> Shared<'_, S> {
         S: Source<'d>,
     {
         // Blocks are found in order; what they hold is read by several threads at once.
-        let found = lock(&self.source).as_mut()?.next(buffer, self.watch);
+        let found = lock(&self.source).as_mut()?.next(buffer, self.progress);
         let (index, block) = match found {
             Ok(None) => return None,
             Ok(Some(block)) => (block.index, block.load(buffer, self.settings.name)),

@@ -3,10 +3,10 @@
 
 use std::cmp::Ordering;
 
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
-/// How many n-grams are gone through between two looks at the watch: some milliseconds.
+/// How many n-grams are gone through between two checks for a cancel: some milliseconds.
 pub const STRETCH: usize = 1 << 17;
 
 /// N-grams and their counts.
@@ -21,14 +21,14 @@ impl Runs {
     ///
     /// # Errors
     /// [`Error::CountOverflow`] for sums beyond 64 bits, and an early end of the work.
-    pub fn add(&mut self, grams: &[(u64, u64)], watch: &Watch) -> Result<()> {
+    pub fn add(&mut self, grams: &[(u64, u64)], progress: &Progress) -> Result<()> {
         for stretch in grams.chunks(STRETCH) {
-            watch.advance(0)?;
+            progress.check()?;
             alloc::push(&mut self.0, sorted(stretch)?)?;
             while let [.., long, short] = &self.0[..]
                 && long.len() < 2 * short.len()
             {
-                self.merge_last(watch)?;
+                self.merge_last(progress)?;
             }
         }
         Ok(())
@@ -38,16 +38,16 @@ impl Runs {
     ///
     /// # Errors
     /// As [`Runs::add`].
-    pub fn finish(mut self, watch: &Watch) -> Result<Entries> {
+    pub fn finish(mut self, progress: &Progress) -> Result<Entries> {
         while self.0.len() > 1 {
-            self.merge_last(watch)?;
+            self.merge_last(progress)?;
         }
         Ok(self.0.pop().unwrap_or_default())
     }
 
-    fn merge_last(&mut self, watch: &Watch) -> Result<()> {
+    fn merge_last(&mut self, progress: &Progress) -> Result<()> {
         let (short, long) = (self.0.pop().unwrap_or_default(), self.0.pop().unwrap_or_default());
-        self.0.push(merged(&long, &short, watch)?);
+        self.0.push(merged(&long, &short, progress)?);
         Ok(())
     }
 }
@@ -69,11 +69,15 @@ fn sorted(grams: &[(u64, u64)]) -> Result<Entries> {
 }
 
 /// Merges two lists of ascending n-grams.
-pub fn merged(mut left: &[(u64, u64)], mut right: &[(u64, u64)], watch: &Watch) -> Result<Entries> {
+pub fn merged(
+    mut left: &[(u64, u64)],
+    mut right: &[(u64, u64)],
+    progress: &Progress,
+) -> Result<Entries> {
     let mut merged = alloc::with_capacity(left.len() + right.len())?;
     while let ([one, left_rest @ ..], [other, right_rest @ ..]) = (left, right) {
         if merged.len() % STRETCH == 0 {
-            watch.advance(0)?;
+            progress.check()?;
         }
         let (gram, count) = *one;
         let (other_gram, more) = *other;
@@ -93,7 +97,7 @@ pub fn merged(mut left: &[(u64, u64)], mut right: &[(u64, u64)], watch: &Watch) 
         }
     }
     for stretch in left.chunks(STRETCH).chain(right.chunks(STRETCH)) {
-        watch.advance(0)?;
+        progress.check()?;
         merged.extend_from_slice(stretch);
     }
     Ok(merged)

@@ -5,7 +5,7 @@ use std::io;
 use super::file::ReadAt;
 use super::gram::Order;
 use super::text::{Context, Cut, cut};
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
 /// What a file may begin with to say that it is UTF-8.
@@ -63,7 +63,11 @@ impl<'d> Block<Text<'d>> {
 /// Blocks of a text, one after the other, each ending where [`cut`] says.
 pub trait Source<'d>: Send {
     /// The next block, perhaps in the buffer given; none after the last one.
-    fn next(&mut self, buffer: &mut Vec<u8>, watch: &Watch) -> Result<Option<Block<Text<'d>>>>;
+    fn next(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        progress: &Progress,
+    ) -> Result<Option<Block<Text<'d>>>>;
 }
 
 /// How far a source is.
@@ -91,7 +95,7 @@ impl Position {
 
     /// Looks where the next block of a text ends of which there is more. Returns its length, and
     /// what comes to stand behind it; or, after whitespace which the context remembers, none.
-    pub fn step(&mut self, text: &[u8], watch: &Watch) -> Result<(usize, Option<Context>)> {
+    pub fn step(&mut self, text: &[u8], progress: &Progress) -> Result<(usize, Option<Context>)> {
         match cut(text) {
             Cut::At(length) => {
                 let after = self.context.after(self.order, text.get(..length).unwrap_or(text));
@@ -101,7 +105,7 @@ impl Position {
                 let spaces = text.get(..length).and_then(|spaces| str::from_utf8(spaces).ok());
                 self.context.skip(self.order, spaces.unwrap_or(""));
                 self.offset += length as u64;
-                watch.advance(length as u64)?;
+                progress.add(length as u64)?;
                 Ok((length, None))
             }
         }
@@ -140,13 +144,13 @@ impl<'d> Memory<'d> {
 }
 
 impl<'d> Source<'d> for Memory<'d> {
-    fn next(&mut self, _: &mut Vec<u8>, watch: &Watch) -> Result<Option<Block<Text<'d>>>> {
+    fn next(&mut self, _: &mut Vec<u8>, progress: &Progress) -> Result<Option<Block<Text<'d>>>> {
         while !self.position.ended {
             let Some(text) = self.rest.get(..self.position.size) else {
                 let text = Text::Memory(self.rest);
                 return Ok(Some(self.position.last(text, self.rest.len())));
             };
-            let (length, after) = self.position.step(text, watch)?;
+            let (length, after) = self.position.step(text, progress)?;
             let (text, rest) = self.rest.split_at_checked(length).unwrap_or((text, &[]));
             self.rest = rest;
             if let Some(after) = after {

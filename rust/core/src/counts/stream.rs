@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::gram::Order;
 use super::source::{BYTE_ORDER_MARK, Block, Position, Source, Text, fill};
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Result, alloc};
 
 /// A text that is read from its start to its end.
@@ -36,7 +36,11 @@ impl<'n, R: Read + Send> Stream<'n, R> {
 }
 
 impl<'d, R: Read + Send> Source<'d> for Stream<'_, R> {
-    fn next(&mut self, buffer: &mut Vec<u8>, watch: &Watch) -> Result<Option<Block<Text<'d>>>> {
+    fn next(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        progress: &Progress,
+    ) -> Result<Option<Block<Text<'d>>>> {
         alloc::resize(buffer, self.position.size)?;
         while !self.position.ended {
             let mut filled = self.fill(buffer)?;
@@ -51,7 +55,7 @@ impl<'d, R: Read + Send> Source<'d> for Stream<'_, R> {
                 return Ok(Some(self.position.last(Text::Buffer(filled), filled)));
             }
             let text = buffer.get(..filled).unwrap_or_default();
-            let (length, after) = self.position.step(text, watch)?;
+            let (length, after) = self.position.step(text, progress)?;
             let rest = text.get(length..).unwrap_or_default();
             alloc::reserve(&mut self.rest, rest.len())?;
             self.rest.extend_from_slice(rest);

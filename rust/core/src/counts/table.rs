@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use super::MAX_CELLS;
 use super::gram::{self, Order, place_of};
 use super::runs::{Entries, STRETCH, add, merged};
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
 /// How often each n-gram of characters occurs in a text.
@@ -28,11 +28,11 @@ impl Counts {
     pub(super) fn from_grams(
         order: Order,
         entries: &[(u64, u64)],
-        watch: &Watch,
+        progress: &Progress,
     ) -> Result<Counts> {
         // The id of each symbol: first 1 for those that occur, then their numbers.
         let mut ids = Vec::new();
-        each(entries, watch, |&(gram, _)| {
+        each(entries, progress, |&(gram, _)| {
             for symbol in order.symbols(gram).map(index) {
                 if symbol >= ids.len() {
                     alloc::lengthen(&mut ids, (symbol + 1).next_power_of_two())?;
@@ -51,8 +51,8 @@ impl Counts {
             *id = characters.len() as u64;
         }
         let number = |symbol| ids.get(index(symbol)).copied().unwrap_or(0);
-        let entries = renumbered(order, entries, number, watch)?;
-        Counts::new(order, characters, entries, watch)
+        let entries = renumbered(order, entries, number, progress)?;
+        Counts::new(order, characters, entries, progress)
     }
 
     /// Counts from n-grams of ids, ascending.
@@ -60,10 +60,10 @@ impl Counts {
         order: Order,
         characters: Vec<char>,
         entries: Vec<(u64, u64)>,
-        watch: &Watch,
+        progress: &Progress,
     ) -> Result<Counts> {
         let (mut total, mut items) = (0, 0);
-        each(&entries, watch, |&(gram, count)| {
+        each(&entries, progress, |&(gram, count)| {
             total = add(total, count)?;
             if place_of(gram, 0) == 0 {
                 items = add(items, count)?;
@@ -86,10 +86,10 @@ impl Counts {
         items: u64,
         ids: &[u32],
         counts: &[u64],
-        watch: &Watch,
+        progress: &Progress,
     ) -> Result<Counts> {
         check_characters(&characters)?;
-        check_ids(ids, characters.len(), watch)?;
+        check_ids(ids, characters.len(), progress)?;
         let mut entries: Vec<(u64, u64)> = alloc::with_capacity(counts.len())?;
         let rows = ids.chunks_exact(order.get());
         if rows.len() != counts.len() || !rows.remainder().is_empty() {
@@ -98,7 +98,7 @@ impl Counts {
         }
         for (row, (ids, &count)) in rows.zip(counts).enumerate() {
             if row % STRETCH == 0 {
-                watch.advance(0)?;
+                progress.check()?;
             }
             let gram = ids.iter().fold(0, |gram, &id| Order::gram(gram, u64::from(id)));
             let reason = if count == 0 {
@@ -113,7 +113,7 @@ impl Counts {
             };
             return Err(Error::Entry { row, reason });
         }
-        let made = Counts::new(order, characters, entries, watch)?;
+        let made = Counts::new(order, characters, entries, progress)?;
         if made.items == items {
             Ok(made)
         } else {
@@ -161,19 +161,19 @@ impl Counts {
     ///
     /// # Errors
     /// An early end of the work.
-    pub fn entries(&self, watch: &Watch) -> Result<(Vec<u32>, Vec<u64>)> {
-        self.apart(&self.entries, watch)
+    pub fn entries(&self, progress: &Progress) -> Result<(Vec<u32>, Vec<u64>)> {
+        self.apart(&self.entries, progress)
     }
 
     /// The `most` most frequent n-grams, those of the same count ascending, as [`Counts::entries`].
     ///
     /// # Errors
     /// An early end of the work.
-    pub fn top(&self, most: usize, watch: &Watch) -> Result<(Vec<u32>, Vec<u64>)> {
+    pub fn top(&self, most: usize, progress: &Progress) -> Result<(Vec<u32>, Vec<u64>)> {
         // A heap of what is best so far, the worst of it on top.
         let room = most.min(self.entries.len()) + 1;
         let mut best = BinaryHeap::from(alloc::with_capacity(room)?);
-        each(&self.entries, watch, |&(gram, count)| {
+        each(&self.entries, progress, |&(gram, count)| {
             best.push((Reverse(count), gram));
             if best.len() > most {
                 best.pop();
@@ -182,14 +182,14 @@ impl Counts {
         })?;
         let best = best.into_sorted_vec().into_iter();
         let best = alloc::collected(best.map(|(Reverse(count), gram)| (gram, count)))?;
-        self.apart(&best, watch)
+        self.apart(&best, progress)
     }
 
     /// The ids of n-grams, and their counts.
-    fn apart(&self, entries: &[(u64, u64)], watch: &Watch) -> Result<(Vec<u32>, Vec<u64>)> {
+    fn apart(&self, entries: &[(u64, u64)], progress: &Progress) -> Result<(Vec<u32>, Vec<u64>)> {
         let mut ids = alloc::with_capacity(entries.len().saturating_mul(self.order.get()))?;
         let mut counts = alloc::with_capacity(entries.len())?;
-        each(entries, watch, |&(gram, count)| {
+        each(entries, progress, |&(gram, count)| {
             // An id is below 2**21.
             ids.extend(self.order.symbols(gram).map(|id| u32::try_from(id).unwrap_or(u32::MAX)));
             counts.push(count);
@@ -202,12 +202,12 @@ impl Counts {
     ///
     /// # Errors
     /// [`Error::Dense`] where that would be more than 2²⁷ numbers, and an early end of the work.
-    pub fn dense(&self, watch: &Watch) -> Result<Vec<u64>> {
+    pub fn dense(&self, progress: &Progress) -> Result<Vec<u64>> {
         let (symbols, order) = (self.characters.len() + 1, self.order.get());
         let power = u32::try_from(order).ok().and_then(|order| symbols.checked_pow(order));
         let cells = power.filter(|&cells| cells <= MAX_CELLS);
         let mut dense = alloc::zeroed(cells.ok_or(Error::Dense { symbols, order })?)?;
-        each(&self.entries, watch, |&(gram, count)| {
+        each(&self.entries, progress, |&(gram, count)| {
             let place = self.order.symbols(gram).fold(0, |at, id| at * symbols + index(id));
             if let Some(cell) = dense.get_mut(place) {
                 *cell = count;
@@ -222,14 +222,14 @@ impl Counts {
     /// # Errors
     /// [`Error::Unknown`] for a character of this alphabet that the other one lacks,
     /// [`Error::Characters`] where it is not ascending, and an early end of the work.
-    pub fn with_characters(&self, characters: Vec<char>, watch: &Watch) -> Result<Counts> {
+    pub fn with_characters(&self, characters: Vec<char>, progress: &Progress) -> Result<Counts> {
         check_characters(&characters)?;
-        let entries = self.entries_over(&characters, watch)?;
+        let entries = self.entries_over(&characters, progress)?;
         Ok(Counts { characters, entries, ..*self })
     }
 
     /// The n-grams with the ids of a larger alphabet.
-    fn entries_over(&self, characters: &[char], watch: &Watch) -> Result<Entries> {
+    fn entries_over(&self, characters: &[char], progress: &Progress) -> Result<Entries> {
         let mut numbers = alloc::with_capacity(self.characters.len() + 1)?;
         numbers.push(0);
         for &character in &self.characters {
@@ -237,7 +237,7 @@ impl Counts {
             numbers.push(place.map_err(|_| Error::Unknown { character })? as u64 + 1);
         }
         let number = |id| numbers.get(index(id)).copied().unwrap_or(0);
-        renumbered(self.order, &self.entries, number, watch)
+        renumbered(self.order, &self.entries, number, progress)
     }
 
     /// The counts of both texts together, over both alphabets.
@@ -245,7 +245,7 @@ impl Counts {
     /// # Errors
     /// [`Error::Orders`] for different orders, [`Error::CountOverflow`] for sums beyond 64 bits, and
     /// an early end of the work.
-    pub fn plus(&self, other: &Counts, watch: &Watch) -> Result<Counts> {
+    pub fn plus(&self, other: &Counts, progress: &Progress) -> Result<Counts> {
         if self.order != other.order {
             return Err(Error::Orders(self.order.get(), other.order.get()));
         }
@@ -254,23 +254,23 @@ impl Counts {
         characters.extend(self.characters.iter().chain(&other.characters));
         characters.sort_unstable();
         characters.dedup();
-        let left = self.entries_over(&characters, watch)?;
-        let right = other.entries_over(&characters, watch)?;
-        let entries = merged(&left, &right, watch)?;
-        Counts::new(self.order, characters, entries, watch)
+        let left = self.entries_over(&characters, progress)?;
+        let right = other.entries_over(&characters, progress)?;
+        let entries = merged(&left, &right, progress)?;
+        Counts::new(self.order, characters, entries, progress)
     }
 
     /// Whether order, characters and all counts are the same.
     ///
     /// # Errors
     /// An early end of the work.
-    pub fn equals(&self, other: &Counts, watch: &Watch) -> Result<bool> {
+    pub fn equals(&self, other: &Counts, progress: &Progress) -> Result<bool> {
         let outline = |counts: &Counts| (counts.order, counts.items, counts.total, counts.len());
         if outline(self) != outline(other) || self.characters != other.characters {
             return Ok(false);
         }
         for (ours, theirs) in self.entries.chunks(STRETCH).zip(other.entries.chunks(STRETCH)) {
-            watch.advance(0)?;
+            progress.check()?;
             if ours != theirs {
                 return Ok(false);
             }
@@ -280,9 +280,13 @@ impl Counts {
 }
 
 /// Does something with each entry; every few milliseconds it may end early.
-fn each<T>(entries: &[T], watch: &Watch, mut act: impl FnMut(&T) -> Result<()>) -> Result<()> {
+fn each<T>(
+    entries: &[T],
+    progress: &Progress,
+    mut act: impl FnMut(&T) -> Result<()>,
+) -> Result<()> {
     for stretch in entries.chunks(STRETCH) {
-        watch.advance(0)?;
+        progress.check()?;
         stretch.iter().try_for_each(&mut act)?;
     }
     Ok(())
@@ -293,10 +297,10 @@ fn renumbered(
     order: Order,
     entries: &[(u64, u64)],
     number: impl Fn(u64) -> u64,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Entries> {
     let mut new = alloc::with_capacity(entries.len())?;
-    each(entries, watch, |&(gram, count)| {
+    each(entries, progress, |&(gram, count)| {
         let symbols = order.symbols(gram);
         new.push((symbols.fold(0, |new, symbol| Order::gram(new, number(symbol))), count));
         Ok(())
@@ -325,9 +329,9 @@ pub(super) fn check_characters(characters: &[char]) -> Result<()> {
 }
 
 /// Checks that each id is that of a character, or 0.
-pub(super) fn check_ids(ids: &[u32], characters: usize, watch: &Watch) -> Result<()> {
+pub(super) fn check_ids(ids: &[u32], characters: usize, progress: &Progress) -> Result<()> {
     for (number, stretch) in ids.chunks(STRETCH).enumerate() {
-        watch.advance(0)?;
+        progress.check()?;
         let beyond = stretch.iter().enumerate().find(|&(_, &id)| id as usize > characters);
         if let Some((place, &id)) = beyond {
             let position = number * STRETCH + place;

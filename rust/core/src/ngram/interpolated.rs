@@ -16,12 +16,12 @@
 
 use super::trie::{Trie, Walk};
 use super::{Id, Model, SYMBOLS, check, walk_along};
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
 /// The order of the model.
 const ORDER: usize = 3;
-/// How many tokens are looked at between two looks at the watch.
+/// How many tokens are looked at between two checks for a cancel.
 const STRETCH: usize = 1 << 14;
 
 /// The weights of 1/V, p1, p2 and p3.
@@ -53,14 +53,14 @@ impl Interpolated {
         ids: &[I],
         size: usize,
         eos: Option<u32>,
-        watch: &Watch,
+        progress: &Progress,
     ) -> Result<Interpolated> {
-        let trie = Trie::new(ids, ORDER, size, eos, watch)?;
+        let trie = Trie::new(ids, ORDER, size, eos, progress)?;
         let length = ids.len() as f64;
         let counts = trie.levels.first().map_or(&[][..], |level| &level.counts);
         let shares = counts.iter().map(|&count| f64::from(count) / length);
-        let unigrams = alloc::collected_under(watch, shares)?;
-        let totals = [totals(&trie, 1, watch)?, totals(&trie, 2, watch)?];
+        let unigrams = alloc::collected_under(progress, shares)?;
+        let totals = [totals(&trie, 1, progress)?, totals(&trie, 2, progress)?];
         let weights = vec![[1.0 / 4.0; ORDER + 1]; bin(0.0, length) + 1];
         Ok(Interpolated { trie, unigrams, totals, length, weights })
     }
@@ -85,13 +85,13 @@ impl Interpolated {
         ids: &[I],
         tolerance: f64,
         most: usize,
-        watch: &Watch,
+        progress: &Progress,
     ) -> Result<Vec<f64>> {
-        let parts = self.parts_of(before, ids, watch)?;
+        let parts = self.parts_of(before, ids, progress)?;
         let mut weights = vec![[1.0 / 4.0; ORDER + 1]; self.weights.len()];
         let mut losses: Vec<f64> = Vec::new();
         for _ in 0..most {
-            let (loss, better) = improve(&parts, &weights, watch)?;
+            let (loss, better) = improve(&parts, &weights, progress)?;
             weights = better;
             let gain = losses.last().map(|last| last - loss);
             alloc::push(&mut losses, loss)?;
@@ -104,7 +104,7 @@ impl Interpolated {
     }
 
     /// The estimates for each id of a text.
-    fn parts_of<I: Id>(&self, before: &[I], ids: &[I], watch: &Watch) -> Result<Vec<Parts>> {
+    fn parts_of<I: Id>(&self, before: &[I], ids: &[I], progress: &Progress) -> Result<Vec<Parts>> {
         if ids.is_empty() {
             return Err(Error::Invalid("ids: empty, expected at least one".to_owned()));
         }
@@ -114,7 +114,7 @@ impl Interpolated {
         let mut parts = alloc::with_capacity(ids.len())?;
         for stretch in ids.chunks(STRETCH) {
             parts.extend(stretch.iter().map(|&id| self.parts(&mut walk, id.into())));
-            watch.advance(stretch.len() as u64)?;
+            progress.add(stretch.len() as u64)?;
         }
         Ok(parts)
     }
@@ -162,7 +162,7 @@ impl Model for Interpolated {
     }
 
     #[allow(clippy::cast_precision_loss, reason = "no vocabulary comes near 2^53")]
-    fn distribution(&self, walk: &Walk, into: &mut [f64], watch: &Watch) -> Result<()> {
+    fn distribution(&self, walk: &Walk, into: &mut [f64], progress: &Progress) -> Result<()> {
         let seen = |length: usize| {
             let node = walk.nodes.get(length - 1).copied().flatten()?;
             Some((node, self.total(length, node))).filter(|(_, total)| *total > 0.0)
@@ -178,7 +178,7 @@ impl Model for Interpolated {
         };
         let uniform = a0 / self.trie.size() as f64;
         for (part, unigrams) in into.chunks_mut(SYMBOLS).zip(self.unigrams.chunks(SYMBOLS)) {
-            watch.advance(0)?;
+            progress.check()?;
             for (probability, p1) in part.iter_mut().zip(unigrams) {
                 *probability = uniform + a1 * p1;
             }
@@ -206,13 +206,13 @@ fn bin(frequency: f64, length: f64) -> usize {
 }
 
 /// How often each context of a length was seen in front of a word.
-fn totals(trie: &Trie, length: usize, watch: &Watch) -> Result<Vec<f64>> {
+fn totals(trie: &Trie, length: usize, progress: &Progress) -> Result<Vec<f64>> {
     let nodes = trie.levels.get(length - 1).map_or(0, |level| level.ids.len());
     let total = |node: u32| trie.followers(length, node).map(|(_, count)| f64::from(count)).sum();
     let mut totals = alloc::with_capacity(nodes)?;
     for node in (0u32..).take(nodes) {
         if node % (1 << 16) == 0 {
-            watch.advance(0)?;
+            progress.check()?;
         }
         totals.push(total(node));
     }
@@ -226,7 +226,11 @@ fn mix(estimates: Weights, weights: Weights) -> f64 {
 
 /// One iteration: the loss with the weights, and better weights.
 #[allow(clippy::cast_precision_loss, reason = "no text comes near 2^53 words")]
-fn improve(parts: &[Parts], weights: &[Weights], watch: &Watch) -> Result<(f64, Vec<Weights>)> {
+fn improve(
+    parts: &[Parts],
+    weights: &[Weights],
+    progress: &Progress,
+) -> Result<(f64, Vec<Weights>)> {
     let mut loss = 0.0;
     // How often each estimate was the one that a word came from, as far as one can tell.
     let mut shares = vec![[0.0; ORDER + 1]; weights.len()];
@@ -241,7 +245,7 @@ fn improve(parts: &[Parts], weights: &[Weights], watch: &Watch) -> Result<(f64, 
                 *share += estimate * weight / mixture;
             }
         }
-        watch.advance(0)?;
+        progress.check()?;
     }
     let better = shares.iter().zip(weights).map(|(shares, old)| {
         let words: f64 = shares.iter().sum();

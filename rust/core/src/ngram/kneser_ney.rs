@@ -22,7 +22,7 @@
 
 use super::trie::{Trie, Walk};
 use super::{Id, Model, SYMBOLS};
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Result, alloc};
 
 /// The discounts for counts 1, 2, and 3 or more.
@@ -62,13 +62,13 @@ impl KneserNey {
         size: usize,
         eos: Option<u32>,
         modified: bool,
-        watch: &Watch,
+        progress: &Progress,
     ) -> Result<KneserNey> {
-        let mut trie = Trie::new(ids, order, size, eos, watch)?;
-        count_predecessors(&mut trie, watch)?;
+        let mut trie = Trie::new(ids, order, size, eos, progress)?;
+        count_predecessors(&mut trie, progress)?;
         let (mut discounts, mut fallbacks) = (Vec::new(), Vec::new());
         for (order, level) in (1..).zip(&trie.levels) {
-            let numbers = counts_of_counts(&level.counts, watch)?;
+            let numbers = counts_of_counts(&level.counts, progress)?;
             discounts.push(estimate(numbers, modified).unwrap_or_else(|missing| {
                 fallbacks.push((order, missing));
                 if modified { [0.5, 1.0, 1.5] } else { [0.5; 3] }
@@ -76,9 +76,9 @@ impl KneserNey {
         }
         let mut model =
             KneserNey { trie, discounts, fallbacks, contexts: Vec::new(), unigrams: Vec::new() };
-        model.unigrams = model.estimate_unigrams(watch)?;
+        model.unigrams = model.estimate_unigrams(progress)?;
         for length in 1..order {
-            let contexts = model.sum_up(length, watch)?;
+            let contexts = model.sum_up(length, progress)?;
             model.contexts.push(contexts);
         }
         Ok(model)
@@ -104,30 +104,33 @@ impl KneserNey {
     }
 
     #[allow(clippy::cast_precision_loss, reason = "no vocabulary comes near 2^53")]
-    fn estimate_unigrams(&self, watch: &Watch) -> Result<Vec<f64>> {
+    fn estimate_unigrams(&self, progress: &Progress) -> Result<Vec<f64>> {
         let discounts = self.discounts_of(1);
         let counts = self.trie.levels.first().map_or(&[][..], |level| &level.counts);
-        let context = summary(counts, discounts, watch)?;
+        let context = summary(counts, discounts, progress)?;
         let size = counts.len() as f64;
         if context.total == 0.0 {
             // A text of one word has no predecessors.
-            return alloc::collected_under(watch, counts.iter().map(|_| 1.0 / size));
+            return alloc::collected_under(progress, counts.iter().map(|_| 1.0 / size));
         }
         let own = |&count: &u32| remaining(count, discounts) / context.total;
-        alloc::collected_under(watch, counts.iter().map(|count| own(count) + context.rest / size))
+        alloc::collected_under(
+            progress,
+            counts.iter().map(|count| own(count) + context.rest / size),
+        )
     }
 
     /// Looks at what follows each context of a length.
-    fn sum_up(&self, length: usize, watch: &Watch) -> Result<Vec<Context>> {
+    fn sum_up(&self, length: usize, progress: &Progress) -> Result<Vec<Context>> {
         let discounts = self.discounts_of(length + 1);
         let next = self.trie.levels.get(length).map_or(&[][..], |next| &next.counts);
         let level = self.trie.levels.get(length - 1).map_or(&[][..], |level| &level.ids);
         let mut contexts = alloc::with_capacity(level.len())?;
         for (node, _) in (0u32..).zip(level) {
             let range = self.trie.children(length, node);
-            contexts.push(summary(next.get(range).unwrap_or_default(), discounts, watch)?);
+            contexts.push(summary(next.get(range).unwrap_or_default(), discounts, progress)?);
             if node % (1 << 16) == 0 {
-                watch.advance(0)?;
+                progress.check()?;
             }
         }
         Ok(contexts)
@@ -157,9 +160,9 @@ impl Model for KneserNey {
         probability
     }
 
-    fn distribution(&self, walk: &Walk, into: &mut [f64], watch: &Watch) -> Result<()> {
+    fn distribution(&self, walk: &Walk, into: &mut [f64], progress: &Progress) -> Result<()> {
         for (part, unigrams) in into.chunks_mut(SYMBOLS).zip(self.unigrams.chunks(SYMBOLS)) {
-            watch.advance(0)?;
+            progress.check()?;
             part.copy_from_slice(unigrams);
         }
         for (length, node) in (1..self.trie.order()).zip(walk.nodes) {
@@ -167,7 +170,7 @@ impl Model for KneserNey {
             let Some(context) = self.context(length, node) else { break };
             let discounts = self.discounts_of(length + 1);
             for part in into.chunks_mut(SYMBOLS) {
-                watch.advance(0)?;
+                progress.check()?;
                 for probability in part {
                     *probability *= context.rest;
                 }
@@ -184,7 +187,7 @@ impl Model for KneserNey {
 
 /// Replaces the counts of all levels but the last by how many different ids occur in front, where
 /// any can.
-fn count_predecessors(trie: &mut Trie, watch: &Watch) -> Result<()> {
+fn count_predecessors(trie: &mut Trie, progress: &Progress) -> Result<()> {
     let order = trie.order();
     // Of each node of the level, the node of the level before that leaves out the first id.
     let mut tails: Vec<u32> = Vec::new();
@@ -207,7 +210,7 @@ fn count_predecessors(trie: &mut Trie, watch: &Watch) -> Result<()> {
                 }
             }
             if node % (1 << 16) == 0 {
-                watch.advance(0)?;
+                progress.check()?;
             }
         }
         let kept = if length > 1 { trie.sentence_starts(length) } else { 0..0 };
@@ -223,10 +226,10 @@ fn count_predecessors(trie: &mut Trie, watch: &Watch) -> Result<()> {
 }
 
 /// How many n-grams have the counts 1 to 4.
-fn counts_of_counts(counts: &[u32], watch: &Watch) -> Result<[f64; 4]> {
+fn counts_of_counts(counts: &[u32], progress: &Progress) -> Result<[f64; 4]> {
     let mut numbers = [0.0; 4];
     for part in counts.chunks(SYMBOLS) {
-        watch.advance(0)?;
+        progress.check()?;
         for &count in part {
             let place = (count as usize).checked_sub(1);
             if let Some(number) = place.and_then(|place| numbers.get_mut(place)) {
@@ -272,20 +275,20 @@ fn remaining(count: u32, discounts: Discounts) -> f64 {
 }
 
 /// What the counts of the words after a context come to.
-fn summary(counts: &[u32], discounts: Discounts, watch: &Watch) -> Result<Context> {
-    let total = sum(counts, watch, f64::from)?;
+fn summary(counts: &[u32], discounts: Discounts, progress: &Progress) -> Result<Context> {
+    let total = sum(counts, progress, f64::from)?;
     if total == 0.0 {
         return Ok(Context::default());
     }
-    let discounted = sum(counts, watch, |count| discount(count, discounts))?;
+    let discounted = sum(counts, progress, |count| discount(count, discounts))?;
     Ok(Context { total, rest: discounted / total })
 }
 
 /// The sum of a number for each count.
-fn sum(counts: &[u32], watch: &Watch, number: impl Fn(u32) -> f64) -> Result<f64> {
+fn sum(counts: &[u32], progress: &Progress, number: impl Fn(u32) -> f64) -> Result<f64> {
     let mut sum = 0.0;
     for part in counts.chunks(SYMBOLS) {
-        watch.advance(0)?;
+        progress.check()?;
         for &count in part {
             sum += number(count);
         }

@@ -16,12 +16,12 @@ pub use interpolated::Interpolated;
 pub use kneser_ney::KneserNey;
 pub use trie::{Trie, Walk};
 
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
-/// How many tokens are scored between two looks at the watch.
+/// How many tokens are scored between two checks for a cancel.
 const STRETCH: usize = 1 << 14;
-/// How many symbols of the vocabulary are gone through between two looks at the watch.
+/// How many symbols of the vocabulary are gone through between two checks for a cancel.
 const SYMBOLS: usize = 1 << 16;
 /// The orders that are built.
 pub const ORDERS: std::ops::RangeInclusive<usize> = 2..=5;
@@ -43,7 +43,7 @@ pub trait Model {
     ///
     /// # Errors
     /// [`Error::Interrupted`].
-    fn distribution(&self, walk: &Walk, into: &mut [f64], watch: &Watch) -> Result<()>;
+    fn distribution(&self, walk: &Walk, into: &mut [f64], progress: &Progress) -> Result<()>;
 }
 
 /// The probability of each id, given those before it and those of `before`.
@@ -54,7 +54,7 @@ pub fn score<I: Id>(
     model: &impl Model,
     before: &[I],
     ids: &[I],
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Vec<f64>> {
     let size = model.trie().size();
     check("before", before, size)?;
@@ -63,7 +63,7 @@ pub fn score<I: Id>(
     let mut probabilities = alloc::with_capacity(ids.len())?;
     for part in ids.chunks(STRETCH) {
         probabilities.extend(part.iter().map(|&id| model.step(&mut walk, id.into())));
-        watch.advance(part.len() as u64)?;
+        progress.add(part.len() as u64)?;
     }
     Ok(probabilities)
 }
@@ -77,7 +77,7 @@ pub fn distributions(
     contexts: &[u32],
     width: usize,
     rows: usize,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Vec<f64>> {
     let size = model.trie().size();
     check("contexts", contexts, size)?;
@@ -85,8 +85,8 @@ pub fn distributions(
     let mut into = alloc::zeroed(cells)?;
     for (row, part) in into.chunks_mut(size.max(1)).enumerate() {
         let context = contexts.get(row * width..(row + 1) * width).unwrap_or_default();
-        model.distribution(&walk_along(model, context), part, watch)?;
-        watch.advance(1)?;
+        model.distribution(&walk_along(model, context), part, progress)?;
+        progress.add(1)?;
     }
     Ok(into)
 }

@@ -1,6 +1,6 @@
 //! Sorting that can be ended early, however large the list.
 
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Result, alloc};
 
 /// How many keys are sorted in one go, which takes some milliseconds.
@@ -10,10 +10,10 @@ const RUN: usize = 1 << 16;
 ///
 /// # Errors
 /// [`crate::Error::Interrupted`], [`crate::Error::Memory`]; the keys are in disorder then.
-pub fn sort(keys: &mut [u128], watch: &Watch) -> Result<()> {
+pub fn sort(keys: &mut [u128], progress: &Progress) -> Result<()> {
     for run in keys.chunks_mut(RUN) {
         run.sort_unstable();
-        watch.advance(run.len() as u64)?;
+        progress.add(run.len() as u64)?;
     }
     let longest = if keys.len() > RUN { keys.len() } else { 0 };
     let mut spare = alloc::with_capacity(longest)?;
@@ -21,7 +21,7 @@ pub fn sort(keys: &mut [u128], watch: &Watch) -> Result<()> {
     while width < keys.len() {
         for pair in keys.chunks_mut(2 * width).filter(|pair| pair.len() > width) {
             merge(pair, width, &mut spare);
-            watch.advance(0)?;
+            progress.check()?;
         }
         width *= 2;
     }
@@ -63,7 +63,7 @@ mod tests {
             .collect();
         let mut expected = keys.clone();
         expected.sort_unstable();
-        assert_eq!(sort(&mut keys, &Watch::new()), Ok(()));
+        assert_eq!(sort(&mut keys, &Progress::new()), Ok(()));
         assert!(keys == expected);
     }
 }

@@ -11,10 +11,10 @@
 
 use super::sort::sort;
 use super::{Id, ORDERS, check};
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
-/// How many positions are looked at between two looks at the watch.
+/// How many positions are looked at between two checks for a cancel.
 const STRETCH: usize = 1 << 16;
 /// How many ids a key holds: those that follow the first one of an n-gram.
 const FOLLOWERS: usize = *ORDERS.end() - 1;
@@ -83,7 +83,7 @@ impl Trie {
         order: usize,
         size: usize,
         eos: Option<u32>,
-        watch: &Watch,
+        progress: &Progress,
     ) -> Result<Trie> {
         if !ORDERS.contains(&order) {
             return Err(Error::Invalid(format!("order is {order}; expected 2 to 5")));
@@ -94,17 +94,17 @@ impl Trie {
         }
         check("ids", ids, size)?;
         check("eos", eos.as_slice(), size)?;
-        let starts = starts(ids, size, eos, watch)?;
+        let starts = starts(ids, size, eos, progress)?;
         let mut trie = Trie { levels: vec![Level::default(); order], size, eos };
         trie.reserve(0, size)?;
-        let mut keys = keys(ids, &starts, order, eos, watch)?;
+        let mut keys = keys(ids, &starts, order, eos, progress)?;
         for (id, bounds) in (0u32..).zip(starts.windows(2)) {
             if id % (1 << 16) == 0 {
-                watch.advance(0)?;
+                progress.check()?;
             }
             let &[start, end] = bounds else { continue };
             let bucket = keys.get_mut(start as usize..end as usize).unwrap_or_default();
-            sort(bucket, watch)?;
+            sort(bucket, progress)?;
             trie.push(0, id);
             let mut last = None;
             for part in bucket.chunks(STRETCH) {
@@ -112,7 +112,7 @@ impl Trie {
                     trie.reserve(level, part.len())?;
                 }
                 last = trie.add(part, last);
-                watch.advance(0)?;
+                progress.check()?;
             }
         }
         trie.close()?;
@@ -259,7 +259,12 @@ impl Trie {
 
 /// Where the positions of each id begin among the positions sorted by id, and where all end; `eos`
 /// is an id in front of the text.
-fn starts<I: Id>(ids: &[I], size: usize, eos: Option<u32>, watch: &Watch) -> Result<Vec<u32>> {
+fn starts<I: Id>(
+    ids: &[I],
+    size: usize,
+    eos: Option<u32>,
+    progress: &Progress,
+) -> Result<Vec<u32>> {
     let mut starts = alloc::zeroed(size.checked_add(1).ok_or(Error::Memory)?)?;
     for id in eos.into_iter().chain(ids.iter().map(|&id| id.into())) {
         if let Some(start) = starts.get_mut(id as usize + 1) {
@@ -268,7 +273,7 @@ fn starts<I: Id>(ids: &[I], size: usize, eos: Option<u32>, watch: &Watch) -> Res
     }
     let mut sum = 0;
     for part in starts.chunks_mut(STRETCH) {
-        watch.advance(0)?;
+        progress.check()?;
         for start in part {
             sum += *start;
             *start = sum;
@@ -286,15 +291,15 @@ fn keys<I: Id>(
     starts: &[u32],
     order: usize,
     eos: Option<u32>,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Vec<u128>> {
-    let mut places = alloc::collected_under(watch, starts.iter().copied())?;
+    let mut places = alloc::collected_under(progress, starts.iter().copied())?;
     let mut keys: Vec<u128> = alloc::zeroed(ids.len() + usize::from(eos.is_some()))?;
     let in_front = eos.into_iter().map(|eos| (eos, 0));
     let text = ids.iter().zip(1..).map(|(&id, next)| (id.into(), next));
     for (id, next) in in_front.chain(text) {
         if next % STRETCH == 0 {
-            watch.advance(0)?;
+            progress.check()?;
         }
         let end = ids.len().min(next + order - 1);
         let mut key = 0;

@@ -9,10 +9,10 @@ use super::team::Team;
 use super::workspace::{self, Rooms, Slice};
 use super::{Data, Params, Shape, model, softmax};
 use crate::linalg::{Cpu, Float, LANES};
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
-/// Slices that are worked out between two looks at the watch, for each thread.
+/// Slices that are worked out between two checks for a cancel, for each thread.
 const SLICES: usize = 8;
 
 /// The mean of −ln p(target) over all examples, added up in doubles in their order.
@@ -24,11 +24,11 @@ pub fn loss<T: Float>(
     params: &Params<&[T]>,
     data: &Data<'_>,
     threads: usize,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<f64> {
     let mut sum = 0.0;
     let add = |slice: &Slice<T>| sum += slice.losses.iter().take(slice.examples).sum::<f64>();
-    look_at(shape, params, data, threads, watch, add)?;
+    look_at(shape, params, data, threads, progress, add)?;
     #[allow(clippy::cast_precision_loss, reason = "there are fewer than 2^53 examples")]
     Ok(sum / data.len() as f64)
 }
@@ -42,11 +42,11 @@ pub fn losses<T: Float>(
     params: &Params<&[T]>,
     data: &Data<'_>,
     threads: usize,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Vec<f64>> {
     let mut result = alloc::with_capacity(data.len())?;
     let add = |slice: &Slice<T>| result.extend(slice.losses.iter().take(slice.examples));
-    look_at(shape, params, data, threads, watch, add)?;
+    look_at(shape, params, data, threads, progress, add)?;
     Ok(result)
 }
 
@@ -56,13 +56,13 @@ fn look_at<T: Float>(
     params: &Params<&[T]>,
     data: &Data<'_>,
     threads: usize,
-    watch: &Watch,
+    progress: &Progress,
     look: impl FnMut(&Slice<T>) + Send,
 ) -> Result<()> {
     const OP: &str = "nplm_loss";
     params.check(shape, OP)?;
     data.check(shape, OP)?;
-    forward(shape, params, data, threads, watch, look)
+    forward(shape, params, data, threads, progress, look)
 }
 
 /// The probability of every symbol after each context (B × c ids): B × V numbers.
@@ -75,7 +75,7 @@ pub fn probabilities<T: Float>(
     params: &Params<&[T]>,
     contexts: &[u32],
     threads: usize,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Vec<f64>> {
     const OP: &str = "nplm_probabilities";
     params.check(shape, OP)?;
@@ -84,9 +84,9 @@ pub fn probabilities<T: Float>(
     let targets = alloc::zeroed(examples)?;
     let data = Data { inputs: contexts, targets: &targets };
     let cpu = Cpu::chosen()?;
-    let team = Team::new(threads, watch);
+    let team = Team::new(threads, progress);
     let at_once = examples.min(SLICES * LANES * threads).max(1);
-    let mut slices = workspace::slices::<T>(shape, at_once, true, watch)?;
+    let mut slices = workspace::slices::<T>(shape, at_once, true, progress)?;
     let cells = examples.checked_mul(shape.vocabulary).ok_or(Error::Memory)?;
     let mut result = alloc::zeroed(cells)?;
     let row = shape.vocabulary.max(1);
@@ -109,9 +109,9 @@ pub fn probabilities<T: Float>(
                 for slice in &mut **group {
                     model::before_output(cpu, shape, params, None, slice);
                 }
-                softmax::distributions(cpu, shape, params, watch, group, into);
+                softmax::distributions(cpu, shape, params, progress, group, into);
             })?;
-            watch.advance(done as u64)?;
+            progress.add(done as u64)?;
         }
         Ok(())
     })?;
@@ -125,13 +125,13 @@ fn forward<T: Float>(
     params: &Params<&[T]>,
     data: &Data<'_>,
     threads: usize,
-    watch: &Watch,
+    progress: &Progress,
     mut look: impl FnMut(&Slice<T>) + Send,
 ) -> Result<()> {
     let cpu = Cpu::chosen()?;
-    let team = Team::new(threads, watch);
+    let team = Team::new(threads, progress);
     let at_once = data.len().min(SLICES * LANES * threads);
-    let mut slices = workspace::slices::<T>(shape, at_once, false, watch)?;
+    let mut slices = workspace::slices::<T>(shape, at_once, false, progress)?;
     team.run(|| {
         for start in (0..data.len()).step_by(at_once.max(1)) {
             let mut numbers = start..data.len();
@@ -142,10 +142,10 @@ fn forward<T: Float>(
                 for slice in &mut **group {
                     model::before_output(cpu, shape, params, None, slice);
                 }
-                softmax::output(cpu, shape, params, watch, group);
+                softmax::output(cpu, shape, params, progress, group);
             })?;
             slices.iter().for_each(&mut look);
-            watch.advance(slices.iter().map(|slice| slice.examples as u64).sum())?;
+            progress.add(slices.iter().map(|slice| slice.examples as u64).sum())?;
         }
         Ok(())
     })
@@ -162,7 +162,7 @@ pub fn gradients<T: Float>(
     data: &Data<'_>,
     masks: Option<&Masks>,
     threads: usize,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<(f64, Params<Vec<T>>)> {
     const OP: &str = "nplm_gradients";
     // Not a multiple of the number of threads: sums are to be the same for all of them.
@@ -170,10 +170,10 @@ pub fn gradients<T: Float>(
     let cpu = Cpu::chosen()?;
     params.check(shape, OP)?;
     data.check(shape, OP)?;
-    let team = Team::new(threads, watch);
+    let team = Team::new(threads, progress);
     #[allow(clippy::cast_precision_loss, reason = "there are fewer than 2^53 examples")]
     let weight = 1.0 / data.len() as f64;
-    let mut slices = workspace::slices(shape, data.len().min(AT_ONCE), true, watch)?;
+    let mut slices = workspace::slices(shape, data.len().min(AT_ONCE), true, progress)?;
     let mut gradients = shape.lengths().map(alloc::zeroed).transpose()?;
     let (mut rows, rooms) = (Rows::new(shape)?, Rooms::new());
     let mut loss = 0.0;
@@ -191,7 +191,7 @@ pub fn gradients<T: Float>(
             for slice in &mut slices {
                 slice.number += AT_ONCE as u64;
             }
-            watch.advance(slices.iter().map(|slice| slice.examples as u64).sum())?;
+            progress.add(slices.iter().map(|slice| slice.examples as u64).sum())?;
         }
         Ok(())
     })?;

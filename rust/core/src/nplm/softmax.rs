@@ -27,7 +27,7 @@ use crate::alloc::{self, collected, demand};
 use crate::linalg::lanes::{Lanes, Running};
 use crate::linalg::product::Product;
 use crate::linalg::{Cpu, Float, LANES, lanes};
-use crate::watch::Watch;
+use crate::progress::Progress;
 
 /// Slices of which dy is made at once: as many as the second-level cache holds.
 pub const SLICES: usize = 16;
@@ -56,18 +56,18 @@ impl<T: Float> Slice<T> {
     }
 }
 
-/// The loss of each example. Ends early, with anything, once the watch is stopped.
+/// The loss of each example. Ends early, with anything, once the work is cancelled.
 pub fn output<T: Float>(
     cpu: Cpu,
     shape: &Shape,
     params: &Params<&[T]>,
-    watch: &Watch,
+    progress: &Progress,
     slices: &mut [Slice<T>],
 ) {
     for slice in &mut *slices {
         slice.logits.begin();
     }
-    for rows in cut(shape, 0..shape.vocabulary).take_while(|_| watch.advance(0).is_ok()) {
+    for rows in cut(shape, 0..shape.vocabulary).take_while(|_| progress.check().is_ok()) {
         for slice in &mut *slices {
             exponentials(cpu, shape, params, rows, slice);
         }
@@ -78,18 +78,18 @@ pub fn output<T: Float>(
 }
 
 /// The probabilities of all symbols, V an example, one example of the slices after the other: the
-/// softmax, in doubles, of logits that are kept. Ends early, with anything, once the watch is
+/// softmax, in doubles, of logits that are kept. Ends early, with anything, once the progress is
 /// stopped.
 pub fn distributions<T: Float>(
     cpu: Cpu,
     shape: &Shape,
     params: &Params<&[T]>,
-    watch: &Watch,
+    progress: &Progress,
     slices: &mut [Slice<T>],
     into: &mut [f64],
 ) {
     let size = shape.vocabulary.max(1);
-    for rows in cut(shape, 0..size).take_while(|_| watch.advance(0).is_ok()) {
+    for rows in cut(shape, 0..size).take_while(|_| progress.check().is_ok()) {
         for slice in &mut *slices {
             products(cpu, shape, params, rows, slice);
         }
@@ -127,18 +127,18 @@ fn normalize(row: &mut [f64]) {
 
 /// The loss of each example; and for the mean loss over 1/`weight` examples, of which the slices
 /// have some: dz = Uᵀ·dy, dx = Wᵀ·dy if there are direct connections, and what
-/// [`output_gradient`] makes dy of. Ends early, with anything, once the watch is stopped.
+/// [`output_gradient`] makes dy of. Ends early, with anything, once the work is cancelled.
 pub fn forward_and_backward<T: Float>(
     cpu: Cpu,
     shape: &Shape,
     params: &Params<&[T]>,
-    (weight, watch): (f64, &Watch),
+    (weight, progress): (f64, &Progress),
     slices: &mut [Slice<T>],
 ) {
     for slice in &mut *slices {
         slice.logits.begin();
     }
-    for rows in cut(shape, 0..shape.vocabulary).take_while(|_| watch.advance(0).is_ok()) {
+    for rows in cut(shape, 0..shape.vocabulary).take_while(|_| progress.check().is_ok()) {
         let several = slices.len();
         for (i, slice) in slices.iter_mut().enumerate() {
             let factors = exponentials(cpu, shape, params, rows, slice);

@@ -30,7 +30,7 @@ pub(super) fn forward_and_backward<T: Float>(
         for slice in &mut **group {
             model::before_output(cpu, shape, params, masks, slice);
         }
-        softmax::forward_and_backward(cpu, shape, params, (weight, team.watch()), group);
+        softmax::forward_and_backward(cpu, shape, params, (weight, team.progress()), group);
         for slice in &mut **group {
             model::behind_output(cpu, shape, params, masks, slice);
         }
@@ -92,7 +92,7 @@ pub(super) fn change<T: Float>(
 fn share(shape: &Shape, examples: usize, threads: usize) -> usize {
     /// Parts for each thread: so many that one thread need not wait long for another one.
     const PARTS: usize = 8;
-    /// Multiplications that take some milliseconds. The watch is asked after each part.
+    /// Multiplications that take some milliseconds. A cancel is checked for after each part.
     const MOST: usize = 1 << 28;
     let Params { H, W, P, .. } = shape.lengths();
     let all = H + P + shape.vocabulary * shape.output_width() + W;

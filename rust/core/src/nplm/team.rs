@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Result, alloc};
 
 /// How long a thread looks for work before it sleeps.
@@ -26,26 +26,26 @@ const ASLEEP: Duration = Duration::from_millis(1);
 pub struct Team<'a> {
     /// None if the caller's thread is the only one.
     pool: Option<ThreadPool>,
-    watch: &'a Watch,
+    progress: &'a Progress,
 }
 
 impl<'a> Team<'a> {
-    /// So many threads, which end early once the watch is stopped; just the caller's own if it is
+    /// So many threads, which end early once the work is cancelled; just the caller's own if it is
     /// one, or if the system refuses threads.
     #[must_use]
-    pub fn new(threads: usize, watch: &'a Watch) -> Team<'a> {
+    pub fn new(threads: usize, progress: &'a Progress) -> Team<'a> {
         // Where the system refuses so many threads, fewer do the work.
         let fewer = std::iter::successors(Some(threads), |threads| Some(threads / 2));
         let pool = fewer
             .take_while(|&threads| threads > 1)
             .find_map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().ok());
-        Team { pool, watch }
+        Team { pool, progress }
     }
 
     /// What tells them to end early.
     #[must_use]
-    pub fn watch(&self) -> &'a Watch {
-        self.watch
+    pub fn progress(&self) -> &'a Progress {
+        self.progress
     }
 
     /// How many they are.
@@ -78,7 +78,7 @@ impl<'a> Team<'a> {
     /// hold what it needs. When it is done with them, it helps the others, from the end of theirs.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] once the watch is stopped: it is asked before every item, and the rest
+    /// [`Error::Interrupted`] once the work is cancelled: checked before every item, and the rest
     /// is left out.
     pub fn each<I: Send>(
         &self,
@@ -87,7 +87,7 @@ impl<'a> Team<'a> {
     ) -> Result<()> {
         let Some(pool) = &self.pool else {
             return items.iter_mut().try_for_each(|item| {
-                self.watch.advance(0)?;
+                self.progress.check()?;
                 work(item);
                 Ok(())
             });
@@ -98,7 +98,7 @@ impl<'a> Team<'a> {
             let own = pool.current_thread_index().and_then(|thread| shares.get(thread));
             let of_others = shares.iter().flat_map(|share| share.from(IterMut::next_back));
             let own = own.into_iter().flat_map(|share| share.from(IterMut::next));
-            let goes_on = |_: &&mut I| self.watch.advance(0).is_ok();
+            let goes_on = |_: &&mut I| self.progress.check().is_ok();
             own.chain(of_others).take_while(goes_on).for_each(&work);
         };
         let others = AtomicUsize::new(self.threads() - 1);
@@ -113,7 +113,7 @@ impl<'a> Team<'a> {
             // The scope would send this thread to sleep at once.
             look_for_work_until(|| others.load(Ordering::Acquire) == 0);
         });
-        self.watch.advance(0)
+        self.progress.check()
     }
 }
 

@@ -8,8 +8,8 @@ use super::team::Team;
 use super::workspace::{self, Rooms, Slice};
 use super::{Data, Params, Shape};
 use crate::linalg::{Cpu, Float, copy_of};
+use crate::progress::Progress;
 use crate::random::Random;
-use crate::watch::Watch;
 use crate::{Error, Result, alloc};
 
 /// What is to be done.
@@ -43,8 +43,8 @@ pub struct Trained<T> {
 }
 
 /// Copies of all parameters and states.
-fn copies<T: Copy>(sets: &[Params<&[T]>], watch: &Watch) -> Result<Vec<Params<Vec<T>>>> {
-    let copy = |slice: &[T]| watch.advance(0).and_then(|()| copy_of(slice));
+fn copies<T: Copy>(sets: &[Params<&[T]>], progress: &Progress) -> Result<Vec<Params<Vec<T>>>> {
+    let copy = |slice: &[T]| progress.check().and_then(|()| copy_of(slice));
     sets.iter().map(|set| set.as_ref().map(|slice| copy(slice)).transpose()).collect()
 }
 
@@ -75,7 +75,7 @@ pub fn train<T: Float>(
     before: &[Params<&[T]>],
     data: &Data<'_>,
     plan: &Plan<'_>,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Trained<T>> {
     const OP: &str = "nplm_train";
     let cpu = Cpu::chosen()?;
@@ -88,21 +88,21 @@ pub fn train<T: Float>(
     }
     data.check(shape, OP)?;
 
-    let mut sets = copies(before, watch)?;
+    let mut sets = copies(before, progress)?;
     let mut slices: Vec<_> =
         sets.iter_mut().map(|set| set.as_mut().map(Vec::as_mut_slice)).collect();
-    let done = watch.done();
-    let team = Team::new(plan.threads, watch);
-    let mut trainer = Trainer::new(cpu, *shape, plan, &team, watch)?;
+    let done = progress.done();
+    let team = Team::new(plan.threads, progress);
+    let mut trainer = Trainer::new(cpu, *shape, plan, &team, progress)?;
     let mut steps = |rates: &[f64], sets: &mut [_]| {
-        let result = team.run(|| trainer.steps(sets, data, rates, watch));
-        result.inspect_err(|_| watch.rewind(done))
+        let result = team.run(|| trainer.steps(sets, data, rates, progress));
+        result.inspect_err(|_| progress.rewind(done))
     };
     let (mut losses, ended) = steps(plan.rates, &mut slices)?;
     if matches!(ended, Ended::AfterUpdate) {
         // The steps before the one that went wrong are done once more, to the same result.
         restore(&mut slices, before);
-        watch.rewind(done);
+        progress.rewind(done);
         let rates = plan.rates.get(..losses.len()).unwrap_or_default();
         losses = steps(rates, &mut slices)?.0;
     }
@@ -140,9 +140,9 @@ impl<'a, T: Float> Trainer<'a, T> {
         shape: Shape,
         plan: &'a Plan<'a>,
         team: &'a Team<'a>,
-        watch: &Watch,
+        progress: &Progress,
     ) -> Result<Trainer<'a, T>> {
-        let slices = workspace::slices(&shape, plan.batch, true, watch)?;
+        let slices = workspace::slices(&shape, plan.batch, true, progress)?;
         let lengths = Params { C: 0, U: 0, W: 0, ..shape.lengths() };
         let room = plan.optimizer.states() > 0;
         let zeros = |length| alloc::zeroed(if room { length } else { 0 });
@@ -157,7 +157,7 @@ impl<'a, T: Float> Trainer<'a, T> {
         sets: &mut [Params<&mut [T]>],
         data: &Data<'_>,
         rates: &[f64],
-        watch: &Watch,
+        progress: &Progress,
     ) -> Result<(Vec<f64>, Ended)> {
         let (cpu, shape, team) = (self.cpu, self.shape, self.team);
         #[allow(clippy::cast_precision_loss, reason = "a mini-batch is smaller than 2^53")]
@@ -180,7 +180,7 @@ impl<'a, T: Float> Trainer<'a, T> {
                 return Ok((losses, Ended::AfterUpdate));
             }
             losses.push(loss);
-            watch.advance(1)?;
+            progress.add(1)?;
         }
         Ok((losses, Ended::Whole))
     }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use super::logits::{Logits, TILE};
 use super::{Data, Shape};
 use crate::linalg::{Buffer, Cpu, Float, LANES, lanes};
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Result, alloc};
 
 /// Up to [`LANES`] examples, and what every layer makes of them.
@@ -161,12 +161,12 @@ pub fn slices<T: Float>(
     shape: &Shape,
     batch: usize,
     kept: bool,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Vec<Slice<T>>> {
     let count = batch.div_ceil(LANES);
     let mut slices = alloc::with_capacity(count)?;
     for number in (0..).step_by(LANES).take(count) {
-        watch.advance(0)?;
+        progress.check()?;
         slices.push(Slice { number, ..Slice::new(shape, kept)? });
     }
     Ok(slices)

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
+use crate::progress::Progress;
 use crate::random::Stream;
 use crate::sampling::table::Table;
-use crate::watch::Watch;
 use crate::{Error, Result, alloc};
 
 /// The boundary, which begins contexts and ends items.
 const END: u32 = 0;
-/// How many symbols are drawn between looks at the watch, and made room for at a time.
+/// How many symbols are drawn between two checks for a cancel, and made room for at a time.
 const BREATH: usize = 1 << 12;
 /// How many symbols a part of the work has at most, if items are no longer than that.
 const PART: usize = 1 << 20;
@@ -106,23 +106,23 @@ impl<'a, C: Copy + Default> Plan<'a, C> {
     /// # Errors
     /// [`Error::DeadEnd`] where the table gives no symbol any probability, [`Error::Memory`],
     /// [`Error::Interrupted`].
-    pub fn draw(&self, streams: Range<u64>, watch: &Watch) -> Result<Items<C>> {
+    pub fn draw(&self, streams: Range<u64>, progress: &Progress) -> Result<Items<C>> {
         let mut items = Items { codes: Vec::new(), ends: Vec::new() };
         for stream in streams {
-            self.item(Stream::new(self.seed, stream), &mut items.codes, watch)?;
+            self.item(Stream::new(self.seed, stream), &mut items.codes, progress)?;
             alloc::push(&mut items.ends, items.codes.len())?;
         }
         Ok(items)
     }
 
     /// Draws one item and appends it.
-    fn item(&self, stream: Stream, codes: &mut Vec<C>, watch: &Watch) -> Result<()> {
+    fn item(&self, stream: Stream, codes: &mut Vec<C>, progress: &Progress) -> Result<()> {
         let prompt = self.prompt.iter().filter_map(|&symbol| self.code(symbol));
         alloc::reserve(codes, self.prompt.len())?;
         codes.extend(prompt);
         let (mut context, mut length) = (self.context, self.prompt.len());
         while length < self.max_length {
-            watch.advance(0)?;
+            progress.check()?;
             let until = self.max_length.min(length.saturating_add(BREATH));
             alloc::reserve(codes, until - length)?;
             while length < until {

@@ -6,7 +6,7 @@ use std::thread::{self, Builder};
 use std::time::Duration;
 
 use crate::Result;
-use crate::watch::Watch;
+use crate::progress::Progress;
 
 /// How long the caller waits for a part before it is given a chance to look around.
 const PATIENCE: Duration = Duration::from_millis(40);
@@ -25,7 +25,7 @@ const AHEAD: usize = 2;
 pub fn in_order<T: Send, E: From<crate::Error>>(
     parts: u64,
     threads: usize,
-    watch: &Watch,
+    progress: &Progress,
     make: impl Fn(u64) -> Result<T> + Sync,
     mut take: impl FnMut(Option<T>) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
@@ -53,7 +53,7 @@ pub fn in_order<T: Send, E: From<crate::Error>>(
         });
         // Whoever still works is told to stop, or finds nobody listening.
         if result.is_err() {
-            watch.stop();
+            progress.cancel();
         }
         drop(receivers);
         for worker in workers {

@@ -2,14 +2,14 @@
 
 use std::cmp::Ordering;
 
+use crate::progress::Progress;
 use crate::random::Stream;
 use crate::random::alias::{self, Builder, Cell};
-use crate::watch::Watch;
 use crate::{Error, Result, alloc};
 
 /// How far from 1 the sum of a row may be: far enough for probabilities computed in f32.
 const TOLERANCE: f64 = 1e-4;
-/// How many weights are worked on between looks at the watch.
+/// How many weights are worked on between two checks for a cancel.
 const BREATH: usize = 1 << 16;
 /// How many symbols a row has at most for which a draw is that of a [`crate::sampling::Table`].
 /// Of larger vocabularies there are no tables, and building one for a single draw would take
@@ -148,7 +148,7 @@ pub fn draw_rows(
     size: u32,
     (seed, streams, step): (u64, &[u64], u64),
     shaping: Shaping,
-    watch: &Watch,
+    progress: &Progress,
 ) -> Result<Vec<u32>> {
     let mut builder = Builder::default();
     let (mut weights, mut cells) = (Vec::new(), alloc::zeroed::<Cell>(size as usize)?);
@@ -156,7 +156,7 @@ pub fn draw_rows(
     let rows = probabilities.chunks_exact((size as usize).max(1));
     for (number, (row, &stream)) in rows.zip(streams).enumerate() {
         if number % (BREATH / row.len() + 1) == 0 {
-            watch.advance(0)?;
+            progress.check()?;
         }
         drawn.push(match shaping.apply(row, number, &mut weights)? {
             Row::Certain(symbol) => symbol,

@@ -1,13 +1,13 @@
 //! All distributions of a model with a short context, ready for drawing.
 
+use crate::progress::Progress;
 use crate::random::alias::{self, Builder, Cell};
 use crate::sampling::shaping::{Row, Shaping};
-use crate::watch::Watch;
 use crate::{Error, Result, alloc};
 
 /// What a draw gives where nothing can follow. No vocabulary is as large.
 pub(super) const NOTHING: u32 = u32::MAX;
-/// How many cells are made between looks at the watch.
+/// How many cells are made between two checks for a cancel.
 const BREATH: usize = 1 << 16;
 
 /// For each context an alias table of what follows, one after the other.
@@ -32,7 +32,7 @@ impl Table {
         probabilities: &[f64],
         (size, context): (u32, u32),
         shaping: Shaping,
-        watch: &Watch,
+        progress: &Progress,
     ) -> Result<Table> {
         let rows = size.checked_pow(context).filter(|_| size > 0 && context > 0);
         let wanted = rows.and_then(|rows| (rows as usize).checked_mul(size as usize));
@@ -48,7 +48,7 @@ impl Table {
         let pairs = probabilities.chunks_exact(width).zip(cells.chunks_exact_mut(width));
         for (number, (row, cells)) in pairs.enumerate() {
             if number % (BREATH / width + 1) == 0 {
-                watch.advance(0)?;
+                progress.check()?;
             }
             match shaping.apply(row, number, &mut weights)? {
                 Row::Distribution => builder.build(&weights, cells)?,

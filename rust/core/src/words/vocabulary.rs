@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::reader::{MARK, Text};
-use crate::watch::Watch;
+use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
-/// How many tokens are numbered between two looks at the watch.
+/// How many tokens are numbered between two checks for a cancel.
 const STRETCH: usize = 1 << 20;
 
 /// What a vocabulary is to be.
@@ -51,8 +51,8 @@ impl Text {
     ///
     /// # Errors
     /// [`Error::Invalid`] for limits that the text does not meet, [`Error::Interrupted`].
-    pub fn choose(self, limits: &Limits, watch: &Watch) -> Result<Encoded> {
-        let counts = self.counts(limits.train, watch)?;
+    pub fn choose(self, limits: &Limits, progress: &Progress) -> Result<Encoded> {
+        let counts = self.counts(limits.train, progress)?;
         let mut symbols = vec![self.free_symbol(&limits.rare, "")];
         if let Some(mark) = &limits.mark {
             let mark = self.free_symbol(mark, symbols.first().map_or("", String::as_str));
@@ -80,7 +80,7 @@ impl Text {
         let first = symbols.len();
         let numbers = numbers(&kept, counts.len(), first)?;
         self.add_names(&kept, &mut symbols)?;
-        let ids = renumber(self.ids, &numbers, symbols.len(), watch)?;
+        let ids = renumber(self.ids, &numbers, symbols.len(), progress)?;
         Ok(Encoded { ids, symbols })
     }
 
@@ -93,7 +93,7 @@ impl Text {
         symbols: &[String],
         rare: u32,
         mark: Option<u32>,
-        watch: &Watch,
+        progress: &Progress,
     ) -> Result<Ids> {
         let mut places: HashMap<&str, u32> = alloc::map(symbols.len())?;
         for (place, symbol) in (0u32..).zip(symbols) {
@@ -110,11 +110,11 @@ impl Text {
         if let (Some(number), Some(mark)) = (numbers.get_mut(MARK as usize), mark) {
             *number = mark;
         }
-        renumber(self.ids, &numbers, symbols.len(), watch)
+        renumber(self.ids, &numbers, symbols.len(), progress)
     }
 
     /// How often each type is among the first tokens.
-    fn counts(&self, train: Option<usize>, watch: &Watch) -> Result<Vec<u64>> {
+    fn counts(&self, train: Option<usize>, progress: &Progress) -> Result<Vec<u64>> {
         let size = train.unwrap_or(self.ids.len());
         let part = self.ids.get(..size).filter(|part| !part.is_empty()).ok_or_else(|| {
             let tokens = self.ids.len();
@@ -129,7 +129,7 @@ impl Text {
                     *count += 1;
                 }
             }
-            watch.advance(0)?;
+            progress.check()?;
         }
         // The mark has a number at any rate.
         if let Some(count) = counts.get_mut(MARK as usize) {
@@ -191,14 +191,14 @@ fn numbers(kept: &[usize], types: usize, first: usize) -> Result<Vec<u32>> {
 }
 
 /// Puts the new number of each token in the place of the old one.
-fn renumber(mut ids: Vec<u32>, numbers: &[u32], size: usize, watch: &Watch) -> Result<Ids> {
+fn renumber(mut ids: Vec<u32>, numbers: &[u32], size: usize, progress: &Progress) -> Result<Ids> {
     let new = |old: u32| numbers.get(old as usize).copied().unwrap_or_default();
     if size > 1 << 16 {
         for part in ids.chunks_mut(STRETCH) {
             for id in part.iter_mut() {
                 *id = new(*id);
             }
-            watch.advance(part.len() as u64)?;
+            progress.add(part.len() as u64)?;
         }
         return Ok(Ids::Long(ids));
     }
@@ -206,7 +206,7 @@ fn renumber(mut ids: Vec<u32>, numbers: &[u32], size: usize, watch: &Watch) -> R
     for part in ids.chunks(STRETCH) {
         #[allow(clippy::cast_possible_truncation, reason = "numbers are below size, up to 2^16")]
         short.extend(part.iter().map(|&id| new(id) as u16));
-        watch.advance(part.len() as u64)?;
+        progress.add(part.len() as u64)?;
     }
     Ok(Ids::Short(short))
 }

@@ -52,8 +52,8 @@ fn loss_with<T: Number>(
     let data = Data { inputs: inputs.as_slice()?, targets: targets.as_slice()? };
     let all = work(&shape, data.len(), 2);
     let threads = team(threads, all, data.len())?;
-    run(params.py(), cost(all), None, |watch| {
-        evaluate::loss(&shape, &slices, &data, threads, watch)
+    run(params.py(), cost(all), None, |progress| {
+        evaluate::loss(&shape, &slices, &data, threads, progress)
     })
 }
 
@@ -97,8 +97,8 @@ fn losses_with<T: Number>(
     let data = Data { inputs: inputs.as_slice()?, targets: targets.as_slice()? };
     let all = work(&shape, data.len(), 2);
     let threads = team(threads, all, data.len())?;
-    run(params.py(), cost(all), None, |watch| {
-        evaluate::losses(&shape, &slices, &data, threads, watch)
+    run(params.py(), cost(all), None, |progress| {
+        evaluate::losses(&shape, &slices, &data, threads, progress)
     })
 }
 
@@ -156,8 +156,8 @@ fn gradients_with<'py, T: Number>(
     let data = Data { inputs: inputs.as_slice()?, targets: targets.as_slice()? };
     let all = work(&shape, data.len(), 6);
     let threads = team(threads, all, data.len())?;
-    let (loss, gradients) = run(py, cost(all), None, |watch| {
-        evaluate::gradients(&shape, &slices, &data, Some(&masks), threads, watch)
+    let (loss, gradients) = run(py, cost(all), None, |progress| {
+        evaluate::gradients(&shape, &slices, &data, Some(&masks), threads, progress)
     })?;
     let result = PyDict::new(py);
     for ((name, gradient), (_, like)) in gradients.named().into_iter().zip(set.named()) {
@@ -206,8 +206,8 @@ fn probabilities_with<'py, T: Number>(
     let ids = ids.as_slice()?;
     let all = work(&shape, examples, 2);
     let threads = team(threads, all, examples)?;
-    let result = run(py, cost(all), None, |watch| {
-        evaluate::probabilities(&shape, &slices, ids, threads, watch)
+    let result = run(py, cost(all), None, |progress| {
+        evaluate::probabilities(&shape, &slices, ids, threads, progress)
     })?;
     args::output(py, result, [examples, shape.vocabulary])
 }

@@ -206,7 +206,7 @@ fn train_with<'py, T: Number>(
     plan.threads = team(threads, step, plan.batch)?;
     let all = cost(step).times(plan.rates.len() as u64);
     let trained =
-        run(py, all, progress, |watch| train::train(&shape, &before, &data, &plan, watch))?;
+        run(py, all, progress, |progress| train::train(&shape, &before, &data, &plan, progress))?;
     for (set, new) in borrowed.iter_mut().zip(&trained.sets) {
         let written = set.as_mut().zip(new.as_ref()).map(|(array, new)| match array {
             Some(array) => array.as_slice_mut().map(|numbers| numbers.copy_from_slice(new)),
