@@ -1,5 +1,6 @@
 """Pictures: real PNG files, of a size to look at, whatever the tokens and numbers are."""
 
+import os
 import struct
 from pathlib import Path
 
@@ -131,6 +132,31 @@ def test_senseless_tables_are_refused(tmp_path, table, tokens, words):
     with pytest.raises(ValueError, match=words):
         bigram_heatmap(table, tokens, path=tmp_path / "pairs.png")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "loss.png"
+    loss_curve([3.0, 2.0], path=path)
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left") as caught:
+            loss_curve([3.0, 1.0], path=path)
+    assert caught.value.filename == str(path)
+    with pytest.raises(ValueError, match="xyz"):
+        loss_curve([3.0, 1.0], path=tmp_path / "loss.xyz")
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_picture_without_an_end_of_its_name_is_a_png(tmp_path):
+    loss_curve([3.0, 2.0], path=tmp_path / "loss")
+    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in tmp_path.iterdir()] == ["loss.png"]
 
 
 def test_a_folder_that_is_missing_is_an_os_error(tmp_path):
