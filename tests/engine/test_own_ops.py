@@ -1,4 +1,4 @@
-"""Point 6 of the contract: ops of one's own."""
+"""Ops of one's own: local_grads, and rules assigned to _backward."""
 
 import math
 
@@ -8,7 +8,7 @@ from fastgrad.engine import Value
 from sample_graphs import GRAPHS, gradients
 
 
-def test_point_6_local_grads_are_the_rule():
+def test_local_grads_are_the_rule():
     a, b = Value(2.0), Value(3.0)
     c = Value(11.0, (a, b), "mine", local_grads=(5.0, -7))
     d = c * 2
@@ -18,7 +18,7 @@ def test_point_6_local_grads_are_the_rule():
 
 
 @pytest.mark.parametrize("container", [tuple, list, iter, dict.fromkeys])
-def test_point_6_operands_and_derivatives_come_in_any_iterable(container):
+def test_operands_and_derivatives_come_in_any_iterable(container):
     a, b = Value(2.0), Value(3.0)
     c = Value(1.0, container([a, b]), "mine", local_grads=iter([4.0, 5.0]))
     c.backward()
@@ -26,14 +26,14 @@ def test_point_6_operands_and_derivatives_come_in_any_iterable(container):
     assert gradients(a, b) == [4.0, 5.0]
 
 
-def test_point_6_an_operand_given_twice_gets_both_shares():
+def test_an_operand_given_twice_gets_both_shares():
     a = Value(2.0)
     c = Value(1.0, (a, a), "twice", local_grads=(3.0, 4.0))
     c.backward()
     assert (a.grad, c._prev) == (7.0, (a,))
 
 
-def test_point_6_keywords_and_micrograds_positions():
+def test_keywords_and_micrograds_positions():
     a = Value(2.0)
     for c in (
         Value(1.0, (a,), "op"),
@@ -46,7 +46,7 @@ def test_point_6_keywords_and_micrograds_positions():
         assert (a.grad, c.grad) == (0.0, 1.0)  # without a rule nothing is sent
 
 
-def test_point_6_microgpts_positions_and_keywords():
+def test_microgpts_positions_and_keywords():
     x, y = Value(0.5), Value(2.0)
     for grads in ((3.0, 4.0), [3, 4]):
         for c in (
@@ -86,7 +86,7 @@ def test_point_6_microgpts_positions_and_keywords():
         (lambda x, y: Value(1.0, (x, y), "own"), "xy", ()),
     ],
 )
-def test_point_6_children_and_local_grads_of_every_kind_of_node(make, children, grads):
+def test_children_and_local_grads_of_every_kind_of_node(make, children, grads):
     x, y = Value(2.0), Value(3.0)
     node = make(x, y)
     names = {x: "x", y: "y"}
@@ -101,7 +101,7 @@ def test_point_6_children_and_local_grads_of_every_kind_of_node(make, children, 
 
 
 @pytest.mark.parametrize("make", GRAPHS)
-def test_point_6_microgpts_own_backward_gives_the_same(make):
+def test_microgpts_own_backward_gives_the_same(make):
     nodes, root = make()
     root.backward()
     expected = gradients(*nodes)
@@ -144,7 +144,7 @@ def test_point_6_microgpts_own_backward_gives_the_same(make):
         (lambda v: engine.sum([v, 1.0, v]), ("v", "v")),
     ],
 )
-def test_point_7_a_node_knows_its_operands_and_their_sides(make, operands):
+def test_a_node_knows_its_operands_and_their_sides(make, operands):
     v = Value(4.0)
     node = make(v)
     assert node._operands == tuple(v if o == "v" else o for o in operands)
@@ -169,14 +169,14 @@ def test_point_7_a_node_knows_its_operands_and_their_sides(make, operands):
         (((), ()), {"local_grads": ()}, TypeError, "multiple values for argument 'local_grads'"),
     ],
 )
-def test_point_6_wrong_arguments_are_named(arguments, settings, error, words):
+def test_wrong_arguments_are_named(arguments, settings, error, words):
     nodes = _core.live_nodes()
     with pytest.raises(error, match=words):
         Value(1.0, *arguments, **settings)
     assert _core.live_nodes() == nodes
 
 
-def test_point_6_a_rule_assigned_as_in_the_lecture():
+def test_a_rule_assigned_as_in_the_lecture():
     def tanh(x):
         t = math.tanh(x.data)
         out = Value(t, (x,), "tanh")
@@ -202,7 +202,7 @@ def replaced(node, rule):
     return node
 
 
-def test_point_6_a_rule_replaces_that_of_a_native_op():
+def test_a_rule_replaces_that_of_a_native_op():
     a, b = Value(2.0), Value(3.0)
     c = a * b
     seen = []
@@ -227,7 +227,7 @@ def test_point_6_a_rule_replaces_that_of_a_native_op():
 
 
 @pytest.mark.parametrize("make", GRAPHS)
-def test_point_6_rules_can_be_called_by_hand(make):
+def test_rules_can_be_called_by_hand(make):
     nodes, root = make()
     root.backward()
     expected = gradients(*nodes)
@@ -250,7 +250,7 @@ def test_point_6_rules_can_be_called_by_hand(make):
 
 
 @pytest.mark.parametrize("make", GRAPHS)
-def test_point_6_a_nodes_own_rule_may_be_assigned_to_it(make):
+def test_a_nodes_own_rule_may_be_assigned_to_it(make):
     nodes, root = make()
     root.backward()
     expected = gradients(*nodes)
@@ -261,7 +261,7 @@ def test_point_6_a_nodes_own_rule_may_be_assigned_to_it(make):
     assert gradients(*nodes) == pytest.approx(expected, rel=1e-12)
 
 
-def test_point_6_the_rule_of_a_leaf_is_called_too():
+def test_the_rule_of_a_leaf_is_called_too():
     a = Value(1.0)
     calls = []
     a._backward = lambda: calls.append(a.grad)
@@ -269,7 +269,7 @@ def test_point_6_the_rule_of_a_leaf_is_called_too():
     assert (calls, a.grad) == ([3.0], 3.0)
 
 
-def test_point_6_only_a_callable_is_a_rule():
+def test_only_a_callable_is_a_rule():
     a = Value(1.0)
     b = replaced(a * 2, lambda: None)
     kept = b._backward
@@ -285,7 +285,7 @@ class Unusual(BaseException):
 
 @pytest.mark.parametrize("make", GRAPHS)
 @pytest.mark.parametrize("kind", [ValueError, ZeroDivisionError, KeyboardInterrupt, Unusual])
-def test_point_6_an_exception_comes_out_unchanged_and_leaves_every_gradient(make, kind):
+def test_an_exception_comes_out_unchanged_and_leaves_every_gradient(make, kind):
     nodes, root = make()
     error = kind("from a rule", 42)
 
@@ -311,7 +311,7 @@ def test_point_6_an_exception_comes_out_unchanged_and_leaves_every_gradient(make
     assert gradients(*nodes) == gradients(*fresh)
 
 
-def test_point_6_an_exception_below_an_op_with_very_many_outputs():
+def test_an_exception_below_an_op_with_very_many_outputs():
     x = [Value(0.0) for _ in range(200_000)]
     bottom = x[0]
     bottom._backward = lambda: 1 / 0
@@ -324,7 +324,7 @@ def test_point_6_an_exception_below_an_op_with_very_many_outputs():
     assert outputs[-1].grad == 2.0
 
 
-def test_point_6_a_rule_may_use_another_graph():
+def test_a_rule_may_use_another_graph():
     def slow_square(x):
         def rule():
             inner = Value(x.data)
@@ -340,7 +340,7 @@ def test_point_6_a_rule_may_use_another_graph():
     assert a.grad == 4 * 3.0**3 + 1
 
 
-def test_point_6_a_rule_that_calls_itself_ends_in_a_recursion_error():
+def test_a_rule_that_calls_itself_ends_in_a_recursion_error():
     a = Value(3.0)
     b = a * 2
     b._backward = b.backward

@@ -1,4 +1,4 @@
-"""Point 11 of the contract: networks that are patched or rebuilt give micrograd's answers."""
+"""Networks that are patched or rebuilt give micrograd's answers."""
 
 import math
 import random
@@ -37,7 +37,7 @@ def one_by_one(model, rows):
 
 
 @given(st.integers(0, 2**32 - 1), SHAPES, CHANGES, st.data())
-def test_point_11_modified_networks_give_what_plain_ones_give(seed, shape, changes, data):
+def test_modified_networks_give_what_plain_ones_give(seed, shape, changes, data):
     nin, hidden, last = shape
     row = st.lists(st.floats(-2, 2), min_size=nin, max_size=nin)
     rows = data.draw(st.lists(row, min_size=1, max_size=3))
@@ -49,7 +49,7 @@ def test_point_11_modified_networks_give_what_plain_ones_give(seed, shape, chang
         assert found[1] == pytest.approx(expected[1], rel=1e-11, abs=1e-11)
 
 
-def test_point_11_a_patched_neuron_answers_in_layers_and_networks(monkeypatch):
+def test_a_patched_neuron_answers_in_layers_and_networks(monkeypatch):
     monkeypatch.setattr(nn.Neuron, "__call__", lambda self, x: Value(42.0))
     assert Neuron(2)([1.0, 2.0]).data == 42.0
     assert [out.data for out in Layer(2, 2)([1.0, 2.0])] == [42.0, 42.0]
@@ -59,7 +59,7 @@ def test_point_11_a_patched_neuron_answers_in_layers_and_networks(monkeypatch):
     assert [out.data for out in model([[1.0, 2.0]] * 2)] == [42.0, 42.0]
 
 
-def test_point_11_a_layer_of_a_class_answers_rows_and_batches():
+def test_a_layer_of_a_class_answers_rows_and_batches():
     class Half(Layer):
         def __call__(self, x):
             return [out * 0.0 for out in super().__call__(x)]
@@ -76,7 +76,7 @@ class Tenfold(Value):
         return Value.__mul__(self, other) * 10
 
 
-def test_point_11_the_ops_of_a_weights_class_are_called():
+def test_the_ops_of_a_weights_class_are_called():
     layer = Layer(1, 1, nonlin=False)
     (neuron,) = layer.neurons
     neuron.w = [Tenfold(1.0)]
@@ -88,7 +88,7 @@ def test_point_11_the_ops_of_a_weights_class_are_called():
     assert [y.data for y in engine.linear([2.0], [[Tenfold(1.0)], [3.0]])] == [20.0, 6.0]
 
 
-def test_point_11_a_weight_may_change_its_class_between_two_calls():
+def test_a_weight_may_change_its_class_between_two_calls():
     layer = Layer(1, 2, nonlin=False)
     kept = layer([2.0])
     layer.neurons[0].w[0].__class__ = Tenfold
@@ -97,7 +97,7 @@ def test_point_11_a_weight_may_change_its_class_between_two_calls():
     assert again[1].data == kept[1].data
 
 
-def test_point_11_the_class_of_a_weight_may_be_patched_between_two_calls():
+def test_the_class_of_a_weight_may_be_patched_between_two_calls():
     class Named(Value):
         pass
 
@@ -112,7 +112,7 @@ def test_point_11_the_class_of_a_weight_may_be_patched_between_two_calls():
 @pytest.mark.parametrize(
     ("name", "count"), [("__mul__", 9), ("__add__", 9), ("relu", 3), ("__radd__", 0)]
 )
-def test_point_11_counters_on_the_type_see_every_op(monkeypatch, name, count):
+def test_counters_on_the_type_see_every_op(monkeypatch, name, count):
     calls = []
     original = getattr(Value, name)
     monkeypatch.setattr(Value, name, lambda *operands: calls.append(1) or original(*operands))
@@ -125,7 +125,7 @@ def test_point_11_counters_on_the_type_see_every_op(monkeypatch, name, count):
     assert model([1.0, 2.0])._op == "affine"
 
 
-def test_point_11_the_fast_path_comes_back_when_a_patch_goes(monkeypatch):
+def test_the_fast_path_comes_back_when_a_patch_goes(monkeypatch):
     layer = Layer(2, 3)
     for owner in (Value, Neuron, Layer):
         monkeypatch.setattr(owner, "unrelated", 1, raising=False)
@@ -137,7 +137,7 @@ def test_point_11_the_fast_path_comes_back_when_a_patch_goes(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["w", "b", "activation", "nonlin"])
-def test_point_11_a_field_of_neurons_that_is_patched(monkeypatch, name):
+def test_a_field_of_neurons_that_is_patched(monkeypatch, name):
     replaced = {"w": [Value(2.0)], "b": Value(-3.0), "activation": "tanh", "nonlin": False}
     layer = Layer(1, 2)
     for p in layer.parameters():
@@ -149,7 +149,7 @@ def test_point_11_a_field_of_neurons_that_is_patched(monkeypatch, name):
     assert [v.data for v in layer.batch([x])[0]] == [expected, expected]
 
 
-def test_point_11_a_subclass_with_properties_and_slots():
+def test_a_subclass_with_properties_and_slots():
     class Fixed(Neuron):
         __slots__ = ("extra",)
         w = property(lambda self: [Value(2.0)], lambda self, w: None)
@@ -161,14 +161,14 @@ def test_point_11_a_subclass_with_properties_and_slots():
     assert layer.batch([[-3.0]])[0][1].data == -6.0
 
 
-def test_point_11_an_attribute_of_an_instance_is_no_call():
+def test_an_attribute_of_an_instance_is_no_call():
     layer = Layer(1, 1)
     layer.neurons[0].__dict__["__call__"] = layer.__dict__["__call__"] = lambda x: "mine"
     assert isinstance(layer([1.0]), Value)
     assert isinstance(layer.batch([[1.0]])[0][0], Value)
 
 
-def test_point_11_layers_and_neurons_get_what_the_program_gave():
+def test_layers_and_neurons_get_what_the_program_gave():
     seen = []
 
     def spy(x):
@@ -188,7 +188,7 @@ def test_point_11_layers_and_neurons_get_what_the_program_gave():
     assert isinstance(seen.pop(), Value)
 
 
-def test_point_11_a_stateful_layer_meets_a_batch_row_by_row():
+def test_a_stateful_layer_meets_a_batch_row_by_row():
     def noise(x):
         return [v + draw.random() for v in x]
 
@@ -202,7 +202,7 @@ def test_point_11_a_stateful_layer_meets_a_batch_row_by_row():
     assert [out.data for out in model(rows)] == one
 
 
-def test_point_11_a_strangers_multiplication_is_asked():
+def test_a_strangers_multiplication_is_asked():
     class Interval:
         def __init__(self, low, high):
             self.ends = (low, high)
@@ -261,14 +261,14 @@ def of_engine(module, function, name, how):
 @pytest.mark.parametrize("name", OPS)
 @pytest.mark.parametrize("how", ["patched", "subclass"])
 @pytest.mark.parametrize("function", LISTS.values(), ids=LISTS.keys())
-def test_point_11_an_op_over_a_list_is_the_written_out_program(function, name, how):
+def test_an_op_over_a_list_is_the_written_out_program(function, name, how):
     expected = of_engine(written_out(), function, name, how)
     found = of_engine(engine, function, name, how)
     assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["max", "min"])
-def test_point_11_max_and_min_are_the_methods(monkeypatch, name):
+def test_max_and_min_are_the_methods(monkeypatch, name):
     own = type("Own", (Value,), {name: lambda self, other: Value(7.0)})
     function = getattr(engine, name)
     assert function(own(1.0), 2.0).data == 7.0
@@ -277,7 +277,7 @@ def test_point_11_max_and_min_are_the_methods(monkeypatch, name):
     assert function(Value(1.0), 2.0).data == 8.0
 
 
-def test_point_11_losses_see_ops_of_a_class():
+def test_losses_see_ops_of_a_class():
     class Sparse(Value):
         def __sub__(self, other):
             return Value.__sub__(self, other) * 2
@@ -300,7 +300,7 @@ class Clamped(Value):
 
 
 @pytest.mark.parametrize("make", [optim.SGD, optim.Adam, optim.AdamW])
-def test_point_11_an_optimizer_sets_parameters_as_a_program_does(make):
+def test_an_optimizer_sets_parameters_as_a_program_does(make):
     p, q = Clamped(0.5), Value(0.5)
     p.grad = q.grad = -1.0
     make([p, q], lr=10.0).step()
@@ -318,7 +318,7 @@ class Refusing(Value):
 
 
 @pytest.mark.parametrize("make", [lambda p: optim.SGD(p, lr=0.1, momentum=0.5), optim.Adam])
-def test_point_11_a_parameter_that_refuses_leaves_all_as_they_were(monkeypatch, make):
+def test_a_parameter_that_refuses_leaves_all_as_they_were(monkeypatch, make):
     paths = []
     for refusals in (0, 2):
         parameters = [Value(1.0), Refusing(2.0)]
@@ -338,7 +338,7 @@ def test_point_11_a_parameter_that_refuses_leaves_all_as_they_were(monkeypatch, 
     assert paths[0] == paths[1]
 
 
-def test_point_11_zero_grad_sets_the_attribute_of_a_class():
+def test_zero_grad_sets_the_attribute_of_a_class():
     class Logged(Value):
         def __setattr__(self, name, value):
             log.append(name)

@@ -1,4 +1,4 @@
-"""Point 10 of the contract: threads, and Ctrl-C."""
+"""Values used by many threads, and Ctrl-C."""
 
 import os
 import signal
@@ -58,7 +58,7 @@ def chain(x, nodes, scale=1.0):
 
 
 @pytest.mark.usefixtures("collected")
-def test_point_10_graphs_of_each_thread_its_own():
+def test_graphs_of_each_thread_its_own():
     def work():
         for _ in range(3):
             x = Value(1.0)
@@ -75,7 +75,7 @@ def test_point_10_graphs_of_each_thread_its_own():
     assert _core.live_nodes() == before
 
 
-def test_point_10_graphs_that_share_a_parameter_lose_no_gradient():
+def test_graphs_that_share_a_parameter_lose_no_gradient():
     w = Value(2.0)
 
     def work(number):
@@ -86,7 +86,7 @@ def test_point_10_graphs_that_share_a_parameter_lose_no_gradient():
     assert w.grad == sum(3 * (1 + i * LARGE // 2) for i in range(THREADS))
 
 
-def test_point_10_threads_that_share_a_network_lose_no_gradient():
+def test_threads_that_share_a_network_lose_no_gradient():
     model = nn.MLP(2, [3, 1], activation="linear")
     for i, p in enumerate(model.parameters()):
         p.data = float(i % 5 - 2)
@@ -104,7 +104,7 @@ def test_point_10_threads_that_share_a_network_lose_no_gradient():
     assert [p.grad for p in model.parameters()] == [THREADS * g for g in once]
 
 
-def test_point_10_the_same_root_from_several_threads():
+def test_the_same_root_from_several_threads():
     x = Value(3.0)
     root = chain(engine.dot([x, x], [x, 1.0]), LARGE)
     root.backward()
@@ -114,7 +114,7 @@ def test_point_10_the_same_root_from_several_threads():
     assert (x.grad, root.grad) == tuple(2 * THREADS * g for g in once)
 
 
-def test_point_10_rules_that_let_go_of_the_lock():
+def test_rules_that_let_go_of_the_lock():
     x = Value(3.0)
     turn = threading.Event()
 
@@ -134,7 +134,7 @@ def test_point_10_rules_that_let_go_of_the_lock():
     assert x.grad == 20 * 101 * sum(range(THREADS))
 
 
-def test_point_10_one_thread_walks_while_others_clear_update_and_drop():
+def test_one_thread_walks_while_others_clear_update_and_drop():
     model = nn.MLP(2, [4, 1])
     adam = optim.Adam(model.parameters(), lr=1e-3)
     rows = [[0.5, i / 2000] for i in range(2000)]
@@ -174,7 +174,7 @@ def test_point_10_one_thread_walks_while_others_clear_update_and_drop():
     assert (out.grad, last.grad) == (1.0, 2000.0)
 
 
-def test_point_10_a_thread_that_calls_backward_all_the_time_does_not_keep_others_out():
+def test_a_thread_that_calls_backward_all_the_time_does_not_keep_others_out():
     calls = 0
     done = threading.Event()
     root, small = chain(Value(1.0), LARGE), Value(1.0) * 2
@@ -201,7 +201,7 @@ def test_point_10_a_thread_that_calls_backward_all_the_time_does_not_keep_others
 
 
 @pytest.mark.usefixtures("collected")
-def test_point_10_a_graph_may_end_on_another_thread():
+def test_a_graph_may_end_on_another_thread():
     before = _core.live_nodes()
     for _ in range(5):
         box = [chain(Value(1.0), LARGE)]
@@ -209,7 +209,7 @@ def test_point_10_a_graph_may_end_on_another_thread():
     assert _core.live_nodes() == before
 
 
-def test_point_10_each_object_ends_on_the_thread_that_dropped_it():
+def test_each_object_ends_on_the_thread_that_dropped_it():
     class Child(Value):
         def __del__(self):
             ends.append((self.data, threading.get_ident()))
@@ -229,7 +229,7 @@ def test_point_10_each_object_ends_on_the_thread_that_dropped_it():
     assert len(ends) == 500 * THREADS
 
 
-def test_point_10_an_exception_on_one_thread_leaves_the_others_alone():
+def test_an_exception_on_one_thread_leaves_the_others_alone():
     w = Value(1.0)
 
     def fail():
@@ -247,7 +247,7 @@ def test_point_10_an_exception_on_one_thread_leaves_the_others_alone():
     assert w.grad == 10 * (LARGE // 4 + 1)
 
 
-def test_point_10_a_thread_that_outlives_the_program_does_no_harm():
+def test_a_thread_that_outlives_the_program_does_no_harm():
     program = """
 import threading
 from fastgrad.engine import Value
@@ -345,14 +345,14 @@ LONG_CALLS = {
 
 @pytest.mark.skipif(os.name != "posix", reason="a process cannot send itself Ctrl-C here")
 @pytest.mark.parametrize("call", LONG_CALLS.values(), ids=LONG_CALLS.keys())
-def test_point_10_ctrl_c_ends_a_long_call_and_leaves_everything_usable(call):
+def test_ctrl_c_ends_a_long_call_and_leaves_everything_usable(call):
     program = INTERRUPTED.format(nodes=3_000_000, call=call)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a process cannot send itself Ctrl-C here")
-def test_point_10_ctrl_c_while_waiting_for_another_threads_walk():
+def test_ctrl_c_while_waiting_for_another_threads_walk():
     asleep = threading.Event()
     x = Value(1.0)
     slow = x * 2
@@ -382,7 +382,7 @@ def timed(timer, root):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGUSR1")
-def test_point_10_a_signal_handler_may_raise_anything_and_use_values():
+def test_a_signal_handler_may_raise_anything_and_use_values():
     x = Value(1.0)
     root = chain(x, 300_000)
 

@@ -1,4 +1,4 @@
-"""Point 11 of the contract, for Value: who patches or subclasses it gets plain micrograd."""
+"""Patched and subclassed Values behave as in micrograd."""
 
 import pytest
 from fastgrad import _core
@@ -10,7 +10,7 @@ from micrograd.engine import Value as Micrograd
     "name",
     ["__mul__", "__radd__", "__init__", "__new__", "relu", "data", "backward", "__getattribute__"],
 )
-def test_point_11_a_patched_value_is_noticed(monkeypatch, name):
+def test_a_patched_value_is_noticed(monkeypatch, name):
     assert not _core.value_is_patched()
     with monkeypatch.context() as patch:
         patch.setattr(Value, name, property(lambda v: 1.0), raising=False)
@@ -19,7 +19,7 @@ def test_point_11_a_patched_value_is_noticed(monkeypatch, name):
     assert not _core.value_is_patched()
 
 
-def test_point_11_an_attribute_of_the_programs_own_is_no_patch(monkeypatch):
+def test_an_attribute_of_the_programs_own_is_no_patch(monkeypatch):
     monkeypatch.setattr(Value, "softplus", lambda v: (v.exp() + 1).log(), raising=False)
     monkeypatch.setattr(Value, "label", "?")
     assert not _core.value_is_patched()
@@ -42,7 +42,7 @@ def patched_init(patch, cls):
     return seen
 
 
-def test_point_11_a_patched_constructor_is_called_for_results_too(monkeypatch):
+def test_a_patched_constructor_is_called_for_results_too(monkeypatch):
     for cls in (Value, Micrograd):
         with monkeypatch.context() as patch:
             seen = patched_init(patch, cls)
@@ -61,7 +61,7 @@ def test_point_11_a_patched_constructor_is_called_for_results_too(monkeypatch):
     assert (Value(2.0) * 3.0).data == 6.0
 
 
-def test_point_11_a_patched_constructor_may_change_the_data(monkeypatch):
+def test_a_patched_constructor_may_change_the_data(monkeypatch):
     original = Value.__init__
 
     def rounded(self, data, *more, **settings):
@@ -76,7 +76,7 @@ def test_point_11_a_patched_constructor_may_change_the_data(monkeypatch):
 
 
 @pytest.mark.usefixtures("collected")
-def test_point_11_an_exception_of_a_patched_constructor_comes_out(monkeypatch):
+def test_an_exception_of_a_patched_constructor_comes_out(monkeypatch):
     x, nodes = Value(1.0), _core.live_nodes()
     monkeypatch.setattr(Value, "__init__", lambda self, *_: 1 / 0)
     for use in (lambda: x * 2, lambda: Value(1.0), lambda: x.relu(), lambda: x**2):
@@ -85,7 +85,7 @@ def test_point_11_an_exception_of_a_patched_constructor_comes_out(monkeypatch):
     assert _core.live_nodes() == nodes
 
 
-def test_point_11_a_patched_new_is_called(monkeypatch):
+def test_a_patched_new_is_called(monkeypatch):
     original, made = Value.__new__, []
 
     def new(cls, *arguments, **settings):
@@ -133,7 +133,7 @@ def evaluate(cls, make, expression):
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 @pytest.mark.parametrize("name", PATCHES)
-def test_point_11_a_patched_op_is_called_where_micrograd_calls_it(monkeypatch, expression, name):
+def test_a_patched_op_is_called_where_micrograd_calls_it(monkeypatch, expression, name):
     results = []
     for cls in (Value, Micrograd):
         calls = []
@@ -150,7 +150,7 @@ def tenfold(cls, name):
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 @pytest.mark.parametrize("name", PATCHES)
-def test_point_11_a_subclass_with_its_own_op_gives_what_micrograd_gives(expression, name):
+def test_a_subclass_with_its_own_op_gives_what_micrograd_gives(expression, name):
     ours, theirs = (
         evaluate(cls, type("Sub", (cls,), {name: tenfold(cls, name)}), expression)
         for cls in (Value, Micrograd)
@@ -159,7 +159,7 @@ def test_point_11_a_subclass_with_its_own_op_gives_what_micrograd_gives(expressi
 
 
 @pytest.mark.parametrize("name", PATCHES)
-def test_point_11_a_subclass_beside_a_plain_value(name):
+def test_a_subclass_beside_a_plain_value(name):
     for expression in EXPRESSIONS[:4]:
         for swapped in (False, True):
             results = []
@@ -170,7 +170,7 @@ def test_point_11_a_subclass_beside_a_plain_value(name):
             assert results[0] == results[1]
 
 
-def test_point_11_results_of_a_subclass_are_plain_values():
+def test_results_of_a_subclass_are_plain_values():
     class Sub(Value):
         pass
 

@@ -11,7 +11,7 @@ from paper_table import read_record
 from paper_table.command import main
 from small_brown import SETTINGS, SIZES, written
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # The text is too short to estimate all discounts.
 pytestmark = pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning")

@@ -1,4 +1,4 @@
-"""Point 8 of the contract, what test_nn.py leaves: layers whose weights are not what they were."""
+"""Layers whose weights are not what they were."""
 
 import copy
 import gc
@@ -46,7 +46,7 @@ def gradients_of(outputs, nodes):
 
 @pytest.mark.parametrize("name", FORMULAS)
 @pytest.mark.parametrize("x", [-2.0, -0.25, 0.0, 0.5, 3.0])
-def test_point_8_gradients_of_each_activation(name, x):
+def test_gradients_of_each_activation(name, x):
     f, slope = FORMULAS[name]
     model = nn.MLP(1, [1, 1], activation=name)
     inner, outer = (layer.neurons[0] for layer in model.layers)
@@ -63,7 +63,7 @@ def test_point_8_gradients_of_each_activation(name, x):
 
 
 @pytest.mark.parametrize("nonlin", [True, False])
-def test_point_8_micrograds_arguments(nonlin):
+def test_micrograds_arguments(nonlin):
     kind = "ReLU" if nonlin else "Linear"
     for neuron in (nn.Neuron(2, nonlin), nn.Neuron(nin=2, nonlin=nonlin)):
         assert (repr(neuron), neuron.nonlin) == (f"{kind}Neuron(2)", nonlin)
@@ -71,7 +71,7 @@ def test_point_8_micrograds_arguments(nonlin):
     assert isinstance(nn.MLP(nin=1, nouts=[1]), nn.Module)
 
 
-def test_point_8_modules_take_attributes_of_the_users():
+def test_modules_take_attributes_of_the_users():
     neuron, layer, model = nn.Neuron(1), nn.Layer(1, 1), nn.MLP(1, [1])
     for module in (neuron, layer, model):
         module.name = "mine"
@@ -109,7 +109,7 @@ TRICKS = {
 
 @pytest.mark.parametrize("trick", TRICKS.values(), ids=TRICKS.keys())
 @pytest.mark.parametrize("keep", [True, False])
-def test_point_8_weights_that_change_between_two_calls(trick, keep):
+def test_weights_that_change_between_two_calls(trick, keep):
     layer = layer_of(2, 3)
     x = [Value(2.0), Value(-3.0)]
     before = layer(x)
@@ -127,7 +127,7 @@ def test_point_8_weights_that_change_between_two_calls(trick, keep):
         assert gradients_of(before, [*old, *x]) == pytest.approx(expected_before, rel=1e-14)
 
 
-def test_point_8_an_input_may_be_a_weight():
+def test_an_input_may_be_a_weight():
     layer = layer_of(2, 2, "tanh")
     w = layer.neurons[0].w[0]
     nodes = layer.parameters()
@@ -136,7 +136,7 @@ def test_point_8_an_input_may_be_a_weight():
         assert gradients_of(layer(x), nodes) == pytest.approx(expected, rel=1e-13)
 
 
-def test_point_8_a_layer_applied_to_its_own_answers():
+def test_a_layer_applied_to_its_own_answers():
     layer = layer_of(3, 3, "tanh")
     x = [Value(0.5), Value(-1.0), Value(2.0)]
     nodes = [*layer.parameters(), *x]
@@ -147,7 +147,7 @@ def test_point_8_a_layer_applied_to_its_own_answers():
     assert gradients_of(ours, nodes) == pytest.approx(expected, rel=1e-12)
 
 
-def test_point_8_many_layers_in_use_at_once():
+def test_many_layers_in_use_at_once():
     random.seed(5)
     layers = [layer_of(2, 2, "tanh") for _ in range(300)]
     x = [Value(0.5), Value(-1.0)]
@@ -167,7 +167,7 @@ def test_point_8_many_layers_in_use_at_once():
     assert found == pytest.approx(expected, rel=1e-13)
 
 
-def test_point_8_linear_with_rows_that_change_between_two_calls():
+def test_linear_with_rows_that_change_between_two_calls():
     rows = [[Value(2.0), Value(3.0)], [Value(5.0), 7.0]]
     bias = [Value(1.0), Value(-1.0)]
     x = [Value(0.5), Value(-2.0)]
@@ -188,7 +188,7 @@ def test_point_8_linear_with_rows_that_change_between_two_calls():
 
 
 @pytest.mark.usefixtures("collected")
-def test_point_8_nothing_of_a_network_is_left_behind():
+def test_nothing_of_a_network_is_left_behind():
     gc.collect()
     before = _core.live_nodes()
     for _ in range(3):

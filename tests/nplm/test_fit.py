@@ -1,4 +1,4 @@
-"""The contract of networks: fit, its failures, copies, settings and threads."""
+"""Networks as estimators: fit, its failures, copies, settings and threads."""
 
 import copy
 import os

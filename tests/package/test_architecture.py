@@ -10,7 +10,7 @@ import tomllib
 import fastgrad
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "python" / "fastgrad"
 CORE = ROOT / "rust" / "core"
 

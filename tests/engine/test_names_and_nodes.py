@@ -1,4 +1,4 @@
-"""Point 7 of the contract: names of ops, the repr, and what an expression makes nodes of."""
+"""Names of ops, the repr, and what an expression makes nodes of."""
 
 import inspect
 import math
@@ -49,12 +49,12 @@ from fastgrad.engine import Value
         ],
     ],
 )
-def test_point_7_the_name_of_an_op(make, name):
+def test_the_name_of_an_op(make, name):
     assert make(Value(0.5))._op == name
 
 
 @pytest.mark.parametrize("name", ["exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid"])
-def test_point_7_a_functions_name_is_its_own(name):
+def test_a_functions_name_is_its_own(name):
     assert getattr(Value(0.5), name)()._op == name
 
 
@@ -71,7 +71,7 @@ def test_point_7_a_functions_name_is_its_own(name):
         (math.nan, "Value(data=nan, grad=0.0)"),
     ],
 )
-def test_point_7_repr_is_micrograds(data, text):
+def test_repr_is_micrograds(data, text):
     value = Value(data)
     assert repr(value) == str(value) == f"{value}" == text
     value.grad = -1.5
@@ -80,14 +80,14 @@ def test_point_7_repr_is_micrograds(data, text):
 
 @pytest.mark.parametrize("symbol", ["+", "-", "*", "/", "**"])
 @pytest.mark.parametrize("number", ["2", "2.0", "True", "np.float64(2)", "np.int8(2)"])
-def test_point_7_a_number_makes_no_node(symbol, number):
+def test_a_number_makes_no_node(symbol, number):
     v = Value(1.0)
     for expression in (f"v {symbol} {number}", f"{number} {symbol} v"):
         made = eval(expression, {"v": v, "np": np})
         assert made._prev == (v,)
 
 
-def test_point_7_the_class_introduces_itself():
+def test_the_class_introduces_itself():
     assert (Value.__name__, Value.__module__) == ("Value", "fastgrad.engine")
     assert Value.__doc__.startswith("A float that remembers how it was computed.")
     assert list(inspect.signature(Value).parameters)[:4] == ["data", "_children", "_op", "label"]

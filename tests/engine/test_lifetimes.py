@@ -1,4 +1,4 @@
-"""Point 9 of the contract, lifetimes: who keeps a node alive, and what comes back afterwards."""
+"""Who keeps a node alive, and what comes back afterwards."""
 
 import gc
 import math
@@ -31,7 +31,7 @@ class Probe:
         self.last()
 
 
-def test_point_9_the_last_reference_frees_a_graph_at_once(alive):
+def test_the_last_reference_frees_a_graph_at_once(alive):
     a = Value(2.0)
     root = a * 3 + a**2
     assert alive() == 4
@@ -42,7 +42,7 @@ def test_point_9_the_last_reference_frees_a_graph_at_once(alive):
 
 
 @pytest.mark.parametrize("make", GRAPHS)
-def test_point_9_graphs_of_every_kind_go_at_once(make, alive):
+def test_graphs_of_every_kind_go_at_once(make, alive):
     nodes, root = make()
     root.backward()
     root.zero_grad()
@@ -53,7 +53,7 @@ def test_point_9_graphs_of_every_kind_go_at_once(make, alive):
     assert alive() == 0
 
 
-def test_point_9_a_node_keeps_what_it_was_made_of(alive):
+def test_a_node_keeps_what_it_was_made_of(alive):
     root = engine.sum([Value(1.0) * Value(2.0), 3.0])
     (product,) = root._prev
     assert [v.data for v in product._prev] == [1.0, 2.0]
@@ -62,7 +62,7 @@ def test_point_9_a_node_keeps_what_it_was_made_of(alive):
     del root
 
 
-def test_point_9_an_operand_does_not_keep_the_result(alive):
+def test_an_operand_does_not_keep_the_result(alive):
     a = Value(1.0)
     for _ in range(100):
         a + 1
@@ -73,7 +73,7 @@ def test_point_9_an_operand_does_not_keep_the_result(alive):
     del a
 
 
-def test_point_9_one_output_keeps_the_operands_of_all(alive):
+def test_one_output_keeps_the_operands_of_all(alive):
     outputs = engine.softmax([Value(1.0), Value(2.0), Value(3.0)])
     last = outputs.pop()
     del outputs
@@ -82,7 +82,7 @@ def test_point_9_one_output_keeps_the_operands_of_all(alive):
     assert alive() == 0
 
 
-def test_point_9_errors_leave_no_nodes(alive):
+def test_errors_leave_no_nodes(alive):
     a = Value(0.0)
     model = nn.MLP(2, [2])
     count = alive()
@@ -102,7 +102,7 @@ def test_point_9_errors_leave_no_nodes(alive):
         assert alive() == count
 
 
-def test_point_9_the_collector_does_not_see_ordinary_nodes():
+def test_the_collector_does_not_see_ordinary_nodes():
     a = Value(1.0)
     nodes = [a, a * 2, engine.sum([a]), *engine.softmax([a, a]), Value(1.0, (a,), "own")]
     nodes += [nn.Neuron(1)([a]), *nn.Layer(1, 2)([a])]
@@ -112,7 +112,7 @@ def test_point_9_the_collector_does_not_see_ordinary_nodes():
     assert not any(map(gc.is_tracked, nodes))
 
 
-def test_point_9_the_collector_sees_nodes_with_attributes():
+def test_the_collector_sees_nodes_with_attributes():
     a, b, c, d = (Value(float(i)) * 2 for i in range(4))
     a.label = "a"
     vars(b)["label"] = "b"
@@ -124,7 +124,7 @@ def test_point_9_the_collector_sees_nodes_with_attributes():
 
 
 @pytest.mark.parametrize("extra", [None, 0, "text", [], object()])
-def test_point_9_a_cycle_through_attributes_is_collected(extra, alive):
+def test_a_cycle_through_attributes_is_collected(extra, alive):
     for _ in range(10):
         v = Value(1.0)
         v.extra = extra  # the dict's own place in the collector's lists depends on it
@@ -139,7 +139,7 @@ def test_point_9_a_cycle_through_attributes_is_collected(extra, alive):
     assert alive() == 0
 
 
-def test_point_9_a_cycle_takes_its_graph_along(alive):
+def test_a_cycle_takes_its_graph_along(alive):
     v = Value(1.0)
     v.me = v
     root = (v * 2 + Value(3.0)).exp()
@@ -154,7 +154,7 @@ def test_point_9_a_cycle_takes_its_graph_along(alive):
     gc.collect()
 
 
-def test_point_9_closures_as_rules_are_collected(alive):
+def test_closures_as_rules_are_collected(alive):
     def square(x):
         out = Value(x.data**2, (x,), "square")
 
@@ -222,7 +222,7 @@ def chain_of_own_ops(between, make=Value):
 
 @pytest.mark.parametrize("make", [Value, Kind])
 @pytest.mark.parametrize("between", BETWEEN.values(), ids=BETWEEN.keys())
-def test_point_9_one_collection_takes_a_whole_chain_of_own_ops(between, make, alive):
+def test_one_collection_takes_a_whole_chain_of_own_ops(between, make, alive):
     x, y = chain_of_own_ops(between, make)
     y.backward()
     ends = []
@@ -242,7 +242,7 @@ def test_point_9_one_collection_takes_a_whole_chain_of_own_ops(between, make, al
     assert sorted(map(id, ends)) == sorted(map(id, refs))
 
 
-def test_point_9_what_the_collector_leaves_is_whole(alive):
+def test_what_the_collector_leaves_is_whole(alive):
     x = Value(0.5)
     rows = [[own_square(x), x], [x, own_square(x)]]
     a = engine.linear([x, own_square(x)], rows)
@@ -265,7 +265,7 @@ def test_point_9_what_the_collector_leaves_is_whole(alive):
 
 
 @pytest.mark.parametrize("between", BETWEEN.values(), ids=BETWEEN.keys())
-def test_point_9_steps_of_own_ops_do_not_pile_up(between, alive):
+def test_steps_of_own_ops_do_not_pile_up(between, alive):
     gc.enable()
     most = 0
     for _ in range(500):
@@ -277,7 +277,7 @@ def test_point_9_steps_of_own_ops_do_not_pile_up(between, alive):
     assert alive() == 0
 
 
-def test_point_9_own_ops_for_very_many_steps(alive):
+def test_own_ops_for_very_many_steps(alive):
     gc.enable()
     most = 0
     for _ in range(20_000):
@@ -289,7 +289,7 @@ def test_point_9_own_ops_for_very_many_steps(alive):
     assert alive() == 0
 
 
-def test_point_9_a_graph_above_attributes_alone_is_not_shown_to_the_collector():
+def test_a_graph_above_attributes_alone_is_not_shown_to_the_collector():
     p = Value(1.0)
     p.m = 0.0
     y = p * 2 + engine.sum([p, p])
@@ -299,7 +299,7 @@ def test_point_9_a_graph_above_attributes_alone_is_not_shown_to_the_collector():
     assert all(map(gc.is_tracked, above))
 
 
-def test_point_9_a_cycle_of_subclass_instances_is_collected(alive):
+def test_a_cycle_of_subclass_instances_is_collected(alive):
     class Child(Value):
         pass
 
@@ -315,7 +315,7 @@ def test_point_9_a_cycle_of_subclass_instances_is_collected(alive):
     assert alive() == 0
 
 
-def test_point_9_weak_references(alive):
+def test_weak_references(alive):
     a = Value(1.0)
     b = a * 2
     seen = []
@@ -333,7 +333,7 @@ def test_point_9_weak_references(alive):
     assert alive() == 0
 
 
-def test_point_9_weak_references_to_the_inside_of_a_graph_that_goes(alive):
+def test_weak_references_to_the_inside_of_a_graph_that_goes(alive):
     inside, end = [], []
     node = Value(0.0)
     for _ in range(1000):
@@ -345,7 +345,7 @@ def test_point_9_weak_references_to_the_inside_of_a_graph_that_goes(alive):
     assert alive() == 0
 
 
-def test_point_9_a_dying_node_cannot_be_brought_back(alive):
+def test_a_dying_node_cannot_be_brought_back(alive):
     caught = []
     node = Value(1.0)
     node.probe = Probe(lambda: caught.append(below()))
@@ -357,7 +357,7 @@ def test_point_9_a_dying_node_cannot_be_brought_back(alive):
     assert caught == [None, None, None]
 
 
-def test_point_9_python_code_at_the_end_of_a_node_may_use_other_graphs(alive):
+def test_python_code_at_the_end_of_a_node_may_use_other_graphs(alive):
     kept = Value(3.0)
     answers = []
 
@@ -377,7 +377,7 @@ def test_point_9_python_code_at_the_end_of_a_node_may_use_other_graphs(alive):
     assert alive() == 1
 
 
-def test_point_9_a_subclass_with_a_finalizer_may_come_back(alive):
+def test_a_subclass_with_a_finalizer_may_come_back(alive):
     saved = []
 
     class Cat(Value):
@@ -398,7 +398,7 @@ def test_point_9_a_subclass_with_a_finalizer_may_come_back(alive):
     assert alive() == 0
 
 
-def test_point_9_what_is_about_to_end_may_be_kept_at_the_end_of_another(alive):
+def test_what_is_about_to_end_may_be_kept_at_the_end_of_another(alive):
     saved = []
 
     class Twin(Value):
@@ -426,7 +426,7 @@ def test_point_9_what_is_about_to_end_may_be_kept_at_the_end_of_another(alive):
         assert alive() == 0
 
 
-def test_point_9_exceptions_at_the_end_of_a_node_are_reported_and_do_no_harm(alive, monkeypatch):
+def test_exceptions_at_the_end_of_a_node_are_reported_and_do_no_harm(alive, monkeypatch):
     reports = []
     monkeypatch.setattr(sys, "unraisablehook", lambda report: reports.append(report.exc_type))
     a = Value(1.0)
@@ -471,7 +471,7 @@ print(_core.live_nodes(), resident() - before, _core.node_bytes())
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/statm")
-def test_point_9_bytes_a_node_and_all_of_them_come_back():
+def test_bytes_a_node_and_all_of_them_come_back():
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     resident, held, *ends = done.stdout.split("\n")[:4]

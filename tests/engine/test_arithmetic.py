@@ -1,4 +1,4 @@
-"""Point 1 of the contract: forward is Python's own arithmetic, exceptions included."""
+"""Forward is Python's own arithmetic, exceptions included."""
 
 import math
 import operator
@@ -67,7 +67,7 @@ UNARY = {
 
 
 @pytest.mark.parametrize("op", BINARY.values(), ids=BINARY.keys())
-def test_point_1_forward_of_two_operands_is_pythons_to_the_bit(op):
+def test_forward_of_two_operands_is_pythons_to_the_bit(op):
     @given(FLOATS, FLOATS)
     def check(x, y):
         expected = outcome(op, x, y)
@@ -79,7 +79,7 @@ def test_point_1_forward_of_two_operands_is_pythons_to_the_bit(op):
 
 
 @pytest.mark.parametrize("op", BINARY.values(), ids=BINARY.keys())
-def test_point_1_forward_of_special_numbers_is_pythons_to_the_bit(op):
+def test_forward_of_special_numbers_is_pythons_to_the_bit(op):
     for x in SPECIAL:
         for y in SPECIAL:
             expected = outcome(op, x, y)
@@ -89,7 +89,7 @@ def test_point_1_forward_of_special_numbers_is_pythons_to_the_bit(op):
 
 
 @pytest.mark.parametrize("op", BINARY.values(), ids=BINARY.keys())
-def test_point_1_forward_with_an_int_is_pythons_to_the_bit(op):
+def test_forward_with_an_int_is_pythons_to_the_bit(op):
     @given(FLOATS, INTS)
     @example(2.0, 2**53 + 1)
     def check(x, n):
@@ -100,7 +100,7 @@ def test_point_1_forward_with_an_int_is_pythons_to_the_bit(op):
 
 
 @pytest.mark.parametrize(("ours", "pythons"), UNARY.values(), ids=UNARY.keys())
-def test_point_1_forward_of_one_operand_is_pythons_to_the_bit(ours, pythons):
+def test_forward_of_one_operand_is_pythons_to_the_bit(ours, pythons):
     @given(FLOATS)
     def check(x):
         assert outcome(ours, Value(x)) == outcome(pythons, x)
@@ -115,7 +115,7 @@ def test_point_1_forward_of_one_operand_is_pythons_to_the_bit(ours, pythons):
     [(Value.max, engine.max, max), (Value.min, engine.min, min)],
     ids=["max", "min"],
 )
-def test_point_1_the_larger_and_the_smaller_are_pythons(method, function, pythons):
+def test_the_larger_and_the_smaller_are_pythons(method, function, pythons):
     @given(FLOATS, FLOATS)
     def check(x, y):
         expected = outcome(pythons, x, y)
@@ -128,7 +128,7 @@ def test_point_1_the_larger_and_the_smaller_are_pythons(method, function, python
 
 
 @given(st.floats())
-def test_point_1_sigmoid_is_the_textbook_formula(x):
+def test_sigmoid_is_the_textbook_formula(x):
     if math.isnan(x):
         assert math.isnan(Value(x).sigmoid().data)
     elif x > -700:
@@ -138,7 +138,7 @@ def test_point_1_sigmoid_is_the_textbook_formula(x):
 
 
 @given(FLOATS)
-def test_point_1_data_is_the_float_that_was_given(x):
+def test_data_is_the_float_that_was_given(x):
     assert Value(x).data.hex() == x.hex()
     assert (+Value(x)).data.hex() == x.hex()
 
@@ -147,39 +147,39 @@ def test_point_1_data_is_the_float_that_was_given(x):
     ("number", "data"),
     [(3, 3.0), (True, 1.0), (2**53 + 1, 2.0**53), (Fraction(1, 4), 0.25), (np.float32(0.5), 0.5)],
 )
-def test_point_1_data_is_always_a_float(number, data):
+def test_data_is_always_a_float(number, data):
     value = Value(number)
     assert (type(value.data), value.data) == (float, data)
     value.data = number
     assert (type(value.data), value.data) == (float, data)
 
 
-def test_point_1_division_by_zero():
+def test_division_by_zero():
     for quotient in (lambda: 1 / Value(0), lambda: Value(1) / 0, lambda: Value(1.0) / Value(0.0)):
         with pytest.raises(ZeroDivisionError, match=re.escape("1.0 / 0.0: division by zero")):
             quotient()
 
 
-def test_point_1_zero_to_a_negative_power():
+def test_zero_to_a_negative_power():
     for power in (lambda: Value(0) ** -1, lambda: 0 ** Value(-1), lambda: Value(0) ** Value(-1)):
         with pytest.raises(ZeroDivisionError, match=re.escape("0.0 ** -1.0")):
             power()
 
 
-def test_point_1_power_overflows():
+def test_power_overflows():
     for power in (lambda: 10.0 ** Value(400), lambda: Value(10) ** 400, lambda: 10 ** Value(400)):
         with pytest.raises(OverflowError, match=re.escape("10.0 ** 400.0")):
             power()
 
 
-def test_point_1_exp_overflows():
+def test_exp_overflows():
     with pytest.raises(OverflowError, match=re.escape("exp(1000.0)")):
         Value(1000).exp()
     assert Value(-1000).exp().data == 0.0
     assert Value(INF).exp().data == INF
 
 
-def test_point_1_an_int_too_large_for_a_float():
+def test_an_int_too_large_for_a_float():
     v = Value(2.0)
     with pytest.raises(OverflowError, match="data: int"):
         Value(10**400)
@@ -196,7 +196,7 @@ def test_point_1_an_int_too_large_for_a_float():
     assert (v.data, v.grad) == (2.0, 0.0)
 
 
-def test_point_1_outside_the_domain():
+def test_outside_the_domain():
     with pytest.raises(ValueError, match=re.escape("log(0.0)")):
         Value(0).log()
     with pytest.raises(ValueError, match=re.escape("log(-1.5)")):
@@ -209,7 +209,7 @@ def test_point_1_outside_the_domain():
         Value(-INF).cos()
 
 
-def test_point_1_a_root_of_a_negative_number_is_not_complex():
+def test_a_root_of_a_negative_number_is_not_complex():
     for power in (
         lambda: Value(-8) ** (1 / 3),
         lambda: (-8) ** Value(1 / 3),
@@ -219,7 +219,7 @@ def test_point_1_a_root_of_a_negative_number_is_not_complex():
             power()
 
 
-def test_point_1_infinities_without_exceptions():
+def test_infinities_without_exceptions():
     assert math.isnan((Value(INF) * 0).data)
     assert math.isnan((Value(INF) - INF).data)
     assert (Value(1e308) * 10).data == INF

@@ -1,4 +1,4 @@
-"""Point 9 of the contract, depth: no recursion anywhere, so that chains may be of any length.
+"""No recursion anywhere, so that chains may be of any length.
 
 Each chain is built, walked and dropped on a thread with a stack of 256 KiB, in a process of its
 own: a stack that overflows ends the process.
@@ -111,7 +111,7 @@ def free_memory():
         return None  # not told on this system
 
 
-def test_point_9_a_chain_of_ten_million_nodes():
+def test_a_chain_of_ten_million_nodes():
     free = free_memory()
     if free is not None and free < 3 << 30:
         pytest.skip(f"needs 3 GiB of memory, {free >> 20} MiB are free")
@@ -119,18 +119,18 @@ def test_point_9_a_chain_of_ten_million_nodes():
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
-def test_point_9_a_long_chain_of(step):
+def test_a_long_chain_of(step):
     n = 100_000
     run(CHAIN.format(n=n, step=step, gradient=2.0 * (n + 1), end="del v"))
 
 
 @pytest.mark.parametrize("function", ["softmax", "log_softmax", "rms_norm"])
-def test_point_9_a_long_chain_through(function):
+def test_a_long_chain_through(function):
     step = f"v = engine.{function}([v, x])[0]; v = v * 0.0 + x"
     run(CHAIN.format(n=50_000, step=step, gradient=2.0, end="del v"))
 
 
-def test_point_9_a_long_chain_of_cross_entropies():
+def test_a_long_chain_of_cross_entropies():
     step = "v = engine.cross_entropy([v, x], 0) * 0.0 + x"
     run(CHAIN.format(n=50_000, step=step, gradient=2.0, end="del v"))
 
@@ -161,7 +161,7 @@ def main():
         "w.deep = [{1: ([(v,)],)}, Holder(Holder(v))]",
     ],
 )
-def test_point_9_a_long_chain_through_attributes(more):
+def test_a_long_chain_through_attributes(more):
     run(ATTRIBUTES.format(more=more))
 
 
@@ -186,7 +186,7 @@ def main():
 """
 
 
-def test_point_9_a_long_chain_of_finalizers():
+def test_a_long_chain_of_finalizers():
     run(FINALIZERS)
 
 
@@ -201,7 +201,7 @@ def main():
 """
 
 
-def test_point_9_a_chain_of_many_parents_each():
+def test_a_chain_of_many_parents_each():
     run(WIDE)
 
 
@@ -231,7 +231,7 @@ def main():
 """
 
 
-def test_point_9_a_long_chain_of_rules():
+def test_a_long_chain_of_rules():
     run(RULES)
 
 
@@ -259,7 +259,7 @@ def main():
 """
 
 
-def test_point_9_rules_that_call_backward_within_one_another():
+def test_rules_that_call_backward_within_one_another():
     run(NESTED)
 
 
@@ -294,5 +294,5 @@ def main():
         "v = engine.sum(engine.linear([own(v), 0.0], [[1.0, 0.0], [0.0, 1.0]]))",
     ],
 )
-def test_point_9_the_collector_takes_chains_of_own_ops(step):
+def test_the_collector_takes_chains_of_own_ops(step):
     run(COLLECTED.format(n=200_000, step=step))

@@ -1,4 +1,4 @@
-"""Point 4 of the contract: backward() and zero_grad()."""
+"""backward() and zero_grad()."""
 
 import math
 import os
@@ -11,7 +11,7 @@ from fastgrad.engine import Value
 from sample_graphs import GRAPHS, gradients
 
 
-def test_point_4_every_node_gets_its_derivative():
+def test_every_node_gets_its_derivative():
     a, b = Value(2.0), Value(-3.0)
     c = a * b
     d = c + a
@@ -21,7 +21,7 @@ def test_point_4_every_node_gets_its_derivative():
     assert gradients(a, b, c, d, e) == [2 * -4.0 * -2.0, 2 * -4.0 * 2.0, -8.0, -8.0, 1.0]
 
 
-def test_point_4_a_leaf_depends_on_itself():
+def test_a_leaf_depends_on_itself():
     v = Value(7.0)
     v.backward()
     assert v.grad == 1.0
@@ -29,7 +29,7 @@ def test_point_4_a_leaf_depends_on_itself():
     assert v.grad == 2.0
 
 
-def test_point_4_nothing_beside_or_above_is_touched():
+def test_nothing_beside_or_above_is_touched():
     a, b = Value(2.0), Value(3.0)
     c = a * b
     above, beside = c * 2, a + 1
@@ -38,7 +38,7 @@ def test_point_4_nothing_beside_or_above_is_touched():
     assert gradients(a, b, c, above, beside) == [3.0, 2.0, 1.0, 5.0, 5.0]
 
 
-def test_point_4_backward_adds_to_what_is_there():
+def test_backward_adds_to_what_is_there():
     a, b = Value(2.0), Value(3.0)
     c = a * b
     a.grad, b.grad, c.grad = 10.0, math.inf, -0.5
@@ -46,7 +46,7 @@ def test_point_4_backward_adds_to_what_is_there():
     assert gradients(a, b, c) == [13.0, math.inf, 0.5]
 
 
-def test_point_4_a_number_in_the_grad_of_the_root_is_no_seed():
+def test_a_number_in_the_grad_of_the_root_is_no_seed():
     a = Value(2.0)
     b = a * 3
     b.grad = 100.0
@@ -54,7 +54,7 @@ def test_point_4_a_number_in_the_grad_of_the_root_is_no_seed():
     assert gradients(a, b) == [3.0, 101.0]
 
 
-def test_point_4_a_second_call_does_not_compound():
+def test_a_second_call_does_not_compound():
     a = Value(2.0)
     b = a * 3
     c = b * 5
@@ -64,7 +64,7 @@ def test_point_4_a_second_call_does_not_compound():
 
 
 @pytest.mark.parametrize("make", GRAPHS)
-def test_point_4_a_second_call_doubles_every_gradient(make):
+def test_a_second_call_doubles_every_gradient(make):
     nodes, root = make()
     root.backward()
     once = gradients(*nodes)
@@ -77,7 +77,7 @@ def test_point_4_a_second_call_doubles_every_gradient(make):
 
 
 @pytest.mark.parametrize("make", GRAPHS)
-def test_point_4_calls_from_several_roots_add_up(make):
+def test_calls_from_several_roots_add_up(make):
     nodes, root = make()
     root.backward()
     from_root = gradients(*nodes)
@@ -89,7 +89,7 @@ def test_point_4_calls_from_several_roots_add_up(make):
     assert gradients(*nodes) == [a + b for a, b in zip(from_inner, from_root, strict=True)]
 
 
-def test_point_4_outputs_of_one_op_one_after_the_other():
+def test_outputs_of_one_op_one_after_the_other():
     x = [Value(0.5), Value(-1.0)]
     outputs = engine.linear(x, [[2.0, 3.0], [5.0, 7.0]])
     outputs[0].backward()
@@ -98,14 +98,14 @@ def test_point_4_outputs_of_one_op_one_after_the_other():
     assert gradients(*x, *outputs) == [7.0, 10.0, 1.0, 1.0]
 
 
-def test_point_4_an_op_outlives_the_outputs_that_nobody_kept():
+def test_an_op_outlives_the_outputs_that_nobody_kept():
     x = [Value(0.5), Value(-1.0)]
     last = engine.softmax(x)[-1]
     last.backward()
     assert x[1].grad == pytest.approx(last.data * (1 - last.data), rel=1e-15)
 
 
-def test_point_4_zero_grad_clears_the_whole_graph_under_a_node():
+def test_zero_grad_clears_the_whole_graph_under_a_node():
     a, b = Value(2.0), Value(3.0)
     c = a * b
     d = c + a
@@ -118,7 +118,7 @@ def test_point_4_zero_grad_clears_the_whole_graph_under_a_node():
 
 
 @pytest.mark.parametrize("make", GRAPHS)
-def test_point_4_zero_grad_clears_every_node(make):
+def test_zero_grad_clears_every_node(make):
     nodes, root = make()
     for i, node in enumerate(nodes):
         node.grad = 1.0 + i
@@ -126,7 +126,7 @@ def test_point_4_zero_grad_clears_every_node(make):
     assert gradients(*nodes) == [0.0] * len(nodes)
 
 
-def test_point_4_zero_grad_of_a_module_clears_its_parameters_only():
+def test_zero_grad_of_a_module_clears_its_parameters_only():
     model = nn.MLP(2, [3, 1])
     x = Value(1.0)
     out = model([x, 2.0])
@@ -137,7 +137,7 @@ def test_point_4_zero_grad_of_a_module_clears_its_parameters_only():
     assert gradients(x, out) == [1.0, 1.0]
 
 
-def test_point_4_a_node_along_very_many_paths():
+def test_a_node_along_very_many_paths():
     x = total = Value(1.0)
     for _ in range(60):
         total = total + total
@@ -166,7 +166,7 @@ print([node.grad.hex() for node in [*nodes, *model.parameters()]])
 """
 
 
-def test_point_4_the_result_does_not_depend_on_hash_seeds_or_addresses():
+def test_the_result_does_not_depend_on_hash_seeds_or_addresses():
     answers = set()
     for seed in ("0", "1", "4242"):
         program = [sys.executable, "-c", SEEDED]
@@ -177,7 +177,7 @@ def test_point_4_the_result_does_not_depend_on_hash_seeds_or_addresses():
 
 
 @pytest.mark.parametrize("make", GRAPHS)
-def test_point_4_the_result_does_not_depend_on_where_nodes_lie(make):
+def test_the_result_does_not_depend_on_where_nodes_lie(make):
     expected = None
     for gap in (0, 1, 7, 100):
         scattered = [[Value(1.0) for _ in range(gap)] for _ in range(100)]

@@ -1,4 +1,4 @@
-"""Point 8 of the contract: micrograd's classes, to the bit; and what goes beyond them."""
+"""micrograd's classes, to the bit; and what goes beyond them."""
 
 import math
 import random
@@ -44,20 +44,20 @@ def listed(outputs):
 # --- as micrograd's ---
 
 
-def test_point_8_the_demo_network_has_the_known_parameters():
+def test_the_demo_network_has_the_known_parameters():
     parameters = demo_model().parameters()
     assert len(parameters) == 337
     assert [p.data for p in parameters[:6]] == FIRST_PARAMETERS
 
 
-def test_point_8_a_single_neuron_gives_the_known_number():
+def test_a_single_neuron_gives_the_known_number():
     neuron = seeded(1337, Neuron, 2)
     assert neuron([1, -2]).data == 0.102443419482938
     assert neuron([Value(1.0), Value(-2.0)]).data == 0.102443419482938
 
 
 @given(SEEDS, SHAPES, st.data())
-def test_point_8_outputs_are_micrograds_to_the_bit(seed, shape, data):
+def test_outputs_are_micrograds_to_the_bit(seed, shape, data):
     nin, hidden, last = shape
     nouts = [*hidden, last]
     row = data.draw(st.lists(NUMBERS, min_size=nin, max_size=nin))
@@ -74,7 +74,7 @@ def test_point_8_outputs_are_micrograds_to_the_bit(seed, shape, data):
 
 
 @given(SEEDS, SHAPES, st.data())
-def test_point_8_gradients_are_micrograds(seed, shape, data):
+def test_gradients_are_micrograds(seed, shape, data):
     nin, hidden, last = shape
     row = data.draw(st.lists(st.floats(-3, 3), min_size=nin, max_size=nin))
     gradients = []
@@ -98,11 +98,11 @@ def test_point_8_gradients_are_micrograds(seed, shape, data):
         lambda nn: nn.MLP(3, [2]),
     ],
 )
-def test_point_8_reprs_are_micrograds(make):
+def test_reprs_are_micrograds(make):
     assert repr(make(fastgrad.nn)) == repr(make(micrograd.nn))
 
 
-def test_point_8_parameters_come_in_micrograds_order():
+def test_parameters_come_in_micrograds_order():
     model = MLP(2, [3, 1])
     in_order = []
     for layer in model.layers:
@@ -114,7 +114,7 @@ def test_point_8_parameters_come_in_micrograds_order():
     assert Module().parameters() == []
 
 
-def test_point_8_zero_grad_clears_the_parameters():
+def test_zero_grad_clears_the_parameters():
     model = MLP(2, [3, 1])
     x = Value(1.0)
     model([x, 2.0]).backward()
@@ -125,7 +125,7 @@ def test_point_8_zero_grad_clears_the_parameters():
     assert x.grad == before
 
 
-def test_point_8_one_step_as_micrograds_users_write_it():
+def test_one_step_as_micrograds_users_write_it():
     losses = []
     for nn, engine in ((fastgrad.nn, fastgrad.engine), (micrograd.nn, micrograd.engine)):
         model = seeded(1337, nn.MLP, 2, [4, 1])

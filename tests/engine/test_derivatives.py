@@ -1,4 +1,4 @@
-"""Point 3 of the contract: derivatives, those of the moment of the forward op."""
+"""Derivatives, those of the moment of the forward op."""
 
 import math
 
@@ -76,12 +76,12 @@ TABLE = {
 
 
 @pytest.mark.parametrize(("function", "operands", "expected"), TABLE.values(), ids=TABLE.keys())
-def test_point_3_derivative_of(function, operands, expected):
+def test_derivative_of(function, operands, expected):
     assert slopes(function, *operands) == pytest.approx(expected, rel=1e-14, abs=1e-16)
 
 
 @pytest.mark.parametrize("zero", [0.0, -0.0])
-def test_point_3_relu_at_zero_has_derivative_0(zero):
+def test_relu_at_zero_has_derivative_0(zero):
     assert slopes(Value.relu, zero) == [0.0]
     assert slopes(lambda w: nn_neuron(w, "relu")([1.0]), zero) == [0.0]
 
@@ -93,14 +93,14 @@ def nn_neuron(w, activation):
 
 
 @pytest.mark.parametrize("zero", [0.0, -0.0])
-def test_point_3_abs_at_zero_has_derivative_0(zero):
+def test_abs_at_zero_has_derivative_0(zero):
     assert slopes(abs, zero) == [0.0]
     assert slopes(Value.abs, zero) == [0.0]
 
 
 @pytest.mark.parametrize("x", [2.0, 0.0, -0.0, -3.0, INF, -INF, NAN, 1e308, 5e-324])
 @pytest.mark.parametrize("zero", [0, 0.0, -0.0, False])
-def test_point_3_power_0_has_derivative_0_everywhere(x, zero):
+def test_power_0_has_derivative_0_everywhere(x, zero):
     assert (Value(x) ** zero).data == 1.0
     assert slopes(lambda v: v**zero, x) == [0.0]
     assert slopes(lambda v, n: v**n, x, zero)[0] == 0.0
@@ -108,7 +108,7 @@ def test_point_3_power_0_has_derivative_0_everywhere(x, zero):
 
 @pytest.mark.parametrize("x", [-2.0, -1e-100, -INF])
 @pytest.mark.parametrize("n", [0.0, 3.0, -2.0])
-def test_point_3_exponent_over_a_negative_number_has_derivative_nan(x, n):
+def test_exponent_over_a_negative_number_has_derivative_nan(x, n):
     assert math.isnan(slopes(lambda v, n: v**n, x, n)[1])
     assert math.isnan(slopes(lambda n: x**n, n)[0])
     assert slopes(lambda v, n: v**n, x, 3.0)[0] == 3 * x**2
@@ -116,43 +116,43 @@ def test_point_3_exponent_over_a_negative_number_has_derivative_nan(x, n):
 
 @pytest.mark.parametrize("zero", [0, 0.0, -0.0])
 @pytest.mark.parametrize("n", [0.0, -0.0, 5e-324, 0.5, 1.0, 3.0, 1e300, INF])
-def test_point_3_exponent_over_zero_has_derivative_0(zero, n):
+def test_exponent_over_zero_has_derivative_0(zero, n):
     assert slopes(lambda v, n: v**n, zero, n)[1] == 0.0
     assert slopes(lambda n: zero**n, n) == [0.0]
 
 
 @pytest.mark.parametrize("x", [0.0, -2.0])
-def test_point_3_a_plain_exponent_has_no_derivative_to_spoil(x):
+def test_a_plain_exponent_has_no_derivative_to_spoil(x):
     assert slopes(lambda v: v**3, x) == [3 * x**2]
     assert slopes(lambda v: v**3 * 2 + v**1, x) == [6 * x**2 + 1]
 
 
-def test_point_3_exponent_of_a_positive_base():
+def test_exponent_of_a_positive_base():
     assert slopes(lambda v, n: v**n, 1.0, 5.0) == [5.0, 0.0]
     assert slopes(lambda n: math.e**n, 1.0) == close([math.e])
 
 
 @pytest.mark.parametrize("x", [0.0, 3.0, -2.0, INF])
-def test_point_3_equal_operands_of_max_and_min_favour_the_first(x):
+def test_equal_operands_of_max_and_min_favour_the_first(x):
     assert slopes(lambda a, b: a.max(b), x, x) == [1.0, 0.0]
     assert slopes(lambda a, b: engine.min(a, b), x, x) == [1.0, 0.0]
     assert slopes(lambda a: a.max(a), x) == [1.0]
 
 
-def test_point_3_infinite_slopes():
+def test_infinite_slopes():
     assert slopes(Value.sqrt, 0.0) == [INF]
     assert slopes(lambda x: x**0.5, 0.0) == [INF]
     assert slopes(lambda x: 1 / x, 5e-324 * 2**60) == [-INF]
 
 
 @pytest.mark.parametrize("x", [1e-17, -1e-17, 5e-324, 0.0, -0.0])
-def test_point_3_tanh_of_a_tiny_number_is_that_number(x):
+def test_tanh_of_a_tiny_number_is_that_number(x):
     assert Value(x).tanh().data.hex() == x.hex()
     assert slopes(Value.tanh, x) == [1.0]
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_point_3_tanh_and_sigmoid_are_stable_at_any_finite_input(x):
+def test_tanh_and_sigmoid_are_stable_at_any_finite_input(x):
     assert -1.0 <= Value(x).tanh().data <= 1.0
     assert 0.0 <= slopes(Value.tanh, x)[0] <= 1.0
     assert 0.0 <= Value(x).sigmoid().data <= 1.0
@@ -160,7 +160,7 @@ def test_point_3_tanh_and_sigmoid_are_stable_at_any_finite_input(x):
     assert slopes(Value.sigmoid, x) == slopes(Value.sigmoid, -x)
 
 
-def test_point_3_tails_of_the_sigmoid():
+def test_tails_of_the_sigmoid():
     assert Value(1e4).sigmoid().data == 1.0
     assert Value(-1e4).sigmoid().data == 0.0
     assert Value(-700.0).sigmoid().data == close(math.exp(-700))
@@ -169,7 +169,7 @@ def test_point_3_tails_of_the_sigmoid():
 
 
 @pytest.mark.parametrize("largest", [1e4, 1e300, 1.7e308])
-def test_point_3_softmax_is_stable_at_any_finite_input(largest):
+def test_softmax_is_stable_at_any_finite_input(largest):
     logits = [largest, 0.0, -largest, largest]
     assert [p.data for p in engine.softmax([Value(x) for x in logits])] == [0.5, 0.0, 0.0, 0.5]
     assert slopes(lambda *xs: engine.softmax(xs)[0], *logits) == [0.25, 0.0, 0.0, -0.25]
@@ -177,7 +177,7 @@ def test_point_3_softmax_is_stable_at_any_finite_input(largest):
     assert slopes(lambda *xs: engine.log_softmax(xs)[0], *logits) == [0.5, 0.0, 0.0, -0.5]
 
 
-def test_point_3_cross_entropy_of_large_logits_is_finite():
+def test_cross_entropy_of_large_logits_is_finite():
     logits = [1e4, -1e4, 0.0]
     assert engine.cross_entropy([Value(x) for x in logits], 0).data == 0.0
     assert engine.cross_entropy([Value(x) for x in logits], 1).data == 2e4
@@ -186,7 +186,7 @@ def test_point_3_cross_entropy_of_large_logits_is_finite():
 
 
 @given(st.lists(st.floats(-1e306, 1e306), min_size=1, max_size=8), st.data())
-def test_point_3_gradients_of_cross_entropy_add_up_to_nothing(logits, data):
+def test_gradients_of_cross_entropy_add_up_to_nothing(logits, data):
     target = data.draw(st.integers(0, len(logits) - 1))
     assert math.isfinite(engine.cross_entropy(logits, target).data)
     gradients = slopes(lambda *xs: engine.cross_entropy(xs, target), *logits)
@@ -194,7 +194,7 @@ def test_point_3_gradients_of_cross_entropy_add_up_to_nothing(logits, data):
     assert -1.0 - 1e-15 <= gradients[target] <= 0.0
 
 
-def test_point_3_small_losses_keep_their_gradient():
+def test_small_losses_keep_their_gradient():
     gradients = slopes(lambda *xs: engine.cross_entropy(xs, 0), 40.0, 0.0)
     assert gradients == close([-math.exp(-40), math.exp(-40)])
 
@@ -218,7 +218,7 @@ FUNCTIONS |= {f"{name}, shared": function for name, function in LISTS.items()}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
-def test_point_3_derivatives_are_those_of_forward_time(function):
+def test_derivatives_are_those_of_forward_time(function):
     expected = slopes(function, 3.0, 5.0)
     x, y = Value(3.0), Value(5.0)
     result = function(x, y)
@@ -232,7 +232,7 @@ def test_point_3_derivatives_are_those_of_forward_time(function):
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "linear"])
-def test_point_3_derivatives_of_a_network_are_those_of_forward_time(activation):
+def test_derivatives_of_a_network_are_those_of_forward_time(activation):
     gradients = []
     for changed in (False, True):
         model = nn.MLP(2, [2, 1], activation=activation)
@@ -249,7 +249,7 @@ def test_point_3_derivatives_of_a_network_are_those_of_forward_time(activation):
     assert gradients[0] == gradients[1]
 
 
-def test_point_3_weights_changed_between_two_calls_of_a_layer():
+def test_weights_changed_between_two_calls_of_a_layer():
     layer = nn.Layer(1, 2, activation="linear")
     (w,) = layer.neurons[0].w
     w.data = 2.0

@@ -1,4 +1,4 @@
-"""Point 5 of the contract: a Value as a Python object, its attributes, classes and copies."""
+"""A Value as a Python object: its attributes, classes and copies."""
 
 import copy
 import math
@@ -10,7 +10,7 @@ from fastgrad import engine, nn
 from fastgrad.engine import Value
 
 
-def test_point_5_operands_are_the_objects_themselves_in_order():
+def test_operands_are_the_objects_themselves_in_order():
     a, b = Value(2.0), Value(3.0)
     for made in (a + b, a - b, a * b, a / b, a**b, a.max(b), engine.min(a, b)):
         assert type(made._prev) is tuple
@@ -19,7 +19,7 @@ def test_point_5_operands_are_the_objects_themselves_in_order():
         assert made._prev[1] is b
 
 
-def test_point_5_each_operand_is_there_once():
+def test_each_operand_is_there_once():
     a, b = Value(2.0), Value(3.0)
     assert (a * a)._prev == (a,)
     assert (a**a)._prev == (a,)
@@ -28,7 +28,7 @@ def test_point_5_each_operand_is_there_once():
     assert engine.affine([a], [b], a)._prev == (a, b)
 
 
-def test_point_5_operands_of_ops_over_lists():
+def test_operands_of_ops_over_lists():
     x, w, b = ([Value(float(i)) for i in range(3)] for _ in range(3))
     assert engine.dot(w, x)._prev == (*w, *x)
     assert engine.affine(w, x, b[0])._prev == (*w, *x, b[0])
@@ -40,13 +40,13 @@ def test_point_5_operands_of_ops_over_lists():
     assert all(len(node._prev) == len(set(node._prev)) for node in y)
 
 
-def test_point_5_a_leaf_has_no_operands():
+def test_a_leaf_has_no_operands():
     assert Value(1.0)._prev == ()
     assert engine.sum([])._prev == ()
     assert engine.max(1.0, 2.0)._prev == ()
 
 
-def test_point_5_equality_and_hash_are_identity():
+def test_equality_and_hash_are_identity():
     a, b = Value(1.0), Value(1.0)
     assert a == a
     assert a != b
@@ -57,13 +57,13 @@ def test_point_5_equality_and_hash_are_identity():
     assert {a: "a", b: "b"}[a] == "a"
 
 
-def test_point_5_a_value_is_true():
+def test_a_value_is_true():
     assert bool(Value(0.0)) is True
     assert bool(Value(math.nan)) is True
 
 
 @pytest.mark.parametrize("expression", ["v < v", "v <= 1", "v > v", "1.0 >= v", "sorted([v, v])"])
-def test_point_5_values_have_no_order(expression):
+def test_values_have_no_order(expression):
     with pytest.raises(TypeError, match="not supported between"):
         eval(expression, {"v": Value(1.0)})
 
@@ -73,7 +73,7 @@ CONVERSIONS += [np.float64, lambda v: np.array([v], dtype=float)]
 CONVERSIONS += [lambda v: [1][v], lambda v: v(), lambda v: divmod(v, 1)]
 
 
-def test_point_5_a_value_is_formatted_like_its_data():
+def test_a_value_is_formatted_like_its_data():
     v = Value(3.14159, label="pi")
     assert (v.item(), type(v.item())) == (3.14159, float)
     assert (f"{v:.2f}", f"{v:+08.3f}", f"{v:e}") == ("3.14", "+003.142", "3.141590e+00")
@@ -97,12 +97,12 @@ LOSE_THE_GRAPH += [lambda v: v < np.float64(1), lambda v: v >= v]
 
 
 @pytest.mark.parametrize("use", LOSE_THE_GRAPH)
-def test_point_5_what_would_lose_the_graph_names_the_way_out(use):
+def test_what_would_lose_the_graph_names_the_way_out(use):
     with pytest.raises(TypeError, match=r"use \.data"):
         use(Value(1.0))
 
 
-def test_point_5_another_type_may_know_how_to_compare_itself():
+def test_another_type_may_know_how_to_compare_itself():
     class Any:
         def __gt__(self, other):
             return "greater"
@@ -114,13 +114,13 @@ def test_point_5_another_type_may_know_how_to_compare_itself():
 
 
 @pytest.mark.parametrize("convert", CONVERSIONS)
-def test_point_5_a_value_is_no_number_for_python(convert):
+def test_a_value_is_no_number_for_python(convert):
     with pytest.raises(TypeError):
         convert(Value(1.0))
     assert float(Value(1.5).data) == 1.5
 
 
-def test_point_5_any_attribute_may_be_set():
+def test_any_attribute_may_be_set():
     a = Value(1.0)
     a.label = "a"
     a.m = 0.0
@@ -140,14 +140,14 @@ def test_point_5_any_attribute_may_be_set():
     assert a.data == 1.0
 
 
-def test_point_5_computed_nodes_have_attributes_too():
+def test_computed_nodes_have_attributes_too():
     c = engine.softmax([Value(1.0), 2.0])[0] * 2
     c.label = "c"
     c.grad = 3
     assert (c.label, c.grad, type(c.grad)) == ("c", 3.0, float)
 
 
-def test_point_5_the_label_is_empty_until_it_is_set():
+def test_the_label_is_empty_until_it_is_set():
     assert Value(1.0).label == ""
     assert Value(1.0, label="x").label == "x"
     assert Value(1.0, (), "", "x").label == "x"
@@ -155,7 +155,7 @@ def test_point_5_the_label_is_empty_until_it_is_set():
 
 
 @pytest.mark.parametrize("field", ["data", "grad"])
-def test_point_5_data_and_grad_hold_floats_only(field):
+def test_data_and_grad_hold_floats_only(field):
     a = Value(1.0)
     setattr(a, field, 2)
     assert repr(getattr(a, field)) == "2.0"
@@ -171,7 +171,7 @@ def test_point_5_data_and_grad_hold_floats_only(field):
 
 
 @pytest.mark.parametrize("field", ["_prev", "_op"])
-def test_point_5_edges_and_names_cannot_be_written(field):
+def test_edges_and_names_cannot_be_written(field):
     a = Value(1.0) * 2
     before = getattr(a, field)
     with pytest.raises(AttributeError, match=field):
@@ -199,7 +199,7 @@ class Slotted(Value):
     __slots__ = ("extra",)
 
 
-def test_point_5_subclasses():
+def test_subclasses():
     a, b = Named(2.0, "a"), Named(3.0)
     assert isinstance(a, Value)
     assert (a.name, b.name, a.data) == ("a", "?", 2.0)
@@ -214,7 +214,7 @@ def test_point_5_subclasses():
     assert repr(a) == "Value(data=2.0, grad=7.0)"
 
 
-def test_point_5_subclasses_in_lists_and_networks():
+def test_subclasses_in_lists_and_networks():
     x = [Named(1.0), Slotted(-2.0)]
     model = nn.MLP(2, [2, 1])
     for p in model.parameters():
@@ -226,7 +226,7 @@ def test_point_5_subclasses_in_lists_and_networks():
     assert x[1].extra == 5
 
 
-def test_point_5_a_subclass_may_change_an_operator():
+def test_a_subclass_may_change_an_operator():
     class Loud(Value):
         def __add__(self, other):
             return "added"
@@ -240,7 +240,7 @@ def test_point_5_a_subclass_may_change_an_operator():
     assert (Loud(1.0) * 2).data == 2.0
 
 
-def test_point_5_a_subclass_that_forgets_the_constructor_is_no_operand():
+def test_a_subclass_that_forgets_the_constructor_is_no_operand():
     class Forgetful(Value):
         def __init__(self, *_):
             pass
@@ -251,7 +251,7 @@ def test_point_5_a_subclass_that_forgets_the_constructor_is_no_operand():
         a + 2
 
 
-def test_point_5_an_instance_may_change_its_class():
+def test_an_instance_may_change_its_class():
     class Other(Named):
         def double(self):
             return "twice"
@@ -270,7 +270,7 @@ def test_point_5_an_instance_may_change_its_class():
             a.__class__ = wrong
 
 
-def test_point_5_micrograds_way_to_walk_a_graph():
+def test_micrograds_way_to_walk_a_graph():
     a, b = Value(2.0), Value(3.0)
     root = (a * b + a).relu()
     nodes, edges = set(), set()
@@ -296,7 +296,7 @@ COPIES = {
 
 
 @pytest.mark.parametrize("duplicate", COPIES.values(), ids=COPIES.keys())
-def test_point_5_a_leaf_can_be_copied(duplicate):
+def test_a_leaf_can_be_copied(duplicate):
     a = Value(-0.1, label="a")
     a.grad, a.m = math.inf, [1, 2]
     b = duplicate(a)
@@ -316,7 +316,7 @@ def test_point_5_a_leaf_can_be_copied(duplicate):
 
 
 @pytest.mark.parametrize("duplicate", COPIES.values(), ids=COPIES.keys())
-def test_point_5_a_computed_node_cannot_be_copied(duplicate):
+def test_a_computed_node_cannot_be_copied(duplicate):
     a = Value(2.0)
     ruled = Value(1.0)
     ruled._backward = print
@@ -329,7 +329,7 @@ MODEL_COPIES = {name: COPIES[name] for name in ("deepcopy", "pickle 2", "pickle 
 
 
 @pytest.mark.parametrize("duplicate", MODEL_COPIES.values(), ids=MODEL_COPIES.keys())
-def test_point_5_a_model_can_be_copied(duplicate):
+def test_a_model_can_be_copied(duplicate):
     model = nn.MLP(2, [3, 1], activation="tanh")
     model([1.0, 2.0]).backward()
     twin = duplicate(model)
@@ -342,7 +342,7 @@ def test_point_5_a_model_can_be_copied(duplicate):
     assert [(p.data, p.grad) for p in model.parameters()] == numbers
 
 
-def test_point_5_a_value_that_knows_itself_can_be_copied():
+def test_a_value_that_knows_itself_can_be_copied():
     a = Value(1.0)
     a.me = a
     b = copy.deepcopy(a)

@@ -1,4 +1,4 @@
-"""Point 2 of the contract: which ops there are, what may stand beside a Value, what is refused."""
+"""Which ops there are, what may stand beside a Value, and what is refused."""
 
 import operator
 import re
@@ -34,7 +34,7 @@ SCALARS += [np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64]
 
 @pytest.mark.parametrize("scalar", SCALARS)
 @pytest.mark.parametrize("op", BINARY.values(), ids=BINARY.keys())
-def test_point_2_numpy_scalars_on_either_side(scalar, op):
+def test_numpy_scalars_on_either_side(scalar, op):
     for number, x in ((scalar(1), 0.75), (scalar(100), 1.5), (scalar(0), 3.0)):
         v = Value(x)
         for left, right in ((number, v), (v, number)):
@@ -48,7 +48,7 @@ def test_point_2_numpy_scalars_on_either_side(scalar, op):
 
 
 @pytest.mark.parametrize("scalar", SCALARS)
-def test_point_2_numpy_scalars_in_functions_and_lists(scalar):
+def test_numpy_scalars_in_functions_and_lists(scalar):
     v = Value(3.0)
     one = scalar(1)
     assert v.max(one).data == engine.max(one, v).data == 3.0
@@ -58,7 +58,7 @@ def test_point_2_numpy_scalars_in_functions_and_lists(scalar):
     assert sum([one, v]).data == 4.0
 
 
-def test_point_2_an_array_on_the_left_distributes():
+def test_an_array_on_the_left_distributes():
     v = Value(2.0)
     for op, expected in ((operator.mul, [2.0, 6.0]), (operator.pow, [1.0, 9.0])):
         result = op(np.array([1, 3]), v)
@@ -79,7 +79,7 @@ NUMPY_STRANGERS = [np.complex64(1), np.str_("a"), np.datetime64("2020-01-01")]
 
 @pytest.mark.parametrize("op", BINARY.items(), ids=BINARY.keys())
 @pytest.mark.parametrize("stranger", [*STRANGERS, *NUMPY_STRANGERS], ids=repr)
-def test_point_2_other_operands_are_refused(op, stranger):
+def test_other_operands_are_refused(op, stranger):
     name, function = op
     v = Value(2.0)
     for operands in ((v, stranger), (stranger, v)):
@@ -108,7 +108,7 @@ DISTRIBUTED += [np.arange(1.0, 7.0).reshape(2, 3)[:, ::2]]
 
 @pytest.mark.parametrize("op", BINARY.values(), ids=BINARY.keys())
 @pytest.mark.parametrize("array", DISTRIBUTED, ids=repr)
-def test_point_2_an_array_distributes_the_same_from_either_side(op, array):
+def test_an_array_distributes_the_same_from_either_side(op, array):
     v = Value(2.0)
     for call in (lambda item: op(v, item), lambda item: op(item, v)):
         expected = [(value.data, (v,)) for value in map(call, array.ravel().tolist())]
@@ -116,7 +116,7 @@ def test_point_2_an_array_distributes_the_same_from_either_side(op, array):
 
 
 @pytest.mark.parametrize("op", BINARY.values(), ids=BINARY.keys())
-def test_point_2_an_array_of_values_distributes_too(op):
+def test_an_array_of_values_distributes_too(op):
     v, w = Value(2.0), Value(3.0)
     array = np.array([w, v])
     assert numbers(op(v, array))[1] == [(op(v, w).data, (v, w)), (op(v, v).data, (v,))]
@@ -126,14 +126,14 @@ def test_point_2_an_array_of_values_distributes_too(op):
 
 @pytest.mark.parametrize("op", BINARY.values(), ids=BINARY.keys())
 @pytest.mark.parametrize("items", [["a"], [None], [1j], [[1], None]], ids=repr)
-def test_point_2_an_array_of_other_operands_is_refused(op, items):
+def test_an_array_of_other_operands_is_refused(op, items):
     array = np.array(items, dtype=object)
     for operands in ((Value(2.0), array), (array, Value(2.0))):
         with pytest.raises(TypeError, match="unsupported operands for"):
             op(*operands)
 
 
-def test_point_2_a_0d_array_is_its_number():
+def test_a_0d_array_is_its_number():
     v = Value(3.0)
     assert type(v * np.array(2.0)) is type(np.array(2.0) * v) is Value
     assert (v * np.array(2.0)).data == 6.0
@@ -143,7 +143,7 @@ def test_point_2_a_0d_array_is_its_number():
 
 
 @pytest.mark.parametrize("stranger", [*STRANGERS, *NUMPY_STRANGERS, *ARRAYS], ids=repr)
-def test_point_2_functions_refuse_other_operands(stranger):
+def test_functions_refuse_other_operands(stranger):
     v = Value(2.0)
     for name, call in {
         "max": lambda: v.max(stranger),
@@ -161,7 +161,7 @@ def test_point_2_functions_refuse_other_operands(stranger):
 @pytest.mark.parametrize(
     "symbol", ["//", "%", "@", "<<", ">>", "&", "|", "^", "<", ">", "<=", ">="]
 )
-def test_point_2_other_operators_are_refused(symbol):
+def test_other_operators_are_refused(symbol):
     for expression in (f"Value(2.0) {symbol} Value(1.0)", f"Value(2.0) {symbol} 1.0"):
         with pytest.raises(TypeError, match=re.escape(symbol)):
             eval(expression)
@@ -169,7 +169,7 @@ def test_point_2_other_operators_are_refused(symbol):
         pow(Value(2.0), 2, 3)
 
 
-def test_point_2_another_type_may_know_how_to_stand_beside_a_value():
+def test_another_type_may_know_how_to_stand_beside_a_value():
     class Money:
         def __rmul__(self, other):
             return ("times", other)
@@ -185,7 +185,7 @@ def test_point_2_another_type_may_know_how_to_stand_beside_a_value():
         Money() * v
 
 
-def test_point_2_powers():
+def test_powers():
     v = Value(3.0)
     assert (v**2).data == 9.0
     assert (2**v).data == 8.0
@@ -193,7 +193,7 @@ def test_point_2_powers():
     assert pow(v, 2).data == 9.0
 
 
-def test_point_2_python_sum_and_augmented_assignment():
+def test_python_sum_and_augmented_assignment():
     values = [Value(1.0), Value(2.0)]
     assert sum(values).data == 3.0
     total = first = Value(1.0)
@@ -223,7 +223,7 @@ def test_point_2_python_sum_and_augmented_assignment():
         (lambda x, w: -x[0] / w[0], 2),
     ],
 )
-def test_point_2_nodes_made(function, nodes):
+def test_nodes_made(function, nodes):
     x, w = ([Value(i + 1.0) for i in range(5)] for _ in range(2))
     before = _core.live_nodes()
     kept = function(x, w)
@@ -232,7 +232,7 @@ def test_point_2_nodes_made(function, nodes):
 
 
 @given(st.lists(st.tuples(st.floats(), st.floats()), max_size=12), st.floats())
-def test_point_2_lists_are_summed_in_the_order_of_the_program(pairs, b):
+def test_lists_are_summed_in_the_order_of_the_program(pairs, b):
     total, dot, affine = 0.0, 0.0, b
     for w, x in pairs:
         total += w
@@ -266,7 +266,7 @@ def test_point_2_lists_are_summed_in_the_order_of_the_program(pairs, b):
         (lambda v: engine.sum(3), TypeError, "sum: values must be an iterable .* got int: 3"),
     ],
 )
-def test_point_2_shapes_are_checked(call, error, words):
+def test_shapes_are_checked(call, error, words):
     v = Value(2.0)
     nodes = _core.live_nodes()
     with pytest.raises(error, match=words):
