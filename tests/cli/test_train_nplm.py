@@ -334,7 +334,7 @@ def test_a_run_that_is_refused_leaves_the_notes_of_the_folder(capsys, text, out)
         (
             ("train", "nplm", "TEXT", "-o", "OUT", "--group-duplicates", "--split", "makemore"),
             2,
-            "--group-duplicates: not with --split makemore; expected random",
+            "--group-duplicates: not with --split makemore;",
         ),
         (
             ("train", "nplm", "--resume", "OUT", "--group-duplicates"),
@@ -377,16 +377,15 @@ def test_resume_needs_the_same_text(capsys, text, out):
 def test_a_model_that_took_the_place_of_a_network_is_named(capsys, text, out, options, kind):
     run(capsys, "train", *options, text, "-o", out)
     file = out / "model.safetensors"
-    told = (
-        f"fastgrad: {file}: holds a {kind}, which --resume cannot go on with; expected a network of"
-        " `fastgrad train nplm`"
-    )
-    assert refused(capsys, "train", "--resume", out) == f"{told}\n"
+    told = refused(capsys, "train", "--resume", out)
+    assert all(name in told for name in (f"{file}: ", kind, "--resume", "`fastgrad train nplm`"))
+    assert ".previous" not in told
     run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 50)
     run(capsys, "train", *options, text, "-o", out)
-    told += f"; the model before it is kept as {file}.previous\n"
     for line in (("--resume", out), ("--resume", file), ("nplm", "--resume", out)):
-        assert refused(capsys, "train", *line) == told
+        told = refused(capsys, "train", *line)
+        assert f"{file}: holds a {kind}," in told
+        assert told.endswith(f"{file}.previous\n")
     assert (
         found(run(capsys, "train", "--resume", f"{file}.previous"))["resumed"] == "after 50 steps"
     )

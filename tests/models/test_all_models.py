@@ -204,7 +204,7 @@ def test_a_literal_text_is_taken_as_it_is(model):
 
 @every_model
 def test_what_is_no_text_is_refused(model):
-    with pytest.raises(TypeError, match="text is 5; expected a str"):
+    with pytest.raises(TypeError, match="text is 5;"):
         model.log_prob(5)
     with pytest.raises(TypeError, match="text is"):
         model.log_prob(["emma"])
@@ -385,7 +385,7 @@ def test_a_vocabulary_may_be_given():
     model = InterpolatedTrigram(vocab=TEXT.vocab)
     assert model.fit(LINES, LINES[:2]).vocab is TEXT.vocab
     for cls in (BigramModel, NgramModel, NeuralBigram, NPLM, KneserNey, WordNPLM):
-        with pytest.raises(TypeError, match="vocab is 27; expected a"):
+        with pytest.raises(TypeError, match="vocab is 27;"):
             cls(vocab=27)
 
 

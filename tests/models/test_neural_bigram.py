@@ -163,7 +163,7 @@ def test_it_is_a_language_model_and_comes_back_from_a_file(tmp_path):
         assert (loaded.history.loss == model.history.loss).all()
         np.testing.assert_array_equal(loaded.history.lr, model.history.lr)
         assert (loaded.table() == model.table()).all()
-    with pytest.raises(CheckpointError, match="holds a model 'neural bigram'; expected bigram"):
+    with pytest.raises(CheckpointError, match="holds a model 'neural bigram';"):
         BigramModel.load(tmp_path)
 
 
@@ -197,8 +197,8 @@ def test_large_logits_do_not_overflow():
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"steps": -1}, ValueError, "steps is -1; expected at least 0"),
-        ({"steps": 1.5}, TypeError, r"steps is 1\.5; expected an int"),
+        ({"steps": -1}, ValueError, "steps is -1;"),
+        ({"steps": 1.5}, TypeError, r"steps is 1\.5;"),
         ({"lr": math.nan}, ValueError, "lr is nan"),
         ({"lr": -1}, ValueError, "lr is -1"),
         ({"lr": "1"}, TypeError, "lr is '1'"),
@@ -207,12 +207,12 @@ def test_large_logits_do_not_overflow():
         ({"momentum": 0.5}, ValueError, "momentum"),
         ({"l2": -0.01}, ValueError, r"l2 is -0\.01"),
         ({"l2": math.inf}, ValueError, "l2 is inf"),
-        ({"batch_size": 0}, ValueError, "batch_size is 0; expected at least 1"),
+        ({"batch_size": 0}, ValueError, "batch_size is 0;"),
         ({"batch_size": 1.5}, TypeError, r"batch_size is 1\.5"),
         ({"seed": -1}, ValueError, "seed is -1"),
         ({"order": 4}, TypeError, "order in the constructor"),
         ({"texts": b""}, ValueError, "is empty"),
-        ({"texts": NgramCounts(["emma"], order=3)}, ValueError, "order 3; expected 2"),
+        ({"texts": NgramCounts(["emma"], order=3)}, ValueError, "order 3;"),
         ({"lr": 1e300}, FloatingPointError, "lr"),
     ],
 )
@@ -232,7 +232,7 @@ def test_settings_that_make_no_sense(settings, error, message):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (np.zeros((3, 3)), r"weights has shape \(3, 3\); expected \(2, 2\)"),
+        (np.zeros((3, 3)), r"weights has shape \(3, 3\);"),
         (np.zeros((8, 2)), r"weights has shape \(8, 2\)"),
         (np.zeros(2), "weights has shape"),
         (np.full((2, 2), np.nan), "nan or infinity"),

@@ -62,7 +62,7 @@ def test_items_can_be_made_in_parts(bigrams):
     for first, n in ((0, 0), (0, 10), (3, 1), (8_191, 11_809), (19_999, 1)):
         assert sample(bigrams, n, seed=7, offset=first) == many[first : first + n]
     assert len(sample(bigrams, 3, offset=2**63 - 1)) == 3
-    with pytest.raises(ValueError, match="offset is -1; expected at least 0"):
+    with pytest.raises(ValueError, match="offset is -1;"):
         sample(bigrams, 1, offset=-1)
     with pytest.raises(ValueError, match="offset is 9223372036854775808"):
         sample(bigrams, 1, offset=2**63)
@@ -369,8 +369,8 @@ def test_novelty_of_names(bigrams, names):
 def test_novelty_wants_lists(which):
     arguments = [["emma"], ["emma"]]
     arguments[which] = "emma"
-    with pytest.raises(TypeError, match="is 'emma'; expected a list of str"):
+    with pytest.raises(TypeError, match="is 'emma';"):
         novelty(*arguments)
     arguments[which] = ["emma", 3]
-    with pytest.raises(TypeError, match=r"\[1\] is 3; expected a str"):
+    with pytest.raises(TypeError, match=r"\[1\] is 3;"):
         novelty(*arguments)

@@ -21,26 +21,26 @@ def few():
 # Bad input ---------------------------------------------------------------------------------------
 
 WRONG = {
-    "n below 0": ({"n": -1}, ValueError, "n is -1; expected at least 0"),
-    "n of a float": ({"n": 1.5}, TypeError, r"n is 1\.5; expected an int"),
-    "seed below 0": ({"seed": -1}, ValueError, "seed is -1; expected at least 0"),
-    "seed too large": ({"seed": 2**64}, ValueError, "seed is 18446744073709551616; expected"),
-    "temperature below 0": ({"temperature": -0.1}, ValueError, r"temperature is -0\.1; expected a"),
-    "temperature nan": ({"temperature": float("nan")}, ValueError, "temperature is nan; expected"),
-    "temperature of a str": ({"temperature": "hot"}, TypeError, "temperature is 'hot'; expected"),
-    "top_k 0": ({"top_k": 0}, ValueError, "top_k is 0; expected at least 1"),
-    "top_p 0": ({"top_p": 0}, ValueError, "top_p is 0; expected a number above 0 and at most 1"),
-    "top_p above 1": ({"top_p": 1.5}, ValueError, r"top_p is 1\.5; expected"),
-    "top_p nan": ({"top_p": float("nan")}, ValueError, "top_p is nan; expected"),
-    "top_p of a str": ({"top_p": "0.9"}, TypeError, "top_p is '0.9'; expected"),
+    "n below 0": ({"n": -1}, ValueError, "n is -1;"),
+    "n of a float": ({"n": 1.5}, TypeError, r"n is 1\.5;"),
+    "seed below 0": ({"seed": -1}, ValueError, "seed is -1;"),
+    "seed too large": ({"seed": 2**64}, ValueError, "seed is 18446744073709551616;"),
+    "temperature below 0": ({"temperature": -0.1}, ValueError, r"temperature is -0\.1;"),
+    "temperature nan": ({"temperature": float("nan")}, ValueError, "temperature is nan;"),
+    "temperature of a str": ({"temperature": "hot"}, TypeError, "temperature is 'hot';"),
+    "top_k 0": ({"top_k": 0}, ValueError, "top_k is 0;"),
+    "top_p 0": ({"top_p": 0}, ValueError, "top_p is 0;"),
+    "top_p above 1": ({"top_p": 1.5}, ValueError, r"top_p is 1\.5;"),
+    "top_p nan": ({"top_p": float("nan")}, ValueError, "top_p is nan;"),
+    "top_p of a str": ({"top_p": "0.9"}, TypeError, "top_p is '0.9';"),
     "temperature with top_p": ({"top_p": 0.5, "temperature": -1}, ValueError, "temperature is -1;"),
     "unknown words": ({"unk": True}, ValueError, "unk is True"),
     "misspelt": ({"temprature": 2}, TypeError, "did you mean temperature"),
     "from elsewhere": ({"num_samples": 2}, TypeError, "did you mean n[?]"),
-    "threads 0": ({"threads": 0}, ValueError, "threads is 0; expected at least 1"),
-    "max_length 0": ({"max_length": 0}, ValueError, "max_length is 0; expected at least 1"),
+    "threads 0": ({"threads": 0}, ValueError, "threads is 0;"),
+    "max_length 0": ({"max_length": 0}, ValueError, "max_length is 0;"),
     "long prompt": ({"prompt": "dada", "max_length": 3}, ValueError, "prompt has 4 tokens; exp"),
-    "prompt of an int": ({"prompt": 5}, TypeError, "prompt is 5; expected a str"),
+    "prompt of an int": ({"prompt": 5}, TypeError, "prompt is 5;"),
     "strange prompt": ({"prompt": "dax"}, ValueError, "character 'x'"),
     "boundary": ({"prompt": "d.a"}, ValueError, r"character '\.'"),
 }
@@ -56,15 +56,15 @@ def test_wrong_settings(settings, error, message, tabled):
 
 
 def test_what_is_no_model():
-    with pytest.raises(TypeError, match="model is 'emma'; expected a language model"):
+    with pytest.raises(TypeError, match="model is 'emma';"):
         sample("emma")  # pyright: ignore[reportArgumentType]
 
 
 ROWS = {
-    "negative": ([[1.5, -0.5], [1.0, 0.0]], r"probabilities\[0, 1\] is -0\.5; expected a number"),
+    "negative": ([[1.5, -0.5], [1.0, 0.0]], r"probabilities\[0, 1\] is -0\.5;"),
     "nan": ([[1.0, 0.0], [np.nan, 1.0]], r"probabilities\[1, 0\] is NaN"),
     "inf": ([[1.0, 0.0], [np.inf, 0.0]], r"probabilities\[1, 0\] is inf"),
-    "counts": ([[1.0, 0.0], [5.0, 3.0]], r"probabilities\[1\] sums to 8\.0; expected a sum of 1"),
+    "counts": ([[1.0, 0.0], [5.0, 3.0]], r"probabilities\[1\] sums to 8\.0;"),
 }
 
 
@@ -84,34 +84,34 @@ def test_rows_may_be_off_by_the_rounding_of_f32():
 
 def test_arrays_of_the_wrong_kind():
     rows, streams = np.full((2, 2), 0.5), np.zeros(2, np.uint64)
-    with pytest.raises(ValueError, match=r"shape \(2, 2\) and context is 2; expected size\*\*con"):
+    with pytest.raises(ValueError, match=r"shape \(2, 2\) and context is 2;"):
         TableSampler(rows, 2)
     with pytest.raises(ValueError, match="context of at least 1"):
         TableSampler(rows, 0)
     with pytest.raises(ValueError, match="context of at least 1"):
         TableSampler(np.ones((2, 1)), 1)
-    with pytest.raises(ValueError, match=r"shape \(1, 0\); expected at least one symbol a row"):
+    with pytest.raises(ValueError, match=r"shape \(1, 0\);"):
         TableSampler(np.ones((1, 0)), 1)
-    with pytest.raises(TypeError, match="probabilities is of type list; expected a numpy array"):
+    with pytest.raises(TypeError, match="probabilities is of type list;"):
         TableSampler([[1.0]], 1)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(TypeError, match="has dtype float32; expected float64"):
+    with pytest.raises(TypeError, match=r"has dtype float32;.*float64"):
         draw_rows(rows.astype(np.float32), streams, 0, 0)
-    with pytest.raises(ValueError, match="probabilities has 1 dimensions; expected 2"):
+    with pytest.raises(ValueError, match="probabilities has 1 dimensions;"):
         draw_rows(rows[0], streams, 0, 0)
-    with pytest.raises(ValueError, match="streams has length 2; expected 1, one for each row"):
+    with pytest.raises(ValueError, match="streams has length 2;"):
         draw_rows(rows[:1], streams, 0, 0)
-    with pytest.raises(TypeError, match="streams has dtype int64; expected uint64"):
+    with pytest.raises(TypeError, match=r"streams has dtype int64;.*uint64"):
         draw_rows(rows, streams.astype(np.int64), 0, 0)
 
 
 def test_the_sampler_of_the_core_checks_too():
     sampler = TableSampler(np.full((3, 3), 1 / 3), 1)
-    for prompt, message in [([0], r"prompt\[0\] is 0"), ([1, 3], r"prompt\[1\] is 3; expected a")]:
+    for prompt, message in [([0], r"prompt\[0\] is 0"), ([1, 3], r"prompt\[1\] is 3;")]:
         with pytest.raises(ValueError, match=message):
             sampler.sample(1, 0, prompt, 5, "ab")
-    with pytest.raises(ValueError, match="characters has 3 of them; expected 2"):
+    with pytest.raises(ValueError, match="characters has 3 of them;"):
         sampler.sample(1, 0, [], 5, "abc")
-    with pytest.raises(ValueError, match="max_length is 1; expected at least the length of the"):
+    with pytest.raises(ValueError, match="max_length is 1;"):
         sampler.sample(1, 0, [1, 2], 1, "ab")
     with pytest.raises(ValueError, match="threads is 0"):
         sampler.sample(1, 0, [], 1, "ab", threads=0)

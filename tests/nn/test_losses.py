@@ -139,28 +139,28 @@ def test_lengths_and_kinds_are_checked(loss, first, second):
         loss([1.0], [1, 1])
     with pytest.raises(ValueError, match=f"{first} and {second} are empty"):
         loss([], [])
-    with pytest.raises(TypeError, match=rf"{first}\[1\] is 'a'; expected a Value or a number"):
+    with pytest.raises(TypeError, match=rf"{first}\[1\] is 'a';"):
         loss([1.0, "a"], [1, 1])
-    with pytest.raises(TypeError, match=rf"{second}\[0\] is None; expected a Value or a number"):
+    with pytest.raises(TypeError, match=rf"{second}\[0\] is None;"):
         loss([1.0], [None])
-    with pytest.raises(TypeError, match=rf"{first}\[0\] is \[1\.0\]; expected a Value or a number"):
+    with pytest.raises(TypeError, match=rf"{first}\[0\] is \[1\.0\];"):
         loss(np.array([[1.0]]), [1])
-    with pytest.raises(TypeError, match=rf"{first}\[0\] is 1j; expected a Value or a number"):
+    with pytest.raises(TypeError, match=rf"{first}\[0\] is 1j;"):
         loss([1j], [1])
-    with pytest.raises(TypeError, match=f"{first} is 1.0; expected a list"):
+    with pytest.raises(TypeError, match=f"{first} is 1.0;"):
         loss(1.0, [1])
-    with pytest.raises(TypeError, match=f"{second} is Value.*; expected a list"):
+    with pytest.raises(TypeError, match=f"{second} is Value.*;"):
         loss([1.0], Value(1.0))
 
 
 @pytest.mark.parametrize("label", [0, 2, 0.5, -1.5, math.nan])
 def test_labels_of_hinge_are_signs(label):
-    with pytest.raises(ValueError, match=r"labels\[1\] is .*; expected -1 or 1"):
+    with pytest.raises(ValueError, match=r"labels\[1\] is .*;"):
         hinge_loss([1.0, 1.0], [1, label])
 
 
 def test_labels_of_hinge_are_no_values():
-    with pytest.raises(ValueError, match=r"labels\[0\] is Value.*; expected -1 or 1"):
+    with pytest.raises(ValueError, match=r"labels\[0\] is Value.*;"):
         hinge_loss([1.0], [Value(1.0)])
 
 
@@ -170,9 +170,9 @@ def test_cross_entropy_checks_rows_and_targets():
         cross_entropy(rows, [0])
     with pytest.raises(ValueError, match="logits and targets are empty"):
         cross_entropy([], [])
-    with pytest.raises(TypeError, match=r"targets is 1\.0; expected a list"):
+    with pytest.raises(TypeError, match=r"targets is 1\.0;"):
         cross_entropy(rows[0], 1.0)
-    with pytest.raises(TypeError, match=r"targets\[1\] is 1\.0; expected an int"):
+    with pytest.raises(TypeError, match=r"targets\[1\] is 1\.0;"):
         cross_entropy(rows, [0, 1.0])
     with pytest.raises((IndexError, ValueError), match="2"):
         cross_entropy(rows, [0, 2])

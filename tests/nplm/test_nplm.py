@@ -262,7 +262,7 @@ def test_most_similar_is_by_cosine(small):
         small.most_similar("ß")
     with pytest.raises(ValueError, match="k is 0"):
         small.most_similar("a", k=0)
-    with pytest.raises(ValueError, match="k is 12; expected at most 11"):
+    with pytest.raises(ValueError, match="k is 12;"):
         small.most_similar("a", k=len(small.vocab))
-    with pytest.raises(TypeError, match=r"k is 2.5; expected an int"):
+    with pytest.raises(TypeError, match=r"k is 2.5;"):
         small.most_similar("a", k=2.5)

@@ -29,12 +29,12 @@ def test_a_rate_that_ruins_everything_stops(small, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"context_length": 0}, ValueError, "context_length is 0; expected at least 1"),
-        ({"context_length": 2.0}, TypeError, "context_length is 2.0; expected an int"),
+        ({"context_length": 0}, ValueError, "context_length is 0;"),
+        ({"context_length": 2.0}, TypeError, "context_length is 2.0;"),
         ({"embedding_dim": 0}, ValueError, "embedding_dim is 0"),
         ({"hidden_dim": 0}, ValueError, "hidden_dim is 0"),
-        ({"direct": 1}, TypeError, "direct is 1; expected True or False"),
-        ({"init": "zeros"}, ValueError, "init is 'zeros'; expected one of scaled, normal, small"),
+        ({"direct": 1}, TypeError, "direct is 1;"),
+        ({"init": "zeros"}, ValueError, "init is 'zeros';.*scaled, normal, small"),
         ({"seed": -1}, ValueError, "seed is -1"),
         ({"seed": None}, TypeError, "seed is None"),
         ({"dtype": "float16"}, ValueError, "dtype is 'float16'"),
@@ -43,7 +43,7 @@ def test_a_rate_that_ruins_everything_stops(small, tmp_path):
 def test_networks_that_are_none(settings, error, message):
     with pytest.raises(error, match=message):
         NPLM(ALPHABET, **LECTURE | settings)
-    with pytest.raises(TypeError, match="vocab is 'abc'; expected a Vocab"):
+    with pytest.raises(TypeError, match="vocab is 'abc';"):
         NPLM("abc")
 
 
@@ -59,24 +59,24 @@ def test_networks_that_no_memory_holds(hidden_dim):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"train": []}, ValueError, "is empty; expected at least one"),
-        ({"train": b" \n"}, ValueError, "is empty; expected at least one"),
+        ({"train": []}, ValueError, "is empty;"),
+        ({"train": b" \n"}, ValueError, "is empty;"),
         ({"dev": []}, ValueError, "empty"),
         ({"train": ["zoë"]}, UnknownCharacterError, "'z'"),
         ({"dev": ["Ava"]}, UnknownCharacterError, "'A'"),
         ({"train": "no-such-file.txt"}, FileNotFoundError, "no-such-file"),
-        ({"train": 3}, TypeError, " is 3; expected"),
+        ({"train": 3}, TypeError, " is 3;"),
         ({"batch_size": 0}, ValueError, "batch_size is 0"),
         ({"batch_size": 10**6}, ValueError, "batch_size is 1000000, but train has 52 examples"),
         ({"steps": 0}, ValueError, "steps is 0"),
         ({"lr": math.nan}, ValueError, "lr is nan"),
         ({"lr": [(0, 0.1), (5, math.nan)]}, ValueError, r"lr\[1\] is nan"),
-        ({"optimizer": "adam"}, ValueError, "optimizer is 'adam'; expected one of"),
-        ({"optimizer": ["sgd"]}, ValueError, r"optimizer is \['sgd'\]; expected one of"),
-        ({"optimizer": "momentum", "momentum": 1.0}, ValueError, "momentum is 1.0; expected"),
-        ({"optimizer": "adamw", "betas": (0.9, 1.0)}, ValueError, r"betas\[1\] is 1.0; expected"),
-        ({"optimizer": "adamw", "betas": 0.9}, TypeError, "betas is 0.9; expected"),
-        ({"optimizer": "adamw", "eps": 0.0}, ValueError, "eps is 0.0; expected"),
+        ({"optimizer": "adam"}, ValueError, "optimizer is 'adam';"),
+        ({"optimizer": ["sgd"]}, ValueError, r"optimizer is \['sgd'\];"),
+        ({"optimizer": "momentum", "momentum": 1.0}, ValueError, "momentum is 1.0;"),
+        ({"optimizer": "adamw", "betas": (0.9, 1.0)}, ValueError, r"betas\[1\] is 1.0;"),
+        ({"optimizer": "adamw", "betas": 0.9}, TypeError, "betas is 0.9;"),
+        ({"optimizer": "adamw", "eps": 0.0}, ValueError, "eps is 0.0;"),
         ({"momentum": 0.9}, ValueError, "momentum is 0.9, but optimizer is 'sgd'; .*'momentum'"),
         ({"optimizer": "momentum", "betas": (0, 0)}, ValueError, "a setting of 'adamw'"),
         ({"eps": 1e-8}, ValueError, "eps is 1e-08, but optimizer is 'sgd'; .* 'adamw'"),
@@ -102,14 +102,14 @@ def test_training_that_makes_no_sense(small, changes, error, message):
     [
         (lambda x, y: (x.astype(bool), y), TypeError, r"train\[0\] has dtype bool"),
         (lambda x, y: (x, y.astype(float)), TypeError, r"train\[1\] has dtype float64"),
-        (lambda x, y: (x[:, :1], y), ValueError, r"train\[0\] has shape \(52, 1\); expected"),
-        (lambda x, y: (x, y[:-1]), ValueError, r"train\[1\] has shape \(51,\); expected \(52,\)"),
+        (lambda x, y: (x[:, :1], y), ValueError, r"train\[0\] has shape \(52, 1\);"),
+        (lambda x, y: (x, y[:-1]), ValueError, r"train\[1\] has shape \(51,\);"),
         (lambda x, y: (x[0], y), ValueError, r"train\[0\] has shape \(2,\)"),
         (lambda x, y: (x[:0], y[:0]), ValueError, "train is empty"),
         (
             lambda x, y: (x + np.uint32(7), y),
             ValueError,
-            r"train\[0\]\[.*\] is .*; expected at least 0",
+            r"train\[0\]\[.*\] is .*;",
         ),
         (lambda x, y: (x, y + np.uint32(2**31)), ValueError, r"train\[1\]\[\d+\] is 21474836"),
         (lambda x, y: (x, y, y), ValueError, "train is a tuple of 3"),
@@ -128,9 +128,9 @@ def test_parameters_cannot_be_replaced(small):
 
 
 def test_contexts_that_are_none(small):
-    with pytest.raises(ValueError, match="context has 1 tokens; expected at least 2"):
+    with pytest.raises(ValueError, match="context has 1 tokens;"):
         small.next_probs(np.zeros((1, 1), dtype=np.uint32))
-    with pytest.raises(ValueError, match=r"context\[0, 1\] is 99; expected at least 0"):
+    with pytest.raises(ValueError, match=r"context\[0, 1\] is 99;"):
         small.next_probs(np.array([[0, 99]], dtype=np.uint32))
     with pytest.raises(UnknownCharacterError, match="'z'"):
         small.next_probs("z")

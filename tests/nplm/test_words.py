@@ -160,7 +160,7 @@ def test_samples_are_sentences(trained):
 def test_words_that_are_used_alike_lie_close(trained):
     assert {word for word, _ in trained.most_similar("sees", 1)} <= {"likes", "hears"}
     assert trained.embeddings.shape == (len(trained.vocab), 6)
-    with pytest.raises(ValueError, match="token is 'zebra'; expected one of the vocabulary's"):
+    with pytest.raises(ValueError, match="token is 'zebra';"):
         trained.most_similar("zebra")
 
 

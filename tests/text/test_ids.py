@@ -57,7 +57,7 @@ def test_contexts_are_integers_of_any_kind(model):
         (
             -contexts - 1,
             ValueError,
-            r"context\[0, 0\] is -\d+; expected at least 0 and less than 21",
+            r"context\[0, 0\] is -\d+;",
         ),
         (contexts + 2**32, ValueError, r"context\[0, 0\] is 42949"),
         (-(contexts.astype(np.uint64) + np.uint64(1)), ValueError, r"\[0, 0\] is 184467440737"),
@@ -99,9 +99,7 @@ def test_examples_are_integers_of_any_kind():
 @pytest.mark.parametrize("kind", ["q", "Q"])
 def test_negative_counts_are_refused_whatever_they_wrap_to(kind):
     counts = -np.ones(len(WORDS), dtype="q")
-    with pytest.raises(
-        ValueError, match=r"counts\[0\] is (-1|18446744073709551615); expected 0 to"
-    ):
+    with pytest.raises(ValueError, match=r"counts\[0\] is (-1|18446744073709551615);"):
         WordNPLM(WORDS, counts=counts.astype(kind))
 
 

