@@ -8,6 +8,7 @@ import pytest
 PROGRAM = """
 import resource, signal, sys
 from itertools import cycle, repeat
+import numpy as np
 from fastgrad import engine, nn, optim, sampling, text
 from fastgrad import MLP, NPLM, NgramCounts, NgramModel, Value, Vocab, WordVocab
 
@@ -43,6 +44,9 @@ CALLS = [
     "Vocab(cycle('ab'))",
     "Vocab.from_texts(repeat('ab'))",
     "WordVocab(repeat('ab'))",
+    "model(np.broadcast_to(0.0, (2**40, 2)))",
+    "nn.mse_loss(np.broadcast_to(0.0, 2**40), [1.0])",
+    "nn.cross_entropy(np.broadcast_to(0.0, (2**40, 3)), [0])",
     "NgramCounts(repeat('ab'))",
     "NgramModel().fit(repeat('ab'))",
     "NPLM().fit(repeat('ab'))",
