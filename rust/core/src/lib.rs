@@ -16,6 +16,7 @@
 //! | [`ngram`] | n-gram models of words: Kneser-Ney, and a trigram of mixed estimates |
 //! | [`random`] | seeded random numbers, and draws from any distribution |
 //! | [`sampling`] | items drawn symbol by symbol from a language model's distributions |
+//! | [`sort`] | a sort that can be cancelled |
 //! | [`watch`] | how long work is watched, and ended early |
 
 // Allowed in `linalg`, and for zeroed memory in `alloc`.
@@ -31,6 +32,7 @@ pub mod ngram;
 pub mod nplm;
 pub mod random;
 pub mod sampling;
+pub mod sort;
 pub mod watch;
 pub mod words;
 
