@@ -48,6 +48,21 @@ def test_models_of_words_are_mixed_fitted_and_sampled(parts):
     assert mixture.sample(2, seed=1) == mixture.sample(3, seed=1)[:2]
 
 
+def test_a_model_that_knows_nothing_after_a_context_is_told_of():
+    items = ["ada", "dana", "nadia", "ida"]
+    bigram, trigram = BigramModel(1).fit(items), NgramModel(3, 0).fit(items)
+    mixture = Mixture([bigram, trigram])
+    assert not trigram.next_probs("ii").any()
+    for refused in (lambda: mixture.next_probs("ii"), lambda: mixture.sample(prompt="ii")):
+        with pytest.raises(ValueError, match=r"models\[1\]"):
+            refused()
+    assert mixture.next_probs("da").sum() == pytest.approx(1, abs=1e-12)
+    # A weight of 0 asks nothing of the model, and a token has the others' probability.
+    assert Mixture([bigram, trigram], [1, 0]).next_probs("ii").sum() == pytest.approx(1)
+    found = mixture.token_log_probs(["iid"])[2]
+    assert found == pytest.approx(math.log(bigram.next_probs("ii")[bigram.vocab.stoi["d"]] / 2))
+
+
 def test_models_of_characters_are_mixed_too():
     items = ["ada", "dana", "nadia", "ida"]
     bigram, trigram = BigramModel(0).fit(items), NgramModel(3, 0).fit(items)
