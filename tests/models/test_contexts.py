@@ -18,7 +18,7 @@ def models_of(items):
         trigrams,
         NeuralBigram(3).fit(items, steps=20),
         NPLM(Vocab.from_texts(items), context_length=3, embedding_dim=2, hidden_dim=4),
-        Mixture([bigrams, trigrams], [0.25, 0.75]),
+        Mixture([BigramModel(1).fit(items), NgramModel(3, 1).fit(items)], [0.25, 0.75]),
     ]
 
 
