@@ -10,6 +10,7 @@ import math
 import os
 import reprlib
 from collections.abc import Iterable
+from itertools import islice
 from operator import index
 
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
@@ -42,6 +43,8 @@ _REPR.maxlevel, _REPR.maxstring, _REPR.maxlong, _REPR.maxother = 3, 60, 60, _SHO
 
 # No system opens a longer one: it is a text, where the path of a text is asked for.
 _LONGEST_PATH = 4096
+_SEQUENCES = frozenset({list, tuple})
+_PART = 100_000  # items of an iterable that are read without looking for a signal
 
 # They turn the order of what follows around: a message could look like another one.
 _BIDI_CONTROLS = frozenset(
@@ -174,7 +177,23 @@ def strings(name: str, values: Any) -> list[Any]:
     if isinstance(values, str | bytes | bytearray) or not isinstance(values, Iterable):
         hint = ", as `read_lines` returns it" if isinstance(values, str) else ""
         raise TypeError(f"{name} is {shorten(values)}; expected a list of str{hint}")
-    return list(values)
+    return as_list(values)
+
+
+def as_list(items: Iterable[Any]) -> list[Any]:
+    """Return the items as a list; where they have no end, Ctrl-C is answered, as `list` does not.
+
+    >>> as_list(range(3))
+    [0, 1, 2]
+    """
+    if type(items) in _SEQUENCES:
+        return list(items)
+    found: list[Any] = []
+    iterator = iter(items)
+    # Python looks for a signal between two parts.
+    while part := list(islice(iterator, _PART)):
+        found += part
+    return found
 
 
 def path_name(name: str, value: Any) -> str:

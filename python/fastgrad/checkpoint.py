@@ -212,7 +212,8 @@ def _read_checked(name: str) -> bytes:
             or start[_DIGEST_AT + 64 : _SIZE_AT] != _BEFORE_SIZE
             or len(start) < _SHORTEST
         ):
-            raise _DamageError(f"not a checkpoint of {_LIBRARY}, or cut short")
+            hint = "; MLP(...).load reads the JSON of MLP.save" if start[:1] == b"{" else ""
+            raise _DamageError(f"not a checkpoint of {_LIBRARY}, or cut short{hint}")
         if int.from_bytes(start[:8], "little") > min(_LARGEST_HEADER, size - 8):
             raise _DamageError("damaged, its header claims to be longer than it can be")
         if start[_SIZE_AT:] != f"{size:016}".encode():

@@ -48,9 +48,9 @@ class Drawing:
         Raises `RuntimeError` where that program is not installed or fails.
         """
         path = path_name("filename", f"{filename}.{format}")
-        picture = _run_dot(self.source, format)
-        with open(path, "wb") as file:
-            file.write(picture)
+        from ._files import write_atomically  # Here, since most graphs are never drawn.
+
+        write_atomically(path, _run_dot(self.source, format))
         if view:
             import webbrowser
 

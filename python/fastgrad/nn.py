@@ -26,21 +26,24 @@ MLP of [Layer of [ReLUNeuron(2), ReLUNeuron(2), ReLUNeuron(2), ReLUNeuron(2)], L
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Mapping
+from itertools import chain
 from operator import index
 
 from . import _core, engine
-from ._checks import path_name, shorten
+from ._checks import as_list, shorten
 from ._core import Value
 from ._hints import hint_names, renamed
+from ._state import Stateful
 
 # Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from os import PathLike
-    from typing import Any, Self
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
 __all__ = [
     "MLP",
@@ -88,9 +91,11 @@ _PLAIN = frozenset({Value, float, int})
 _SEQUENCES = frozenset({list, tuple})
 # Up to so many Values are made without asking for their memory first: about a megabyte.
 _FEW = 10_000
+# So many numbers of an array become Python's own at once.
+_PART = 100_000
 
 
-class Module:
+class Module(Stateful):
     """Something with parameters; a subclass says which.
 
     >>> from fastgrad.engine import Value
@@ -136,7 +141,7 @@ class Module:
         something is no number.
         """
         named = self.named_parameters()
-        if not isinstance(state, dict) or set(state) != {name for name, _ in named}:
+        if not isinstance(state, Mapping) or set(state) != {name for name, _ in named}:
             raise ValueError(
                 f"state is {shorten(state)}; expected a dict with the {len(named)} names of"
                 " state_dict"
@@ -144,30 +149,16 @@ class Module:
         numbers = []
         for name, _ in named:
             number = state[name]
-            if isinstance(number, bool) or not isinstance(number, (int, float)):
-                raise ValueError(f"state[{name!r}] is {shorten(number)}; expected a number")
-            numbers.append(float(number))
+            try:
+                if isinstance(number, bool) or not isinstance(number, (int, float)):
+                    raise TypeError
+                numbers.append(float(number))
+            except (TypeError, OverflowError):  # An int may be larger than every float.
+                raise ValueError(
+                    f"state[{name!r}] is {shorten(number)}; expected a number"
+                ) from None
         for (_, p), number in zip(named, numbers, strict=True):
             p.data = number
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write `state_dict` to a file as JSON."""
-        import json
-
-        from ._files import write_atomically
-
-        write_atomically(path_name("path", path), json.dumps(self.state_dict()))
-
-    def load(self, path: str | PathLike[str]) -> Self:
-        """Set the parameters from a file of `save`, and return the module.
-
-        Raises `ValueError` for a file of something else, `OSError` where it cannot be read.
-        """
-        import json
-
-        with open(path_name("path", path), encoding="utf-8") as file:
-            self.load_state_dict(json.load(file))
-        return self
 
 
 class Neuron(_core.NeuronData, Module):
@@ -323,7 +314,7 @@ class MLP(Module):
         # All are checked first, so that an error draws nothing from `random`.
         widths = [_size("nin", nin, least=0)]
         try:
-            nouts = list(nouts)
+            nouts = as_list(nouts)
         except TypeError:
             raise TypeError(f"nouts is {shorten(nouts)}; expected a list of ints") from None
         for position, width in enumerate(nouts):
@@ -505,20 +496,20 @@ def _row(x: Any) -> Any:
     """List an iterator, which can be read only once; a Value on its own is a row of one."""
     if isinstance(x, Value):
         return (x,)
-    return list(x) if hasattr(x, "__next__") else x
+    return as_list(x) if hasattr(x, "__next__") else x
 
 
 def _kept(rows: Any) -> list[Any]:
     """List rows, which are lists and tuples mostly, so that each can be read again."""
-    rows = list(rows)
+    rows = as_list(rows)
     return rows if _SEQUENCES.issuperset(map(type, rows)) else [_row(row) for row in rows]
 
 
 def _same_length(w: Any, x: Any) -> tuple[list[Any], list[Any]]:
     """List weights and inputs, and refuse a row that does not fit."""
-    weights = list(w)
+    weights = as_list(w)
     try:
-        row = list(x)
+        row = as_list(x)
     except TypeError:
         raise TypeError(f"x is {shorten(x)}; expected a list of Values and numbers") from None
     if len(weights) != len(row):
@@ -530,7 +521,7 @@ def _rows(x: Any) -> list[Any] | None:
     """List the rows of a batch; None where x is a single row."""
     dimensions = getattr(x, "ndim", 1)
     if dimensions == 2:
-        return x.tolist()
+        return _python_numbers(x)
     if dimensions != 1:
         raise ValueError(f"x has {dimensions} dimensions; expected 1 (a row) or 2 (a batch)")
     if not isinstance(x, (list, tuple)):
@@ -540,12 +531,23 @@ def _rows(x: Any) -> list[Any] | None:
     return _kept(x)
 
 
+def _python_numbers(array: Any) -> Any:
+    """Return an array as lists of Python's own numbers, several times faster to compute with."""
+    shape = getattr(array, "shape", ())
+    if math.prod(shape) <= _PART:
+        return array.tolist()
+    # Between two parts Python looks for a signal, which may be Ctrl-C.
+    rows = max(_PART // max(math.prod(shape[1:]), 1), 1)
+    parts = (array[start : start + rows].tolist() for start in range(0, shape[0], rows))
+    return list(chain.from_iterable(parts))
+
+
 def _listed(name: str, items: Any) -> list[Any]:
     """Make a list of an argument that may be any iterable or an array."""
     if hasattr(items, "tolist"):
-        items = items.tolist()  # Python's own floats: several times faster to compute with
+        items = _python_numbers(items)
     try:
-        return list(items)
+        return as_list(items)
     except TypeError:
         raise TypeError(f"{name} is {shorten(items)}; expected a list") from None
 

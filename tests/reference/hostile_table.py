@@ -375,9 +375,9 @@ def write_files():
     kneser_ney().save("kneser.safetensors")
     interpolated().save("interpolated.safetensors")
     mixture().save("mixture.safetensors")
+    for make in (neuron, layer, mlp, sgd, adam, adamw):
+        make().save(f"{make.__name__}.json")
     trigram().save("trigram.safetensors")
-    for make in (neuron, layer, mlp):
-        make().save(f"{make.__name__}.safetensors")
     checkpoint.save("arrays.safetensors", tensors(), {"a": 1})
     whole = pathlib.Path("run.safetensors").read_bytes()
     pathlib.Path("damaged").write_bytes(whole[: len(whole) // 2])
@@ -469,24 +469,26 @@ def ngram_model(make, file):
     return rows | {"unseen": {"self": make, "texts": lambda: list(ITEMS)}}
 
 
+def stateful(make):
+    """The rows of what every module and every optimizer has."""
+    return {
+        "state_dict": {"self": make},
+        "load_state_dict": {"self": make, "state": lambda: make().state_dict()},
+        "save": {"self": make, "path": OUT},
+        "load": {"self": make, "path": file_of(f"{make.__name__}.json")},
+        "zero_grad": {"self": make},
+    }
+
+
 def module(make):
     """The rows of what every module of `nn` has."""
-    names = ("named_parameters", "num_parameters", "parameters", "state_dict", "zero_grad")
-    return {name: {"self": make} for name in names} | {
-        "save": {"self": make, "path": OUT},
-        "load": {"self": make, "path": file_of(f"{make.__name__}.safetensors")},
-        "load_state_dict": {"self": make, "state": lambda: make().state_dict()},
-    }
+    names = ("named_parameters", "num_parameters", "parameters")
+    return {name: {"self": make} for name in names} | stateful(make)
 
 
 def optimizer(make):
     """The rows of what every optimizer has."""
-    return {
-        "step": {"self": make, "lr": 0.1},
-        "zero_grad": {"self": make},
-        "state_dict": {"self": make},
-        "load_state_dict": {"self": make, "state": lambda: make().state_dict()},
-    }
+    return {"step": {"self": make, "lr": 0.1}} | stateful(make)
 
 
 def learner(make, train, token):

@@ -24,7 +24,9 @@ class Mixture(Model[Any]):
 
     The models must be fitted and have the same vocabulary, of characters or of words. `weights` are
     numbers of at least 0 that sum to 1, by default equal; `fit` chooses them on other text. A token
-    that one model calls impossible has the others' probability, weighted.
+    that one model calls impossible has the others' probability, weighted. Where a model
+    with a weight above 0 knows nothing after a context, as an n-gram model without smoothing may,
+    there is no distribution: `next_probs` and `sample` raise `ValueError`.
 
     Raises `TypeError` for what are no models, `ValueError` for fewer than two, different
     vocabularies, and weights out of range.
@@ -98,7 +100,16 @@ class Mixture(Model[Any]):
         return longest._encode_context(context)
 
     def _distributions(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
-        return self._mean([model._distributions(model._last(contexts)) for model in self.models])
+        parts = [model._distributions(model._last(contexts)) for model in self.models]
+        for position, (weight, part) in enumerate(zip(self.weights, parts, strict=True)):
+            empty = np.flatnonzero(~part.any(axis=1))
+            if weight > 0 and len(empty):
+                context = contexts[empty[0]].tolist()
+                raise ValueError(
+                    f"models[{position}] knows no token after the context {shorten(context)};"
+                    " expected models with a distribution after every context, as smoothing gives"
+                )
+        return self._mean(parts)
 
     def token_log_probs(self, texts: Any) -> NDArray[np.float64]:
         """Return the natural logarithm of the probability of each token of a text: (T,)."""

@@ -23,16 +23,18 @@ An optimizer reads each parameter's `grad` and changes its `data`, all in one ca
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-from .._checks import amount, shorten, whole
+from .._checks import amount, as_list, shorten, whole
 from .._core import Moments, Momentum, Value
 from .._hints import hint_names, renamed
+from .._state import Stateful
 from . import schedules
 
 # Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from .schedules import Schedule
@@ -80,7 +82,7 @@ def _lr_or_schedule(name: str, value: Any) -> Any:
 def _parameters(params: Any) -> list[Value]:
     """List the parameters; refuse an empty list, what is no Value, and a Value listed twice."""
     try:
-        found = list(params)
+        found = as_list(params)
     except TypeError:
         raise TypeError(f"params is {shorten(params)}; expected a list of Values") from None
     if not found:
@@ -112,7 +114,7 @@ class _Setting:
         instance.__dict__[self._name] = self._check(self._name, value)
 
 
-class _Optimizer:
+class _Optimizer(Stateful):
     """What all optimizers share: the parameters, the learning rate and the count of steps."""
 
     _settings: tuple[str, ...] = ()
@@ -160,7 +162,7 @@ class _Optimizer:
         not returned.
         """
         names = {"lr", *self._settings, "steps", "state"}
-        if not isinstance(state, dict) or set(state) != names:
+        if not isinstance(state, Mapping) or set(state) != names:
             raise ValueError(f"state is {shorten(state)}; expected a dict of {sorted(names)}")
         lr = self.lr if state["lr"] is None else state["lr"]
         settings = {name: state[name] for name in self._settings}

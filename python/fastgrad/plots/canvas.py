@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from io import BytesIO
+from os.path import splitext
 from typing import TYPE_CHECKING
 
 from .._checks import path_name, shorten, strings
+from .._files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,9 +55,20 @@ def axes_for(
 
 
 def finish(ax: Axes, path: str | PathLike[str] | None) -> Axes:
-    """Write the figure of the axes to `path` if there is one; return the axes."""
-    if path is not None:
-        figure_of(ax).savefig(path_name("path", path))
+    """Write the figure of the axes to `path` if there is one, whole or not at all; return the axes.
+
+    The end of the name is the format; a name without one gets that of `savefig.format`.
+    """
+    if path is None:
+        return ax
+    from matplotlib import rcParams
+
+    name, picture = path_name("path", path), BytesIO()
+    if not (kind := splitext(name)[1][1:]):
+        kind = rcParams["savefig.format"]
+        name = f"{name.rstrip('.')}.{kind}"
+    figure_of(ax).savefig(picture, format=kind)
+    write_atomically(name, picture.getvalue())
     return ax
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._checks import as_list, shorten
 from .._checks import ids as checked_ids
-from .._checks import shorten
 from .._core import WordReader
 from .._hints import HintedType, hint_names, no_attribute
 from .reading import NotUtf8Error, quote
@@ -81,7 +81,7 @@ class WordVocab(metaclass=HintedType):
         check_reading(tokenizer, eos)
         if isinstance(tokens, str) or not isinstance(tokens, Iterable):
             raise TypeError(f"tokens is {shorten(tokens)}; expected a list of str")
-        self.itos = tuple(tokens)
+        self.itos = tuple(as_list(tokens))
         self.tokenizer = tokenizer
         self.eos = eos
         if len(self.itos) < 2:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .._checks import path_name, shorten, whole
+from .._checks import as_list, path_name, shorten, whole
 from .learning_rates import LearningRate, LearningRates, plan_lrs
 
 # How many evaluations a run has unless it is told otherwise.
@@ -83,7 +83,7 @@ def _checked_callbacks(callbacks: Any) -> tuple[Callable[[Progress], object], ..
     found: Any = callbacks
     # A callable may be iterable too, and is no list then.
     if isinstance(callbacks, Iterable) and not callable(callbacks):
-        found = tuple(callbacks)
+        found = tuple(as_list(callbacks))
         if all(map(callable, found)):
             return found
     raise TypeError(f"callbacks is {shorten(found)}; expected a list of functions")

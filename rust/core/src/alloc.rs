@@ -4,12 +4,59 @@
 use std::alloc::{Layout, alloc_zeroed};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
+use std::ops::{Deref, DerefMut};
+use std::thread::Builder;
 
 use crate::progress::Progress;
 use crate::{Error, Result};
 
 /// How many items are collected between two checks for a cancel.
 const STRETCH: usize = 1 << 16;
+
+/// From how many bytes on memory is freed by a thread of its own: less takes a few milliseconds.
+const LARGE: usize = 1 << 26;
+
+/// A vector whose memory, where it is large, is freed by a thread of its own.
+///
+/// The system takes 50 ms to take a gigabyte back, and whoever has cancelled the work would wait.
+#[derive(Clone, Debug)]
+pub struct Large<T: Copy + Send + 'static>(Vec<T>);
+
+impl<T: Copy + Send> Default for Large<T> {
+    fn default() -> Large<T> {
+        Large(Vec::new())
+    }
+}
+
+impl<T: Copy + Send> From<Vec<T>> for Large<T> {
+    fn from(items: Vec<T>) -> Large<T> {
+        Large(items)
+    }
+}
+
+impl<T: Copy + Send> Deref for Large<T> {
+    type Target = Vec<T>;
+
+    fn deref(&self) -> &Vec<T> {
+        &self.0
+    }
+}
+
+impl<T: Copy + Send> DerefMut for Large<T> {
+    fn deref_mut(&mut self) -> &mut Vec<T> {
+        &mut self.0
+    }
+}
+
+impl<T: Copy + Send + 'static> Drop for Large<T> {
+    fn drop(&mut self) {
+        let items = std::mem::take(&mut self.0);
+        if items.capacity().saturating_mul(size_of::<T>()) >= LARGE {
+            // Where the system refuses a thread, the memory is freed here, with the closure.
+            let _ = Builder::new().spawn(move || drop(items));
+        }
+    }
+}
 
 /// A vector without items that has room for `length` of them.
 ///
@@ -29,6 +76,14 @@ pub fn filled<T: Clone>(item: T, length: usize) -> Result<Vec<T>> {
     let mut items = with_capacity(length)?;
     items.resize(length, item);
     Ok(items)
+}
+
+/// As [`filled`], for so many that somebody may want to cancel it.
+///
+/// # Errors
+/// [`Error::Memory`], [`Error::Interrupted`].
+pub fn filled_under<T: Clone>(progress: &Progress, item: &T, length: usize) -> Result<Vec<T>> {
+    collected_under(progress, std::iter::repeat_n(item, length).cloned())
 }
 
 /// `length` zeros; pages of a long vector take memory when they are first written.
@@ -159,16 +214,6 @@ pub fn string(text: &str) -> Result<String> {
     copy.try_reserve_exact(text.len()).map_err(|_| Error::Memory)?;
     copy.push_str(text);
     Ok(copy)
-}
-
-/// A map without entries that has room for `length` of them.
-///
-/// # Errors
-/// [`Error::Memory`].
-pub fn map<K: Eq + Hash, V, S: BuildHasher + Default>(length: usize) -> Result<HashMap<K, V, S>> {
-    let mut map = HashMap::default();
-    map.try_reserve(length).map_err(|_| Error::Memory)?;
-    Ok(map)
 }
 
 /// Makes room for one entry more.

@@ -16,6 +16,7 @@
 //! | [`ngram`] | n-gram models of words: Kneser-Ney, and a trigram of mixed estimates |
 //! | [`random`] | seeded random numbers, and draws from any distribution |
 //! | [`sampling`] | items drawn symbol by symbol from a language model's distributions |
+//! | [`sort`] | a sort that can be cancelled |
 //! | [`progress`] | how far a computation is, and whether to cancel it |
 
 // Allowed in `linalg`, and for zeroed memory in `alloc`.
@@ -32,6 +33,7 @@ pub mod nplm;
 pub mod progress;
 pub mod random;
 pub mod sampling;
+pub mod sort;
 pub mod words;
 
 pub use error::{Error, Result};

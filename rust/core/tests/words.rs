@@ -14,17 +14,17 @@ fn read(pieces: &[&[u8]], limits: &Limits) -> fastgrad_core::Result<Encoded> {
     let marks = if limits.mark.is_some() { Marks::Line } else { Marks::None };
     let mut reader = Reader::new("x".into(), Tokenizer::Space, marks);
     for piece in pieces {
-        reader.feed(piece)?;
+        reader.feed(piece, &Progress::new())?;
     }
-    reader.end()?;
-    reader.finish()?.choose(limits, &Progress::new())
+    reader.end(&Progress::new())?;
+    reader.finish(&Progress::new())?.choose(limits, &Progress::new())
 }
 
 #[test]
 fn pieces_are_cut_between_any_two_bytes() {
     let text = "\u{feff}é b\u{3000}é\r\n\n c é".as_bytes();
     let whole = read(&[text], &limits()).unwrap();
-    assert_eq!(whole.symbols, ["<rare>", "é", "b", "c"]);
+    assert!(whole.symbols.iter().eq(["<rare>", "é", "b", "c"]));
     assert_eq!(whole.ids, Ids::Short(vec![1, 2, 1, 3, 1]));
     for cut in 0..text.len() {
         let (first, second) = text.split_at(cut);
@@ -38,7 +38,7 @@ fn equal_counts_are_ordered_by_first_occurrence() {
         Limits { train: Some(4), max_size: Some(3), mark: Some("</s>".into()), ..limits() };
     let encoded = read(&[b"c b a b\na a a a\n"], &limited).unwrap();
     // The mark is the fifth token, behind the training part, and has its number all the same.
-    assert_eq!(encoded.symbols, ["<rare>", "</s>", "b"]);
+    assert!(encoded.symbols.iter().eq(["<rare>", "</s>", "b"]));
     assert_eq!(encoded.ids, Ids::Short(vec![0, 2, 0, 2, 1, 0, 0, 0, 0, 1]));
 }
 

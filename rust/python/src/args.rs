@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use fastgrad_core::progress::Progress;
+use fastgrad_core::words::Names;
 use fastgrad_core::{Result, alloc};
 use numpy::ndarray::{ArrayView, Dimension, IntoDimension};
 use numpy::npyffi::NPY_ARRAY_WRITEABLE;
@@ -15,11 +16,11 @@ use numpy::{
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList, PySet, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyIterator, PyList, PySet, PyString, PyTuple};
 
 use crate::borrow::{Reading, Writing};
 use crate::errors::to_python;
-use crate::operands::read_all;
+use crate::operands::{pause, read_all};
 
 /// The most characters of an argument that a message shows.
 const SHOWN: usize = 60;
@@ -154,8 +155,15 @@ pub fn owned(name: &str, given: &Bound<'_, PyAny>) -> PyResult<String> {
 ///
 /// # Errors
 /// As [`owned`], for it and for its items.
-pub fn strings(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
-    items(name, given, "a sequence of str", |place, item| owned(&format!("{name}[{place}]"), item))
+pub fn strings(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Names> {
+    let mut names = Names::default();
+    for (place, item) in iterate(name, given, "a sequence of str")?.enumerate() {
+        let item = item?;
+        let pushed = names.push(text(&format!("{name}[{place}]"), &item)?);
+        pushed.map_err(|error| to_python(&error))?;
+        pause(given.py(), place)?;
+    }
+    Ok(names)
 }
 
 /// A sequence of ids.
@@ -163,21 +171,20 @@ pub fn strings(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
 /// # Errors
 /// `TypeError` for anything else, `ValueError` for what is no id, and `MemoryError`.
 pub fn ids(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
-    items(name, given, "a sequence of ids", |place, item| {
+    read_all(iterate(name, given, "a sequence of ids")?, |place, item| {
         let check = |number| u32::try_from(number).ok();
-        whole(&format!("{name}[{place}]"), item, "an int from 0 to 2**32 - 1", check)
+        whole(&format!("{name}[{place}]"), &item, "an int from 0 to 2**32 - 1", check)
     })
 }
 
-fn items<T>(
+/// An iterator over a sequence, which a str is not.
+fn iterate<'py>(
     name: &str,
-    given: &Bound<'_, PyAny>,
+    given: &Bound<'py, PyAny>,
     expected: &str,
-    read: impl Fn(usize, &Bound<'_, PyAny>) -> PyResult<T>,
-) -> PyResult<Vec<T>> {
+) -> PyResult<Bound<'py, PyIterator>> {
     let iterator = given.try_iter().ok().filter(|_| !given.is_instance_of::<PyString>());
-    let Some(iterator) = iterator else { return Err(not_a(name, given, expected)) };
-    read_all(iterator, |place, item| read(place, &item))
+    iterator.ok_or_else(|| not_a(name, given, expected))
 }
 
 /// The characters of a str, an alphabet.
@@ -253,9 +260,10 @@ impl<'py, T: Element, D: Dimension> Array<'py, T, D> {
         Err(PyValueError::new_err(message))
     }
 
-    /// The length of an axis; 0 where there is none.
+    /// The length of an axis, which must be one of `D`.
+    #[allow(clippy::indexing_slicing, reason = "an axis that is not there is a fault of ours")]
     pub fn axis(&self, axis: usize) -> usize {
-        self.array.shape().get(axis).copied().unwrap_or_default()
+        self.array.shape()[axis]
     }
 
     /// For reading, as long as no other call writes.
@@ -367,9 +375,12 @@ pub fn output<T: Element, S: IntoDimension>(
 }
 
 /// A list of strings.
-pub fn string_list<'py>(py: Python<'py>, strings: &[String]) -> PyResult<Bound<'py, PyList>> {
+pub fn string_list<'py, 'a>(
+    py: Python<'py>,
+    strings: impl Iterator<Item = &'a str>,
+) -> PyResult<Bound<'py, PyList>> {
     let list = PyList::empty(py);
-    for string in strings {
+    for (place, string) in strings.enumerate() {
         // SAFETY: the buffer holds as many bytes as are told, of UTF-8; the result is a new
         // reference to a str, or null with an exception.
         let string = unsafe {
@@ -377,6 +388,7 @@ pub fn string_list<'py>(py: Python<'py>, strings: &[String]) -> PyResult<Bound<'
             Bound::from_owned_ptr_or_err(py, ffi::PyUnicode_FromStringAndSize(start, length))?
         };
         list.append(string)?;
+        pause(py, place)?;
     }
     Ok(list)
 }

@@ -1,17 +1,15 @@
 //! Running text as arrays of ids.
 
-use fastgrad_core::words::{Encoded, Ids, Limits, Marks, Reader, Text, Tokenizer};
+use fastgrad_core::words::{Encoded, Ids, Limits, Marks, Reader, Tokenizer};
 use numpy::IntoPyArray;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::args;
-use crate::errors::{guard, to_python};
+use crate::errors::guard;
 use crate::run::{Cost, run};
 
-/// How many bytes are read between two checks for a cancel.
-const CHUNK: usize = 1 << 16;
 /// How many nanoseconds a byte takes.
 const A_BYTE: u64 = 5;
 /// How many nanoseconds it takes to number a token.
@@ -55,23 +53,22 @@ impl WordReader {
     fn feed(&mut self, py: Python<'_>, piece: &[u8]) -> PyResult<()> {
         guard(|| {
             let mut reader = self.reader.take().ok_or_else(ended)?;
-            let reader = run(py, Cost::of(piece.len(), A_BYTE), None, move |progress| {
-                piece.chunks(CHUNK).try_for_each(|chunk| {
-                    progress.check()?;
-                    reader.feed(chunk)
-                })?;
-                Ok(reader)
-            })?;
+            let cost = Cost::of(piece.len(), A_BYTE);
+            run(py, cost, None, |progress| reader.feed(piece, progress))?;
             self.reader = Some(reader);
             Ok(())
         })
     }
 
-    /// Ends the text, which must have a token, and with it a line or paragraph that is marked.
-    fn end(&mut self) -> PyResult<()> {
+    /// Ends the text, which must have a token, and with it a line or paragraph that is marked; an
+    /// error ends the reader.
+    fn end(&mut self, py: Python<'_>) -> PyResult<()> {
         guard(|| {
-            let reader = self.reader.as_mut().ok_or_else(ended)?;
-            reader.end().map_err(|error| to_python(&error))
+            let mut reader = self.reader.take().ok_or_else(ended)?;
+            let cost = Cost::of(reader.pending(), A_BYTE);
+            run(py, cost, None, |progress| reader.end(progress))?;
+            self.reader = Some(reader);
+            Ok(())
         })
     }
 
@@ -102,11 +99,11 @@ impl WordReader {
             let rare = args::owned("rare", rare)?;
             let mark = mark.map(|mark| args::owned("mark", mark)).transpose()?;
             let limits = Limits { train, max_size, min_count, rare, mark };
-            let cost = Cost::of(self.tokens()?, A_TOKEN);
-            let text = self.finish()?;
-            let Encoded { ids, symbols } =
-                run(py, cost, None, |progress| text.choose(&limits, progress))?;
-            Ok((to_array(py, ids), args::string_list(py, &symbols)?))
+            let reader = self.reader.take().ok_or_else(ended)?;
+            let Encoded { ids, symbols } = run(py, cost(&reader, 0), None, |progress| {
+                reader.finish(progress)?.choose(&limits, progress)
+            })?;
+            Ok((to_array(py, ids), args::string_list(py, symbols.iter())?))
         })
     }
 
@@ -121,19 +118,19 @@ impl WordReader {
     ) -> PyResult<Bound<'py, PyAny>> {
         guard(|| {
             let symbols = args::strings("symbols", symbols)?;
-            let cost = Cost::of(self.tokens()?.saturating_add(symbols.len()), A_TOKEN);
-            let text = self.finish()?;
-            let ids = run(py, cost, None, |progress| text.encode(&symbols, rare, mark, progress))?;
+            let reader = self.reader.take().ok_or_else(ended)?;
+            let cost = cost(&reader, symbols.len());
+            let ids = run(py, cost, None, |progress| {
+                reader.finish(progress)?.encode(&symbols, rare, mark, progress)
+            })?;
             Ok(to_array(py, ids))
         })
     }
 }
 
-impl WordReader {
-    fn finish(&mut self) -> PyResult<Text> {
-        let reader = self.reader.take().ok_or_else(ended)?;
-        reader.finish().map_err(|error| to_python(&error))
-    }
+/// The cost of numbering what a reader has read, with so many symbols.
+fn cost(reader: &Reader, symbols: usize) -> Cost {
+    Cost::of(reader.tokens().saturating_add(reader.pending()).saturating_add(symbols), A_TOKEN)
 }
 
 #[cold]

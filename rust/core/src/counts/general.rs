@@ -3,6 +3,7 @@
 //! As for ASCII, newlines are counted like other symbols, as boundaries, and what the n-grams around
 //! them mean is worked out in the end. Symbols that come early are the frequent ones, so that even
 //! of a text with thousands of symbols little goes to the map.
+#![allow(clippy::indexing_slicing, reason = "cells and ids are the table's own")]
 
 use super::gram::{self, GramMap, Order, symbol};
 use crate::alloc::{self, demand};
@@ -146,7 +147,7 @@ impl Table {
     }
 
     fn symbol(&self, id: usize) -> u64 {
-        self.symbols.get(id).copied().unwrap_or(0)
+        self.symbols[id]
     }
 
     /// The id of a symbol, 0 for a new one.
@@ -199,9 +200,7 @@ impl Table {
         for (at, &count) in self.cells.iter().enumerate().filter(|&(_, &count)| count > 0) {
             let ids = (0..order).rev().map(|place| at >> (old * place) & ((1 << old) - 1));
             let new = ids.fold(0, |new, id| new << self.shift | id);
-            if let Some(cell) = cells.get_mut(new) {
-                *cell = count;
-            }
+            cells[new] = count;
         }
         self.cells = cells;
     }

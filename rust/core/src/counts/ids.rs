@@ -1,4 +1,5 @@
 //! Counting over ids that are given.
+#![allow(clippy::indexing_slicing, reason = "ids are checked before they are counted")]
 
 use super::gram::{GramMap, Order};
 use super::runs::Runs;
@@ -55,8 +56,8 @@ fn count_dense(
     let (mut row, mut last) = (0, 0);
     let mut step = |id: usize| {
         let place = row * symbols + id;
-        if let Some(count) = counts.get_mut(place).filter(|_| place > 0) {
-            *count += 1;
+        if place > 0 {
+            counts[place] += 1;
             row = if id == 0 { 0 } else { last * width + id };
             last = id;
         }

@@ -8,6 +8,7 @@
 //! Measured, and slower: cell numbers from eight bytes in a register; a loop of vector code before
 //! for them; one table or four or eight; cells of 16 bits; rows that do not lie a power of two
 //! apart; triples at a stride of two, whose tables do not fit into the nearest cache.
+#![allow(clippy::indexing_slicing, reason = "a table has a cell for each pair of bytes")]
 
 use crate::alloc::{demand, zeroed};
 
@@ -28,9 +29,11 @@ impl Pairs {
 
     /// Adds a step to the cell of each pair of neighbours, wrapping around.
     pub fn add<const STEP: u32>(&mut self, text: &[u8]) {
-        let Some(cells) = self.0.first_chunk_mut::<CELLS>() else { return };
+        let Some(cells) = self.0.first_chunk_mut::<CELLS>() else {
+            unreachable!("so long it is made")
+        };
         let (evens, _) = text.as_chunks::<8>();
-        let (odds, _) = text.get(1..).unwrap_or_default().as_chunks::<8>();
+        let (odds, _) = text.get(1..).unwrap_or(&[]).as_chunks::<8>();
         for (even, odd) in evens.iter().zip(odds) {
             let (even, _) = even.as_chunks();
             let (odd, _) = odd.as_chunks();
@@ -40,10 +43,8 @@ impl Pairs {
             }
         }
         let counted = 8 * evens.len().min(odds.len());
-        for pair in text.get(counted..).unwrap_or_default().windows(2) {
-            if let &[a, b] = pair {
-                raise::<STEP>(cells, [a, b], 0);
-            }
+        for pair in text[counted..].windows(2) {
+            raise::<STEP>(cells, [pair[0], pair[1]], 0);
         }
     }
 
@@ -61,7 +62,7 @@ impl Pairs {
     /// The counts of pairs that end with a byte, from both tables.
     fn row(&self, b: u8) -> &[u32] {
         let start = usize::from(b) << 8;
-        self.0.get(start..start + 2 * SECOND).unwrap_or_default()
+        &self.0[start..start + 2 * SECOND]
     }
 
     /// Gives all pairs that occur and their counts, and empties the tables.
@@ -83,7 +84,6 @@ impl Pairs {
 }
 
 #[allow(clippy::inline_always, reason = "the body of the innermost loop")]
-#[allow(clippy::indexing_slicing, reason = "CELLS is above 65,535 + SECOND")]
 #[inline(always)]
 fn raise<const STEP: u32>(cells: &mut [u32; CELLS], pair: [u8; 2], table: usize) {
     let cell = &mut cells[usize::from(u16::from_le_bytes(pair)) + table];

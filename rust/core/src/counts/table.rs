@@ -1,4 +1,5 @@
 //! The result: n-grams that occur, in lexicographic order, with their counts.
+#![allow(clippy::indexing_slicing, reason = "ids are those of the table's own characters")]
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,7 +8,11 @@ use super::MAX_CELLS;
 use super::gram::{self, Order, place_of};
 use super::runs::{Entries, STRETCH, add, merged};
 use crate::progress::Progress;
+use crate::sort::sort;
 use crate::{Error, Result, alloc};
+
+/// How many n-grams go through the heap of the most frequent ones between two checks for a cancel.
+const HEAP_STRETCH: usize = 1 << 13;
 
 /// How often each n-gram of characters occurs in a text.
 ///
@@ -37,9 +42,7 @@ impl Counts {
                 if symbol >= ids.len() {
                     alloc::lengthen(&mut ids, (symbol + 1).next_power_of_two())?;
                 }
-                if let Some(id) = ids.get_mut(symbol) {
-                    *id = 1;
-                }
+                ids[symbol] = 1;
             }
             Ok(())
         })?;
@@ -50,7 +53,7 @@ impl Counts {
             }
             *id = characters.len() as u64;
         }
-        let number = |symbol| ids.get(index(symbol)).copied().unwrap_or(0);
+        let number = |symbol| ids[index(symbol)];
         let entries = renumbered(order, entries, number, progress)?;
         Counts::new(order, characters, entries, progress)
     }
@@ -173,16 +176,19 @@ impl Counts {
         // A heap of what is best so far, the worst of it on top.
         let room = most.min(self.entries.len()) + 1;
         let mut best = BinaryHeap::from(alloc::with_capacity(room)?);
-        each(&self.entries, progress, |&(gram, count)| {
-            best.push((Reverse(count), gram));
-            if best.len() > most {
-                best.pop();
+        for stretch in self.entries.chunks(HEAP_STRETCH) {
+            progress.check()?;
+            for &(gram, count) in stretch {
+                best.push((Reverse(count), gram));
+                if best.len() > most {
+                    best.pop();
+                }
             }
-            Ok(())
-        })?;
-        let best = best.into_sorted_vec().into_iter();
-        let best = alloc::collected(best.map(|(Reverse(count), gram)| (gram, count)))?;
-        self.apart(&best, progress)
+        }
+        let mut best = best.into_vec();
+        sort(&mut best, progress)?;
+        let best = best.into_iter().map(|(Reverse(count), gram)| (gram, count));
+        self.apart(&alloc::collected_under(progress, best)?, progress)
     }
 
     /// The ids of n-grams, and their counts.
@@ -190,8 +196,8 @@ impl Counts {
         let mut ids = alloc::with_capacity(entries.len().saturating_mul(self.order.get()))?;
         let mut counts = alloc::with_capacity(entries.len())?;
         each(entries, progress, |&(gram, count)| {
-            // An id is below 2**21.
-            ids.extend(self.order.symbols(gram).map(|id| u32::try_from(id).unwrap_or(u32::MAX)));
+            #[allow(clippy::cast_possible_truncation, reason = "a symbol has 21 bits")]
+            ids.extend(self.order.symbols(gram).map(|id| id as u32));
             counts.push(count);
             Ok(())
         })?;
@@ -209,9 +215,7 @@ impl Counts {
         let mut dense = alloc::zeroed(cells.ok_or(Error::Dense { symbols, order })?)?;
         each(&self.entries, progress, |&(gram, count)| {
             let place = self.order.symbols(gram).fold(0, |at, id| at * symbols + index(id));
-            if let Some(cell) = dense.get_mut(place) {
-                *cell = count;
-            }
+            dense[place] = count;
             Ok(())
         })?;
         Ok(dense)
@@ -232,11 +236,14 @@ impl Counts {
     fn entries_over(&self, characters: &[char], progress: &Progress) -> Result<Entries> {
         let mut numbers = alloc::with_capacity(self.characters.len() + 1)?;
         numbers.push(0);
-        for &character in &self.characters {
+        for (ours, &character) in self.characters.iter().enumerate() {
+            if ours % STRETCH == 0 {
+                progress.check()?;
+            }
             let place = characters.binary_search(&character);
             numbers.push(place.map_err(|_| Error::Unknown { character })? as u64 + 1);
         }
-        let number = |id| numbers.get(index(id)).copied().unwrap_or(0);
+        let number = |id| numbers[index(id)];
         renumbered(self.order, &self.entries, number, progress)
     }
 
@@ -315,15 +322,18 @@ fn is_possible(ids: &[u32]) -> bool {
     characters > 0 && begun.count() - characters <= 1
 }
 
-fn index(id: u64) -> usize {
-    usize::try_from(id).unwrap_or(usize::MAX)
+#[allow(clippy::cast_possible_truncation, reason = "a symbol has 21 bits")]
+fn index(symbol: u64) -> usize {
+    symbol as usize
 }
 
 /// Checks that characters ascend.
 pub(super) fn check_characters(characters: &[char]) -> Result<()> {
-    let place = characters.windows(2).position(|pair| matches!(pair, [a, b] if a >= b));
-    match place.and_then(|place| Some((place + 1, *characters.get(place + 1)?))) {
-        Some((position, character)) => Err(Error::Characters { position, character }),
+    match characters.windows(2).position(|pair| pair[0] >= pair[1]) {
+        Some(place) => {
+            let (position, character) = (place + 1, characters[place + 1]);
+            Err(Error::Characters { position, character })
+        }
         None => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! Raw triples of ASCII bytes: cells[(c·128 + b)·128 + a] += 1 for each three bytes in a row.
 //!
 //! As for pairs, but with one table: two of them crowd each other out of the cache.
+#![allow(clippy::indexing_slicing, reason = "a table has a cell for each triple of bytes")]
 
 use crate::alloc::{demand, zeroed};
 
@@ -21,12 +22,14 @@ impl Triples {
 
     /// Adds a step to the cell of each triple, wrapping around.
     pub fn add<const STEP: u32>(&mut self, text: &[u8]) {
-        let Some(table) = self.0.first_chunk_mut::<CELLS>() else { return };
+        let Some(table) = self.0.first_chunk_mut::<CELLS>() else {
+            unreachable!("so long it is made")
+        };
         let mut numbers = [0; BATCH];
         let count = text.len().saturating_sub(2);
-        let firsts = text.get(..count).unwrap_or_default().chunks(BATCH);
-        let seconds = text.get(1..).unwrap_or_default().chunks(BATCH);
-        let thirds = text.get(2..).unwrap_or_default().chunks(BATCH);
+        let firsts = text[..count].chunks(BATCH);
+        let seconds = text.get(1..).unwrap_or(&[]).chunks(BATCH);
+        let thirds = text.get(2..).unwrap_or(&[]).chunks(BATCH);
         for ((firsts, seconds), thirds) in firsts.zip(seconds).zip(thirds) {
             let bytes = firsts.iter().zip(seconds).zip(thirds);
             for (number, ((&a, &b), &c)) in numbers.iter_mut().zip(bytes) {
@@ -41,15 +44,13 @@ impl Triples {
     /// How many triples end with a byte.
     pub fn ends(&self, c: u8) -> u64 {
         let start = usize::from(c) << 14;
-        let row = self.0.get(start..start + (1 << 14)).unwrap_or_default();
-        row.iter().map(|&cell| u64::from(cell)).sum()
+        self.0[start..start + (1 << 14)].iter().map(|&cell| u64::from(cell)).sum()
     }
 
     /// Whether no triple ends with this pair.
     pub fn has_none(&self, b: u8, c: u8) -> bool {
         let start = usize::from(c) << 14 | usize::from(b) << 7;
-        let row = self.0.get(start..start + 128);
-        row.is_some_and(|row| row.iter().fold(0, |all, cell| all | cell) == 0)
+        self.0[start..start + 128].iter().fold(0, |all, cell| all | cell) == 0
     }
 
     /// Gives all triples that occur and their counts, and empties the table.
@@ -70,7 +71,6 @@ impl Triples {
 }
 
 #[allow(clippy::inline_always, reason = "the body of the innermost loop")]
-#[allow(clippy::indexing_slicing, reason = "the mask keeps the number below CELLS")]
 #[inline(always)]
 fn raise<const STEP: u32>(table: &mut [u32; CELLS], number: u32) {
     let cell = &mut table[number as usize & (CELLS - 1)];

@@ -15,9 +15,10 @@
 //! other text.
 
 use super::trie::{Trie, Walk};
-use super::{Id, Model, SYMBOLS, check, walk_along};
+use super::{Id, Model, SYMBOLS, add_followers, check, sum, walk_along};
+use crate::alloc::{self, Large};
 use crate::progress::Progress;
-use crate::{Error, Result, alloc};
+use crate::{Error, Result};
 
 /// The order of the model.
 const ORDER: usize = 3;
@@ -35,9 +36,9 @@ type Parts = (Weights, usize);
 pub struct Interpolated {
     trie: Trie,
     /// How often each id occurs in all, as a share.
-    unigrams: Vec<f64>,
+    unigrams: Large<f64>,
     /// For contexts of k words, at k - 1, how often each was seen in front of a word.
-    totals: [Vec<f64>; ORDER - 1],
+    totals: [Large<f64>; ORDER - 1],
     length: f64,
     /// The weights of each bin.
     weights: Vec<Weights>,
@@ -57,9 +58,8 @@ impl Interpolated {
     ) -> Result<Interpolated> {
         let trie = Trie::new(ids, ORDER, size, eos, progress)?;
         let length = ids.len() as f64;
-        let counts = trie.levels.first().map_or(&[][..], |level| &level.counts);
-        let shares = counts.iter().map(|&count| f64::from(count) / length);
-        let unigrams = alloc::collected_under(progress, shares)?;
+        let shares = trie.levels[0].counts.iter().map(|&count| f64::from(count) / length);
+        let unigrams = Large::from(alloc::collected_under(progress, shares)?);
         let totals = [totals(&trie, 1, progress)?, totals(&trie, 2, progress)?];
         let weights = vec![[1.0 / 4.0; ORDER + 1]; bin(0.0, length) + 1];
         Ok(Interpolated { trie, unigrams, totals, length, weights })
@@ -104,14 +104,19 @@ impl Interpolated {
     }
 
     /// The estimates for each id of a text.
-    fn parts_of<I: Id>(&self, before: &[I], ids: &[I], progress: &Progress) -> Result<Vec<Parts>> {
+    fn parts_of<I: Id>(
+        &self,
+        before: &[I],
+        ids: &[I],
+        progress: &Progress,
+    ) -> Result<Large<Parts>> {
         if ids.is_empty() {
             return Err(Error::Invalid("ids: empty, expected at least one".to_owned()));
         }
-        check("before", before, self.trie.size())?;
-        check("ids", ids, self.trie.size())?;
+        check("before", before, self.trie.size(), progress)?;
+        check("ids", ids, self.trie.size(), progress)?;
         let mut walk = walk_along(self, before);
-        let mut parts = alloc::with_capacity(ids.len())?;
+        let mut parts = Large::from(alloc::with_capacity(ids.len())?);
         for stretch in ids.chunks(STRETCH) {
             parts.extend(stretch.iter().map(|&id| self.parts(&mut walk, id.into())));
             progress.add(stretch.len() as u64)?;
@@ -123,7 +128,7 @@ impl Interpolated {
     #[allow(clippy::cast_precision_loss, reason = "no vocabulary comes near 2^53")]
     fn parts(&self, walk: &mut Walk, id: u32) -> Parts {
         let p0 = 1.0 / self.trie.size() as f64;
-        let p1 = self.unigrams.get(id as usize).copied().unwrap_or_default();
+        let p1 = self.unigrams[id as usize];
         let mut estimates = [p0, p1, p1, p1];
         let mut frequency = 0.0;
         walk.step(&self.trie, id, |length, node, next| {
@@ -142,12 +147,7 @@ impl Interpolated {
 
     /// How often a context was seen in front of a word.
     fn total(&self, length: usize, node: u32) -> f64 {
-        let totals = self.totals.get(length - 1);
-        totals.and_then(|totals| totals.get(node as usize)).copied().unwrap_or_default()
-    }
-
-    fn weights_of(&self, bin: usize) -> Weights {
-        self.weights.get(bin).copied().unwrap_or_default()
+        self.totals[length - 1][node as usize]
     }
 }
 
@@ -158,18 +158,18 @@ impl Model for Interpolated {
 
     fn step(&self, walk: &mut Walk, id: u32) -> f64 {
         let (estimates, bin) = self.parts(walk, id);
-        mix(estimates, self.weights_of(bin))
+        mix(estimates, self.weights[bin])
     }
 
     #[allow(clippy::cast_precision_loss, reason = "no vocabulary comes near 2^53")]
     fn distribution(&self, walk: &Walk, into: &mut [f64], progress: &Progress) -> Result<()> {
         let seen = |length: usize| {
-            let node = walk.nodes.get(length - 1).copied().flatten()?;
+            let node = walk.nodes[length - 1]?;
             Some((node, self.total(length, node))).filter(|(_, total)| *total > 0.0)
         };
         let contexts = [seen(1), seen(2)];
         let [_, frequency] = contexts.map(|context| context.map_or(0.0, |(_, total)| total));
-        let [a0, a1, a2, a3] = self.weights_of(bin(frequency, self.length));
+        let [a0, a1, a2, a3] = self.weights[bin(frequency, self.length)];
         // The weight of an estimate that there is not goes to the next shorter one.
         let (a1, a2, a3) = match contexts {
             [None, _] => (a1 + a2 + a3, 0.0, 0.0),
@@ -185,11 +185,9 @@ impl Model for Interpolated {
         }
         for ((length, context), weight) in (1..).zip(contexts).zip([a2, a3]) {
             let Some((node, total)) = context else { break };
-            for (id, count) in self.trie.followers(length, node) {
-                if let Some(probability) = into.get_mut(id as usize) {
-                    *probability += weight * (f64::from(count) / total);
-                }
-            }
+            add_followers(into, self.trie.followers(length, node), progress, |count| {
+                weight * (f64::from(count) / total)
+            })?;
         }
         Ok(())
     }
@@ -206,15 +204,12 @@ fn bin(frequency: f64, length: f64) -> usize {
 }
 
 /// How often each context of a length was seen in front of a word.
-fn totals(trie: &Trie, length: usize, progress: &Progress) -> Result<Vec<f64>> {
-    let nodes = trie.levels.get(length - 1).map_or(0, |level| level.ids.len());
-    let total = |node: u32| trie.followers(length, node).map(|(_, count)| f64::from(count)).sum();
-    let mut totals = alloc::with_capacity(nodes)?;
+fn totals(trie: &Trie, length: usize, progress: &Progress) -> Result<Large<f64>> {
+    let nodes = trie.levels[length - 1].ids.len();
+    let mut totals = Large::from(alloc::with_capacity(nodes)?);
     for node in (0u32..).take(nodes) {
-        if node % (1 << 16) == 0 {
-            progress.check()?;
-        }
-        totals.push(total(node));
+        progress.check()?;
+        totals.push(sum(trie.followers(length, node).1, progress, f64::from)?);
     }
     Ok(totals)
 }
@@ -236,9 +231,7 @@ fn improve(
     let mut shares = vec![[0.0; ORDER + 1]; weights.len()];
     for stretch in parts.chunks(STRETCH) {
         for &(estimates, bin) in stretch {
-            let (Some(&old), Some(shares)) = (weights.get(bin), shares.get_mut(bin)) else {
-                continue;
-            };
+            let (old, shares) = (weights[bin], &mut shares[bin]);
             let mixture = mix(estimates, old);
             loss -= libm::log(mixture);
             for ((share, estimate), weight) in shares.iter_mut().zip(estimates).zip(old) {

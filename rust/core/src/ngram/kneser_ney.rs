@@ -21,9 +21,10 @@
 //! the counts 1, 2, and 3 or more. Where these say nothing, see [`KneserNey::fallbacks`].
 
 use super::trie::{Trie, Walk};
-use super::{Id, Model, SYMBOLS};
+use super::{Id, Model, SYMBOLS, add_followers, sum};
+use crate::Result;
+use crate::alloc::{self, Large};
 use crate::progress::Progress;
-use crate::{Result, alloc};
 
 /// The discounts for counts 1, 2, and 3 or more.
 pub type Discounts = [f64; 3];
@@ -46,9 +47,9 @@ pub struct KneserNey {
     /// Orders whose discounts could not be estimated, with the counts that no n-gram has.
     fallbacks: Vec<(usize, Vec<usize>)>,
     /// For contexts of k words those at k - 1.
-    contexts: Vec<Vec<Context>>,
+    contexts: Vec<Large<Context>>,
     /// p(w) for each word.
-    unigrams: Vec<f64>,
+    unigrams: Large<f64>,
 }
 
 impl KneserNey {
@@ -74,9 +75,14 @@ impl KneserNey {
                 if modified { [0.5, 1.0, 1.5] } else { [0.5; 3] }
             }));
         }
-        let mut model =
-            KneserNey { trie, discounts, fallbacks, contexts: Vec::new(), unigrams: Vec::new() };
-        model.unigrams = model.estimate_unigrams(progress)?;
+        let mut model = KneserNey {
+            trie,
+            discounts,
+            fallbacks,
+            contexts: Vec::new(),
+            unigrams: Large::default(),
+        };
+        model.unigrams = model.estimate_unigrams(progress)?.into();
         for length in 1..order {
             let contexts = model.sum_up(length, progress)?;
             model.contexts.push(contexts);
@@ -100,13 +106,13 @@ impl KneserNey {
 
     /// The discounts for n-grams of an order.
     fn discounts_of(&self, order: usize) -> Discounts {
-        self.discounts.get(order - 1).copied().unwrap_or_default()
+        self.discounts[order - 1]
     }
 
     #[allow(clippy::cast_precision_loss, reason = "no vocabulary comes near 2^53")]
     fn estimate_unigrams(&self, progress: &Progress) -> Result<Vec<f64>> {
         let discounts = self.discounts_of(1);
-        let counts = self.trie.levels.first().map_or(&[][..], |level| &level.counts);
+        let counts = &self.trie.levels[0].counts;
         let context = summary(counts, discounts, progress)?;
         let size = counts.len() as f64;
         if context.total == 0.0 {
@@ -121,25 +127,21 @@ impl KneserNey {
     }
 
     /// Looks at what follows each context of a length.
-    fn sum_up(&self, length: usize, progress: &Progress) -> Result<Vec<Context>> {
+    fn sum_up(&self, length: usize, progress: &Progress) -> Result<Large<Context>> {
         let discounts = self.discounts_of(length + 1);
-        let next = self.trie.levels.get(length).map_or(&[][..], |next| &next.counts);
-        let level = self.trie.levels.get(length - 1).map_or(&[][..], |level| &level.ids);
-        let mut contexts = alloc::with_capacity(level.len())?;
-        for (node, _) in (0u32..).zip(level) {
-            let range = self.trie.children(length, node);
-            contexts.push(summary(next.get(range).unwrap_or_default(), discounts, progress)?);
-            if node % (1 << 16) == 0 {
-                progress.check()?;
-            }
+        let nodes = self.trie.levels[length - 1].ids.len();
+        let mut contexts = Large::from(alloc::with_capacity(nodes)?);
+        for node in (0u32..).take(nodes) {
+            progress.check()?;
+            let (_, counts) = self.trie.followers(length, node);
+            contexts.push(summary(counts, discounts, progress)?);
         }
         Ok(contexts)
     }
 
     /// What is known of a context that has words after it.
     fn context(&self, length: usize, node: u32) -> Option<Context> {
-        let contexts = self.contexts.get(length - 1)?;
-        contexts.get(node as usize).copied().filter(|context| context.total > 0.0)
+        Some(self.contexts[length - 1][node as usize]).filter(|context| context.total > 0.0)
     }
 }
 
@@ -149,7 +151,7 @@ impl Model for KneserNey {
     }
 
     fn step(&self, walk: &mut Walk, id: u32) -> f64 {
-        let mut probability = self.unigrams.get(id as usize).copied().unwrap_or_default();
+        let mut probability = self.unigrams[id as usize];
         walk.step(&self.trie, id, |length, node, next| {
             if let Some(context) = self.context(length, node) {
                 let count = next.map_or(0, |next| self.trie.count_of(length + 1, next));
@@ -175,11 +177,9 @@ impl Model for KneserNey {
                     *probability *= context.rest;
                 }
             }
-            for (id, count) in self.trie.followers(length, node) {
-                if let Some(probability) = into.get_mut(id as usize) {
-                    *probability += remaining(count, discounts) / context.total;
-                }
-            }
+            add_followers(into, self.trie.followers(length, node), progress, |count| {
+                remaining(count, discounts) / context.total
+            })?;
         }
         Ok(())
     }
@@ -190,36 +190,30 @@ impl Model for KneserNey {
 fn count_predecessors(trie: &mut Trie, progress: &Progress) -> Result<()> {
     let order = trie.order();
     // Of each node of the level, the node of the level before that leaves out the first id.
-    let mut tails: Vec<u32> = Vec::new();
+    let mut tails = Large::<u32>::default();
     for length in 1..order {
-        let nodes = trie.levels.get(length - 1).map_or(0, |level| level.ids.len());
-        let mut counts: Vec<u32> = alloc::zeroed(nodes)?;
-        let next = trie.levels.get(length).map_or(&[][..], |next| &next.ids);
-        let mut next_tails = alloc::with_capacity(next.len())?;
-        for node in (0u32..).take(counts.len()) {
-            for &id in next.get(trie.children(length, node)).unwrap_or_default() {
+        let nodes = trie.levels[length - 1].ids.len();
+        let mut counts = Large::from(alloc::zeroed::<u32>(nodes)?);
+        let mut next_tails = Large::from(alloc::with_capacity(trie.levels[length].ids.len())?);
+        for node in (0u32..).take(nodes) {
+            for &id in trie.followers(length, node).0 {
+                progress.check()?;
                 let tail = match length {
                     1 => Some(id),
-                    _ => tails.get(node as usize).and_then(|&t| trie.child(length - 1, t, id)),
+                    _ => trie.child(length - 1, tails[node as usize], id),
                 };
-                // A text that holds an n-gram holds its tail.
-                let tail = tail.unwrap_or_default();
+                let Some(tail) = tail else {
+                    unreachable!("a text that holds an n-gram holds it without its first id")
+                };
                 next_tails.push(tail);
-                if let Some(count) = counts.get_mut(tail as usize) {
-                    *count += 1;
-                }
+                counts[tail as usize] += 1;
             }
-            if node % (1 << 16) == 0 {
-                progress.check()?;
-            }
+            progress.check()?;
         }
         let kept = if length > 1 { trie.sentence_starts(length) } else { 0..0 };
-        if let Some(level) = trie.levels.get_mut(length - 1) {
-            if let (Some(new), Some(old)) = (counts.get_mut(kept.clone()), level.counts.get(kept)) {
-                new.copy_from_slice(old);
-            }
-            level.counts = counts;
-        }
+        let level = &mut trie.levels[length - 1];
+        counts[kept.clone()].copy_from_slice(&level.counts[kept]);
+        level.counts = counts;
         tails = next_tails;
     }
     Ok(())
@@ -282,16 +276,4 @@ fn summary(counts: &[u32], discounts: Discounts, progress: &Progress) -> Result<
     }
     let discounted = sum(counts, progress, |count| discount(count, discounts))?;
     Ok(Context { total, rest: discounted / total })
-}
-
-/// The sum of a number for each count.
-fn sum(counts: &[u32], progress: &Progress, number: impl Fn(u32) -> f64) -> Result<f64> {
-    let mut sum = 0.0;
-    for part in counts.chunks(SYMBOLS) {
-        progress.check()?;
-        for &count in part {
-            sum += number(count);
-        }
-    }
-    Ok(sum)
 }

@@ -3,13 +3,16 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`trie`], `sort` | every n-gram of a text with its count, and a walk along a text |
+//! | [`trie`] | every n-gram of a text with its count, and a walk along a text |
 //! | [`kneser_ney`] | interpolated Kneser-Ney, with one discount an order or three |
 //! | [`interpolated`] | a mixture of relative frequencies, weighted by bins of the context's frequency |
+#![allow(
+    clippy::indexing_slicing,
+    reason = "nodes and levels are the trie's own, and ids are checked; a wrong one must be loud"
+)]
 
 pub mod interpolated;
 pub mod kneser_ney;
-mod sort;
 pub mod trie;
 
 pub use interpolated::Interpolated;
@@ -57,8 +60,8 @@ pub fn score<I: Id>(
     progress: &Progress,
 ) -> Result<Vec<f64>> {
     let size = model.trie().size();
-    check("before", before, size)?;
-    check("ids", ids, size)?;
+    check("before", before, size, progress)?;
+    check("ids", ids, size, progress)?;
     let mut walk = walk_along(model, before);
     let mut probabilities = alloc::with_capacity(ids.len())?;
     for part in ids.chunks(STRETCH) {
@@ -80,11 +83,11 @@ pub fn distributions(
     progress: &Progress,
 ) -> Result<Vec<f64>> {
     let size = model.trie().size();
-    check("contexts", contexts, size)?;
+    check("contexts", contexts, size, progress)?;
     let cells = rows.checked_mul(size).ok_or(Error::Memory)?;
     let mut into = alloc::zeroed(cells)?;
-    for (row, part) in into.chunks_mut(size.max(1)).enumerate() {
-        let context = contexts.get(row * width..(row + 1) * width).unwrap_or_default();
+    for (row, part) in into.chunks_mut(size).enumerate() {
+        let context = &contexts[row * width..(row + 1) * width];
         model.distribution(&walk_along(model, context), part, progress)?;
         progress.add(1)?;
     }
@@ -95,23 +98,52 @@ pub fn distributions(
 fn walk_along<I: Id>(model: &impl Model, ids: &[I]) -> Walk {
     let mut walk = model.trie().start();
     // More than the longest context is not remembered.
-    for &id in ids.get(ids.len().saturating_sub(*ORDERS.end())..).unwrap_or_default() {
+    for &id in &ids[ids.len().saturating_sub(*ORDERS.end())..] {
         walk.step(model.trie(), id.into(), |_, _, _| {});
     }
     walk
 }
 
 /// Checks that ids are below the size of a vocabulary.
-fn check<I: Id>(name: &str, ids: &[I], size: usize) -> Result<()> {
-    match ids.iter().position(|&id| id.into() as usize >= size) {
-        None => Ok(()),
-        Some(place) => {
-            let id = ids.get(place).map_or(0, |&id| id.into());
+fn check<I: Id>(name: &str, ids: &[I], size: usize, progress: &Progress) -> Result<()> {
+    for (part, start) in ids.chunks(SYMBOLS).zip((0..).step_by(SYMBOLS)) {
+        progress.check()?;
+        if let Some(place) = part.iter().position(|&id| id.into() as usize >= size) {
+            let (id, place) = (part[place].into(), start + place);
             let message = format!(
                 "{name}: id {id} at place {place}; expected less than {size}, the size of the \
                  vocabulary"
             );
-            Err(Error::Invalid(message))
+            return Err(Error::Invalid(message));
         }
     }
+    Ok(())
+}
+
+/// Returns the sum of a number for each count.
+fn sum(counts: &[u32], progress: &Progress, number: impl Fn(u32) -> f64) -> Result<f64> {
+    let mut sum = 0.0;
+    for part in counts.chunks(SYMBOLS) {
+        progress.check()?;
+        for &count in part {
+            sum += number(count);
+        }
+    }
+    Ok(sum)
+}
+
+/// Adds to the probability of each id that follows a context a share that its count decides.
+fn add_followers(
+    into: &mut [f64],
+    (ids, counts): (&[u32], &[u32]),
+    progress: &Progress,
+    share: impl Fn(u32) -> f64,
+) -> Result<()> {
+    for (ids, counts) in ids.chunks(SYMBOLS).zip(counts.chunks(SYMBOLS)) {
+        progress.check()?;
+        for (&id, &count) in ids.iter().zip(counts) {
+            into[id as usize] += share(count);
+        }
+    }
+    Ok(())
 }

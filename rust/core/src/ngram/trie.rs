@@ -9,10 +9,11 @@
 //! Where an id ends sentences, no n-gram reaches beyond one: it may begin with that id, which is
 //! then the sentence's start, `<s>`, or end with it, as `</s>`. In front of the text stands one too.
 
-use super::sort::sort;
 use super::{Id, ORDERS, check};
+use crate::alloc::{self, Large};
 use crate::progress::Progress;
-use crate::{Error, Result, alloc};
+use crate::sort::sort;
+use crate::{Error, Result};
 
 /// How many positions are looked at between two checks for a cancel.
 const STRETCH: usize = 1 << 16;
@@ -23,12 +24,12 @@ const FOLLOWERS: usize = *ORDERS.end() - 1;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Level {
     /// The last id of each k-gram.
-    pub ids: Vec<u32>,
+    pub ids: Large<u32>,
     /// How often each k-gram occurs, or what a model counts instead.
-    pub counts: Vec<u32>,
+    pub counts: Large<u32>,
     /// Where those that go on from a k-gram begin in the next level, with one place more at the
     /// end; empty for the last level.
-    pub children: Vec<u32>,
+    pub children: Large<u32>,
 }
 
 /// The n-grams of a text.
@@ -92,8 +93,8 @@ impl Trie {
             let message = format!("ids: {} of them, expected 1 to 2^32 - 2", ids.len());
             return Err(Error::Invalid(message));
         }
-        check("ids", ids, size)?;
-        check("eos", eos.as_slice(), size)?;
+        check("ids", ids, size, progress)?;
+        check("eos", eos.as_slice(), size, progress)?;
         let starts = starts(ids, size, eos, progress)?;
         let mut trie = Trie { levels: vec![Level::default(); order], size, eos };
         trie.reserve(0, size)?;
@@ -102,8 +103,7 @@ impl Trie {
             if id % (1 << 16) == 0 {
                 progress.check()?;
             }
-            let &[start, end] = bounds else { continue };
-            let bucket = keys.get_mut(start as usize..end as usize).unwrap_or_default();
+            let bucket = &mut keys[bounds[0] as usize..bounds[1] as usize];
             sort(bucket, progress)?;
             trie.push(0, id);
             let mut last = None;
@@ -116,10 +116,9 @@ impl Trie {
             }
         }
         trie.close()?;
-        let unigrams = trie.levels.first_mut().map_or(&mut [][..], |level| &mut level.counts);
-        if let Some(count) = eos.and_then(|eos| unigrams.get_mut(eos as usize)) {
+        if let Some(eos) = eos {
             // That in front of the text is no token of it.
-            *count -= 1;
+            trie.levels[0].counts[eos as usize] -= 1;
         }
         Ok(trie)
     }
@@ -127,9 +126,7 @@ impl Trie {
     /// Where a text begins: behind the end of a sentence, where there are sentences.
     pub(super) fn start(&self) -> Walk {
         let mut walk = Walk::default();
-        if let Some(node) = walk.nodes.first_mut() {
-            *node = self.eos;
-        }
+        walk.nodes[0] = self.eos;
         walk
     }
 
@@ -138,8 +135,7 @@ impl Trie {
         let Some(eos) = self.eos else { return 0..0 };
         let first = eos as usize..eos as usize + 1;
         self.levels.iter().take(length - 1).fold(first, |range, level| {
-            let at = |node: usize| level.children.get(node).map_or(0, |&start| start as usize);
-            at(range.start)..at(range.end)
+            level.children[range.start] as usize..level.children[range.end] as usize
         })
     }
 
@@ -184,31 +180,29 @@ impl Trie {
     /// Makes room for so many nodes more of a level, counted from 0.
     fn reserve(&mut self, level: usize, nodes: usize) -> Result<()> {
         let last = level + 1 == self.order();
-        if let Some(level) = self.levels.get_mut(level) {
-            alloc::reserve(&mut level.ids, nodes)?;
-            alloc::reserve(&mut level.counts, nodes)?;
-            alloc::reserve(&mut level.children, if last { 0 } else { nodes })?;
-        }
-        Ok(())
+        let level = &mut self.levels[level];
+        alloc::reserve(&mut level.ids, nodes)?;
+        alloc::reserve(&mut level.counts, nodes)?;
+        alloc::reserve(&mut level.children, if last { 0 } else { nodes })
     }
 
-    /// Adds a node to a level (counted from 0) that has room for it, and says where its children will begin.
+    /// Adds a node to a level (counted from 0) that has room for it, and says where its children
+    /// will begin.
     #[allow(clippy::cast_possible_truncation, reason = "no level has more nodes than ids")]
     fn push(&mut self, level: usize, id: u32) {
         let next = self.levels.get(level + 1).map(|next| next.ids.len() as u32);
-        if let Some(level) = self.levels.get_mut(level) {
-            level.ids.push(id);
-            level.counts.push(0);
-            level.children.extend(next);
-        }
+        let level = &mut self.levels[level];
+        level.ids.push(id);
+        level.counts.push(0);
+        level.children.extend(next);
     }
 
     /// Adds to the count of a level's last node.
     #[allow(clippy::cast_possible_truncation, reason = "no more than there are ids")]
     fn count(&mut self, level: usize, times: usize) {
-        if let Some(count) = self.levels.get_mut(level).and_then(|level| level.counts.last_mut()) {
-            *count += times as u32;
-        }
+        let counts = &mut self.levels[level].counts;
+        let last = counts.len() - 1;
+        counts[last] += times as u32;
     }
 
     /// Says where the children of each level's last node end.
@@ -223,9 +217,8 @@ impl Trie {
 
     /// The nodes that go on from a node of level `length`: their places in the next level.
     pub(super) fn children(&self, length: usize, node: u32) -> std::ops::Range<usize> {
-        let children = self.levels.get(length - 1).map_or(&[][..], |level| &level.children);
-        let at = |place: usize| children.get(place).map_or(0, |&start| start as usize);
-        at(node as usize)..at(node as usize + 1)
+        let children = &self.levels[length - 1].children;
+        children[node as usize] as usize..children[node as usize + 1] as usize
     }
 
     /// The node that goes on with an id from a node of level `length`.
@@ -233,27 +226,19 @@ impl Trie {
     pub(super) fn child(&self, length: usize, node: u32, id: u32) -> Option<u32> {
         let range = self.children(length, node);
         let start = range.start;
-        let found = self.levels.get(length)?.ids.get(range)?.binary_search(&id).ok()?;
+        let found = self.levels[length].ids[range].binary_search(&id).ok()?;
         Some((start + found) as u32)
     }
 
     /// The count of a node of level `length`.
     pub(super) fn count_of(&self, length: usize, node: u32) -> u32 {
-        let level = self.levels.get(length - 1);
-        level.and_then(|level| level.counts.get(node as usize)).copied().unwrap_or_default()
+        self.levels[length - 1].counts[node as usize]
     }
 
-    /// Last id and count of each node that goes on from a node of level `length`.
-    pub(super) fn followers(
-        &self,
-        length: usize,
-        node: u32,
-    ) -> impl Iterator<Item = (u32, u32)> + '_ {
-        let range = self.children(length, node);
-        let next = self.levels.get(length);
-        let ids = next.and_then(|next| next.ids.get(range.clone())).unwrap_or_default();
-        let counts = next.and_then(|next| next.counts.get(range)).unwrap_or_default();
-        ids.iter().copied().zip(counts.iter().copied())
+    /// The last ids of the nodes that go on from a node of level `length`, and their counts.
+    pub(super) fn followers(&self, length: usize, node: u32) -> (&[u32], &[u32]) {
+        let (range, next) = (self.children(length, node), &self.levels[length]);
+        (&next.ids[range.clone()], &next.counts[range])
     }
 }
 
@@ -264,11 +249,15 @@ fn starts<I: Id>(
     size: usize,
     eos: Option<u32>,
     progress: &Progress,
-) -> Result<Vec<u32>> {
-    let mut starts = alloc::zeroed(size.checked_add(1).ok_or(Error::Memory)?)?;
-    for id in eos.into_iter().chain(ids.iter().map(|&id| id.into())) {
-        if let Some(start) = starts.get_mut(id as usize + 1) {
-            *start += 1;
+) -> Result<Large<u32>> {
+    let mut starts = Large::from(alloc::zeroed(size.checked_add(1).ok_or(Error::Memory)?)?);
+    if let Some(eos) = eos {
+        starts[eos as usize + 1] += 1;
+    }
+    for part in ids.chunks(STRETCH) {
+        progress.check()?;
+        for &id in part {
+            starts[id.into() as usize + 1] += 1;
         }
     }
     let mut sum = 0;
@@ -292,9 +281,9 @@ fn keys<I: Id>(
     order: usize,
     eos: Option<u32>,
     progress: &Progress,
-) -> Result<Vec<u128>> {
-    let mut places = alloc::collected_under(progress, starts.iter().copied())?;
-    let mut keys: Vec<u128> = alloc::zeroed(ids.len() + usize::from(eos.is_some()))?;
+) -> Result<Large<u128>> {
+    let mut places = Large::from(alloc::collected_under(progress, starts.iter().copied())?);
+    let mut keys = Large::from(alloc::zeroed(ids.len() + usize::from(eos.is_some()))?);
     let in_front = eos.into_iter().map(|eos| (eos, 0));
     let text = ids.iter().zip(1..).map(|(&id, next)| (id.into(), next));
     for (id, next) in in_front.chain(text) {
@@ -303,19 +292,16 @@ fn keys<I: Id>(
         }
         let end = ids.len().min(next + order - 1);
         let mut key = 0;
-        for (&follower, place) in ids.get(next..end).unwrap_or_default().iter().zip(0..) {
+        for (&follower, place) in ids[next..end].iter().zip(0..) {
             let follower: u32 = follower.into();
             key |= (u128::from(follower) + 1) << (32 * (FOLLOWERS - 1 - place));
             if Some(follower) == eos {
                 break;
             }
         }
-        if let Some(place) = places.get_mut(id as usize) {
-            if let Some(slot) = keys.get_mut(*place as usize) {
-                *slot = key;
-            }
-            *place += 1;
-        }
+        let place = &mut places[id as usize];
+        keys[*place as usize] = key;
+        *place += 1;
     }
     Ok(keys)
 }

@@ -1,4 +1,5 @@
 //! Items drawn from a table.
+#![allow(clippy::indexing_slicing, reason = "ends are those of the codes, and prompts checked")]
 
 use std::ops::Range;
 
@@ -9,7 +10,7 @@ use crate::{Error, Result, alloc};
 
 /// The boundary, which begins contexts and ends items.
 const END: u32 = 0;
-/// How many symbols are drawn between two checks for a cancel, and made room for at a time.
+/// How many symbols are drawn between checks for a cancel, and made room for at a time.
 const BREATH: usize = 1 << 12;
 /// How many symbols a part of the work has at most, if items are no longer than that.
 const PART: usize = 1 << 20;
@@ -43,7 +44,7 @@ impl<C> Items<C> {
     pub fn iter(&self) -> impl Iterator<Item = &[C]> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
-            let item = self.codes.get(start..end).unwrap_or_default();
+            let item = &self.codes[start..end];
             start = end;
             item
         })
@@ -117,9 +118,8 @@ impl<'a, C: Copy + Default> Plan<'a, C> {
 
     /// Draws one item and appends it.
     fn item(&self, stream: Stream, codes: &mut Vec<C>, progress: &Progress) -> Result<()> {
-        let prompt = self.prompt.iter().filter_map(|&symbol| self.code(symbol));
         alloc::reserve(codes, self.prompt.len())?;
-        codes.extend(prompt);
+        codes.extend(self.prompt.iter().map(|&symbol| self.codes[symbol as usize - 1]));
         let (mut context, mut length) = (self.context, self.prompt.len());
         while length < self.max_length {
             progress.check()?;

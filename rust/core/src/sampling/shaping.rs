@@ -1,20 +1,26 @@
 //! Temperature and top-k on a row of probabilities, and draws from single rows.
+#![allow(clippy::indexing_slicing, reason = "places are those of a row")]
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 
+use crate::alloc::{self, Large};
 use crate::progress::Progress;
 use crate::random::Stream;
 use crate::random::alias::{self, Builder, Cell};
-use crate::{Error, Result, alloc};
+use crate::sort::sort;
+use crate::{Error, Result};
 
 /// How far from 1 the sum of a row may be: far enough for probabilities computed in f32.
 const TOLERANCE: f64 = 1e-4;
-/// How many weights are worked on between two checks for a cancel.
+/// How many weights are worked on between checks for a cancel.
 const BREATH: usize = 1 << 16;
 /// How many symbols a row has at most for which a draw is that of a [`crate::sampling::Table`].
 /// Of larger vocabularies there are no tables, and building one for a single draw would take
 /// longer than computing the row did (measured: 16,384 symbols, 0.20 ms; a search, 0.04).
 const SMALL: usize = 1024;
+
+/// Longer rows are sorted for top-k, which can be cancelled, rather than partitioned.
+const LONG: usize = 1 << 20;
 
 /// What is done to probabilities before symbols are drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,9 +70,15 @@ impl Shaping {
     ///
     /// # Errors
     /// [`Error::Invalid`] if the row holds what is no probability or does not sum to about 1;
-    /// `number` is the row's, for the message.
-    pub fn apply(&self, row: &[f64], number: usize, weights: &mut Vec<f64>) -> Result<Row> {
-        if sum(row, number)? == 0.0 {
+    /// `number` is the row's, for the message. [`Error::Memory`], [`Error::Interrupted`].
+    pub fn apply(
+        &self,
+        row: &[f64],
+        number: usize,
+        weights: &mut Vec<f64>,
+        progress: &Progress,
+    ) -> Result<Row> {
+        if sum(row, number, progress)? == 0.0 {
             return Ok(Row::Empty);
         }
         if self.temperature == 0.0 || self.top_k == Some(1) {
@@ -76,13 +88,16 @@ impl Shaping {
         alloc::reserve(weights, row.len())?;
         weights.extend_from_slice(row);
         if let Some(k) = self.top_k {
-            keep_largest(weights, k)?;
+            keep_largest(weights, k, progress)?;
         }
         if self.temperature != 1.0 {
             let most = row.iter().copied().fold(0.0, f64::max);
             let log_most = libm::log(most);
-            for weight in weights.iter_mut().filter(|weight| **weight > 0.0) {
-                *weight = libm::exp((libm::log(*weight) - log_most) / self.temperature);
+            for part in weights.chunks_mut(BREATH) {
+                progress.check()?;
+                for weight in part.iter_mut().filter(|weight| **weight > 0.0) {
+                    *weight = libm::exp((libm::log(*weight) - log_most) / self.temperature);
+                }
             }
         }
         Ok(Row::Distribution)
@@ -90,15 +105,19 @@ impl Shaping {
 }
 
 /// The sum of a row, which must be about 1, or 0.
-fn sum(row: &[f64], number: usize) -> Result<f64> {
+fn sum(row: &[f64], number: usize, progress: &Progress) -> Result<f64> {
     let mut sum = 0.0;
-    for (symbol, &p) in row.iter().enumerate() {
-        if !(0.0..f64::INFINITY).contains(&p) {
-            return Err(Error::Invalid(format!(
-                "probabilities[{number}, {symbol}] is {p:?}; expected a number from 0 to 1"
-            )));
+    for (part, start) in row.chunks(BREATH).zip((0..).step_by(BREATH)) {
+        progress.check()?;
+        for (place, &p) in part.iter().enumerate() {
+            if !(0.0..f64::INFINITY).contains(&p) {
+                let symbol: usize = start + place;
+                return Err(Error::Invalid(format!(
+                    "probabilities[{number}, {symbol}] is {p:?}; expected a number from 0 to 1"
+                )));
+            }
+            sum += p;
         }
-        sum += p;
     }
     if sum != 0.0 && (sum - 1.0).abs() > TOLERANCE {
         return Err(Error::Invalid(format!(
@@ -120,18 +139,24 @@ fn first_largest(row: &[f64]) -> u32 {
     best.0 as u32
 }
 
-/// Sets all but the k largest entries to 0; among equal ones the first stay.
-fn keep_largest(weights: &mut [f64], k: usize) -> Result<()> {
+/// Sets all but the k largest entries, at least 0, to 0; among equal ones the first stay.
+fn keep_largest(weights: &mut [f64], k: usize, progress: &Progress) -> Result<()> {
     if k >= weights.len() {
         return Ok(());
     }
-    let mut order = alloc::collected(weights.iter().copied().enumerate())?;
-    let (_, _, rest) = order.select_nth_unstable_by(k - 1, |(i, p), (j, q)| {
-        q.partial_cmp(p).unwrap_or(Ordering::Equal).then(i.cmp(j))
-    });
-    for (place, _) in rest {
-        if let Some(weight) = weights.get_mut(*place) {
-            *weight = 0.0;
+    // The bits of numbers from 0 on ascend as they do, once -0 is 0.
+    let key = |(place, weight): (usize, &f64)| (Reverse((weight + 0.0).to_bits()), place);
+    let mut keys =
+        Large::from(alloc::collected_under(progress, weights.iter().enumerate().map(key))?);
+    if keys.len() > LONG {
+        sort(&mut keys, progress)?;
+    } else {
+        keys.select_nth_unstable(k - 1);
+    }
+    for part in keys[k..].chunks(BREATH) {
+        progress.check()?;
+        for &(_, place) in part {
+            weights[place] = 0.0;
         }
     }
     Ok(())
@@ -158,15 +183,15 @@ pub fn draw_rows(
         if number % (BREATH / row.len() + 1) == 0 {
             progress.check()?;
         }
-        drawn.push(match shaping.apply(row, number, &mut weights)? {
+        drawn.push(match shaping.apply(row, number, &mut weights, progress)? {
             Row::Certain(symbol) => symbol,
             Row::Distribution if weights.len() > SMALL => {
-                search(&weights, Stream::new(seed, stream).at(step))
+                search(&weights, Stream::new(seed, stream).at(step), progress)?
             }
             Row::Distribution => {
                 builder.build(&weights, &mut cells)?;
-                let look_up = |place| cells.get(place as usize).copied().unwrap_or_default();
-                alias::outcome(Stream::new(seed, stream).at(step), size, look_up)
+                let number = Stream::new(seed, stream).at(step);
+                alias::outcome(number, size, |place| cells[place as usize])
             }
             Row::Empty => {
                 return Err(Error::Invalid(format!(
@@ -181,16 +206,30 @@ pub fn draw_rows(
 /// The first symbol at which the weights so far exceed the number's share of all.
 #[allow(clippy::cast_precision_loss, reason = "a number of 53 bits is exact")]
 #[allow(clippy::cast_possible_truncation, reason = "a vocabulary has fewer than 2^32 symbols")]
-fn search(weights: &[f64], number: u64) -> u32 {
-    let all: f64 = weights.iter().sum();
+fn search(weights: &[f64], number: u64, progress: &Progress) -> Result<u32> {
+    let mut all = 0.0;
+    for part in weights.chunks(BREATH) {
+        progress.check()?;
+        for weight in part {
+            all += weight;
+        }
+    }
     let share = (number >> 11) as f64 * (f64::EPSILON / 2.0) * all;
-    let mut so_far = 0.0;
-    let found = weights.iter().position(|weight| {
+    let (mut so_far, mut last) = (0.0, None);
+    for (symbol, &weight) in weights.iter().enumerate() {
+        if symbol % BREATH == 0 {
+            progress.check()?;
+        }
         so_far += weight;
-        so_far > share
-    });
+        if weight > 0.0 {
+            last = Some(symbol as u32);
+            if so_far > share {
+                break;
+            }
+        }
+    }
     // A share that is rounded up to the whole belongs to the last symbol there is.
-    found.or_else(|| weights.iter().rposition(|&weight| weight > 0.0)).unwrap_or(0) as u32
+    last.ok_or(Error::Failed)
 }
 
 #[cfg(test)]
@@ -202,7 +241,7 @@ mod tests {
     fn shaped(temperature: f64, top_k: Option<usize>, row: &[f64]) -> (Row, Vec<f64>) {
         let mut weights = Vec::new();
         let shaping = Shaping::new(temperature, top_k).unwrap();
-        let found = shaping.apply(row, 0, &mut weights).unwrap();
+        let found = shaping.apply(row, 0, &mut weights, &Progress::new()).unwrap();
         (found, weights)
     }
 
@@ -231,9 +270,10 @@ mod tests {
     fn a_search_finds_the_ends() {
         let weights = [0.0, 0.5, 0.0, 1.5, 0.0];
         for (number, symbol) in [(0, 1), ((1 << 62) - 2048, 1), (1 << 62, 3), (u64::MAX, 3)] {
-            assert_eq!(search(&weights, number), symbol, "{number}");
+            assert_eq!(search(&weights, number, &Progress::new()), Ok(symbol), "{number}");
         }
-        assert_eq!(search(&[0.1; 3].map(|x: f64| x * 1e-300), u64::MAX), 2);
+        let tiny = [0.1; 3].map(|x: f64| x * 1e-300);
+        assert_eq!(search(&tiny, u64::MAX, &Progress::new()), Ok(2));
     }
 
     #[test]
@@ -243,7 +283,7 @@ mod tests {
         assert!(Shaping::new(1.0, Some(0)).is_err());
         let shaping = Shaping::new(1.0, None).unwrap();
         for row in [[-0.1, 1.1], [f64::NAN, 1.0], [f64::INFINITY, 0.0], [0.5, 0.4]] {
-            assert!(shaping.apply(&row, 0, &mut Vec::new()).is_err(), "{row:?}");
+            assert!(shaping.apply(&row, 0, &mut Vec::new(), &Progress::new()).is_err(), "{row:?}");
         }
     }
 }

@@ -1,19 +1,21 @@
 //! All distributions of a model with a short context, ready for drawing.
+#![allow(clippy::indexing_slicing, reason = "contexts are the table's own")]
 
+use crate::alloc::{self, Large};
 use crate::progress::Progress;
 use crate::random::alias::{self, Builder, Cell};
 use crate::sampling::shaping::{Row, Shaping};
-use crate::{Error, Result, alloc};
+use crate::{Error, Result};
 
 /// What a draw gives where nothing can follow. No vocabulary is as large.
 pub(super) const NOTHING: u32 = u32::MAX;
-/// How many cells are made between two checks for a cancel.
+/// How many cells are made between checks for a cancel.
 const BREATH: usize = 1 << 16;
 
 /// For each context an alias table of what follows, one after the other.
 #[derive(Debug)]
 pub struct Table {
-    cells: Vec<Cell>,
+    cells: Large<Cell>,
     /// V, the size of the vocabulary.
     pub(super) size: u32,
     /// How many symbols a context has.
@@ -43,14 +45,15 @@ impl Table {
                 probabilities.len()
             )));
         }
-        let mut cells = alloc::filled(alias::certain(NOTHING), probabilities.len())?;
+        let nothing = alias::certain(NOTHING);
+        let mut cells = Large::from(alloc::filled_under(progress, &nothing, probabilities.len())?);
         let (mut builder, mut weights, width) = (Builder::default(), Vec::new(), size as usize);
         let pairs = probabilities.chunks_exact(width).zip(cells.chunks_exact_mut(width));
         for (number, (row, cells)) in pairs.enumerate() {
             if number % (BREATH / width + 1) == 0 {
                 progress.check()?;
             }
-            match shaping.apply(row, number, &mut weights)? {
+            match shaping.apply(row, number, &mut weights, progress)? {
                 Row::Distribution => builder.build(&weights, cells)?,
                 Row::Certain(symbol) => cells.fill(alias::certain(symbol)),
                 Row::Empty => (),
@@ -69,10 +72,7 @@ impl Table {
     #[inline]
     pub(super) fn draw(&self, context: u32, number: u64) -> u32 {
         let start = context as usize * self.size as usize;
-        alias::outcome(number, self.size, |place| {
-            let nothing = alias::certain(NOTHING);
-            self.cells.get(start + place as usize).copied().unwrap_or(nothing)
-        })
+        alias::outcome(number, self.size, |place| self.cells[start + place as usize])
     }
 
     /// The number of the context that a symbol makes of the one before.

@@ -5,10 +5,12 @@
 //! What becomes of it, a [`Text`], is then numbered again: with a vocabulary chosen from its
 //! counts, see [`Text::choose`], or with one that is there already, see [`Text::encode`].
 
+pub mod interner;
 pub mod reader;
 pub mod tokens;
 pub mod vocabulary;
 
+pub use interner::Names;
 pub use reader::{Reader, Text};
 pub use tokens::{Marks, Tokenizer};
 pub use vocabulary::{Encoded, Ids, Limits};

@@ -1,9 +1,12 @@
 //! From bytes to the numbers of types.
 
-use std::collections::HashMap;
-
+use super::interner::Interner;
 use super::tokens::{Marks, Tokenizer};
+use crate::progress::Progress;
 use crate::{Error, Result, alloc};
+
+/// How many bytes are read between two checks for a cancel.
+const CHUNK: usize = 1 << 16;
 
 /// The number of the mark; types are counted from 1.
 pub(super) const MARK: u32 = 0;
@@ -32,9 +35,9 @@ pub struct Reader {
 /// A text in which every token is the number of its type.
 #[derive(Debug, Default)]
 pub struct Text {
-    /// A number for each token: types are counted from 1, by first occurrence; 0 is the mark.
+    /// An id for each token: 0 for the mark, otherwise the number of its type plus 1.
     pub(super) ids: Vec<u32>,
-    pub(super) types: HashMap<Box<str>, u32>,
+    pub(super) types: Interner,
 }
 
 impl Reader {
@@ -57,15 +60,20 @@ impl Reader {
     /// Reads a piece of the text, which may end anywhere.
     ///
     /// # Errors
-    /// [`Error::NotUtf8`]; nothing should be read afterwards.
-    pub fn feed(&mut self, piece: &[u8]) -> Result<()> {
+    /// [`Error::NotUtf8`], [`Error::Interrupted`]; nothing should be read afterwards.
+    pub fn feed(&mut self, piece: &[u8], progress: &Progress) -> Result<()> {
+        piece.chunks(CHUNK).try_for_each(|chunk| self.feed_chunk(chunk, progress))
+    }
+
+    fn feed_chunk(&mut self, piece: &[u8], progress: &Progress) -> Result<()> {
+        progress.check()?;
         // No character of several bytes holds one that ASCII has, so this cuts none of them.
         let whole = piece.iter().rposition(u8::is_ascii_whitespace).map_or(0, |last| last + 1);
         let (now, later) = piece.split_at(whole);
         alloc::reserve(&mut self.pending, piece.len())?;
         self.pending.extend_from_slice(now);
         if whole > 0 {
-            self.read_pending()?;
+            self.read_pending(progress)?;
         }
         alloc::reserve(&mut self.pending, later.len())?;
         self.pending.extend_from_slice(later);
@@ -81,20 +89,26 @@ impl Reader {
     /// How many types there are so far.
     #[must_use]
     pub fn types(&self) -> usize {
-        self.text.types.len()
+        self.text.types.names().len()
+    }
+
+    /// How many bytes wait for the whitespace that ends a token.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.pending.len()
     }
 
     /// Ends the text, and with it a line or a paragraph that is to be marked.
     ///
     /// # Errors
-    /// [`Error::NotUtf8`], or [`Error::Invalid`] where there was no token.
-    pub fn end(&mut self) -> Result<()> {
-        self.read_pending()?;
+    /// [`Error::NotUtf8`], [`Error::Invalid`] where there was no token, [`Error::Interrupted`].
+    pub fn end(&mut self, progress: &Progress) -> Result<()> {
+        self.read_pending(progress)?;
         if self.open && self.marks != Marks::None {
             alloc::push(&mut self.text.ids, MARK)?;
             self.open = false;
         }
-        if self.text.types.is_empty() {
+        if self.types() == 0 {
             let message = format!("{} is empty; expected at least one word", self.name);
             return Err(Error::Invalid(message));
         }
@@ -104,20 +118,23 @@ impl Reader {
     /// What was read; it may have no token, and its last line no mark, without [`Reader::end`].
     ///
     /// # Errors
-    /// [`Error::NotUtf8`].
-    pub fn finish(mut self) -> Result<Text> {
-        self.read_pending()?;
+    /// [`Error::NotUtf8`], [`Error::Interrupted`].
+    pub fn finish(mut self, progress: &Progress) -> Result<Text> {
+        self.read_pending(progress)?;
         Ok(self.text)
     }
 
     /// Reads what is pending, all of it.
-    fn read_pending(&mut self) -> Result<()> {
+    fn read_pending(&mut self, progress: &Progress) -> Result<()> {
         let mut bytes = std::mem::take(&mut self.pending);
-        let skipped = if self.offset == 0 && bytes.starts_with(BYTE_ORDER_MARK) { 3 } else { 0 };
-        let piece = bytes.get(skipped..).unwrap_or_default();
+        let mark = if self.offset == 0 { BYTE_ORDER_MARK } else { &[] };
+        let piece = bytes.strip_prefix(mark).unwrap_or(&bytes);
         match std::str::from_utf8(piece) {
-            Ok(piece) => self.read(piece)?,
-            Err(error) => return Err(self.not_utf8(&bytes, skipped + error.valid_up_to())),
+            Ok(piece) => self.read(piece, progress)?,
+            Err(error) => {
+                let skipped = bytes.len() - piece.len();
+                return Err(self.not_utf8(&bytes, skipped + error.valid_up_to()));
+            }
         }
         self.offset += bytes.len() as u64;
         bytes.clear();
@@ -126,17 +143,12 @@ impl Reader {
     }
 
     /// Reads whole tokens, of any number of lines.
-    fn read(&mut self, piece: &str) -> Result<()> {
+    fn read(&mut self, piece: &str, progress: &Progress) -> Result<()> {
         for part in piece.split_inclusive('\n') {
-            let before = self.text.ids.len();
-            let mut result = Ok(());
-            self.tokenizer.cut(part, |token| {
-                if result.is_ok() {
-                    result = self.text.push(token);
-                }
-            });
-            result?;
-            if self.text.ids.len() > before {
+            for token in self.tokenizer.tokens(part) {
+                progress.check()?;
+                let id = self.text.types.insert(token, progress)? + 1;
+                alloc::push(&mut self.text.ids, id)?;
                 (self.blank, self.open) = (false, true);
             }
             if part.ends_with('\n') {
@@ -162,32 +174,14 @@ impl Reader {
     }
 
     /// The error for the byte at a place in what was pending.
+    #[allow(clippy::indexing_slicing, reason = "the place is that of a byte that is there")]
     fn not_utf8(&self, bytes: &[u8], place: usize) -> Error {
-        let before = bytes.get(..place).unwrap_or_default();
-        let lines = before.split(|&byte| byte == b'\n').count() - 1;
+        let lines = memchr::memchr_iter(b'\n', &bytes[..place]).count();
         Error::NotUtf8 {
             name: self.name.clone(),
             line: self.lines + lines as u64 + 1,
             offset: self.offset + place as u64,
-            byte: bytes.get(place).copied().unwrap_or_default(),
+            byte: bytes[place],
         }
-    }
-}
-
-impl Text {
-    /// Appends a token.
-    fn push(&mut self, token: &str) -> Result<()> {
-        let id = match self.types.get(token) {
-            Some(&id) => id,
-            None => self.add_type(token)?,
-        };
-        alloc::push(&mut self.ids, id)
-    }
-
-    fn add_type(&mut self, token: &str) -> Result<u32> {
-        let id = u32::try_from(self.types.len() + 1).map_err(|_| Error::Memory)?;
-        alloc::reserve_entry(&mut self.types)?;
-        self.types.insert(alloc::string(token)?.into_boxed_str(), id);
-        Ok(id)
     }
 }

@@ -25,14 +25,30 @@ pub enum Marks {
 }
 
 impl Tokenizer {
-    /// Calls a function for each token of a line or of a part of one, in order.
-    pub fn cut<'a>(self, text: &'a str, mut token: impl FnMut(&'a str)) {
-        for word in text.split(is_space).filter(|word| !word.is_empty()) {
-            match self {
-                Tokenizer::Space => token(word),
-                Tokenizer::Simple => cut_word(word, &mut token),
-            }
-        }
+    /// Returns the tokens of a line or of a part of one, in order.
+    pub fn tokens(self, text: &str) -> impl Iterator<Item = &str> {
+        let words = text.split(is_space).filter(|word| !word.is_empty());
+        words.flat_map(move |word| Tokens { tokenizer: self, rest: word })
+    }
+}
+
+/// The tokens of what stands between two whitespaces.
+struct Tokens<'a> {
+    tokenizer: Tokenizer,
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let length = match self.tokenizer {
+            Tokenizer::Space => self.rest.len(),
+            Tokenizer::Simple => first_length(self.rest),
+        };
+        let (token, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        Some(token).filter(|token| !token.is_empty())
     }
 }
 
@@ -52,16 +68,7 @@ pub fn is_letter(c: char) -> bool {
         || (c >= '\u{300}' && c.general_category_group() == GeneralCategoryGroup::Mark)
 }
 
-/// Cuts what stands between two whitespaces as [`Tokenizer::Simple`] says.
-fn cut_word<'a>(mut word: &'a str, token: &mut impl FnMut(&'a str)) {
-    while !word.is_empty() {
-        let (first, rest) = word.split_at(first_length(word));
-        token(first);
-        word = rest;
-    }
-}
-
-/// The length in bytes of the first token of a word, which is not empty.
+/// The length in bytes of the first token of a word; 0 where nothing is left of it.
 fn first_length(word: &str) -> usize {
     let mut chars = word.char_indices().peekable();
     let mut end = 0;
@@ -83,9 +90,7 @@ mod tests {
     use super::*;
 
     fn simple(text: &str) -> Vec<&str> {
-        let mut tokens = Vec::new();
-        Tokenizer::Simple.cut(text, |token| tokens.push(token));
-        tokens
+        Tokenizer::Simple.tokens(text).collect()
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Which types keep a number of their own.
+#![allow(clippy::indexing_slicing, reason = "ids are those of a text, and numbers its own")]
 
-use std::collections::HashMap;
-
+use super::interner::Names;
 use super::reader::{MARK, Text};
 use crate::progress::Progress;
+use crate::sort::sort;
 use crate::{Error, Result, alloc};
 
 /// How many tokens are numbered between two checks for a cancel.
@@ -40,7 +41,7 @@ pub struct Encoded {
     pub ids: Ids,
     /// The symbol for rare types, that for the mark if there is one, and then the types that are
     /// kept: the most frequent first, and of equals the one that occurs first.
-    pub symbols: Vec<String>,
+    pub symbols: Names,
 }
 
 impl Text {
@@ -53,10 +54,10 @@ impl Text {
     /// [`Error::Invalid`] for limits that the text does not meet, [`Error::Interrupted`].
     pub fn choose(self, limits: &Limits, progress: &Progress) -> Result<Encoded> {
         let counts = self.counts(limits.train, progress)?;
-        let mut symbols = vec![self.free_symbol(&limits.rare, "")];
+        let mut symbols = Names::default();
+        symbols.push(&self.free_symbol(&limits.rare, ""))?;
         if let Some(mark) = &limits.mark {
-            let mark = self.free_symbol(mark, symbols.first().map_or("", String::as_str));
-            symbols.push(mark);
+            symbols.push(&self.free_symbol(mark, symbols.get(0)))?;
         }
         let room = match limits.max_size {
             None => usize::MAX,
@@ -67,7 +68,7 @@ impl Text {
                 return Err(Error::Invalid(message));
             }
         };
-        let kept = most_frequent(&counts, limits.min_count.max(1), room)?;
+        let kept = most_frequent(&counts, limits.min_count.max(1), room, progress)?;
         if kept.is_empty() {
             let message = format!(
                 "min_count is {}; expected at most the count of the most frequent type of the \
@@ -77,9 +78,14 @@ impl Text {
             );
             return Err(Error::Invalid(message));
         }
-        let first = symbols.len();
-        let numbers = numbers(&kept, counts.len(), first)?;
-        self.add_names(&kept, &mut symbols)?;
+        let mut numbers = alloc::zeroed(counts.len())?;
+        // Without marks the text does not hold it, and no number is wrong.
+        numbers[MARK as usize] = 1;
+        for id in kept {
+            progress.check()?;
+            numbers[id] = u32::try_from(symbols.len()).map_err(|_| Error::Memory)?;
+            symbols.push(self.types.names().get(id - 1))?;
+        }
         let ids = renumber(self.ids, &numbers, symbols.len(), progress)?;
         Ok(Encoded { ids, symbols })
     }
@@ -90,26 +96,19 @@ impl Text {
     /// [`Error::Interrupted`], and [`Error::Memory`] for more symbols than have numbers.
     pub fn encode(
         self,
-        symbols: &[String],
+        symbols: &Names,
         rare: u32,
         mark: Option<u32>,
         progress: &Progress,
     ) -> Result<Ids> {
-        let mut places: HashMap<&str, u32> = alloc::map(symbols.len())?;
-        for (place, symbol) in (0u32..).zip(symbols) {
-            places.insert(symbol.as_str(), place);
-        }
-        let mut numbers = alloc::filled(rare, self.types.len() + 1)?;
-        for (name, &id) in &self.types {
-            if let (Some(number), Some(&place)) =
-                (numbers.get_mut(id as usize), places.get(name.as_ref()))
-            {
-                *number = place;
+        let mut numbers = alloc::filled(rare, self.types.names().len() + 1)?;
+        for (number, symbol) in (0u32..).zip(symbols.iter()) {
+            progress.check()?;
+            if let Some(kind) = self.types.get(symbol) {
+                numbers[kind as usize + 1] = number;
             }
         }
-        if let (Some(number), Some(mark)) = (numbers.get_mut(MARK as usize), mark) {
-            *number = mark;
-        }
+        numbers[MARK as usize] = mark.unwrap_or(rare);
         renumber(self.ids, &numbers, symbols.len(), progress)
     }
 
@@ -122,19 +121,15 @@ impl Text {
                 format!("train is {size}; expected 1 to {tokens}, the tokens that the text has");
             Error::Invalid(message)
         })?;
-        let mut counts = alloc::zeroed(self.types.len() + 1)?;
+        let mut counts: Vec<u64> = alloc::zeroed(self.types.names().len() + 1)?;
         for stretch in part.chunks(STRETCH) {
-            for &id in stretch {
-                if let Some(count) = counts.get_mut(id as usize) {
-                    *count += 1;
-                }
-            }
             progress.check()?;
+            for &id in stretch {
+                counts[id as usize] += 1;
+            }
         }
         // The mark has a number at any rate.
-        if let Some(count) = counts.get_mut(MARK as usize) {
-            *count = 0;
-        }
+        counts[MARK as usize] = 0;
         Ok(counts)
     }
 
@@ -144,69 +139,46 @@ impl Text {
             Some(stem) => (stem, ">"),
             None => (wanted, ""),
         };
-        let free = |symbol: &String| !self.types.contains_key(symbol.as_str()) && symbol != taken;
-        let others = (2u64..).map(|number| format!("{stem}{number}{bracket}"));
-        std::iter::once(wanted.to_owned()).chain(others).find(free).unwrap_or_default()
-    }
-
-    /// Appends the names of the types kept, in their order.
-    fn add_names(&self, kept: &[usize], symbols: &mut Vec<String>) -> Result<()> {
-        let mut names = alloc::filled("", self.types.len() + 1)?;
-        for (name, &id) in &self.types {
-            if let Some(place) = names.get_mut(id as usize) {
-                *place = name;
-            }
+        let (mut symbol, mut number) = (wanted.to_owned(), 2);
+        while self.types.get(&symbol).is_some() || symbol == taken {
+            symbol = format!("{stem}{number}{bracket}");
+            number += 1;
         }
-        alloc::reserve(symbols, kept.len())?;
-        for name in kept.iter().filter_map(|&id| names.get(id)) {
-            symbols.push(alloc::string(name)?);
-        }
-        Ok(())
+        symbol
     }
 }
 
-/// The types that occur often enough, by count and then by first occurrence, no more than there is
-/// room for.
-fn most_frequent(counts: &[u64], min_count: u64, room: usize) -> Result<Vec<usize>> {
+/// The ids of the types that occur often enough, by count and then by first occurrence, no more than
+/// there is room for.
+fn most_frequent(
+    counts: &[u64],
+    min_count: u64,
+    room: usize,
+    progress: &Progress,
+) -> Result<Vec<usize>> {
     let often = counts.iter().enumerate().filter(|&(_, &count)| count >= min_count);
     let mut kept = alloc::with_capacity(often.clone().count())?;
     kept.extend(often.map(|(id, &count)| (u64::MAX - count, id)));
-    kept.sort_unstable();
+    sort(&mut kept, progress)?;
     alloc::collected(kept.into_iter().take(room).map(|(_, id)| id))
 }
 
-/// For each number of a type its place in the vocabulary, whose kept types begin at `first`.
-fn numbers(kept: &[usize], types: usize, first: usize) -> Result<Vec<u32>> {
-    let mut numbers = alloc::zeroed(types)?;
-    if let Some(mark) = numbers.get_mut(MARK as usize) {
-        // Without marks the text does not hold it, and no number is wrong.
-        *mark = 1;
-    }
-    for (place, &id) in (first..).zip(kept) {
-        if let Some(number) = numbers.get_mut(id) {
-            *number = u32::try_from(place).map_err(|_| Error::Memory)?;
-        }
-    }
-    Ok(numbers)
-}
-
-/// Puts the new number of each token in the place of the old one.
+/// Puts the new number of each token in the place of its id.
 fn renumber(mut ids: Vec<u32>, numbers: &[u32], size: usize, progress: &Progress) -> Result<Ids> {
-    let new = |old: u32| numbers.get(old as usize).copied().unwrap_or_default();
     if size > 1 << 16 {
         for part in ids.chunks_mut(STRETCH) {
-            for id in part.iter_mut() {
-                *id = new(*id);
-            }
             progress.add(part.len() as u64)?;
+            for id in part {
+                *id = numbers[*id as usize];
+            }
         }
         return Ok(Ids::Long(ids));
     }
     let mut short = alloc::with_capacity(ids.len())?;
     for part in ids.chunks(STRETCH) {
-        #[allow(clippy::cast_possible_truncation, reason = "numbers are below size, up to 2^16")]
-        short.extend(part.iter().map(|&id| new(id) as u16));
         progress.add(part.len() as u64)?;
+        #[allow(clippy::cast_possible_truncation, reason = "numbers are below size, up to 2^16")]
+        short.extend(part.iter().map(|&id| numbers[id as usize] as u16));
     }
     Ok(Ids::Short(short))
 }
