@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
-use fastgrad_core::counts::{Order, Settings, count_bytes, count_ids, count_reader};
+use fastgrad_core::ngram_counts::{Order, Settings, count_bytes, count_ids, count_reader};
 use fastgrad_core::progress::Progress;
 
 fn main() {

@@ -3,7 +3,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`alloc`] | memory that the system may refuse |
-//! | [`counts`] | n-gram counts of characters, from text of any size |
+//! | [`ngram_counts`] | n-gram counts of characters, from text of any size |
 //! | [`error`] | the one error enum |
 //! | [`bigram`] | the neural bigram: loss, gradient and training |
 //! | [`graph::op`] | every scalar op: value and local derivatives, once |
@@ -13,10 +13,11 @@
 //! | [`linalg`] | products of small matrices and vector functions, for the processor at hand |
 //! | [`nplm`] | the neural probabilistic language model, trained in place |
 //! | [`words`] | running text as numbers, one a word |
-//! | [`ngram`] | n-gram models of words: Kneser-Ney, and a trigram of mixed estimates |
+//! | [`ngram_lm`] | n-gram models of words: Kneser-Ney, and a trigram of mixed estimates |
 //! | [`random`] | seeded random numbers, and draws from any distribution |
 //! | [`sampling`] | items drawn symbol by symbol from a language model's distributions |
 //! | [`sort`] | a sort that can be cancelled |
+//! | [`text`] | whitespace, newlines and the UTF-8 BOM |
 //! | [`progress`] | how far a computation is, and whether to cancel it |
 
 // Allowed in `linalg`, and for zeroed memory in `alloc`.
@@ -24,16 +25,17 @@
 
 pub mod alloc;
 pub mod bigram;
-pub mod counts;
 pub mod error;
 pub mod graph;
 pub mod linalg;
-pub mod ngram;
+pub mod ngram_counts;
+pub mod ngram_lm;
 pub mod nplm;
 pub mod progress;
 pub mod random;
 pub mod sampling;
 pub mod sort;
+pub mod text;
 pub mod words;
 
 pub use error::{Error, Result};

@@ -10,7 +10,7 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use fastgrad_core::counts::{Counts, Order, ReadAt, Settings, count_bytes, count_file};
+use fastgrad_core::ngram_counts::{Counts, Order, ReadAt, Settings, count_bytes, count_file};
 use fastgrad_core::progress::Progress;
 use fastgrad_core::{Error, Result};
 

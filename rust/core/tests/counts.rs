@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use fastgrad_core::counts::{Counts, Order, Settings, count_bytes, count_ids, count_reader};
+use fastgrad_core::ngram_counts::{Counts, Order, Settings, count_bytes, count_ids, count_reader};
 use fastgrad_core::progress::Progress;
 use fastgrad_core::{Error, Result};
 

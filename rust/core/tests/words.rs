@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may fail loudly")]
 
 use fastgrad_core::Error;
-use fastgrad_core::ngram::{self, Interpolated, KneserNey, Model};
+use fastgrad_core::ngram_lm::{self, Interpolated, KneserNey, Model};
 use fastgrad_core::progress::Progress;
 use fastgrad_core::words::{Encoded, Ids, Limits, Marks, Reader, Tokenizer};
 
@@ -70,7 +70,7 @@ fn noise(length: usize, size: u32) -> Vec<u32> {
 fn sums_to_one(model: &impl Model, ids: &[u32]) {
     let contexts = ids.get(..ids.len() / 4 * 4).unwrap();
     let rows = ids.len() / 4;
-    let all = ngram::distributions(model, contexts, 4, rows, &Progress::new()).unwrap();
+    let all = ngram_lm::distributions(model, contexts, 4, rows, &Progress::new()).unwrap();
     for row in all.chunks(model.trie().size()) {
         assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }
@@ -96,9 +96,10 @@ fn probabilities_sum_to_one() {
 fn one_word_after_the_other_is_what_the_distributions_say() {
     let (ids, test) = (noise(500, 5), noise(50, 5));
     let model = KneserNey::new(&ids, 4, 5, None, true, &Progress::new()).unwrap();
-    let scored = ngram::score(&model, &[], &test, &Progress::new()).unwrap();
+    let scored = ngram_lm::score(&model, &[], &test, &Progress::new()).unwrap();
     for (place, &id) in test.iter().enumerate() {
-        let row = ngram::distributions(&model, &test[..place], place, 1, &Progress::new()).unwrap();
+        let row =
+            ngram_lm::distributions(&model, &test[..place], place, 1, &Progress::new()).unwrap();
         assert!((row[id as usize] - scored[place]).abs() < 1e-15);
     }
 }
@@ -110,5 +111,5 @@ fn work_ends_early_when_asked() {
     let ids = noise(100, 5);
     assert_eq!(KneserNey::new(&ids, 3, 5, None, false, &progress).unwrap_err(), Error::Interrupted);
     let model = KneserNey::new(&ids, 3, 5, None, false, &Progress::new()).unwrap();
-    assert_eq!(ngram::score(&model, &[], &ids, &progress).unwrap_err(), Error::Interrupted);
+    assert_eq!(ngram_lm::score(&model, &[], &ids, &progress).unwrap_err(), Error::Interrupted);
 }

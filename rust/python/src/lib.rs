@@ -4,8 +4,8 @@
 //!
 //! | module | what it binds |
 //! | --- | --- |
-//! | [`counts`], [`counting`] | counts of n-grams, and where the text comes from |
-//! | [`feed`] | long work over bytes that only Python can provide |
+//! | [`ngram_counts`] | counts of n-grams of characters, from files, bytes, strings and ids |
+//! | [`py_reader`] | a reader of bytes that only Python can provide |
 //! | [`value`] | the type `Value`, on the C interface |
 //! | [`operands`], [`lists`] | ops over lists of Values |
 //! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
@@ -13,7 +13,7 @@
 //! | [`memory`] | memory that the system may refuse |
 //! | [`nplm`] | the neural probabilistic language model over numpy arrays |
 //! | [`optim`] | SGD and Adam over lists of Values |
-//! | [`words`], [`ngram`] | running text as ids, and n-gram models over them |
+//! | [`words`], [`ngram_lm`] | running text as ids, and n-gram models over them |
 //! | [`data`] | the names that the package carries |
 //! | [`args`] | arrays, numbers and strings on their way in; arrays on their way out |
 //! | [`bigram`] | training of the neural bigram |
@@ -28,21 +28,20 @@
 mod args;
 mod bigram;
 mod borrow;
-mod counting;
-mod counts;
 mod data;
 mod errors;
-mod feed;
 mod fork;
 mod linear;
 mod lists;
 mod memory;
 mod neuron;
-mod ngram;
+mod ngram_counts;
+mod ngram_lm;
 mod nplm;
 mod operands;
 mod optim;
 mod overrides;
+mod py_reader;
 mod run;
 mod sampling;
 mod value;
@@ -71,8 +70,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<optim::Momentum>()?;
     module.add_class::<optim::Moments>()?;
     module.add_class::<words::WordReader>()?;
-    module.add_class::<ngram::KneserNeyTable>()?;
-    module.add_class::<ngram::InterpolatedTable>()?;
+    module.add_class::<ngram_lm::KneserNeyTable>()?;
+    module.add_class::<ngram_lm::InterpolatedTable>()?;
     module.add_function(wrap_pyfunction!(optim::zero_grads, module)?)?;
     module.add_function(wrap_pyfunction!(data::names, module)?)?;
     module.add_function(wrap_pyfunction!(data::plays, module)?)?;
@@ -84,8 +83,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(live_nodes, module)?)?;
     module.add_function(wrap_pyfunction!(node_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(value_is_patched, module)?)?;
-    module.add_class::<counts::NgramCounts>()?;
-    counting::add_functions(module)?;
+    ngram_counts::add_to(module)?;
     Ok(())
 }
 

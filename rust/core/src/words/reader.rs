@@ -3,6 +3,7 @@
 use super::interner::Interner;
 use super::tokens::{Marks, Tokenizer};
 use crate::progress::Progress;
+use crate::text::{BOM, newlines};
 use crate::{Error, Result, alloc};
 
 /// How many bytes are read between two checks for a cancel.
@@ -10,8 +11,6 @@ const CHUNK: usize = 1 << 16;
 
 /// The number of the mark; types are counted from 1.
 pub(super) const MARK: u32 = 0;
-/// What editors of one system put in front of UTF-8.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Text on its way in, one piece after the other.
 #[derive(Debug)]
@@ -127,7 +126,7 @@ impl Reader {
     /// Reads what is pending, all of it.
     fn read_pending(&mut self, progress: &Progress) -> Result<()> {
         let mut bytes = std::mem::take(&mut self.pending);
-        let mark = if self.offset == 0 { BYTE_ORDER_MARK } else { &[] };
+        let mark = if self.offset == 0 { BOM } else { &[] };
         let piece = bytes.strip_prefix(mark).unwrap_or(&bytes);
         match std::str::from_utf8(piece) {
             Ok(piece) => self.read(piece, progress)?,
@@ -176,10 +175,10 @@ impl Reader {
     /// The error for the byte at a place in what was pending.
     #[allow(clippy::indexing_slicing, reason = "the place is that of a byte that is there")]
     fn not_utf8(&self, bytes: &[u8], place: usize) -> Error {
-        let lines = memchr::memchr_iter(b'\n', &bytes[..place]).count();
+        let lines = newlines(&bytes[..place]);
         Error::NotUtf8 {
             name: self.name.clone(),
-            line: self.lines + lines as u64 + 1,
+            line: self.lines + lines + 1,
             offset: self.offset + place as u64,
             byte: bytes[place],
         }

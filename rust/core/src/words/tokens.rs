@@ -2,6 +2,8 @@
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
+use crate::text::is_space;
+
 /// How text is cut into tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tokenizer {
@@ -50,12 +52,6 @@ impl<'a> Iterator for Tokens<'a> {
         self.rest = rest;
         Some(token).filter(|token| !token.is_empty())
     }
-}
-
-/// Whether Python's `str.isspace` holds: Unicode's whitespace and four separators of ASCII.
-#[must_use]
-pub fn is_space(c: char) -> bool {
-    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
 /// Whether a character is part of words: a letter, a digit, or what is written with them, a
@@ -123,16 +119,5 @@ mod tests {
         let group = UnicodeGeneralCategory::general_category_group;
         assert!(('\0'..'\u{300}').all(|c| group(c) != GeneralCategoryGroup::Mark));
         assert!(is_letter('\u{300}'));
-    }
-
-    #[test]
-    fn whitespace_is_that_of_python() {
-        let spaces: Vec<u32> = ('\0'..=char::MAX).filter(|&c| is_space(c)).map(u32::from).collect();
-        let expected = [
-            9, 10, 11, 12, 13, 28, 29, 30, 31, 32, 0x85, 0xa0, 0x1680, 0x2000, 0x2001, 0x2002,
-            0x2003, 0x2004, 0x2005, 0x2006, 0x2007, 0x2008, 0x2009, 0x200a, 0x2028, 0x2029, 0x202f,
-            0x205f, 0x3000,
-        ];
-        assert_eq!(spaces, expected);
     }
 }

@@ -1,6 +1,6 @@
 //! N-gram models of words over arrays of ids.
 
-use fastgrad_core::ngram::{self, Id, Interpolated, KneserNey, Model};
+use fastgrad_core::ngram_lm::{self, Id, Interpolated, KneserNey, Model};
 use numpy::{Element, IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -50,7 +50,8 @@ fn score<'py, I: Id>(
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let (before, ids) = split(ids, start)?;
     let cost = Cost::of(ids.len(), AN_ID);
-    let probabilities = run(py, cost, None, |progress| ngram::score(model, before, ids, progress))?;
+    let probabilities =
+        run(py, cost, None, |progress| ngram_lm::score(model, before, ids, progress))?;
     Ok(probabilities.into_pyarray(py))
 }
 
@@ -66,7 +67,7 @@ fn distributions<'py>(
     let size = model.trie().size();
     let cost = Cost::of(rows.saturating_mul(size), A_PROBABILITY);
     let probabilities = run(py, cost, None, |progress| {
-        ngram::distributions(model, contexts, width, rows, progress)
+        ngram_lm::distributions(model, contexts, width, rows, progress)
     })?;
     args::output(py, probabilities, [rows, size])
 }

@@ -1,8 +1,8 @@
 //! Whitespace at the ends of lines, taken away in one go.
 
-use super::text::is_space;
 use crate::Error;
 use crate::alloc::demand;
+use crate::text::is_space;
 
 /// Strips the lines of a text; false where there is nothing to strip, and then nothing is copied.
 ///

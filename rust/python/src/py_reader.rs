@@ -1,7 +1,7 @@
-//! Work over bytes that only Python can provide: standard input, pipes, strings.
+//! A reader of bytes that only Python can provide: standard input, pipes, strings.
 //!
-//! The thread that called asks Python for bytes and answers signals, so that Ctrl-C ends a read that
-//! waits; the work runs on threads of its own and reads what was handed over.
+//! The calling thread asks Python for chunks and answers signals, so that Ctrl-C ends a read that
+//! waits; the work reads the chunks on threads of its own.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -14,48 +14,48 @@ use pyo3::prelude::*;
 
 use crate::run::{PERIOD, in_background, look, settle};
 
-/// How many pieces wait for the work at most.
+/// The most chunks that wait to be read.
 const WAITING: usize = 4;
 
-/// The bytes handed over, as the work reads them.
-pub struct Fed {
-    pieces: Receiver<Vec<u8>>,
-    piece: io::Cursor<Vec<u8>>,
+/// A reader of the chunks that the calling thread sends.
+pub struct PyReader {
+    chunks: Receiver<Vec<u8>>,
+    chunk: io::Cursor<Vec<u8>>,
 }
 
-impl Read for Fed {
+impl Read for PyReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let count = self.piece.read(buffer)?;
+            let count = self.chunk.read(buffer)?;
             if count > 0 {
                 return Ok(count);
             }
-            match self.pieces.recv() {
-                Ok(piece) => self.piece = io::Cursor::new(piece),
+            match self.chunks.recv() {
+                Ok(chunk) => self.chunk = io::Cursor::new(chunk),
                 Err(_) => return Ok(0),
             }
         }
     }
 }
 
-/// Runs work over the pieces that `produce` gives until it gives none.
+/// Runs work on a reader of the chunks that `produce` returns until it returns none.
 ///
 /// An exception of `produce`, of `callback` or of a signal handler ends the work and is passed on.
-pub fn feed<T: Send>(
+pub fn run_on_chunks<T: Send>(
     py: Python<'_>,
     callback: Option<&Bound<'_, PyAny>>,
     mut produce: impl FnMut() -> PyResult<Option<Vec<u8>>>,
-    work: impl FnOnce(Fed, &Progress) -> Result<T> + Send,
+    work: impl FnOnce(PyReader, &Progress) -> Result<T> + Send,
 ) -> PyResult<T> {
     let progress = Progress::new();
-    let (sender, pieces) = mpsc::sync_channel(WAITING);
-    let fed = Fed { pieces, piece: io::Cursor::default() };
-    let mut looked = Instant::now();
+    let (sender, chunks) = mpsc::sync_channel(WAITING);
+    let reader = PyReader { chunks, chunk: io::Cursor::default() };
+    let mut reported = Instant::now();
     let mut raised = Ok(());
-    let hand_over = |ended: &mut Receiver<()>| {
+    let send_chunks = |ended: &mut Receiver<()>| {
         raised = loop {
-            if looked.elapsed() > PERIOD {
-                looked = Instant::now();
+            if reported.elapsed() > PERIOD {
+                reported = Instant::now();
                 if let Err(error) = look(py, callback, &progress) {
                     break Err(error);
                 }
@@ -65,9 +65,9 @@ pub fn feed<T: Send>(
                 break Err(error);
             }
             match produce() {
-                Ok(Some(piece)) => {
+                Ok(Some(chunk)) => {
                     // It fails when the work has ended, with an error that is told below.
-                    if py.detach(|| sender.send(piece)).is_err() {
+                    if py.detach(|| sender.send(chunk)).is_err() {
                         break Ok(());
                     }
                 }
@@ -90,7 +90,7 @@ pub fn feed<T: Send>(
             }
         }
     };
-    let result = in_background(|| work(fed, &progress), hand_over);
+    let result = in_background(|| work(reader, &progress), send_chunks);
     // A signal that came with the last bytes goes before whatever is wrong with them.
     raised.and_then(|()| py.check_signals())?;
     let refused = || PyMemoryError::new_err("the system refuses a thread");

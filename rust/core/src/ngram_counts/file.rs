@@ -7,10 +7,11 @@
 use std::fs::File;
 use std::io;
 
+use super::cut::{Context, Cut, cut};
 use super::gram::Order;
-use super::source::{BYTE_ORDER_MARK, Block, Position, Source, Text, fill, shorter};
-use super::text::{Context, Cut, cut};
+use super::source::{Block, Position, Source, Text, fill, shorter};
 use crate::progress::Progress;
+use crate::text::BOM;
 use crate::{Result, alloc};
 
 /// How many bytes at the end of a block are looked at first.
@@ -68,8 +69,8 @@ impl<'d> Parts<'d> {
 
     /// Goes past the mark that a file may begin with.
     fn skip_mark(&mut self) -> Result<()> {
-        let mut mark = [0; BYTE_ORDER_MARK.len()];
-        if self.position.offset == 0 && self.read(&mut mark, 0)? > 0 && mark == BYTE_ORDER_MARK {
+        let mut mark = [0; BOM.len()];
+        if self.position.offset == 0 && self.read(&mut mark, 0)? > 0 && mark == BOM {
             self.position.offset = mark.len() as u64;
         }
         Ok(())

@@ -1,12 +1,13 @@
 //! What one thread counts: blocks of text, each on the fastest way that it allows.
 
 use super::ascii::{Ascii, Part};
+use super::cut::Context;
 use super::general::General;
 use super::gram::{self, Order};
 use super::source::Block;
 use super::strip::strip_lines;
-use super::text::{Context, is_space, newlines};
 use crate::alloc;
+use crate::text::{is_space, newlines};
 
 /// Shorter runs of ASCII among other text are not worth a call of their own, nor are shorter runs
 /// of other text.

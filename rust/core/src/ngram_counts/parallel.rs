@@ -9,8 +9,8 @@ use super::runs::Runs;
 use super::source::{Block, Source};
 use super::table::Counts;
 use super::tally::Tally;
-use super::text::newlines;
 use crate::progress::Progress;
+use crate::text::newlines;
 use crate::{Error, Result, alloc};
 
 /// More threads would take more memory than counting should.

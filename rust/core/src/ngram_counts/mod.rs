@@ -9,7 +9,7 @@
 //! | `table` | the result: [`Counts`], which add up |
 //! | `gram` | n-grams as numbers |
 //! | `strip` | lines without the whitespace at their ends |
-//! | `text` | whitespace, and where a text may be cut into blocks |
+//! | `cut` | where a text may be cut into blocks |
 //! | `source` | blocks, and those of a text in memory |
 //! | `stream`, `file` | blocks from a reader, or from any place of a file, in constant memory |
 //! | `parallel` | blocks over threads, and the first mistake of all |
@@ -20,6 +20,7 @@
 //! | `ids` | counts of ids |
 
 mod ascii;
+mod cut;
 mod file;
 mod general;
 mod gram;
@@ -32,7 +33,6 @@ mod stream;
 mod strip;
 mod table;
 mod tally;
-mod text;
 mod triples;
 
 use std::io::Read;
@@ -41,7 +41,6 @@ pub use file::ReadAt;
 pub use gram::Order;
 pub use ids::count_ids;
 pub use table::Counts;
-pub use text::{newlines, strip};
 
 use crate::Result;
 use crate::progress::Progress;

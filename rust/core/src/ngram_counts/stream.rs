@@ -3,8 +3,9 @@
 use std::io::Read;
 
 use super::gram::Order;
-use super::source::{BYTE_ORDER_MARK, Block, Position, Source, Text, fill};
+use super::source::{Block, Position, Source, Text, fill};
 use crate::progress::Progress;
+use crate::text::BOM;
 use crate::{Result, alloc};
 
 /// A text that is read from its start to its end.
@@ -45,8 +46,8 @@ impl<'d, R: Read + Send> Source<'d> for Stream<'_, R> {
         while !self.position.ended {
             let mut filled = self.fill(buffer)?;
             let whole = filled == buffer.len();
-            if self.position.offset == 0 && buffer.starts_with(BYTE_ORDER_MARK) {
-                let mark = BYTE_ORDER_MARK.len();
+            if self.position.offset == 0 && buffer.starts_with(BOM) {
+                let mark = BOM.len();
                 buffer.copy_within(mark..filled, 0);
                 filled -= mark;
                 self.position.offset = mark as u64;

@@ -2,14 +2,12 @@
 
 use std::io;
 
+use super::cut::{Context, Cut, cut};
 use super::file::ReadAt;
 use super::gram::Order;
-use super::text::{Context, Cut, cut};
 use crate::progress::Progress;
+use crate::text::BOM;
 use crate::{Error, Result, alloc};
-
-/// What a file may begin with to say that it is UTF-8.
-pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A part of a text, which can be counted without the others.
 pub struct Block<T> {
@@ -137,7 +135,7 @@ impl<'d> Memory<'d> {
     /// All of a text, in blocks of that size at most.
     pub fn new(text: &'d [u8], order: Order, size: usize) -> Memory<'d> {
         let mut position = Position::new(order, size);
-        let rest = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        let rest = text.strip_prefix(BOM).unwrap_or(text);
         position.offset = (text.len() - rest.len()) as u64;
         Memory { rest, position }
     }

@@ -1,26 +1,9 @@
-//! Lines, whitespace and where a text may be cut.
+//! Where a text may be cut into blocks, and what a block must know of the text before it.
 
 use std::collections::BTreeMap;
 
 use super::gram::{Order, symbol};
-
-/// What is stripped from both ends of an item: what Python's `str.strip` strips.
-pub fn is_space(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
-}
-
-/// An item without the whitespace at its ends.
-#[must_use]
-pub fn strip(item: &str) -> &str {
-    item.trim_matches(is_space)
-}
-
-/// How many newlines there are: sums of bytes, which become vector code.
-#[must_use]
-pub fn newlines(text: &[u8]) -> u64 {
-    let ones = |chunk: &[u8]| chunk.iter().map(|&byte| u8::from(byte == b'\n')).sum::<u8>();
-    text.chunks(192).map(|chunk| u64::from(ones(chunk))).sum()
-}
+use crate::text::is_space;
 
 /// What stands before a block in the line that it begins in.
 #[derive(Clone, Debug, Default)]
@@ -113,7 +96,7 @@ pub enum Cut {
 
 /// Finds the place to cut at; what is not UTF-8 counts as characters.
 pub fn cut(text: &[u8]) -> Cut {
-    if let Some(at) = last_newline(text) {
+    if let Some(at) = memchr::memrchr(b'\n', text) {
         return Cut::At(at + 1);
     }
     let whole = text.len() - unfinished(text);
@@ -125,18 +108,6 @@ pub fn cut(text: &[u8]) -> Cut {
         rest = before;
     }
     Cut::Spaces(whole)
-}
-
-fn last_newline(text: &[u8]) -> Option<usize> {
-    let mut end = text.len();
-    // Looking for any newline in a chunk is much faster than going back byte by byte.
-    for chunk in text.rchunks(256) {
-        end -= chunk.len();
-        if chunk.contains(&b'\n') {
-            return chunk.iter().rposition(|&byte| byte == b'\n').map(|at| end + at);
-        }
-    }
-    None
 }
 
 /// How many bytes at the end begin a character that is longer.

@@ -1,0 +1,499 @@
+//! Counts of n-grams of characters: the type, and how files, pipes, bytes, strings and ids are counted.
+//!
+//! A regular file is read by the core. Everything else that has a path goes through Python's own
+//! `open`: a missing file raises what `open` raises, and Python waits for a pipe, so that Ctrl-C ends
+//! the waiting.
+
+use std::fs::File;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use fastgrad_core::ngram_counts::{self, Counts, Order, Settings};
+use fastgrad_core::progress::Progress;
+use fastgrad_core::{Error, Result, text};
+use numpy::{IntoPyArray, Ix1, Ix2, PyArray1, PyArray2};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyIterator, PyString};
+
+use crate::args::{self, shorten};
+use crate::errors::{guard, to_python};
+use crate::py_reader::run_on_chunks;
+use crate::run::{Cost, run};
+
+/// How many nanoseconds an n-gram takes.
+const A_GRAM: u64 = 16;
+/// How many nanoseconds a byte takes, on one thread.
+const A_BYTE: u64 = 1;
+/// A text below this size is counted on one thread.
+const SMALL: usize = 1 << 21;
+/// How many bytes are asked of Python at a time.
+const CHUNK: usize = 1 << 18;
+
+/// Adds the type and the functions to the module.
+pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<NgramCounts>()?;
+    module.add_function(wrap_pyfunction!(count_path, module)?)?;
+    module.add_function(wrap_pyfunction!(count_bytes, module)?)?;
+    module.add_function(wrap_pyfunction!(count_items, module)?)?;
+    module.add_function(wrap_pyfunction!(count_ids, module)?)
+}
+
+/// How often each n-gram of characters occurs in a text.
+#[pyclass(module = "fastgrad._core", frozen)]
+pub struct NgramCounts(pub Counts);
+
+/// Ids, a row for each n-gram, and the counts of the rows.
+type Entries<'py> = (Bound<'py, PyArray2<u32>>, Bound<'py, PyArray1<u64>>);
+
+/// The arguments of `NgramCounts.from_entries`.
+type Parts<'py> = (usize, String, u64, Bound<'py, PyArray2<u32>>, Bound<'py, PyArray1<u64>>);
+
+#[pymethods]
+impl NgramCounts {
+    /// The order of the n-grams: 2 for bigrams, 3 for trigrams.
+    #[getter]
+    fn order(&self) -> usize {
+        self.0.order().get()
+    }
+
+    /// The alphabet in ascending order, without the boundary; id i + 1 is characters[i].
+    #[getter]
+    fn characters(&self) -> PyResult<String> {
+        guard(|| {
+            let mut text = String::new();
+            // A character has four bytes at most.
+            let bytes = self.0.characters().len().saturating_mul(4);
+            text.try_reserve(bytes).map_err(|_| to_python(&Error::Memory))?;
+            text.extend(self.0.characters());
+            Ok(text)
+        })
+    }
+
+    /// How many items were counted.
+    #[getter]
+    fn items(&self) -> u64 {
+        self.0.items()
+    }
+
+    /// How many n-grams were counted.
+    #[getter]
+    fn total(&self) -> u64 {
+        self.0.total()
+    }
+
+    /// All counts: an array of uint64 whose shape is (V,) * order.
+    fn dense<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        guard(|| {
+            let symbols = self.0.characters().len() + 1;
+            let dense = self.work(py, 0, |progress| self.0.dense(progress))?;
+            Ok(match self.0.order() {
+                Order::Bigrams => args::output(py, dense, [symbols; 2])?.into_any(),
+                Order::Trigrams => args::output(py, dense, [symbols; 3])?.into_any(),
+            })
+        })
+    }
+
+    /// The n-grams that occur: ids of shape (K, order) in lexicographic order, and counts.
+    fn entries<'py>(&self, py: Python<'py>) -> PyResult<Entries<'py>> {
+        guard(|| {
+            let (ids, counts) = self.work(py, 0, |progress| self.0.entries(progress))?;
+            let shape = [counts.len(), self.order()];
+            Ok((args::output(py, ids, shape)?, counts.into_pyarray(py)))
+        })
+    }
+
+    /// The k most frequent n-grams, as `entries`; of the same count in lexicographic order.
+    fn top<'py>(&self, py: Python<'py>, k: &Bound<'py, PyAny>) -> PyResult<Entries<'py>> {
+        guard(|| {
+            let to_size = |k| usize::try_from(k).ok();
+            let k = args::whole("k", k, "an int of at least 0", to_size)?;
+            let (ids, counts) = self.work(py, 0, |progress| self.0.top(k, progress))?;
+            let shape = [counts.len(), self.order()];
+            Ok((args::output(py, ids, shape)?, counts.into_pyarray(py)))
+        })
+    }
+
+    /// The same counts over a larger alphabet.
+    fn with_characters(
+        &self,
+        py: Python<'_>,
+        characters: &Bound<'_, PyAny>,
+    ) -> PyResult<NgramCounts> {
+        guard(|| {
+            let characters = args::characters("characters", characters)?;
+            self.work(py, 0, |progress| self.0.with_characters(characters, progress))
+                .map(NgramCounts)
+        })
+    }
+
+    /// Counts from what `entries` returns, checked.
+    #[staticmethod]
+    fn from_entries(
+        py: Python<'_>,
+        order: &Bound<'_, PyAny>,
+        characters: &Bound<'_, PyAny>,
+        items: &Bound<'_, PyAny>,
+        ids: &Bound<'_, PyAny>,
+        counts: &Bound<'_, PyAny>,
+    ) -> PyResult<NgramCounts> {
+        guard(|| {
+            let order = read_order(order)?;
+            let characters = args::characters("characters", characters)?;
+            let items = args::whole("items", items, "an int of at least 0", Some)?;
+            let ids = args::array::<u32, Ix2>("ids", ids)?;
+            let counts = args::array::<u64, Ix1>("counts", counts)?;
+            let (rows, width) = (ids.axis(0), ids.axis(1));
+            if width != order.get() || rows != counts.axis(0) {
+                let (counts, order) = (counts.axis(0), order.get());
+                let message = format!(
+                    "ids has shape ({rows}, {width}); expected ({counts}, {order}): a row for each \
+                     count, and in it as many ids as order says"
+                );
+                return Err(PyValueError::new_err(message));
+            }
+            let (ids, counts) = (ids.read()?, counts.read()?);
+            let (ids, counts) = (ids.as_array(), counts.as_array());
+            run(py, Cost::of(rows, A_GRAM), None, |progress| {
+                let (ids, counts) =
+                    (args::in_order(&ids, progress)?, args::in_order(&counts, progress)?);
+                Counts::from_entries(order, characters, items, &ids, &counts, progress)
+            })
+            .map(NgramCounts)
+        })
+    }
+
+    fn __add__(&self, py: Python<'_>, other: &NgramCounts) -> PyResult<NgramCounts> {
+        let work = |progress: &Progress| self.0.plus(&other.0, progress);
+        guard(|| self.work(py, other.0.len(), work).map(NgramCounts))
+    }
+
+    fn __eq__(&self, py: Python<'_>, other: &NgramCounts) -> PyResult<bool> {
+        guard(|| self.work(py, 0, |progress| self.0.equals(&other.0, progress)))
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "NgramCounts(order={}, characters={}, items={}, total={})",
+            self.order(),
+            self.0.characters().len(),
+            self.items(),
+            self.total()
+        )
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Parts<'py>)> {
+        let (ids, counts) = self.entries(py)?;
+        let make = py.get_type::<NgramCounts>().getattr("from_entries")?;
+        Ok((make, (self.order(), self.characters()?, self.items(), ids, counts)))
+    }
+}
+
+impl NgramCounts {
+    /// Runs work that goes through all n-grams, and so many more.
+    fn work<T: Send>(
+        &self,
+        py: Python<'_>,
+        more: usize,
+        work: impl FnOnce(&Progress) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        run(py, Cost::of(self.0.len().saturating_add(more), A_GRAM), None, work)
+    }
+}
+
+/// The order that an argument names.
+fn read_order(order: &Bound<'_, PyAny>) -> PyResult<Order> {
+    let expected = "2 (bigrams) or 3 (trigrams)";
+    let check = |order| usize::try_from(order).ok().and_then(|order| Order::new(order).ok());
+    args::whole("order", order, expected, check)
+}
+
+/// Counts the n-grams of a file, one item a line; "-" is standard input.
+#[pyfunction]
+#[pyo3(signature = (path, order=None, threads=None, progress=None))]
+#[pyo3(text_signature = "(path, order=2, threads=None, progress=None)")]
+fn count_path(
+    py: Python<'_>,
+    path: PathBuf,
+    order: Option<&Bound<'_, PyAny>>,
+    threads: Option<&Bound<'_, PyAny>>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<NgramCounts> {
+    guard(|| count_what_is_at(py, path, &Arguments::read(order, threads)?, progress))
+}
+
+fn count_what_is_at(
+    py: Python<'_>,
+    path: PathBuf,
+    arguments: &Arguments,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<NgramCounts> {
+    if path.as_os_str() == "-" {
+        let standard = py.import("sys")?.getattr("stdin")?;
+        let bytes = standard.getattr("buffer").unwrap_or(standard);
+        return count_python_file(&bytes, &arguments.settings("standard input", None), progress);
+    }
+    let name = path.display().to_string();
+    if let Some((file, size)) = regular_file(&path) {
+        let settings = arguments.settings(&name, Some(size));
+        // The system's own files, as those in /proc, have no length and no places.
+        let cost = if size == 0 { Cost::UNKNOWN } else { Cost::of(size, A_BYTE) };
+        return run(py, cost, progress, |progress| {
+            if size >= SMALL {
+                ngram_counts::count_file(&file, size as u64, &settings, progress)
+            } else {
+                ngram_counts::count_reader(file, &settings, progress)
+            }
+        })
+        .map(NgramCounts);
+    }
+    let file = py.import("io")?.call_method1("open", (path, "rb", 0))?;
+    let counts = count_python_file(&file, &arguments.settings(&name, None), progress);
+    file.call_method0("close")?;
+    counts
+}
+
+/// Counts the n-grams of a text in memory, one item a line.
+#[pyfunction]
+#[pyo3(signature = (data, order=None, threads=None, progress=None))]
+#[pyo3(text_signature = "(data, order=2, threads=None, progress=None)")]
+fn count_bytes(
+    py: Python<'_>,
+    data: &Bound<'_, PyAny>,
+    order: Option<&Bound<'_, PyAny>>,
+    threads: Option<&Bound<'_, PyAny>>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<NgramCounts> {
+    guard(|| {
+        let Ok(bytes) = data.cast::<PyBytes>() else {
+            return Err(args::not_a("data", data, "bytes"));
+        };
+        let text = bytes.as_bytes();
+        let settings = Arguments::read(order, threads)?;
+        let settings = settings.settings("the text", Some(text.len()));
+        run(py, Cost::of(text.len(), A_BYTE), progress, |progress| {
+            ngram_counts::count_bytes(text, &settings, progress)
+        })
+        .map(NgramCounts)
+    })
+}
+
+/// Counts the n-grams of strings, one item each.
+#[pyfunction]
+#[pyo3(signature = (items, order=None, threads=None))]
+#[pyo3(text_signature = "(items, order=2, threads=None)")]
+fn count_items(
+    py: Python<'_>,
+    items: &Bound<'_, PyAny>,
+    order: Option<&Bound<'_, PyAny>>,
+    threads: Option<&Bound<'_, PyAny>>,
+) -> PyResult<NgramCounts> {
+    guard(|| count_all_items(py, items, &Arguments::read(order, threads)?))
+}
+
+fn count_all_items(
+    py: Python<'_>,
+    items: &Bound<'_, PyAny>,
+    arguments: &Arguments,
+) -> PyResult<NgramCounts> {
+    if items.is_instance_of::<PyString>() {
+        let message = "items is a str; expected a sequence of str, each an item";
+        return Err(PyTypeError::new_err(message));
+    }
+    let Ok(items) = items.try_iter() else {
+        return Err(args::not_a("items", items, "an iterable of str"));
+    };
+    let mut lines = Lines { items, position: 0 };
+    let Some(first) = lines.next_chunk()? else {
+        return Err(PyValueError::new_err("items is empty; expected at least one item"));
+    };
+    if first.len() < CHUNK {
+        let settings = arguments.settings("items", Some(first.len()));
+        return run(py, Cost::of(first.len(), A_BYTE), None, |progress| {
+            ngram_counts::count_bytes(&first, &settings, progress)
+        })
+        .map(NgramCounts);
+    }
+    let settings = arguments.settings("items", None);
+    let mut first = Some(first);
+    let produce = || first.take().map_or_else(|| lines.next_chunk(), |chunk| Ok(Some(chunk)));
+    run_on_chunks(py, None, produce, |reader, progress| {
+        ngram_counts::count_reader(reader, &settings, progress)
+    })
+    .map(NgramCounts)
+}
+
+/// Counts the n-grams of ids, of which one or more 0 stand between items.
+#[pyfunction]
+#[pyo3(signature = (ids, characters, order=None))]
+#[pyo3(text_signature = "(ids, characters, order=2)")]
+fn count_ids(
+    py: Python<'_>,
+    ids: &Bound<'_, PyAny>,
+    characters: &Bound<'_, PyAny>,
+    order: Option<&Bound<'_, PyAny>>,
+) -> PyResult<NgramCounts> {
+    guard(|| {
+        let order = Arguments::read(order, None)?.order;
+        let characters = args::characters("characters", characters)?;
+        let ids = args::array::<u32, Ix1>("ids", ids)?.read()?;
+        let ids = ids.as_array();
+        run(py, Cost::of(ids.len(), A_BYTE), None, |progress| {
+            ngram_counts::count_ids(
+                &args::in_order(&ids, progress)?,
+                characters,
+                order,
+                "ids",
+                progress,
+            )
+        })
+        .map(NgramCounts)
+    })
+}
+
+/// The arguments that all ways of counting text share.
+struct Arguments {
+    order: Order,
+    threads: Option<usize>,
+}
+
+impl Arguments {
+    fn read(
+        order: Option<&Bound<'_, PyAny>>,
+        threads: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Arguments> {
+        let order = order.map_or(Ok(Order::Bigrams), read_order)?;
+        Ok(Arguments { order, threads: threads.map(args::threads).transpose()? })
+    }
+
+    /// Settings for a text, whose size may be unknown: all cores, unless it is small.
+    fn settings<'a>(&self, name: &'a str, size: Option<usize>) -> Settings<'a> {
+        let threads = self.threads.unwrap_or_else(|| {
+            // To ask for the cores means to read files of the system, which takes a while.
+            let is_small = size.is_some_and(|size| size < SMALL);
+            if is_small { 1 } else { available_parallelism().map_or(1, NonZero::get) }
+        });
+        Settings { threads, ..Settings::new(self.order, name) }
+    }
+}
+
+/// A regular file and its size; none where `open` had better say what is wrong.
+fn regular_file(path: &Path) -> Option<(File, usize)> {
+    // A pipe is not opened here, as that alone may wait for ever.
+    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    let file = File::open(path).ok()?;
+    let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    Some((file, usize::try_from(metadata.len()).unwrap_or(usize::MAX)))
+}
+
+/// Counts what a binary file of Python's gives.
+fn count_python_file(
+    file: &Bound<'_, PyAny>,
+    settings: &Settings<'_>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<NgramCounts> {
+    let py = file.py();
+    // Read what is there, rather than wait for all that was asked for.
+    let name = if file.hasattr("read1")? { "read1" } else { "read" };
+    let read = file.getattr(name)?;
+    let produce = || {
+        let chunk = read.call1((CHUNK,))?;
+        if chunk.is_none() {
+            // Nothing is there yet, and the file is not one that waits.
+            py.detach(|| std::thread::sleep(Duration::from_millis(5)));
+            py.check_signals()?;
+            return Ok(Some(Vec::new()));
+        }
+        let bytes = match chunk.cast::<PyString>() {
+            Ok(text) => text.encode_utf8()?,
+            Err(_) => chunk.cast_into::<PyBytes>()?,
+        };
+        let bytes = bytes.as_bytes().to_vec();
+        Ok(Some(bytes).filter(|bytes| !bytes.is_empty()))
+    };
+    run_on_chunks(py, progress, produce, |reader, progress| {
+        ngram_counts::count_reader(reader, settings, progress)
+    })
+    .map(NgramCounts)
+}
+
+/// Items as lines.
+struct Lines<'py> {
+    items: Bound<'py, PyIterator>,
+    position: usize,
+}
+
+impl Lines<'_> {
+    /// The next few items, one a line; none after the last one.
+    fn next_chunk(&mut self) -> PyResult<Option<Vec<u8>>> {
+        let mut chunk = Vec::with_capacity(CHUNK + 64);
+        if self.position == 0 {
+            // Behind a blank line a byte order mark is a character, which in an item it always is.
+            chunk.push(b'\n');
+        }
+        let (position, start) = (self.position, chunk.len());
+        let mut ends = Vec::new();
+        let added = self.add_items(&mut chunk, &mut ends);
+        // One look at all of them is faster than one at each.
+        if text::newlines(&chunk) > (start + ends.len()) as u64 {
+            chunk = one_line_each(self.items.py(), &chunk, start, &ends, position)?;
+        }
+        added?;
+        Ok(Some(chunk).filter(|_| !ends.is_empty()))
+    }
+
+    /// Adds items until a chunk is full, and where each ends.
+    fn add_items(&mut self, chunk: &mut Vec<u8>, ends: &mut Vec<usize>) -> PyResult<()> {
+        while chunk.len() < CHUNK {
+            let Some(item) = self.items.next() else { break };
+            self.add(&item?, chunk)?;
+            self.position += 1;
+            ends.push(chunk.len());
+        }
+        Ok(())
+    }
+
+    fn add(&self, item: &Bound<'_, PyAny>, chunk: &mut Vec<u8>) -> PyResult<()> {
+        let position = self.position;
+        let Ok(text) = item.cast::<PyString>() else {
+            return Err(args::not_a(&format!("items[{position}]"), item, "str"));
+        };
+        let text = text.to_str().map_err(|error| {
+            let reason = error.value(item.py());
+            PyValueError::new_err(format!("items[{position}] is no text: {reason}"))
+        })?;
+        chunk.extend_from_slice(text.as_bytes());
+        chunk.push(b'\n');
+        Ok(())
+    }
+}
+
+/// Items of which some hold newlines, without them where they are at an end.
+fn one_line_each(
+    py: Python<'_>,
+    chunk: &[u8],
+    mut start: usize,
+    ends: &[usize],
+    position: usize,
+) -> PyResult<Vec<u8>> {
+    let mut lines = chunk.get(..start).unwrap_or_default().to_vec();
+    for (place, &end) in (position..).zip(ends) {
+        let item = chunk.get(start..end - 1).unwrap_or_default();
+        let item = str::from_utf8(item).unwrap_or_default();
+        let line = text::strip(item);
+        if line.contains('\n') {
+            let item = PyString::new(py, item);
+            let message = format!(
+                "items[{place}] is {}, which holds a newline; expected one line",
+                shorten(item.as_any().as_borrowed())
+            );
+            return Err(PyValueError::new_err(message));
+        }
+        lines.extend_from_slice(line.as_bytes());
+        lines.push(b'\n');
+        start = end;
+    }
+    Ok(lines)
+}
