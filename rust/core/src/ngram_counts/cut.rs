@@ -1,4 +1,5 @@
 //! Where a text may be cut into blocks, and what a block must know of the text before it.
+#![allow(clippy::indexing_slicing, reason = "lengths are those of the text")]
 
 use std::collections::BTreeMap;
 
@@ -24,7 +25,7 @@ pub struct Gap {
 }
 
 impl Context {
-    /// Takes in whitespace without a newline, of any length but in whole characters.
+    /// Adds whitespace without a newline, of any length but in whole characters.
     pub fn skip(&mut self, order: Order, spaces: &str) {
         if self.history == 0 {
             return;
@@ -44,13 +45,13 @@ impl Context {
         gap.add(last, run);
     }
 
-    /// What stands behind a text that ends where [`cut`] says.
+    /// Returns what stands behind a text that ends where [`cut`] says.
     pub fn after(&self, order: Order, text: &[u8]) -> Context {
         Context::behind(order, text, Some(self)).unwrap_or_else(|| self.clone())
     }
 
-    /// The same after the end of a text, of which it need not be known what came `before`; none
-    /// where that makes a difference.
+    /// Returns what stands behind a text; none where that depends on what came `before` and it is not
+    /// known.
     pub fn behind(order: Order, text: &[u8], before: Option<&Context>) -> Option<Context> {
         let (rest, last) = pop(text)?;
         if last == '\n' {
@@ -66,7 +67,7 @@ impl Context {
     }
 }
 
-/// Whether the whitespace at the end of `text` is that before an item.
+/// Returns true where the whitespace at the end of `text` stands before an item.
 fn is_leading(mut text: &[u8], before: Option<&Context>) -> Option<bool> {
     while let Some((rest, c)) = pop(text) {
         if c == '\n' || !is_space(c) {
@@ -100,7 +101,7 @@ pub fn cut(text: &[u8]) -> Cut {
         return Cut::At(at + 1);
     }
     let whole = text.len() - unfinished(text);
-    let mut rest = text.get(..whole).unwrap_or(text);
+    let mut rest = &text[..whole];
     while let Some((before, c)) = pop(rest) {
         if !is_space(c) {
             return Cut::At(rest.len());
@@ -110,7 +111,7 @@ pub fn cut(text: &[u8]) -> Cut {
     Cut::Spaces(whole)
 }
 
-/// How many bytes at the end begin a character that is longer.
+/// Returns the length of the unfinished character at the end.
 fn unfinished(text: &[u8]) -> usize {
     let lead = text.iter().rev().take(4).position(|&byte| byte & 0xc0 != 0x80);
     match lead.and_then(|back| Some((back + 1, text.get(text.len() - 1 - back)?))) {

@@ -13,7 +13,7 @@ const BOUNDARY: u32 = 1;
 
 /// Counts by n-grams of code points.
 pub struct General {
-    table: Table,
+    table: DenseTable,
     /// The n-grams in which there is a symbol that the table has no room for.
     map: GramMap,
 }
@@ -21,7 +21,7 @@ pub struct General {
 impl General {
     /// No counts.
     pub fn new(order: Order) -> General {
-        General { table: Table::new(order), map: GramMap::default() }
+        General { table: DenseTable::new(order), map: GramMap::default() }
     }
 
     /// Counts text, whose lines are stripped, after a history.
@@ -81,7 +81,7 @@ impl General {
 ///
 /// With `shift` bits a symbol, the cell of an n-gram is `row << shift | id`, where the row stands
 /// for the history; and the row of the next symbol is that number without its first symbol.
-struct Table {
+struct DenseTable {
     order: Order,
     /// The ids of code points, as far as they have been needed.
     ids: Vec<u32>,
@@ -91,9 +91,9 @@ struct Table {
     cells: Vec<u64>,
 }
 
-impl Table {
-    fn new(order: Order) -> Table {
-        Table { order, ids: Vec::new(), symbols: vec![0, 0], shift: 1, cells: Vec::new() }
+impl DenseTable {
+    fn new(order: Order) -> DenseTable {
+        DenseTable { order, ids: Vec::new(), symbols: vec![0, 0], shift: 1, cells: Vec::new() }
     }
 
     /// The number of bits for an id, at most: tables of 8 and of 16 MiB.

@@ -8,59 +8,52 @@
 //! | --- | --- |
 //! | `table` | the result: [`Counts`], which add up |
 //! | `gram` | n-grams as numbers |
-//! | `strip` | lines without the whitespace at their ends |
 //! | `cut` | where a text may be cut into blocks |
-//! | `source` | blocks, and those of a text in memory |
-//! | `stream`, `file` | blocks from a reader, or from any place of a file, in constant memory |
-//! | `parallel` | blocks over threads, and the first mistake of all |
-//! | `tally` | what one thread counts: which of the ways a text goes |
+//! | `blocks` | the blocks of a text in memory, of a reader, of a file, in constant memory |
+//! | `parallel` | the threads that count blocks, and the first mistake of all |
+//! | `counter` | the counter of one thread, which picks the way for each block |
 //! | `ascii`, `pairs`, `triples` | the fast way, for ASCII |
 //! | `general` | the way for any alphabet |
 //! | `runs` | counts in order, put together |
 //! | `ids` | counts of ids |
 
 mod ascii;
+mod blocks;
+mod counter;
 mod cut;
-mod file;
 mod general;
 mod gram;
 mod ids;
 mod pairs;
 mod parallel;
 mod runs;
-mod source;
-mod stream;
-mod strip;
 mod table;
-mod tally;
 mod triples;
 
 use std::io::Read;
 
-pub use file::ReadAt;
+pub use blocks::ReadAt;
 pub use gram::Order;
 pub use ids::count_ids;
 pub use table::Counts;
 
 use crate::Result;
 use crate::progress::Progress;
-use file::Parts;
-use source::Memory;
-use stream::Stream;
+use blocks::{FileBlocks, MemoryBlocks, ReaderBlocks};
 
 /// A table of counts has at most that many cells: 1 GiB.
 pub const MAX_CELLS: usize = 1 << 27;
 
-/// How a text is to be counted; none of it but the order changes the result.
+/// The settings of counting a text; only the order changes the result.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings<'a> {
     /// Bigrams or trigrams.
     pub order: Order,
-    /// How many threads may count; 0 is taken as 1, and more than 8 as 8.
+    /// The number of threads, from 1 to 8; others are taken as the nearest of these.
     pub threads: usize,
-    /// Whose text it is, for messages.
+    /// The text's name, for messages.
     pub name: &'a str,
-    /// How many bytes a thread takes at a time.
+    /// The bytes that a thread takes at a time.
     pub block: usize,
 }
 
@@ -79,7 +72,7 @@ impl<'a> Settings<'a> {
 pub fn count_bytes(text: &[u8], settings: &Settings<'_>, progress: &Progress) -> Result<Counts> {
     let threads = settings.threads.min(text.len().div_ceil(settings.block.max(1)));
     let settings = Settings { threads, ..*settings };
-    parallel::count(Memory::new(text, settings.order, settings.block), &settings, progress)
+    parallel::count(MemoryBlocks::new(text, settings.order, settings.block), &settings, progress)
 }
 
 /// Counts all that a reader gives, in constant memory but for the counts; progress is counted in
@@ -92,8 +85,8 @@ pub fn count_reader<R: Read + Send>(
     settings: &Settings<'_>,
     progress: &Progress,
 ) -> Result<Counts> {
-    let stream = Stream::new(reader, settings.name, settings.order, settings.block);
-    parallel::count(stream, settings, progress)
+    let blocks = ReaderBlocks::new(reader, settings.name, settings.order, settings.block);
+    parallel::count(blocks, settings, progress)
 }
 
 /// Counts a file, or what else can be read at any place, in constant memory but for the counts; the
@@ -111,6 +104,6 @@ pub fn count_file(
     let blocks = size.div_ceil(settings.block.max(1) as u64).max(1);
     let threads = settings.threads.min(usize::try_from(blocks).unwrap_or(usize::MAX));
     let settings = Settings { threads, ..*settings };
-    let parts = Parts::new(file, size, settings.name, settings.order, settings.block);
-    parallel::count(parts, &settings, progress)
+    let blocks = FileBlocks::new(file, size, settings.name, settings.order, settings.block);
+    parallel::count(blocks, &settings, progress)
 }

@@ -1,4 +1,5 @@
-//! Blocks over threads: each takes the next block and counts it, and all counts are added up.
+//! Counting on several threads: each takes the next block and counts it; all counts are added up.
+#![allow(clippy::indexing_slicing, reason = "positions are those of a byte in a block")]
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,22 +7,22 @@ use std::thread::{self, Builder};
 
 use super::Settings;
 use super::runs::Runs;
-use super::source::{Block, Source};
+use super::blocks::{Block, Blocks};
 use super::table::Counts;
-use super::tally::Tally;
+use super::counter::Counter;
 use crate::progress::Progress;
 use crate::text::newlines;
 use crate::{Error, Result, alloc};
 
-/// More threads would take more memory than counting should.
+/// The most threads: more would take more memory than counting should.
 const MOST_THREADS: usize = 8;
 
-/// What the threads share.
+/// The state that the threads share.
 struct Shared<'a, S> {
     settings: &'a Settings<'a>,
     progress: &'a Progress,
     /// None after the last block, and after a mistake.
-    source: Mutex<Option<S>>,
+    blocks: Mutex<Option<S>>,
     lines: Mutex<Lines>,
     /// The first mistake in the text, and the number of its block.
     mistake: Mutex<Option<(u64, Mistake)>>,
@@ -30,41 +31,41 @@ struct Shared<'a, S> {
 }
 
 enum Mistake {
-    /// The source failed.
-    Source(Error),
+    /// A read failed.
+    Read(Error),
     /// A byte is not UTF-8.
     Utf8 { offset: u64, byte: u8, lines_before: u64 },
 }
 
-/// Counts all blocks of a source.
+/// Counts all blocks of a text.
 ///
 /// # Errors
 /// The first mistake in the order of the text, however many threads there are.
-pub fn count<'d, S: Source<'d>>(
-    source: S,
+pub fn count<'d, S: Blocks<'d>>(
+    blocks: S,
     settings: &Settings<'_>,
     progress: &Progress,
 ) -> Result<Counts> {
     let shared = Shared {
         settings,
         progress,
-        source: Mutex::new(Some(source)),
+        blocks: Mutex::new(Some(blocks)),
         lines: Mutex::default(),
         mistake: Mutex::default(),
         runs: Mutex::default(),
     };
-    work_in_threads(&shared, settings.threads.clamp(1, MOST_THREADS))?;
-    if let Some((index, mistake)) = own(shared.mistake) {
-        return Err(shared_error(settings, index, mistake, &own(shared.lines)));
+    run_threads(&shared, settings.threads.clamp(1, MOST_THREADS))?;
+    if let Some((index, mistake)) = into_inner(shared.mistake) {
+        return Err(error_of(settings, index, mistake, &into_inner(shared.lines)));
     }
-    let entries = own(shared.runs).finish(progress)?;
+    let entries = into_inner(shared.runs).finish(progress)?;
     if entries.is_empty() {
         return Err(Error::Blank { name: settings.name.to_owned() });
     }
     Counts::from_grams(settings.order, &entries, progress)
 }
 
-fn work_in_threads<'d, S: Source<'d>>(shared: &Shared<'_, S>, threads: usize) -> Result<()> {
+fn run_threads<'d, S: Blocks<'d>>(shared: &Shared<'_, S>, threads: usize) -> Result<()> {
     if threads == 1 {
         return work(shared);
     }
@@ -86,21 +87,21 @@ fn work_in_threads<'d, S: Source<'d>>(shared: &Shared<'_, S>, threads: usize) ->
 }
 
 /// Takes blocks and counts them until there are no more.
-fn work<'d, S: Source<'d>>(shared: &Shared<'_, S>) -> Result<()> {
-    let mut tally = Tally::new(shared.settings.order);
+fn work<'d, S: Blocks<'d>>(shared: &Shared<'_, S>) -> Result<()> {
+    let mut counter = Counter::new(shared.settings.order);
     let mut buffer = Vec::new();
     while let Some(block) = shared.next(&mut buffer) {
-        match tally.count(&block) {
+        match counter.count(&block) {
             Ok(newlines) => lock(&shared.lines).add(block.index, newlines),
             Err(position) => shared.not_utf8(&block, position),
         }
-        if tally.is_large() {
-            let grams = tally.take_mapped();
+        if counter.is_large() {
+            let grams = counter.take_mapped();
             lock(&shared.runs).add(&grams, shared.progress)?;
         }
         shared.progress.add(block.text.len() as u64)?;
     }
-    let grams = tally.finish();
+    let grams = counter.finish();
     lock(&shared.runs).add(&grams, shared.progress)
 }
 
@@ -108,10 +109,10 @@ impl<S> Shared<'_, S> {
     /// The next block; none after the last one, and after a mistake.
     fn next<'b, 'd: 'b>(&self, buffer: &'b mut Vec<u8>) -> Option<Block<&'b [u8]>>
     where
-        S: Source<'d>,
+        S: Blocks<'d>,
     {
         // Blocks are found in order; what they hold is read by several threads at once.
-        let found = lock(&self.source).as_mut()?.next(buffer, self.progress);
+        let found = lock(&self.blocks).as_mut()?.next(buffer, self.progress);
         let (index, block) = match found {
             Ok(None) => return None,
             Ok(Some(block)) => (block.index, block.load(buffer, self.settings.name)),
@@ -120,16 +121,16 @@ impl<S> Shared<'_, S> {
         };
         block
             .map_err(|error| {
-                *lock(&self.source) = None;
-                self.record(index, Mistake::Source(error));
+                *lock(&self.blocks) = None;
+                self.record(index, Mistake::Read(error));
             })
             .ok()
     }
 
     fn not_utf8(&self, block: &Block<&[u8]>, position: usize) {
-        *lock(&self.source) = None;
-        let lines_before = newlines(block.text.get(..position).unwrap_or_default());
-        let byte = block.text.get(position).copied().unwrap_or(0);
+        *lock(&self.blocks) = None;
+        let lines_before = newlines(&block.text[..position]);
+        let byte = block.text[position];
         let offset = block.offset + position as u64;
         self.record(block.index, Mistake::Utf8 { offset, byte, lines_before });
     }
@@ -142,9 +143,9 @@ impl<S> Shared<'_, S> {
     }
 }
 
-fn shared_error(settings: &Settings<'_>, index: u64, mistake: Mistake, lines: &Lines) -> Error {
+fn error_of(settings: &Settings<'_>, index: u64, mistake: Mistake, lines: &Lines) -> Error {
     match mistake {
-        Mistake::Source(error) => error,
+        Mistake::Read(error) => error,
         Mistake::Utf8 { offset, byte, lines_before } => {
             let line = lines.before(index) + lines_before + 1;
             Error::NotUtf8 { name: settings.name.to_owned(), line, offset, byte }
@@ -152,7 +153,7 @@ fn shared_error(settings: &Settings<'_>, index: u64, mistake: Mistake, lines: &L
     }
 }
 
-/// How many newlines the blocks have, which are counted in any order.
+/// The newlines of blocks, which are counted in any order.
 #[derive(Default)]
 struct Lines {
     /// Blocks below this number are in `total`.
@@ -180,6 +181,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn own<T>(mutex: Mutex<T>) -> T {
+fn into_inner<T>(mutex: Mutex<T>) -> T {
     mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,11 +1,12 @@
-//! What one thread counts: blocks of text, each on the fastest way that it allows.
+//! The counter of one thread: takes blocks of text and counts each in the fastest way it allows.
+#![allow(clippy::indexing_slicing, reason = "positions are those of the text that was searched")]
 
 use super::ascii::{Ascii, Part};
 use super::cut::Context;
 use super::general::General;
 use super::gram::{self, Order};
-use super::source::Block;
-use super::strip::strip_lines;
+use super::blocks::Block;
+use crate::Error;
 use crate::alloc;
 use crate::text::{is_space, newlines};
 
@@ -13,11 +14,11 @@ use crate::text::{is_space, newlines};
 /// of other text.
 const RUN: usize = 512;
 
-/// How many n-grams a thread keeps in its hash map.
+/// The most n-grams in a thread's hash map.
 const OWN_ENTRIES: usize = 1 << 19;
 
 /// The counts of the blocks that one thread took.
-pub struct Tally {
+pub struct Counter {
     order: Order,
     general: General,
     /// Made when the first ASCII text comes.
@@ -32,10 +33,10 @@ pub struct Tally {
     stripped: String,
 }
 
-impl Tally {
+impl Counter {
     /// No counts.
-    pub fn new(order: Order) -> Tally {
-        Tally {
+    pub fn new(order: Order) -> Counter {
+        Counter {
             order,
             general: General::new(order),
             ascii: None,
@@ -46,7 +47,7 @@ impl Tally {
         }
     }
 
-    /// Counts a block; tells how many newlines it has.
+    /// Counts a block and returns the number of its newlines.
     ///
     /// # Errors
     /// The position in the block of the first byte that is not UTF-8; nothing is counted then.
@@ -73,7 +74,7 @@ impl Tally {
         Ok(newlines(block.text))
     }
 
-    /// Counts a run of whitespace, or not, as what comes after it decides.
+    /// Counts the whitespace before a block, where an item goes on after it.
     fn close_gap<'t>(&mut self, mut context: Context, text: &'t str) -> (u64, &'t str) {
         let rest = text.trim_start_matches(|c| c != '\n' && is_space(c));
         let (spaces, _) = text.split_at(text.len() - rest.len());
@@ -109,7 +110,8 @@ impl Tally {
         }
     }
 
-    /// Counts ASCII text in tables and tells how many newlines it has; none where that cannot be.
+    /// Counts ASCII text in tables and returns the number of its newlines; none, with nothing counted,
+    /// where the tables cannot be used.
     fn count_ascii(&mut self, history: u64, text: &[u8], ended: bool) -> Option<u64> {
         let before = bytes_of(history)?;
         if text.len() < Part::LEAST || !self.uses_ascii() {
@@ -127,17 +129,17 @@ impl Tally {
         self.order == Order::Bigrams || self.blocks > 1
     }
 
-    /// Whether the hash map is so large that its counts had better be sorted away.
+    /// Returns true where the hash map is so large that its counts are to be sorted into runs.
     pub fn is_large(&self) -> bool {
         self.general.mapped() > OWN_ENTRIES
     }
 
-    /// Takes the counts out that make it large.
+    /// Takes the counts out of the hash map.
     pub fn take_mapped(&mut self) -> Vec<(u64, u64)> {
         self.general.take_mapped()
     }
 
-    /// All counts; an n-gram may come more than once.
+    /// Returns all counts; an n-gram may come more than once.
     pub fn finish(mut self) -> Vec<(u64, u64)> {
         let mut grams = self.done;
         append(&mut grams, self.general.finish());
@@ -148,13 +150,13 @@ impl Tally {
     }
 }
 
-/// Moves counts behind others.
+/// Appends counts to others.
 fn append(grams: &mut Vec<(u64, u64)>, mut more: Vec<(u64, u64)>) {
     alloc::demand(alloc::reserve(grams, more.len()));
     grams.append(&mut more);
 }
 
-/// The two bytes that a history stands for; none where one is not ASCII.
+/// Returns the two bytes that a history stands for; none where one is not ASCII.
 fn bytes_of(history: u64) -> Option<[u8; 2]> {
     let byte = |place| match gram::character(gram::place_of(history, place)) {
         None => Some(b'\n'),
@@ -163,17 +165,51 @@ fn bytes_of(history: u64) -> Option<[u8; 2]> {
     Some([byte(1)?, byte(0)?])
 }
 
-/// How many bytes of ASCII a text begins with.
+/// Returns the length of the ASCII at the start of a text.
 fn ascii_length(text: &str) -> usize {
     let bytes = text.as_bytes();
     let chunks = bytes.chunks(256).take_while(|chunk| chunk.is_ascii());
     let whole: usize = chunks.map(<[u8]>::len).sum();
-    let rest = bytes.get(whole..).unwrap_or_default();
+    let rest = &bytes[whole..];
     whole + rest.iter().take_while(|byte| byte.is_ascii()).count()
 }
 
-/// Where the line ends that has the byte at a position.
+/// Returns the end of the line that holds a position.
 fn line_end(text: &str, position: usize) -> usize {
-    let rest = text.as_bytes().get(position..).unwrap_or_default();
-    memchr::memchr(b'\n', rest).map_or(text.len(), |at| position + at + 1)
+    memchr::memchr(b'\n', &text.as_bytes()[position..]).map_or(text.len(), |at| position + at + 1)
+}
+
+/// Strips the lines of a text into a buffer; false, with nothing copied, where none has whitespace
+/// at an end.
+///
+/// The first line goes on with an item if `begun`; the last one ends with the text if `last`.
+pub fn strip_lines(text: &str, mut begun: bool, last: bool, stripped: &mut String) -> bool {
+    stripped.clear();
+    alloc::demand(stripped.try_reserve(text.len()).map_err(|_| Error::Memory));
+    // Lines are copied many at a time: what is between these two needs no change.
+    let (mut unchanged, mut start) = (0, 0);
+    let mut changed = false;
+    for end in memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
+        let line = &text[start..end];
+        let mut item = line;
+        if !begun && item.starts_with(is_space) {
+            item = item.trim_start_matches(is_space);
+        }
+        if (last || end < text.len()) && item.ends_with(is_space) {
+            item = item.trim_end_matches(is_space);
+        }
+        if item.len() < line.len() {
+            changed = true;
+            stripped.push_str(&text[unchanged..start]);
+            stripped.push_str(item);
+            // A blank line goes with its newline, unless that ends an item.
+            unchanged = if item.is_empty() && !begun { end + 1 } else { end };
+        }
+        start = end + 1;
+        begun = false;
+    }
+    if changed {
+        stripped.push_str(text.get(unchanged..).unwrap_or(""));
+    }
+    changed
 }
