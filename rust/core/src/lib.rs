@@ -16,6 +16,7 @@
 //! | [`ngram_lm`] | n-gram models of words: Kneser-Ney, and a trigram of mixed estimates |
 //! | [`random`] | seeded random numbers, and draws from any distribution |
 //! | [`sampling`] | items drawn symbol by symbol from a language model's distributions |
+//! | [`parallel`] | an ordered parallel map |
 //! | [`sort`] | a sort that can be cancelled |
 //! | [`text`] | whitespace, newlines and the UTF-8 BOM |
 //! | [`progress`] | how far a computation is, and whether to cancel it |
@@ -31,6 +32,7 @@ pub mod linalg;
 pub mod ngram_counts;
 pub mod ngram_lm;
 pub mod nplm;
+pub mod parallel;
 pub mod progress;
 pub mod random;
 pub mod sampling;

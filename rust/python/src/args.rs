@@ -1,4 +1,4 @@
-//! Arguments on their way in, arrays on their way out.
+//! Reads arguments and makes results: numbers, strings and arrays.
 //!
 //! An error names the argument, its value (shortened) and what was expected.
 
@@ -22,21 +22,21 @@ use crate::borrow::{Reading, Writing};
 use crate::errors::to_python;
 use crate::operands::{pause, read_all};
 
-/// The most characters of an argument that a message shows.
+/// The most characters of an argument in a message.
 const SHOWN: usize = 60;
 
 /// How many numbers are copied between two checks for a cancel.
-const STRETCH: usize = 1 << 20;
+const CHUNK: usize = 1 << 20;
 
-/// Most threads that may be asked for.
+/// The most threads that an argument may ask for.
 const MOST_THREADS: usize = 1024;
 
-/// The name of the object's class.
+/// Returns the name of an object's class.
 pub fn class_name(object: Borrowed<'_, '_, PyAny>) -> String {
     object.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string())
 }
 
-/// The object's repr, cut to a line's length; of a long container only its start is asked for.
+/// Returns an object's repr, shortened to a line; of a long container only the start is asked for.
 pub fn shorten(object: Borrowed<'_, '_, PyAny>) -> String {
     let text =
         start(object).map_or_else(|_| "?".into(), |text| text.to_string_lossy().into_owned());
@@ -63,166 +63,168 @@ fn start<'py>(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Bound<'py, PyString>
     object.repr()
 }
 
-/// A string in quotes, cut to a line's length.
+/// Returns a string in quotes, shortened to a line.
 pub fn quoted(text: &str) -> String {
     let end = text.char_indices().nth(SHOWN).map_or(text.len(), |(end, _)| end);
     let (shown, rest) = text.split_at(end);
     format!("'{}{}'", shown.escape_debug(), if rest.is_empty() { "" } else { "..." })
 }
 
-/// The `TypeError` for an argument of another class.
-pub fn not_a(name: &str, given: &Bound<'_, PyAny>, expected: &str) -> PyErr {
-    let class = class_name(given.as_borrowed());
+/// Returns the `TypeError` for an argument of another class.
+pub fn not_a(name: &str, argument: &Bound<'_, PyAny>, expected: &str) -> PyErr {
+    let class = class_name(argument.as_borrowed());
     PyTypeError::new_err(format!("{name} is of type {class}; expected {expected}"))
 }
 
-/// A whole number that a check turns into what it stands for.
+/// Reads a whole number and returns what a check makes of it.
 ///
 /// # Errors
 /// `TypeError` for what is no int, `ValueError` for one that the check refuses.
 pub fn whole<T>(
     name: &str,
-    given: &Bound<'_, PyAny>,
+    argument: &Bound<'_, PyAny>,
     expected: &str,
     check: impl FnOnce(u64) -> Option<T>,
 ) -> PyResult<T> {
-    let told = || format!("{name} is {}; expected {expected}", shorten(given.as_borrowed()));
-    let number = given.extract::<u64>();
+    let message = || format!("{name} is {}; expected {expected}", shorten(argument.as_borrowed()));
+    let number = argument.extract::<u64>();
     if let Err(error) = &number
-        && !error.is_instance_of::<PyOverflowError>(given.py())
+        && !error.is_instance_of::<PyOverflowError>(argument.py())
     {
-        return Err(PyTypeError::new_err(told()));
+        return Err(PyTypeError::new_err(message()));
     }
     // A negative number and a very large one do not even fit into 64 bits.
-    number.ok().and_then(check).ok_or_else(|| PyValueError::new_err(told()))
+    number.ok().and_then(check).ok_or_else(|| PyValueError::new_err(message()))
 }
 
-/// A whole number of at least `least`.
-pub fn at_least(name: &str, given: &Bound<'_, PyAny>, least: u64) -> PyResult<u64> {
+/// Reads a whole number of at least `least`.
+pub fn at_least(name: &str, argument: &Bound<'_, PyAny>, least: u64) -> PyResult<u64> {
     let expected = format!("an int from {least} to 2**64 - 1");
-    whole(name, given, &expected, |number| (number >= least).then_some(number))
+    whole(name, argument, &expected, |number| (number >= least).then_some(number))
 }
 
-/// How many things there are in memory: an int of at least 1.
-pub fn count(name: &str, given: &Bound<'_, PyAny>) -> PyResult<usize> {
+/// Reads a number of things in memory: an int of at least 1.
+pub fn count(name: &str, argument: &Bound<'_, PyAny>) -> PyResult<usize> {
     let expected = format!("an int from 1 to {}", isize::MAX);
     let most = isize::MAX.unsigned_abs();
     let check = |number| usize::try_from(number).ok().filter(|n| (1..=most).contains(n));
-    whole(name, given, &expected, check)
+    whole(name, argument, &expected, check)
 }
 
-/// How many threads may work, at most [`MOST_THREADS`].
-pub fn threads(given: &Bound<'_, PyAny>) -> PyResult<usize> {
+/// Reads a number of threads, at most [`MOST_THREADS`].
+pub fn threads(argument: &Bound<'_, PyAny>) -> PyResult<usize> {
     let expected = format!("None or an int from 1 to {MOST_THREADS}");
     let fits = |number: &usize| (1..=MOST_THREADS).contains(number);
-    whole("threads", given, &expected, |number| usize::try_from(number).ok().filter(fits))
+    whole("threads", argument, &expected, |number| usize::try_from(number).ok().filter(fits))
 }
 
-/// A finite number from `least` on, and below `below`.
-pub fn number(name: &str, given: f64, least: f64, below: f64) -> PyResult<f64> {
-    if given.is_finite() && given >= least && given < below {
-        return Ok(given);
+/// Checks that a number is finite, at least `least` and below `below`.
+pub fn number(name: &str, argument: f64, least: f64, below: f64) -> PyResult<f64> {
+    if argument.is_finite() && argument >= least && argument < below {
+        return Ok(argument);
     }
     let expected = if below.is_finite() {
         format!("at least {least} and below {below}")
     } else {
         format!("of at least {least}")
     };
-    Err(PyValueError::new_err(format!("{name} is {given:?}; expected a finite number {expected}")))
+    Err(PyValueError::new_err(format!(
+        "{name} is {argument:?}; expected a finite number {expected}"
+    )))
 }
 
-/// A str.
+/// Reads a str.
 ///
 /// # Errors
 /// `TypeError` for anything else, `ValueError` for one that is no text.
-pub fn text<'a>(name: &str, given: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
-    let Ok(text) = given.cast::<PyString>() else { return Err(not_a(name, given, "str")) };
+pub fn text<'a>(name: &str, argument: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+    let Ok(text) = argument.cast::<PyString>() else { return Err(not_a(name, argument, "str")) };
     text.to_str().map_err(|error| {
-        let reason = error.value(given.py());
+        let reason = error.value(argument.py());
         PyValueError::new_err(format!("{name} is no text: {reason}"))
     })
 }
 
-/// A str, copied.
+/// Reads and copies a str.
 ///
 /// # Errors
 /// As [`text`], and `MemoryError`.
-pub fn owned(name: &str, given: &Bound<'_, PyAny>) -> PyResult<String> {
-    alloc::string(text(name, given)?).map_err(|error| to_python(&error))
+pub fn owned(name: &str, argument: &Bound<'_, PyAny>) -> PyResult<String> {
+    alloc::string(text(name, argument)?).map_err(|error| to_python(&error))
 }
 
-/// A sequence of str, copied.
+/// Reads and copies a sequence of str.
 ///
 /// # Errors
 /// As [`owned`], for it and for its items.
-pub fn strings(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Names> {
+pub fn strings(name: &str, argument: &Bound<'_, PyAny>) -> PyResult<Names> {
     let mut names = Names::default();
-    for (place, item) in iterate(name, given, "a sequence of str")?.enumerate() {
+    for (place, item) in iterate(name, argument, "a sequence of str")?.enumerate() {
         let item = item?;
         let pushed = names.push(text(&format!("{name}[{place}]"), &item)?);
         pushed.map_err(|error| to_python(&error))?;
-        pause(given.py(), place)?;
+        pause(argument.py(), place)?;
     }
     Ok(names)
 }
 
-/// A sequence of ids.
+/// Reads a sequence of ids.
 ///
 /// # Errors
 /// `TypeError` for anything else, `ValueError` for what is no id, and `MemoryError`.
-pub fn ids(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
-    read_all(iterate(name, given, "a sequence of ids")?, |place, item| {
+pub fn ids(name: &str, argument: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
+    read_all(iterate(name, argument, "a sequence of ids")?, |place, item| {
         let check = |number| u32::try_from(number).ok();
         whole(&format!("{name}[{place}]"), &item, "an int from 0 to 2**32 - 1", check)
     })
 }
 
-/// An iterator over a sequence, which a str is not.
+/// Returns an iterator over a sequence, which a str is not.
 fn iterate<'py>(
     name: &str,
-    given: &Bound<'py, PyAny>,
+    argument: &Bound<'py, PyAny>,
     expected: &str,
 ) -> PyResult<Bound<'py, PyIterator>> {
-    let iterator = given.try_iter().ok().filter(|_| !given.is_instance_of::<PyString>());
-    iterator.ok_or_else(|| not_a(name, given, expected))
+    let iterator = argument.try_iter().ok().filter(|_| !argument.is_instance_of::<PyString>());
+    iterator.ok_or_else(|| not_a(name, argument, expected))
 }
 
-/// The characters of a str, an alphabet.
+/// Reads the characters of a str, an alphabet.
 ///
 /// # Errors
 /// As [`text`], and `MemoryError`.
-pub fn characters(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Vec<char>> {
-    let text = text(name, given)?;
+pub fn characters(name: &str, argument: &Bound<'_, PyAny>) -> PyResult<Vec<char>> {
+    let text = text(name, argument)?;
     let mut characters = alloc::with_capacity(text.len()).map_err(|error| to_python(&error))?;
     characters.extend(text.chars());
     Ok(characters)
 }
 
-/// A numpy array and what to call it in messages.
+/// A numpy array and its name for messages.
 pub struct Array<'py, T: Element, D: Dimension> {
     pub name: String,
     pub array: Bound<'py, PyArray<T, D>>,
 }
 
-/// An array of the element type `T` with the dimensions of `D`.
+/// Reads an array of the element type `T` with the dimensions of `D`.
 ///
 /// # Errors
 /// `TypeError` for what is no array or has another dtype, `ValueError` for other dimensions.
 pub fn array<'py, T: Element, D: Dimension>(
     name: impl Into<String>,
-    given: &Bound<'py, PyAny>,
+    argument: &Bound<'py, PyAny>,
 ) -> PyResult<Array<'py, T, D>> {
     let name = name.into();
-    let expected = dtype::<T>(given.py());
-    let Ok(untyped) = given.cast::<PyUntypedArray>() else {
-        return Err(not_a(&name, given, &format!("a numpy array of {expected}")));
+    let expected = dtype::<T>(argument.py());
+    let Ok(untyped) = argument.cast::<PyUntypedArray>() else {
+        return Err(not_a(&name, argument, &format!("a numpy array of {expected}")));
     };
     let got = untyped.dtype();
     if !got.is_equiv_to(&expected) {
         let message = format!("{name} has dtype {got}; expected {expected}");
         return Err(PyTypeError::new_err(message));
     }
-    let Ok(array) = given.cast::<PyArray<T, D>>() else {
+    let Ok(array) = argument.cast::<PyArray<T, D>>() else {
         let dimensions = untyped.ndim();
         let expected = D::NDIM.unwrap_or(dimensions);
         let message = format!("{name} has {dimensions} dimensions; expected {expected}");
@@ -266,12 +268,12 @@ impl<'py, T: Element, D: Dimension> Array<'py, T, D> {
         self.array.shape()[axis]
     }
 
-    /// For reading, as long as no other call writes.
+    /// Borrows the array for reading; refused while another call writes to it.
     pub fn read(&self) -> PyResult<Reading<'py, T, D>> {
         Reading::new(self.array.clone()).ok_or_else(|| self.in_use())
     }
 
-    /// For writing, as long as no other call reads or writes.
+    /// Borrows the array for writing; refused while another call uses it.
     pub fn write(&self) -> PyResult<Writing<'py, T, D>> {
         // SAFETY: the array is alive.
         let flags = unsafe { (*self.array.as_array_ptr()).fields.flags };
@@ -289,7 +291,7 @@ impl<'py, T: Element, D: Dimension> Array<'py, T, D> {
         PyValueError::new_err(message)
     }
 
-    /// Name, and first and last address.
+    /// Returns the name, the first address, and the one behind the last.
     fn range(&self) -> (&str, usize, usize) {
         let start = self.array.data() as usize;
         (&self.name, start, start + self.array.len() * size_of::<T>())
@@ -308,7 +310,7 @@ impl<'a> Ranges<'a> {
         }
     }
 
-    /// `ValueError` if two of them share memory.
+    /// Raises `ValueError` if two of them share memory.
     pub fn check(mut self) -> PyResult<()> {
         self.0.sort_by_key(|&(_, start, _)| start);
         for pair in self.0.windows(2) {
@@ -323,7 +325,7 @@ impl<'a> Ranges<'a> {
     }
 }
 
-/// The numbers of an array in C order, copied; without the GIL, another thread may change the
+/// Copies the numbers of an array in C order; without the GIL, another thread may change the
 /// array.
 ///
 /// # Errors
@@ -335,14 +337,14 @@ pub fn copied<T: Copy, D: Dimension>(
     let mut copy = alloc::with_capacity(numbers.len())?;
     match numbers.as_slice() {
         Some(slice) => {
-            for stretch in slice.chunks(STRETCH) {
+            for chunk in slice.chunks(CHUNK) {
                 progress.check()?;
-                copy.extend_from_slice(stretch);
+                copy.extend_from_slice(chunk);
             }
         }
         None => {
             for (place, &number) in numbers.iter().enumerate() {
-                if place % STRETCH == 0 {
+                if place % CHUNK == 0 {
                     progress.check()?;
                 }
                 copy.push(number);
@@ -352,11 +354,11 @@ pub fn copied<T: Copy, D: Dimension>(
     Ok(copy)
 }
 
-/// The numbers of an array in C order, copied only where they do not lie so.
+/// Returns the numbers of an array in C order, copied only where they do not lie so.
 ///
 /// # Errors
 /// [`fastgrad_core::Error::Memory`], [`fastgrad_core::Error::Interrupted`].
-pub fn in_order<'a, T: Copy, D: Dimension>(
+pub fn contiguous<'a, T: Copy, D: Dimension>(
     numbers: &'a ArrayView<'_, T, D>,
     progress: &Progress,
 ) -> Result<Cow<'a, [T]>> {
@@ -365,7 +367,7 @@ pub fn in_order<'a, T: Copy, D: Dimension>(
         .map_or_else(|| copied(numbers, progress).map(Cow::Owned), |slice| Ok(slice.into()))
 }
 
-/// An array of a shape that owns the numbers.
+/// Makes an array of a shape that owns the numbers.
 pub fn output<T: Element, S: IntoDimension>(
     py: Python<'_>,
     numbers: Vec<T>,
@@ -374,7 +376,7 @@ pub fn output<T: Element, S: IntoDimension>(
     numbers.into_pyarray(py).reshape(shape)
 }
 
-/// A list of strings.
+/// Makes a list of strings.
 pub fn string_list<'py, 'a>(
     py: Python<'py>,
     strings: impl Iterator<Item = &'a str>,

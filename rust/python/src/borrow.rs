@@ -1,4 +1,4 @@
-//! Arrays in use by calls: read by several, or written by one.
+//! Borrows arrays for calls: by several for reading, or by one for writing.
 //!
 //! The crate numpy keeps such a table, but a process made by `os.fork()` inherits it, with entries
 //! of threads that it does not have: their arrays would be in use for good. This one is emptied
@@ -20,23 +20,23 @@ struct Use {
     writes: bool,
 }
 
-/// The uses under way, and the number of the next one.
-struct Table(UnsafeCell<(Vec<Use>, u64)>);
+/// The uses of arrays by calls that run, and the number of the next one.
+struct Uses(UnsafeCell<(Vec<Use>, u64)>);
 
 // SAFETY: every access happens while the GIL is held.
-unsafe impl Sync for Table {}
+unsafe impl Sync for Uses {}
 
-static TABLE: Table = Table(UnsafeCell::new((Vec::new(), 0)));
+static USES: Uses = Uses(UnsafeCell::new((Vec::new(), 0)));
 
-fn with_table<R>(_: Python<'_>, act: impl FnOnce(&mut Vec<Use>, &mut u64) -> R) -> R {
+fn with_uses<R>(_: Python<'_>, act: impl FnOnce(&mut Vec<Use>, &mut u64) -> R) -> R {
     // SAFETY: the GIL is held and `act` runs no Python code, so this is the only reference.
-    let (uses, next) = unsafe { &mut *TABLE.0.get() };
+    let (uses, next) = unsafe { &mut *USES.0.get() };
     act(uses, next)
 }
 
 /// Ends all uses: called in the child of a fork.
 pub fn after_fork(py: Python<'_>) {
-    with_table(py, |uses, _| uses.clear());
+    with_uses(py, |uses, _| uses.clear());
 }
 
 /// An array in use, until this is dropped.
@@ -48,7 +48,7 @@ struct Borrowed<'py, T: Element, D: Dimension> {
 impl<'py, T: Element, D: Dimension> Borrowed<'py, T, D> {
     fn new(array: Bound<'py, PyArray<T, D>>, writes: bool) -> Option<Self> {
         let (start, end) = bounds(&array);
-        let number = with_table(array.py(), |uses, next| {
+        let number = with_uses(array.py(), |uses, next| {
             let clashes =
                 |other: &Use| (writes || other.writes) && start < other.end && other.start < end;
             if uses.iter().any(clashes) || uses.try_reserve(1).is_err() {
@@ -64,7 +64,7 @@ impl<'py, T: Element, D: Dimension> Borrowed<'py, T, D> {
 
 impl<T: Element, D: Dimension> Drop for Borrowed<'_, T, D> {
     fn drop(&mut self) {
-        with_table(self.array.py(), |uses, _| uses.retain(|one| one.number != self.number));
+        with_uses(self.array.py(), |uses, _| uses.retain(|one| one.number != self.number));
     }
 }
 

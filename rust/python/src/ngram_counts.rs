@@ -158,7 +158,7 @@ impl NgramCounts {
             let (ids, counts) = (ids.as_array(), counts.as_array());
             run(py, Cost::of(rows, A_GRAM), None, |progress| {
                 let (ids, counts) =
-                    (args::in_order(&ids, progress)?, args::in_order(&counts, progress)?);
+                    (args::contiguous(&ids, progress)?, args::contiguous(&counts, progress)?);
                 Counts::from_entries(order, characters, items, &ids, &counts, progress)
             })
             .map(NgramCounts)
@@ -342,7 +342,7 @@ fn count_ids(
         let ids = ids.as_array();
         run(py, Cost::of(ids.len(), A_BYTE), None, |progress| {
             ngram_counts::count_ids(
-                &args::in_order(&ids, progress)?,
+                &args::contiguous(&ids, progress)?,
                 characters,
                 order,
                 "ids",

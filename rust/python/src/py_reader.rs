@@ -12,7 +12,7 @@ use fastgrad_core::progress::Progress;
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 
-use crate::run::{PERIOD, in_background, look, settle};
+use crate::run::{PERIOD, in_background, report, to_result};
 
 /// The most chunks that wait to be read.
 const WAITING: usize = 4;
@@ -56,7 +56,7 @@ pub fn run_on_chunks<T: Send>(
         raised = loop {
             if reported.elapsed() > PERIOD {
                 reported = Instant::now();
-                if let Err(error) = look(py, callback, &progress) {
+                if let Err(error) = report(py, callback, &progress) {
                     break Err(error);
                 }
             }
@@ -86,7 +86,7 @@ pub fn run_on_chunks<T: Send>(
                 break;
             }
             if raised.is_ok() {
-                raised = look(py, callback, &progress);
+                raised = report(py, callback, &progress);
             }
         }
     };
@@ -94,7 +94,7 @@ pub fn run_on_chunks<T: Send>(
     // A signal that came with the last bytes goes before whatever is wrong with them.
     raised.and_then(|()| py.check_signals())?;
     let refused = || PyMemoryError::new_err("the system refuses a thread");
-    let value = settle(result.ok_or_else(refused)?)?;
-    look(py, callback, &progress)?;
+    let value = to_result(result.ok_or_else(refused)?)?;
+    report(py, callback, &progress)?;
     Ok(value)
 }

@@ -1,4 +1,4 @@
-//! Work with the GIL released, during which Ctrl-C is answered and progress is told.
+//! Runs work with the GIL released; meanwhile answers Ctrl-C and reports progress.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 
 use crate::errors::{panicked, to_python};
 
-/// How often signals are checked and progress is told.
+/// The time between two checks for signals and reports of progress.
 pub const PERIOD: Duration = Duration::from_millis(40);
 
 /// An estimate of how long work takes, in nanoseconds.
@@ -21,20 +21,20 @@ pub struct Cost(u64);
 impl Cost {
     /// The most that is done on the thread that called: 2 ms, a few dozen times what a thread costs.
     pub const QUICK: Cost = Cost(2_000_000);
-    /// For work whose length nobody knows beforehand.
+    /// Of work whose length is not known beforehand.
     pub const UNKNOWN: Cost = Cost(u64::MAX);
 
-    /// So many units of work, each of which takes so many nanoseconds.
+    /// Returns the cost of units of work that take so many nanoseconds each.
     pub fn of(units: usize, nanoseconds: u64) -> Cost {
         Cost((units as u64).saturating_mul(nanoseconds))
     }
 
-    /// That work so many times.
+    /// Returns the cost of that work so many times.
     pub fn times(self, count: u64) -> Cost {
         Cost(self.0.saturating_mul(count))
     }
 
-    /// Whether the work is over before anybody wants to interrupt it.
+    /// Returns true where the work is over before anybody wants to interrupt it.
     pub fn is_quick(self) -> bool {
         self <= Cost::QUICK
     }
@@ -54,9 +54,9 @@ pub fn run<T: Send>(
 ) -> PyResult<T> {
     let progress = Progress::new();
     if cost.is_quick() {
-        let value = settle(py.detach(|| catch_unwind(AssertUnwindSafe(|| work(&progress)))))?;
+        let value = to_result(py.detach(|| catch_unwind(AssertUnwindSafe(|| work(&progress)))))?;
         if callback.is_some() {
-            look(py, callback, &progress)?;
+            report(py, callback, &progress)?;
         }
         return Ok(value);
     }
@@ -69,7 +69,7 @@ pub fn run<T: Send>(
             while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 if raised.is_ok() {
                     raised = Python::attach(|py| {
-                        look(py, shared.as_ref().map(|callback| callback.bind(py)), &progress)
+                        report(py, shared.as_ref().map(|callback| callback.bind(py)), &progress)
                     });
                     if raised.is_err() {
                         progress.cancel();
@@ -81,8 +81,8 @@ pub fn run<T: Send>(
         in_background(&mut work, wait).unwrap_or_else(|| catch_unwind(AssertUnwindSafe(work)))
     });
     raised?;
-    let value = settle(result)?;
-    look(py, callback, &progress)?;
+    let value = to_result(result)?;
+    report(py, callback, &progress)?;
     Ok(value)
 }
 
@@ -105,16 +105,16 @@ pub fn in_background<T: Send>(
     })
 }
 
-/// The result of work, or the exception for its error or its panic.
-pub fn settle<T>(result: thread::Result<Result<T>>) -> PyResult<T> {
+/// Returns the result of work, or the exception for its error or its panic.
+pub fn to_result<T>(result: thread::Result<Result<T>>) -> PyResult<T> {
     match result {
         Ok(result) => result.map_err(|error| to_python(&error)),
         Err(payload) => Err(panicked(&*payload)),
     }
 }
 
-/// Answers signals and tells progress.
-pub fn look(
+/// Checks for signals and reports progress.
+pub fn report(
     py: Python<'_>,
     callback: Option<&Bound<'_, PyAny>>,
     progress: &Progress,

@@ -4,10 +4,10 @@ use std::ffi::c_int;
 use std::ops::Range;
 use std::thread;
 
+use fastgrad_core::parallel::ordered_parallel_map;
 use fastgrad_core::progress::Progress;
 use fastgrad_core::random::Random;
-use fastgrad_core::sampling::ordered::in_order;
-use fastgrad_core::sampling::{self, Items, Plan, Shaping, Table};
+use fastgrad_core::sampling::{self, AliasTables, Items, Sampler, SamplingParams};
 use fastgrad_core::{Error, Result, alloc};
 use numpy::{IntoPyArray, Ix1, Ix2, PyArray1};
 use pyo3::exceptions::PyValueError;
@@ -18,7 +18,7 @@ use pyo3::types::{PyList, PyString};
 use crate::args;
 use crate::borrow::Reading;
 use crate::errors::{guard, to_python};
-use crate::run::{Cost, look, run};
+use crate::run::{Cost, report, run};
 
 /// How many nanoseconds it takes to draw a symbol, or to make a cell of a table ready for that.
 const A_SYMBOL: u64 = 30;
@@ -26,7 +26,7 @@ const A_SYMBOL: u64 = 30;
 /// All distributions of a language model, ready for drawing.
 #[pyclass(module = "fastgrad._core", frozen)]
 pub struct TableSampler {
-    table: Table,
+    table: AliasTables,
 }
 
 #[pymethods]
@@ -41,7 +41,8 @@ impl TableSampler {
         top_k: Option<usize>,
     ) -> PyResult<TableSampler> {
         guard(|| {
-            let shaping = Shaping::new(temperature, top_k).map_err(|error| to_python(&error))?;
+            let params =
+                SamplingParams::new(temperature, top_k).map_err(|error| to_python(&error))?;
             let (given, rows, size) = read_rows(probabilities)?;
             if context == 0 || size.checked_pow(context).map(|rows| rows as usize) != Some(rows) {
                 return Err(PyValueError::new_err(format!(
@@ -51,7 +52,12 @@ impl TableSampler {
             }
             let given = given.as_array();
             let table = run(py, Cost::of(given.len(), A_SYMBOL), None, |progress| {
-                Table::new(&args::copied(&given, progress)?, (size, context), shaping, progress)
+                AliasTables::new(
+                    &args::copied(&given, progress)?,
+                    (size, context),
+                    params,
+                    progress,
+                )
             })?;
             Ok(TableSampler { table })
         })
@@ -91,12 +97,12 @@ impl TableSampler {
             // Characters up to U+00FF are written as one byte, by Python too.
             if characters.iter().all(|&c| u8::try_from(c).is_ok()) {
                 let bytes = written(characters, |c| c as u8)?;
-                let plan = Plan::new(&self.table, seed, &prompt, max_length, &bytes);
-                strings.collect(first..end, &plan.map_err(|error| to_python(&error))?, threads)
+                let sampler = Sampler::new(&self.table, seed, &prompt, max_length, &bytes);
+                strings.collect(first..end, &sampler.map_err(|error| to_python(&error))?, threads)
             } else {
                 let codes = written(characters, u32::from)?;
-                let plan = Plan::new(&self.table, seed, &prompt, max_length, &codes);
-                strings.collect(first..end, &plan.map_err(|error| to_python(&error))?, threads)
+                let sampler = Sampler::new(&self.table, seed, &prompt, max_length, &codes);
+                strings.collect(first..end, &sampler.map_err(|error| to_python(&error))?, threads)
             }
         })
     }
@@ -133,37 +139,37 @@ impl<'py> Strings<'_, 'py> {
     fn collect<C: Code>(
         self,
         streams: Range<u64>,
-        plan: &Plan<'_, C>,
+        sampler: &Sampler<'_, C>,
         threads: usize,
     ) -> PyResult<Bound<'py, PyList>> {
         let Strings { py, list, characters, callback } = self;
         let n = streams.end - streams.start;
-        let cost = Cost::of(plan.max_length(), A_SYMBOL).times(n);
+        let cost = Cost::of(sampler.max_length(), A_SYMBOL).times(n);
         let part_of = |part: u64, size: u64| {
             let start = streams.start + part * size;
             start..streams.end.min(start.saturating_add(size))
         };
         let drawn = if cost.is_quick() {
-            let items = py.detach(|| plan.draw(streams.clone(), &Progress::new()));
+            let items = py.detach(|| sampler.draw(streams.clone(), &Progress::new()));
             items.map_err(Stop::from).and_then(|items| {
                 append(&list, &items)?;
                 callback.map_or(Ok(()), |callback| callback.call1((n,)).map(drop))?;
                 Ok(())
             })
         } else {
-            let size = plan.items_a_part();
+            let size = sampler.items_a_part();
             let unbound = list.clone().unbind();
             let callback = callback.map(|callback| callback.clone().unbind());
             py.detach(|| {
                 let progress = Progress::new();
-                let make = |part| plan.draw(part_of(part, size), &progress);
-                in_order(n.div_ceil(size), threads, &progress, make, |items| {
+                let make = |part| sampler.draw(part_of(part, size), &progress);
+                ordered_parallel_map(n.div_ceil(size), threads, &progress, make, |items| {
                     Python::attach(|py| {
                         if let Some(items) = items {
                             append(unbound.bind(py), &items)?;
                             progress.add(items.ends.len() as u64).map_err(|e| to_python(&e))?;
                         }
-                        look(py, callback.as_ref().map(|callback| callback.bind(py)), &progress)
+                        report(py, callback.as_ref().map(|callback| callback.bind(py)), &progress)
                     })
                     .map_err(Stop::Python)
                 })
@@ -245,7 +251,7 @@ pub fn draw_rows<'py>(
     top_k: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray1<u32>>> {
     guard(|| {
-        let shaping = Shaping::new(temperature, top_k).map_err(|error| to_python(&error))?;
+        let params = SamplingParams::new(temperature, top_k).map_err(|error| to_python(&error))?;
         let (given, rows, size) = read_rows(probabilities)?;
         let streams = args::array::<u64, Ix1>("streams", streams)?.read()?;
         let streams = streams.as_array();
@@ -259,7 +265,7 @@ pub fn draw_rows<'py>(
         let drawn = run(py, Cost::of(given.len(), A_SYMBOL), None, |progress| {
             let (given, streams) =
                 (args::copied(&given, progress)?, args::copied(&streams, progress)?);
-            sampling::draw_rows(&given, size, (seed, &streams, step), shaping, progress)
+            sampling::draw_rows(&given, size, (seed, &streams, step), params, progress)
         })?;
         Ok(drawn.into_pyarray(py))
     })
@@ -274,7 +280,7 @@ pub fn normal_numbers(
     seed: u64,
     stream: u64,
 ) -> PyResult<Bound<'_, PyArray1<f64>>> {
-    const BREATH: usize = 1 << 12;
+    const CHUNK: usize = 1 << 12;
     /// How many nanoseconds a number takes.
     const A_NUMBER: u64 = 30;
     let draw = |progress: &Progress| -> Result<Vec<f64>> {
@@ -282,7 +288,7 @@ pub fn normal_numbers(
         let mut numbers = alloc::with_capacity(n)?;
         while numbers.len() < n {
             progress.check()?;
-            let some = BREATH.min(n - numbers.len());
+            let some = CHUNK.min(n - numbers.len());
             numbers.extend((0..some).map(|_| random.normal()));
         }
         Ok(numbers)

@@ -2,10 +2,10 @@
 #![allow(clippy::indexing_slicing, reason = "positions are those of the text that was searched")]
 
 use super::ascii::{Ascii, Part};
+use super::blocks::Block;
 use super::cut::Context;
 use super::general::General;
 use super::gram::{self, Order};
-use super::blocks::Block;
 use crate::Error;
 use crate::alloc;
 use crate::text::{is_space, newlines};
@@ -174,8 +174,9 @@ fn ascii_length(text: &str) -> usize {
     whole + rest.iter().take_while(|byte| byte.is_ascii()).count()
 }
 
-/// Returns the end of the line that holds a position.
+/// Returns the end of the line that holds a position; that of the text for one behind it.
 fn line_end(text: &str, position: usize) -> usize {
+    let position = position.min(text.len());
     memchr::memchr(b'\n', &text.as_bytes()[position..]).map_or(text.len(), |at| position + at + 1)
 }
 

@@ -8,7 +8,7 @@ use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
 /// How many ids are counted between two checks for a cancel.
-const STRETCH: usize = 1 << 16;
+const CHUNK: usize = 1 << 16;
 
 /// How many n-grams the hash map may hold: a larger one would be slow, and long to sort.
 const MOST_MAPPED: usize = 1 << 19;
@@ -62,11 +62,11 @@ fn count_dense(
             last = id;
         }
     };
-    for stretch in ids.chunks(STRETCH) {
-        for &id in stretch {
+    for chunk in ids.chunks(CHUNK) {
+        for &id in chunk {
             step(id as usize);
         }
-        progress.add(stretch.len() as u64)?;
+        progress.add(chunk.len() as u64)?;
     }
     // The end of the last item; another end after it does nothing.
     step(0);
@@ -91,14 +91,14 @@ fn count_sparse(ids: &[u32], order: Order, progress: &Progress) -> Result<Vec<(u
         }
         Ok(())
     };
-    for stretch in ids.chunks(STRETCH) {
-        for &id in stretch {
+    for chunk in ids.chunks(CHUNK) {
+        for &id in chunk {
             step(id, &mut map)?;
         }
         if map.len() > MOST_MAPPED {
             runs.add(&alloc::collected(map.drain())?, progress)?;
         }
-        progress.add(stretch.len() as u64)?;
+        progress.add(chunk.len() as u64)?;
     }
     step(0, &mut map)?;
     runs.add(&alloc::collected(map.drain())?, progress)?;

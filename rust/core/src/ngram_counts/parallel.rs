@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Builder};
 
 use super::Settings;
-use super::runs::Runs;
 use super::blocks::{Block, Blocks};
-use super::table::Counts;
 use super::counter::Counter;
+use super::runs::Runs;
+use super::table::Counts;
 use crate::progress::Progress;
 use crate::text::newlines;
 use crate::{Error, Result, alloc};

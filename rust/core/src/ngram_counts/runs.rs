@@ -7,7 +7,7 @@ use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
 /// How many n-grams are gone through between two checks for a cancel: some milliseconds.
-pub const STRETCH: usize = 1 << 17;
+pub const CHUNK: usize = 1 << 17;
 
 /// N-grams and their counts.
 pub type Entries = Vec<(u64, u64)>;
@@ -22,9 +22,9 @@ impl Runs {
     /// # Errors
     /// [`Error::CountOverflow`] for sums beyond 64 bits, and an early end of the work.
     pub fn add(&mut self, grams: &[(u64, u64)], progress: &Progress) -> Result<()> {
-        for stretch in grams.chunks(STRETCH) {
+        for chunk in grams.chunks(CHUNK) {
             progress.check()?;
-            alloc::push(&mut self.0, sorted(stretch)?)?;
+            alloc::push(&mut self.0, sorted(chunk)?)?;
             while let [.., long, short] = &self.0[..]
                 && long.len() < 2 * short.len()
             {
@@ -76,7 +76,7 @@ pub fn merged(
 ) -> Result<Entries> {
     let mut merged = alloc::with_capacity(left.len() + right.len())?;
     while let ([one, left_rest @ ..], [other, right_rest @ ..]) = (left, right) {
-        if merged.len() % STRETCH == 0 {
+        if merged.len() % CHUNK == 0 {
             progress.check()?;
         }
         let (gram, count) = *one;
@@ -96,9 +96,9 @@ pub fn merged(
             }
         }
     }
-    for stretch in left.chunks(STRETCH).chain(right.chunks(STRETCH)) {
+    for chunk in left.chunks(CHUNK).chain(right.chunks(CHUNK)) {
         progress.check()?;
-        merged.extend_from_slice(stretch);
+        merged.extend_from_slice(chunk);
     }
     Ok(merged)
 }

@@ -6,13 +6,13 @@ use std::collections::BinaryHeap;
 
 use super::MAX_CELLS;
 use super::gram::{self, Order, place_of};
-use super::runs::{Entries, STRETCH, add, merged};
+use super::runs::{CHUNK, Entries, add, merged};
 use crate::progress::Progress;
 use crate::sort::sort;
 use crate::{Error, Result, alloc};
 
 /// How many n-grams go through the heap of the most frequent ones between two checks for a cancel.
-const HEAP_STRETCH: usize = 1 << 13;
+const HEAP_CHUNK: usize = 1 << 13;
 
 /// How often each n-gram of characters occurs in a text.
 ///
@@ -100,7 +100,7 @@ impl Counts {
             return Err(Error::Entry { row, reason: "has ids but no count, or none" });
         }
         for (row, (ids, &count)) in rows.zip(counts).enumerate() {
-            if row % STRETCH == 0 {
+            if row % CHUNK == 0 {
                 progress.check()?;
             }
             let gram = ids.iter().fold(0, |gram, &id| Order::gram(gram, u64::from(id)));
@@ -176,9 +176,9 @@ impl Counts {
         // A heap of what is best so far, the worst of it on top.
         let room = most.min(self.entries.len()) + 1;
         let mut best = BinaryHeap::from(alloc::with_capacity(room)?);
-        for stretch in self.entries.chunks(HEAP_STRETCH) {
+        for chunk in self.entries.chunks(HEAP_CHUNK) {
             progress.check()?;
-            for &(gram, count) in stretch {
+            for &(gram, count) in chunk {
                 best.push((Reverse(count), gram));
                 if best.len() > most {
                     best.pop();
@@ -237,7 +237,7 @@ impl Counts {
         let mut numbers = alloc::with_capacity(self.characters.len() + 1)?;
         numbers.push(0);
         for (ours, &character) in self.characters.iter().enumerate() {
-            if ours % STRETCH == 0 {
+            if ours % CHUNK == 0 {
                 progress.check()?;
             }
             let place = characters.binary_search(&character);
@@ -276,7 +276,7 @@ impl Counts {
         if outline(self) != outline(other) || self.characters != other.characters {
             return Ok(false);
         }
-        for (ours, theirs) in self.entries.chunks(STRETCH).zip(other.entries.chunks(STRETCH)) {
+        for (ours, theirs) in self.entries.chunks(CHUNK).zip(other.entries.chunks(CHUNK)) {
             progress.check()?;
             if ours != theirs {
                 return Ok(false);
@@ -292,9 +292,9 @@ fn each<T>(
     progress: &Progress,
     mut act: impl FnMut(&T) -> Result<()>,
 ) -> Result<()> {
-    for stretch in entries.chunks(STRETCH) {
+    for chunk in entries.chunks(CHUNK) {
         progress.check()?;
-        stretch.iter().try_for_each(&mut act)?;
+        chunk.iter().try_for_each(&mut act)?;
     }
     Ok(())
 }
@@ -340,11 +340,11 @@ pub(super) fn check_characters(characters: &[char]) -> Result<()> {
 
 /// Checks that each id is that of a character, or 0.
 pub(super) fn check_ids(ids: &[u32], characters: usize, progress: &Progress) -> Result<()> {
-    for (number, stretch) in ids.chunks(STRETCH).enumerate() {
+    for (number, chunk) in ids.chunks(CHUNK).enumerate() {
         progress.check()?;
-        let beyond = stretch.iter().enumerate().find(|&(_, &id)| id as usize > characters);
+        let beyond = chunk.iter().enumerate().find(|&(_, &id)| id as usize > characters);
         if let Some((place, &id)) = beyond {
-            let position = number * STRETCH + place;
+            let position = number * CHUNK + place;
             return Err(Error::Id { argument: "ids", id, position, vocabulary: characters + 1 });
         }
     }

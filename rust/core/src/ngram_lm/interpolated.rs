@@ -14,8 +14,8 @@
 //! a word, x; T is the length of the training text. They are fitted by expectation maximisation on
 //! other text.
 
-use super::trie::{Trie, Walk};
-use super::{Id, Model, SYMBOLS, add_followers, check, sum, walk_along};
+use super::trie::{State, Trie};
+use super::{Id, Model, VOCABULARY_CHUNK, add_followers, check, state_after, sum};
 use crate::alloc::{self, Large};
 use crate::progress::Progress;
 use crate::{Error, Result};
@@ -23,13 +23,13 @@ use crate::{Error, Result};
 /// The order of the model.
 const ORDER: usize = 3;
 /// How many tokens are looked at between two checks for a cancel.
-const STRETCH: usize = 1 << 14;
+const CHUNK: usize = 1 << 14;
 
 /// The weights of 1/V, p1, p2 and p3.
 pub type Weights = [f64; ORDER + 1];
 
 /// The estimates that are mixed for one word, and the bin of its context.
-type Parts = (Weights, usize);
+type Estimates = (Weights, usize);
 
 /// An interpolated trigram model.
 #[derive(Clone, Debug)]
@@ -87,11 +87,11 @@ impl Interpolated {
         most: usize,
         progress: &Progress,
     ) -> Result<Vec<f64>> {
-        let parts = self.parts_of(before, ids, progress)?;
+        let parts = self.estimates_of(before, ids, progress)?;
         let mut weights = vec![[1.0 / 4.0; ORDER + 1]; self.weights.len()];
         let mut losses: Vec<f64> = Vec::new();
         for _ in 0..most {
-            let (loss, better) = improve(&parts, &weights, progress)?;
+            let (loss, better) = em_step(&parts, &weights, progress)?;
             weights = better;
             let gain = losses.last().map(|last| last - loss);
             alloc::push(&mut losses, loss)?;
@@ -104,34 +104,34 @@ impl Interpolated {
     }
 
     /// The estimates for each id of a text.
-    fn parts_of<I: Id>(
+    fn estimates_of<I: Id>(
         &self,
         before: &[I],
         ids: &[I],
         progress: &Progress,
-    ) -> Result<Large<Parts>> {
+    ) -> Result<Large<Estimates>> {
         if ids.is_empty() {
             return Err(Error::Invalid("ids: empty, expected at least one".to_owned()));
         }
         check("before", before, self.trie.size(), progress)?;
         check("ids", ids, self.trie.size(), progress)?;
-        let mut walk = walk_along(self, before);
+        let mut state = state_after(self, before);
         let mut parts = Large::from(alloc::with_capacity(ids.len())?);
-        for stretch in ids.chunks(STRETCH) {
-            parts.extend(stretch.iter().map(|&id| self.parts(&mut walk, id.into())));
-            progress.add(stretch.len() as u64)?;
+        for chunk in ids.chunks(CHUNK) {
+            parts.extend(chunk.iter().map(|&id| self.parts(&mut state, id.into())));
+            progress.add(chunk.len() as u64)?;
         }
         Ok(parts)
     }
 
     /// The estimates for an id, and the bin of its context.
     #[allow(clippy::cast_precision_loss, reason = "no vocabulary comes near 2^53")]
-    fn parts(&self, walk: &mut Walk, id: u32) -> Parts {
+    fn parts(&self, state: &mut State, id: u32) -> Estimates {
         let p0 = 1.0 / self.trie.size() as f64;
         let p1 = self.unigrams[id as usize];
         let mut estimates = [p0, p1, p1, p1];
         let mut frequency = 0.0;
-        walk.step(&self.trie, id, |length, node, next| {
+        state.advance(&self.trie, id, |length, node, next| {
             let total = self.total(length, node);
             if total > 0.0 {
                 let count = next.map_or(0, |next| self.trie.count_of(length + 1, next));
@@ -156,15 +156,15 @@ impl Model for Interpolated {
         &self.trie
     }
 
-    fn step(&self, walk: &mut Walk, id: u32) -> f64 {
-        let (estimates, bin) = self.parts(walk, id);
+    fn step(&self, state: &mut State, id: u32) -> f64 {
+        let (estimates, bin) = self.parts(state, id);
         mix(estimates, self.weights[bin])
     }
 
     #[allow(clippy::cast_precision_loss, reason = "no vocabulary comes near 2^53")]
-    fn distribution(&self, walk: &Walk, into: &mut [f64], progress: &Progress) -> Result<()> {
+    fn distribution(&self, state: &State, into: &mut [f64], progress: &Progress) -> Result<()> {
         let seen = |length: usize| {
-            let node = walk.nodes[length - 1]?;
+            let node = state.nodes[length - 1]?;
             Some((node, self.total(length, node))).filter(|(_, total)| *total > 0.0)
         };
         let contexts = [seen(1), seen(2)];
@@ -177,7 +177,9 @@ impl Model for Interpolated {
             _ => (a1, a2, a3),
         };
         let uniform = a0 / self.trie.size() as f64;
-        for (part, unigrams) in into.chunks_mut(SYMBOLS).zip(self.unigrams.chunks(SYMBOLS)) {
+        for (part, unigrams) in
+            into.chunks_mut(VOCABULARY_CHUNK).zip(self.unigrams.chunks(VOCABULARY_CHUNK))
+        {
             progress.check()?;
             for (probability, p1) in part.iter_mut().zip(unigrams) {
                 *probability = uniform + a1 * p1;
@@ -221,16 +223,16 @@ fn mix(estimates: Weights, weights: Weights) -> f64 {
 
 /// One iteration: the loss with the weights, and better weights.
 #[allow(clippy::cast_precision_loss, reason = "no text comes near 2^53 words")]
-fn improve(
-    parts: &[Parts],
+fn em_step(
+    parts: &[Estimates],
     weights: &[Weights],
     progress: &Progress,
 ) -> Result<(f64, Vec<Weights>)> {
     let mut loss = 0.0;
     // How often each estimate was the one that a word came from, as far as one can tell.
     let mut shares = vec![[0.0; ORDER + 1]; weights.len()];
-    for stretch in parts.chunks(STRETCH) {
-        for &(estimates, bin) in stretch {
+    for chunk in parts.chunks(CHUNK) {
+        for &(estimates, bin) in chunk {
             let (old, shares) = (weights[bin], &mut shares[bin]);
             let mixture = mix(estimates, old);
             loss -= libm::log(mixture);

@@ -20,8 +20,8 @@
 //! all counts, or, modified, D1 = 1 - 2 D n2 / n1, D2 = 2 - 3 D n3 / n2 and D3 = 3 - 4 D n4 / n3 for
 //! the counts 1, 2, and 3 or more. Where these say nothing, see [`KneserNey::fallbacks`].
 
-use super::trie::{Trie, Walk};
-use super::{Id, Model, SYMBOLS, add_followers, sum};
+use super::trie::{State, Trie};
+use super::{Id, Model, VOCABULARY_CHUNK, add_followers, sum};
 use crate::Result;
 use crate::alloc::{self, Large};
 use crate::progress::Progress;
@@ -84,7 +84,7 @@ impl KneserNey {
         };
         model.unigrams = model.estimate_unigrams(progress)?.into();
         for length in 1..order {
-            let contexts = model.sum_up(length, progress)?;
+            let contexts = model.summarize_contexts(length, progress)?;
             model.contexts.push(contexts);
         }
         Ok(model)
@@ -127,7 +127,7 @@ impl KneserNey {
     }
 
     /// Looks at what follows each context of a length.
-    fn sum_up(&self, length: usize, progress: &Progress) -> Result<Large<Context>> {
+    fn summarize_contexts(&self, length: usize, progress: &Progress) -> Result<Large<Context>> {
         let discounts = self.discounts_of(length + 1);
         let nodes = self.trie.levels[length - 1].ids.len();
         let mut contexts = Large::from(alloc::with_capacity(nodes)?);
@@ -150,9 +150,9 @@ impl Model for KneserNey {
         &self.trie
     }
 
-    fn step(&self, walk: &mut Walk, id: u32) -> f64 {
+    fn step(&self, state: &mut State, id: u32) -> f64 {
         let mut probability = self.unigrams[id as usize];
-        walk.step(&self.trie, id, |length, node, next| {
+        state.advance(&self.trie, id, |length, node, next| {
             if let Some(context) = self.context(length, node) {
                 let count = next.map_or(0, |next| self.trie.count_of(length + 1, next));
                 let own = remaining(count, self.discounts_of(length + 1)) / context.total;
@@ -162,16 +162,18 @@ impl Model for KneserNey {
         probability
     }
 
-    fn distribution(&self, walk: &Walk, into: &mut [f64], progress: &Progress) -> Result<()> {
-        for (part, unigrams) in into.chunks_mut(SYMBOLS).zip(self.unigrams.chunks(SYMBOLS)) {
+    fn distribution(&self, state: &State, into: &mut [f64], progress: &Progress) -> Result<()> {
+        for (part, unigrams) in
+            into.chunks_mut(VOCABULARY_CHUNK).zip(self.unigrams.chunks(VOCABULARY_CHUNK))
+        {
             progress.check()?;
             part.copy_from_slice(unigrams);
         }
-        for (length, node) in (1..self.trie.order()).zip(walk.nodes) {
+        for (length, node) in (1..self.trie.order()).zip(state.nodes) {
             let Some(node) = node else { break };
             let Some(context) = self.context(length, node) else { break };
             let discounts = self.discounts_of(length + 1);
-            for part in into.chunks_mut(SYMBOLS) {
+            for part in into.chunks_mut(VOCABULARY_CHUNK) {
                 progress.check()?;
                 for probability in part {
                     *probability *= context.rest;
@@ -222,7 +224,7 @@ fn count_predecessors(trie: &mut Trie, progress: &Progress) -> Result<()> {
 /// How many n-grams have the counts 1 to 4.
 fn counts_of_counts(counts: &[u32], progress: &Progress) -> Result<[f64; 4]> {
     let mut numbers = [0.0; 4];
-    for part in counts.chunks(SYMBOLS) {
+    for part in counts.chunks(VOCABULARY_CHUNK) {
         progress.check()?;
         for &count in part {
             let place = (count as usize).checked_sub(1);

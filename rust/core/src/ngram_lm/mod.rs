@@ -3,7 +3,7 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`trie`] | every n-gram of a text with its count, and a walk along a text |
+//! | [`trie`] | every n-gram of a text with its count, and a state along a text |
 //! | [`kneser_ney`] | interpolated Kneser-Ney, with one discount an order or three |
 //! | [`interpolated`] | a mixture of relative frequencies, weighted by bins of the context's frequency |
 #![allow(
@@ -17,15 +17,15 @@ pub mod trie;
 
 pub use interpolated::Interpolated;
 pub use kneser_ney::KneserNey;
-pub use trie::{Trie, Walk};
+pub use trie::{State, Trie};
 
 use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
 /// How many tokens are scored between two checks for a cancel.
-const STRETCH: usize = 1 << 14;
+const CHUNK: usize = 1 << 14;
 /// How many symbols of the vocabulary are gone through between two checks for a cancel.
-const SYMBOLS: usize = 1 << 16;
+const VOCABULARY_CHUNK: usize = 1 << 16;
 /// The orders that are built.
 pub const ORDERS: std::ops::RangeInclusive<usize> = 2..=5;
 
@@ -38,15 +38,15 @@ pub trait Model {
     /// The n-grams that the model was made of.
     fn trie(&self) -> &Trie;
 
-    /// The probability of an id, known to be below the trie's size, where the walk has come to;
-    /// the walk goes one step on.
-    fn step(&self, walk: &mut Walk, id: u32) -> f64;
+    /// The probability of an id, known to be below the trie's size, where the state has come to;
+    /// the state goes one step on.
+    fn step(&self, state: &mut State, id: u32) -> f64;
 
-    /// The probabilities of all ids where the walk has come to.
+    /// The probabilities of all ids where the state has come to.
     ///
     /// # Errors
     /// [`Error::Interrupted`].
-    fn distribution(&self, walk: &Walk, into: &mut [f64], progress: &Progress) -> Result<()>;
+    fn distribution(&self, state: &State, into: &mut [f64], progress: &Progress) -> Result<()>;
 }
 
 /// The probability of each id, given those before it and those of `before`.
@@ -62,10 +62,10 @@ pub fn score<I: Id>(
     let size = model.trie().size();
     check("before", before, size, progress)?;
     check("ids", ids, size, progress)?;
-    let mut walk = walk_along(model, before);
+    let mut state = state_after(model, before);
     let mut probabilities = alloc::with_capacity(ids.len())?;
-    for part in ids.chunks(STRETCH) {
-        probabilities.extend(part.iter().map(|&id| model.step(&mut walk, id.into())));
+    for part in ids.chunks(CHUNK) {
+        probabilities.extend(part.iter().map(|&id| model.step(&mut state, id.into())));
         progress.add(part.len() as u64)?;
     }
     Ok(probabilities)
@@ -88,25 +88,25 @@ pub fn distributions(
     let mut into = alloc::zeroed(cells)?;
     for (row, part) in into.chunks_mut(size).enumerate() {
         let context = &contexts[row * width..(row + 1) * width];
-        model.distribution(&walk_along(model, context), part, progress)?;
+        model.distribution(&state_after(model, context), part, progress)?;
         progress.add(1)?;
     }
     Ok(into)
 }
 
-/// A walk that has passed ids.
-fn walk_along<I: Id>(model: &impl Model, ids: &[I]) -> Walk {
-    let mut walk = model.trie().start();
+/// A state that has passed ids.
+fn state_after<I: Id>(model: &impl Model, ids: &[I]) -> State {
+    let mut state = model.trie().start();
     // More than the longest context is not remembered.
     for &id in &ids[ids.len().saturating_sub(*ORDERS.end())..] {
-        walk.step(model.trie(), id.into(), |_, _, _| {});
+        state.advance(model.trie(), id.into(), |_, _, _| {});
     }
-    walk
+    state
 }
 
 /// Checks that ids are below the size of a vocabulary.
 fn check<I: Id>(name: &str, ids: &[I], size: usize, progress: &Progress) -> Result<()> {
-    for (part, start) in ids.chunks(SYMBOLS).zip((0..).step_by(SYMBOLS)) {
+    for (part, start) in ids.chunks(VOCABULARY_CHUNK).zip((0..).step_by(VOCABULARY_CHUNK)) {
         progress.check()?;
         if let Some(place) = part.iter().position(|&id| id.into() as usize >= size) {
             let (id, place) = (part[place].into(), start + place);
@@ -123,7 +123,7 @@ fn check<I: Id>(name: &str, ids: &[I], size: usize, progress: &Progress) -> Resu
 /// Returns the sum of a number for each count.
 fn sum(counts: &[u32], progress: &Progress, number: impl Fn(u32) -> f64) -> Result<f64> {
     let mut sum = 0.0;
-    for part in counts.chunks(SYMBOLS) {
+    for part in counts.chunks(VOCABULARY_CHUNK) {
         progress.check()?;
         for &count in part {
             sum += number(count);
@@ -139,7 +139,7 @@ fn add_followers(
     progress: &Progress,
     share: impl Fn(u32) -> f64,
 ) -> Result<()> {
-    for (ids, counts) in ids.chunks(SYMBOLS).zip(counts.chunks(SYMBOLS)) {
+    for (ids, counts) in ids.chunks(VOCABULARY_CHUNK).zip(counts.chunks(VOCABULARY_CHUNK)) {
         progress.check()?;
         for (&id, &count) in ids.iter().zip(counts) {
             into[id as usize] += share(count);

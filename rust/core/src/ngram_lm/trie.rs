@@ -16,7 +16,7 @@ use crate::sort::sort;
 use crate::{Error, Result};
 
 /// How many positions are looked at between two checks for a cancel.
-const STRETCH: usize = 1 << 16;
+const CHUNK: usize = 1 << 16;
 /// How many ids a key holds: those that follow the first one of an n-gram.
 const FOLLOWERS: usize = *ORDERS.end() - 1;
 
@@ -44,26 +44,26 @@ pub struct Trie {
 ///
 /// A k-gram that the trie does not hold is none.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Walk {
+pub struct State {
     /// The node of the last k ids is at k - 1.
     pub(super) nodes: [Option<u32>; FOLLOWERS],
 }
 
-impl Walk {
+impl State {
     /// Goes one id on. For each context that there is, the shortest first, `see` is told its
     /// length, its node, and the node of the context followed by the id, if there is one.
-    pub(super) fn step(
+    pub(super) fn advance(
         &mut self,
         trie: &Trie,
         id: u32,
-        mut see: impl FnMut(usize, u32, Option<u32>),
+        mut visit: impl FnMut(usize, u32, Option<u32>),
     ) {
         let mut passed = Some(id);
         for (length, node) in (1..trie.order()).zip(&mut self.nodes) {
             let context = std::mem::replace(node, passed);
             passed = context.and_then(|context| trie.child(length, context, id));
             if let Some(context) = context {
-                see(length, context, passed);
+                visit(length, context, passed);
             }
         }
         if trie.eos == Some(id) {
@@ -107,7 +107,7 @@ impl Trie {
             sort(bucket, progress)?;
             trie.push(0, id);
             let mut last = None;
-            for part in bucket.chunks(STRETCH) {
+            for part in bucket.chunks(CHUNK) {
                 for level in 1..order {
                     trie.reserve(level, part.len())?;
                 }
@@ -124,10 +124,10 @@ impl Trie {
     }
 
     /// Where a text begins: behind the end of a sentence, where there are sentences.
-    pub(super) fn start(&self) -> Walk {
-        let mut walk = Walk::default();
-        walk.nodes[0] = self.eos;
-        walk
+    pub(super) fn start(&self) -> State {
+        let mut state = State::default();
+        state.nodes[0] = self.eos;
+        state
     }
 
     /// The nodes of level `length` that begin with the start of a sentence, side by side.
@@ -254,14 +254,14 @@ fn starts<I: Id>(
     if let Some(eos) = eos {
         starts[eos as usize + 1] += 1;
     }
-    for part in ids.chunks(STRETCH) {
+    for part in ids.chunks(CHUNK) {
         progress.check()?;
         for &id in part {
             starts[id.into() as usize + 1] += 1;
         }
     }
     let mut sum = 0;
-    for part in starts.chunks_mut(STRETCH) {
+    for part in starts.chunks_mut(CHUNK) {
         progress.check()?;
         for start in part {
             sum += *start;
@@ -287,7 +287,7 @@ fn keys<I: Id>(
     let in_front = eos.into_iter().map(|eos| (eos, 0));
     let text = ids.iter().zip(1..).map(|(&id, next)| (id.into(), next));
     for (id, next) in in_front.chain(text) {
-        if next % STRETCH == 0 {
+        if next % CHUNK == 0 {
             progress.check()?;
         }
         let end = ids.len().min(next + order - 1);

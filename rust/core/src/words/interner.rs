@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::{Error, Result};
 
 /// How many entries are moved, or copied, between two checks for a cancel.
-const STRETCH: usize = 1 << 16;
+const CHUNK: usize = 1 << 16;
 /// The length of the first table.
 const FIRST: usize = 1 << 6;
 
@@ -125,7 +125,7 @@ impl Interner {
     fn grow(&mut self, progress: &Progress) -> Result<()> {
         let length = (2 * self.slots.len()).max(FIRST);
         let mut slots = Large::from(alloc::zeroed::<u64>(length)?);
-        for part in self.slots.chunks(STRETCH) {
+        for part in self.slots.chunks(CHUNK) {
             progress.check()?;
             for &slot in part.iter().filter(|slot| **slot != 0) {
                 let mut place = start(high(slot), length);

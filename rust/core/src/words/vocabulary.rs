@@ -8,7 +8,7 @@ use crate::sort::sort;
 use crate::{Error, Result, alloc};
 
 /// How many tokens are numbered between two checks for a cancel.
-const STRETCH: usize = 1 << 20;
+const CHUNK: usize = 1 << 20;
 
 /// What a vocabulary is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,9 +122,9 @@ impl Text {
             Error::Invalid(message)
         })?;
         let mut counts: Vec<u64> = alloc::zeroed(self.types.names().len() + 1)?;
-        for stretch in part.chunks(STRETCH) {
+        for chunk in part.chunks(CHUNK) {
             progress.check()?;
-            for &id in stretch {
+            for &id in chunk {
                 counts[id as usize] += 1;
             }
         }
@@ -166,7 +166,7 @@ fn most_frequent(
 /// Puts the new number of each token in the place of its id.
 fn renumber(mut ids: Vec<u32>, numbers: &[u32], size: usize, progress: &Progress) -> Result<Ids> {
     if size > 1 << 16 {
-        for part in ids.chunks_mut(STRETCH) {
+        for part in ids.chunks_mut(CHUNK) {
             progress.add(part.len() as u64)?;
             for id in part {
                 *id = numbers[*id as usize];
@@ -175,7 +175,7 @@ fn renumber(mut ids: Vec<u32>, numbers: &[u32], size: usize, progress: &Progress
         return Ok(Ids::Long(ids));
     }
     let mut short = alloc::with_capacity(ids.len())?;
-    for part in ids.chunks(STRETCH) {
+    for part in ids.chunks(CHUNK) {
         progress.add(part.len() as u64)?;
         #[allow(clippy::cast_possible_truncation, reason = "numbers are below size, up to 2^16")]
         short.extend(part.iter().map(|&id| numbers[id as usize] as u16));

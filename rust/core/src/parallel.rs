@@ -1,4 +1,4 @@
-//! Parts of work made by several threads, and taken in order by the one that asked for them.
+//! An ordered parallel map: several threads make parts, and the calling thread takes them in order.
 
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::Result;
 use crate::progress::Progress;
 
-/// How long the caller waits for a part before it is given a chance to look around.
+/// The time after which the caller, without a part, may answer signals.
 const PATIENCE: Duration = Duration::from_millis(40);
-/// How many parts a thread may be ahead, so that memory stays bounded.
+/// The most parts that a thread may be ahead, so that memory stays bounded.
 const AHEAD: usize = 2;
 
 /// Makes the parts 0 to `parts` - 1 on `threads` threads, and hands them to `take` in order.
@@ -22,7 +22,7 @@ const AHEAD: usize = 2;
 /// # Errors
 /// The first error of `take`, or that of the first part that could not be made; either ends the
 /// work of all threads.
-pub fn in_order<T: Send, E: From<crate::Error>>(
+pub fn ordered_parallel_map<T: Send, E: From<crate::Error>>(
     parts: u64,
     threads: usize,
     progress: &Progress,
@@ -79,7 +79,7 @@ fn work<T: Send>(
     }
 }
 
-/// Waits for a part, and lets the caller look around meanwhile.
+/// Waits for a part; calls `take` without one every [`PATIENCE`].
 fn wait<T, E: From<crate::Error>>(
     receiver: &Receiver<Result<T>>,
     take: &mut impl FnMut(Option<T>) -> std::result::Result<(), E>,

@@ -4,17 +4,17 @@
 use crate::alloc::{self, Large};
 use crate::progress::Progress;
 use crate::random::alias::{self, Builder, Cell};
-use crate::sampling::shaping::{Row, Shaping};
+use crate::sampling::params::{Row, SamplingParams};
 use crate::{Error, Result};
 
 /// What a draw gives where nothing can follow. No vocabulary is as large.
 pub(super) const NOTHING: u32 = u32::MAX;
 /// How many cells are made between checks for a cancel.
-const BREATH: usize = 1 << 16;
+const CHUNK: usize = 1 << 16;
 
 /// For each context an alias table of what follows, one after the other.
 #[derive(Debug)]
-pub struct Table {
+pub struct AliasTables {
     cells: Large<Cell>,
     /// V, the size of the vocabulary.
     pub(super) size: u32,
@@ -24,7 +24,7 @@ pub struct Table {
     pub(super) tails: u32,
 }
 
-impl Table {
+impl AliasTables {
     /// The table of `probabilities`, one row of `size` for each of the size^context contexts.
     ///
     /// # Errors
@@ -33,9 +33,9 @@ impl Table {
     pub fn new(
         probabilities: &[f64],
         (size, context): (u32, u32),
-        shaping: Shaping,
+        params: SamplingParams,
         progress: &Progress,
-    ) -> Result<Table> {
+    ) -> Result<AliasTables> {
         let rows = size.checked_pow(context).filter(|_| size > 0 && context > 0);
         let wanted = rows.and_then(|rows| (rows as usize).checked_mul(size as usize));
         if wanted != Some(probabilities.len()) {
@@ -50,16 +50,16 @@ impl Table {
         let (mut builder, mut weights, width) = (Builder::default(), Vec::new(), size as usize);
         let pairs = probabilities.chunks_exact(width).zip(cells.chunks_exact_mut(width));
         for (number, (row, cells)) in pairs.enumerate() {
-            if number % (BREATH / width + 1) == 0 {
+            if number % (CHUNK / width + 1) == 0 {
                 progress.check()?;
             }
-            match shaping.apply(row, number, &mut weights, progress)? {
+            match params.apply(row, number, &mut weights, progress)? {
                 Row::Distribution => builder.build(&weights, cells)?,
                 Row::Certain(symbol) => cells.fill(alias::certain(symbol)),
                 Row::Empty => (),
             }
         }
-        Ok(Table { cells, size, context, tails: size.pow(context - 1) })
+        Ok(AliasTables { cells, size, context, tails: size.pow(context - 1) })
     }
 
     /// The size of the vocabulary, and the length of a context.

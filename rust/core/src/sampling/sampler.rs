@@ -1,26 +1,26 @@
-//! Items drawn from a table.
+//! The sampler: items drawn from alias tables, symbol after symbol.
 #![allow(clippy::indexing_slicing, reason = "ends are those of the codes, and prompts checked")]
 
 use std::ops::Range;
 
 use crate::progress::Progress;
 use crate::random::Stream;
-use crate::sampling::table::Table;
+use crate::sampling::alias_tables::AliasTables;
 use crate::{Error, Result, alloc};
 
 /// The boundary, which begins contexts and ends items.
 const END: u32 = 0;
 /// How many symbols are drawn between checks for a cancel, and made room for at a time.
-const BREATH: usize = 1 << 12;
+const CHUNK: usize = 1 << 12;
 /// How many symbols a part of the work has at most, if items are no longer than that.
 const PART: usize = 1 << 20;
 /// How many items a part of the work has at most.
 const PART_ITEMS: usize = 1 << 13;
 
-/// What is to be drawn.
+/// Draws items from alias tables.
 #[derive(Debug)]
-pub struct Plan<'a, C> {
-    table: &'a Table,
+pub struct Sampler<'a, C> {
+    table: &'a AliasTables,
     seed: u64,
     prompt: Vec<u32>,
     max_length: usize,
@@ -51,19 +51,19 @@ impl<C> Items<C> {
     }
 }
 
-impl<'a, C: Copy + Default> Plan<'a, C> {
+impl<'a, C: Copy + Default> Sampler<'a, C> {
     /// Items that begin with `prompt` and go on until the boundary is drawn or they have
     /// `max_length` symbols, the prompt's included; symbol i is written `codes[i - 1]`.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a prompt of symbols that are not there or too long, [`Error::Memory`].
     pub fn new(
-        table: &'a Table,
+        table: &'a AliasTables,
         seed: u64,
         prompt: &[u32],
         max_length: usize,
         codes: &'a [C],
-    ) -> Result<Plan<'a, C>> {
+    ) -> Result<Sampler<'a, C>> {
         let size = table.size;
         if codes.len() + 1 != size as usize {
             return Err(Error::Invalid(format!(
@@ -87,7 +87,7 @@ impl<'a, C: Copy + Default> Plan<'a, C> {
             )));
         }
         let context = prompt.iter().fold(END, |context, &symbol| table.follow(context, symbol));
-        Ok(Plan { table, seed, prompt: alloc::copied(prompt)?, max_length, codes, context })
+        Ok(Sampler { table, seed, prompt: alloc::copied(prompt)?, max_length, codes, context })
     }
 
     /// How many symbols an item may have.
@@ -123,7 +123,7 @@ impl<'a, C: Copy + Default> Plan<'a, C> {
         let (mut context, mut length) = (self.context, self.prompt.len());
         while length < self.max_length {
             progress.check()?;
-            let until = self.max_length.min(length.saturating_add(BREATH));
+            let until = self.max_length.min(length.saturating_add(CHUNK));
             alloc::reserve(codes, until - length)?;
             while length < until {
                 let symbol = self.table.draw(context, stream.at(length as u64));

@@ -13,8 +13,8 @@ use crate::{Error, Result};
 /// How far from 1 the sum of a row may be: far enough for probabilities computed in f32.
 const TOLERANCE: f64 = 1e-4;
 /// How many weights are worked on between checks for a cancel.
-const BREATH: usize = 1 << 16;
-/// How many symbols a row has at most for which a draw is that of a [`crate::sampling::Table`].
+const CHUNK: usize = 1 << 16;
+/// How many symbols a row has at most for which a draw is that of a [`crate::sampling::AliasTables`].
 /// Of larger vocabularies there are no tables, and building one for a single draw would take
 /// longer than computing the row did (measured: 16,384 symbols, 0.20 ms; a search, 0.04).
 const SMALL: usize = 1024;
@@ -22,14 +22,14 @@ const SMALL: usize = 1024;
 /// Longer rows are sorted for top-k, which can be cancelled, rather than partitioned.
 const LONG: usize = 1 << 20;
 
-/// What is done to probabilities before symbols are drawn.
+/// The parameters of sampling: temperature and top-k.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Shaping {
+pub struct SamplingParams {
     temperature: f64,
     top_k: Option<usize>,
 }
 
-/// What a row of probabilities turned out to be.
+/// A row of probabilities after the parameters were applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Row {
     /// A distribution.
@@ -40,12 +40,12 @@ pub enum Row {
     Empty,
 }
 
-impl Shaping {
+impl SamplingParams {
     /// A temperature of at least 0, and how many symbols may be drawn, at least 1.
     ///
     /// # Errors
     /// [`Error::Invalid`] for others.
-    pub fn new(temperature: f64, top_k: Option<usize>) -> Result<Shaping> {
+    pub fn new(temperature: f64, top_k: Option<usize>) -> Result<SamplingParams> {
         if temperature.is_nan() || temperature < 0.0 {
             let message =
                 format!("temperature is {temperature:?}; expected a number of at least 0");
@@ -54,7 +54,7 @@ impl Shaping {
         if top_k == Some(0) {
             return Err(Error::Invalid("top_k is 0; expected at least 1, or None".to_owned()));
         }
-        Ok(Shaping { temperature, top_k })
+        Ok(SamplingParams { temperature, top_k })
     }
 
     /// Turns a row p into the weights w to draw with, of any scale.
@@ -93,7 +93,7 @@ impl Shaping {
         if self.temperature != 1.0 {
             let most = row.iter().copied().fold(0.0, f64::max);
             let log_most = libm::log(most);
-            for part in weights.chunks_mut(BREATH) {
+            for part in weights.chunks_mut(CHUNK) {
                 progress.check()?;
                 for weight in part.iter_mut().filter(|weight| **weight > 0.0) {
                     *weight = libm::exp((libm::log(*weight) - log_most) / self.temperature);
@@ -104,10 +104,10 @@ impl Shaping {
     }
 }
 
-/// The sum of a row, which must be about 1, or 0.
+/// Returns the sum of a row, which must be about 1, or 0.
 fn sum(row: &[f64], number: usize, progress: &Progress) -> Result<f64> {
     let mut sum = 0.0;
-    for (part, start) in row.chunks(BREATH).zip((0..).step_by(BREATH)) {
+    for (part, start) in row.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
         progress.check()?;
         for (place, &p) in part.iter().enumerate() {
             if !(0.0..f64::INFINITY).contains(&p) {
@@ -127,7 +127,7 @@ fn sum(row: &[f64], number: usize, progress: &Progress) -> Result<f64> {
     Ok(sum)
 }
 
-/// Where the largest entry is, the first if there are several.
+/// Returns the place of the largest entry, the first of equals.
 #[allow(clippy::cast_possible_truncation, reason = "a vocabulary has fewer than 2^32 symbols")]
 fn first_largest(row: &[f64]) -> u32 {
     let mut best = (0, f64::NEG_INFINITY);
@@ -153,7 +153,7 @@ fn keep_largest(weights: &mut [f64], k: usize, progress: &Progress) -> Result<()
     } else {
         keys.select_nth_unstable(k - 1);
     }
-    for part in keys[k..].chunks(BREATH) {
+    for part in keys[k..].chunks(CHUNK) {
         progress.check()?;
         for &(_, place) in part {
             weights[place] = 0.0;
@@ -172,7 +172,7 @@ pub fn draw_rows(
     probabilities: &[f64],
     size: u32,
     (seed, streams, step): (u64, &[u64], u64),
-    shaping: Shaping,
+    params: SamplingParams,
     progress: &Progress,
 ) -> Result<Vec<u32>> {
     let mut builder = Builder::default();
@@ -180,10 +180,10 @@ pub fn draw_rows(
     let mut drawn = alloc::with_capacity(streams.len())?;
     let rows = probabilities.chunks_exact((size as usize).max(1));
     for (number, (row, &stream)) in rows.zip(streams).enumerate() {
-        if number % (BREATH / row.len() + 1) == 0 {
+        if number % (CHUNK / row.len() + 1) == 0 {
             progress.check()?;
         }
-        drawn.push(match shaping.apply(row, number, &mut weights, progress)? {
+        drawn.push(match params.apply(row, number, &mut weights, progress)? {
             Row::Certain(symbol) => symbol,
             Row::Distribution if weights.len() > SMALL => {
                 search(&weights, Stream::new(seed, stream).at(step), progress)?
@@ -203,12 +203,12 @@ pub fn draw_rows(
     Ok(drawn)
 }
 
-/// The first symbol at which the weights so far exceed the number's share of all.
+/// Returns the first symbol at which the running sum of weights exceeds the number's share of all.
 #[allow(clippy::cast_precision_loss, reason = "a number of 53 bits is exact")]
 #[allow(clippy::cast_possible_truncation, reason = "a vocabulary has fewer than 2^32 symbols")]
 fn search(weights: &[f64], number: u64, progress: &Progress) -> Result<u32> {
     let mut all = 0.0;
-    for part in weights.chunks(BREATH) {
+    for part in weights.chunks(CHUNK) {
         progress.check()?;
         for weight in part {
             all += weight;
@@ -217,7 +217,7 @@ fn search(weights: &[f64], number: u64, progress: &Progress) -> Result<u32> {
     let share = (number >> 11) as f64 * (f64::EPSILON / 2.0) * all;
     let (mut so_far, mut last) = (0.0, None);
     for (symbol, &weight) in weights.iter().enumerate() {
-        if symbol % BREATH == 0 {
+        if symbol % CHUNK == 0 {
             progress.check()?;
         }
         so_far += weight;
@@ -240,8 +240,8 @@ mod tests {
 
     fn shaped(temperature: f64, top_k: Option<usize>, row: &[f64]) -> (Row, Vec<f64>) {
         let mut weights = Vec::new();
-        let shaping = Shaping::new(temperature, top_k).unwrap();
-        let found = shaping.apply(row, 0, &mut weights, &Progress::new()).unwrap();
+        let params = SamplingParams::new(temperature, top_k).unwrap();
+        let found = params.apply(row, 0, &mut weights, &Progress::new()).unwrap();
         (found, weights)
     }
 
@@ -278,12 +278,12 @@ mod tests {
 
     #[test]
     fn wrong_settings_and_rows_are_refused() {
-        assert!(Shaping::new(-0.5, None).is_err());
-        assert!(Shaping::new(f64::NAN, None).is_err());
-        assert!(Shaping::new(1.0, Some(0)).is_err());
-        let shaping = Shaping::new(1.0, None).unwrap();
+        assert!(SamplingParams::new(-0.5, None).is_err());
+        assert!(SamplingParams::new(f64::NAN, None).is_err());
+        assert!(SamplingParams::new(1.0, Some(0)).is_err());
+        let params = SamplingParams::new(1.0, None).unwrap();
         for row in [[-0.1, 1.1], [f64::NAN, 1.0], [f64::INFINITY, 0.0], [0.5, 0.4]] {
-            assert!(shaping.apply(&row, 0, &mut Vec::new(), &Progress::new()).is_err(), "{row:?}");
+            assert!(params.apply(&row, 0, &mut Vec::new(), &Progress::new()).is_err(), "{row:?}");
         }
     }
 }
