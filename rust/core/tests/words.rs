@@ -4,15 +4,15 @@
 use fastgrad_core::Error;
 use fastgrad_core::ngram_lm::{self, Interpolated, KneserNey, Model};
 use fastgrad_core::progress::Progress;
-use fastgrad_core::words::{Encoded, Ids, Limits, Marks, Reader, Tokenizer};
+use fastgrad_core::words::{Encoded, Eos, Ids, Limits, Reader, Tokenizer};
 
 fn limits() -> Limits {
-    Limits { train: None, max_size: None, min_count: 1, rare: "<rare>".into(), mark: None }
+    Limits { train: None, max_size: None, min_count: 1, unk: "<rare>".into(), eos: None }
 }
 
 fn read(pieces: &[&[u8]], limits: &Limits) -> fastgrad_core::Result<Encoded> {
-    let marks = if limits.mark.is_some() { Marks::Line } else { Marks::None };
-    let mut reader = Reader::new("x".into(), Tokenizer::Space, marks);
+    let eos = if limits.eos.is_some() { Eos::Line } else { Eos::None };
+    let mut reader = Reader::new("x".into(), Tokenizer::Space, eos);
     for piece in pieces {
         reader.feed(piece, &Progress::new())?;
     }
@@ -35,7 +35,7 @@ fn pieces_are_cut_between_any_two_bytes() {
 #[test]
 fn equal_counts_are_ordered_by_first_occurrence() {
     let limited =
-        Limits { train: Some(4), max_size: Some(3), mark: Some("</s>".into()), ..limits() };
+        Limits { train: Some(4), max_size: Some(3), eos: Some("</s>".into()), ..limits() };
     let encoded = read(&[b"c b a b\na a a a\n"], &limited).unwrap();
     // The mark is the fifth token, behind the training part, and has its number all the same.
     assert!(encoded.symbols.iter().eq(["<rare>", "</s>", "b"]));

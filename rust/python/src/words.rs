@@ -1,6 +1,6 @@
 //! Running text as arrays of ids.
 
-use fastgrad_core::words::{Encoded, Ids, Limits, Marks, Reader, Tokenizer};
+use fastgrad_core::words::{Encoded, Eos, Ids, Limits, Reader, Tokenizer};
 use numpy::IntoPyArray;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -39,9 +39,9 @@ impl WordReader {
                 _ => return Err(refused("tokenizer", tokenizer, "'space' or 'simple'")),
             };
             let marks = match marks {
-                None => Marks::None,
-                Some("line") => Marks::Line,
-                Some("paragraph") => Marks::Paragraph,
+                None => Eos::None,
+                Some("line") => Eos::Line,
+                Some("paragraph") => Eos::Paragraph,
                 Some(marks) => return Err(refused("marks", marks, "None, 'line' or 'paragraph'")),
             };
             Ok(WordReader { reader: Some(Reader::new(name, tokenizer, marks)) })
@@ -98,7 +98,7 @@ impl WordReader {
         guard(|| {
             let rare = args::owned("rare", rare)?;
             let mark = mark.map(|mark| args::owned("mark", mark)).transpose()?;
-            let limits = Limits { train, max_size, min_count, rare, mark };
+            let limits = Limits { train, max_size, min_count, unk: rare, eos: mark };
             let reader = self.reader.take().ok_or_else(ended)?;
             let Encoded { ids, symbols } = run(py, cost(&reader, 0), None, |progress| {
                 reader.finish(progress)?.choose(&limits, progress)

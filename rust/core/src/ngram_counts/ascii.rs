@@ -27,7 +27,7 @@ const MOST: usize = 1 << 31;
 /// Tables of raw counts.
 pub struct Ascii {
     tables: Tables,
-    /// How many bytes are in the tables.
+    /// The number of bytes in the tables.
     bytes: usize,
 }
 
@@ -43,15 +43,15 @@ pub struct Part<'a> {
     pub before: [u8; 2],
     /// The text: ASCII, of [`Part::LEAST`] bytes at least.
     pub text: &'a [u8],
-    /// Whether its last line ends with it.
+    /// True where its last line ends with it.
     pub ended: bool,
 }
 
 impl Part<'_> {
-    /// How long a text must be.
+    /// The least length of a text.
     pub const LEAST: usize = 4;
 
-    /// Whether the last line has no newline and yet ends.
+    /// Returns true where the last line has no newline and yet ends.
     fn ends_bare(&self) -> bool {
         self.ended && self.text.last() != Some(&b'\n')
     }
@@ -67,12 +67,12 @@ impl Ascii {
         Ascii { tables, bytes: 0 }
     }
 
-    /// Whether the tables must be emptied by [`Ascii::take`] before a text of that length.
+    /// Returns true where [`Ascii::take`] must empty the tables before a text of that length.
     pub fn is_full(&self, length: usize) -> bool {
         self.bytes + length > MOST
     }
 
-    /// Counts a text and tells how many newlines it has; nothing is done, and none told, where
+    /// Counts a text and returns the number of its newlines; does nothing, and returns none, where
     /// whitespace is to be stripped first.
     pub fn count(&mut self, part: Part<'_>) -> Option<u64> {
         let before = self.ends();
@@ -89,7 +89,7 @@ impl Ascii {
         }
     }
 
-    /// How many n-grams end with a newline. Each byte that was counted ends one.
+    /// Counts the n-grams that end with a newline; each byte counted ends one.
     fn ends(&self) -> u64 {
         match &self.tables {
             Tables::Pairs(pairs) => pairs.ends(b'\n'),
@@ -123,7 +123,7 @@ impl Ascii {
         }
     }
 
-    /// Whether no whitespace stands at the ends of lines, but for a `\r` before each `\n`.
+    /// Returns true where no whitespace stands at the ends of lines, but for a `\r` before each `\n`.
     fn is_clean(&self) -> bool {
         let none = |a, b| match &self.tables {
             Tables::Pairs(pairs) => pairs.has_none(a, b),

@@ -43,13 +43,13 @@ impl ReadAt for File {
 pub struct Block<T> {
     /// Its number, the first one being 0.
     pub index: u64,
-    /// Where it begins in the whole, in bytes.
+    /// Its offset in the whole, in bytes.
     pub offset: u64,
     /// What is known of its first line before it.
     pub context: Context,
     /// The text, or where it is.
     pub text: T,
-    /// Whether the whole ends here, and so does the item.
+    /// True where the whole ends here, and so does the item.
     pub last: bool,
 }
 
@@ -106,7 +106,7 @@ pub struct Position {
     pub size: usize,
     /// Where the next block begins, in bytes.
     pub offset: u64,
-    /// Whether there is no next block.
+    /// True where there is no next block.
     pub ended: bool,
     index: u64,
     context: Context,

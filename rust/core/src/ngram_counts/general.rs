@@ -54,7 +54,7 @@ impl General {
         }
     }
 
-    /// How many n-grams the hash map holds.
+    /// Returns the number of n-grams in the hash map.
     pub fn mapped(&self) -> usize {
         self.map.len()
     }
@@ -191,7 +191,7 @@ impl DenseTable {
         Some(new)
     }
 
-    /// Gives ids more bits.
+    /// Widens ids by two bits or more.
     fn widen(&mut self) {
         let old = self.shift;
         self.shift = (old + 2).clamp(5, self.most());

@@ -18,7 +18,7 @@ pub fn character(symbol: u64) -> Option<char> {
     u32::try_from(symbol.checked_sub(1)?).ok().and_then(char::from_u32)
 }
 
-/// How many symbols an n-gram has.
+/// The number of symbols of an n-gram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// A symbol and the one before it.

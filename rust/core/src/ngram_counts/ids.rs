@@ -7,13 +7,13 @@ use super::table::{Counts, check_characters, check_ids};
 use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
-/// How many ids are counted between two checks for a cancel.
+/// The ids counted between two checks for a cancel.
 const CHUNK: usize = 1 << 16;
 
-/// How many n-grams the hash map may hold: a larger one would be slow, and long to sort.
+/// The most n-grams in the hash map: a larger one would be slow, and long to sort.
 const MOST_MAPPED: usize = 1 << 19;
 
-/// How many cells a table has at most: 8 MiB.
+/// The most cells of a table: 8 MiB.
 const MOST_CELLS: usize = 1 << 20;
 
 /// Counts the n-grams of ids, where one or more 0 stand between items and id i + 1 is

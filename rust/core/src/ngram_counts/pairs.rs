@@ -48,12 +48,12 @@ impl Pairs {
         }
     }
 
-    /// How many pairs end with a byte.
+    /// Counts the pairs that end with a byte.
     pub fn ends(&self, b: u8) -> u64 {
         self.row(b).iter().map(|&cell| u64::from(cell)).sum()
     }
 
-    /// Whether a pair was never counted.
+    /// Returns true where a pair was never counted.
     pub fn has_none(&self, a: u8, b: u8) -> bool {
         let cells = self.row(b).iter().skip(usize::from(a)).step_by(SECOND);
         cells.fold(0, |all, cell| all | cell) == 0
@@ -65,7 +65,7 @@ impl Pairs {
         &self.0[start..start + 2 * SECOND]
     }
 
-    /// Gives all pairs that occur and their counts, and empties the tables.
+    /// Passes on all pairs that occur with their counts, and empties the tables.
     pub fn take(&mut self, mut give: impl FnMut([u8; 2], u64)) {
         for (b, row) in (0..128u8).zip(self.0.chunks_exact_mut(2 * SECOND)) {
             // Memory that was never written is not written here: it need not even exist.

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
-/// How many n-grams are gone through between two checks for a cancel: some milliseconds.
+/// The n-grams worked through between two checks for a cancel: some milliseconds.
 pub const CHUNK: usize = 1 << 17;
 
 /// N-grams and their counts.

@@ -11,10 +11,10 @@ use crate::progress::Progress;
 use crate::sort::sort;
 use crate::{Error, Result, alloc};
 
-/// How many n-grams go through the heap of the most frequent ones between two checks for a cancel.
+/// The n-grams that pass the heap of the most frequent ones between two checks for a cancel.
 const HEAP_CHUNK: usize = 1 << 13;
 
-/// How often each n-gram of characters occurs in a text.
+/// The count of each n-gram of characters in a text.
 ///
 /// Symbol 0 is the boundary, which stands before and after every item; symbol i + 1 is
 /// `characters()[i]`. Counts add up: those of two texts are those of the texts together.
@@ -136,25 +136,25 @@ impl Counts {
         &self.characters
     }
 
-    /// How many items were counted.
+    /// Returns the number of items.
     #[must_use]
     pub fn items(&self) -> u64 {
         self.items
     }
 
-    /// How many n-grams were counted.
+    /// Returns the number of n-grams counted.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// How many n-grams occur.
+    /// Returns the number of distinct n-grams.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether nothing was counted.
+    /// Returns true where nothing was counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -221,7 +221,7 @@ impl Counts {
         Ok(dense)
     }
 
-    /// The same counts over a larger alphabet.
+    /// Returns the counts over a larger alphabet.
     ///
     /// # Errors
     /// [`Error::Unknown`] for a character of this alphabet that the other one lacks,
@@ -267,7 +267,7 @@ impl Counts {
         Counts::new(self.order, characters, entries, progress)
     }
 
-    /// Whether order, characters and all counts are the same.
+    /// Compares order, characters and all counts.
     ///
     /// # Errors
     /// An early end of the work.
@@ -286,7 +286,7 @@ impl Counts {
     }
 }
 
-/// Does something with each entry; every few milliseconds it may end early.
+/// Calls a function for each entry, with checks for a cancel.
 fn each<T>(
     entries: &[T],
     progress: &Progress,

@@ -8,7 +8,7 @@ use crate::alloc::{demand, zeroed};
 /// The number of triples.
 const CELLS: usize = 128 * 128 * 128;
 
-/// How many cell numbers are worked out at a time.
+/// The cell numbers computed at a time.
 const BATCH: usize = 1024;
 
 /// A table of counts.
@@ -41,19 +41,19 @@ impl Triples {
         }
     }
 
-    /// How many triples end with a byte.
+    /// Counts the triples that end with a byte.
     pub fn ends(&self, c: u8) -> u64 {
         let start = usize::from(c) << 14;
         self.0[start..start + (1 << 14)].iter().map(|&cell| u64::from(cell)).sum()
     }
 
-    /// Whether no triple ends with this pair.
+    /// Returns true where no triple ends with this pair.
     pub fn has_none(&self, b: u8, c: u8) -> bool {
         let start = usize::from(c) << 14 | usize::from(b) << 7;
         self.0[start..start + 128].iter().fold(0, |all, cell| all | cell) == 0
     }
 
-    /// Gives all triples that occur and their counts, and empties the table.
+    /// Passes on all triples that occur with their counts, and empties the table.
     pub fn take(&mut self, mut give: impl FnMut([u8; 3], u64)) {
         let pairs = (0..128u8).flat_map(|c| (0..128u8).map(move |b| (b, c)));
         for ((b, c), row) in pairs.zip(self.0.chunks_exact_mut(128)) {

@@ -22,7 +22,7 @@ use crate::{Error, Result};
 
 /// The order of the model.
 const ORDER: usize = 3;
-/// How many tokens are looked at between two checks for a cancel.
+/// The tokens worked through between two checks for a cancel.
 const CHUNK: usize = 1 << 14;
 
 /// The weights of 1/V, p1, p2 and p3.
@@ -35,7 +35,7 @@ type Estimates = (Weights, usize);
 #[derive(Clone, Debug)]
 pub struct Interpolated {
     trie: Trie,
-    /// How often each id occurs in all, as a share.
+    /// The relative frequency of each id.
     unigrams: Large<f64>,
     /// For contexts of k words, at k - 1, how often each was seen in front of a word.
     totals: [Large<f64>; ORDER - 1],
@@ -73,7 +73,7 @@ impl Interpolated {
 
     /// Fits the weights to a text by expectation maximisation, from equal weights.
     ///
-    /// Gives the loss before each iteration, in nats a word; it never grows. The iterations end
+    /// Returns the loss before each iteration, in nats per word; it never grows. The iterations end
     /// once one has gained less than `tolerance`, or after `most`. A bin that the text has no word
     /// in keeps equal weights. An early end leaves the model as it was.
     ///
@@ -145,7 +145,7 @@ impl Interpolated {
         (estimates, bin(frequency, self.length))
     }
 
-    /// How often a context was seen in front of a word.
+    /// Returns how often a context was seen in front of a word.
     fn total(&self, length: usize, node: u32) -> f64 {
         self.totals[length - 1][node as usize]
     }
@@ -205,7 +205,7 @@ fn bin(frequency: f64, length: f64) -> usize {
     (-libm::log((1.0 + frequency) / length)).ceil().max(0.0) as usize
 }
 
-/// How often each context of a length was seen in front of a word.
+/// Counts how often each context of a length was seen in front of a word.
 fn totals(trie: &Trie, length: usize, progress: &Progress) -> Result<Large<f64>> {
     let nodes = trie.levels[length - 1].ids.len();
     let mut totals = Large::from(alloc::with_capacity(nodes)?);

@@ -29,7 +29,7 @@ use crate::progress::Progress;
 /// The discounts for counts 1, 2, and 3 or more.
 pub type Discounts = [f64; 3];
 
-/// What is needed of the words after a context, beside each one's count.
+/// The sums over the words after a context.
 #[derive(Clone, Copy, Debug, Default)]
 struct Context {
     /// c(h .), 0 for a context without words after it.
@@ -126,7 +126,7 @@ impl KneserNey {
         )
     }
 
-    /// Looks at what follows each context of a length.
+    /// Sums up what follows each context of a length.
     fn summarize_contexts(&self, length: usize, progress: &Progress) -> Result<Large<Context>> {
         let discounts = self.discounts_of(length + 1);
         let nodes = self.trie.levels[length - 1].ids.len();
@@ -139,7 +139,7 @@ impl KneserNey {
         Ok(contexts)
     }
 
-    /// What is known of a context that has words after it.
+    /// Returns the sums of a context; none where no word follows it.
     fn context(&self, length: usize, node: u32) -> Option<Context> {
         Some(self.contexts[length - 1][node as usize]).filter(|context| context.total > 0.0)
     }
@@ -221,7 +221,7 @@ fn count_predecessors(trie: &mut Trie, progress: &Progress) -> Result<()> {
     Ok(())
 }
 
-/// How many n-grams have the counts 1 to 4.
+/// Counts the n-grams that have the counts 1 to 4.
 fn counts_of_counts(counts: &[u32], progress: &Progress) -> Result<[f64; 4]> {
     let mut numbers = [0.0; 4];
     for part in counts.chunks(VOCABULARY_CHUNK) {
@@ -255,7 +255,7 @@ fn estimate(numbers: [f64; 4], modified: bool) -> std::result::Result<Discounts,
     if three.iter().all(|&discount| discount > 0.0) { Ok(three) } else { Err(Vec::new()) }
 }
 
-/// What a count is discounted by.
+/// Returns the discount of a count.
 fn discount(count: u32, [one, two, more]: Discounts) -> f64 {
     match count {
         0 => 0.0,
@@ -265,12 +265,12 @@ fn discount(count: u32, [one, two, more]: Discounts) -> f64 {
     }
 }
 
-/// What a count keeps.
+/// Returns a count less its discount.
 fn remaining(count: u32, discounts: Discounts) -> f64 {
     f64::from(count) - discount(count, discounts)
 }
 
-/// What the counts of the words after a context come to.
+/// Sums up the counts of the words after a context.
 fn summary(counts: &[u32], discounts: Discounts, progress: &Progress) -> Result<Context> {
     let total = sum(counts, progress, f64::from)?;
     if total == 0.0 {

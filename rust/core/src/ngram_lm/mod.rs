@@ -22,9 +22,9 @@ pub use trie::{State, Trie};
 use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
-/// How many tokens are scored between two checks for a cancel.
+/// The tokens scored between two checks for a cancel.
 const CHUNK: usize = 1 << 14;
-/// How many symbols of the vocabulary are gone through between two checks for a cancel.
+/// The symbols of the vocabulary worked through between two checks for a cancel.
 const VOCABULARY_CHUNK: usize = 1 << 16;
 /// The orders that are built.
 pub const ORDERS: std::ops::RangeInclusive<usize> = 2..=5;

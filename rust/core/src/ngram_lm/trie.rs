@@ -15,9 +15,9 @@ use crate::progress::Progress;
 use crate::sort::sort;
 use crate::{Error, Result};
 
-/// How many positions are looked at between two checks for a cancel.
+/// The positions worked through between two checks for a cancel.
 const CHUNK: usize = 1 << 16;
-/// How many ids a key holds: those that follow the first one of an n-gram.
+/// The ids of a key: those that follow the first one of an n-gram.
 const FOLLOWERS: usize = *ORDERS.end() - 1;
 
 /// The k-grams of one k.
@@ -25,9 +25,9 @@ const FOLLOWERS: usize = *ORDERS.end() - 1;
 pub(super) struct Level {
     /// The last id of each k-gram.
     pub ids: Large<u32>,
-    /// How often each k-gram occurs, or what a model counts instead.
+    /// The count of each k-gram, or what a model counts instead.
     pub counts: Large<u32>,
-    /// Where those that go on from a k-gram begin in the next level, with one place more at the
+    /// The place in the next level where those that go on from a k-gram begin, and one more at the
     /// end; empty for the last level.
     pub children: Large<u32>,
 }
@@ -40,9 +40,9 @@ pub struct Trie {
     eos: Option<u32>,
 }
 
-/// Where one is in a text: the k-grams just passed, for each k below the order.
+/// The state of a model after some ids: the last k of them as a node, for each k below the order.
 ///
-/// A k-gram that the trie does not hold is none.
+/// It is none for a k-gram that the trie does not hold.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct State {
     /// The node of the last k ids is at k - 1.
@@ -50,7 +50,7 @@ pub struct State {
 }
 
 impl State {
-    /// Goes one id on. For each context that there is, the shortest first, `see` is told its
+    /// Goes one id on. Calls `visit` for each context that there is, the shortest first, with its
     /// length, its node, and the node of the context followed by the id, if there is one.
     pub(super) fn advance(
         &mut self,
@@ -123,7 +123,7 @@ impl Trie {
         Ok(trie)
     }
 
-    /// Where a text begins: behind the end of a sentence, where there are sentences.
+    /// Returns the state at the start of a text: behind the end of a sentence, where there are any.
     pub(super) fn start(&self) -> State {
         let mut state = State::default();
         state.nodes[0] = self.eos;
@@ -151,7 +151,7 @@ impl Trie {
         self.size
     }
 
-    /// How many distinct n-grams there are of each order, level 1 with all of the vocabulary.
+    /// Returns the number of distinct n-grams of each order, all of the vocabulary for order 1.
     #[must_use]
     pub fn entries(&self) -> Vec<usize> {
         self.levels.iter().map(|level| level.ids.len()).collect()
@@ -205,7 +205,7 @@ impl Trie {
         counts[last] += times as u32;
     }
 
-    /// Says where the children of each level's last node end.
+    /// Sets where the children of each level's last node end.
     #[allow(clippy::cast_possible_truncation, reason = "no level has more nodes than ids")]
     fn close(&mut self) -> Result<()> {
         let ends: Vec<u32> = self.levels.iter().skip(1).map(|next| next.ids.len() as u32).collect();
@@ -242,7 +242,7 @@ impl Trie {
     }
 }
 
-/// Where the positions of each id begin among the positions sorted by id, and where all end; `eos`
+/// Counting-sort offsets: where each id begins among the positions sorted by id, and the end; `eos`
 /// is an id in front of the text.
 fn starts<I: Id>(
     ids: &[I],
@@ -271,7 +271,7 @@ fn starts<I: Id>(
     Ok(starts)
 }
 
-/// What follows each position, the positions sorted by their id.
+/// Returns the ids that follow each position as keys, the positions sorted by their id.
 ///
 /// Of the 32 bits for each follower, the first one highest, 0 says that the text has ended, or the
 /// sentence; ids are one larger.

@@ -7,9 +7,9 @@ use crate::random::alias::{self, Builder, Cell};
 use crate::sampling::params::{Row, SamplingParams};
 use crate::{Error, Result};
 
-/// What a draw gives where nothing can follow. No vocabulary is as large.
+/// The result of a draw where nothing can follow. No vocabulary is as large.
 pub(super) const NOTHING: u32 = u32::MAX;
-/// How many cells are made between checks for a cancel.
+/// The cells made between two checks for a cancel.
 const CHUNK: usize = 1 << 16;
 
 /// For each context an alias table of what follows, one after the other.
@@ -18,7 +18,7 @@ pub struct AliasTables {
     cells: Large<Cell>,
     /// V, the size of the vocabulary.
     pub(super) size: u32,
-    /// How many symbols a context has.
+    /// The number of symbols of a context.
     pub(super) context: u32,
     /// V^(context - 1): a context's number modulo this is that of its last symbols.
     pub(super) tails: u32,

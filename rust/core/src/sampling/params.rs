@@ -10,11 +10,11 @@ use crate::random::alias::{self, Builder, Cell};
 use crate::sort::sort;
 use crate::{Error, Result};
 
-/// How far from 1 the sum of a row may be: far enough for probabilities computed in f32.
+/// The most by which the sum of a row may differ from 1: enough for probabilities computed in f32.
 const TOLERANCE: f64 = 1e-4;
-/// How many weights are worked on between checks for a cancel.
+/// The weights worked on between checks for a cancel.
 const CHUNK: usize = 1 << 16;
-/// How many symbols a row has at most for which a draw is that of a [`crate::sampling::AliasTables`].
+/// The longest row for which a draw is that of [`crate::sampling::AliasTables`].
 /// Of larger vocabularies there are no tables, and building one for a single draw would take
 /// longer than computing the row did (measured: 16,384 symbols, 0.20 ms; a search, 0.04).
 const SMALL: usize = 1024;

@@ -10,11 +10,11 @@ use crate::{Error, Result, alloc};
 
 /// The boundary, which begins contexts and ends items.
 const END: u32 = 0;
-/// How many symbols are drawn between checks for a cancel, and made room for at a time.
+/// The symbols drawn between two checks for a cancel, and allocated at a time.
 const CHUNK: usize = 1 << 12;
-/// How many symbols a part of the work has at most, if items are no longer than that.
+/// The most symbols of a part of the work, if items are no longer than that.
 const PART: usize = 1 << 20;
-/// How many items a part of the work has at most.
+/// The most items of a part of the work.
 const PART_ITEMS: usize = 1 << 13;
 
 /// Draws items from alias tables.
@@ -24,18 +24,18 @@ pub struct Sampler<'a, C> {
     seed: u64,
     prompt: Vec<u32>,
     max_length: usize,
-    /// How each symbol but the boundary is written.
+    /// The code of each symbol but the boundary.
     codes: &'a [C],
     /// The number of the context after the prompt.
     context: u32,
 }
 
-/// Items one after the other, and where each one ends.
+/// Items one after the other, and the end of each.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Items<C> {
     /// The code of each symbol.
     pub codes: Vec<C>,
-    /// For each item how many codes there are up to its end.
+    /// For each item the number of codes up to its end.
     pub ends: Vec<usize>,
 }
 
@@ -90,13 +90,13 @@ impl<'a, C: Copy + Default> Sampler<'a, C> {
         Ok(Sampler { table, seed, prompt: alloc::copied(prompt)?, max_length, codes, context })
     }
 
-    /// How many symbols an item may have.
+    /// Returns the most symbols of an item.
     #[must_use]
     pub fn max_length(&self) -> usize {
         self.max_length
     }
 
-    /// How many items make a part of the work: about a millisecond's worth, less if they are long.
+    /// Returns the number of items in a part of the work: a millisecond's worth, less if they are long.
     #[must_use]
     pub fn items_a_part(&self) -> u64 {
         (PART / self.max_length.saturating_add(1)).clamp(1, PART_ITEMS) as u64
@@ -138,7 +138,7 @@ impl<'a, C: Copy + Default> Sampler<'a, C> {
         Ok(())
     }
 
-    /// How a symbol is written; none for the boundary, and for what is no symbol.
+    /// Returns the code of a symbol; none for the boundary, and for what is no symbol.
     #[inline]
     fn code(&self, symbol: u32) -> Option<C> {
         self.codes.get(symbol.wrapping_sub(1) as usize).copied()

@@ -13,7 +13,7 @@ use crate::alloc::{self, Large};
 use crate::progress::Progress;
 use crate::{Error, Result};
 
-/// How many entries are moved, or copied, between two checks for a cancel.
+/// The entries moved, or copied, between two checks for a cancel.
 const CHUNK: usize = 1 << 16;
 /// The length of the first table.
 const FIRST: usize = 1 << 6;

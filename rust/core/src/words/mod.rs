@@ -12,5 +12,5 @@ pub mod vocabulary;
 
 pub use interner::Names;
 pub use reader::{Reader, Text};
-pub use tokens::{Marks, Tokenizer};
+pub use tokens::{Eos, Tokenizer};
 pub use vocabulary::{Encoded, Ids, Limits};

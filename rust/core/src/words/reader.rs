@@ -1,32 +1,32 @@
 //! From bytes to the numbers of types.
 
 use super::interner::Interner;
-use super::tokens::{Marks, Tokenizer};
+use super::tokens::{Eos, Tokenizer};
 use crate::progress::Progress;
 use crate::text::{BOM, newlines};
 use crate::{Error, Result, alloc};
 
-/// How many bytes are read between two checks for a cancel.
+/// The bytes read between two checks for a cancel.
 const CHUNK: usize = 1 << 16;
 
-/// The number of the mark; types are counted from 1.
-pub(super) const MARK: u32 = 0;
+/// The id of what ends a sentence; those of types begin at 1.
+pub(super) const EOS: u32 = 0;
 
 /// Text on its way in, one piece after the other.
 #[derive(Debug)]
 pub struct Reader {
     name: String,
     tokenizer: Tokenizer,
-    marks: Marks,
-    /// What has come after the last whitespace, and may go on in the next piece.
+    eos: Eos,
+    /// The bytes after the last whitespace, which may go on in the next chunk.
     pending: Vec<u8>,
-    /// How many bytes came before those pending.
+    /// The number of bytes before those pending.
     offset: u64,
-    /// How many lines have ended.
+    /// The number of lines that have ended.
     lines: u64,
-    /// Whether the line has no token so far.
+    /// True where the line has no token so far.
     blank: bool,
-    /// Whether there are tokens since the last mark.
+    /// True where there are tokens since the last end of a sentence.
     open: bool,
     text: Text,
 }
@@ -34,7 +34,7 @@ pub struct Reader {
 /// A text in which every token is the number of its type.
 #[derive(Debug, Default)]
 pub struct Text {
-    /// An id for each token: 0 for the mark, otherwise the number of its type plus 1.
+    /// An id for each token: [`EOS`], or the number of its type plus 1.
     pub(super) ids: Vec<u32>,
     pub(super) types: Interner,
 }
@@ -42,11 +42,11 @@ pub struct Text {
 impl Reader {
     /// A reader of nothing yet; the name is that of the text, for messages.
     #[must_use]
-    pub fn new(name: String, tokenizer: Tokenizer, marks: Marks) -> Reader {
+    pub fn new(name: String, tokenizer: Tokenizer, eos: Eos) -> Reader {
         Reader {
             name,
             tokenizer,
-            marks,
+            eos,
             pending: Vec::new(),
             offset: 0,
             lines: 0,
@@ -79,32 +79,32 @@ impl Reader {
         Ok(())
     }
 
-    /// How many tokens there are so far, marks included.
+    /// Returns the number of tokens so far, those that end sentences included.
     #[must_use]
     pub fn tokens(&self) -> usize {
         self.text.ids.len()
     }
 
-    /// How many types there are so far.
+    /// Returns the number of types so far.
     #[must_use]
     pub fn types(&self) -> usize {
         self.text.types.names().len()
     }
 
-    /// How many bytes wait for the whitespace that ends a token.
+    /// Returns the number of bytes that wait for the whitespace that ends a token.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.pending.len()
     }
 
-    /// Ends the text, and with it a line or a paragraph that is to be marked.
+    /// Ends the text, and with it the last sentence.
     ///
     /// # Errors
     /// [`Error::NotUtf8`], [`Error::Invalid`] where there was no token, [`Error::Interrupted`].
     pub fn end(&mut self, progress: &Progress) -> Result<()> {
         self.read_pending(progress)?;
-        if self.open && self.marks != Marks::None {
-            alloc::push(&mut self.text.ids, MARK)?;
+        if self.open && self.eos != Eos::None {
+            alloc::push(&mut self.text.ids, EOS)?;
             self.open = false;
         }
         if self.types() == 0 {
@@ -114,7 +114,7 @@ impl Reader {
         Ok(())
     }
 
-    /// What was read; it may have no token, and its last line no mark, without [`Reader::end`].
+    /// Returns what was read; without [`Reader::end`] its last sentence may have no end.
     ///
     /// # Errors
     /// [`Error::NotUtf8`], [`Error::Interrupted`].
@@ -126,8 +126,8 @@ impl Reader {
     /// Reads what is pending, all of it.
     fn read_pending(&mut self, progress: &Progress) -> Result<()> {
         let mut bytes = std::mem::take(&mut self.pending);
-        let mark = if self.offset == 0 { BOM } else { &[] };
-        let piece = bytes.strip_prefix(mark).unwrap_or(&bytes);
+        let bom = if self.offset == 0 { BOM } else { &[] };
+        let piece = bytes.strip_prefix(bom).unwrap_or(&bytes);
         match std::str::from_utf8(piece) {
             Ok(piece) => self.read(piece, progress)?,
             Err(error) => {
@@ -158,13 +158,13 @@ impl Reader {
     }
 
     fn end_line(&mut self) -> Result<()> {
-        let ends = match self.marks {
-            Marks::None => false,
-            Marks::Line => self.open,
-            Marks::Paragraph => self.open && self.blank,
+        let ends = match self.eos {
+            Eos::None => false,
+            Eos::Line => self.open,
+            Eos::Paragraph => self.open && self.blank,
         };
         if ends {
-            alloc::push(&mut self.text.ids, MARK)?;
+            alloc::push(&mut self.text.ids, EOS)?;
             self.open = false;
         }
         self.blank = true;

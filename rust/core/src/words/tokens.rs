@@ -4,7 +4,7 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use crate::text::is_space;
 
-/// How text is cut into tokens.
+/// A way to cut text into tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tokenizer {
     /// At whitespace, for text that is tokenised already.
@@ -15,9 +15,9 @@ pub enum Tokenizer {
     Simple,
 }
 
-/// After what a mark is put.
+/// After what a sentence ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Marks {
+pub enum Eos {
     /// Nothing.
     None,
     /// Each line that holds a token.
@@ -54,7 +54,7 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
-/// Whether a character is part of words: a letter, a digit, or what is written with them, a
+/// Returns true for what words are made of: a letter, a digit, or what is written with them, a
 /// combining mark (Unicode's category M), a zero-width joiner or non-joiner, or a soft hyphen.
 #[must_use]
 pub fn is_letter(c: char) -> bool {

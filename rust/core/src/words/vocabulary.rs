@@ -1,28 +1,28 @@
-//! Which types keep a number of their own.
+//! Which types keep an id of their own.
 #![allow(clippy::indexing_slicing, reason = "ids are those of a text, and numbers its own")]
 
 use super::interner::Names;
-use super::reader::{MARK, Text};
+use super::reader::{EOS, Text};
 use crate::progress::Progress;
 use crate::sort::sort;
 use crate::{Error, Result, alloc};
 
-/// How many tokens are numbered between two checks for a cancel.
+/// The tokens numbered between two checks for a cancel.
 const CHUNK: usize = 1 << 20;
 
-/// What a vocabulary is to be.
+/// The limits of a vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How many tokens at the beginning are counted; none stands for all.
+    /// The number of tokens at the beginning that are counted; none stands for all.
     pub train: Option<usize>,
-    /// The most symbols that there may be, those for rare types and for the mark included.
+    /// The most symbols that there may be, unk and eos included.
     pub max_size: Option<usize>,
-    /// How often a type must be among the tokens counted, at least; once at any rate.
+    /// The least count of a type that keeps an id of its own; at least 1.
     pub min_count: u64,
-    /// The symbol for all types that have none of their own.
-    pub rare: String,
-    /// The symbol for the mark, where marks are put.
-    pub mark: Option<String>,
+    /// The token for all types that have none of their own.
+    pub unk: String,
+    /// The token that ends sentences, where they have ends.
+    pub eos: Option<String>,
 }
 
 /// Numbers of tokens, each in two bytes where that is enough for the vocabulary.
@@ -39,7 +39,7 @@ pub enum Ids {
 pub struct Encoded {
     /// A number for each token: its symbol's place in the vocabulary.
     pub ids: Ids,
-    /// The symbol for rare types, that for the mark if there is one, and then the types that are
+    /// The unk token, the eos token if there is one, and then the types that are
     /// kept: the most frequent first, and of equals the one that occurs first.
     pub symbols: Names,
 }
@@ -47,7 +47,7 @@ pub struct Encoded {
 impl Text {
     /// Chooses a vocabulary by counts in the training part, and numbers the text with it.
     ///
-    /// A symbol for rare types or the mark that the text itself holds is changed, see [`Encoded`]:
+    /// An unk or eos token that the text itself holds is changed, see [`Encoded`]:
     /// a number is put before the bracket at its end, or behind it where there is none.
     ///
     /// # Errors
@@ -55,9 +55,9 @@ impl Text {
     pub fn choose(self, limits: &Limits, progress: &Progress) -> Result<Encoded> {
         let counts = self.counts(limits.train, progress)?;
         let mut symbols = Names::default();
-        symbols.push(&self.free_symbol(&limits.rare, ""))?;
-        if let Some(mark) = &limits.mark {
-            symbols.push(&self.free_symbol(mark, symbols.get(0)))?;
+        symbols.push(&self.free_symbol(&limits.unk, ""))?;
+        if let Some(eos) = &limits.eos {
+            symbols.push(&self.free_symbol(eos, symbols.get(0)))?;
         }
         let room = match limits.max_size {
             None => usize::MAX,
@@ -79,8 +79,8 @@ impl Text {
             return Err(Error::Invalid(message));
         }
         let mut numbers = alloc::zeroed(counts.len())?;
-        // Without marks the text does not hold it, and no number is wrong.
-        numbers[MARK as usize] = 1;
+        // Without sentences the text does not hold it, and no number is wrong.
+        numbers[EOS as usize] = 1;
         for id in kept {
             progress.check()?;
             numbers[id] = u32::try_from(symbols.len()).map_err(|_| Error::Memory)?;
@@ -90,29 +90,29 @@ impl Text {
         Ok(Encoded { ids, symbols })
     }
 
-    /// Numbers the text with a vocabulary; what it does not hold becomes `rare`.
+    /// Numbers the text with a vocabulary; what it does not hold becomes `unk`.
     ///
     /// # Errors
     /// [`Error::Interrupted`], and [`Error::Memory`] for more symbols than have numbers.
     pub fn encode(
         self,
         symbols: &Names,
-        rare: u32,
-        mark: Option<u32>,
+        unk: u32,
+        eos: Option<u32>,
         progress: &Progress,
     ) -> Result<Ids> {
-        let mut numbers = alloc::filled(rare, self.types.names().len() + 1)?;
+        let mut numbers = alloc::filled(unk, self.types.names().len() + 1)?;
         for (number, symbol) in (0u32..).zip(symbols.iter()) {
             progress.check()?;
             if let Some(kind) = self.types.get(symbol) {
                 numbers[kind as usize + 1] = number;
             }
         }
-        numbers[MARK as usize] = mark.unwrap_or(rare);
+        numbers[EOS as usize] = eos.unwrap_or(unk);
         renumber(self.ids, &numbers, symbols.len(), progress)
     }
 
-    /// How often each type is among the first tokens.
+    /// Counts each type among the first tokens.
     fn counts(&self, train: Option<usize>, progress: &Progress) -> Result<Vec<u64>> {
         let size = train.unwrap_or(self.ids.len());
         let part = self.ids.get(..size).filter(|part| !part.is_empty()).ok_or_else(|| {
@@ -128,8 +128,8 @@ impl Text {
                 counts[id as usize] += 1;
             }
         }
-        // The mark has a number at any rate.
-        counts[MARK as usize] = 0;
+        // The eos token is kept at any rate.
+        counts[EOS as usize] = 0;
         Ok(counts)
     }
 
