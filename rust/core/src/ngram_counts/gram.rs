@@ -1,7 +1,8 @@
 //! N-grams as numbers: symbols side by side, 21 bits each, so that their order is that of texts.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+
+use rustc_hash::FxBuildHasher;
 
 use crate::{Error, Result};
 
@@ -85,25 +86,4 @@ pub fn place_of(gram: u64, place: usize) -> u64 {
 }
 
 /// Counts by n-gram.
-pub type GramMap = HashMap<u64, u64, BuildHasherDefault<Mix>>;
-
-/// Spreads the bits of an n-gram, by multiplication and a fold of the product.
-#[derive(Default)]
-pub struct Mix(u64);
-
-impl Hasher for Mix {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(self.0 ^ u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, gram: u64) {
-        let product = gram.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = product ^ product >> 32;
-    }
-}
+pub type GramMap = HashMap<u64, u64, FxBuildHasher>;
