@@ -7,8 +7,8 @@
 //! | [`ngram_counts`] | counts of n-grams of characters, from files, bytes, strings and ids |
 //! | [`py_reader`] | a reader of bytes that only Python can provide |
 //! | [`value`] | the type `Value`, on the C interface |
-//! | [`operands`], [`lists`] | ops over lists of Values |
-//! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
+//! | [`operands`], [`functional`] | ops over lists of Values |
+//! | [`layer`], [`weights`], [`neuron`] | linear maps and the layers of a network |
 //! | [`overrides`], [`written_out`] | where they step aside, and for what |
 //! | [`memory`] | memory that the system may refuse |
 //! | [`nplm`] | the neural probabilistic language model over numpy arrays |
@@ -31,8 +31,8 @@ mod borrow;
 mod data;
 mod errors;
 mod fork;
-mod linear;
-mod lists;
+mod functional;
+mod layer;
 mod memory;
 mod neuron;
 mod ngram_counts;
@@ -61,8 +61,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // Chosen now: no fork is to catch a thread in the middle of it. Work tells what is wrong.
     let _told_later = Cpu::chosen();
     value::add_type(module)?;
-    lists::add_functions(module)?;
-    linear::add_functions(module)?;
+    functional::add_functions(module)?;
+    layer::add_functions(module)?;
     nplm::add_functions(module)?;
     module.add_class::<neuron::NeuronData>()?;
     module.add_class::<overrides::Originals>()?;
@@ -90,14 +90,14 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// How many nodes are alive in this process; instances of subclasses are not counted.
 #[pyfunction]
 fn live_nodes(_py: Python<'_>) -> usize {
-    // SAFETY: the interpreter's lock is held, as `_py` shows.
+    // SAFETY: the GIL is held, as `_py` shows.
     unsafe { value::slab::usage().0 }
 }
 
 /// How many bytes the memory of nodes holds from the system, free slots included.
 #[pyfunction]
 fn node_bytes(_py: Python<'_>) -> usize {
-    // SAFETY: the interpreter's lock is held, as `_py` shows.
+    // SAFETY: the GIL is held, as `_py` shows.
     unsafe { value::slab::usage().1 }
 }
 

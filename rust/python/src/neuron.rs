@@ -2,7 +2,7 @@
 
 use std::cell::UnsafeCell;
 
-use fastgrad_core::graph::fused::Activation;
+use fastgrad_core::autograd::fused::Activation;
 use pyo3::exceptions::{PyAttributeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -13,7 +13,7 @@ use crate::value::number;
 /// The weights, the bias and the activation of a neuron: the base of the Python class.
 ///
 /// Frozen for `PyO3`, which then keeps no flag of who borrows it (setting one took a third of a
-/// layer's call); the fields are guarded by the interpreter's lock.
+/// layer's call); the fields are guarded by the GIL.
 #[pyclass(subclass, frozen, module = "fastgrad._core")]
 #[derive(Default)]
 pub struct NeuronData {
@@ -22,11 +22,11 @@ pub struct NeuronData {
     activation: Field<Activation>,
 }
 
-/// A field that is read and replaced as a whole, under the interpreter's lock.
+/// A field that is read and replaced as a whole, under the GIL.
 #[derive(Default)]
 struct Field<T>(UnsafeCell<T>);
 
-// SAFETY: the methods want a token of the lock.
+// SAFETY: the methods want a token of the GIL.
 unsafe impl<T: Send> Sync for Field<T> {}
 
 impl<T> Field<T> {
@@ -124,7 +124,7 @@ impl NeuronData {
 
     #[allow(clippy::needless_pass_by_value, reason = "the signature is PyO3's")]
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // SAFETY: the collector runs under the lock and changes nothing.
+        // SAFETY: the collector runs under the GIL and changes nothing.
         unsafe {
             visit.call(&*self.w.0.get())?;
             visit.call(&*self.b.0.get())

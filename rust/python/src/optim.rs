@@ -1,6 +1,6 @@
 //! Optimisers over lists of Values: the state in Rust, one call a step.
 
-use fastgrad_core::graph::optim::{Adam, Sgd};
+use fastgrad_core::autograd::optim::{Adam, Sgd};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -59,7 +59,7 @@ impl Params {
             return self.update_by_attributes(py, states, rule);
         }
         for (param, state) in self.0.iter().zip(states) {
-            // SAFETY: the parameter is alive and the lock held.
+            // SAFETY: the parameter is alive and the GIL held.
             unsafe {
                 let node = param.as_ptr().cast::<Node>();
                 (*node).data = rule((*node).data, (*node).grad, state);
@@ -266,7 +266,7 @@ pub fn zero_grads(params: &Bound<'_, PyAny>) -> PyResult<()> {
         for (i, item) in params.try_iter()?.enumerate() {
             let item = item?;
             if item.get_type_ptr() == node::value_type() && !patches::is_patched(py)? {
-                // SAFETY: the item is a living Value and the lock held.
+                // SAFETY: the item is a living Value and the GIL held.
                 unsafe { (*item.as_ptr().cast::<Node>()).grad = 0.0 }
             } else {
                 item.setattr(intern!(py, "grad"), 0.0)?;

@@ -6,16 +6,16 @@ use std::ffi::c_void;
 use std::os::raw::{c_char, c_int};
 use std::ptr;
 
-use fastgrad_core::graph::op::Op;
+use fastgrad_core::autograd::op::Op;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyString, PyTuple};
 use pyo3::{Borrowed, ffi, intern};
 
+use super::hooks;
 use super::node::Node;
 use super::number;
-use super::rules;
-use super::slots::{self, raise};
+use super::ops::{self, raise};
 use crate::errors::guard_slot;
 use crate::weights;
 
@@ -49,13 +49,13 @@ unsafe fn set_number(field: *mut f64, value: Object, name: &str) -> c_int {
             *field = ffi::PyFloat_AS_DOUBLE(value);
             return 0;
         }
-        slots::status(read_number(value, name).map(|number| *field = number))
+        ops::status(read_number(value, name).map(|number| *field = number))
     })
 }
 
 #[cold]
 unsafe fn read_number(value: Object, name: &str) -> PyResult<f64> {
-    // SAFETY: called from a setter, with the lock held.
+    // SAFETY: called from a setter, with the GIL held.
     unsafe {
         let py = Python::assume_attached();
         match Borrowed::from_ptr_or_opt(py, value) {
@@ -83,7 +83,7 @@ unsafe extern "C" fn get_children(object: Object, _: *mut c_void) -> Object {
 }
 
 unsafe fn tuple(parents: &[*mut Node]) -> Object {
-    // SAFETY: the parents are alive, the lock is held.
+    // SAFETY: the parents are alive, the GIL is held.
     unsafe {
         let py = Python::assume_attached();
         values(py, parents).map_or_else(raise, |tuple| tuple.into_any().into_ptr())
@@ -115,8 +115,8 @@ unsafe fn parents(node: *mut Node) -> Vec<*mut Node> {
 unsafe fn all_parents(node: *mut Node) -> Vec<*mut Node> {
     // SAFETY: by contract of the caller.
     unsafe {
-        match (*node).block() {
-            Some((block, output)) => (*block).parents_of(output),
+        match (*node).fused() {
+            Some((fused, output)) => (*fused).parents_of(output),
             None => (*node).parents().to_vec(),
         }
     }
@@ -136,8 +136,8 @@ unsafe extern "C" fn get_local_grads(object: Object, _: *mut c_void) -> Object {
 unsafe fn local_gradients(node: *mut Node) -> PyResult<Vec<f64>> {
     // SAFETY: by contract of the caller.
     unsafe {
-        let gradients = match (*node).block() {
-            Some((block, output)) => (*block).local_gradients(output, (*node).d_left)?,
+        let gradients = match (*node).fused() {
+            Some((fused, output)) => (*fused).local_gradients(output, (*node).d_left)?,
             None => vec![(*node).d_left, (*node).d_right],
         };
         let pairs = all_parents(node).into_iter().zip(gradients);
@@ -184,7 +184,7 @@ unsafe extern "C" fn get_op(object: Object, _: *mut c_void) -> Object {
 }
 
 unsafe fn text(text: &str) -> Object {
-    // SAFETY: the text is UTF-8 of that length; the lock is held.
+    // SAFETY: the text is UTF-8 of that length; the GIL is held.
     unsafe {
         match ffi::Py_ssize_t::try_from(text.len()) {
             Ok(length) => ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), length),
@@ -195,9 +195,9 @@ unsafe fn text(text: &str) -> Object {
 
 /// micrograd's names: a power carries its exponent, written as Python would.
 pub fn op_name(node: &Node) -> Cow<'_, str> {
-    if let Some((block, _)) = node.block() {
-        // SAFETY: a fused node keeps its block alive.
-        return unsafe { Cow::Borrowed(&(*block).name) };
+    if let Some((fused, _)) = node.fused() {
+        // SAFETY: a fused node keeps its fused op alive.
+        return unsafe { Cow::Borrowed(&(*fused).name) };
     }
     match node.op() {
         Op::PowInt => format!("**{:.0}", node.d_right).into(),
@@ -384,8 +384,8 @@ pub fn getset() -> Vec<ffi::PyGetSetDef> {
         ),
         entry(
             c"_backward".as_ptr(),
-            rules::get,
-            Some(rules::set),
+            hooks::get,
+            Some(hooks::set),
             c"The rule that sends self.grad to the operands; assign a callable to replace it."
                 .as_ptr(),
         ),

@@ -40,8 +40,8 @@ pub unsafe extern "C" fn traverse(
     unsafe {
         tell((*node).dict);
         tell(ffi::Py_TYPE(object).cast());
-        match (*node).block() {
-            Some((block, _)) => (*block).traverse(node, &mut |parent| tell(parent.cast())),
+        match (*node).fused() {
+            Some((fused, _)) => (*fused).traverse(node, &mut |parent| tell(parent.cast())),
             None => (*node).parents().into_iter().for_each(|parent| tell(parent.cast())),
         }
     }

@@ -8,19 +8,19 @@
 use std::os::raw::c_int;
 use std::ptr;
 
-use fastgrad_core::graph::fused::Rule;
-use fastgrad_core::graph::op::Op;
+use fastgrad_core::autograd::fused::Vjp;
+use fastgrad_core::autograd::op::Op;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use pyo3::{Borrowed, ffi, intern};
 
 use super::attrs;
-use super::block::Block;
+use super::fused_op::FusedOp;
 use super::node::{self, Node, RAW};
 use super::number;
+use super::ops::{self, raise};
 use super::patches;
-use super::slots::{self, raise};
 use crate::errors::guard_slot;
 use crate::operands::read_all;
 
@@ -100,7 +100,7 @@ pub unsafe fn finish(made: *mut Node) -> Object {
 /// the edges of the op.
 #[cold]
 unsafe fn construct<'py>(made: *mut Node) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: by contract of `finish`; the lock is held.
+    // SAFETY: by contract of `finish`; the GIL is held.
     unsafe {
         let py = Python::assume_attached();
         let plain = Bound::from_owned_ptr(py, made.cast());
@@ -114,10 +114,10 @@ unsafe fn construct<'py>(made: *mut Node) -> PyResult<Bound<'py, PyAny>> {
             let node = value.as_ptr().cast::<Node>();
             // Only of the same parents, and where no pass is under way, so that nothing but the
             // rule changes.
-            if let Some((block, _)) = (*node).block()
-                && (*block).rule.is_none()
+            if let Some((fused, _)) = (*node).fused()
+                && (*fused).rule.is_none()
                 && (*node).mark() == 0
-                && children.iter().map(|c| c.as_ptr().cast()).eq((*block).parents.iter().copied())
+                && children.iter().map(|c| c.as_ptr().cast()).eq((*fused).parents.iter().copied())
             {
                 node::take_edges(node, made);
             }
@@ -198,7 +198,7 @@ pub unsafe extern "C" fn init(object: Object, args: Object, kwargs: Object) -> c
         let args = Bound::from_borrowed_ptr(py, args).cast_into_unchecked::<PyTuple>();
         let kwargs = Bound::from_borrowed_ptr_or_opt(py, kwargs);
         let kwargs = kwargs.map(|d| d.cast_into_unchecked::<PyDict>());
-        slots::status(fill(&value, &args, kwargs.as_ref()))
+        ops::status(fill(&value, &args, kwargs.as_ref()))
     })
 }
 
@@ -280,17 +280,17 @@ fn fill(
             // A setter of the program's own may have run `__init__`.
             may_get_edges(node, has_parents)?;
         }
-        let block = if has_parents {
+        let fused = if has_parents {
             let parents = children.into_iter().map(|child| child.into_ptr().cast()).collect();
-            Some(Block::new(value.py(), op.into(), parents, rule, 1)?)
+            Some(FusedOp::new(value.py(), op.into(), parents, rule, 1)?)
         } else {
             None
         };
         (*node).data = data;
         (*node).grad = 0.0;
         (*node).set_flag(RAW, false);
-        if let Some(block) = block {
-            node::set_block(node, block, 0, 1.0);
+        if let Some(fused) = fused {
+            node::set_fused_op(node, fused, 0, 1.0);
         }
     }
     Ok(())
@@ -325,7 +325,7 @@ fn children_of<'py>(given: Option<&Bound<'py, PyAny>>) -> PyResult<Vec<Bound<'py
     })
 }
 
-fn rule_of(local_grads: Option<&Bound<'_, PyAny>>, children: usize) -> PyResult<Option<Rule>> {
+fn rule_of(local_grads: Option<&Bound<'_, PyAny>>, children: usize) -> PyResult<Option<Vjp>> {
     let Some(given) = local_grads.filter(|given| !given.is_none()) else { return Ok(None) };
     let items =
         given.try_iter().map_err(|_| type_error("local_grads", "an iterable of numbers", given))?;
@@ -337,7 +337,7 @@ fn rule_of(local_grads: Option<&Bound<'_, PyAny>>, children: usize) -> PyResult<
         );
         return Err(PyValueError::new_err(message));
     }
-    Ok(Some(Rule::Gradients(gradients)))
+    Ok(Some(Vjp::Gradients(gradients)))
 }
 
 fn type_error(argument: &str, expected: &str, got: &Bound<'_, PyAny>) -> PyErr {

@@ -4,34 +4,34 @@
 //! | --- | --- |
 //! | `node.rs` | layout, making, end |
 //! | `collector.rs` | what the cyclic collector is told |
-//! | `endings.rs` | the end of attributes and subclass instances |
+//! | `trashcan.rs` | the end of attributes and subclass instances |
 //! | `slab.rs` | memory |
-//! | `block.rs` | what the outputs of an op over lists share |
+//! | `fused_op.rs` | what the outputs of an op over lists share |
 //! | `number.rs` | what may stand beside a `Value` |
 //! | `slots.rs` | arithmetic |
 //! | `init.rs` | the constructor |
 //! | `attrs.rs`, `rules.rs` | attributes, `_backward` |
 //! | `sweep.rs` | `backward()`, `zero_grad()` |
-//! | `turns.rs` | whose pass it is; forks |
+//! | `lock.rs` | whose pass it is; forks |
 //! | `copy.rs` | pickling and copying of leaves |
 //! | `refusals.rs` | what a `Value` is not: `float(v)`, `v > 0` |
 //! | `patches.rs` | notices that a program has patched the type |
 
 pub mod attrs;
-pub mod block;
+pub mod backward;
 pub mod collector;
-pub mod copy;
-pub mod endings;
+pub mod fused_op;
+pub mod hooks;
 pub mod init;
 pub mod node;
 pub mod number;
+pub mod ops;
+pub mod pass_lock;
 pub mod patches;
+pub mod pickle;
 pub mod refusals;
-pub mod rules;
 pub mod slab;
-pub mod slots;
-pub mod sweep;
-pub mod turns;
+pub mod trashcan;
 
 use std::os::raw::{c_int, c_uint, c_ulong};
 use std::ptr;
@@ -66,7 +66,7 @@ unsafe extern "C" fn backward(
     _: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: a method's receiver, held by the caller.
-    guard_slot(|| unsafe { answer(sweep::backward(Python::assume_attached(), object.cast())) })
+    guard_slot(|| unsafe { answer(backward::backward(Python::assume_attached(), object.cast())) })
 }
 
 unsafe extern "C" fn zero_grad(
@@ -74,7 +74,7 @@ unsafe extern "C" fn zero_grad(
     _: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: a method's receiver, held by the caller.
-    guard_slot(|| unsafe { answer(sweep::zero_grad(Python::assume_attached(), object.cast())) })
+    guard_slot(|| unsafe { answer(backward::zero_grad(Python::assume_attached(), object.cast())) })
 }
 
 unsafe extern "C" fn propagate(
@@ -82,47 +82,47 @@ unsafe extern "C" fn propagate(
     _: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: a method's receiver, held by the caller.
-    guard_slot(|| unsafe { answer(sweep::send_alone(object.cast())) })
+    guard_slot(|| unsafe { answer(backward::send_alone(object.cast())) })
 }
 
 unsafe fn answer(outcome: PyResult<()>) -> *mut ffi::PyObject {
     match outcome {
-        // SAFETY: slots run with the interpreter's lock held.
-        Ok(()) => unsafe { sweep::none() },
-        Err(error) => slots::raise(error),
+        // SAFETY: slots run with the GIL held.
+        Ok(()) => unsafe { backward::none() },
+        Err(error) => ops::raise(error),
     }
 }
 
 fn methods() -> Vec<ffi::PyMethodDef> {
     let none = ffi::METH_NOARGS;
-    let mut methods = slots::op_methods();
+    let mut methods = ops::op_methods();
     methods.extend([
-        slots::method(
+        ops::method(
             c"backward".as_ptr(),
             backward,
             none,
             c"backward($self)\n--\n\nAdds d(self)/d(node) to the grad of every node that self depends on, self included."
                 .as_ptr(),
         ),
-        slots::method(
+        ops::method(
             c"zero_grad".as_ptr(),
             zero_grad,
             none,
             c"zero_grad($self)\n--\n\nSets the grad of every node that self depends on to 0, self included.".as_ptr(),
         ),
-        slots::method(
+        ops::method(
             c"item".as_ptr(),
             attrs::item,
             none,
             c"item($self)\n--\n\nReturns data, a float.".as_ptr(),
         ),
-        slots::method(
+        ops::method(
             c"__format__".as_ptr(),
             attrs::format_with,
             ffi::METH_O,
             c"__format__($self, spec, /)\n--\n\nReturns data formatted, as in f\"{v:.3f}\".".as_ptr(),
         ),
-        slots::method(
+        ops::method(
             c"_propagate".as_ptr(),
             propagate,
             none,
@@ -135,7 +135,7 @@ fn methods() -> Vec<ffi::PyMethodDef> {
         ml_flags: ffi::METH_VARARGS | ffi::METH_KEYWORDS | ffi::METH_STATIC,
         ml_doc: c"Makes a Value without data or edges, for __init__ to fill.".as_ptr(),
     });
-    methods.extend(copy::methods());
+    methods.extend(pickle::methods());
     methods.extend(refusals::methods());
     methods
 }
@@ -167,7 +167,7 @@ pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let (no_method, no_getset, no_member) =
         unsafe { (std::mem::zeroed(), std::mem::zeroed(), std::mem::zeroed()) };
     let slot = |slot: c_int, pfunc: *mut std::ffi::c_void| ffi::PyType_Slot { slot, pfunc };
-    let mut slots = slots::number_slots();
+    let mut slots = ops::number_slots();
     slots.extend([
         slot(ffi::Py_tp_doc, DOC.as_ptr().cast_mut().cast()),
         slot(ffi::Py_tp_init, init::init as *mut _),

@@ -15,11 +15,11 @@
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
-use fastgrad_core::graph::op::Op;
+use fastgrad_core::autograd::op::Op;
 use pyo3::ffi;
 
-use super::block::{self, Block};
-use super::{endings, slab};
+use super::fused_op::{self, FusedOp};
+use super::{slab, trashcan};
 
 #[cfg(Py_GIL_DISABLED)]
 compile_error!("fastgrad does not support free-threaded builds of Python yet");
@@ -36,7 +36,7 @@ pub struct Node {
     tag: u64,
     /// d(root)/d(node), summed over calls
     pub grad: f64,
-    /// first parent, or null; of a fused node the block
+    /// first parent, or null; of a fused node the fused op
     left: *mut Node,
     /// second parent, or null; of a fused node the output's index
     right: *mut Node,
@@ -97,7 +97,7 @@ pub unsafe fn is_value(object: *mut ffi::PyObject) -> bool {
 /// has no memory.
 ///
 /// # Safety
-/// The interpreter's lock is held.
+/// The GIL is held.
 #[inline(always)]
 pub unsafe fn new(op: Op, data: f64) -> *mut Node {
     // SAFETY: the slot is ours and large enough; the type lives as long as the module.
@@ -178,35 +178,35 @@ unsafe fn put_on_rule(node: *mut Node) {
     }
 }
 
-/// Makes a new node the output `index` of a block; takes over a share of the block.
+/// Makes a new node the output `index` of a fused op; takes over a share of the fused op.
 ///
 /// # Safety
-/// `node` is new; `block` is alive, and the share the caller's.
-pub unsafe fn set_block(node: *mut Node, block: *mut Block, index: usize, slope: f64) {
+/// `node` is new; `fused` is alive, and the share the caller's.
+pub unsafe fn set_fused_op(node: *mut Node, fused: *mut FusedOp, index: usize, slope: f64) {
     // SAFETY: alive by contract.
     unsafe {
         (*node).tag = ((*node).tag & !0xFF) | Op::Fused as u64;
-        (*node).left = block.cast();
+        (*node).left = fused.cast();
         (*node).right = ptr::without_provenance_mut(index);
         (*node).d_left = slope;
-        if (*block).is_on_rule() {
+        if (*fused).is_on_rule() {
             put_on_rule(node);
         }
     }
 }
 
-/// Gives a node the edges of another, in place of its block, which has the same parents.
+/// Gives a node the edges of another, in place of its fused op, which has the same parents.
 ///
 /// # Safety
 /// Both are alive; `node` is fused, `from` is not.
 pub unsafe fn take_edges(node: *mut Node, from: *mut Node) {
     // SAFETY: alive by contract; the share is the node's own.
     unsafe {
-        let block = (*node).left.cast::<Block>();
+        let fused = (*node).left.cast::<FusedOp>();
         (*node).tag = ((*node).tag & !0xFF) | (*from).op() as u64;
         let (dl, dr) = ((*from).d_left, (*from).d_right);
         let _none_is_raw = set_parents(node, (*from).left, (*from).right, dl, dr);
-        block::drop_own_share(block);
+        fused_op::release(fused);
     }
 }
 
@@ -265,9 +265,9 @@ impl Node {
         [self.left, self.right]
     }
 
-    /// The block of a fused node, and which of its outputs this is.
+    /// The fused op of a fused node, and which of its outputs this is.
     #[inline(always)]
-    pub fn block(&self) -> Option<(*mut Block, usize)> {
+    pub fn fused(&self) -> Option<(*mut FusedOp, usize)> {
         (self.op() == Op::Fused).then(|| (self.left.cast(), self.right.addr()))
     }
 }
@@ -297,9 +297,9 @@ unsafe fn set_refcount(node: *mut Node, count: ffi::Py_ssize_t) {
 }
 
 /// The dying: a list chained through `grad`, whose nodes nothing else can reach.
-struct Dying(*mut Node);
+struct DeallocQueue(*mut Node);
 
-impl Dying {
+impl DeallocQueue {
     /// Gives up one reference to a parent; adds it when that was the last one.
     #[inline(always)]
     unsafe fn give_up(&mut self, node: *mut Node) {
@@ -314,7 +314,7 @@ impl Dying {
                 self.0 = node;
             } else {
                 // A subclass ends in its own way.
-                endings::give_up(node.cast());
+                trashcan::give_up(node.cast());
             }
         }
     }
@@ -368,26 +368,26 @@ unsafe fn retire_slowly(node: *mut Node) {
 pub unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     // SAFETY: Python calls this once, when the last reference is gone.
     unsafe {
-        let mut dying = Dying(ptr::null_mut());
+        let mut queue = DeallocQueue(ptr::null_mut());
         let mut node = object.cast::<Node>();
         retire(node);
         loop {
             let (left, right, fused) = ((*node).left, (*node).right, (*node).op() == Op::Fused);
             if fused {
-                (*left.cast::<Block>()).forget_holder(node);
+                (*left.cast::<FusedOp>()).forget_holder(node);
             }
             end(node);
             if fused {
-                block::drop_share(left.cast(), &mut |parent| dying.give_up(parent));
+                fused_op::release_into(left.cast(), &mut |parent| queue.give_up(parent));
             } else {
                 if !left.is_null() {
-                    dying.give_up(left);
+                    queue.give_up(left);
                 }
                 if !right.is_null() {
-                    dying.give_up(right);
+                    queue.give_up(right);
                 }
             }
-            node = dying.pop();
+            node = queue.pop();
             if node.is_null() {
                 return;
             }
@@ -404,7 +404,7 @@ unsafe fn end(node: *mut Node) {
         let dict = (*node).dict;
         if !dict.is_null() {
             (*node).dict = ptr::null_mut();
-            endings::give_up(dict);
+            trashcan::give_up(dict);
         }
         if (*node).has(FROM_SLAB) {
             slab::release(node);

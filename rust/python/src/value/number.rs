@@ -81,7 +81,7 @@ pub unsafe fn quick_int(object: *mut ffi::PyObject) -> Option<f64> {
 /// `__init__` has not run.
 ///
 /// # Safety
-/// The interpreter's lock is held.
+/// The GIL is held.
 pub unsafe fn any(object: Borrowed<'_, '_, PyAny>, op: &str) -> PyResult<Option<Operand>> {
     // SAFETY: a borrowed object is alive.
     unsafe {

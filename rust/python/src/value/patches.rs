@@ -72,7 +72,7 @@ fn look(py: Python<'_>) -> PyResult<bool> {
     let patched = differs(&class)?;
     if !patched {
         // Python leaves its own function here when a `__new__` that was patched comes back.
-        // SAFETY: as above, with the lock held.
+        // SAFETY: as above, with the GIL held.
         unsafe { (*node::value_type()).tp_new = Some(init::new) }
     }
     let look = u64::from(version) << 1 | u64::from(patched || version == 0);

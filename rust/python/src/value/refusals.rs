@@ -9,7 +9,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::{Borrowed, Python, ffi};
 
 use super::number;
-use super::slots::{self, raise};
+use super::ops::{self, raise};
 use crate::errors::guard_slot;
 
 type Object = *mut ffi::PyObject;
@@ -36,7 +36,7 @@ unsafe extern "C" fn round(_: Object, _: Object) -> Object {
 
 /// `==` and `!=` as any object has them, by identity; no order among Values and numbers.
 pub unsafe extern "C" fn richcompare(x: Object, y: Object, op: c_int) -> Object {
-    // SAFETY: called by Python with living objects, the lock held.
+    // SAFETY: called by Python with living objects, the GIL held.
     guard_slot(|| unsafe {
         let sign = match op {
             ffi::Py_LT => "<",
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn richcompare(x: Object, y: Object, op: c_int) -> Object 
         let other = Borrowed::from_ptr(py, y);
         if let Ok(None) = number::any(other, sign) {
             // Another type may know how to compare itself with us.
-            return slots::not_implemented();
+            return ops::not_implemented();
         }
         let (x, y) = (number::class_name(Borrowed::from_ptr(py, x)), number::class_name(other));
         raise(PyTypeError::new_err(format!(
@@ -63,7 +63,7 @@ unsafe fn identity(x: Object, y: Object, op: c_int) -> Object {
     unsafe {
         match ffi::PyBaseObject_Type.tp_richcompare {
             Some(compare) => compare(x, y, op),
-            None => slots::not_implemented(),
+            None => ops::not_implemented(),
         }
     }
 }
@@ -83,5 +83,5 @@ pub unsafe extern "C" fn hash(x: Object) -> ffi::Py_hash_t {
 /// `__round__`, which Python looks for by name.
 pub fn methods() -> [ffi::PyMethodDef; 1] {
     let doc = c"__round__($self, ndigits=None, /)\n--\n\nRaises TypeError: use .data.";
-    [slots::method(c"__round__".as_ptr(), round, ffi::METH_VARARGS, doc.as_ptr())]
+    [ops::method(c"__round__".as_ptr(), round, ffi::METH_VARARGS, doc.as_ptr())]
 }

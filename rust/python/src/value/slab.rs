@@ -3,7 +3,7 @@
 //! A slot is found in its chunk by masking the address, a chunk goes back to the system once its
 //! last node is gone (but for a few spare ones), so that a dropped graph leaves nothing behind.
 //! Python's own allocator would do; this one saves about 10 ns a node, lays the nodes of a graph
-//! side by side, and knows how many are alive. All of it runs under the interpreter's lock.
+//! side by side, and knows how many are alive. All of it runs under the GIL.
 
 #![allow(clippy::cast_ptr_alignment, reason = "chunks and slots are multiples of a word")]
 
@@ -62,7 +62,7 @@ struct Slab {
 /// Global, as the nodes of all threads share it.
 struct Shared(UnsafeCell<Slab>);
 
-// SAFETY: every access happens while the interpreter's lock is held.
+// SAFETY: every access happens while the GIL is held.
 unsafe impl Sync for Shared {}
 
 static SLAB: Shared = Shared(UnsafeCell::new(Slab {
@@ -77,10 +77,10 @@ static SLAB: Shared = Shared(UnsafeCell::new(Slab {
 /// Memory for a node, its collector's head zeroed; null when the system has none.
 ///
 /// # Safety
-/// The interpreter's lock is held.
+/// The GIL is held.
 #[inline]
 pub unsafe fn allocate() -> *mut Node {
-    // SAFETY: the lock is held, so this is the only reference; pointers in the lists are ours.
+    // SAFETY: the GIL is held, so this is the only reference; pointers in the lists are ours.
     unsafe {
         let slab = &mut *SLAB.0.get();
         let mut chunk = slab.open;
@@ -110,7 +110,7 @@ pub unsafe fn allocate() -> *mut Node {
 /// Takes a node's memory back.
 ///
 /// # Safety
-/// The interpreter's lock is held; `node` came from [`allocate`] and is not used again.
+/// The GIL is held; `node` came from [`allocate`] and is not used again.
 #[inline]
 pub unsafe fn release(node: *mut Node) {
     // SAFETY: as in `allocate`; a chunk is aligned to its size, which the mask relies on.
@@ -135,9 +135,9 @@ pub unsafe fn release(node: *mut Node) {
 /// Nodes alive, and bytes held from the system.
 ///
 /// # Safety
-/// The interpreter's lock is held.
+/// The GIL is held.
 pub unsafe fn usage() -> (usize, usize) {
-    // SAFETY: the lock is held.
+    // SAFETY: the GIL is held.
     let slab = unsafe { &*SLAB.0.get() };
     (slab.live, slab.chunks * CHUNK)
 }
@@ -145,7 +145,7 @@ pub unsafe fn usage() -> (usize, usize) {
 /// Puts a chunk of free slots at the head of the open ones: a spare one, or a new one.
 #[cold]
 unsafe fn open_chunk(slab: &mut Slab) -> *mut Chunk {
-    // SAFETY: the lock is held; a spare chunk is in no other list.
+    // SAFETY: the GIL is held; a spare chunk is in no other list.
     unsafe {
         let mut chunk = slab.spare;
         if chunk.is_null() {

@@ -9,10 +9,10 @@ use pyo3::types::PyDict;
 use pyo3::{ffi, intern};
 
 use super::attrs;
+use super::backward;
 use super::node::{HAS_RULE, Node};
 use super::number;
-use super::slots::{self, raise};
-use super::sweep;
+use super::ops::{self, raise};
 use crate::errors::guard_slot;
 
 /// Calls the callable that replaced the node's rule; what it raises comes out unchanged.
@@ -27,7 +27,7 @@ pub unsafe fn call(py: Python<'_>, node: *mut Node) -> PyResult<()> {
             return rule.call0().map(drop);
         }
         // The dict was emptied behind our back: the node's own rule is back.
-        sweep::send_alone(node)
+        backward::send_alone(node)
     }
 }
 
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn set(
     _: *mut c_void,
 ) -> c_int {
     // SAFETY: called by Python with a Value.
-    guard_slot(|| unsafe { slots::status(replace(Python::assume_attached(), object, rule)) })
+    guard_slot(|| unsafe { ops::status(replace(Python::assume_attached(), object, rule)) })
 }
 
 /// A callable assigned to a node's `_backward` lives in its dict, where Python would keep it.

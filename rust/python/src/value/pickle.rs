@@ -7,11 +7,11 @@ use pyo3::types::{PyDict, PyTuple};
 use pyo3::{Borrowed, ffi, intern};
 
 use super::attrs;
+use super::backward;
 use super::node::{HAS_RULE, Node};
-use super::slots::{self, raise};
-use super::sweep;
+use super::ops::{self, raise};
 use crate::errors::guard_slot;
-use fastgrad_core::graph::op::Op;
+use fastgrad_core::autograd::op::Op;
 
 type Object = *mut ffi::PyObject;
 
@@ -41,7 +41,7 @@ unsafe fn state_of<'py>(object: Object) -> PyResult<Bound<'py, PyTuple>> {
 
 unsafe extern "C" fn setstate(object: Object, state: Object) -> Object {
     // SAFETY: a method's receiver and argument.
-    guard_slot(|| unsafe { restore(object, state).map_or_else(raise, |()| sweep::none()) })
+    guard_slot(|| unsafe { restore(object, state).map_or_else(raise, |()| backward::none()) })
 }
 
 unsafe fn restore(object: Object, state: Object) -> PyResult<()> {
@@ -66,13 +66,13 @@ unsafe fn restore(object: Object, state: Object) -> PyResult<()> {
 /// The methods that `copy` and `pickle` call.
 pub fn methods() -> [ffi::PyMethodDef; 2] {
     [
-        slots::method(
+        ops::method(
             c"__reduce__".as_ptr(),
             reduce,
             ffi::METH_NOARGS,
             c"__reduce__($self)\n--\n\nFor copy and pickle; leaves only.".as_ptr(),
         ),
-        slots::method(
+        ops::method(
             c"__setstate__".as_ptr(),
             setstate,
             ffi::METH_O,

@@ -18,7 +18,7 @@
 use std::os::raw::{c_char, c_int, c_void};
 use std::ptr;
 
-use fastgrad_core::graph::op::{self, Binary, Op, Unary};
+use fastgrad_core::autograd::op::{self, Binary, Op, Unary};
 use fastgrad_core::{Error, Result};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -41,7 +41,7 @@ pub fn raise(error: PyErr) -> Object {
     // PyO3 does not know that a raw slot is attached, and what is dropped unattached waits until
     // the next attached call: errors in a loop would pile up, with all that they refer to.
     if Python::try_attach(&mut restore).is_none() {
-        // SAFETY: slots run with the interpreter's lock held, also while the program shuts down.
+        // SAFETY: slots run with the GIL held, also while the program shuts down.
         restore(unsafe { Python::assume_attached() });
     }
     ptr::null_mut()
@@ -181,7 +181,7 @@ unsafe fn rewrite<'py>(
     right: Operand,
     kind: Op,
 ) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: Python hands living operands to a slot, with the lock held.
+    // SAFETY: Python hands living operands to a slot, with the GIL held.
     unsafe {
         let py = Python::assume_attached();
         let x = Bound::from_borrowed_ptr(py, x);
@@ -215,7 +215,7 @@ pub unsafe fn not_implemented() -> Object {
 
 /// Both operands; None when the other type may still know what to do.
 unsafe fn read_both(x: Object, y: Object, op: &str) -> PyResult<Option<(Operand, Operand)>> {
-    // SAFETY: Python hands living operands to a slot, with the lock held.
+    // SAFETY: Python hands living operands to a slot, with the GIL held.
     unsafe {
         let py = Python::assume_attached();
         let (x, y) = (Borrowed::from_ptr(py, x), Borrowed::from_ptr(py, y));
