@@ -16,7 +16,8 @@ use crate::errors::guard;
 use crate::errors::to_python;
 use crate::operands::{Operands, detached};
 use crate::overrides;
-use crate::value::{node, number, ops, patches};
+use crate::value::node::{self, NodeRef};
+use crate::value::{number, ops, patches};
 use crate::written_out;
 
 /// The sum of Values and numbers as one node, added from left to right.
@@ -150,8 +151,7 @@ fn neuron<'py>(
     guard(|| {
         let mut operands = Operands::default();
         let listed = w.is_exact_instance_of::<PyList>() || w.is_exact_instance_of::<PyTuple>();
-        // SAFETY: the bias is alive.
-        if !listed || !unsafe { node::is_value(b.as_ptr()) } {
+        if !listed || NodeRef::of(b).is_none() {
             return Ok(None);
         }
         let mut n = 0;

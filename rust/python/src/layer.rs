@@ -197,10 +197,10 @@ fn weights_of(
         // SAFETY: the list holds its items, and no Python code runs here.
         let unchanged = unsafe { items(neurons) }.iter().enumerate().all(|(i, &neuron)| {
             // SAFETY: as above; the type extends `NeuronData`, as `common_activation` saw.
-            let fields = unsafe { fields(py, neuron, neuron_type) };
-            fields
-                .and_then(|f| f.get().parameters(py))
-                .is_some_and(|(w, b)| known.has_row(i, w) && known.has_bias(i, b))
+            let parameters = unsafe {
+                fields(py, neuron, neuron_type).and_then(|fields| fields.get().parameters(py))
+            };
+            parameters.is_some_and(|(w, b)| known.has_row(i, w) && known.has_bias(i, b))
         });
         if unchanged {
             return Ok(Some(known.share()));
@@ -235,7 +235,8 @@ fn read_neurons<'py>(
         let Some(fields) = (unsafe { fields(neurons.py(), neuron.as_ptr(), neuron_type) }) else {
             return Err(PyRuntimeError::new_err("the neurons changed while x was read"));
         };
-        let Some((w, b)) = fields.get().parameters(neurons.py()) else {
+        // SAFETY: cloned before any Python code runs.
+        let Some((w, b)) = (unsafe { fields.get().parameters(neurons.py()) }) else {
             return Err(PyValueError::new_err("a neuron without w or b cannot be called"));
         };
         source.rows.push(w.clone());

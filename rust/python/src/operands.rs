@@ -11,7 +11,7 @@ use crate::errors::to_python;
 use crate::memory::{reserve, with_capacity};
 use crate::overrides;
 use crate::value::fused_op::{self, FusedOp};
-use crate::value::node::{self, Node};
+use crate::value::node::{self, Node, NodeRef};
 use crate::value::{number, patches};
 
 /// How many items are read between two moments for interrupts and other threads.
@@ -58,8 +58,7 @@ impl Operands {
 
     /// Reads one operand.
     pub fn push(&mut self, item: &Bound<'_, PyAny>, argument: &str) -> PyResult<()> {
-        // SAFETY: a bound object is alive.
-        let Some(operand) = (unsafe { number::any(item.as_borrowed(), argument)? }) else {
+        let Some(operand) = number::any(item.as_borrowed(), argument)? else {
             self.stranger = overrides::answers_multiplication(item);
             return Err(not_an_operand(item, argument));
         };
@@ -91,8 +90,8 @@ impl Operands {
         let is_sequence =
             source.is_exact_instance_of::<PyList>() || source.is_exact_instance_of::<PyTuple>();
         // SAFETY: the source is alive.
-        !is_sequence
-            && unsafe { node::is_value(source.as_ptr()) || ffi::PyIter_Check(source.as_ptr()) != 0 }
+        let is_iterator = || unsafe { ffi::PyIter_Check(source.as_ptr()) != 0 };
+        !is_sequence && (NodeRef::of(source).is_some() || is_iterator())
     }
 
     /// True when the first `n` operands are Values.
@@ -198,7 +197,8 @@ impl Operands {
         name: &'static str,
         (values, rule): (Vec<f64>, Vjp),
     ) -> PyResult<Bound<'py, PyList>> {
-        let outputs = Outputs::new(self.into_fused_op(py, name, rule, values.len())?);
+        // SAFETY: the share is ours.
+        let outputs = unsafe { Outputs::new(self.into_fused_op(py, name, rule, values.len())?) };
         outputs.list(py, values.len(), |i| op::pos(values[i]))
     }
 
@@ -209,7 +209,9 @@ impl Operands {
         name: &'static str,
         (value, rule): (f64, Vjp),
     ) -> PyResult<Bound<'py, PyAny>> {
-        Outputs::new(self.into_fused_op(py, name, rule, 1)?).node(py, 0, value, 1.0)
+        // SAFETY: the share is ours.
+        let output = unsafe { Outputs::new(self.into_fused_op(py, name, rule, 1)?) };
+        output.node(py, 0, value, 1.0)
     }
 }
 
@@ -218,7 +220,10 @@ pub struct Outputs(*mut FusedOp);
 
 impl Outputs {
     /// Takes over the caller's share.
-    pub fn new(fused: *mut FusedOp) -> Outputs {
+    ///
+    /// # Safety
+    /// The share is the caller's.
+    pub unsafe fn new(fused: *mut FusedOp) -> Outputs {
         Outputs(fused)
     }
 

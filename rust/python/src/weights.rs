@@ -6,7 +6,6 @@
 //! same value. So a call reads its weights but owns none of them, and a backward pass gathers
 //! their gradients in one place and gives them to the nodes once.
 
-use std::cell::UnsafeCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::errors::to_python;
+use crate::gil_cell::GilCell;
 use crate::operands::{Operands, Outputs, pause};
 use crate::value::fused_op::{self, FusedOp};
 use crate::value::node::Node;
@@ -49,12 +49,12 @@ impl Drop for Shared {
 
 /// Fused ops of weights in use, by the address of their list. They are not owned: one that ends
 /// takes its entry along.
-struct Registry(UnsafeCell<BTreeMap<usize, *mut FusedOp>>);
+static IN_USE: GilCell<Registry> = GilCell::new(Registry(BTreeMap::new()));
 
-// SAFETY: every access happens while the GIL is held.
-unsafe impl Sync for Registry {}
+struct Registry(BTreeMap<usize, *mut FusedOp>);
 
-static IN_USE: Registry = Registry(UnsafeCell::new(BTreeMap::new()));
+// SAFETY: fused ops belong to no thread.
+unsafe impl Send for Registry {}
 
 /// Called when a fused op ends: it is not to be found any more.
 ///
@@ -64,7 +64,7 @@ pub unsafe fn forget(fused: *mut FusedOp) {
     // SAFETY: by contract.
     unsafe {
         if let Some(key) = (*fused).key {
-            let in_use = &mut *IN_USE.0.get();
+            let in_use = &mut IN_USE.get().0;
             // A newer fused op may have taken the place.
             if in_use.get(&key) == Some(&fused) {
                 in_use.remove(&key);
@@ -78,7 +78,7 @@ pub unsafe fn forget(fused: *mut FusedOp) {
 #[cold]
 pub fn forget_all() {
     // SAFETY: the GIL is held.
-    unsafe { (*IN_USE.0.get()).clear() }
+    unsafe { IN_USE.get().0.clear() }
 }
 
 /// The fused op of weights that calls with this list use, to be compared with the list as it is.
@@ -96,7 +96,7 @@ impl WeightCacheEntry {
     ) -> Option<WeightCacheEntry> {
         // SAFETY: the GIL is held; an entry's fused op is alive.
         unsafe {
-            let fused = *(*IN_USE.0.get()).get(&key.addr())?;
+            let fused = *IN_USE.get().0.get(&key.addr())?;
             let Some(Vjp::Shared(weights)) = &(*fused).rule else { return None };
             let values = m * n + if bias { m } else { 0 };
             let shape = (weights.outputs(), weights.inputs(), weights.values().len());
@@ -171,7 +171,7 @@ impl Source<'_> {
             // SAFETY: the GIL is held.
             unsafe {
                 (*fused).key = Some(self.key.addr());
-                (*IN_USE.0.get()).insert(self.key.addr(), fused);
+                IN_USE.get().0.insert(self.key.addr(), fused);
             }
         }
         Ok(Shared { fused, weights })
@@ -232,7 +232,10 @@ impl Shared {
         computed.map_err(|error| to_python(&error))?;
         let (parents, x) = x.into_parts();
         let rule = Vjp::Linear { x, weights: self.weights.clone() };
-        let fused = FusedOp::linear(py, name, parents, rule, z, self.fused)?;
-        Outputs::new(fused).activated(py, |z| activation.apply(z))
+        // SAFETY: we hold a share of the weights, and the parents' references and the share of
+        // the new op are ours to give away.
+        let outputs =
+            unsafe { Outputs::new(FusedOp::linear(py, name, parents, rule, z, self.fused)?) };
+        outputs.activated(py, |z| activation.apply(z))
     }
 }

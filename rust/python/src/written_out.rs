@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyType};
 
 use crate::memory::with_capacity;
-use crate::value::node;
+use crate::value::node::{self, NodeRef};
 
 type Outputs<'py> = PyResult<Bound<'py, PyList>>;
 type Output<'py> = PyResult<Bound<'py, PyAny>>;
@@ -135,8 +135,7 @@ fn as_value<'py>(item: &Bound<'py, PyAny>) -> Output<'py> {
 }
 
 fn is_value(item: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: the item is alive.
-    unsafe { node::is_value(item.as_ptr()) }
+    NodeRef::of(item).is_some()
 }
 
 /// A number as a Value, made by calling the class, as a program would.

@@ -14,12 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use fastgrad_core::autograd::backward::{Graph, NoMemory, Pass, Pause, Stop};
 use fastgrad_core::autograd::op::Op;
 use pyo3::exceptions::PyMemoryError;
-use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::fused_op::FusedOp;
 use super::hooks;
-use super::node::{GRAD_OFFSET, HAS_RULE, HOT_OFFSET, Node};
+use super::node::{GRAD_OFFSET, HAS_RULE, HOT_OFFSET, Node, NodeRef};
 use super::pass_lock::PassGuard;
 
 /// Marks handed out so far; 48 bits of it fit into a node, which lasts for centuries.
@@ -208,11 +207,12 @@ impl Graph for Nodes<'_> {
         unsafe {
             match handle.target() {
                 Target::Node(node) if (*node).is_plain() => send(node),
-                Target::Node(node) if (*node).has(HAS_RULE) => hooks::call(self.py, node)?,
+                Target::Node(node) if (*node).has(HAS_RULE) => {
+                    hooks::call(NodeRef::received(node.cast()))?;
+                }
                 Target::Node(node) => send_to_fused_op(node),
                 Target::FusedOp(fused) => {
-                    (*fused).reserve(&mut self.scratch).map_err(|NoMemory| no_memory())?;
-                    (*fused).vjp(&mut self.scratch);
+                    (*fused).vjp(&mut self.scratch).map_err(|NoMemory| no_memory())?;
                 }
             }
         }
@@ -311,27 +311,25 @@ unsafe fn set_aside(
 }
 
 /// What `node._backward()` does on its own: sends the gradient that the node has now.
-///
-/// # Safety
-/// `node` is alive and the GIL held.
-pub unsafe fn send_alone(node: *mut Node) -> PyResult<()> {
-    // SAFETY: by contract.
+pub fn send_alone(value: NodeRef<'_>) -> PyResult<()> {
+    let node = value.as_ptr();
+    // SAFETY: the node is alive, and with it what it refers to.
     unsafe {
         let Some((fused, _)) = (*node).fused() else {
             send(node);
             return Ok(());
         };
         let mut scratch = Vec::new();
-        let shared = (*fused).weights;
-        // Inside a pass this sends what other outputs have left in the fused op, too: their adjoints
-        // are complete, and the fused op's own turn sends what comes later.
+        // Inside a pass this sends what other outputs have left in the op, too: their adjoints are
+        // complete, and the op's own turn sends what comes later.
+        // Nothing is sent where there is no memory.
         (*fused).reserve(&mut scratch).map_err(|NoMemory| no_memory())?;
         send_to_fused_op(node);
-        (*fused).vjp(&mut scratch);
-        if !shared.is_null() {
-            (*shared).vjp(&mut scratch);
-        }
-        Ok(())
+        let sent = (*fused).vjp(&mut scratch).and_then(|()| match (*fused).weights.as_mut() {
+            Some(weights) => weights.vjp(&mut scratch),
+            None => Ok(()),
+        });
+        sent.map_err(|NoMemory| no_memory())
     }
 }
 
@@ -341,19 +339,13 @@ fn no_memory() -> PyErr {
 }
 
 /// `root.backward()`.
-///
-/// # Safety
-/// The caller holds a reference to root.
-pub unsafe fn backward(py: Python<'_>, root: *mut Node) -> PyResult<()> {
-    run(py, |pass, nodes| pass.backward(nodes, Handle::node(root)))
+pub fn backward(root: NodeRef<'_>) -> PyResult<()> {
+    run(root.py(), |pass, nodes| pass.backward(nodes, Handle::node(root.as_ptr())))
 }
 
 /// `root.zero_grad()`.
-///
-/// # Safety
-/// The caller holds a reference to root.
-pub unsafe fn zero_grad(py: Python<'_>, root: *mut Node) -> PyResult<()> {
-    run(py, |pass, nodes| pass.zero_grad(nodes, Handle::node(root)))
+pub fn zero_grad(root: NodeRef<'_>) -> PyResult<()> {
+    run(root.py(), |pass, nodes| pass.zero_grad(nodes, Handle::node(root.as_ptr())))
 }
 
 type Outcome = std::result::Result<(), Stop<PyErr>>;
@@ -380,17 +372,4 @@ fn run(
         Stop::Graph(error) => error,
         Stop::Memory => PyMemoryError::new_err("no memory to order the graph"),
     })
-}
-
-/// Takes a reference as a slot returns it.
-///
-/// # Safety
-/// `object` is alive.
-pub unsafe fn none() -> *mut ffi::PyObject {
-    // SAFETY: the singleton is always alive.
-    unsafe {
-        let none = ffi::Py_None();
-        ffi::Py_INCREF(none);
-        none
-    }
 }

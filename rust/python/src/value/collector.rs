@@ -18,9 +18,8 @@ use std::ptr;
 
 use pyo3::ffi;
 
+use super::ffi::Object;
 use super::node::{self, Node};
-
-type Object = *mut ffi::PyObject;
 
 /// `tp_traverse`: what a node refers to.
 pub unsafe extern "C" fn traverse(

@@ -62,7 +62,10 @@ impl FusedOp {
 
     /// The fused op of one input's linear map. It takes a share of the weights; `z`, the sums, serve
     /// as the buffer of its adjoints once the outputs are made.
-    pub fn linear(
+    ///
+    /// # Safety
+    /// The caller owns the references in `parents`, and holds a share of the weights.
+    pub unsafe fn linear(
         py: Python<'_>,
         name: &'static str,
         parents: Vec<*mut Node>,
@@ -205,10 +208,14 @@ impl FusedOp {
 
     /// Adds what the adjoints in `dout` send to the parents' gradients, and makes `dout` 0 again.
     ///
+    /// # Errors
+    /// [`NoMemory`]; nothing is sent then.
+    ///
     /// # Safety
     /// The parents are alive and nobody else holds a reference to their fields.
     #[allow(clippy::indexing_slicing, reason = "the core gives to parents that there are")]
-    pub unsafe fn vjp(&mut self, scratch: &mut Vec<f64>) {
+    pub unsafe fn vjp(&mut self, scratch: &mut Vec<f64>) -> Result<(), NoMemory> {
+        self.reserve(scratch)?;
         if let Some(rule) = &self.rule {
             let parents = &self.parents;
             // SAFETY: shared weights are another fused op, whose adjoints nobody else holds.
@@ -223,6 +230,7 @@ impl FusedOp {
             });
         }
         self.dout.fill(0.0);
+        Ok(())
     }
 }
 

@@ -16,15 +16,13 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use pyo3::{Borrowed, ffi, intern};
 
 use super::attrs;
+use super::ffi::{Object, raise, status};
 use super::fused_op::FusedOp;
-use super::node::{self, Node, RAW};
+use super::node::{self, Node, NodeRef, RAW};
 use super::number;
-use super::ops::{self, raise};
 use super::patches;
 use crate::errors::guard_slot;
 use crate::operands::read_all;
-
-type Object = *mut ffi::PyObject;
 
 /// `Value.__new__`: a leaf of 0; any arguments are for `__init__`, which a subclass may redefine.
 pub unsafe extern "C" fn new(
@@ -107,9 +105,13 @@ unsafe fn construct<'py>(made: *mut Node) -> PyResult<Bound<'py, PyAny>> {
         if !patches::is_patched(py)? || !is_patched() {
             return Ok(plain);
         }
-        let children = attrs::children(py, made)?;
+        let children = attrs::children(NodeRef::received(made.cast()))?;
         let class = PyType::from_borrowed_type_ptr(py, node::value_type());
-        let value = class.call1(((*made).data, &children, attrs::op_name(&*made)))?;
+        let value = class.call1((
+            (*made).data,
+            &children,
+            attrs::op_name(NodeRef::received(made.cast())),
+        ))?;
         if node::is_value(value.as_ptr()) {
             let node = value.as_ptr().cast::<Node>();
             // Only of the same parents, and where no pass is under way, so that nothing but the
@@ -198,7 +200,7 @@ pub unsafe extern "C" fn init(object: Object, args: Object, kwargs: Object) -> c
         let args = Bound::from_borrowed_ptr(py, args).cast_into_unchecked::<PyTuple>();
         let kwargs = Bound::from_borrowed_ptr_or_opt(py, kwargs);
         let kwargs = kwargs.map(|d| d.cast_into_unchecked::<PyDict>());
-        ops::status(fill(&value, &args, kwargs.as_ref()))
+        status(fill(&value, &args, kwargs.as_ref()))
     })
 }
 

@@ -17,12 +17,11 @@ use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use fastgrad_core::autograd::op::Op;
 use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use super::fused_op::{self, FusedOp};
 use super::{slab, trashcan};
-
-#[cfg(Py_GIL_DISABLED)]
-compile_error!("fastgrad does not support free-threaded builds of Python yet");
 
 /// A scalar in a graph; the memory behind every `Value`.
 #[repr(C)]
@@ -269,6 +268,140 @@ impl Node {
     #[inline(always)]
     pub fn fused(&self) -> Option<(*mut FusedOp, usize)> {
         (self.op() == Op::Fused).then(|| (self.left.cast(), self.right.addr()))
+    }
+}
+
+/// A living node, for as long as `'a`, in which the GIL is held.
+///
+/// Its fields are read and written one at a time, as the nodes of a graph refer to each other.
+#[derive(Clone, Copy)]
+pub struct NodeRef<'a> {
+    node: *mut Node,
+    py: Python<'a>,
+}
+
+impl<'a> NodeRef<'a> {
+    /// The receiver of a C function.
+    ///
+    /// # Safety
+    /// `object` is a `Value` that lives for `'a`, and the GIL is held as long.
+    #[inline(always)]
+    pub unsafe fn received(object: *mut ffi::PyObject) -> NodeRef<'a> {
+        // SAFETY: by contract.
+        NodeRef { node: object.cast(), py: unsafe { Python::assume_attached() } }
+    }
+
+    /// The node of an object that is a `Value` or an instance of a subclass.
+    #[inline(always)]
+    pub fn of(object: &'a Bound<'_, PyAny>) -> Option<NodeRef<'a>> {
+        // SAFETY: a bound object is alive.
+        let found = unsafe { is_value(object.as_ptr()) };
+        found.then(|| NodeRef { node: object.as_ptr().cast(), py: object.py() })
+    }
+
+    /// The GIL's token.
+    #[inline(always)]
+    pub fn py(self) -> Python<'a> {
+        self.py
+    }
+
+    /// The node's address.
+    #[inline(always)]
+    pub fn as_ptr(self) -> *mut Node {
+        self.node
+    }
+
+    /// The node; nothing may write to it meanwhile.
+    #[inline(always)]
+    fn get(&self) -> &Node {
+        // SAFETY: alive for 'a.
+        unsafe { &*self.node }
+    }
+
+    /// Lets `write` change the node's fields.
+    #[inline(always)]
+    fn write(self, write: impl FnOnce(&mut Node)) {
+        // SAFETY: alive for 'a; no other reference to the fields is held, as the GIL is, and those
+        // given out by `get` end within the methods below.
+        write(unsafe { &mut *self.node });
+    }
+
+    /// The value.
+    #[inline(always)]
+    pub fn data(self) -> f64 {
+        self.get().data
+    }
+
+    /// Sets the value.
+    #[inline(always)]
+    pub fn set_data(self, data: f64) {
+        self.write(|node| node.data = data);
+    }
+
+    /// The gradient.
+    #[inline(always)]
+    pub fn grad(self) -> f64 {
+        self.get().grad
+    }
+
+    /// Sets the gradient.
+    #[inline(always)]
+    pub fn set_grad(self, grad: f64) {
+        self.write(|node| node.grad = grad);
+    }
+
+    /// The kind of node.
+    #[inline(always)]
+    pub fn op(self) -> Op {
+        self.get().op()
+    }
+
+    /// Is the flag set?
+    #[inline(always)]
+    pub fn has(self, flag: u64) -> bool {
+        self.get().has(flag)
+    }
+
+    /// Sets or clears a flag.
+    #[inline(always)]
+    pub fn set_flag(self, flag: u64, on: bool) {
+        self.write(|node| node.set_flag(flag, on));
+    }
+
+    /// The derivatives for two parents, or in the place of one that is missing the number operand.
+    pub fn slopes(self) -> [f64; 2] {
+        [self.get().d_left, self.get().d_right]
+    }
+
+    /// The fused op that the node is an output of, and which one it is.
+    pub fn fused_op(&self) -> Option<(&'a FusedOp, usize)> {
+        // SAFETY: a node has a share of its op, so the op lives as long; no pass writes to it while
+        // it is read, as Python code runs in neither.
+        self.get().fused().map(|(fused, output)| (unsafe { &*fused }, output))
+    }
+
+    /// The parents in operand order, repeats too; none for an operand that was a plain number.
+    pub fn parents(self) -> Vec<Option<NodeRef<'a>>> {
+        let parents = match self.fused_op() {
+            Some((fused, output)) => fused.parents_of(output),
+            None => self.get().parents().to_vec(),
+        };
+        let alive = |node: *mut Node| (!node.is_null()).then_some(NodeRef { node, py: self.py });
+        // Edges never change, so that parents live as long as the node does.
+        parents.into_iter().map(alive).collect()
+    }
+
+    /// The object; a new reference.
+    pub fn object(self) -> Bound<'a, PyAny> {
+        // SAFETY: alive for 'a.
+        unsafe { Bound::from_borrowed_ptr(self.py, self.node.cast()) }
+    }
+
+    /// The dict of attributes, where there is one.
+    pub fn dict(self) -> PyResult<Option<Bound<'a, PyDict>>> {
+        // SAFETY: the node owns its dict, of which this is a new reference.
+        let dict = unsafe { Bound::from_borrowed_ptr_or_opt(self.py, self.get().dict) };
+        Ok(dict.map(Bound::cast_into).transpose()?)
     }
 }
 

@@ -15,7 +15,7 @@
 //! has changed the others, by a subclass or by patching `Value`: then its operators are called as
 //! micrograd would call them ([`rewrite`]).
 
-use std::os::raw::{c_char, c_int, c_void};
+use std::os::raw::{c_int, c_void};
 use std::ptr;
 
 use fastgrad_core::autograd::op::{self, Binary, Op, Unary};
@@ -25,38 +25,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 use pyo3::{Borrowed, ffi};
 
+use super::ffi::{Object, answer, method, not_implemented, raise};
 use super::init;
 use super::node::{self, Node, RAW};
 use super::number::{self, Kind, Operand};
 use super::patches;
 use crate::errors::{guard_slot, to_python};
-
-type Object = *mut ffi::PyObject;
-
-/// Sets the exception; null is what a slot returns then.
-#[cold]
-pub fn raise(error: PyErr) -> Object {
-    let mut error = Some(error);
-    let mut restore = |py: Python<'_>| error.take().map(|error| error.restore(py));
-    // PyO3 does not know that a raw slot is attached, and what is dropped unattached waits until
-    // the next attached call: errors in a loop would pile up, with all that they refer to.
-    if Python::try_attach(&mut restore).is_none() {
-        // SAFETY: slots run with the GIL held, also while the program shuts down.
-        restore(unsafe { Python::assume_attached() });
-    }
-    ptr::null_mut()
-}
-
-/// What a slot returns that gives nothing: 0, or -1 with the exception set.
-pub fn status(outcome: PyResult<()>) -> c_int {
-    outcome.map_or_else(
-        |error| {
-            raise(error);
-            -1
-        },
-        |()| 0,
-    )
-}
 
 #[inline(always)]
 unsafe fn binary(x: Object, y: Object, kind: Op, f: fn(f64, f64) -> Result<Binary>) -> Object {
@@ -196,20 +170,6 @@ unsafe fn rewrite<'py>(
             Op::Sub => x.add(y.neg()?),
             _ => x.mul(y.pow(-1, py.None())?),
         }
-    }
-}
-
-unsafe fn answer(outcome: PyResult<Bound<'_, PyAny>>) -> Object {
-    outcome.map_or_else(raise, Bound::into_ptr)
-}
-
-/// A new reference to `NotImplemented`.
-pub unsafe fn not_implemented() -> Object {
-    // SAFETY: the singleton is always alive.
-    unsafe {
-        let answer = ffi::Py_NotImplemented();
-        ffi::Py_INCREF(answer);
-        answer
     }
 }
 
@@ -439,20 +399,5 @@ methods! {
     binary {
         max Max "The larger of the two, self when they are equal.";
         min Min "The smaller of the two, self when they are equal.";
-    }
-}
-
-/// A method of the type; `doc` starts with the signature, as `inspect` reads it.
-pub fn method(
-    name: *const c_char,
-    function: ffi::PyCFunction,
-    flags: c_int,
-    doc: *const c_char,
-) -> ffi::PyMethodDef {
-    ffi::PyMethodDef {
-        ml_name: name,
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: function },
-        ml_flags: flags,
-        ml_doc: doc,
     }
 }

@@ -1,4 +1,4 @@
-//! PassLock: one thread at a time is inside a pass, and may be inside several.
+//! One thread at a time is inside a pass, and may be inside several.
 //!
 //! Who has the turn is guarded by the GIL. Only waiting for it needs more: a thread
 //! that waits has let go of the lock, and is woken by a condition variable.
@@ -6,7 +6,6 @@
 //! A process that `os.fork()` makes has only the thread that forked. If another one had the turn,
 //! its passes are undone there, the innermost first, as they will never end.
 
-use std::cell::UnsafeCell;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,6 +16,7 @@ use pyo3::exceptions::PyRecursionError;
 use pyo3::prelude::*;
 
 use super::backward::Walk;
+use crate::gil_cell::GilCell;
 
 /// How many passes may lie inside one another. Python 3.13 would stop at 10,000 calls, too late
 /// for most stacks.
@@ -37,23 +37,15 @@ struct PassLock {
     waiting: usize,
 }
 
-struct Shared(UnsafeCell<PassLock>);
+// SAFETY: the passes are those of the owner, which is stopped or waits for the GIL meanwhile.
+unsafe impl Send for PassLock {}
 
-// SAFETY: every access happens while the GIL is held.
-unsafe impl Sync for Shared {}
-
-static PASS_LOCK: Shared = Shared(UnsafeCell::new(PassLock {
+static PASS_LOCK: GilCell<PassLock> = GilCell::new(PassLock {
     owner: None,
     running: [ptr::null_mut(); DEEPEST],
     depth: 0,
     waiting: 0,
-}));
-
-/// Does something with the turns; it must not run Python code.
-fn with_pass_lock<R>(_: Python<'_>, act: impl FnOnce(&mut PassLock) -> R) -> R {
-    // SAFETY: the GIL is held throughout, so this is the only reference.
-    act(unsafe { &mut *PASS_LOCK.0.get() })
-}
+});
 
 /// Wakes those who wait.
 struct Bell {
@@ -97,14 +89,14 @@ impl<'py> PassGuard<'py> {
         // to the thread that has just had one, for it is the one that is running.
         let mut has_waited = false;
         loop {
-            if let Some(depth) = with_pass_lock(py, |lock| lock.enter(me, has_waited, walk)) {
+            if let Some(depth) = PASS_LOCK.with(py, |lock| lock.enter(me, has_waited, walk)) {
                 return depth.map(|depth| PassGuard { py, depth });
             }
-            with_pass_lock(py, |lock| lock.waiting += 1);
+            PASS_LOCK.with(py, |lock| lock.waiting += 1);
             let bell = Bell::in_use();
             let seen = *bell.changes();
             py.detach(|| bell.wait(seen));
-            with_pass_lock(py, |lock| lock.waiting -= 1);
+            PASS_LOCK.with(py, |lock| lock.waiting -= 1);
             has_waited = true;
             py.check_signals()?;
         }
@@ -151,7 +143,7 @@ impl PassLock {
 
 impl Drop for PassGuard<'_> {
     fn drop(&mut self) {
-        with_pass_lock(self.py, PassLock::leave);
+        PASS_LOCK.with(self.py, PassLock::leave);
     }
 }
 
@@ -159,7 +151,7 @@ impl Drop for PassGuard<'_> {
 pub fn after_fork(py: Python<'_>) {
     let bell = Bell { changes: Mutex::new(0), changed: Condvar::new() };
     BELL.store(Box::into_raw(Box::new(bell)), Relaxed);
-    with_pass_lock(py, |lock| {
+    PASS_LOCK.with(py, |lock| {
         lock.waiting = 0;
         if lock.owner.is_some_and(|owner| owner != thread::current().id()) {
             for &walk in lock.running.iter().take(lock.depth).rev() {

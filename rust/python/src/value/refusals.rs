@@ -8,11 +8,9 @@ use std::os::raw::c_int;
 use pyo3::exceptions::PyTypeError;
 use pyo3::{Borrowed, Python, ffi};
 
+use super::ffi::{Object, method, not_implemented, raise};
 use super::number;
-use super::ops::{self, raise};
 use crate::errors::guard_slot;
-
-type Object = *mut ffi::PyObject;
 
 #[cold]
 fn refuse(what: &str) -> Object {
@@ -49,7 +47,7 @@ pub unsafe extern "C" fn richcompare(x: Object, y: Object, op: c_int) -> Object 
         let other = Borrowed::from_ptr(py, y);
         if let Ok(None) = number::any(other, sign) {
             // Another type may know how to compare itself with us.
-            return ops::not_implemented();
+            return not_implemented();
         }
         let (x, y) = (number::class_name(Borrowed::from_ptr(py, x)), number::class_name(other));
         raise(PyTypeError::new_err(format!(
@@ -63,7 +61,7 @@ unsafe fn identity(x: Object, y: Object, op: c_int) -> Object {
     unsafe {
         match ffi::PyBaseObject_Type.tp_richcompare {
             Some(compare) => compare(x, y, op),
-            None => ops::not_implemented(),
+            None => not_implemented(),
         }
     }
 }
@@ -83,5 +81,5 @@ pub unsafe extern "C" fn hash(x: Object) -> ffi::Py_hash_t {
 /// `__round__`, which Python looks for by name.
 pub fn methods() -> [ffi::PyMethodDef; 1] {
     let doc = c"__round__($self, ndigits=None, /)\n--\n\nRaises TypeError: use .data.";
-    [ops::method(c"__round__".as_ptr(), round, ffi::METH_VARARGS, doc.as_ptr())]
+    [method(c"__round__".as_ptr(), round, ffi::METH_VARARGS, doc.as_ptr())]
 }

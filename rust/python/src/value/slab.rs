@@ -7,14 +7,15 @@
 
 #![allow(clippy::cast_ptr_alignment, reason = "chunks and slots are multiples of a word")]
 
-use std::cell::UnsafeCell;
 #[cfg(target_os = "linux")]
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use pyo3::ffi;
+use pyo3::prelude::*;
 
 use super::node::Node;
+use crate::gil_cell::GilCell;
 
 /// The collector's header, which `CPython` expects right before an object that it may track.
 type CollectorHead = [usize; 2];
@@ -59,20 +60,18 @@ struct Slab {
     live: usize,
 }
 
+// SAFETY: its pointers lead to chunks that belong to no thread.
+unsafe impl Send for Slab {}
+
 /// Global, as the nodes of all threads share it.
-struct Shared(UnsafeCell<Slab>);
-
-// SAFETY: every access happens while the GIL is held.
-unsafe impl Sync for Shared {}
-
-static SLAB: Shared = Shared(UnsafeCell::new(Slab {
+static SLAB: GilCell<Slab> = GilCell::new(Slab {
     open: ptr::null_mut(),
     spare: ptr::null_mut(),
     spares: 0,
     chunks: 0,
     peak: 0,
     live: 0,
-}));
+});
 
 /// Memory for a node, its collector's head zeroed; null when the system has none.
 ///
@@ -82,7 +81,7 @@ static SLAB: Shared = Shared(UnsafeCell::new(Slab {
 pub unsafe fn allocate() -> *mut Node {
     // SAFETY: the GIL is held, so this is the only reference; pointers in the lists are ours.
     unsafe {
-        let slab = &mut *SLAB.0.get();
+        let slab = SLAB.get();
         let mut chunk = slab.open;
         if chunk.is_null() {
             chunk = open_chunk(slab);
@@ -115,7 +114,7 @@ pub unsafe fn allocate() -> *mut Node {
 pub unsafe fn release(node: *mut Node) {
     // SAFETY: as in `allocate`; a chunk is aligned to its size, which the mask relies on.
     unsafe {
-        let slab = &mut *SLAB.0.get();
+        let slab = SLAB.get();
         let slot = node.cast::<u8>().sub(HEAD);
         let chunk = slot.map_addr(|address| address & !(CHUNK - 1)).cast::<Chunk>();
         let was_full = (*chunk).live == SLOTS;
@@ -133,13 +132,8 @@ pub unsafe fn release(node: *mut Node) {
 }
 
 /// Nodes alive, and bytes held from the system.
-///
-/// # Safety
-/// The GIL is held.
-pub unsafe fn usage() -> (usize, usize) {
-    // SAFETY: the GIL is held.
-    let slab = unsafe { &*SLAB.0.get() };
-    (slab.live, slab.chunks * CHUNK)
+pub fn usage(py: Python<'_>) -> (usize, usize) {
+    SLAB.with(py, |slab| (slab.live, slab.chunks * CHUNK))
 }
 
 /// Puts a chunk of free slots at the head of the open ones: a spare one, or a new one.

@@ -15,7 +15,7 @@ use std::mem::ManuallyDrop;
 
 use pyo3::ffi;
 
-type Object = *mut ffi::PyObject;
+use super::ffi::Object;
 
 /// How many ends may lie inside one another: enough that programs see each object end at once,
 /// and, with the lists and closures between two nodes, some 20 KiB of stack.
