@@ -401,3 +401,29 @@ def test_a_signal_handler_may_raise_anything_and_use_values():
     root.zero_grad()
     root.backward()
     assert x.grad == 300_001
+
+
+SECOND_INTERPRETER = """
+import fastgrad._core
+
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+
+program = (
+    "try: import fastgrad._core\\n"
+    "except ImportError: print('refused', flush=True)\\n"
+    "else: print('imported', flush=True)"
+)
+getattr(interpreters, "exec", interpreters.run_string)(interpreters.create(), program)
+print(fastgrad._core.Value(2.0) * 3, flush=True)
+"""
+
+
+def test_a_second_interpreter_is_refused_and_the_first_one_goes_on():
+    done = subprocess.run(
+        [sys.executable, "-c", SECOND_INTERPRETER], capture_output=True, text=True
+    )
+    expected = "refused\nValue(data=6.0, grad=0.0)\n"
+    assert (done.returncode, done.stdout) == (0, expected), done.stderr

@@ -6,10 +6,10 @@
 //! | [`ngram_counts`] | n-gram counts of characters, from text of any size |
 //! | [`error`] | the one error enum |
 //! | [`bigram`] | the neural bigram: loss, gradient and training |
-//! | [`graph::op`] | every scalar op: value and local derivatives, once |
-//! | [`graph::fused`] | ops over lists: many parents, one or many outputs |
-//! | [`graph::sweep`] | topological order and the reverse sweep, over any owner of nodes |
-//! | [`graph::optim`] | the update rules of SGD and Adam |
+//! | [`autograd::op`] | every scalar op: value and local derivatives, once |
+//! | [`autograd::fused`] | ops over lists: many parents, one or many outputs |
+//! | [`autograd::backward`] | topological order and the reverse sweep, over any owner of nodes |
+//! | [`autograd::optim`] | the update rules of SGD and Adam |
 //! | [`linalg`] | products of small matrices and vector functions, for the processor at hand |
 //! | [`nplm`] | the neural probabilistic language model, trained in place |
 //! | [`words`] | running text as numbers, one a word |
@@ -25,9 +25,9 @@
 #![deny(unsafe_code)]
 
 pub mod alloc;
+pub mod autograd;
 pub mod bigram;
 pub mod error;
-pub mod graph;
 pub mod linalg;
 pub mod ngram_counts;
 pub mod ngram_lm;

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use fastgrad_core::Error;
-use fastgrad_core::graph::fused::{self, Rule, Weights};
+use fastgrad_core::autograd::fused::{self, Vjp, Weights};
 
 /// Gradients of all parents for the outputs' gradients `dout`, and those of shared weights.
-fn pull_back(rule: &Rule, dout: &[f64], parents: usize, shared: usize) -> (Vec<f64>, Vec<f64>) {
+fn vjp(rule: &Vjp, dout: &[f64], parents: usize, shared: usize) -> (Vec<f64>, Vec<f64>) {
     let (mut given, mut of_weights) = (vec![0.0; parents], vec![0.0; shared]);
-    rule.pull_back(dout, parents, &mut of_weights, &mut Vec::new(), |i, g| given[i] += g);
+    rule.vjp(dout, parents, &mut of_weights, &mut Vec::new(), |i, g| given[i] += g);
     (given, of_weights)
 }
 
@@ -50,7 +50,7 @@ fn sums_run_from_left_to_right() {
 fn dot_and_affine_send_each_factor_the_other() {
     let (value, rule) = fused::affine(&X, &DOUT, 10.0).unwrap();
     assert_eq!(value, 10.0 + 0.5 + 0.625 + 0.5 + 0.25);
-    let (given, _) = pull_back(&rule, &[2.0], 9, 0);
+    let (given, _) = vjp(&rule, &[2.0], 9, 0);
     let expected: Vec<f64> = DOUT.iter().chain(&X).chain(&[1.0]).map(|v| 2.0 * v).collect();
     assert_eq!(given, expected);
 }
@@ -83,8 +83,8 @@ fn check_linear(m: usize, n: usize, with_bias: bool) {
     assert_eq!(y, written_out);
 
     let g: Vec<f64> = (0..m).map(|i| number(i + 50)).collect();
-    let rule = Rule::Linear { x: x.clone(), weights };
-    let (dx, dweights) = pull_back(&rule, &g, n, values.len());
+    let rule = Vjp::Linear { x: x.clone(), weights };
+    let (dx, dweights) = vjp(&rule, &g, n, values.len());
     for j in 0..n {
         assert_eq!(dx[j], (0..m).fold(0.0, |sum, i| sum + g[i] * values[i * n + j]));
     }
@@ -101,19 +101,19 @@ fn softmax_log_softmax_and_rms_norm_are_central_differences() {
     let (p, rule) = fused::softmax(&X).unwrap();
     assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-15);
     let f = |x: &[f64]| fused::softmax(x).unwrap().0;
-    assert_close(&pull_back(&rule, &DOUT, 4, 0).0, &differences(f, &X, &DOUT));
+    assert_close(&vjp(&rule, &DOUT, 4, 0).0, &differences(f, &X, &DOUT));
 
     let (_, rule) = fused::log_softmax(&X).unwrap();
     let f = |x: &[f64]| fused::log_softmax(x).unwrap().0;
-    assert_close(&pull_back(&rule, &DOUT, 4, 0).0, &differences(f, &X, &DOUT));
+    assert_close(&vjp(&rule, &DOUT, 4, 0).0, &differences(f, &X, &DOUT));
 
     let (_, rule) = fused::rms_norm(&X, 1e-5).unwrap();
     let f = |x: &[f64]| fused::rms_norm(x, 1e-5).unwrap().0;
-    assert_close(&pull_back(&rule, &DOUT, 4, 0).0, &differences(f, &X, &DOUT));
+    assert_close(&vjp(&rule, &DOUT, 4, 0).0, &differences(f, &X, &DOUT));
 
     let (_, rule) = fused::cross_entropy(&X, 2).unwrap();
     let f = |x: &[f64]| vec![fused::cross_entropy(x, 2).unwrap().0];
-    assert_close(&pull_back(&rule, &[1.5], 4, 0).0, &differences(f, &X, &[1.5]));
+    assert_close(&vjp(&rule, &[1.5], 4, 0).0, &differences(f, &X, &[1.5]));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn large_logits_are_no_trouble() {
     assert_eq!(fused::cross_entropy(&x, 1).unwrap().0, 2e4 + 2f64.ln());
     let (loss, rule) = fused::cross_entropy(&[1e4, 0.0], 0).unwrap();
     assert_eq!(loss, 0.0);
-    assert_eq!(rule, Rule::Gradients(vec![0.0, 0.0]));
+    assert_eq!(rule, Vjp::Gradients(vec![0.0, 0.0]));
 }
 
 #[test]

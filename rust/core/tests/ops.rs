@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may fail loudly")]
 
 use fastgrad_core::Error;
+use fastgrad_core::autograd::op::{self, Binary, Unary};
 use fastgrad_core::error::Call;
-use fastgrad_core::graph::op::{self, Binary, Unary};
 
 type UnaryOp = fn(f64) -> fastgrad_core::Result<Unary>;
 type BinaryOp = fn(f64, f64) -> fastgrad_core::Result<Binary>;

@@ -8,13 +8,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::borrow;
-use crate::value::turns;
+use crate::value::pass_lock;
 
 /// Called in the child, on its only thread.
 #[pyfunction]
 fn after_fork(py: Python<'_>) {
     borrow::after_fork(py);
-    turns::after_fork(py);
+    pass_lock::after_fork(py);
 }
 
 /// Has Python call [`after_fork`], where there are forks.

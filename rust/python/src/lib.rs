@@ -7,8 +7,8 @@
 //! | [`ngram_counts`] | counts of n-grams of characters, from files, bytes, strings and ids |
 //! | [`py_reader`] | a reader of bytes that only Python can provide |
 //! | [`value`] | the type `Value`, on the C interface |
-//! | [`operands`], [`lists`] | ops over lists of Values |
-//! | [`linear`], [`weights`], [`neuron`] | linear maps and the layers of a network |
+//! | [`operands`], [`functional`] | ops over lists of Values |
+//! | [`layer`], [`weights`], [`neuron`] | linear maps and the layers of a network |
 //! | [`overrides`], [`written_out`] | where they step aside, and for what |
 //! | [`memory`] | memory that the system may refuse |
 //! | [`nplm`] | the neural probabilistic language model over numpy arrays |
@@ -22,7 +22,7 @@
 //! | [`fork`] | what is put right in a forked process |
 //! | [`run`] | work with the GIL released, with Ctrl-C and progress |
 
-// The raw interface of CPython is unsafe; nothing else in the workspace is.
+// Where unsafe code may be, in this crate and in the core: see ADR 1 and ARCHITECTURE.md.
 #![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]
 
 mod args;
@@ -31,8 +31,9 @@ mod borrow;
 mod data;
 mod errors;
 mod fork;
-mod linear;
-mod lists;
+mod functional;
+mod gil_cell;
+mod layer;
 mod memory;
 mod neuron;
 mod ngram_counts;
@@ -55,14 +56,15 @@ use pyo3::prelude::*;
 /// The compiled core of fastgrad.
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    gil_cell::expect_first_interpreter(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("InternalError", module.py().get_type::<errors::InternalError>())?;
     fork::watch(module)?;
     // Chosen now: no fork is to catch a thread in the middle of it. Work tells what is wrong.
     let _told_later = Cpu::chosen();
     value::add_type(module)?;
-    lists::add_functions(module)?;
-    linear::add_functions(module)?;
+    functional::add_functions(module)?;
+    layer::add_functions(module)?;
     nplm::add_functions(module)?;
     module.add_class::<neuron::NeuronData>()?;
     module.add_class::<overrides::Originals>()?;
@@ -89,16 +91,14 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// How many nodes are alive in this process; instances of subclasses are not counted.
 #[pyfunction]
-fn live_nodes(_py: Python<'_>) -> usize {
-    // SAFETY: the interpreter's lock is held, as `_py` shows.
-    unsafe { value::slab::usage().0 }
+fn live_nodes(py: Python<'_>) -> usize {
+    value::slab::usage(py).0
 }
 
 /// How many bytes the memory of nodes holds from the system, free slots included.
 #[pyfunction]
-fn node_bytes(_py: Python<'_>) -> usize {
-    // SAFETY: the interpreter's lock is held, as `_py` shows.
-    unsafe { value::slab::usage().1 }
+fn node_bytes(py: Python<'_>) -> usize {
+    value::slab::usage(py).1
 }
 
 /// True when an op, a method, the constructor or a field of Value is another one than fastgrad's.

@@ -1,19 +1,18 @@
 //! What a neuron keeps, as fields that a layer reads without asking Python.
 
-use std::cell::UnsafeCell;
-
-use fastgrad_core::graph::fused::Activation;
+use fastgrad_core::autograd::fused::Activation;
 use pyo3::exceptions::{PyAttributeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
+use crate::gil_cell::GilCell;
 use crate::value::number;
 
 /// The weights, the bias and the activation of a neuron: the base of the Python class.
 ///
 /// Frozen for `PyO3`, which then keeps no flag of who borrows it (setting one took a third of a
-/// layer's call); the fields are guarded by the interpreter's lock.
+/// layer's call); the fields are guarded by the GIL.
 #[pyclass(subclass, frozen, module = "fastgrad._core")]
 #[derive(Default)]
 pub struct NeuronData {
@@ -22,51 +21,54 @@ pub struct NeuronData {
     activation: Field<Activation>,
 }
 
-/// A field that is read and replaced as a whole, under the interpreter's lock.
+/// A field that is read and replaced as a whole.
 #[derive(Default)]
-struct Field<T>(UnsafeCell<T>);
-
-// SAFETY: the methods want a token of the lock.
-unsafe impl<T: Send> Sync for Field<T> {}
+struct Field<T>(GilCell<T>);
 
 impl<T> Field<T> {
-    fn set(&self, _py: Python<'_>, value: T) {
-        // SAFETY: no reference into the field outlives a call. The old value is dropped last, as
-        // its end may run Python code that comes back here.
-        let old = unsafe { std::mem::replace(&mut *self.0.get(), value) };
+    fn set(&self, py: Python<'_>, value: T) {
+        // The old value is dropped last, as its end may run Python code that comes back here.
+        let old = self.0.with(py, |field| std::mem::replace(field, value));
         drop(old);
     }
 }
 
 impl Field<Option<Py<PyAny>>> {
-    /// What is set, if anything; good until Python code runs.
+    /// What is set, if anything.
+    ///
+    /// # Safety
+    /// The reference is not used once Python code has run, which may replace the field.
     #[inline(always)]
-    fn get<'a, 'py>(&'a self, py: Python<'py>) -> Option<&'a Bound<'py, PyAny>> {
-        // SAFETY: as in `set`.
-        unsafe { &*self.0.get() }.as_ref().map(|item| item.bind(py))
+    unsafe fn get<'a, 'py>(&'a self, py: Python<'py>) -> Option<&'a Bound<'py, PyAny>> {
+        // SAFETY: by contract; the GIL is held.
+        unsafe { self.0.get() }.as_ref().map(|item| item.bind(py))
     }
 
     fn required<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
         let missing = || PyAttributeError::new_err(format!("this neuron has no {name} yet"));
-        self.get(py).cloned().ok_or_else(missing)
+        // SAFETY: a clone owns a reference of its own.
+        unsafe { self.get(py) }.cloned().ok_or_else(missing)
     }
 }
 
 impl NeuronData {
-    /// The weights and the bias, once both are set; good until Python code runs.
+    /// The weights and the bias, once both are set.
+    ///
+    /// # Safety
+    /// The references are not used once Python code has run, which may replace the fields.
     #[inline(always)]
-    pub fn parameters<'a, 'py>(
+    pub unsafe fn parameters<'a, 'py>(
         &'a self,
         py: Python<'py>,
     ) -> Option<(&'a Bound<'py, PyAny>, &'a Bound<'py, PyAny>)> {
-        Some((self.w.get(py)?, self.b.get(py)?))
+        // SAFETY: by contract.
+        unsafe { Some((self.w.get(py)?, self.b.get(py)?)) }
     }
 
     /// What follows the sum.
     #[inline(always)]
-    pub fn activation(&self, _py: Python<'_>) -> Activation {
-        // SAFETY: as in `Field::set`.
-        unsafe { *self.activation.0.get() }
+    pub fn activation(&self, py: Python<'_>) -> Activation {
+        self.activation.0.with(py, |activation| *activation)
     }
 }
 
@@ -124,10 +126,10 @@ impl NeuronData {
 
     #[allow(clippy::needless_pass_by_value, reason = "the signature is PyO3's")]
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // SAFETY: the collector runs under the lock and changes nothing.
+        // SAFETY: the collector runs under the GIL and changes nothing.
         unsafe {
-            visit.call(&*self.w.0.get())?;
-            visit.call(&*self.b.0.get())
+            visit.call(self.w.0.get().as_ref())?;
+            visit.call(self.b.0.get().as_ref())
         }
     }
 

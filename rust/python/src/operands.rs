@@ -1,7 +1,7 @@
 //! Lists of operands on their way into the core, and outputs on their way back.
 
-use fastgrad_core::graph::fused::Rule;
-use fastgrad_core::graph::op::{self, Op, Unary};
+use fastgrad_core::autograd::fused::Vjp;
+use fastgrad_core::autograd::op::{self, Op, Unary};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -10,8 +10,8 @@ use pyo3::types::{PyFloat, PyIterator, PyList, PyTuple};
 use crate::errors::to_python;
 use crate::memory::{reserve, with_capacity};
 use crate::overrides;
-use crate::value::block::{self, Block};
-use crate::value::node::{self, Node};
+use crate::value::fused_op::{self, FusedOp};
+use crate::value::node::{self, Node, NodeRef};
 use crate::value::{number, patches};
 
 /// How many items are read between two moments for interrupts and other threads.
@@ -33,7 +33,7 @@ pub struct Operands {
 impl Drop for Operands {
     fn drop(&mut self) {
         for node in self.nodes.drain(..).filter(|node| !node.is_null()) {
-            // SAFETY: the reference is ours; operands are only dropped under the lock.
+            // SAFETY: the reference is ours; operands are only dropped under the GIL.
             unsafe { ffi::Py_DECREF(node.cast()) }
         }
     }
@@ -58,8 +58,7 @@ impl Operands {
 
     /// Reads one operand.
     pub fn push(&mut self, item: &Bound<'_, PyAny>, argument: &str) -> PyResult<()> {
-        // SAFETY: a bound object is alive.
-        let Some(operand) = (unsafe { number::any(item.as_borrowed(), argument)? }) else {
+        let Some(operand) = number::any(item.as_borrowed(), argument)? else {
             self.stranger = overrides::answers_multiplication(item);
             return Err(not_an_operand(item, argument));
         };
@@ -91,8 +90,8 @@ impl Operands {
         let is_sequence =
             source.is_exact_instance_of::<PyList>() || source.is_exact_instance_of::<PyTuple>();
         // SAFETY: the source is alive.
-        !is_sequence
-            && unsafe { node::is_value(source.as_ptr()) || ffi::PyIter_Check(source.as_ptr()) != 0 }
+        let is_iterator = || unsafe { ffi::PyIter_Check(source.as_ptr()) != 0 };
+        !is_sequence && (NodeRef::of(source).is_some() || is_iterator())
     }
 
     /// True when the first `n` operands are Values.
@@ -172,17 +171,17 @@ impl Operands {
         Ok(())
     }
 
-    /// The block of an op over these operands; the caller has a share of it.
+    /// The fused op of an op over these operands; the caller has a share of it.
     ///
     /// `name` is what `_op` shows.
-    fn into_block(
+    fn into_fused_op(
         self,
         py: Python<'_>,
         name: &'static str,
-        rule: Rule,
+        rule: Vjp,
         outputs: usize,
-    ) -> PyResult<*mut Block> {
-        Block::new(py, name.into(), self.into_parts().0, Some(rule), outputs)
+    ) -> PyResult<*mut FusedOp> {
+        FusedOp::new(py, name.into(), self.into_parts().0, Some(rule), outputs)
     }
 
     /// The nodes, whose references become the caller's, and the values.
@@ -191,14 +190,16 @@ impl Operands {
     }
 
     /// Makes the output nodes of an op over these operands, a list with one for each value.
+    #[allow(clippy::indexing_slicing, reason = "as many outputs as values are made")]
     pub fn into_outputs<'py>(
         self,
         py: Python<'py>,
         name: &'static str,
-        (values, rule): (Vec<f64>, Rule),
+        (values, rule): (Vec<f64>, Vjp),
     ) -> PyResult<Bound<'py, PyList>> {
-        let outputs = Outputs::new(self.into_block(py, name, rule, values.len())?);
-        outputs.list(py, values.len(), |i| op::pos(values.get(i).copied().unwrap_or_default()))
+        // SAFETY: the share is ours.
+        let outputs = unsafe { Outputs::new(self.into_fused_op(py, name, rule, values.len())?) };
+        outputs.list(py, values.len(), |i| op::pos(values[i]))
     }
 
     /// As [`Operands::into_outputs`], for an op with one output.
@@ -206,19 +207,24 @@ impl Operands {
         self,
         py: Python<'py>,
         name: &'static str,
-        (value, rule): (f64, Rule),
+        (value, rule): (f64, Vjp),
     ) -> PyResult<Bound<'py, PyAny>> {
-        Outputs::new(self.into_block(py, name, rule, 1)?).node(py, 0, value, 1.0)
+        // SAFETY: the share is ours.
+        let output = unsafe { Outputs::new(self.into_fused_op(py, name, rule, 1)?) };
+        output.node(py, 0, value, 1.0)
     }
 }
 
-/// Makes the output nodes of a block; holds a share of it meanwhile.
-pub struct Outputs(*mut Block);
+/// Makes the output nodes of a fused op; holds a share of it meanwhile.
+pub struct Outputs(*mut FusedOp);
 
 impl Outputs {
     /// Takes over the caller's share.
-    pub fn new(block: *mut Block) -> Outputs {
-        Outputs(block)
+    ///
+    /// # Safety
+    /// The share is the caller's.
+    pub unsafe fn new(fused: *mut FusedOp) -> Outputs {
+        Outputs(fused)
     }
 
     /// The output at `index`; `slope` is that of an activation after the op, 1 without one.
@@ -230,12 +236,12 @@ impl Outputs {
         value: f64,
         slope: f64,
     ) -> PyResult<Bound<'py, PyAny>> {
-        // SAFETY: the lock is held; the block is alive, as we hold a share.
+        // SAFETY: the GIL is held; the fused op is alive, as we hold a share.
         unsafe {
             let made = node::new(Op::Leaf, value);
             let output = Bound::from_owned_ptr_or_err(py, made.cast())?;
             (*self.0).share();
-            node::set_block(made, self.0, index, slope);
+            node::set_fused_op(made, self.0, index, slope);
             Ok(output)
         }
     }
@@ -274,29 +280,28 @@ impl Outputs {
         }
     }
 
-    /// As [`Outputs::list`] for a linear map, whose sums the block holds in the buffer of its
+    /// As [`Outputs::list`] for a linear map, whose sums the fused op holds in the buffer of its
     /// adjoints, and which become 0 there.
+    #[allow(clippy::indexing_slicing, reason = "as many outputs as sums are made")]
     pub fn activated<'py>(
         &self,
         py: Python<'py>,
         activation: impl Fn(f64) -> fastgrad_core::Result<Unary>,
     ) -> PyResult<Bound<'py, PyList>> {
-        // SAFETY: the block is alive, and nobody else has seen it until the list is shown.
+        // SAFETY: the fused op is alive, and nobody else has seen it until the list is shown.
         let sums = unsafe { &mut *(*self.0).dout };
-        self.list(py, sums.len(), |i| {
-            activation(sums.get_mut(i).map(std::mem::take).unwrap_or_default())
-        })
+        self.list(py, sums.len(), |i| activation(std::mem::take(&mut sums[i])))
     }
 }
 
 impl Drop for Outputs {
     fn drop(&mut self) {
-        // SAFETY: our own share, given up under the lock.
-        unsafe { block::drop_own_share(self.0) }
+        // SAFETY: our own share, given up under the GIL.
+        unsafe { fused_op::release(self.0) }
     }
 }
 
-/// Runs an op over the values, without the interpreter's lock where it takes long.
+/// Runs an op over the values, without the GIL where it takes long.
 pub fn detached<T: Send>(py: Python<'_>, data: &[f64], op: impl FnOnce(&[f64]) -> T + Send) -> T {
     if data.len() < PAUSE_EVERY { op(data) } else { py.detach(|| op(data)) }
 }

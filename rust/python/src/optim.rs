@@ -1,6 +1,6 @@
 //! Optimisers over lists of Values: the state in Rust, one call a step.
 
-use fastgrad_core::graph::optim::{Adam, Sgd};
+use fastgrad_core::autograd::optim::{Adam, Sgd};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -11,7 +11,7 @@ use crate::errors::guard;
 use crate::memory::{filled, with_capacity};
 use crate::operands::{pause, read_all};
 use crate::overrides;
-use crate::value::node::{self, Node};
+use crate::value::node::{self, NodeRef};
 use crate::value::{number, patches};
 
 /// The parameters of an optimiser, checked to be Values.
@@ -20,8 +20,7 @@ struct Params(Vec<Py<PyAny>>);
 impl Params {
     fn read(given: &Bound<'_, PyAny>) -> PyResult<Params> {
         let params = read_all(given.try_iter()?, |_, item| {
-            // SAFETY: the item is alive.
-            if !unsafe { node::is_value(item.as_ptr()) } {
+            if NodeRef::of(&item).is_none() {
                 let class = number::class_name(item.as_borrowed());
                 let shown = number::shorten(item.as_borrowed());
                 let message = format!("params must hold Values only, got {class}: {shown}");
@@ -59,11 +58,10 @@ impl Params {
             return self.update_by_attributes(py, states, rule);
         }
         for (param, state) in self.0.iter().zip(states) {
-            // SAFETY: the parameter is alive and the lock held.
-            unsafe {
-                let node = param.as_ptr().cast::<Node>();
-                (*node).data = rule((*node).data, (*node).grad, state);
-            }
+            let Some(value) = NodeRef::of(param.bind(py)) else {
+                unreachable!("checked by `read`")
+            };
+            value.set_data(rule(value.data(), value.grad(), state));
         }
         Ok(())
     }
@@ -265,11 +263,10 @@ pub fn zero_grads(params: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = params.py();
         for (i, item) in params.try_iter()?.enumerate() {
             let item = item?;
-            if item.get_type_ptr() == node::value_type() && !patches::is_patched(py)? {
-                // SAFETY: the item is a living Value and the lock held.
-                unsafe { (*item.as_ptr().cast::<Node>()).grad = 0.0 }
-            } else {
-                item.setattr(intern!(py, "grad"), 0.0)?;
+            let is_plain = item.get_type_ptr() == node::value_type() && !patches::is_patched(py)?;
+            match NodeRef::of(&item) {
+                Some(value) if is_plain => value.set_grad(0.0),
+                _ => item.setattr(intern!(py, "grad"), 0.0)?,
             }
             pause(py, i)?;
         }

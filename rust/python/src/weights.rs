@@ -1,32 +1,32 @@
 //! Weights that many calls share.
 //!
 //! A network is called once for each example, with the same weights. The maps of all these calls
-//! share one block of weights as long as it is in use: it is found by the address of the list
+//! share one fused op of weights as long as it is in use: it is found by the address of the list
 //! that the weights came from, and taken only if every weight in it is the same node with the
 //! same value. So a call reads its weights but owns none of them, and a backward pass gathers
 //! their gradients in one place and gives them to the nodes once.
 
-use std::cell::UnsafeCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fastgrad_core::Error;
-use fastgrad_core::graph::fused::{Activation, Rule, Weights};
+use fastgrad_core::autograd::fused::{Activation, Vjp, Weights};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::errors::to_python;
+use crate::gil_cell::GilCell;
 use crate::operands::{Operands, Outputs, pause};
-use crate::value::block::{self, Block};
+use crate::value::fused_op::{self, FusedOp};
 use crate::value::node::Node;
 
-/// From how many weights on a map is computed without the interpreter's lock.
+/// From how many weights on a map is computed without the GIL.
 const DETACHED_FROM: usize = 1 << 18;
 
 /// Where the weights of one call come from.
 pub struct Source<'py> {
-    /// what the call got them in; its address is where a block in use is looked for
+    /// what the call got them in; its address is where a fused op in use is looked for
     pub key: *mut ffi::PyObject,
     /// m rows of n weights
     pub rows: Vec<Bound<'py, PyAny>>,
@@ -34,69 +34,73 @@ pub struct Source<'py> {
     pub bias: Vec<Bound<'py, PyAny>>,
 }
 
-/// A share of a block of weights.
+/// A share of a fused op of weights.
 pub struct Shared {
-    block: *mut Block,
+    fused: *mut FusedOp,
     weights: Arc<Weights>,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // SAFETY: our own share, given up under the lock.
-        unsafe { block::drop_own_share(self.block) }
+        // SAFETY: our own share, given up under the GIL.
+        unsafe { fused_op::release(self.fused) }
     }
 }
 
-/// Blocks of weights in use, by the address of their list. They are not owned: one that ends
+/// Fused ops of weights in use, by the address of their list. They are not owned: one that ends
 /// takes its entry along.
-struct Registry(UnsafeCell<BTreeMap<usize, *mut Block>>);
+static IN_USE: GilCell<Registry> = GilCell::new(Registry(BTreeMap::new()));
 
-// SAFETY: every access happens while the interpreter's lock is held.
-unsafe impl Sync for Registry {}
+struct Registry(BTreeMap<usize, *mut FusedOp>);
 
-static IN_USE: Registry = Registry(UnsafeCell::new(BTreeMap::new()));
+// SAFETY: fused ops belong to no thread.
+unsafe impl Send for Registry {}
 
-/// Called when a block ends: it is not to be found any more.
+/// Called when a fused op ends: it is not to be found any more.
 ///
 /// # Safety
-/// The block is still alive and the lock held.
-pub unsafe fn forget(block: *mut Block) {
+/// The fused op is still alive and the GIL held.
+pub unsafe fn forget(fused: *mut FusedOp) {
     // SAFETY: by contract.
     unsafe {
-        if let Some(key) = (*block).key {
-            let in_use = &mut *IN_USE.0.get();
-            // A newer block may have taken the place.
-            if in_use.get(&key) == Some(&block) {
+        if let Some(key) = (*fused).key {
+            let in_use = &mut IN_USE.get().0;
+            // A newer fused op may have taken the place.
+            if in_use.get(&key) == Some(&fused) {
                 in_use.remove(&key);
             }
         }
     }
 }
 
-/// Called when a node has changed its class, which may have ops of its own: no block is to be found
+/// Called when a node has changed its class, which may have ops of its own: no fused op is to be found
 /// any more, as all that were found hold nodes of exact type `Value`.
 #[cold]
 pub fn forget_all() {
-    // SAFETY: the lock is held.
-    unsafe { (*IN_USE.0.get()).clear() }
+    // SAFETY: the GIL is held.
+    unsafe { IN_USE.get().0.clear() }
 }
 
-/// The block of weights that calls with this list use, to be compared with the list as it is.
-pub struct InUse {
-    block: *mut Block,
+/// The fused op of weights that calls with this list use, to be compared with the list as it is.
+pub struct WeightCacheEntry {
+    fused: *mut FusedOp,
     weights: Arc<Weights>,
 }
 
-impl InUse {
-    /// The block for `key` with m rows of n weights, and m biases or none; if there is one.
-    pub fn find(key: *mut ffi::PyObject, (m, n): (usize, usize), bias: bool) -> Option<InUse> {
-        // SAFETY: the lock is held; an entry's block is alive.
+impl WeightCacheEntry {
+    /// The fused op for `key` with m rows of n weights, and m biases or none; if there is one.
+    pub fn find(
+        key: *mut ffi::PyObject,
+        (m, n): (usize, usize),
+        bias: bool,
+    ) -> Option<WeightCacheEntry> {
+        // SAFETY: the GIL is held; an entry's fused op is alive.
         unsafe {
-            let block = *(*IN_USE.0.get()).get(&key.addr())?;
-            let Some(Rule::Shared(weights)) = &(*block).rule else { return None };
+            let fused = *IN_USE.get().0.get(&key.addr())?;
+            let Some(Vjp::Shared(weights)) = &(*fused).rule else { return None };
             let values = m * n + if bias { m } else { 0 };
             let shape = (weights.outputs(), weights.inputs(), weights.values().len());
-            (shape == (m, n, values)).then(|| InUse { block, weights: weights.clone() })
+            (shape == (m, n, values)).then(|| WeightCacheEntry { fused, weights: weights.clone() })
         }
     }
 
@@ -120,19 +124,20 @@ impl InUse {
 
     /// Are the items the nodes from `start` on, with the values that these had?
     #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "the shape is that of the lists")]
     fn has(&self, start: usize, items: &[*mut ffi::PyObject]) -> bool {
-        // SAFETY: the block is in use, as long as no Python code runs.
-        let nodes = unsafe { &(*self.block).parents };
-        let known = nodes.get(start..).unwrap_or_default();
-        let values = self.weights.values().get(start..).unwrap_or_default();
+        // SAFETY: the fused op is in use, as long as no Python code runs.
+        let nodes = unsafe { &(*self.fused).parents };
+        let end = start + items.len();
+        let (known, values) = (&nodes[start..end], &self.weights.values()[start..end]);
         items.iter().zip(known).zip(values).all(|((&item, &node), v)| same(item, node, *v))
     }
 
-    /// A share of the block; call it before any Python code runs.
+    /// A share of the fused op; call it before any Python code runs.
     pub fn share(self) -> Shared {
         // SAFETY: in use.
-        unsafe { (*self.block).share() };
-        Shared { block: self.block, weights: self.weights }
+        unsafe { (*self.fused).share() };
+        Shared { fused: self.fused, weights: self.weights }
     }
 }
 
@@ -153,23 +158,23 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// Makes a block of the weights, to be found by the calls that follow unless one is of a
+    /// Makes a fused op of the weights, to be found by the calls that follow unless one is of a
     /// subclass.
     pub fn share(&self, py: Python<'_>, weights: Operands, n: usize) -> PyResult<Shared> {
         let findable = weights.are_exact();
         let (nodes, values) = weights.into_parts();
         let outputs = values.len();
         let weights = Arc::new(Weights::new(self.rows.len(), n, values));
-        let rule = Rule::Shared(weights.clone());
-        let block = Block::new(py, "weights".into(), nodes, Some(rule), outputs)?;
+        let rule = Vjp::Shared(weights.clone());
+        let fused = FusedOp::new(py, "weights".into(), nodes, Some(rule), outputs)?;
         if findable {
-            // SAFETY: the lock is held.
+            // SAFETY: the GIL is held.
             unsafe {
-                (*block).key = Some(self.key.addr());
-                (*IN_USE.0.get()).insert(self.key.addr(), block);
+                (*fused).key = Some(self.key.addr());
+                IN_USE.get().0.insert(self.key.addr(), fused);
             }
         }
-        Ok(Shared { block, weights })
+        Ok(Shared { fused, weights })
     }
 }
 
@@ -189,7 +194,7 @@ pub unsafe fn items<'a>(list: &'a Bound<'_, PyList>) -> &'a [*mut ffi::PyObject]
 /// see [`forget_all`].
 #[inline(always)]
 fn same(item: *mut ffi::PyObject, node: *mut Node, value: f64) -> bool {
-    // SAFETY: a node among a block's parents is alive; in a number's place there is null, which is
+    // SAFETY: a node among a fused op's parents is alive; in a number's place there is null, which is
     // no item.
     item == node.cast() && unsafe { (*node).data }.to_bits() == value.to_bits()
 }
@@ -226,8 +231,11 @@ impl Shared {
         };
         computed.map_err(|error| to_python(&error))?;
         let (parents, x) = x.into_parts();
-        let rule = Rule::Linear { x, weights: self.weights.clone() };
-        let block = Block::linear(py, name, parents, rule, z, self.block)?;
-        Outputs::new(block).activated(py, |z| activation.apply(z))
+        let rule = Vjp::Linear { x, weights: self.weights.clone() };
+        // SAFETY: we hold a share of the weights, and the parents' references and the share of
+        // the new op are ours to give away.
+        let outputs =
+            unsafe { Outputs::new(FusedOp::linear(py, name, parents, rule, z, self.fused)?) };
+        outputs.activated(py, |z| activation.apply(z))
     }
 }

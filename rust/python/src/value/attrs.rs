@@ -6,170 +6,86 @@ use std::ffi::c_void;
 use std::os::raw::{c_char, c_int};
 use std::ptr;
 
-use fastgrad_core::graph::op::Op;
+use fastgrad_core::autograd::op::Op;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyString, PyTuple};
 use pyo3::{Borrowed, ffi, intern};
 
-use super::node::Node;
+use super::ffi::{Object, answer, c_functions, status};
+use super::hooks;
+use super::node::{Node, NodeRef};
 use super::number;
-use super::rules;
-use super::slots::{self, raise};
 use crate::errors::guard_slot;
 use crate::weights;
 
-type Object = *mut ffi::PyObject;
-
-unsafe extern "C" fn get_data(object: Object, _: *mut c_void) -> Object {
-    // SAFETY: called by Python with a Value.
-    unsafe { ffi::PyFloat_FromDouble((*object.cast::<Node>()).data) }
-}
-
-unsafe extern "C" fn get_grad(object: Object, _: *mut c_void) -> Object {
-    // SAFETY: called by Python with a Value.
-    unsafe { ffi::PyFloat_FromDouble((*object.cast::<Node>()).grad) }
-}
-
-unsafe extern "C" fn set_data(object: Object, value: Object, _: *mut c_void) -> c_int {
-    // SAFETY: called by Python with a Value.
-    unsafe { set_number(&raw mut (*object.cast::<Node>()).data, value, "data") }
-}
-
-unsafe extern "C" fn set_grad(object: Object, value: Object, _: *mut c_void) -> c_int {
-    // SAFETY: called by Python with a Value.
-    unsafe { set_number(&raw mut (*object.cast::<Node>()).grad, value, "grad") }
+c_functions! {
+    get get_data = |value| Ok(PyFloat::new(value.py(), value.data()));
+    get get_grad = |value| Ok(PyFloat::new(value.py(), value.grad()));
+    set set_data = |value, new| number_of(new, "data").map(|data| value.set_data(data));
+    set set_grad = |value, new| number_of(new, "grad").map(|grad| value.set_grad(grad));
+    /// `_prev`: the parents themselves, in operand order, each once.
+    get get_prev = |value| {
+        let mut seen = HashSet::new();
+        let parents = value.parents().into_iter().flatten();
+        tuple(value.py(), parents.filter(|parent| seen.insert(parent.as_ptr())))
+    };
+    /// `_children`: the parents, in operand order, repeats too.
+    get get_children = children;
+    /// `_local_grads`: d(self)/d(child) for each of `_children`.
+    get get_local_grads = |value| PyTuple::new(value.py(), local_gradients(value)?);
+    /// `_operands`: the operands in order, plain numbers as floats; of an op over lists its parents.
+    get get_operands = operands;
+    get get_op = |value| Ok(PyString::new(value.py(), &op_name(value)));
+    /// `v.item()`: the value, as `PyTorch` calls it.
+    pub method item = |value, _| Ok(PyFloat::new(value.py(), value.data()));
+    /// `format(v, spec)`: the value formatted; without a spec `str(v)`, as for any object.
+    pub method format_with = |value, spec| format_as(value, spec);
 }
 
 #[inline(always)]
-unsafe fn set_number(field: *mut f64, value: Object, name: &str) -> c_int {
-    // SAFETY: the field belongs to a living node, the value is null or alive.
-    guard_slot(|| unsafe {
-        if !value.is_null() && ffi::Py_TYPE(value) == &raw mut ffi::PyFloat_Type {
-            *field = ffi::PyFloat_AS_DOUBLE(value);
-            return 0;
-        }
-        slots::status(read_number(value, name).map(|number| *field = number))
-    })
-}
-
-#[cold]
-unsafe fn read_number(value: Object, name: &str) -> PyResult<f64> {
-    // SAFETY: called from a setter, with the lock held.
-    unsafe {
-        let py = Python::assume_attached();
-        match Borrowed::from_ptr_or_opt(py, value) {
-            Some(value) => number::required(value, name),
-            None => Err(PyTypeError::new_err(format!("{name} of a Value cannot be deleted"))),
-        }
+fn number_of(new: Option<Borrowed<'_, '_, PyAny>>, name: &str) -> PyResult<f64> {
+    match new {
+        Some(new) => match new.cast_exact::<PyFloat>() {
+            Ok(float) => Ok(float.value()),
+            Err(_) => number::required(new, name),
+        },
+        None => Err(PyTypeError::new_err(format!("{name} of a Value cannot be deleted"))),
     }
 }
 
-/// `_prev`: the parents themselves, in operand order, each once.
-unsafe extern "C" fn get_prev(object: Object, _: *mut c_void) -> Object {
-    // SAFETY: called by Python with a Value; parents are alive as long as it is.
-    guard_slot(|| unsafe {
-        let mut seen = HashSet::new();
-        let mut parents = parents(object.cast());
-        parents.retain(|parent| seen.insert(*parent));
-        tuple(&parents)
-    })
-}
-
-/// `_children`: the parents, in operand order, repeats too.
-unsafe extern "C" fn get_children(object: Object, _: *mut c_void) -> Object {
-    // SAFETY: as in `get_prev`.
-    guard_slot(|| unsafe { tuple(&parents(object.cast())) })
-}
-
-unsafe fn tuple(parents: &[*mut Node]) -> Object {
-    // SAFETY: the parents are alive, the lock is held.
-    unsafe {
-        let py = Python::assume_attached();
-        values(py, parents).map_or_else(raise, |tuple| tuple.into_any().into_ptr())
-    }
-}
-
-unsafe fn values<'py>(py: Python<'py>, nodes: &[*mut Node]) -> PyResult<Bound<'py, PyTuple>> {
-    // SAFETY: by contract of the caller, the nodes are alive.
-    let items = nodes.iter().map(|&node| unsafe { Bound::from_borrowed_ptr(py, node.cast()) });
-    PyTuple::new(py, items.collect::<Vec<_>>())
+fn tuple<'a>(
+    py: Python<'a>,
+    nodes: impl Iterator<Item = NodeRef<'a>>,
+) -> PyResult<Bound<'a, PyTuple>> {
+    PyTuple::new(py, nodes.map(NodeRef::object).collect::<Vec<_>>())
 }
 
 /// The parents of a node as a tuple, repeats too.
-///
-/// # Safety
-/// `node` is alive.
-pub unsafe fn children(py: Python<'_>, node: *mut Node) -> PyResult<Bound<'_, PyTuple>> {
-    // SAFETY: parents are alive as long as the node is.
-    unsafe { values(py, &parents(node)) }
+pub fn children(value: NodeRef<'_>) -> PyResult<Bound<'_, PyTuple>> {
+    tuple(value.py(), value.parents().into_iter().flatten())
 }
 
-/// The parents of a node in operand order, repeats too.
-unsafe fn parents(node: *mut Node) -> Vec<*mut Node> {
-    // SAFETY: by contract of the caller.
-    unsafe { all_parents(node).into_iter().filter(|parent| !parent.is_null()).collect() }
+fn local_gradients(value: NodeRef<'_>) -> PyResult<Vec<f64>> {
+    let slopes = value.slopes();
+    let gradients = match value.fused_op() {
+        Some((fused, output)) => fused.local_gradients(output, slopes[0])?,
+        None => slopes.to_vec(),
+    };
+    let pairs = value.parents().into_iter().zip(gradients);
+    Ok(pairs.filter_map(|(parent, gradient)| parent.map(|_| gradient)).collect())
 }
 
-/// The parents, with null for an operand that was a plain number.
-unsafe fn all_parents(node: *mut Node) -> Vec<*mut Node> {
-    // SAFETY: by contract of the caller.
-    unsafe {
-        match (*node).block() {
-            Some((block, output)) => (*block).parents_of(output),
-            None => (*node).parents().to_vec(),
-        }
+fn operands(value: NodeRef<'_>) -> PyResult<Bound<'_, PyTuple>> {
+    if !takes_two(value.op()) {
+        return children(value);
     }
-}
-
-/// `_local_grads`: d(self)/d(child) for each of `_children`.
-unsafe extern "C" fn get_local_grads(object: Object, _: *mut c_void) -> Object {
-    // SAFETY: called by Python with a Value.
-    guard_slot(|| unsafe {
-        let py = Python::assume_attached();
-        let gradients = local_gradients(object.cast());
-        let made = gradients.and_then(|gradients| PyTuple::new(py, gradients));
-        made.map_or_else(raise, |tuple| tuple.into_any().into_ptr())
-    })
-}
-
-unsafe fn local_gradients(node: *mut Node) -> PyResult<Vec<f64>> {
-    // SAFETY: by contract of the caller.
-    unsafe {
-        let gradients = match (*node).block() {
-            Some((block, output)) => (*block).local_gradients(output, (*node).d_left)?,
-            None => vec![(*node).d_left, (*node).d_right],
-        };
-        let pairs = all_parents(node).into_iter().zip(gradients);
-        Ok(pairs.filter(|(parent, _)| !parent.is_null()).map(|(_, gradient)| gradient).collect())
-    }
-}
-
-/// `_operands`: the operands in order, plain numbers as floats; of an op over lists its parents.
-unsafe extern "C" fn get_operands(object: Object, _: *mut c_void) -> Object {
-    // SAFETY: called by Python with a Value.
-    guard_slot(|| unsafe {
-        let py = Python::assume_attached();
-        operands(py, object.cast()).map_or_else(raise, |tuple| tuple.into_any().into_ptr())
-    })
-}
-
-unsafe fn operands(py: Python<'_>, node: *mut Node) -> PyResult<Bound<'_, PyTuple>> {
-    // SAFETY: by contract of the caller; parents are alive as long as the node is.
-    unsafe {
-        if !takes_two((*node).op()) {
-            return children(py, node);
-        }
-        let [left, right] = (*node).parents();
-        let sides = [(left, (*node).d_left), (right, (*node).d_right)];
-        PyTuple::new(
-            py,
-            sides.map(|(parent, number)| {
-                Bound::from_borrowed_ptr_or_opt(py, parent.cast())
-                    .unwrap_or_else(|| PyFloat::new(py, number).into_any())
-            }),
-        )
-    }
+    let py = value.py();
+    let sides = value.parents().into_iter().zip(value.slopes());
+    let objects = sides.map(|(parent, number)| {
+        parent.map_or_else(|| PyFloat::new(py, number).into_any(), NodeRef::object)
+    });
+    PyTuple::new(py, objects.collect::<Vec<_>>())
 }
 
 /// Is it an op of two operands, of which one or both may be plain numbers?
@@ -178,31 +94,15 @@ fn takes_two(op: Op) -> bool {
     matches!(op, Add | Sub | Mul | Div | Pow | PowInt | PowFloat | Max | Min)
 }
 
-unsafe extern "C" fn get_op(object: Object, _: *mut c_void) -> Object {
-    // SAFETY: called by Python with a Value.
-    guard_slot(|| unsafe { text(&op_name(&*object.cast::<Node>())) })
-}
-
-unsafe fn text(text: &str) -> Object {
-    // SAFETY: the text is UTF-8 of that length; the lock is held.
-    unsafe {
-        match ffi::Py_ssize_t::try_from(text.len()) {
-            Ok(length) => ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), length),
-            Err(_) => ffi::PyErr_NoMemory(),
-        }
-    }
-}
-
 /// micrograd's names: a power carries its exponent, written as Python would.
-pub fn op_name(node: &Node) -> Cow<'_, str> {
-    if let Some((block, _)) = node.block() {
-        // SAFETY: a fused node keeps its block alive.
-        return unsafe { Cow::Borrowed(&(*block).name) };
+pub fn op_name(value: NodeRef<'_>) -> Cow<'_, str> {
+    if let Some((fused, _)) = value.fused_op() {
+        return Cow::Borrowed(&fused.name);
     }
-    match node.op() {
-        Op::PowInt => format!("**{:.0}", node.d_right).into(),
-        Op::PowFloat => format!("**{}", python_repr(node.d_right)).into(),
-        op => op.name().into(),
+    match (value.op(), value.slopes()) {
+        (Op::PowInt, [_, exponent]) => format!("**{exponent:.0}").into(),
+        (Op::PowFloat, [_, exponent]) => format!("**{}", python_repr(exponent)).into(),
+        (op, _) => op.name().into(),
     }
 }
 
@@ -225,24 +125,20 @@ pub fn python_repr(x: f64) -> String {
 
 /// `repr(v)`: `Value(data=-4.0, grad=0.0)`.
 pub unsafe extern "C" fn repr(object: Object) -> Object {
-    // SAFETY: called by Python with a Value.
-    guard_slot(|| unsafe {
-        let node = object.cast::<Node>();
-        let (data, grad) = (python_repr((*node).data), python_repr((*node).grad));
-        match label(Python::assume_attached(), node) {
-            Ok(label) => text(&format!("Value(data={data}, grad={grad}{label})")),
-            Err(error) => raise(error),
-        }
+    guard_slot(|| {
+        // SAFETY: Python calls this with a Value, the GIL held.
+        let value = unsafe { NodeRef::received(object) };
+        let (data, grad) = (python_repr(value.data()), python_repr(value.grad()));
+        answer(label(value).map(|label| {
+            PyString::new(value.py(), &format!("Value(data={data}, grad={grad}{label})"))
+        }))
     })
 }
 
 /// `, label='a'`, or nothing where the node has no label of its own.
-unsafe fn label(py: Python<'_>, node: *mut Node) -> PyResult<String> {
-    // SAFETY: the dict belongs to the living node.
-    let Some(dict) = (unsafe { Bound::from_borrowed_ptr_or_opt(py, (*node).dict) }) else {
-        return Ok(String::new());
-    };
-    match dict.cast::<PyDict>()?.get_item(intern!(py, "label"))? {
+fn label(value: NodeRef<'_>) -> PyResult<String> {
+    let Some(dict) = value.dict()? else { return Ok(String::new()) };
+    match dict.get_item(intern!(value.py(), "label"))? {
         // No other object: its repr might ask for that of this node.
         Some(label) if label.is_exact_instance_of::<PyString>() && label.is_truthy()? => {
             Ok(format!(", label={}", label.repr()?.to_string_lossy()))
@@ -251,30 +147,18 @@ unsafe fn label(py: Python<'_>, node: *mut Node) -> PyResult<String> {
     }
 }
 
-/// `v.item()`: the value, as `PyTorch` calls it.
-pub unsafe extern "C" fn item(object: Object, _: Object) -> Object {
-    // SAFETY: a method's receiver.
-    unsafe { ffi::PyFloat_FromDouble((*object.cast::<Node>()).data) }
-}
-
-/// `format(v, spec)`: the value formatted; without a spec `str(v)`, as for any object.
-pub unsafe extern "C" fn format_with(object: Object, spec: Object) -> Object {
-    // SAFETY: a method's receiver and argument.
-    unsafe {
-        if ffi::PyUnicode_Check(spec) == 0 {
-            return raise(PyTypeError::new_err("the format of a Value must be a str"));
-        }
-        if ffi::PyUnicode_GetLength(spec) == 0 {
-            return ffi::PyObject_Str(object);
-        }
-        let data = item(object, ptr::null_mut());
-        if data.is_null() {
-            return data;
-        }
-        let formatted = ffi::PyObject_Format(data, spec);
-        ffi::Py_DECREF(data);
-        formatted
+fn format_as<'a>(
+    value: NodeRef<'a>,
+    spec: Option<Borrowed<'a, 'a, PyAny>>,
+) -> PyResult<Bound<'a, PyAny>> {
+    let spec = spec.and_then(|spec| spec.cast::<PyString>().ok().map(Borrowed::to_owned));
+    let Some(spec) = spec else {
+        return Err(PyTypeError::new_err("the format of a Value must be a str"));
+    };
+    if spec.len()? == 0 {
+        return Ok(value.object().str()?.into_any());
     }
+    PyFloat::new(value.py(), value.data()).call_method1(intern!(value.py(), "__format__"), (spec,))
 }
 
 /// The collector must see a node that has attributes, for only these can close a cycle.
@@ -322,15 +206,13 @@ unsafe extern "C" fn set_dict(object: Object, dict: Object, context: *mut c_void
 }
 
 /// The value's own dict, made when it is first asked for.
-///
-/// # Safety
-/// `object` is a living Value.
-pub unsafe fn dict(py: Python<'_>, object: Object) -> PyResult<Bound<'_, PyDict>> {
-    // SAFETY: by contract.
-    unsafe {
-        let dict = Bound::from_owned_ptr_or_err(py, get_dict(object, ptr::null_mut()))?;
-        Ok(dict.cast_into::<PyDict>()?)
-    }
+pub fn dict(value: NodeRef<'_>) -> PyResult<Bound<'_, PyDict>> {
+    // SAFETY: the node is alive; the dict is a new reference, or null with an exception set.
+    let dict = unsafe {
+        let dict = get_dict(value.as_ptr().cast(), ptr::null_mut());
+        Bound::from_owned_ptr_or_err(value.py(), dict)?
+    };
+    Ok(dict.cast_into::<PyDict>()?)
 }
 
 /// The descriptors of the type.
@@ -384,8 +266,8 @@ pub fn getset() -> Vec<ffi::PyGetSetDef> {
         ),
         entry(
             c"_backward".as_ptr(),
-            rules::get,
-            Some(rules::set),
+            hooks::get,
+            Some(hooks::set),
             c"The rule that sends self.grad to the operands; assign a callable to replace it."
                 .as_ptr(),
         ),

@@ -18,9 +18,8 @@ use std::ptr;
 
 use pyo3::ffi;
 
+use super::ffi::Object;
 use super::node::{self, Node};
-
-type Object = *mut ffi::PyObject;
 
 /// `tp_traverse`: what a node refers to.
 pub unsafe extern "C" fn traverse(
@@ -40,8 +39,8 @@ pub unsafe extern "C" fn traverse(
     unsafe {
         tell((*node).dict);
         tell(ffi::Py_TYPE(object).cast());
-        match (*node).block() {
-            Some((block, _)) => (*block).traverse(node, &mut |parent| tell(parent.cast())),
+        match (*node).fused() {
+            Some((fused, _)) => (*fused).traverse(node, &mut |parent| tell(parent.cast())),
             None => (*node).parents().into_iter().for_each(|parent| tell(parent.cast())),
         }
     }

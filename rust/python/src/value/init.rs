@@ -8,23 +8,21 @@
 use std::os::raw::c_int;
 use std::ptr;
 
-use fastgrad_core::graph::fused::Rule;
-use fastgrad_core::graph::op::Op;
+use fastgrad_core::autograd::fused::Vjp;
+use fastgrad_core::autograd::op::Op;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use pyo3::{Borrowed, ffi, intern};
 
 use super::attrs;
-use super::block::Block;
-use super::node::{self, Node, RAW};
+use super::ffi::{Object, raise, status};
+use super::fused_op::FusedOp;
+use super::node::{self, Node, NodeRef, RAW};
 use super::number;
 use super::patches;
-use super::slots::{self, raise};
 use crate::errors::guard_slot;
 use crate::operands::read_all;
-
-type Object = *mut ffi::PyObject;
 
 /// `Value.__new__`: a leaf of 0; any arguments are for `__init__`, which a subclass may redefine.
 pub unsafe extern "C" fn new(
@@ -100,24 +98,28 @@ pub unsafe fn finish(made: *mut Node) -> Object {
 /// the edges of the op.
 #[cold]
 unsafe fn construct<'py>(made: *mut Node) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: by contract of `finish`; the lock is held.
+    // SAFETY: by contract of `finish`; the GIL is held.
     unsafe {
         let py = Python::assume_attached();
         let plain = Bound::from_owned_ptr(py, made.cast());
         if !patches::is_patched(py)? || !is_patched() {
             return Ok(plain);
         }
-        let children = attrs::children(py, made)?;
+        let children = attrs::children(NodeRef::received(made.cast()))?;
         let class = PyType::from_borrowed_type_ptr(py, node::value_type());
-        let value = class.call1(((*made).data, &children, attrs::op_name(&*made)))?;
+        let value = class.call1((
+            (*made).data,
+            &children,
+            attrs::op_name(NodeRef::received(made.cast())),
+        ))?;
         if node::is_value(value.as_ptr()) {
             let node = value.as_ptr().cast::<Node>();
             // Only of the same parents, and where no pass is under way, so that nothing but the
             // rule changes.
-            if let Some((block, _)) = (*node).block()
-                && (*block).rule.is_none()
+            if let Some((fused, _)) = (*node).fused()
+                && (*fused).rule.is_none()
                 && (*node).mark() == 0
-                && children.iter().map(|c| c.as_ptr().cast()).eq((*block).parents.iter().copied())
+                && children.iter().map(|c| c.as_ptr().cast()).eq((*fused).parents.iter().copied())
             {
                 node::take_edges(node, made);
             }
@@ -166,7 +168,7 @@ unsafe fn call_slowly<'py>(
     // SAFETY: `args` holds `count` positional arguments, then one for each name.
     unsafe {
         let py = Python::assume_attached();
-        let count = usize::try_from(count).unwrap_or(0);
+        let count = count.cast_unsigned();
         let at = |i: usize| Bound::from_borrowed_ptr(py, *args.add(i));
         let positional = PyTuple::new(py, (0..count).map(at).collect::<Vec<_>>())?;
         let named = PyDict::new(py);
@@ -198,7 +200,7 @@ pub unsafe extern "C" fn init(object: Object, args: Object, kwargs: Object) -> c
         let args = Bound::from_borrowed_ptr(py, args).cast_into_unchecked::<PyTuple>();
         let kwargs = Bound::from_borrowed_ptr_or_opt(py, kwargs);
         let kwargs = kwargs.map(|d| d.cast_into_unchecked::<PyDict>());
-        slots::status(fill(&value, &args, kwargs.as_ref()))
+        status(fill(&value, &args, kwargs.as_ref()))
     })
 }
 
@@ -280,17 +282,17 @@ fn fill(
             // A setter of the program's own may have run `__init__`.
             may_get_edges(node, has_parents)?;
         }
-        let block = if has_parents {
+        let fused = if has_parents {
             let parents = children.into_iter().map(|child| child.into_ptr().cast()).collect();
-            Some(Block::new(value.py(), op.into(), parents, rule, 1)?)
+            Some(FusedOp::new(value.py(), op.into(), parents, rule, 1)?)
         } else {
             None
         };
         (*node).data = data;
         (*node).grad = 0.0;
         (*node).set_flag(RAW, false);
-        if let Some(block) = block {
-            node::set_block(node, block, 0, 1.0);
+        if let Some(fused) = fused {
+            node::set_fused_op(node, fused, 0, 1.0);
         }
     }
     Ok(())
@@ -325,7 +327,7 @@ fn children_of<'py>(given: Option<&Bound<'py, PyAny>>) -> PyResult<Vec<Bound<'py
     })
 }
 
-fn rule_of(local_grads: Option<&Bound<'_, PyAny>>, children: usize) -> PyResult<Option<Rule>> {
+fn rule_of(local_grads: Option<&Bound<'_, PyAny>>, children: usize) -> PyResult<Option<Vjp>> {
     let Some(given) = local_grads.filter(|given| !given.is_none()) else { return Ok(None) };
     let items =
         given.try_iter().map_err(|_| type_error("local_grads", "an iterable of numbers", given))?;
@@ -337,7 +339,7 @@ fn rule_of(local_grads: Option<&Bound<'_, PyAny>>, children: usize) -> PyResult<
         );
         return Err(PyValueError::new_err(message));
     }
-    Ok(Some(Rule::Gradients(gradients)))
+    Ok(Some(Vjp::Gradients(gradients)))
 }
 
 fn type_error(argument: &str, expected: &str, got: &Bound<'_, PyAny>) -> PyErr {

@@ -4,216 +4,35 @@
 //! | --- | --- |
 //! | `node.rs` | layout, making, end |
 //! | `collector.rs` | what the cyclic collector is told |
-//! | `endings.rs` | the end of attributes and subclass instances |
+//! | `trashcan.rs` | the end of attributes and subclass instances |
 //! | `slab.rs` | memory |
-//! | `block.rs` | what the outputs of an op over lists share |
+//! | `fused_op.rs` | what the outputs of an op over lists share |
 //! | `number.rs` | what may stand beside a `Value` |
 //! | `slots.rs` | arithmetic |
 //! | `init.rs` | the constructor |
 //! | `attrs.rs`, `rules.rs` | attributes, `_backward` |
 //! | `sweep.rs` | `backward()`, `zero_grad()` |
-//! | `turns.rs` | whose pass it is; forks |
+//! | `lock.rs` | whose pass it is; forks |
 //! | `copy.rs` | pickling and copying of leaves |
 //! | `refusals.rs` | what a `Value` is not: `float(v)`, `v > 0` |
 //! | `patches.rs` | notices that a program has patched the type |
 
 pub mod attrs;
-pub mod block;
+pub mod backward;
+mod class;
 pub mod collector;
-pub mod copy;
-pub mod endings;
+pub mod ffi;
+pub mod fused_op;
+pub mod hooks;
 pub mod init;
 pub mod node;
 pub mod number;
+pub mod ops;
+pub mod pass_lock;
 pub mod patches;
+pub mod pickle;
 pub mod refusals;
-pub mod rules;
 pub mod slab;
-pub mod slots;
-pub mod sweep;
-pub mod turns;
+pub mod trashcan;
 
-use std::os::raw::{c_int, c_uint, c_ulong};
-use std::ptr;
-
-use pyo3::ffi;
-use pyo3::prelude::*;
-use pyo3::types::PyType;
-
-use crate::errors::guard_slot;
-use node::Node;
-
-const DOC: &std::ffi::CStr = c"Value(data, _children=(), _op='', label='', *, local_grads=None)
---
-
-A float that remembers how it was computed.
-
-data: the value. _children, _op and local_grads make a node of one's own: its operands, its name,
-and d(self)/d(operand) for each of them, which may also stand in the place of _op, as a tuple or
-list. label: a name to show.
-
-Operators that micrograd writes by means of others call these where a subclass or a patch has
-changed them: 2 + v is v + 2, -v is v * -1, a - b is a + -b, a / b is a * b**-1.
-
->>> a, b = Value(2.0), Value(-3.0)
->>> c = a * b + a**2
->>> c.backward()
->>> c.data, a.grad, b.grad
-(-2.0, 1.0, 2.0)";
-
-unsafe extern "C" fn backward(
-    object: *mut ffi::PyObject,
-    _: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: a method's receiver, held by the caller.
-    guard_slot(|| unsafe { answer(sweep::backward(Python::assume_attached(), object.cast())) })
-}
-
-unsafe extern "C" fn zero_grad(
-    object: *mut ffi::PyObject,
-    _: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: a method's receiver, held by the caller.
-    guard_slot(|| unsafe { answer(sweep::zero_grad(Python::assume_attached(), object.cast())) })
-}
-
-unsafe extern "C" fn propagate(
-    object: *mut ffi::PyObject,
-    _: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: a method's receiver, held by the caller.
-    guard_slot(|| unsafe { answer(sweep::send_alone(object.cast())) })
-}
-
-unsafe fn answer(outcome: PyResult<()>) -> *mut ffi::PyObject {
-    match outcome {
-        // SAFETY: slots run with the interpreter's lock held.
-        Ok(()) => unsafe { sweep::none() },
-        Err(error) => slots::raise(error),
-    }
-}
-
-fn methods() -> Vec<ffi::PyMethodDef> {
-    let none = ffi::METH_NOARGS;
-    let mut methods = slots::op_methods();
-    methods.extend([
-        slots::method(
-            c"backward".as_ptr(),
-            backward,
-            none,
-            c"backward($self)\n--\n\nAdds d(self)/d(node) to the grad of every node that self depends on, self included."
-                .as_ptr(),
-        ),
-        slots::method(
-            c"zero_grad".as_ptr(),
-            zero_grad,
-            none,
-            c"zero_grad($self)\n--\n\nSets the grad of every node that self depends on to 0, self included.".as_ptr(),
-        ),
-        slots::method(
-            c"item".as_ptr(),
-            attrs::item,
-            none,
-            c"item($self)\n--\n\nReturns data, a float.".as_ptr(),
-        ),
-        slots::method(
-            c"__format__".as_ptr(),
-            attrs::format_with,
-            ffi::METH_O,
-            c"__format__($self, spec, /)\n--\n\nReturns data formatted, as in f\"{v:.3f}\".".as_ptr(),
-        ),
-        slots::method(
-            c"_propagate".as_ptr(),
-            propagate,
-            none,
-            c"_propagate($self)\n--\n\nAdds self.grad times d(self)/d(operand) to each operand's grad.".as_ptr(),
-        ),
-    ]);
-    methods.push(ffi::PyMethodDef {
-        ml_name: c"__new__".as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionWithKeywords: init::new_method },
-        ml_flags: ffi::METH_VARARGS | ffi::METH_KEYWORDS | ffi::METH_STATIC,
-        ml_doc: c"Makes a Value without data or edges, for __init__ to fill.".as_ptr(),
-    });
-    methods.extend(copy::methods());
-    methods.extend(refusals::methods());
-    methods
-}
-
-/// A table that ends with an empty entry and lives as long as the process, as the type needs it.
-fn table<T>(mut entries: Vec<T>, end: T) -> *mut T {
-    entries.push(end);
-    entries.leak().as_mut_ptr()
-}
-
-fn members() -> Vec<ffi::PyMemberDef> {
-    let offset = |name: &'static std::ffi::CStr, offset: usize| ffi::PyMemberDef {
-        name: name.as_ptr(),
-        type_code: ffi::Py_T_PYSSIZET,
-        offset: offset.cast_signed(),
-        flags: ffi::Py_READONLY,
-        doc: ptr::null(),
-    };
-    vec![
-        offset(c"__dictoffset__", node::DICT_OFFSET),
-        offset(c"__weaklistoffset__", node::WEAKREFS_OFFSET),
-    ]
-}
-
-/// Makes the type and adds it to the module.
-pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let py = module.py();
-    // SAFETY: an all-zero entry is what ends each table.
-    let (no_method, no_getset, no_member) =
-        unsafe { (std::mem::zeroed(), std::mem::zeroed(), std::mem::zeroed()) };
-    let slot = |slot: c_int, pfunc: *mut std::ffi::c_void| ffi::PyType_Slot { slot, pfunc };
-    let mut slots = slots::number_slots();
-    slots.extend([
-        slot(ffi::Py_tp_doc, DOC.as_ptr().cast_mut().cast()),
-        slot(ffi::Py_tp_init, init::init as *mut _),
-        slot(ffi::Py_tp_dealloc, node::dealloc as *mut _),
-        slot(ffi::Py_tp_traverse, collector::traverse as *mut _),
-        slot(ffi::Py_tp_clear, collector::clear as *mut _),
-        slot(ffi::Py_tp_repr, attrs::repr as *mut _),
-        slot(ffi::Py_tp_richcompare, refusals::richcompare as *mut _),
-        slot(ffi::Py_tp_hash, refusals::hash as *mut _),
-        slot(ffi::Py_nb_float, refusals::nb_float as *mut _),
-        slot(ffi::Py_nb_int, refusals::nb_int as *mut _),
-        slot(ffi::Py_tp_setattro, attrs::setattro as *mut _),
-        slot(ffi::Py_tp_methods, table(methods(), no_method).cast()),
-        slot(ffi::Py_tp_getset, table(attrs::getset(), no_getset).cast()),
-        slot(ffi::Py_tp_members, table(members(), no_member).cast()),
-        slot(0, ptr::null_mut()),
-    ]);
-    let flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE | ffi::Py_TPFLAGS_HAVE_GC;
-    let mut spec = ffi::PyType_Spec {
-        name: c"fastgrad.engine.Value".as_ptr(),
-        basicsize: c_int::try_from(size_of::<Node>())?,
-        itemsize: 0,
-        flags: flags_word(flags)?,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: the tables and names live forever, the slots until the type is made.
-    let class = unsafe {
-        let class = Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))?;
-        let raw = class.as_ptr().cast::<ffi::PyTypeObject>();
-        (*raw).tp_new = Some(init::new);
-        (*raw).tp_vectorcall = Some(init::vectorcall);
-        node::set_value_type(raw);
-        class
-    };
-    let class = class.cast_into::<PyType>()?;
-    class.setattr("label", "")?;
-    // Between a numpy scalar's and an array's: scalars leave the op to us, arrays distribute it.
-    class.setattr("__array_priority__", -1.0)?;
-    patches::remember(&class)?;
-    number::real(py)?;
-    module.add("Value", class.clone())?;
-    // The module may go before the last node does.
-    let _kept = class.into_ptr();
-    Ok(())
-}
-
-fn flags_word(flags: c_ulong) -> PyResult<c_uint> {
-    Ok(c_uint::try_from(flags)?)
-}
+pub use class::add_type;

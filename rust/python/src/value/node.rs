@@ -15,14 +15,13 @@
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
-use fastgrad_core::graph::op::Op;
+use fastgrad_core::autograd::op::Op;
 use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
-use super::block::{self, Block};
-use super::{endings, slab};
-
-#[cfg(Py_GIL_DISABLED)]
-compile_error!("fastgrad does not support free-threaded builds of Python yet");
+use super::fused_op::{self, FusedOp};
+use super::{slab, trashcan};
 
 /// A scalar in a graph; the memory behind every `Value`.
 #[repr(C)]
@@ -36,7 +35,7 @@ pub struct Node {
     tag: u64,
     /// d(root)/d(node), summed over calls
     pub grad: f64,
-    /// first parent, or null; of a fused node the block
+    /// first parent, or null; of a fused node the fused op
     left: *mut Node,
     /// second parent, or null; of a fused node the output's index
     right: *mut Node,
@@ -60,6 +59,8 @@ const FLAGS_AND_OP: u64 = (1 << MARK_SHIFT) - 1;
 
 /// Where the fields that a sweep touches begin.
 pub const HOT_OFFSET: usize = std::mem::offset_of!(Node, tag);
+/// Where the gradient lies.
+pub const GRAD_OFFSET: usize = std::mem::offset_of!(Node, grad);
 /// Where the dict and the list of weak references lie, for the type.
 pub const DICT_OFFSET: usize = std::mem::offset_of!(Node, dict);
 /// See [`DICT_OFFSET`].
@@ -95,7 +96,7 @@ pub unsafe fn is_value(object: *mut ffi::PyObject) -> bool {
 /// has no memory.
 ///
 /// # Safety
-/// The interpreter's lock is held.
+/// The GIL is held.
 #[inline(always)]
 pub unsafe fn new(op: Op, data: f64) -> *mut Node {
     // SAFETY: the slot is ours and large enough; the type lives as long as the module.
@@ -176,35 +177,35 @@ unsafe fn put_on_rule(node: *mut Node) {
     }
 }
 
-/// Makes a new node the output `index` of a block; takes over a share of the block.
+/// Makes a new node the output `index` of a fused op; takes over a share of the fused op.
 ///
 /// # Safety
-/// `node` is new; `block` is alive, and the share the caller's.
-pub unsafe fn set_block(node: *mut Node, block: *mut Block, index: usize, slope: f64) {
+/// `node` is new; `fused` is alive, and the share the caller's.
+pub unsafe fn set_fused_op(node: *mut Node, fused: *mut FusedOp, index: usize, slope: f64) {
     // SAFETY: alive by contract.
     unsafe {
         (*node).tag = ((*node).tag & !0xFF) | Op::Fused as u64;
-        (*node).left = block.cast();
+        (*node).left = fused.cast();
         (*node).right = ptr::without_provenance_mut(index);
         (*node).d_left = slope;
-        if (*block).is_on_rule() {
+        if (*fused).is_on_rule() {
             put_on_rule(node);
         }
     }
 }
 
-/// Gives a node the edges of another, in place of its block, which has the same parents.
+/// Gives a node the edges of another, in place of its fused op, which has the same parents.
 ///
 /// # Safety
 /// Both are alive; `node` is fused, `from` is not.
 pub unsafe fn take_edges(node: *mut Node, from: *mut Node) {
     // SAFETY: alive by contract; the share is the node's own.
     unsafe {
-        let block = (*node).left.cast::<Block>();
+        let fused = (*node).left.cast::<FusedOp>();
         (*node).tag = ((*node).tag & !0xFF) | (*from).op() as u64;
         let (dl, dr) = ((*from).d_left, (*from).d_right);
         let _none_is_raw = set_parents(node, (*from).left, (*from).right, dl, dr);
-        block::drop_own_share(block);
+        fused_op::release(fused);
     }
 }
 
@@ -263,10 +264,144 @@ impl Node {
         [self.left, self.right]
     }
 
-    /// The block of a fused node, and which of its outputs this is.
+    /// The fused op of a fused node, and which of its outputs this is.
     #[inline(always)]
-    pub fn block(&self) -> Option<(*mut Block, usize)> {
+    pub fn fused(&self) -> Option<(*mut FusedOp, usize)> {
         (self.op() == Op::Fused).then(|| (self.left.cast(), self.right.addr()))
+    }
+}
+
+/// A living node, for as long as `'a`, in which the GIL is held.
+///
+/// Its fields are read and written one at a time, as the nodes of a graph refer to each other.
+#[derive(Clone, Copy)]
+pub struct NodeRef<'a> {
+    node: *mut Node,
+    py: Python<'a>,
+}
+
+impl<'a> NodeRef<'a> {
+    /// The receiver of a C function.
+    ///
+    /// # Safety
+    /// `object` is a `Value` that lives for `'a`, and the GIL is held as long.
+    #[inline(always)]
+    pub unsafe fn received(object: *mut ffi::PyObject) -> NodeRef<'a> {
+        // SAFETY: by contract.
+        NodeRef { node: object.cast(), py: unsafe { Python::assume_attached() } }
+    }
+
+    /// The node of an object that is a `Value` or an instance of a subclass.
+    #[inline(always)]
+    pub fn of(object: &'a Bound<'_, PyAny>) -> Option<NodeRef<'a>> {
+        // SAFETY: a bound object is alive.
+        let found = unsafe { is_value(object.as_ptr()) };
+        found.then(|| NodeRef { node: object.as_ptr().cast(), py: object.py() })
+    }
+
+    /// The GIL's token.
+    #[inline(always)]
+    pub fn py(self) -> Python<'a> {
+        self.py
+    }
+
+    /// The node's address.
+    #[inline(always)]
+    pub fn as_ptr(self) -> *mut Node {
+        self.node
+    }
+
+    /// The node; nothing may write to it meanwhile.
+    #[inline(always)]
+    fn get(&self) -> &Node {
+        // SAFETY: alive for 'a.
+        unsafe { &*self.node }
+    }
+
+    /// Lets `write` change the node's fields.
+    #[inline(always)]
+    fn write(self, write: impl FnOnce(&mut Node)) {
+        // SAFETY: alive for 'a; no other reference to the fields is held, as the GIL is, and those
+        // given out by `get` end within the methods below.
+        write(unsafe { &mut *self.node });
+    }
+
+    /// The value.
+    #[inline(always)]
+    pub fn data(self) -> f64 {
+        self.get().data
+    }
+
+    /// Sets the value.
+    #[inline(always)]
+    pub fn set_data(self, data: f64) {
+        self.write(|node| node.data = data);
+    }
+
+    /// The gradient.
+    #[inline(always)]
+    pub fn grad(self) -> f64 {
+        self.get().grad
+    }
+
+    /// Sets the gradient.
+    #[inline(always)]
+    pub fn set_grad(self, grad: f64) {
+        self.write(|node| node.grad = grad);
+    }
+
+    /// The kind of node.
+    #[inline(always)]
+    pub fn op(self) -> Op {
+        self.get().op()
+    }
+
+    /// Is the flag set?
+    #[inline(always)]
+    pub fn has(self, flag: u64) -> bool {
+        self.get().has(flag)
+    }
+
+    /// Sets or clears a flag.
+    #[inline(always)]
+    pub fn set_flag(self, flag: u64, on: bool) {
+        self.write(|node| node.set_flag(flag, on));
+    }
+
+    /// The derivatives for two parents, or in the place of one that is missing the number operand.
+    pub fn slopes(self) -> [f64; 2] {
+        [self.get().d_left, self.get().d_right]
+    }
+
+    /// The fused op that the node is an output of, and which one it is.
+    pub fn fused_op(&self) -> Option<(&'a FusedOp, usize)> {
+        // SAFETY: a node has a share of its op, so the op lives as long; no pass writes to it while
+        // it is read, as Python code runs in neither.
+        self.get().fused().map(|(fused, output)| (unsafe { &*fused }, output))
+    }
+
+    /// The parents in operand order, repeats too; none for an operand that was a plain number.
+    pub fn parents(self) -> Vec<Option<NodeRef<'a>>> {
+        let parents = match self.fused_op() {
+            Some((fused, output)) => fused.parents_of(output),
+            None => self.get().parents().to_vec(),
+        };
+        let alive = |node: *mut Node| (!node.is_null()).then_some(NodeRef { node, py: self.py });
+        // Edges never change, so that parents live as long as the node does.
+        parents.into_iter().map(alive).collect()
+    }
+
+    /// The object; a new reference.
+    pub fn object(self) -> Bound<'a, PyAny> {
+        // SAFETY: alive for 'a.
+        unsafe { Bound::from_borrowed_ptr(self.py, self.node.cast()) }
+    }
+
+    /// The dict of attributes, where there is one.
+    pub fn dict(self) -> PyResult<Option<Bound<'a, PyDict>>> {
+        // SAFETY: the node owns its dict, of which this is a new reference.
+        let dict = unsafe { Bound::from_borrowed_ptr_or_opt(self.py, self.get().dict) };
+        Ok(dict.map(Bound::cast_into).transpose()?)
     }
 }
 
@@ -295,9 +430,9 @@ unsafe fn set_refcount(node: *mut Node, count: ffi::Py_ssize_t) {
 }
 
 /// The dying: a list chained through `grad`, whose nodes nothing else can reach.
-struct Dying(*mut Node);
+struct DeallocQueue(*mut Node);
 
-impl Dying {
+impl DeallocQueue {
     /// Gives up one reference to a parent; adds it when that was the last one.
     #[inline(always)]
     unsafe fn give_up(&mut self, node: *mut Node) {
@@ -312,7 +447,7 @@ impl Dying {
                 self.0 = node;
             } else {
                 // A subclass ends in its own way.
-                endings::give_up(node.cast());
+                trashcan::give_up(node.cast());
             }
         }
     }
@@ -366,26 +501,26 @@ unsafe fn retire_slowly(node: *mut Node) {
 pub unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     // SAFETY: Python calls this once, when the last reference is gone.
     unsafe {
-        let mut dying = Dying(ptr::null_mut());
+        let mut queue = DeallocQueue(ptr::null_mut());
         let mut node = object.cast::<Node>();
         retire(node);
         loop {
             let (left, right, fused) = ((*node).left, (*node).right, (*node).op() == Op::Fused);
             if fused {
-                (*left.cast::<Block>()).forget_holder(node);
+                (*left.cast::<FusedOp>()).forget_holder(node);
             }
             end(node);
             if fused {
-                block::drop_share(left.cast(), &mut |parent| dying.give_up(parent));
+                fused_op::release_into(left.cast(), &mut |parent| queue.give_up(parent));
             } else {
                 if !left.is_null() {
-                    dying.give_up(left);
+                    queue.give_up(left);
                 }
                 if !right.is_null() {
-                    dying.give_up(right);
+                    queue.give_up(right);
                 }
             }
-            node = dying.pop();
+            node = queue.pop();
             if node.is_null() {
                 return;
             }
@@ -402,7 +537,7 @@ unsafe fn end(node: *mut Node) {
         let dict = (*node).dict;
         if !dict.is_null() {
             (*node).dict = ptr::null_mut();
-            endings::give_up(dict);
+            trashcan::give_up(dict);
         }
         if (*node).has(FROM_SLAB) {
             slab::release(node);

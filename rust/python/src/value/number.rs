@@ -79,10 +79,7 @@ pub unsafe fn quick_int(object: *mut ffi::PyObject) -> Option<f64> {
 
 /// Reads any operand; None for what is not a number, errors as [`number`], and for a `Value` whose
 /// `__init__` has not run.
-///
-/// # Safety
-/// The interpreter's lock is held.
-pub unsafe fn any(object: Borrowed<'_, '_, PyAny>, op: &str) -> PyResult<Option<Operand>> {
+pub fn any(object: Borrowed<'_, '_, PyAny>, op: &str) -> PyResult<Option<Operand>> {
     // SAFETY: a borrowed object is alive.
     unsafe {
         if let Some(operand) = quick(object.as_ptr()) {

@@ -40,20 +40,25 @@ pub fn remember(class: &Bound<'_, PyType>) -> PyResult<()> {
     Ok(())
 }
 
+/// The type's version, which Python changes with each assignment to one of its attributes.
+#[inline(always)]
+fn version() -> std::os::raw::c_uint {
+    // SAFETY: the type lives as long as the module.
+    unsafe { (*node::value_type()).tp_version_tag }
+}
+
 /// Is the type still what we made, as the last look found it? `false` may also mean that it is time
 /// for another one.
 #[inline(always)]
 pub fn is_pristine() -> bool {
-    // SAFETY: the type lives as long as the module.
-    let version = unsafe { (*node::value_type()).tp_version_tag };
+    let version = version();
     LAST_LOOK.load(Relaxed) == u64::from(version) << 1
 }
 
 /// Is any op, method, constructor or field of the type `Value` another one than we made?
 #[inline]
 pub fn is_patched(py: Python<'_>) -> PyResult<bool> {
-    // SAFETY: the type lives as long as the module.
-    let version = unsafe { (*node::value_type()).tp_version_tag };
+    let version = version();
     let last = LAST_LOOK.load(Relaxed);
     if version != 0 && last >> 1 == u64::from(version) {
         return Ok(last & 1 == 1);
@@ -67,12 +72,11 @@ fn look(py: Python<'_>) -> PyResult<bool> {
     let class = unsafe { PyType::from_borrowed_type_ptr(py, node::value_type()) };
     // Looking an attribute up gives a type that has changed its new version.
     class.getattr("_op")?;
-    // SAFETY: as above.
-    let version = unsafe { (*node::value_type()).tp_version_tag };
+    let version = version();
     let patched = differs(&class)?;
     if !patched {
         // Python leaves its own function here when a `__new__` that was patched comes back.
-        // SAFETY: as above, with the lock held.
+        // SAFETY: as above, with the GIL held.
         unsafe { (*node::value_type()).tp_new = Some(init::new) }
     }
     let look = u64::from(version) << 1 | u64::from(patched || version == 0);
@@ -82,7 +86,7 @@ fn look(py: Python<'_>) -> PyResult<bool> {
 
 fn differs(class: &Bound<'_, PyType>) -> PyResult<bool> {
     let py = class.py();
-    let Some(original) = ORIGINAL.get(py) else { return Ok(false) };
+    let Some(original) = ORIGINAL.get(py) else { unreachable!("remembered on import") };
     let now = class.getattr("__dict__")?;
     if now.contains("__getattribute__")? {
         return Ok(true);

@@ -8,11 +8,9 @@ use std::os::raw::c_int;
 use pyo3::exceptions::PyTypeError;
 use pyo3::{Borrowed, Python, ffi};
 
+use super::ffi::{Object, method, not_implemented, raise};
 use super::number;
-use super::slots::{self, raise};
 use crate::errors::guard_slot;
-
-type Object = *mut ffi::PyObject;
 
 #[cold]
 fn refuse(what: &str) -> Object {
@@ -36,7 +34,7 @@ unsafe extern "C" fn round(_: Object, _: Object) -> Object {
 
 /// `==` and `!=` as any object has them, by identity; no order among Values and numbers.
 pub unsafe extern "C" fn richcompare(x: Object, y: Object, op: c_int) -> Object {
-    // SAFETY: called by Python with living objects, the lock held.
+    // SAFETY: called by Python with living objects, the GIL held.
     guard_slot(|| unsafe {
         let sign = match op {
             ffi::Py_LT => "<",
@@ -49,7 +47,7 @@ pub unsafe extern "C" fn richcompare(x: Object, y: Object, op: c_int) -> Object 
         let other = Borrowed::from_ptr(py, y);
         if let Ok(None) = number::any(other, sign) {
             // Another type may know how to compare itself with us.
-            return slots::not_implemented();
+            return not_implemented();
         }
         let (x, y) = (number::class_name(Borrowed::from_ptr(py, x)), number::class_name(other));
         raise(PyTypeError::new_err(format!(
@@ -63,19 +61,25 @@ unsafe fn identity(x: Object, y: Object, op: c_int) -> Object {
     unsafe {
         match ffi::PyBaseObject_Type.tp_richcompare {
             Some(compare) => compare(x, y, op),
-            None => slots::not_implemented(),
+            None => not_implemented(),
         }
     }
 }
 
 /// `hash(v)`, by identity: a type that compares has to say so.
 pub unsafe extern "C" fn hash(x: Object) -> ffi::Py_hash_t {
-    // SAFETY: `object` has the slot; x is alive.
-    unsafe { ffi::PyBaseObject_Type.tp_hash.map_or(0, |hash| hash(x)) }
+    // SAFETY: x is alive.
+    unsafe {
+        if let Some(hash) = ffi::PyBaseObject_Type.tp_hash {
+            return hash(x);
+        }
+        raise(PyTypeError::new_err("object has no hash"));
+        -1
+    }
 }
 
 /// `__round__`, which Python looks for by name.
 pub fn methods() -> [ffi::PyMethodDef; 1] {
     let doc = c"__round__($self, ndigits=None, /)\n--\n\nRaises TypeError: use .data.";
-    [slots::method(c"__round__".as_ptr(), round, ffi::METH_VARARGS, doc.as_ptr())]
+    [method(c"__round__".as_ptr(), round, ffi::METH_VARARGS, doc.as_ptr())]
 }

@@ -1,18 +1,18 @@
 //! Ops over lists: many parents, one or many outputs, one rule that sends gradients back.
 //!
 //! Forward sums run in the order in which a program of scalar ops would run, so that the results
-//! are bit-equal to it. Each function returns the outputs and the [`Rule`]; the caller keeps the
+//! are bit-equal to it. Each function returns the outputs and the [`Vjp`]; the caller keeps the
 //! rule next to the parents, in the order that the function's documentation gives.
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::autograd::op::{self, Unary};
 use crate::error::{Error, Result};
-use crate::graph::op::{self, Unary};
 
 /// How the gradients of the outputs reach the parents; holds what it needs from the forward pass.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Rule {
+pub enum Vjp {
     /// One output, a local derivative for each parent.
     Gradients(Vec<f64>),
     /// One output, the sum of its parents.
@@ -103,48 +103,48 @@ impl Activation {
 
 /// Σ xᵢ, starting from 0 as Python's `sum` does. Parents: x.
 #[must_use]
-pub fn sum(x: &[f64]) -> (f64, Rule) {
-    (x.iter().fold(0.0, |total, v| total + v), Rule::Sum)
+pub fn sum(x: &[f64]) -> (f64, Vjp) {
+    (x.iter().fold(0.0, |total, v| total + v), Vjp::Sum)
 }
 
 /// Σ wᵢ·xᵢ, starting from 0. Parents: w, then x.
 ///
 /// # Errors
 /// [`Error::Length`] when the lists differ in length, [`Error::Memory`].
-pub fn dot(w: &[f64], x: &[f64]) -> Result<(f64, Rule)> {
+pub fn dot(w: &[f64], x: &[f64]) -> Result<(f64, Vjp)> {
     same_length("dot", "x", x.len(), w.len())?;
     let gradients = collected(x.len() + w.len(), x.iter().chain(w).copied())?;
-    Ok((accumulate(0.0, w, x), Rule::Gradients(gradients)))
+    Ok((accumulate(0.0, w, x), Vjp::Gradients(gradients)))
 }
 
 /// b + Σ wᵢ·xᵢ, starting from b. Parents: w, then x, then b.
 ///
 /// # Errors
 /// [`Error::Length`] when w and x differ in length, [`Error::Memory`].
-pub fn affine(w: &[f64], x: &[f64], b: f64) -> Result<(f64, Rule)> {
+pub fn affine(w: &[f64], x: &[f64], b: f64) -> Result<(f64, Vjp)> {
     same_length("affine", "x", x.len(), w.len())?;
     let gradients = collected(x.len() + w.len() + 1, x.iter().chain(w).copied().chain([1.0]))?;
-    Ok((accumulate(b, w, x), Rule::Gradients(gradients)))
+    Ok((accumulate(b, w, x), Vjp::Gradients(gradients)))
 }
 
 /// pᵢ = e^(xᵢ−max) / Σⱼ e^(xⱼ−max): stable at any finite input. Parents: x.
 ///
 /// # Errors
 /// [`Error::Empty`] for no input, [`Error::Memory`].
-pub fn softmax(x: &[f64]) -> Result<(Vec<f64>, Rule)> {
+pub fn softmax(x: &[f64]) -> Result<(Vec<f64>, Vjp)> {
     let (p, _, _) = shifted("softmax", x)?;
-    Ok((collected(p.len(), p.iter().copied())?, Rule::Softmax(p)))
+    Ok((collected(p.len(), p.iter().copied())?, Vjp::Softmax(p)))
 }
 
 /// ln pᵢ = (xᵢ−max) − ln Σⱼ e^(xⱼ−max). Parents: x.
 ///
 /// # Errors
 /// [`Error::Empty`] for no input, [`Error::Memory`].
-pub fn log_softmax(x: &[f64]) -> Result<(Vec<f64>, Rule)> {
+pub fn log_softmax(x: &[f64]) -> Result<(Vec<f64>, Vjp)> {
     let (p, max, total) = shifted("log_softmax", x)?;
     let log_total = total.ln();
     let outputs = collected(x.len(), x.iter().map(|v| (v - max) - log_total))?;
-    Ok((outputs, Rule::LogSoftmax(p)))
+    Ok((outputs, Vjp::LogSoftmax(p)))
 }
 
 /// −ln softmax(x)\[target\] = ln Σⱼ e^(xⱼ−max) − (x\[target\]−max); d/dx = p − onehot(target).
@@ -153,20 +153,15 @@ pub fn log_softmax(x: &[f64]) -> Result<(Vec<f64>, Rule)> {
 /// # Errors
 /// [`Error::Empty`] for no input, [`Error::Target`] for a target outside 0..n,
 /// [`Error::Memory`].
-pub fn cross_entropy(x: &[f64], target: i64) -> Result<(f64, Rule)> {
+#[allow(clippy::indexing_slicing, reason = "the index is checked against x, and p is as long")]
+pub fn cross_entropy(x: &[f64], target: i64) -> Result<(f64, Vjp)> {
     let (mut p, max, total) = shifted("cross_entropy", x)?;
-    let out_of_range = Error::Target { op: "cross_entropy", target, classes: x.len() };
-    let index = usize::try_from(target).map_err(|_| out_of_range.clone())?;
-    let (Some(logit), Some(slope)) = (x.get(index), p.get_mut(index)) else {
-        return Err(out_of_range);
-    };
+    let index = usize::try_from(target).ok().filter(|&index| index < x.len());
+    let index = index.ok_or(Error::Target { op: "cross_entropy", target, classes: x.len() })?;
     // 1 − p of the target from the others, which keeps small losses exact to the last digits.
-    *slope = 0.0;
-    let others: f64 = p.iter().sum();
-    if let Some(slope) = p.get_mut(index) {
-        *slope = -others;
-    }
-    Ok((total.ln() - (logit - max), Rule::Gradients(p)))
+    p[index] = 0.0;
+    p[index] = -p.iter().sum::<f64>();
+    Ok((total.ln() - (x[index] - max), Vjp::Gradients(p)))
 }
 
 /// yᵢ = s·xᵢ with s = (Σ xⱼ²/n + eps)^−½ (Zhang and Sennrich 2019, without a gain). Parents: x.
@@ -174,22 +169,29 @@ pub fn cross_entropy(x: &[f64], target: i64) -> Result<(f64, Rule)> {
 /// # Errors
 /// [`Error::Empty`] for no input, [`Error::Memory`], and the errors of a power when the mean plus `eps` is not
 /// positive.
-pub fn rms_norm(x: &[f64], eps: f64) -> Result<(Vec<f64>, Rule)> {
+pub fn rms_norm(x: &[f64], eps: f64) -> Result<(Vec<f64>, Vjp)> {
     non_empty("rms_norm", "x", x)?;
     let mean = accumulate(0.0, x, x) / count(x.len());
     let scale = op::pow_number(mean + eps, -0.5)?.value;
     let outputs = collected(x.len(), x.iter().map(|v| v * scale))?;
     let x = collected(x.len(), x.iter().copied())?;
-    Ok((outputs, Rule::RmsNorm { x, scale }))
+    Ok((outputs, Vjp::RmsNorm { x, scale }))
 }
 
-impl Rule {
+impl Vjp {
     /// Sends the outputs' gradients `dout` to the parents: calls `give(parent's index, gradient)`.
     ///
     /// The gradients of shared weights are added to `shared`; `scratch` is a buffer that is
     /// reused from call to call.
+    ///
+    /// # Panics
+    /// Where the lengths of `dout`, of the parents or of `shared` are not those of the forward pass.
     #[inline]
-    pub fn pull_back(
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "the largest of p has a place in dout, which is as long"
+    )]
+    pub fn vjp(
         &self,
         dout: &[f64],
         parents: usize,
@@ -198,30 +200,33 @@ impl Rule {
         mut give: impl FnMut(usize, f64),
     ) {
         match self {
-            Rule::Shared(_) => dout.iter().enumerate().for_each(|(i, g)| give(i, *g)),
-            Rule::Linear { x, weights } => {
+            Vjp::Shared(_) => dout.iter().enumerate().for_each(|(i, g)| give(i, *g)),
+            Vjp::Linear { x, weights } => {
                 scratch.clear();
                 scratch.resize(x.len(), 0.0);
-                weights.pull_back(x, dout, scratch, shared);
+                weights.vjp(x, dout, scratch, shared);
                 scratch.iter().enumerate().for_each(|(i, d)| give(i, *d));
             }
-            Rule::Gradients(local) => {
+            Vjp::Gradients(local) => {
+                assert_eq!(local.len(), parents, "a derivative for each parent");
                 let g = total(dout);
                 local.iter().enumerate().for_each(|(i, d)| give(i, d * g));
             }
-            Rule::Sum => {
+            Vjp::Sum => {
                 let g = total(dout);
                 (0..parents).for_each(|i| give(i, g));
             }
-            Rule::Softmax(p) => {
+            Vjp::Softmax(p) => {
+                assert_eq!(p.len(), dout.len(), "an adjoint for each output");
                 // dxᵢ = pᵢ·(gᵢ − Σⱼ gⱼ·pⱼ), the same for gᵢ less any constant: less that of the
                 // largest p, nothing cancels where p is all but 1.
-                let pivot = dout.get(largest(p)).copied().unwrap_or_default();
+                let pivot = dout[largest(p)];
                 let mean = p.iter().zip(dout).fold(0.0, |sum, (p, g)| sum + (g - pivot) * p);
                 let pairs = p.iter().zip(dout).enumerate();
                 pairs.for_each(|(i, (p, g))| give(i, p * ((g - pivot) - mean)));
             }
-            Rule::LogSoftmax(p) => {
+            Vjp::LogSoftmax(p) => {
+                assert_eq!(p.len(), dout.len(), "an adjoint for each output");
                 // dxᵢ = gᵢ − pᵢ·Σⱼ gⱼ = gᵢ·(1 − pᵢ) − pᵢ·Σ gⱼ of the others, and 1 − pᵢ is the
                 // others' p, which does not cancel for the largest.
                 let g_sum = total(dout);
@@ -235,7 +240,8 @@ impl Rule {
                     give(i, if i == top { g * p_rest - p * g_rest } else { g - p * g_sum });
                 });
             }
-            Rule::RmsNorm { x, scale } => {
+            Vjp::RmsNorm { x, scale } => {
+                assert_eq!(x.len(), dout.len(), "an adjoint for each output");
                 // dxᵢ = s·gᵢ − xᵢ·s³·Σⱼ gⱼ·xⱼ / n
                 let c = accumulate(0.0, dout, x) * scale * scale * scale / count(x.len());
                 x.iter().zip(dout).enumerate().for_each(|(i, (x, g))| give(i, scale * g - x * c));
@@ -313,10 +319,12 @@ impl Weights {
 
     /// dx += Wᵀ·g (n), dW += g·xᵀ (m·n), db += g (m); g the outputs' gradients. An output that
     /// was not reached, or is cut off by its activation, has g = 0 and sends nothing.
-    fn pull_back(&self, x: &[f64], g: &[f64], dx: &mut [f64], dweights: &mut [f64]) {
+    fn vjp(&self, x: &[f64], g: &[f64], dx: &mut [f64], dweights: &mut [f64]) {
+        assert_eq!(g.len(), self.m, "an adjoint for each output");
+        assert_eq!(dweights.len(), self.values.len(), "an adjoint for each weight");
         let n = self.n.max(1);
         let (rows, _) = self.values.split_at(self.m * self.n);
-        let Some((drows, dbias)) = dweights.split_at_mut_checked(rows.len()) else { return };
+        let (drows, dbias) = dweights.split_at_mut(rows.len());
         for ((&g, row), drow) in g.iter().zip(rows.chunks_exact(n)).zip(drows.chunks_exact_mut(n)) {
             if g != 0.0 {
                 dx.iter_mut().zip(row).for_each(|(d, w)| *d += g * w);

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::ptr;
 
-use fastgrad_core::graph::fused::Rule;
-use fastgrad_core::graph::op::Op;
-use fastgrad_core::graph::sweep::NoMemory;
+use fastgrad_core::autograd::backward::NoMemory;
+use fastgrad_core::autograd::fused::Vjp;
+use fastgrad_core::autograd::op::Op;
 use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -14,11 +14,11 @@ use super::node::{self, Node};
 use crate::weights;
 
 /// One op over lists. Its output nodes share it; the last one to go takes it along.
-pub struct Block {
+pub struct FusedOp {
     shares: usize,
     /// a parent has a rule of its own, or stands on one
     on_rule: bool,
-    /// what the collector knows of the block: a node to which every share is a reference, which
+    /// what the collector knows of the fused op: a node to which every share is a reference, which
     /// has the only share itself; null without
     holder: *mut Node,
     /// the mark of the last pass
@@ -26,27 +26,27 @@ pub struct Block {
     /// owned references; null where the operand was a plain number
     pub parents: Vec<*mut Node>,
     /// how gradients reach the parents; none for an op that the user made without derivatives
-    pub rule: Option<Rule>,
+    pub rule: Option<Vjp>,
     /// adjoints of the outputs, all 0 between passes
     pub dout: Vec<f64>,
-    /// the block of the weights that several linear maps share; null without
-    pub weights: *mut Block,
-    /// where a block of weights is looked for
+    /// the fused op of the weights that several linear maps share; null without
+    pub weights: *mut FusedOp,
+    /// where a fused op of weights is looked for
     pub key: Option<usize>,
     /// what `_op` shows
     pub name: Cow<'static, str>,
 }
 
-impl Block {
-    /// A block with a share for the caller, to be given up by [`drop_share`]. It takes over the
+impl FusedOp {
+    /// A fused op with a share for the caller, to be given up by [`release_into`]. It takes over the
     /// references in `parents`.
     pub fn new(
         py: Python<'_>,
         name: Cow<'static, str>,
         parents: Vec<*mut Node>,
-        rule: Option<Rule>,
+        rule: Option<Vjp>,
         outputs: usize,
-    ) -> PyResult<*mut Block> {
+    ) -> PyResult<*mut FusedOp> {
         let mut dout = Vec::new();
         if dout.try_reserve_exact(outputs).is_err() {
             // SAFETY: the references are ours.
@@ -57,39 +57,42 @@ impl Block {
             return Err(PyMemoryError::new_err("no memory for the gradients of an op's outputs"));
         }
         dout.resize(outputs, 0.0);
-        Block::with(py, name, parents, rule, dout, ptr::null_mut())
+        FusedOp::with(py, name, parents, rule, dout, ptr::null_mut())
     }
 
-    /// The block of one input's linear map. It takes a share of the weights; `z`, the sums, serve
+    /// The fused op of one input's linear map. It takes a share of the weights; `z`, the sums, serve
     /// as the buffer of its adjoints once the outputs are made.
-    pub fn linear(
+    ///
+    /// # Safety
+    /// The caller owns the references in `parents`, and holds a share of the weights.
+    pub unsafe fn linear(
         py: Python<'_>,
         name: &'static str,
         parents: Vec<*mut Node>,
-        rule: Rule,
+        rule: Vjp,
         z: Vec<f64>,
-        weights: *mut Block,
-    ) -> PyResult<*mut Block> {
+        weights: *mut FusedOp,
+    ) -> PyResult<*mut FusedOp> {
         // SAFETY: the caller holds a share of the weights.
         unsafe { (*weights).share() };
-        Block::with(py, name.into(), parents, Some(rule), z, weights)
+        FusedOp::with(py, name.into(), parents, Some(rule), z, weights)
     }
 
     fn with(
         py: Python<'_>,
         name: Cow<'static, str>,
         parents: Vec<*mut Node>,
-        rule: Option<Rule>,
+        rule: Option<Vjp>,
         dout: Vec<f64>,
-        weights: *mut Block,
-    ) -> PyResult<*mut Block> {
+        weights: *mut FusedOp,
+    ) -> PyResult<*mut FusedOp> {
         // SAFETY: parents and weights are alive.
         let on_rule = unsafe {
             parents.iter().any(|&p| !p.is_null() && (*p).is_on_rule())
                 || (!weights.is_null() && (*weights).on_rule)
         };
-        let has_several_owners = dout.len() > 1 || matches!(rule, Some(Rule::Shared(_)));
-        let block = Block {
+        let has_several_owners = dout.len() > 1 || matches!(rule, Some(Vjp::Shared(_)));
+        let fused = FusedOp {
             shares: 1,
             on_rule,
             holder: ptr::null_mut(),
@@ -101,12 +104,12 @@ impl Block {
             key: None,
             name,
         };
-        let block = Box::into_raw(Box::new(block));
+        let fused = Box::into_raw(Box::new(fused));
         if on_rule && has_several_owners {
-            // SAFETY: the block is new, and the share ours.
-            unsafe { hold(py, block) }?;
+            // SAFETY: the fused op is new, and the share ours.
+            unsafe { hold(py, fused) }?;
         }
-        Ok(block)
+        Ok(fused)
     }
 
     /// One more share.
@@ -114,7 +117,7 @@ impl Block {
         if self.holder.is_null() {
             self.shares += 1;
         } else {
-            // SAFETY: a holder is alive as long as its block names it.
+            // SAFETY: a holder is alive as long as its fused op names it.
             unsafe { ffi::Py_INCREF(self.holder.cast()) }
         }
     }
@@ -124,7 +127,7 @@ impl Block {
         self.on_rule
     }
 
-    /// Called when a node of the block ends.
+    /// Called when a node of the fused op ends.
     pub fn forget_holder(&mut self, node: *mut Node) {
         if self.holder == node {
             self.holder = ptr::null_mut();
@@ -138,7 +141,7 @@ impl Block {
             visit(self.holder);
         } else if self.shares == 1 {
             self.parents.iter().filter(|p| !p.is_null()).for_each(|&p| visit(p));
-            // SAFETY: a block shares the weights that it names.
+            // SAFETY: a fused op shares the weights that it names.
             if let Some(weights) = unsafe { self.weights.as_ref() }
                 && !weights.holder.is_null()
             {
@@ -149,96 +152,102 @@ impl Block {
 
     /// The parents of one output, in operand order; those of a linear map are x, its own row of
     /// weights and its own bias.
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "an output of the weights has its places among them"
+    )]
     pub fn parents_of(&self, output: usize) -> Vec<*mut Node> {
         let mut parents = self.parents.clone();
-        if let (Some(Rule::Linear { weights, .. }), false) = (&self.rule, self.weights.is_null()) {
-            // SAFETY: a block shares the weights that it names.
+        if let (Some(Vjp::Linear { weights, .. }), false) = (&self.rule, self.weights.is_null()) {
+            // SAFETY: a fused op shares the weights that it names.
             let shared = unsafe { &(*self.weights).parents };
             let (row, bias) = weights.places(output);
-            parents.extend(shared.get(row).into_iter().flatten());
-            parents.extend(bias.and_then(|bias| shared.get(bias)));
+            parents.extend(&shared[row]);
+            parents.extend(bias.map(|bias| shared[bias]));
         }
         parents
     }
 
-    /// Makes the buffer large enough for [`Block::pull_back`].
+    /// Makes the buffer large enough for [`FusedOp::vjp`].
     ///
     /// # Errors
     /// [`NoMemory`]
     pub fn reserve(&self, scratch: &mut Vec<f64>) -> Result<(), NoMemory> {
         scratch.clear();
         match &self.rule {
-            Some(Rule::Linear { x, .. }) => scratch.try_reserve(x.len()).map_err(|_| NoMemory),
+            Some(Vjp::Linear { x, .. }) => scratch.try_reserve(x.len()).map_err(|_| NoMemory),
             _ => Ok(()),
         }
     }
 
-    /// d(output)/d(parent) for each of [`Block::parents_of`]: what an adjoint of `slope` sends.
+    /// d(output)/d(parent) for each of [`FusedOp::parents_of`]: what an adjoint of `slope` sends.
     /// Nothing for an op without derivatives.
+    #[allow(clippy::indexing_slicing, reason = "the core gives to parents that there are")]
     pub fn local_gradients(&self, output: usize, slope: f64) -> PyResult<Vec<f64>> {
         let Some(rule) = &self.rule else { return Ok(Vec::new()) };
         let weights = match rule {
-            Rule::Linear { weights, .. } if !self.weights.is_null() => Some(weights),
+            Vjp::Linear { weights, .. } if !self.weights.is_null() => Some(weights),
             _ => None,
         };
         let mut dout = zeros(self.dout.len())?;
         let mut gradients = zeros(self.parents.len())?;
         let mut shared = zeros(weights.map_or(0, |weights| weights.values().len()))?;
-        if let Some(adjoint) = dout.get_mut(output) {
-            *adjoint = slope;
-        }
+        dout[output] = slope;
         let mut scratch = Vec::new();
         self.reserve(&mut scratch).map_err(|NoMemory| PyMemoryError::new_err(()))?;
-        rule.pull_back(&dout, self.parents.len(), &mut shared, &mut scratch, |i, gradient| {
-            if let Some(sum) = gradients.get_mut(i) {
-                *sum += gradient;
-            }
+        rule.vjp(&dout, self.parents.len(), &mut shared, &mut scratch, |i, gradient| {
+            gradients[i] += gradient;
         });
         if let Some(weights) = weights {
             let (row, bias) = weights.places(output);
-            gradients.extend(shared.get(row).into_iter().flatten());
-            gradients.extend(bias.and_then(|bias| shared.get(bias)));
+            gradients.extend(&shared[row]);
+            gradients.extend(bias.map(|bias| shared[bias]));
         }
         Ok(gradients)
     }
 
     /// Adds what the adjoints in `dout` send to the parents' gradients, and makes `dout` 0 again.
     ///
+    /// # Errors
+    /// [`NoMemory`]; nothing is sent then.
+    ///
     /// # Safety
     /// The parents are alive and nobody else holds a reference to their fields.
-    pub unsafe fn pull_back(&mut self, scratch: &mut Vec<f64>) {
+    #[allow(clippy::indexing_slicing, reason = "the core gives to parents that there are")]
+    pub unsafe fn vjp(&mut self, scratch: &mut Vec<f64>) -> Result<(), NoMemory> {
+        self.reserve(scratch)?;
         if let Some(rule) = &self.rule {
             let parents = &self.parents;
-            // SAFETY: shared weights are another block, whose adjoints nobody else holds.
+            // SAFETY: shared weights are another fused op, whose adjoints nobody else holds.
             let shared = unsafe { self.weights.as_mut() }.map(|weights| &mut weights.dout[..]);
             let shared = shared.unwrap_or_default();
-            rule.pull_back(&self.dout, parents.len(), shared, scratch, |i, gradient| {
-                if let Some(&parent) = parents.get(i)
-                    && !parent.is_null()
-                {
+            rule.vjp(&self.dout, parents.len(), shared, scratch, |i, gradient| {
+                let parent = parents[i];
+                if !parent.is_null() {
                     // SAFETY: alive by contract.
                     unsafe { (*parent).grad += gradient }
                 }
             });
         }
         self.dout.fill(0.0);
+        Ok(())
     }
 }
 
-/// Gives a block that stands on a rule a holder, which takes over the only share.
+/// Gives a fused op that stands on a rule a holder, which takes over the only share.
 ///
-/// The collector must be told of each reference once. The outputs of a block share its references
+/// The collector must be told of each reference once. The outputs of a fused op share its references
 /// to the parents, so they tell of a reference to the holder each, and it tells of the parents.
-unsafe fn hold(py: Python<'_>, block: *mut Block) -> PyResult<()> {
-    // SAFETY: the block and its share are the caller's; the lock is held.
+unsafe fn hold(py: Python<'_>, fused: *mut FusedOp) -> PyResult<()> {
+    // SAFETY: the fused op and its share are the caller's; the GIL is held.
     unsafe {
         let holder = node::new(Op::Leaf, 0.0);
         if holder.is_null() {
-            drop_own_share(block);
+            release(fused);
             return Err(PyErr::fetch(py));
         }
-        node::set_block(holder, block, 0, 1.0);
-        (*block).holder = holder;
+        node::set_fused_op(holder, fused, 0, 1.0);
+        (*fused).holder = holder;
     }
     Ok(())
 }
@@ -250,33 +259,33 @@ fn zeros(n: usize) -> PyResult<Vec<f64>> {
     Ok(zeros)
 }
 
-/// Gives up a share; with the last one every parent goes to `give_up` and the block ends.
+/// Gives up a share; with the last one every parent goes to `give_up` and the fused op ends.
 ///
 /// # Safety
 /// The caller has a share.
-pub unsafe fn drop_share(block: *mut Block, give_up: &mut dyn FnMut(*mut Node)) {
-    // SAFETY: the share keeps the block alive; with the last one it is ours alone.
+pub unsafe fn release_into(fused: *mut FusedOp, give_up: &mut dyn FnMut(*mut Node)) {
+    // SAFETY: the share keeps the fused op alive; with the last one it is ours alone.
     unsafe {
-        if !(*block).holder.is_null() {
-            return give_up((*block).holder);
+        if !(*fused).holder.is_null() {
+            return give_up((*fused).holder);
         }
-        (*block).shares -= 1;
-        if (*block).shares == 0 {
-            weights::forget(block);
-            let block = Box::from_raw(block);
-            if !block.weights.is_null() {
-                drop_share(block.weights, give_up);
+        (*fused).shares -= 1;
+        if (*fused).shares == 0 {
+            weights::forget(fused);
+            let fused = Box::from_raw(fused);
+            if !fused.weights.is_null() {
+                release_into(fused.weights, give_up);
             }
-            block.parents.iter().filter(|parent| !parent.is_null()).for_each(|&p| give_up(p));
+            fused.parents.iter().filter(|parent| !parent.is_null()).for_each(|&p| give_up(p));
         }
     }
 }
 
-/// As [`drop_share`], the parents going as any Python object does.
+/// As [`release_into`], the parents going as any Python object does.
 ///
 /// # Safety
 /// The caller has a share.
-pub unsafe fn drop_own_share(block: *mut Block) {
-    // SAFETY: the block owned the references.
-    unsafe { drop_share(block, &mut |parent| ffi::Py_DECREF(parent.cast())) }
+pub unsafe fn release(fused: *mut FusedOp) {
+    // SAFETY: the fused op owned the references.
+    unsafe { release_into(fused, &mut |parent| ffi::Py_DECREF(parent.cast())) }
 }

@@ -6,7 +6,7 @@
 #![allow(clippy::doc_markdown, reason = "these texts become docstrings")]
 
 use fastgrad_core::Error;
-use fastgrad_core::graph::fused::{self, Rule};
+use fastgrad_core::autograd::fused::{self, Vjp};
 use pyo3::exceptions::{PyIndexError, PyOverflowError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -16,7 +16,8 @@ use crate::errors::guard;
 use crate::errors::to_python;
 use crate::operands::{Operands, detached};
 use crate::overrides;
-use crate::value::{node, number, patches, slots};
+use crate::value::node::{self, NodeRef};
+use crate::value::{number, ops, patches};
 use crate::written_out;
 
 /// The sum of Values and numbers as one node, added from left to right.
@@ -43,7 +44,7 @@ fn sum<'py>(py: Python<'py>, values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
 #[pyfunction]
 #[pyo3(signature = (a, b, /))]
 fn max<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    guard(|| extremum(a, b, "max", slots::max))
+    guard(|| extremum(a, b, "max", ops::max))
 }
 
 /// The smaller of two, the first when they are equal; the other one's derivative is 0.
@@ -53,7 +54,7 @@ fn max<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
 #[pyfunction]
 #[pyo3(signature = (a, b, /))]
 fn min<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    guard(|| extremum(a, b, "min", slots::min))
+    guard(|| extremum(a, b, "min", ops::min))
 }
 
 type Slot = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
@@ -150,8 +151,7 @@ fn neuron<'py>(
     guard(|| {
         let mut operands = Operands::default();
         let listed = w.is_exact_instance_of::<PyList>() || w.is_exact_instance_of::<PyTuple>();
-        // SAFETY: the bias is alive.
-        if !listed || !unsafe { node::is_value(b.as_ptr()) } {
+        if !listed || NodeRef::of(b).is_none() {
             return Ok(None);
         }
         let mut n = 0;
@@ -174,7 +174,7 @@ fn fused_affine(py: Python<'_>, operands: Operands, n: usize) -> PyResult<Bound<
     operands.into_output(py, "affine", made)
 }
 
-fn affine_of(data: &[f64], n: usize) -> Result<(f64, Rule), Error> {
+fn affine_of(data: &[f64], n: usize) -> Result<(f64, Vjp), Error> {
     let [terms @ .., b] = data else { unreachable!("b is the last operand") };
     let (w, x) = terms.split_at(n);
     fused::affine(w, x, *b)
@@ -225,10 +225,12 @@ fn cross_entropy<'py>(
         let operands = Operands::read(logits, "cross_entropy: logits")?;
         let made = detached(py, &operands.data, |data| fused::cross_entropy(data, target));
         let made = made.map_err(|error| to_python(&error))?;
-        if operands.have_own_ops(py)?
-            && let Ok(target) = usize::try_from(target)
-        {
-            return written_out::cross_entropy(py, &operands.objects(py)?, target);
+        if operands.have_own_ops(py)? {
+            return written_out::cross_entropy(
+                py,
+                &operands.objects(py)?,
+                usize::try_from(target)?,
+            );
         }
         operands.into_output(py, "cross_entropy", made)
     })
@@ -270,7 +272,7 @@ fn several<'py>(
     py: Python<'py>,
     operands: Operands,
     name: &'static str,
-    made: Result<(Vec<f64>, Rule), Error>,
+    made: Result<(Vec<f64>, Vjp), Error>,
     written: impl FnOnce(Python<'py>, &[Bound<'py, PyAny>]) -> PyResult<Bound<'py, PyList>>,
 ) -> PyResult<Bound<'py, PyList>> {
     let made = made.map_err(|error| to_python(&error))?;

@@ -4,7 +4,7 @@
 //! along the graph.
 //!
 //! ```
-//! use fastgrad_core::graph::{fused, op};
+//! use fastgrad_core::autograd::{fused, op};
 //!
 //! let product = op::mul(3.0, -2.0)?;
 //! assert_eq!((product.value, product.dx, product.dy), (-6.0, -2.0, 3.0));
@@ -12,11 +12,11 @@
 //!
 //! let (loss, rule) = fused::cross_entropy(&[0.0, 0.0], 1)?;
 //! assert_eq!(loss, 2f64.ln());
-//! assert_eq!(rule, fused::Rule::Gradients(vec![0.5, -0.5]));
+//! assert_eq!(rule, fused::Vjp::Gradients(vec![0.5, -0.5]));
 //! # Ok::<(), fastgrad_core::Error>(())
 //! ```
 
+pub mod backward;
 pub mod fused;
 pub mod op;
 pub mod optim;
-pub mod sweep;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::doc_markdown, reason = "some of these texts become docstrings")]
 
-use fastgrad_core::graph::fused::Activation;
+use fastgrad_core::autograd::fused::Activation;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -13,7 +13,7 @@ use crate::memory::with_capacity;
 use crate::neuron::NeuronData;
 use crate::operands::{Operands, pause, read_all};
 use crate::overrides::Originals;
-use crate::weights::{InUse, Shared, Source, expect_length, items};
+use crate::weights::{Shared, Source, WeightCacheEntry, expect_length, items};
 use crate::written_out;
 
 /// A matrix times a vector: one node for each row, bias[i] + the sum of rows[i][j] * x[j], added
@@ -56,14 +56,14 @@ fn linear<'py>(
     })
 }
 
-/// The block that earlier calls with the same list made, if nothing in it has changed.
+/// The fused op that earlier calls with the same list made, if nothing in it has changed.
 fn in_use(rows: &Bound<'_, PyAny>, bias: Option<&Bound<'_, PyAny>>, n: usize) -> Option<Shared> {
     let rows = rows.cast_exact::<PyList>().ok()?;
     let bias = match bias {
         Some(bias) => Some(bias.cast_exact::<PyList>().ok()?),
         None => None,
     };
-    let known = InUse::find(rows.as_ptr(), (rows.len(), n), bias.is_some())?;
+    let known = WeightCacheEntry::find(rows.as_ptr(), (rows.len(), n), bias.is_some())?;
     let same_rows = rows.iter().enumerate().all(|(i, row)| known.has_row(i, &row));
     let same_bias = bias.is_none_or(|bias| {
         bias.len() == rows.len() && bias.iter().enumerate().all(|(i, b)| known.has_bias(i, &b))
@@ -193,14 +193,14 @@ fn weights_of(
     n: usize,
 ) -> PyResult<Option<Shared>> {
     let py = neurons.py();
-    if let Some(known) = InUse::find(neurons.as_ptr(), (neurons.len(), n), true) {
+    if let Some(known) = WeightCacheEntry::find(neurons.as_ptr(), (neurons.len(), n), true) {
         // SAFETY: the list holds its items, and no Python code runs here.
         let unchanged = unsafe { items(neurons) }.iter().enumerate().all(|(i, &neuron)| {
             // SAFETY: as above; the type extends `NeuronData`, as `common_activation` saw.
-            let fields = unsafe { fields(py, neuron, neuron_type) };
-            fields
-                .and_then(|f| f.get().parameters(py))
-                .is_some_and(|(w, b)| known.has_row(i, w) && known.has_bias(i, b))
+            let parameters = unsafe {
+                fields(py, neuron, neuron_type).and_then(|fields| fields.get().parameters(py))
+            };
+            parameters.is_some_and(|(w, b)| known.has_row(i, w) && known.has_bias(i, b))
         });
         if unchanged {
             return Ok(Some(known.share()));
@@ -235,7 +235,8 @@ fn read_neurons<'py>(
         let Some(fields) = (unsafe { fields(neurons.py(), neuron.as_ptr(), neuron_type) }) else {
             return Err(PyRuntimeError::new_err("the neurons changed while x was read"));
         };
-        let Some((w, b)) = fields.get().parameters(neurons.py()) else {
+        // SAFETY: cloned before any Python code runs.
+        let Some((w, b)) = (unsafe { fields.get().parameters(neurons.py()) }) else {
             return Err(PyValueError::new_err("a neuron without w or b cannot be called"));
         };
         source.rows.push(w.clone());

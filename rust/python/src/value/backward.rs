@@ -1,26 +1,25 @@
 //! `backward` and `zero_grad` over nodes: the core's passes, told where our nodes lie.
 //!
-//! A pass holds the interpreter's lock, since nodes are Python objects, but lets go of it for a
+//! A pass holds the GIL, since nodes are Python objects, but lets go of it for a
 //! moment every few thousand nodes: other threads run and Ctrl-C is answered. Only one thread is
-//! inside a pass at a time (`turns.rs`), for a pass keeps its marks and adjoints in the nodes
+//! inside a pass at a time (`lock.rs`), for a pass keeps its marks and adjoints in the nodes
 //! themselves.
 //!
 //! A rule may call `backward()` again. The pass inside finds adjoints of the one around it: those
-//! of nodes are set aside like gradients of earlier calls, those of blocks in [`Walk::aside`].
+//! of nodes are set aside like gradients of earlier calls, those of fused ops in [`Walk::aside`].
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use fastgrad_core::graph::op::Op;
-use fastgrad_core::graph::sweep::{Graph, NoMemory, Pass, Pause, Stop};
+use fastgrad_core::autograd::backward::{Graph, NoMemory, Pass, Pause, Stop};
+use fastgrad_core::autograd::op::Op;
 use pyo3::exceptions::PyMemoryError;
-use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::block::Block;
-use super::node::{HAS_RULE, HOT_OFFSET, Node};
-use super::rules;
-use super::turns::Turn;
+use super::fused_op::FusedOp;
+use super::hooks;
+use super::node::{GRAD_OFFSET, HAS_RULE, HOT_OFFSET, Node, NodeRef};
+use super::pass_lock::PassGuard;
 
 /// Marks handed out so far; 48 bits of it fit into a node, which lasts for centuries.
 static MARKS: AtomicU64 = AtomicU64::new(1);
@@ -28,27 +27,27 @@ static MARKS: AtomicU64 = AtomicU64::new(1);
 /// Buffers larger than this many entries are freed after a pass.
 const KEEP: usize = 1 << 20;
 
-/// A node, or (with the lowest bit set) a block.
+/// A node, or (with the lowest bit set) a fused op.
 #[derive(Clone, Copy)]
 struct Handle(*mut u8);
 
 /// What a handle points to.
 enum Target {
     Node(*mut Node),
-    Block(*mut Block),
+    FusedOp(*mut FusedOp),
 }
 
 impl Handle {
     #[inline(always)]
     fn node(node: *mut Node) -> Handle {
-        // SAFETY: nodes are aligned; told so, the compiler drops the test for a block.
+        // SAFETY: nodes are aligned; told so, the compiler drops the test for a fused op.
         unsafe { std::hint::assert_unchecked(node.addr() & 1 == 0) };
         Handle(node.cast())
     }
 
     #[inline(always)]
-    fn block(block: *mut Block) -> Handle {
-        Handle(block.cast::<u8>().wrapping_add(1))
+    fn fused(fused: *mut FusedOp) -> Handle {
+        Handle(fused.cast::<u8>().wrapping_add(1))
     }
 
     #[inline(always)]
@@ -56,13 +55,13 @@ impl Handle {
         if self.0.addr() & 1 == 0 {
             Target::Node(self.0.cast())
         } else {
-            Target::Block(self.0.wrapping_sub(1).cast())
+            Target::FusedOp(self.0.wrapping_sub(1).cast())
         }
     }
 }
 
-/// Blocks with the adjoints that an enclosing pass has left in them.
-type Aside = RefCell<Vec<(*mut Block, Vec<f64>)>>;
+/// Fused ops with the adjoints that an enclosing pass has left in them.
+type Aside = RefCell<Vec<(*mut FusedOp, Vec<f64>)>>;
 
 /// All that a pass keeps outside of the nodes.
 #[derive(Default)]
@@ -74,9 +73,7 @@ pub struct Walk {
 impl Walk {
     /// Makes all gradients what they were before the pass, which its own thread will never end.
     pub fn undo(&self, py: Python<'_>) {
-        let mut nodes = Nodes::new(py, &self.aside, true);
-        nodes.ran_rules = true;
-        self.pass.undo(&nodes);
+        self.pass.undo(&Nodes::new(py, &self.aside, true));
     }
 }
 
@@ -86,13 +83,12 @@ struct Nodes<'a> {
     aside: &'a Aside,
     /// The pass is inside another one.
     nested: bool,
-    ran_rules: bool,
     scratch: Vec<f64>,
 }
 
 impl<'a> Nodes<'a> {
     fn new(py: Python<'a>, aside: &'a Aside, nested: bool) -> Nodes<'a> {
-        Nodes { py, aside, nested, ran_rules: false, scratch: Vec::new() }
+        Nodes { py, aside, nested, scratch: Vec::new() }
     }
 }
 
@@ -110,7 +106,7 @@ impl Graph for Nodes<'_> {
         unsafe {
             match handle.target() {
                 Target::Node(node) => ((*node).mark(), (*node).is_leaf()),
-                Target::Block(block) => ((*block).mark, false),
+                Target::FusedOp(fused) => ((*fused).mark, false),
             }
         }
     }
@@ -121,7 +117,7 @@ impl Graph for Nodes<'_> {
         unsafe {
             match handle.target() {
                 Target::Node(node) => (*node).set_mark(mark),
-                Target::Block(block) => (*block).mark = mark,
+                Target::FusedOp(fused) => (*fused).mark = mark,
             }
         }
     }
@@ -131,6 +127,11 @@ impl Graph for Nodes<'_> {
         // The fields often lie across two lines of the cache.
         prefetch(handle.0.wrapping_add(HOT_OFFSET));
         prefetch(handle.0.wrapping_add(HOT_OFFSET + 40));
+    }
+
+    #[inline(always)]
+    fn prefetch_grad(&self, handle: Handle) {
+        prefetch(handle.0.wrapping_add(GRAD_OFFSET));
     }
 
     #[inline(always)]
@@ -168,7 +169,7 @@ impl Graph for Nodes<'_> {
             // SAFETY: see `look`.
             Target::Node(node) => unsafe { (*node).grad },
             // Its adjoints are 0 between passes.
-            Target::Block(_) => 0.0,
+            Target::FusedOp(_) => 0.0,
         }
     }
 
@@ -178,7 +179,7 @@ impl Graph for Nodes<'_> {
         unsafe {
             match handle.target() {
                 Target::Node(node) => (*node).grad = grad,
-                Target::Block(block) => (*block).dout.fill(grad),
+                Target::FusedOp(fused) => (*fused).dout.fill(grad),
             }
         }
     }
@@ -187,21 +188,17 @@ impl Graph for Nodes<'_> {
     fn set_aside(&self, handle: Handle) -> Result<(), NoMemory> {
         match handle.target() {
             Target::Node(_) => Ok(()),
-            Target::Block(_) if !self.nested => Ok(()),
+            Target::FusedOp(_) if !self.nested => Ok(()),
             // SAFETY: see `look`.
-            Target::Block(block) => unsafe { set_aside(block, &mut self.aside.borrow_mut()) },
+            Target::FusedOp(fused) => unsafe { set_aside(fused, &mut self.aside.borrow_mut()) },
         }
     }
 
     fn put_back(&self) {
-        for (block, dout) in self.aside.borrow_mut().drain(..) {
+        for (fused, dout) in self.aside.borrow_mut().drain(..) {
             // SAFETY: see `look`.
-            unsafe { (*block).dout = dout }
+            unsafe { (*fused).dout = dout }
         }
-    }
-
-    fn ran_rules(&self) -> bool {
-        self.ran_rules
     }
 
     #[inline(always)]
@@ -211,13 +208,11 @@ impl Graph for Nodes<'_> {
             match handle.target() {
                 Target::Node(node) if (*node).is_plain() => send(node),
                 Target::Node(node) if (*node).has(HAS_RULE) => {
-                    self.ran_rules = true;
-                    rules::call(self.py, node)?;
+                    hooks::call(NodeRef::received(node.cast()))?;
                 }
-                Target::Node(node) => send_to_block(node),
-                Target::Block(block) => {
-                    (*block).reserve(&mut self.scratch).map_err(|NoMemory| no_memory())?;
-                    (*block).pull_back(&mut self.scratch);
+                Target::Node(node) => send_to_fused_op(node),
+                Target::FusedOp(fused) => {
+                    (*fused).vjp(&mut self.scratch).map_err(|NoMemory| no_memory())?;
                 }
             }
         }
@@ -246,23 +241,23 @@ fn prefetch(address: *const u8) {
     let _ = address;
 }
 
-/// The parents of an output of a block, or of a block.
+/// The parents of an output of a fused op, or of a fused op.
 #[inline(never)]
 unsafe fn fused_parents(handle: Handle, visit: &mut dyn FnMut(Handle)) {
     // SAFETY: the handle is alive under the root.
     unsafe {
         match handle.target() {
             Target::Node(node) => {
-                if let Some((block, _)) = (*node).block() {
-                    visit(Handle::block(block));
+                if let Some((fused, _)) = (*node).fused() {
+                    visit(Handle::fused(fused));
                 }
             }
-            Target::Block(block) => {
-                let shared = (*block).weights;
+            Target::FusedOp(fused) => {
+                let shared = (*fused).weights;
                 if !shared.is_null() {
-                    visit(Handle::block(shared));
+                    visit(Handle::fused(shared));
                 }
-                let parents = &(*block).parents;
+                let parents = &(*fused).parents;
                 parents.iter().filter(|p| !p.is_null()).for_each(|&p| visit(Handle::node(p)));
             }
         }
@@ -286,58 +281,55 @@ unsafe fn send(node: *mut Node) {
 }
 
 #[inline(always)]
-unsafe fn send_to_block(node: *mut Node) {
-    // SAFETY: a fused node shares its block.
+#[allow(clippy::indexing_slicing, reason = "an output's index is below their count")]
+unsafe fn send_to_fused_op(node: *mut Node) {
+    // SAFETY: a fused node shares its fused op.
     unsafe {
-        if let Some((block, index)) = (*node).block() {
-            let block = &mut *block;
-            if let Some(adjoint) = block.dout.get_mut(index) {
-                *adjoint += (*node).grad * (*node).d_left;
-            }
+        if let Some((fused, index)) = (*node).fused() {
+            let dout = &mut (*fused).dout;
+            dout[index] += (*node).grad * (*node).d_left;
         }
     }
 }
 
-/// Sets aside the adjoints of a block, if there are any.
+/// Sets aside the adjoints of a fused op, if there are any.
 #[cold]
 unsafe fn set_aside(
-    block: *mut Block,
-    aside: &mut Vec<(*mut Block, Vec<f64>)>,
+    fused: *mut FusedOp,
+    aside: &mut Vec<(*mut FusedOp, Vec<f64>)>,
 ) -> Result<(), NoMemory> {
-    // SAFETY: the block is alive under the root.
-    let dout = unsafe { &mut (*block).dout };
+    // SAFETY: the fused op is alive under the root.
+    let dout = unsafe { &mut (*fused).dout };
     if dout.iter().any(|adjoint| *adjoint != 0.0) {
         aside.try_reserve(1).map_err(|_| NoMemory)?;
         let mut zeros = Vec::new();
         zeros.try_reserve_exact(dout.len()).map_err(|_| NoMemory)?;
         zeros.resize(dout.len(), 0.0);
-        aside.push((block, std::mem::replace(dout, zeros)));
+        aside.push((fused, std::mem::replace(dout, zeros)));
     }
     Ok(())
 }
 
 /// What `node._backward()` does on its own: sends the gradient that the node has now.
-///
-/// # Safety
-/// `node` is alive and the interpreter's lock held.
-pub unsafe fn send_alone(node: *mut Node) -> PyResult<()> {
-    // SAFETY: by contract.
+pub fn send_alone(value: NodeRef<'_>) -> PyResult<()> {
+    let node = value.as_ptr();
+    // SAFETY: the node is alive, and with it what it refers to.
     unsafe {
-        let Some((block, _)) = (*node).block() else {
+        let Some((fused, _)) = (*node).fused() else {
             send(node);
             return Ok(());
         };
         let mut scratch = Vec::new();
-        let shared = (*block).weights;
-        // Inside a pass this sends what other outputs have left in the block, too: their adjoints
-        // are complete, and the block's own turn sends what comes later.
-        (*block).reserve(&mut scratch).map_err(|NoMemory| no_memory())?;
-        send_to_block(node);
-        (*block).pull_back(&mut scratch);
-        if !shared.is_null() {
-            (*shared).pull_back(&mut scratch);
-        }
-        Ok(())
+        // Inside a pass this sends what other outputs have left in the op, too: their adjoints are
+        // complete, and the op's own turn sends what comes later.
+        // Nothing is sent where there is no memory.
+        (*fused).reserve(&mut scratch).map_err(|NoMemory| no_memory())?;
+        send_to_fused_op(node);
+        let sent = (*fused).vjp(&mut scratch).and_then(|()| match (*fused).weights.as_mut() {
+            Some(weights) => weights.vjp(&mut scratch),
+            None => Ok(()),
+        });
+        sent.map_err(|NoMemory| no_memory())
     }
 }
 
@@ -347,19 +339,13 @@ fn no_memory() -> PyErr {
 }
 
 /// `root.backward()`.
-///
-/// # Safety
-/// The caller holds a reference to root.
-pub unsafe fn backward(py: Python<'_>, root: *mut Node) -> PyResult<()> {
-    run(py, |pass, nodes| pass.backward(nodes, Handle::node(root)))
+pub fn backward(root: NodeRef<'_>) -> PyResult<()> {
+    run(root.py(), |pass, nodes| pass.backward(nodes, Handle::node(root.as_ptr())))
 }
 
 /// `root.zero_grad()`.
-///
-/// # Safety
-/// The caller holds a reference to root.
-pub unsafe fn zero_grad(py: Python<'_>, root: *mut Node) -> PyResult<()> {
-    run(py, |pass, nodes| pass.zero_grad(nodes, Handle::node(root)))
+pub fn zero_grad(root: NodeRef<'_>) -> PyResult<()> {
+    run(root.py(), |pass, nodes| pass.zero_grad(nodes, Handle::node(root.as_ptr())))
 }
 
 type Outcome = std::result::Result<(), Stop<PyErr>>;
@@ -374,11 +360,11 @@ fn run(
     // A rule may call backward again: the inner pass then finds the buffers gone and makes its own.
     let kept = KEPT.try_with(RefCell::take).ok().flatten();
     let mut own = kept.unwrap_or_default();
-    let turn = Turn::take(py, &raw mut *own)?;
+    let guard = PassGuard::take(py, &raw mut *own)?;
     let Walk { pass, aside } = &mut *own;
-    let outcome = walk(pass, &mut Nodes::new(py, aside, turn.is_nested()));
+    let outcome = walk(pass, &mut Nodes::new(py, aside, guard.is_nested()));
     aside.get_mut().clear();
-    drop(turn);
+    drop(guard);
     if own.pass.capacity() <= KEEP {
         let _gone_at_exit = KEPT.try_with(|kept| kept.replace(Some(own)));
     }
@@ -386,17 +372,4 @@ fn run(
         Stop::Graph(error) => error,
         Stop::Memory => PyMemoryError::new_err("no memory to order the graph"),
     })
-}
-
-/// Takes a reference as a slot returns it.
-///
-/// # Safety
-/// `object` is alive.
-pub unsafe fn none() -> *mut ffi::PyObject {
-    // SAFETY: the singleton is always alive.
-    unsafe {
-        let none = ffi::Py_None();
-        ffi::Py_INCREF(none);
-        none
-    }
 }

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
 use fastgrad_core::Result;
-use fastgrad_core::graph::fused::{self, Rule, Weights};
-use fastgrad_core::graph::op::{self, Binary, Unary};
-use fastgrad_core::graph::optim::Adam;
-use fastgrad_core::graph::sweep::{Graph, Pass, Pause};
+use fastgrad_core::autograd::backward::{Graph, Pass, Pause};
+use fastgrad_core::autograd::fused::{self, Vjp, Weights};
+use fastgrad_core::autograd::op::{self, Binary, Unary};
+use fastgrad_core::autograd::optim::Adam;
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -113,18 +113,18 @@ fn lists(criterion: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter(|| {
                 let give = |i: usize, g: f64| given[i] += g;
-                rule.pull_back(black_box(&gradients), parents, &mut shared, &mut scratch, give);
+                rule.vjp(black_box(&gradients), parents, &mut shared, &mut scratch, give);
             });
         });
     }
     group.finish();
 }
 
-fn linear(weights: &Arc<Weights>, x: &[f64]) -> Rule {
+fn linear(weights: &Arc<Weights>, x: &[f64]) -> Vjp {
     let mut y = Vec::new();
     weights.apply(x, &mut y).unwrap();
     black_box(y);
-    Rule::Linear { x: x.to_vec(), weights: Arc::clone(weights) }
+    Vjp::Linear { x: x.to_vec(), weights: Arc::clone(weights) }
 }
 
 // The sweep --------------------------------------------------------------------------------------

@@ -15,48 +15,22 @@
 //! has changed the others, by a subclass or by patching `Value`: then its operators are called as
 //! micrograd would call them ([`rewrite`]).
 
-use std::os::raw::{c_char, c_int, c_void};
+use std::os::raw::{c_int, c_void};
 use std::ptr;
 
-use fastgrad_core::graph::op::{self, Binary, Op, Unary};
+use fastgrad_core::autograd::op::{self, Binary, Op, Unary};
 use fastgrad_core::{Error, Result};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 use pyo3::{Borrowed, ffi};
 
+use super::ffi::{Object, answer, method, not_implemented, raise};
 use super::init;
 use super::node::{self, Node, RAW};
 use super::number::{self, Kind, Operand};
 use super::patches;
 use crate::errors::{guard_slot, to_python};
-
-type Object = *mut ffi::PyObject;
-
-/// Sets the exception; null is what a slot returns then.
-#[cold]
-pub fn raise(error: PyErr) -> Object {
-    let mut error = Some(error);
-    let mut restore = |py: Python<'_>| error.take().map(|error| error.restore(py));
-    // PyO3 does not know that a raw slot is attached, and what is dropped unattached waits until
-    // the next attached call: errors in a loop would pile up, with all that they refer to.
-    if Python::try_attach(&mut restore).is_none() {
-        // SAFETY: slots run with the interpreter's lock held, also while the program shuts down.
-        restore(unsafe { Python::assume_attached() });
-    }
-    ptr::null_mut()
-}
-
-/// What a slot returns that gives nothing: 0, or -1 with the exception set.
-pub fn status(outcome: PyResult<()>) -> c_int {
-    outcome.map_or_else(
-        |error| {
-            raise(error);
-            -1
-        },
-        |()| 0,
-    )
-}
 
 #[inline(always)]
 unsafe fn binary(x: Object, y: Object, kind: Op, f: fn(f64, f64) -> Result<Binary>) -> Object {
@@ -181,7 +155,7 @@ unsafe fn rewrite<'py>(
     right: Operand,
     kind: Op,
 ) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: Python hands living operands to a slot, with the lock held.
+    // SAFETY: Python hands living operands to a slot, with the GIL held.
     unsafe {
         let py = Python::assume_attached();
         let x = Bound::from_borrowed_ptr(py, x);
@@ -199,23 +173,9 @@ unsafe fn rewrite<'py>(
     }
 }
 
-unsafe fn answer(outcome: PyResult<Bound<'_, PyAny>>) -> Object {
-    outcome.map_or_else(raise, Bound::into_ptr)
-}
-
-/// A new reference to `NotImplemented`.
-pub unsafe fn not_implemented() -> Object {
-    // SAFETY: the singleton is always alive.
-    unsafe {
-        let answer = ffi::Py_NotImplemented();
-        ffi::Py_INCREF(answer);
-        answer
-    }
-}
-
 /// Both operands; None when the other type may still know what to do.
 unsafe fn read_both(x: Object, y: Object, op: &str) -> PyResult<Option<(Operand, Operand)>> {
-    // SAFETY: Python hands living operands to a slot, with the lock held.
+    // SAFETY: Python hands living operands to a slot, with the GIL held.
     unsafe {
         let py = Python::assume_attached();
         let (x, y) = (Borrowed::from_ptr(py, x), Borrowed::from_ptr(py, y));
@@ -439,20 +399,5 @@ methods! {
     binary {
         max Max "The larger of the two, self when they are equal.";
         min Min "The smaller of the two, self when they are equal.";
-    }
-}
-
-/// A method of the type; `doc` starts with the signature, as `inspect` reads it.
-pub fn method(
-    name: *const c_char,
-    function: ffi::PyCFunction,
-    flags: c_int,
-    doc: *const c_char,
-) -> ffi::PyMethodDef {
-    ffi::PyMethodDef {
-        ml_name: name,
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: function },
-        ml_flags: flags,
-        ml_doc: doc,
     }
 }

@@ -4,8 +4,8 @@
 
 use std::cell::Cell;
 
-use fastgrad_core::graph::op::{self, Binary, Unary};
-use fastgrad_core::graph::sweep::{Graph, Pass, Pause, Stop};
+use fastgrad_core::autograd::backward::{Graph, Pass, Pause, Stop};
+use fastgrad_core::autograd::op::{self, Binary, Unary};
 
 #[derive(Default)]
 struct Node {

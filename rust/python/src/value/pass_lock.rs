@@ -1,12 +1,11 @@
-//! Turns: one thread at a time is inside a pass, and may be inside several.
+//! One thread at a time is inside a pass, and may be inside several.
 //!
-//! Who has the turn is guarded by the interpreter's lock. Only waiting for it needs more: a thread
+//! Who has the turn is guarded by the GIL. Only waiting for it needs more: a thread
 //! that waits has let go of the lock, and is woken by a condition variable.
 //!
 //! A process that `os.fork()` makes has only the thread that forked. If another one had the turn,
 //! its passes are undone there, the innermost first, as they will never end.
 
-use std::cell::UnsafeCell;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,20 +15,21 @@ use std::time::Duration;
 use pyo3::exceptions::PyRecursionError;
 use pyo3::prelude::*;
 
-use super::sweep::Walk;
+use super::backward::Walk;
+use crate::gil_cell::GilCell;
 
 /// How many passes may lie inside one another. Python 3.13 would stop at 10,000 calls, too late
 /// for most stacks.
 const DEEPEST: usize = 100;
 
 /// The right to be inside a pass; a thread that has it may take it again.
-pub struct Turn<'py> {
+pub struct PassGuard<'py> {
     py: Python<'py>,
     depth: usize,
 }
 
 /// Whose turn it is.
-struct Turns {
+struct PassLock {
     owner: Option<ThreadId>,
     /// The owner's passes, the outermost first.
     running: [*mut Walk; DEEPEST],
@@ -37,23 +37,15 @@ struct Turns {
     waiting: usize,
 }
 
-struct Shared(UnsafeCell<Turns>);
+// SAFETY: the passes are those of the owner, which is stopped or waits for the GIL meanwhile.
+unsafe impl Send for PassLock {}
 
-// SAFETY: every access happens while the interpreter's lock is held.
-unsafe impl Sync for Shared {}
-
-static TURNS: Shared = Shared(UnsafeCell::new(Turns {
+static PASS_LOCK: GilCell<PassLock> = GilCell::new(PassLock {
     owner: None,
     running: [ptr::null_mut(); DEEPEST],
     depth: 0,
     waiting: 0,
-}));
-
-/// Does something with the turns; it must not run Python code.
-fn with_turns<R>(_: Python<'_>, act: impl FnOnce(&mut Turns) -> R) -> R {
-    // SAFETY: the lock is held throughout, so this is the only reference.
-    act(unsafe { &mut *TURNS.0.get() })
-}
+});
 
 /// Wakes those who wait.
 struct Bell {
@@ -89,22 +81,22 @@ impl Bell {
     }
 }
 
-impl<'py> Turn<'py> {
+impl<'py> PassGuard<'py> {
     /// Waits until no other thread is inside a pass.
-    pub fn take(py: Python<'py>, walk: *mut Walk) -> PyResult<Turn<'py>> {
+    pub fn take(py: Python<'py>, walk: *mut Walk) -> PyResult<PassGuard<'py>> {
         let me = thread::current().id();
-        // Whoever has waited goes first. The interpreter's lock alone would give the next turn
+        // Whoever has waited goes first. The GIL alone would give the next turn
         // to the thread that has just had one, for it is the one that is running.
         let mut has_waited = false;
         loop {
-            if let Some(depth) = with_turns(py, |turns| turns.enter(me, has_waited, walk)) {
-                return depth.map(|depth| Turn { py, depth });
+            if let Some(depth) = PASS_LOCK.with(py, |lock| lock.enter(me, has_waited, walk)) {
+                return depth.map(|depth| PassGuard { py, depth });
             }
-            with_turns(py, |turns| turns.waiting += 1);
+            PASS_LOCK.with(py, |lock| lock.waiting += 1);
             let bell = Bell::in_use();
             let seen = *bell.changes();
             py.detach(|| bell.wait(seen));
-            with_turns(py, |turns| turns.waiting -= 1);
+            PASS_LOCK.with(py, |lock| lock.waiting -= 1);
             has_waited = true;
             py.check_signals()?;
         }
@@ -116,7 +108,7 @@ impl<'py> Turn<'py> {
     }
 }
 
-impl Turns {
+impl PassLock {
     /// How deep the thread is inside passes then; None while it has to wait.
     fn enter(
         &mut self,
@@ -149,9 +141,9 @@ impl Turns {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for PassGuard<'_> {
     fn drop(&mut self) {
-        with_turns(self.py, Turns::leave);
+        PASS_LOCK.with(self.py, PassLock::leave);
     }
 }
 
@@ -159,16 +151,16 @@ impl Drop for Turn<'_> {
 pub fn after_fork(py: Python<'_>) {
     let bell = Bell { changes: Mutex::new(0), changed: Condvar::new() };
     BELL.store(Box::into_raw(Box::new(bell)), Relaxed);
-    with_turns(py, |turns| {
-        turns.waiting = 0;
-        if turns.owner.is_some_and(|owner| owner != thread::current().id()) {
-            for &walk in turns.running.iter().take(turns.depth).rev() {
+    PASS_LOCK.with(py, |lock| {
+        lock.waiting = 0;
+        if lock.owner.is_some_and(|owner| owner != thread::current().id()) {
+            for &walk in lock.running.iter().take(lock.depth).rev() {
                 // SAFETY: the owner was stopped inside the pass, so its bookkeeping and the nodes
                 // under its root are still there, and nobody else will ever touch the former.
                 unsafe { (*walk).undo(py) };
             }
-            turns.depth = 0;
-            turns.owner = None;
+            lock.depth = 0;
+            lock.owner = None;
         }
     });
 }

@@ -15,14 +15,14 @@ use std::mem::ManuallyDrop;
 
 use pyo3::ffi;
 
-type Object = *mut ffi::PyObject;
+use super::ffi::Object;
 
 /// How many ends may lie inside one another: enough that programs see each object end at once,
 /// and, with the lists and closures between two nodes, some 20 KiB of stack.
 const DEEPEST: usize = 32;
 
 /// What a thread knows of the ends that it is inside of.
-struct Endings {
+struct Trashcan {
     depth: Cell<usize>,
     /// References still to be given up. Never dropped, as a thread may give up objects while its
     /// locals are being taken down; an empty list owns no memory.
@@ -31,8 +31,8 @@ struct Endings {
 
 thread_local! {
     // Not one for all: Python code at an object's end is to run where the last reference went.
-    static ENDINGS: Endings = const {
-        Endings { depth: Cell::new(0), waiting: Cell::new(ManuallyDrop::new(Vec::new())) }
+    static TRASHCAN: Trashcan = const {
+        Trashcan { depth: Cell::new(0), waiting: Cell::new(ManuallyDrop::new(Vec::new())) }
     };
 }
 
@@ -42,14 +42,14 @@ thread_local! {
 /// may use it, and even keep it.
 ///
 /// # Safety
-/// The interpreter's lock is held; the caller owns the reference.
+/// The GIL is held; the caller owns the reference.
 #[cold]
 pub unsafe fn give_up(object: Object) {
     // SAFETY: by contract.
-    ENDINGS.with(|endings| unsafe { endings.give_up(object) });
+    TRASHCAN.with(|trashcan| unsafe { trashcan.give_up(object) });
 }
 
-impl Endings {
+impl Trashcan {
     #[inline(always)]
     unsafe fn give_up(&self, object: Object) {
         let depth = self.depth.get();
