@@ -2,18 +2,20 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `node.rs` | layout, making, end |
+//! | `ffi.rs` | C functions with a `Value` as receiver |
+//! | `class.rs` | the type, made from its slots, methods and attributes |
+//! | `node.rs` | layout, making, end; `NodeRef` |
 //! | `collector.rs` | what the cyclic collector is told |
 //! | `trashcan.rs` | the end of attributes and subclass instances |
 //! | `slab.rs` | memory |
 //! | `fused_op.rs` | what the outputs of an op over lists share |
 //! | `number.rs` | what may stand beside a `Value` |
-//! | `slots.rs` | arithmetic |
+//! | `ops.rs` | arithmetic |
 //! | `init.rs` | the constructor |
-//! | `attrs.rs`, `rules.rs` | attributes, `_backward` |
-//! | `sweep.rs` | `backward()`, `zero_grad()` |
-//! | `lock.rs` | whose pass it is; forks |
-//! | `copy.rs` | pickling and copying of leaves |
+//! | `attrs.rs`, `hooks.rs` | attributes, `_backward` |
+//! | `backward.rs` | `backward()`, `zero_grad()` |
+//! | `pass_lock.rs` | which thread is inside a pass; forks |
+//! | `pickle.rs` | pickling and copying of leaves |
 //! | `refusals.rs` | what a `Value` is not: `float(v)`, `v > 0` |
 //! | `patches.rs` | notices that a program has patched the type |
 
