@@ -225,10 +225,12 @@ fn cross_entropy<'py>(
         let operands = Operands::read(logits, "cross_entropy: logits")?;
         let made = detached(py, &operands.data, |data| fused::cross_entropy(data, target));
         let made = made.map_err(|error| to_python(&error))?;
-        if operands.have_own_ops(py)?
-            && let Ok(target) = usize::try_from(target)
-        {
-            return written_out::cross_entropy(py, &operands.objects(py)?, target);
+        if operands.have_own_ops(py)? {
+            return written_out::cross_entropy(
+                py,
+                &operands.objects(py)?,
+                usize::try_from(target)?,
+            );
         }
         operands.into_output(py, "cross_entropy", made)
     })

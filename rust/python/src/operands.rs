@@ -191,6 +191,7 @@ impl Operands {
     }
 
     /// Makes the output nodes of an op over these operands, a list with one for each value.
+    #[allow(clippy::indexing_slicing, reason = "as many outputs as values are made")]
     pub fn into_outputs<'py>(
         self,
         py: Python<'py>,
@@ -198,7 +199,7 @@ impl Operands {
         (values, rule): (Vec<f64>, Rule),
     ) -> PyResult<Bound<'py, PyList>> {
         let outputs = Outputs::new(self.into_block(py, name, rule, values.len())?);
-        outputs.list(py, values.len(), |i| op::pos(values.get(i).copied().unwrap_or_default()))
+        outputs.list(py, values.len(), |i| op::pos(values[i]))
     }
 
     /// As [`Operands::into_outputs`], for an op with one output.
@@ -276,6 +277,7 @@ impl Outputs {
 
     /// As [`Outputs::list`] for a linear map, whose sums the block holds in the buffer of its
     /// adjoints, and which become 0 there.
+    #[allow(clippy::indexing_slicing, reason = "as many outputs as sums are made")]
     pub fn activated<'py>(
         &self,
         py: Python<'py>,
@@ -283,9 +285,7 @@ impl Outputs {
     ) -> PyResult<Bound<'py, PyList>> {
         // SAFETY: the block is alive, and nobody else has seen it until the list is shown.
         let sums = unsafe { &mut *(*self.0).dout };
-        self.list(py, sums.len(), |i| {
-            activation(sums.get_mut(i).map(std::mem::take).unwrap_or_default())
-        })
+        self.list(py, sums.len(), |i| activation(std::mem::take(&mut sums[i])))
     }
 }
 

@@ -120,11 +120,12 @@ impl InUse {
 
     /// Are the items the nodes from `start` on, with the values that these had?
     #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "the shape is that of the lists")]
     fn has(&self, start: usize, items: &[*mut ffi::PyObject]) -> bool {
         // SAFETY: the block is in use, as long as no Python code runs.
         let nodes = unsafe { &(*self.block).parents };
-        let known = nodes.get(start..).unwrap_or_default();
-        let values = self.weights.values().get(start..).unwrap_or_default();
+        let end = start + items.len();
+        let (known, values) = (&nodes[start..end], &self.weights.values()[start..end]);
         items.iter().zip(known).zip(values).all(|((&item, &node), v)| same(item, node, *v))
     }
 

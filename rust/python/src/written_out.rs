@@ -33,6 +33,7 @@ pub fn dot<'py>(py: Python<'py>, w: &[Bound<'py, PyAny>], x: &[Bound<'py, PyAny>
 }
 
 /// An affine map for each of `m` rows; `weights` holds the rows, then `m` biases or none.
+#[allow(clippy::indexing_slicing, reason = "a bias for each row, or none at all")]
 pub fn linear<'py>(
     py: Python<'py>,
     x: &[Bound<'py, PyAny>],
@@ -44,9 +45,9 @@ pub fn linear<'py>(
     for i in 0..m {
         let (row, others) = rows.split_at(x.len());
         rows = others;
-        outputs.append(match bias.get(i) {
-            Some(bias) => affine(row, x, bias)?,
-            None => dot(py, row, x)?,
+        outputs.append(match bias {
+            [] => dot(py, row, x)?,
+            bias => affine(row, x, &bias[i])?,
         })?;
     }
     Ok(outputs)
@@ -67,6 +68,7 @@ pub fn log_softmax<'py>(py: Python<'py>, logits: &[Bound<'py, PyAny>]) -> Output
 }
 
 /// ln(0 + exp(s₀) + exp(s₁) + …) − s of the target, with sᵢ = xᵢ − max.
+#[allow(clippy::indexing_slicing, reason = "the fused op has checked the target")]
 pub fn cross_entropy<'py>(
     py: Python<'py>,
     logits: &[Bound<'py, PyAny>],
@@ -74,7 +76,7 @@ pub fn cross_entropy<'py>(
 ) -> Output<'py> {
     let shifted = shifted(logits)?;
     let log_total = log_of_total(py, &shifted)?;
-    shifted.get(target).map_or_else(|| Ok(log_total.clone()), |logit| log_total.sub(logit))
+    log_total.sub(&shifted[target])
 }
 
 /// s·xᵢ with s = ((0 + x₀·x₀ + x₁·x₁ + …)/n + eps)^−½.

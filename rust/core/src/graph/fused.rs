@@ -153,20 +153,15 @@ pub fn log_softmax(x: &[f64]) -> Result<(Vec<f64>, Rule)> {
 /// # Errors
 /// [`Error::Empty`] for no input, [`Error::Target`] for a target outside 0..n,
 /// [`Error::Memory`].
+#[allow(clippy::indexing_slicing, reason = "the index is checked against x, and p is as long")]
 pub fn cross_entropy(x: &[f64], target: i64) -> Result<(f64, Rule)> {
     let (mut p, max, total) = shifted("cross_entropy", x)?;
-    let out_of_range = Error::Target { op: "cross_entropy", target, classes: x.len() };
-    let index = usize::try_from(target).map_err(|_| out_of_range.clone())?;
-    let (Some(logit), Some(slope)) = (x.get(index), p.get_mut(index)) else {
-        return Err(out_of_range);
-    };
+    let index = usize::try_from(target).ok().filter(|&index| index < x.len());
+    let index = index.ok_or(Error::Target { op: "cross_entropy", target, classes: x.len() })?;
     // 1 − p of the target from the others, which keeps small losses exact to the last digits.
-    *slope = 0.0;
-    let others: f64 = p.iter().sum();
-    if let Some(slope) = p.get_mut(index) {
-        *slope = -others;
-    }
-    Ok((total.ln() - (logit - max), Rule::Gradients(p)))
+    p[index] = 0.0;
+    p[index] = -p.iter().sum::<f64>();
+    Ok((total.ln() - (x[index] - max), Rule::Gradients(p)))
 }
 
 /// yᵢ = s·xᵢ with s = (Σ xⱼ²/n + eps)^−½ (Zhang and Sennrich 2019, without a gain). Parents: x.
@@ -188,7 +183,14 @@ impl Rule {
     ///
     /// The gradients of shared weights are added to `shared`; `scratch` is a buffer that is
     /// reused from call to call.
+    ///
+    /// # Panics
+    /// Where the lengths of `dout`, of the parents or of `shared` are not those of the forward pass.
     #[inline]
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "the largest of p has a place in dout, which is as long"
+    )]
     pub fn pull_back(
         &self,
         dout: &[f64],
@@ -206,6 +208,7 @@ impl Rule {
                 scratch.iter().enumerate().for_each(|(i, d)| give(i, *d));
             }
             Rule::Gradients(local) => {
+                assert_eq!(local.len(), parents, "a derivative for each parent");
                 let g = total(dout);
                 local.iter().enumerate().for_each(|(i, d)| give(i, d * g));
             }
@@ -214,14 +217,16 @@ impl Rule {
                 (0..parents).for_each(|i| give(i, g));
             }
             Rule::Softmax(p) => {
+                assert_eq!(p.len(), dout.len(), "an adjoint for each output");
                 // dxᵢ = pᵢ·(gᵢ − Σⱼ gⱼ·pⱼ), the same for gᵢ less any constant: less that of the
                 // largest p, nothing cancels where p is all but 1.
-                let pivot = dout.get(largest(p)).copied().unwrap_or_default();
+                let pivot = dout[largest(p)];
                 let mean = p.iter().zip(dout).fold(0.0, |sum, (p, g)| sum + (g - pivot) * p);
                 let pairs = p.iter().zip(dout).enumerate();
                 pairs.for_each(|(i, (p, g))| give(i, p * ((g - pivot) - mean)));
             }
             Rule::LogSoftmax(p) => {
+                assert_eq!(p.len(), dout.len(), "an adjoint for each output");
                 // dxᵢ = gᵢ − pᵢ·Σⱼ gⱼ = gᵢ·(1 − pᵢ) − pᵢ·Σ gⱼ of the others, and 1 − pᵢ is the
                 // others' p, which does not cancel for the largest.
                 let g_sum = total(dout);
@@ -236,6 +241,7 @@ impl Rule {
                 });
             }
             Rule::RmsNorm { x, scale } => {
+                assert_eq!(x.len(), dout.len(), "an adjoint for each output");
                 // dxᵢ = s·gᵢ − xᵢ·s³·Σⱼ gⱼ·xⱼ / n
                 let c = accumulate(0.0, dout, x) * scale * scale * scale / count(x.len());
                 x.iter().zip(dout).enumerate().for_each(|(i, (x, g))| give(i, scale * g - x * c));
@@ -314,9 +320,11 @@ impl Weights {
     /// dx += Wᵀ·g (n), dW += g·xᵀ (m·n), db += g (m); g the outputs' gradients. An output that
     /// was not reached, or is cut off by its activation, has g = 0 and sends nothing.
     fn pull_back(&self, x: &[f64], g: &[f64], dx: &mut [f64], dweights: &mut [f64]) {
+        assert_eq!(g.len(), self.m, "an adjoint for each output");
+        assert_eq!(dweights.len(), self.values.len(), "an adjoint for each weight");
         let n = self.n.max(1);
         let (rows, _) = self.values.split_at(self.m * self.n);
-        let Some((drows, dbias)) = dweights.split_at_mut_checked(rows.len()) else { return };
+        let (drows, dbias) = dweights.split_at_mut(rows.len());
         for ((&g, row), drow) in g.iter().zip(rows.chunks_exact(n)).zip(drows.chunks_exact_mut(n)) {
             if g != 0.0 {
                 dx.iter_mut().zip(row).for_each(|(d, w)| *d += g * w);

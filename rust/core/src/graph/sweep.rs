@@ -8,7 +8,7 @@
 //!                                push exit(v), then enter(p) for each new parent p
 //! sweep:  adjoint(root) = 1; for v in reversed order: v sends its adjoint to its parents
 //! finish: every gradient that was there before is added back
-//! undo:   what the sweep wrote becomes 0 again, then as in finish
+//! undo:   every gradient becomes 0, or what it was before
 //! ```
 //!
 //! A node is touched once on the way in and not at all on the way out: on large graphs the time
@@ -17,7 +17,9 @@
 //! The adjoint of a node lives in its `grad` during the sweep. Gradients of earlier calls are set
 //! aside while a node is opened and added at the end: so a second call doubles them and never
 //! runs them through the graph again. Leaves are opened when they are first seen and never
-//! stacked: most nodes of a model's graph hang on few parameters.
+//! stacked: most nodes of a model's graph hang on few parameters. Every leaf is noted, with a
+//! gradient of 0 too: so the order and the notes name all nodes, and undoing, which takes as long as
+//! memory takes to be written to, need not read any edges.
 
 use std::iter;
 
@@ -26,6 +28,9 @@ const PAUSE_EVERY: usize = 1 << 14;
 
 /// How far ahead the sweep asks for nodes.
 const AHEAD: usize = 8;
+
+/// How many entries of the stack are kept while gradients are sent.
+const LARGE: usize = 1 << 20;
 
 /// What a graph tells the sweeps about its nodes. Handles are cheap copies; whoever calls keeps
 /// the root, and by it every node, alive.
@@ -44,6 +49,8 @@ pub trait Graph {
     fn set_mark(&self, node: Self::Node, mark: u64);
     /// A hint that the node is needed soon.
     fn prefetch(&self, _node: Self::Node) {}
+    /// A hint that the node's gradient alone is needed soon.
+    fn prefetch_grad(&self, _node: Self::Node) {}
     /// A hint that the parents of the node, which is at hand itself, are needed soon.
     fn prefetch_parents(&self, _node: Self::Node) {}
     /// Calls `visit` with each parent, in operand order.
@@ -62,10 +69,6 @@ pub trait Graph {
     }
     /// Puts everything back that was set aside.
     fn put_back(&self) {}
-    /// Returns true if a rule of the user's has run, which may have written to any gradient.
-    fn ran_rules(&self) -> bool {
-        false
-    }
     /// Sends the node's adjoint to its parents.
     ///
     /// # Errors
@@ -119,19 +122,18 @@ enum Step<N> {
 pub struct Pass<N> {
     stack: Vec<Step<N>>,
     order: Vec<N>,
-    /// Gradients of earlier calls.
+    /// Gradients of earlier calls: of all leaves, and of other nodes unless they are 0.
     saved: Vec<(N, f64)>,
-    /// How many nodes at the start of the order the sweep has not come to: the whole order while
-    /// it is made.
-    ahead: usize,
-    /// Python code has run during the sweep, and may have written to any gradient.
-    disturbed: bool,
+    /// How many leaves are among them.
+    leaves: usize,
+    /// The order is complete: gradients are being written.
+    is_sweeping: bool,
 }
 
 impl<N> Default for Pass<N> {
     fn default() -> Self {
         let (stack, order, saved) = (Vec::new(), Vec::new(), Vec::new());
-        Pass { stack, order, saved, ahead: usize::MAX, disturbed: false }
+        Pass { stack, order, saved, leaves: 0, is_sweeping: false }
     }
 }
 
@@ -184,8 +186,8 @@ impl<N: Copy> Pass<N> {
         self.stack.clear();
         self.order.clear();
         self.saved.clear();
-        self.ahead = usize::MAX;
-        self.disturbed = false;
+        self.leaves = 0;
+        self.is_sweeping = false;
     }
 
     /// Orders the nodes under root and sets their gradients to 0, the old ones set aside.
@@ -208,7 +210,8 @@ impl<N: Copy> Pass<N> {
     ) -> Result<Pause, Stop<G::Error>> {
         let mark = graph.next_mark();
         if graph.look(root).1 {
-            open(graph, &mut self.saved, root, mark)?;
+            self.leaves += 1;
+            open(graph, &mut self.saved, root, mark, true)?;
         } else {
             push(&mut self.stack, Step::Enter(root))?;
         }
@@ -236,8 +239,8 @@ impl<N: Copy> Pass<N> {
         if graph.look(node).0 >= mark {
             return Ok(());
         }
-        let Pass { stack, saved, .. } = self;
-        open(graph, saved, node, mark)?;
+        let Pass { stack, saved, leaves, .. } = self;
+        open(graph, saved, node, mark, false)?;
         push(stack, Step::Exit(node))?;
         let mut outcome = Ok(());
         graph.parents(node, |parent| {
@@ -246,7 +249,8 @@ impl<N: Copy> Pass<N> {
                 return;
             }
             let done = if leaf {
-                open(graph, saved, parent, mark)
+                *leaves += 1;
+                open(graph, saved, parent, mark, true)
             } else {
                 graph.prefetch_parents(parent);
                 push(stack, Step::Enter(parent))
@@ -259,16 +263,18 @@ impl<N: Copy> Pass<N> {
     }
 
     fn sweep<G: Graph<Node = N>>(&mut self, graph: &mut G, root: N) -> Result<(), Stop<G::Error>> {
-        self.ahead = self.order.len();
+        self.is_sweeping = true;
+        if self.stack.capacity() > LARGE {
+            // Given back while no interrupt waits for it.
+            self.stack = Vec::new();
+        }
+        write_out(self);
         graph.set_grad(root, 1.0);
-        while self.ahead > 0 {
-            let end = self.ahead;
-            if end < self.order.len() {
-                self.disturbed |= graph.pause().map_err(Stop::Graph)? == Pause::Disturbed;
+        // A batch at a time, from the end.
+        for (batch, nodes) in self.order.rchunks(PAUSE_EVERY).enumerate() {
+            if batch > 0 {
+                graph.pause().map_err(Stop::Graph)?;
             }
-            self.ahead = end.saturating_sub(PAUSE_EVERY);
-            write_out(self);
-            let nodes = self.order.get(self.ahead..end).unwrap_or_default();
             for (node, later, soon) in with_those_ahead(nodes) {
                 if let Some(later) = later {
                     graph.prefetch(later);
@@ -288,39 +294,36 @@ impl<N: Copy> Pass<N> {
     /// What was added meanwhile stays if the order was not complete yet: nothing was sent then, so
     /// it came from a pass of its own, in a handler of a signal.
     pub fn undo<G: Graph<Node = N>>(&self, graph: &G) {
-        if let Some(sent) = self.order.get(self.ahead..) {
-            // What the sweep has written to without setting it aside had a gradient of 0.
-            let anywhere = self.disturbed || graph.ran_rules();
-            let written = if anywhere { self.order.as_slice() } else { sent };
-            for (node, later, soon) in with_those_ahead(written) {
-                if let Some(later) = later {
-                    graph.prefetch(later);
-                }
-                if let Some(soon) = soon {
-                    graph.prefetch_parents(soon);
-                }
-                graph.set_grad(node, 0.0);
-                graph.parents(node, |parent| {
-                    // With many outputs, clearing a parent without a gradient of its own for each
-                    // of them would take forever; most such parents have a turn of their own.
-                    if graph.grad(parent).to_bits() != 0 {
-                        graph.set_grad(parent, 0.0);
-                    }
-                });
-            }
-            self.saved.iter().for_each(|&(node, old)| graph.set_grad(node, old));
-            graph.put_back();
-        } else {
-            self.add_back(graph);
+        if !self.is_sweeping {
+            return self.add_back(graph);
         }
+        // The saved ones need no 0 first, which spares a walk where all of the order are.
+        if self.saved.len() - self.leaves < self.order.len() {
+            each(graph, &self.order, |&node| node, |&node| graph.set_grad(node, 0.0));
+        }
+        self.each_saved(graph, |node, old| graph.set_grad(node, old));
+        graph.put_back();
     }
 
     /// Adds the gradients of earlier calls, and puts back what belongs to an enclosing pass.
     fn add_back<G: Graph<Node = N>>(&self, graph: &G) {
-        for &(node, old) in &self.saved {
-            graph.set_grad(node, old + graph.grad(node));
-        }
+        self.each_saved(graph, |node, old| graph.set_grad(node, old + graph.grad(node)));
         graph.put_back();
+    }
+
+    fn each_saved<G: Graph<Node = N>>(&self, graph: &G, visit: impl Fn(N, f64)) {
+        each(graph, &self.saved, |&(node, _)| node, |&(node, old)| visit(node, old));
+    }
+}
+
+/// Visits items in order, the gradients of their nodes prefetched.
+fn each<G: Graph, T>(graph: &G, items: &[T], node_of: impl Fn(&T) -> G::Node, visit: impl Fn(&T)) {
+    let later = items.iter().skip(2 * AHEAD).map(Some).chain(iter::repeat(None));
+    for (item, later) in items.iter().zip(later) {
+        if let Some(later) = later {
+            graph.prefetch_grad(node_of(later));
+        }
+        visit(item);
     }
 }
 
@@ -339,20 +342,23 @@ fn write_out<N>(pass: &Pass<N>) {
     std::hint::black_box(pass);
 }
 
-/// Marks a node and makes its gradient 0, the old one set aside.
+/// Marks a node and makes its gradient 0, the old one set aside: that of a leaf always.
 #[inline]
 fn open<G: Graph>(
     graph: &G,
     saved: &mut Vec<(G::Node, f64)>,
     node: G::Node,
     mark: u64,
+    leaf: bool,
 ) -> Result<(), NoMemory> {
     graph.set_mark(node, mark);
     graph.set_aside(node)?;
     let old = graph.grad(node);
     // Most gradients are 0 here; a read is cheaper than a write that changes nothing.
-    if old != 0.0 {
+    if leaf || old != 0.0 {
         push(saved, (node, old))?;
+    }
+    if old != 0.0 {
         graph.set_grad(node, 0.0);
     }
     Ok(())

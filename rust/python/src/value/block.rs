@@ -149,14 +149,18 @@ impl Block {
 
     /// The parents of one output, in operand order; those of a linear map are x, its own row of
     /// weights and its own bias.
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "an output of the weights has its places among them"
+    )]
     pub fn parents_of(&self, output: usize) -> Vec<*mut Node> {
         let mut parents = self.parents.clone();
         if let (Some(Rule::Linear { weights, .. }), false) = (&self.rule, self.weights.is_null()) {
             // SAFETY: a block shares the weights that it names.
             let shared = unsafe { &(*self.weights).parents };
             let (row, bias) = weights.places(output);
-            parents.extend(shared.get(row).into_iter().flatten());
-            parents.extend(bias.and_then(|bias| shared.get(bias)));
+            parents.extend(&shared[row]);
+            parents.extend(bias.map(|bias| shared[bias]));
         }
         parents
     }
@@ -175,6 +179,7 @@ impl Block {
 
     /// d(output)/d(parent) for each of [`Block::parents_of`]: what an adjoint of `slope` sends.
     /// Nothing for an op without derivatives.
+    #[allow(clippy::indexing_slicing, reason = "the core gives to parents that there are")]
     pub fn local_gradients(&self, output: usize, slope: f64) -> PyResult<Vec<f64>> {
         let Some(rule) = &self.rule else { return Ok(Vec::new()) };
         let weights = match rule {
@@ -184,20 +189,16 @@ impl Block {
         let mut dout = zeros(self.dout.len())?;
         let mut gradients = zeros(self.parents.len())?;
         let mut shared = zeros(weights.map_or(0, |weights| weights.values().len()))?;
-        if let Some(adjoint) = dout.get_mut(output) {
-            *adjoint = slope;
-        }
+        dout[output] = slope;
         let mut scratch = Vec::new();
         self.reserve(&mut scratch).map_err(|NoMemory| PyMemoryError::new_err(()))?;
         rule.pull_back(&dout, self.parents.len(), &mut shared, &mut scratch, |i, gradient| {
-            if let Some(sum) = gradients.get_mut(i) {
-                *sum += gradient;
-            }
+            gradients[i] += gradient;
         });
         if let Some(weights) = weights {
             let (row, bias) = weights.places(output);
-            gradients.extend(shared.get(row).into_iter().flatten());
-            gradients.extend(bias.and_then(|bias| shared.get(bias)));
+            gradients.extend(&shared[row]);
+            gradients.extend(bias.map(|bias| shared[bias]));
         }
         Ok(gradients)
     }
@@ -206,6 +207,7 @@ impl Block {
     ///
     /// # Safety
     /// The parents are alive and nobody else holds a reference to their fields.
+    #[allow(clippy::indexing_slicing, reason = "the core gives to parents that there are")]
     pub unsafe fn pull_back(&mut self, scratch: &mut Vec<f64>) {
         if let Some(rule) = &self.rule {
             let parents = &self.parents;
@@ -213,9 +215,8 @@ impl Block {
             let shared = unsafe { self.weights.as_mut() }.map(|weights| &mut weights.dout[..]);
             let shared = shared.unwrap_or_default();
             rule.pull_back(&self.dout, parents.len(), shared, scratch, |i, gradient| {
-                if let Some(&parent) = parents.get(i)
-                    && !parent.is_null()
-                {
+                let parent = parents[i];
+                if !parent.is_null() {
                     // SAFETY: alive by contract.
                     unsafe { (*parent).grad += gradient }
                 }

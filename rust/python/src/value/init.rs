@@ -166,7 +166,7 @@ unsafe fn call_slowly<'py>(
     // SAFETY: `args` holds `count` positional arguments, then one for each name.
     unsafe {
         let py = Python::assume_attached();
-        let count = usize::try_from(count).unwrap_or(0);
+        let count = count.cast_unsigned();
         let at = |i: usize| Bound::from_borrowed_ptr(py, *args.add(i));
         let positional = PyTuple::new(py, (0..count).map(at).collect::<Vec<_>>())?;
         let named = PyDict::new(py);

@@ -60,6 +60,8 @@ const FLAGS_AND_OP: u64 = (1 << MARK_SHIFT) - 1;
 
 /// Where the fields that a sweep touches begin.
 pub const HOT_OFFSET: usize = std::mem::offset_of!(Node, tag);
+/// Where the gradient lies.
+pub const GRAD_OFFSET: usize = std::mem::offset_of!(Node, grad);
 /// Where the dict and the list of weak references lie, for the type.
 pub const DICT_OFFSET: usize = std::mem::offset_of!(Node, dict);
 /// See [`DICT_OFFSET`].

@@ -82,7 +82,7 @@ fn look(py: Python<'_>) -> PyResult<bool> {
 
 fn differs(class: &Bound<'_, PyType>) -> PyResult<bool> {
     let py = class.py();
-    let Some(original) = ORIGINAL.get(py) else { return Ok(false) };
+    let Some(original) = ORIGINAL.get(py) else { unreachable!("remembered on import") };
     let now = class.getattr("__dict__")?;
     if now.contains("__getattribute__")? {
         return Ok(true);

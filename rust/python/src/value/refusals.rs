@@ -70,8 +70,14 @@ unsafe fn identity(x: Object, y: Object, op: c_int) -> Object {
 
 /// `hash(v)`, by identity: a type that compares has to say so.
 pub unsafe extern "C" fn hash(x: Object) -> ffi::Py_hash_t {
-    // SAFETY: `object` has the slot; x is alive.
-    unsafe { ffi::PyBaseObject_Type.tp_hash.map_or(0, |hash| hash(x)) }
+    // SAFETY: x is alive.
+    unsafe {
+        if let Some(hash) = ffi::PyBaseObject_Type.tp_hash {
+            return hash(x);
+        }
+        raise(PyTypeError::new_err("object has no hash"));
+        -1
+    }
 }
 
 /// `__round__`, which Python looks for by name.

@@ -18,7 +18,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::block::Block;
-use super::node::{HAS_RULE, HOT_OFFSET, Node};
+use super::node::{GRAD_OFFSET, HAS_RULE, HOT_OFFSET, Node};
 use super::rules;
 use super::turns::Turn;
 
@@ -74,9 +74,7 @@ pub struct Walk {
 impl Walk {
     /// Makes all gradients what they were before the pass, which its own thread will never end.
     pub fn undo(&self, py: Python<'_>) {
-        let mut nodes = Nodes::new(py, &self.aside, true);
-        nodes.ran_rules = true;
-        self.pass.undo(&nodes);
+        self.pass.undo(&Nodes::new(py, &self.aside, true));
     }
 }
 
@@ -86,13 +84,12 @@ struct Nodes<'a> {
     aside: &'a Aside,
     /// The pass is inside another one.
     nested: bool,
-    ran_rules: bool,
     scratch: Vec<f64>,
 }
 
 impl<'a> Nodes<'a> {
     fn new(py: Python<'a>, aside: &'a Aside, nested: bool) -> Nodes<'a> {
-        Nodes { py, aside, nested, ran_rules: false, scratch: Vec::new() }
+        Nodes { py, aside, nested, scratch: Vec::new() }
     }
 }
 
@@ -131,6 +128,11 @@ impl Graph for Nodes<'_> {
         // The fields often lie across two lines of the cache.
         prefetch(handle.0.wrapping_add(HOT_OFFSET));
         prefetch(handle.0.wrapping_add(HOT_OFFSET + 40));
+    }
+
+    #[inline(always)]
+    fn prefetch_grad(&self, handle: Handle) {
+        prefetch(handle.0.wrapping_add(GRAD_OFFSET));
     }
 
     #[inline(always)]
@@ -200,20 +202,13 @@ impl Graph for Nodes<'_> {
         }
     }
 
-    fn ran_rules(&self) -> bool {
-        self.ran_rules
-    }
-
     #[inline(always)]
     fn propagate(&mut self, handle: Handle) -> PyResult<()> {
         // SAFETY: see `look`.
         unsafe {
             match handle.target() {
                 Target::Node(node) if (*node).is_plain() => send(node),
-                Target::Node(node) if (*node).has(HAS_RULE) => {
-                    self.ran_rules = true;
-                    rules::call(self.py, node)?;
-                }
+                Target::Node(node) if (*node).has(HAS_RULE) => rules::call(self.py, node)?,
                 Target::Node(node) => send_to_block(node),
                 Target::Block(block) => {
                     (*block).reserve(&mut self.scratch).map_err(|NoMemory| no_memory())?;
@@ -286,14 +281,13 @@ unsafe fn send(node: *mut Node) {
 }
 
 #[inline(always)]
+#[allow(clippy::indexing_slicing, reason = "an output's index is below their count")]
 unsafe fn send_to_block(node: *mut Node) {
     // SAFETY: a fused node shares its block.
     unsafe {
         if let Some((block, index)) = (*node).block() {
-            let block = &mut *block;
-            if let Some(adjoint) = block.dout.get_mut(index) {
-                *adjoint += (*node).grad * (*node).d_left;
-            }
+            let dout = &mut (*block).dout;
+            dout[index] += (*node).grad * (*node).d_left;
         }
     }
 }
