@@ -213,7 +213,8 @@ def array(name: str, value: Any, expected: str, dtype: Any = None) -> Any:
 
     try:
         return np.asarray(value, dtype=dtype)
-    except (TypeError, ValueError):
+    except (OverflowError, RuntimeError, TypeError, ValueError):
+        # A RuntimeError is numpy's answer to a sequence that changes while it is read.
         raise TypeError(f"{name} is {shorten(value)}; expected {expected}") from None
 
 

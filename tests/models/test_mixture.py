@@ -141,3 +141,20 @@ def test_bad_mixtures_are_named(parts):
         Mixture(model)
     with pytest.raises(TypeError, match="models is"):
         Mixture([model, "model"])
+
+
+def test_weights_that_change_while_they_are_read_are_refused():
+    weights = []
+
+    class Row:
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            weights.append(self)
+            return [0.5, 0.5][index]
+
+    weights += [Row(), [0.5, 0.5]]
+    models = [BigramModel().fit(["ab"]), NgramModel(order=3).fit(["ab"])]
+    with pytest.raises(TypeError, match="weights"):
+        Mixture(models, weights=weights)

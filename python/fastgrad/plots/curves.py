@@ -191,7 +191,7 @@ def _curves_of(history: Losses) -> dict[str, ArrayLike]:
 def _points(name: str, curve: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     try:
         numbers = np.asarray(curve, dtype=np.float64)
-    except (OverflowError, TypeError, ValueError):
+    except (OverflowError, RuntimeError, TypeError, ValueError):
         raise TypeError(
             f"the curve {name!r} of history is {shorten(curve)}; expected numbers"
         ) from None

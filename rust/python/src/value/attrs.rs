@@ -7,7 +7,7 @@ use std::os::raw::{c_char, c_int};
 use std::ptr;
 
 use fastgrad_core::graph::op::Op;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyString, PyTuple};
 use pyo3::{Borrowed, ffi, intern};
@@ -16,10 +16,14 @@ use super::node::Node;
 use super::number;
 use super::rules;
 use super::slots::{self, raise};
+use crate::args::shorten;
 use crate::errors::guard_slot;
 use crate::weights;
 
 type Object = *mut ffi::PyObject;
+
+/// The longest format, in characters, that an error repeats as Python tells it.
+const LONGEST_FORMAT_ECHOED: ffi::Py_ssize_t = 100;
 
 unsafe extern "C" fn get_data(object: Object, _: *mut c_void) -> Object {
     // SAFETY: called by Python with a Value.
@@ -273,6 +277,17 @@ pub unsafe extern "C" fn format_with(object: Object, spec: Object) -> Object {
         }
         let formatted = ffi::PyObject_Format(data, spec);
         ffi::Py_DECREF(data);
+        // Python's message repeats the whole format, which may have any length.
+        if formatted.is_null()
+            && ffi::PyUnicode_GetLength(spec) > LONGEST_FORMAT_ECHOED
+            && ffi::PyErr_ExceptionMatches(ffi::PyExc_ValueError) != 0
+        {
+            ffi::PyErr_Clear();
+            let spec = shorten(Borrowed::from_ptr(Python::assume_attached(), spec));
+            return raise(PyValueError::new_err(format!(
+                "spec is {spec}; expected the format of a float"
+            )));
+        }
         formatted
     }
 }
