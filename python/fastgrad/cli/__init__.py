@@ -21,7 +21,7 @@ from . import demo, evaluate, lr_find, plot, sample, train
 from ._options import Commands, examples, hint_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
     from types import FrameType
 
 __all__ = ["main"]
@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _ended_like_ctrl_c(signals: list[int]) -> Iterator[None]:
+def _ended_like_ctrl_c(signals: list[int]) -> Generator[None]:
     """Let SIGTERM end a command as Ctrl-C does, which saves; note that it came."""
 
     def end(number: int, frame: FrameType | None) -> None:

@@ -105,7 +105,7 @@ class Number(click.FloatRange):
         return read
 
 
-class FileName(click.ParamType):
+class FileName(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] - older click has none
     """The name of a file or a folder; an empty one is most often an unset variable."""
 
     name = "file"
@@ -136,7 +136,7 @@ def _choice(help: str, *choices: str) -> dict[str, Any]:
     return {"help": help, "type": click.Choice(choices)}
 
 
-def _name(help: str, metavar: str = "DIR", kind: click.ParamType | None = None) -> dict[str, Any]:
+def _name(help: str, metavar: str = "DIR", kind: FileName | None = None) -> dict[str, Any]:
     return {"help": help, "type": kind or PlaceName(), "metavar": metavar}
 
 

@@ -28,11 +28,11 @@ from ._places import (
 from ._report import show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 
 @contextmanager
-def made_folder(folder: Path) -> Iterator[None]:
+def made_folder(folder: Path) -> Generator[None]:
     """Make the folder where it is missing; a training that fails removes it, if it is empty."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     make_folder(folder, "-o/--out")
@@ -47,7 +47,7 @@ def made_folder(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _told(place: Path) -> Iterator[None]:
+def _told(place: Path) -> Generator[None]:
     """Say on Ctrl-C whether the model of a folder, or of a file, was saved, and where."""
     before = _stamp(place)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from ._places import Text, knows_words, load_model, noted_text, read_note, text_
 from ._report import plural, show
 from ._runs import counted_words, noted_words
 from .train_ngram import grams
+
+if TYPE_CHECKING:
+    from ..models import NgramCounts
 
 _EXAMPLES = """
 Examples:
@@ -123,7 +126,9 @@ def _show_text(place: Path, model: Any, name: str) -> None:
     show("text", name)
 
 
-def _first_place(error: ValueError, vocab: Any, text: Text, found: Any) -> click.ClickException:
+def _first_place(
+    error: ValueError, vocab: Any, text: Text, found: list[str] | NgramCounts
+) -> click.ClickException:
     """Return the error that says where in a text the first character is that a model lacks."""
     items = found if isinstance(found, list) else text.items() if text.is_small else []
     for number, item in enumerate(items, 1):

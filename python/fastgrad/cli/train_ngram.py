@@ -15,7 +15,7 @@ from ._report import show
 from ._runs import made_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 _NGRAM_EXAMPLES = """
 Examples:
@@ -105,7 +105,7 @@ def _count(file: str | None, out: Path, smoothing: float, order: int) -> None:
 
 
 @contextmanager
-def _counts(file: str | None, out: Path, order: int) -> Iterator[tuple[Any, Any]]:
+def _counts(file: str | None, out: Path, order: int) -> Generator[tuple[Any, Any]]:
     """Count a text and show what was found; save the model, and say where it is."""
     text = text_of(file)
     with made_folder(out):
