@@ -537,12 +537,12 @@ def _rows(x: Iterable[Any]) -> list[Any] | None:
 
 def _python_numbers(array: Any) -> Any:
     """Return an array as lists of Python's own numbers, several times faster to compute with."""
-    shape: tuple[int, ...] = getattr(array, "shape", ())
+    shape = getattr(array, "shape", ())
     if math.prod(shape) <= _PART:
         return array.tolist()
     # Between two parts Python looks for a signal, which may be Ctrl-C.
     rows = max(_PART // max(math.prod(shape[1:]), 1), 1)
-    parts = (array[start : start + rows].tolist() for start in range(0, shape[0], rows))
+    parts = (array[start : start + rows].tolist() for start in range(0, len(array), rows))
     return list(chain.from_iterable(parts))
 
 

@@ -11,7 +11,7 @@ from ...base import AnyTexts, NotFittedError
 from .._model import AnyVocab, Model
 
 if TYPE_CHECKING:
-    from typing import Self, TypeAlias
+    from typing import Never, Self, TypeAlias
 
     from numpy.typing import NDArray
 
@@ -48,7 +48,7 @@ class _Parameter:
             raise AttributeError(f"{self._name}: {_WITHOUT[self._name]}")
         return network._parameters[self._name]
 
-    def __set__(self, network: Any, value: object) -> NoReturn:
+    def __set__(self, network: Any, value: Never) -> NoReturn:
         name = self._name
         raise AttributeError(f"{name} cannot be replaced; set its numbers: model.{name}[...] = …")
 
