@@ -43,6 +43,7 @@ def test_names_load_what_they_need_and_no_more():
             "_checks",
             "_core",
             "_hints",
+            "_state",
             "engine",
             "nn",
             "optim",
