@@ -37,13 +37,40 @@ def data_directory():
     return directory
 
 
-@pytest.fixture(scope="session")
-def names_file(data_directory):
-    """makemore's names, one a line."""
-    path = data_directory / "names.txt"
+def data_file(directory, name):
+    """Return the path of a file to measure with, or skip the test that needs it."""
+    path = directory / name
     if not path.is_file():
         pytest.skip(f"{path} is missing; set FASTGRAD_DATA to the directory where it is")
     return path
+
+
+@pytest.fixture(scope="session")
+def names_file(data_directory):
+    """makemore's names, one a line."""
+    return data_file(data_directory, "names.txt")
+
+
+@pytest.fixture(scope="session")
+def names_counts(names_file):
+    """The bigrams of makemore's names, counted."""
+    from fastgrad.models import NgramCounts
+
+    return NgramCounts(names_file)
+
+
+@pytest.fixture(scope="session")
+def brown_file(data_directory):
+    """The Brown corpus, compressed."""
+    return data_file(data_directory, "brown.txt.gz")
+
+
+@pytest.fixture(scope="session")
+def brown(brown_file):
+    """The Brown corpus as the paper reads it."""
+    from fastgrad.text import read_words
+
+    return read_words(brown_file, train=800_000, vocab_size=16_383)
 
 
 @pytest.fixture

@@ -12,19 +12,6 @@ from fastgrad.models import BigramModel
 from typed_commands import COMMAND, lines, refused, run
 
 
-@pytest.fixture
-def text(tmp_path):
-    path = tmp_path / "text.txt"
-    path.write_text("emma\nolivia\nava\nava\n", encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def out(tmp_path, text, capsys):
-    run(capsys, "train", "bigram", text, "-o", tmp_path / "out")
-    return tmp_path / "out"
-
-
 @pytest.mark.parametrize(
     ("options", "losses"),
     [
@@ -120,12 +107,12 @@ def test_text_from_a_pipe(tmp_path, capsys):
     assert b"bigrams     5\n" in done.stdout
 
 
-def test_the_model_before_is_kept(capsys, out, text):
-    before = (out / "model.safetensors").read_bytes()
-    run(capsys, "train", "bigram", text, "-o", out, "--smoothing", 3)
-    assert (out / "model.safetensors").read_bytes() != before
-    assert (out / "model.safetensors.previous").read_bytes() == before
-    run(capsys, "eval", out / "model.safetensors.previous", text)
+def test_the_model_before_is_kept(capsys, trained, text):
+    before = (trained / "model.safetensors").read_bytes()
+    run(capsys, "train", "bigram", text, "-o", trained, "--smoothing", 3)
+    assert (trained / "model.safetensors").read_bytes() != before
+    assert (trained / "model.safetensors.previous").read_bytes() == before
+    run(capsys, "eval", trained / "model.safetensors.previous", text)
 
 
 @pytest.mark.parametrize(

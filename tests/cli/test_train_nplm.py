@@ -12,23 +12,19 @@ import time
 
 import numpy as np
 import pytest
-import typed_commands
 from fastgrad import checkpoint, datasets
 from fastgrad.models import NPLM, load
 from fastgrad.models.nplm.run import NPLMRun
 from fastgrad.plots import embedding_scatter, lr_curve
 from fastgrad.text import split
 from fastgrad.training import LRSweep
+from small_nplm import arrays, same
 from typed_commands import lines as found
+from typed_commands import printed as run
 from typed_commands import refused
 
 NAMES = datasets.names()[:35]
 QUICK = ("--context-length", 2, "--embedding-dim", 4, "--hidden-dim", 8, "--batch-size", 8)
-
-
-def run(capsys, *arguments):
-    """Run a command that works; return what it printed, without its errors."""
-    return typed_commands.run(capsys, *arguments)[0]
 
 
 def stop_at_evaluation(monkeypatch, number):
@@ -44,27 +40,11 @@ def stop_at_evaluation(monkeypatch, number):
     monkeypatch.setattr(NPLMRun, "dev_loss", interrupted)
 
 
-def arrays(model):
-    """Return the parameters of a network by their names in the paper."""
-    return {name: getattr(model, name) for name in "CHdUbWP" if hasattr(model, name)}
-
-
-def same(one, other):
-    return all(
-        (a == b).all() for a, b in zip(arrays(one).values(), arrays(other).values(), strict=True)
-    )
-
-
 @pytest.fixture
 def text(tmp_path):
     path = tmp_path / "names.txt"
     path.write_text("\n".join(NAMES), encoding="utf-8")
     return path
-
-
-@pytest.fixture
-def out(tmp_path):
-    return tmp_path / "out"
 
 
 def test_from_training_to_pictures(capsys, text, out):

@@ -10,18 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 
-@pytest.fixture(scope="module")
-def counts(names_file):
-    return NgramCounts(names_file)
-
-
-def test_a_model_comes_back_from_a_file_as_it_was(counts, tmp_path):
-    model = BigramModel(0.1).fit(counts)
+def test_a_model_comes_back_from_a_file_as_it_was(names_counts, tmp_path):
+    model = BigramModel(0.1).fit(names_counts)
     model.save(tmp_path)
     for path in (tmp_path, tmp_path / "model.safetensors"):
         for loaded in (models.load(path), BigramModel.load(path)):
             assert isinstance(loaded, BigramModel)
-            assert loaded.counts == counts
+            assert loaded.counts == names_counts
             assert loaded.smoothing == 0.1
             assert (loaded.table() == model.table()).all()
 

@@ -10,19 +10,7 @@ from fastgrad.sampling import Novelty, _Draw, novelty, sample
 from fastgrad.text import read_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_models import ArrayModel, number, shaped
-
-FEW = ["ada", "dana", "nadia", "ida", "dina", "ana", "nina", "adina", "diana", "aidan", "nan"]
-
-
-@pytest.fixture(scope="module")
-def few():
-    return ArrayModel.of(FEW)
-
-
-@pytest.fixture(scope="module")
-def names(names_file):
-    return names_file.read_text(encoding="utf-8").split()
+from plain_models import FEW, ArrayModel, number, shaped
 
 
 @pytest.fixture(scope="module")
