@@ -1,4 +1,4 @@
-"""What several test files share: where the project and the data files are."""
+"""What the tests share: settings, where files are, and fixtures of several folders."""
 
 import gc
 import os
@@ -21,6 +21,12 @@ settings.register_profile(
     "fastgrad", deadline=None, print_blob=True, derandomize="CI" in os.environ
 )
 settings.load_profile("fastgrad")
+
+
+def pytest_collection_finish():
+    """Keep the collector from walking the tests themselves whenever one of them calls it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

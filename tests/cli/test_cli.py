@@ -138,6 +138,7 @@ def test_the_expression_is_that_of_micrograds_readme():
     assert {name: round(number, 4) for name, number in found.items()} == scalar.README_REFERENCE
 
 
+@pytest.mark.slow
 def test_the_demo_shows_what_it_promises(capsys, short, tmp_path):
     out = tmp_path / "new" / "folder"
     assert cli.main(["demo", "--out", str(out)]) == 0

@@ -16,6 +16,7 @@ from typed_commands import lines, refused, run
 RAW, SMOOTHED = "2.45402178", "2.45458601"
 
 
+@pytest.mark.slow
 def test_the_bundled_names_from_training_to_picture(capsys, tmp_path):
     out = tmp_path / "new" / "out"
     printed, errors = run(capsys, "train", "bigram", "-o", out)
@@ -168,6 +169,7 @@ def test_a_senseless_command_is_explained(capsys, tmp_path, arguments, words):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [[], ["demo"], ["plot"], ["sample"], ["eval"], ["lr-find"], ["train"]]

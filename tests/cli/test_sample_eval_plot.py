@@ -25,6 +25,7 @@ def test_a_checkpoint_that_holds_no_model_is_told(capsys, tmp_path, command):
             assert kind in told
 
 
+@pytest.mark.slow
 def test_samples_alone_are_on_standard_output_the_same_each_time(trained):
     arguments = [*COMMAND, "sample", trained, "-n", "50", "--seed", "7"]
     first, second = (subprocess.run(arguments, capture_output=True, check=True) for _ in range(2))
@@ -101,6 +102,7 @@ def test_a_text_that_has_gone_is_not_compared_with(capsys, trained, text):
     assert report == "3 samples; --compare-to FILE tells how many are in a text\n"
 
 
+@pytest.mark.slow
 def test_samples_are_utf8_whatever_the_terminal_is(tmp_path, capsys):
     text = tmp_path / "text.txt"
     text.write_text("имя\n", encoding="utf-8")

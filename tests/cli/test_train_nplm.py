@@ -47,6 +47,7 @@ def text(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_from_training_to_pictures(capsys, text, out):
     told = found(run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 500))
     assert told["items"] == "35, of which 0 repeat an earlier one"
@@ -208,6 +209,7 @@ def interrupted(folder, number, *arguments, **options):
     return process.returncode, errors.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_saves_and_resume_ends_where_the_whole_run_does(

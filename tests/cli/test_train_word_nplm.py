@@ -41,6 +41,7 @@ def train(capsys, *arguments):
     return found(run(capsys, "train", "word-nplm", *arguments))
 
 
+@pytest.mark.slow
 def test_from_training_to_pictures(capsys, text, out):
     told = train(capsys, text, "-o", out, *QUICK, "--epochs", 3)
     whole = read_words(text, train=0.8, vocab_size=50, tokenizer="simple", eos="paragraph")

@@ -103,6 +103,7 @@ def test_texts_are_counted_as_in_plain_python(text, order, threads):
     assert dense.sum() == counts.total
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(texts, st.sampled_from(["a", "日", " ", "\r\n"]), st.integers(0, 3))
 def test_texts_of_many_blocks_are_counted_as_in_plain_python(text, filler, threads):
@@ -175,6 +176,7 @@ def merged(items, order):
 BLOCK = 1 << 18
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(
     st.lists(st.tuples(texts | free_texts, st.integers(-70, 5)), min_size=8, max_size=8),
@@ -212,6 +214,7 @@ def test_the_most_frequent_come_first(text, order, k):
 # Corners ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ascii", "spaces", "any", "han"])
 def test_large_texts_of_all_kinds_do_not_depend_on_threads(kind, tmp_path):
     rng = np.random.default_rng(5)

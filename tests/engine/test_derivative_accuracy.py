@@ -135,6 +135,7 @@ def ulps(got, true):
     return float(abs(got - max(-end, min(end, true))) / math.ulp(min(abs(nearest), 1.7e308)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPS)
 def test_derivatives_over_all_floats(name, record_property):
     function, draw, true, bound = OPS[name]

@@ -154,6 +154,7 @@ def test_a_cycle_takes_its_graph_along(alive):
     gc.collect()
 
 
+@pytest.mark.slow
 def test_closures_as_rules_are_collected(alive):
     def square(x):
         out = Value(x.data**2, (x,), "square")
@@ -220,6 +221,7 @@ def chain_of_own_ops(between, make=Value):
     return x, y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [Value, Kind])
 @pytest.mark.parametrize("between", BETWEEN.values(), ids=BETWEEN.keys())
 def test_one_collection_takes_a_whole_chain_of_own_ops(between, make, alive):
@@ -264,6 +266,7 @@ def test_what_the_collector_leaves_is_whole(alive):
     assert alive() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("between", BETWEEN.values(), ids=BETWEEN.keys())
 def test_steps_of_own_ops_do_not_pile_up(between, alive):
     gc.enable()
@@ -277,6 +280,7 @@ def test_steps_of_own_ops_do_not_pile_up(between, alive):
     assert alive() == 0
 
 
+@pytest.mark.slow
 def test_own_ops_for_very_many_steps(alive):
     gc.enable()
     most = 0

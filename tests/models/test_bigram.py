@@ -61,6 +61,7 @@ def test_trigrams(names_file):
 # --- Properties and corners ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(ITEMS, ITEMS, st.sampled_from([2, 3]), st.sampled_from([0.0, 0.5, 1.0, 7.0]))
 def test_losses_are_those_of_the_formula(train, other, order, smoothing):
     model = NgramModel(order, smoothing).fit(train)

@@ -19,6 +19,7 @@ STEPS = 40
 # The same bits ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "tied", "shares"),
     [

@@ -71,6 +71,7 @@ def test_without_a_path_the_picture_is_on_a_figure_of_pyplot(draw):
     assert pyplot.get_fignums() == before
 
 
+@pytest.mark.slow
 @EACH
 def test_a_picture_in_a_file_leaves_no_figure_behind(draw, tmp_path):
     before = pyplot.get_fignums()

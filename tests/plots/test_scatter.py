@@ -86,6 +86,7 @@ class Words:
         self.vocab, self.embeddings = WordVocab(["<unk>", *words]), np.vstack([0 * rows[:1], rows])
 
 
+@pytest.mark.slow
 def test_words_are_within_the_frame_and_none_is_over_another(tmp_path):
     points = np.random.default_rng(0).normal(size=(150, 5))
     words = [f"word{i}" * (1 + i % 3) for i in range(150)]
@@ -218,6 +219,7 @@ def test_dots_far_off_are_at_the_frame_too(scatter):
 # What else may be asked for -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", [[".", "a"], ALPHABET, [chr(0x400 + i) for i in range(64)]])
 @pytest.mark.parametrize("spread", [0.0, 1e-9, 1.0])
 def test_discs_are_apart_and_within_the_frame(scatter, tokens, spread):
@@ -238,6 +240,7 @@ def test_rows_that_are_all_the_same_have_no_spread():
     assert names[0] == "first principal component, 100 % of the spread"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 3, 70])
 @pytest.mark.parametrize(("features", "method"), [(1, "pca"), (1, "first"), (3, "pca")])
 def test_scatters_take_any_number_of_tokens_and_features(scatter, size, features, method):
@@ -246,6 +249,7 @@ def test_scatters_take_any_number_of_tokens_and_features(scatter, size, features
     assert_apart_and_within(axes)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 64), st.sampled_from([0.0, 0.01, 1.0, 100.0]), st.integers(0, 99))
 def test_discs_move_apart_and_those_that_are_apart_stay(count, scale, seed):
     points = scale * np.random.default_rng(seed).normal(size=(count, 2))

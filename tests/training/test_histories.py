@@ -253,6 +253,7 @@ model.fit(names, steps=40_000, lr=0.05, batch_size=4, checkpoint=sys.argv[1], ca
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_process_is_resumed_to_the_same_history(number, tmp_path):
     names = ["emma", "olivia", "ava", "isabella", "sophia", "charlotte", "mia", "amelia"]
