@@ -56,6 +56,7 @@ def test_the_bundled_names_from_training_to_picture(capsys, tmp_path):
     assert min(struct.unpack(">II", picture[16:24])) > 1300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [2, 3])
 def test_any_script_from_training_to_picture(capsys, tmp_path, order):
     items = ["Жанна д'Арк", "王小明", "👩\u200d🚀 $x_1$", "a\x00b\tc", "עברית", "\ufeffé", "\x85"]

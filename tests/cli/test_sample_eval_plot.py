@@ -149,6 +149,7 @@ def test_an_unknown_character_is_named_with_its_place(capsys, trained, tmp_path)
     assert "'x'" in refused(capsys, "sample", trained, "--prompt", "x")
 
 
+@pytest.mark.slow
 def test_a_picture_goes_where_it_is_asked_for(capsys, trained, tmp_path):
     path = tmp_path / "pictures" / "table.pdf"
     assert run(capsys, "plot", trained, "-o", path)[0] == f"{path}\n"

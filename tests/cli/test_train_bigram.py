@@ -80,6 +80,7 @@ def test_options_of_the_network_reach_it(capsys, tmp_path, text):
     assert "smaller lr may help" in told
 
 
+@pytest.mark.slow
 def test_text_from_a_pipe(tmp_path, capsys):
     out = tmp_path / "out"
     text = "имя\r\n  и.мя  \n\n".encode("utf-8-sig")

@@ -158,6 +158,7 @@ def test_options_reach_the_model(capsys, text, out, options):
     assert ("W" in arrays(load(out))) == ("--direct" in options)
 
 
+@pytest.mark.slow
 def test_the_rate_finder_and_its_picture(capsys, text, out):
     told = found(run(capsys, "lr-find", text, "-o", out, *QUICK))
     assert told["lowest loss"].endswith("of 1,000 tried")
@@ -234,6 +235,7 @@ def test_an_interrupt_saves_and_resume_ends_where_the_whole_run_does(
     assert part.history.dev_loss.tolist() == whole.history.dev_loss.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has another Ctrl-C")
 def test_a_text_from_standard_input_is_kept_to_go_on_with(capsys, text, out):
     settings = (*QUICK, "--steps", 60_000)

@@ -99,6 +99,7 @@ def test_forward_with_an_int_is_pythons_to_the_bit(op):
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ours", "pythons"), UNARY.values(), ids=UNARY.keys())
 def test_forward_of_one_operand_is_pythons_to_the_bit(ours, pythons):
     @given(FLOATS)

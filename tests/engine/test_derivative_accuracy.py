@@ -239,6 +239,7 @@ OUTPUTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_each_output_of_softmax_and_its_kin(name, record_property):
     """A logit at a distance d from the largest has its power to d/2 ulp, as d is rounded."""

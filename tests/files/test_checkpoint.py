@@ -252,6 +252,7 @@ def test_what_cannot_be_stored_is_refused_and_nothing_written(
     assert os.listdir(path.parent) == [path.name]
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_is_noticed(path):
     data = small(path)
     for position in range(len(data)):

@@ -101,6 +101,7 @@ ARRAYS = st.sampled_from(["u8", "u4", "f8", "i8", "?"]).flatmap(
 )
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["model", "order", "smoothing", "items", "vocab"]), ANYTHING,
     st.sampled_from(["ids", "counts", "weights", "history"]), st.none() | ARRAYS,

@@ -57,6 +57,7 @@ SMALL_IDS, SMALL_COUNTS = entries(SMALL)
 # It finds the counting model ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [None, 0, 1])
 @pytest.mark.parametrize(
     ("penalty", "total", "data"), [(0.01, 2.480399, 2.460362), (0.0, 2.454014, 2.454014)]

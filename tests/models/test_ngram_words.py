@@ -24,6 +24,7 @@ def brown_parts(brown):
     return brown.split(800_000, 200_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "modified", "validation", "test"),
     [
@@ -263,6 +264,7 @@ def test_discounts_that_can_be_estimated_are_no_cause_for_a_warning():
         KneserNey(3, modified=modified).fit(WordText(vocabulary(200), ids))
 
 
+@pytest.mark.slow
 def test_sentences_on_brown_are_those_of_kenlm(brown_file):
     """`lmplz -o 3` on the same sentences: 170.0976. Its <unk> is a token that no text has."""
     lines = gzip.decompress(brown_file.read_bytes()).decode().split("\n")

@@ -209,6 +209,7 @@ def first_step(program):
     return loss, [p for rows in weights.values() for row in rows for p in row]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["microgpt", "microgpt_fast"])
 def test_microgpt_gradients_are_those_of_the_oracle(name):
     expected, slow = first_step(load("microgpt", ("fastgrad.engine", "slow_value")))

@@ -36,6 +36,7 @@ def one_by_one(model, rows):
     return [model(row) for row in rows]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32 - 1), SHAPES, CHANGES, st.data())
 def test_modified_networks_give_what_plain_ones_give(seed, shape, changes, data):
     nin, hidden, last = shape

@@ -85,6 +85,7 @@ def test_public_names_exist_and_are_documented(name):
         assert getattr(module, public).__doc__, public
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_examples_in_the_documentation_run(name):
     failed, attempted = doctest.testmod(importlib.import_module(name))

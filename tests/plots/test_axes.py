@@ -58,6 +58,7 @@ def test_axes_that_are_given_are_drawn_on(draw):
     assert not axes[1].has_data()
 
 
+@pytest.mark.slow
 @EACH
 def test_without_a_path_the_picture_is_on_a_figure_of_pyplot(draw):
     before = pyplot.get_fignums()

@@ -53,6 +53,7 @@ def assert_apart_and_within(axes):
 # Names beside dots --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(st.integers(1, 60), st.integers(0, 999))
 def test_a_name_has_a_place_unless_all_four_are_taken(count, seed):
     rng = np.random.default_rng(seed)
@@ -112,6 +113,7 @@ def test_tokens_choose_the_words_that_are_drawn(tmp_path):
         embedding_scatter([[1.0, 2.0]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [65, 200])
 def test_many_tokens_are_dots_with_names_where_there_is_room(scatter, count):
     tokens = [chr(0x400 + i) for i in range(count)]
