@@ -55,7 +55,7 @@ class NPLM(Learner[Vocab, "CharacterTexts"], CharacterModel["CharacterTexts"]):
     >>> from fastgrad.text import Vocab
     >>> model = NPLM(context_length=3, embedding_dim=10, hidden_dim=200)
     >>> model
-    NPLM(context_length=3, embedding_dim=10, hidden_dim=200; not fitted of float32)
+    NPLM(context_length=3, embedding_dim=10, hidden_dim=200; not fitted)
     >>> NPLM(Vocab("abcdefghijklmnopqrstuvwxyz"), **model.config).num_parameters()
     11897
     >>> names = ["emma", "olivia", "ava", "mia", "isla", "amelia", "mila", "luna"]

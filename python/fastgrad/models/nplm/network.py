@@ -113,8 +113,9 @@ class Network(Model[AnyVocab, AnyTexts]):
         shown += [f"{name}=True" for name in ("direct", "tie_weights") if self._settings[name]]
         size = "not fitted"
         if self._shape is not None:
-            size = f"V = {len(self.vocab):,}, {self.num_parameters():,} parameters"
-        return f"{type(self).__name__}({', '.join(shown)}; {size} of {self._settings['dtype']})"
+            parameters = f"{self.num_parameters():,} parameters of {self._settings['dtype']}"
+            size = f"V = {len(self.vocab):,}, {parameters}"
+        return f"{type(self).__name__}({', '.join(shown)}; {size})"
 
     # What it has learned of tokens.
 
