@@ -115,6 +115,7 @@ def test_the_module_is_the_command(tmp_path):
     assert done.stdout == f"fastgrad {fastgrad.__version__}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes end in another way there")
 def test_a_reader_that_goes_away_is_no_error_to_talk_about(tmp_path):
     code = (

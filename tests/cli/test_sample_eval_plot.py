@@ -45,6 +45,7 @@ def test_options_of_sample_reach_the_model(capsys, trained):
     assert report.startswith("0 samples: 0 in the text (")
 
 
+@pytest.mark.slow
 def test_many_samples_come_in_parts_and_are_the_same(capsys, monkeypatch, trained):
     whole, report = run(capsys, "sample", trained, "-n", 1000, "--seed", 5)
     monkeypatch.setattr(sample_command, "_PART", 300)
@@ -164,6 +165,7 @@ def test_a_picture_needs_matplotlib(capsys, monkeypatch, trained):
     assert "matplotlib is not installed: pip install" in refused(capsys, "plot", trained)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes end in another way there")
 def test_a_reader_of_samples_that_goes_away_is_no_error(trained):
     command = [*COMMAND, "sample", trained, "-n", "200000"]

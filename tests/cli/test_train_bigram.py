@@ -30,6 +30,7 @@ def test_losses_of_the_lectures_names(capsys, tmp_path, names_file, options, los
     assert all(a.startswith(b) for a, b in zip(found, losses, strict=True)), found
 
 
+@pytest.mark.slow
 def test_a_trigram_model_goes_the_same_way(capsys, tmp_path, text):
     out = tmp_path / "out"
     printed, _ = run(capsys, "train", "ngram", text, "-o", out, "--smoothing", 0.5)
@@ -49,6 +50,7 @@ def test_a_text_in_utf16_without_a_mark_is_remarked_on(capsys, tmp_path):
     assert told["characters"].startswith("3: '\\x00ab'\nwith the NUL character: a text in UTF-16")
 
 
+@pytest.mark.slow
 def test_the_network_finds_the_counting_model(capsys, tmp_path, text):
     out = tmp_path / "out"
     printed, _ = run(capsys, "train", "neural-bigram", text, "-o", out, "--l2", 0)
@@ -143,6 +145,7 @@ def test_a_text_that_is_none_is_refused_with_its_name(capsys, tmp_path, content,
     assert list((tmp_path / "old").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals arrive in another way there")
 def test_ctrl_c_while_text_arrives_ends_with_130(tmp_path):
     command = [*COMMAND, "train", "bigram", "-", "-o", tmp_path]
@@ -158,6 +161,7 @@ def test_ctrl_c_while_text_arrives_ends_with_130(tmp_path):
     assert not (tmp_path / "model.safetensors").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes end in another way there")
 def test_a_model_is_saved_whoever_reads_the_report(tmp_path, text):
     command = [*COMMAND, "train", "bigram", text, "-o", tmp_path / "new"]

@@ -43,6 +43,7 @@ def test_counts_of_a_split_are_the_counts_of_the_whole(names_counts, names_file)
 # --- Properties and corners ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(ITEMS, st.sampled_from([2, 3]))
 def test_counts_are_those_of_a_dict(items, order):
     counts = NgramCounts(items, order=order)

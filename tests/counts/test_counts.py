@@ -114,6 +114,7 @@ def test_texts_of_many_blocks_are_counted_as_in_plain_python(text, filler, threa
         assert slow_counts.table(counts) == expected
 
 
+@pytest.mark.slow
 @given(st.lists(texts.filter(lambda text: "\n" not in text.strip()), max_size=20), orders)
 def test_items_are_counted_as_in_plain_python(items, order):
     expected = slow_counts.count([item.strip() for item in items if item.strip()], order)
@@ -147,6 +148,7 @@ def test_ids_are_counted_as_in_plain_python(ids, order):
         assert slow_counts.table(counts) == expected
 
 
+@pytest.mark.slow
 @given(texts, orders)
 def test_counts_are_copied_pickled_and_taken_apart(text, order):
     if counted(text, order) is None:

@@ -189,6 +189,7 @@ def main():
 """
 
 
+@pytest.mark.slow
 def test_a_long_chain_of_finalizers():
     run(FINALIZERS)
 

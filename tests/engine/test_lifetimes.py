@@ -123,6 +123,7 @@ def test_the_collector_sees_nodes_with_attributes():
     assert gc.get_referents(a) == [{"label": "a"}, Value, operand]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", [None, 0, "text", [], object()])
 def test_a_cycle_through_attributes_is_collected(extra, alive):
     for _ in range(10):
@@ -244,6 +245,7 @@ def test_one_collection_takes_a_whole_chain_of_own_ops(between, make, alive):
     assert sorted(map(id, ends)) == sorted(map(id, refs))
 
 
+@pytest.mark.slow
 def test_what_the_collector_leaves_is_whole(alive):
     x = Value(0.5)
     rows = [[own_square(x), x], [x, own_square(x)]]

@@ -210,6 +210,7 @@ def test_python_sum_and_augmented_assignment():
     assert (total.data, first.data) == (4.0, 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize(
     ("function", "nodes"),
@@ -249,6 +250,7 @@ def test_lists_are_summed_in_the_order_of_the_program(pairs, b):
     assert [y.data.hex() for y in fused] == [y.hex() for y in (total, dot, affine, affine, dot)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize(
     ("call", "error", "words"),

@@ -102,6 +102,7 @@ def test_every_gradient_is_that_of_scalar_values(example, items, penalty, seed):
 # --- Properties ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(ITEMS, st.sampled_from([2, 3]), st.sampled_from([0.0, 0.1]))
 def test_no_step_does_better_than_the_counts(items, order, l2):
     counts = NgramCounts(items, order=order)

@@ -106,6 +106,7 @@ def test_trigrams(names):
 # Agreement with the formula ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_loss_and_gradient_follow_the_formula(data):
     size, order = data.draw(st.integers(1, 6)), data.draw(st.sampled_from([2, 3]))

@@ -40,6 +40,7 @@ def test_kneser_ney_on_brown(brown_parts, order, modified, validation, test):
     assert model.perplexity(brown_parts[2]) == pytest.approx(test, abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_interpolated_trigram_on_brown(brown_parts):
     train, validation, test = brown_parts
     model = InterpolatedTrigram().fit(train, validation)
@@ -127,6 +128,7 @@ def test_the_interpolated_trigram_agrees_with_the_oracle(train, test):
     assert [model.bin_of(x) for x in range(9)] == [slow.bin(x) for x in range(9)]
 
 
+@pytest.mark.slow
 @given(ids, st.lists(st.integers(0, 5), max_size=4), orders, st.booleans())
 def test_probabilities_sum_to_one_after_every_context(train, context, order, modified):
     text = WordText(vocabulary(), train)
@@ -146,6 +148,7 @@ def test_probabilities_sum_to_one_after_every_context(train, context, order, mod
         np.testing.assert_allclose(rows[0], following, rtol=1e-12, atol=0)
 
 
+@pytest.mark.slow
 @given(ids.filter(lambda text: len(text) > 1), orders, st.data())
 def test_a_part_goes_on_from_what_stands_before_it(text, order, data):
     cut = data.draw(st.integers(1, len(text) - 1))
@@ -294,6 +297,7 @@ def sentence_vocabulary():
     return WordVocab(["<unk>", "</s>", "a", "b", "c", "d"], eos="line")
 
 
+@pytest.mark.slow
 @given(sentences_of_ids, sentences_of_ids, st.integers(2, 5), st.booleans())
 def test_sentences_agree_with_the_oracle(train, test, order, modified):
     text = WordText(sentence_vocabulary(), train)
@@ -310,6 +314,7 @@ def test_sentences_agree_with_the_oracle(train, test, order, modified):
     assert rows.sum() == pytest.approx(1, abs=1e-14)
 
 
+@pytest.mark.slow
 @given(sentences_of_ids, sentences_of_ids)
 def test_a_trigram_of_sentences_agrees_with_the_oracle(train, test):
     text = WordText(sentence_vocabulary(), train)

@@ -259,6 +259,7 @@ def of_engine(module, function, name, how):
     return [out.data for out in outputs] + [v.grad for v in x]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPS)
 @pytest.mark.parametrize("how", ["patched", "subclass"])
 @pytest.mark.parametrize("function", LISTS.values(), ids=LISTS.keys())

@@ -80,6 +80,7 @@ def test_docstrings_show_what_happens(name):
 # Against oracles ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     sizes=st.tuples(

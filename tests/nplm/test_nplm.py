@@ -94,6 +94,7 @@ def test_a_seed_gives_one_network_everywhere():
 # What it learns.
 
 
+@pytest.mark.slow
 def test_a_short_training_brings_the_losses_down(parts):
     train, dev = parts
     model = lecture_model(seed=1)

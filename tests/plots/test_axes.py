@@ -50,6 +50,7 @@ EACH = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @EACH
 def test_axes_that_are_given_are_drawn_on(draw):
     axes = Figure(figsize=(9, 4)).subplots(1, 2)
@@ -130,6 +131,7 @@ except ImportError as error:
 """
 
 
+@pytest.mark.slow
 def test_without_matplotlib_the_first_picture_says_what_to_install():
     ended = subprocess.run(
         [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False

@@ -48,6 +48,7 @@ def test_probabilities_are_written_as_such(tmp_path):
     assert cells == ["..\n0", ".a\n1.0", "a.\n.99", "aa\n.012"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "written"),
     [

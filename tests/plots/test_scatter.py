@@ -207,6 +207,7 @@ def test_tokens_far_off_are_at_the_frame_and_the_others_have_the_room(scatter, t
     assert tips[1] == pytest.approx([exact[9, 0], low[1]], abs=3)
 
 
+@pytest.mark.slow
 def test_dots_far_off_are_at_the_frame_too(scatter):
     rows = np.random.default_rng(6).uniform(-1, 1, size=(90, 2))
     rows[0] = 50.0, 50.0

@@ -194,6 +194,7 @@ def test_any_script(word):
     assert vocab.decode(ids) == word
 
 
+@pytest.mark.slow
 @given(ITEMS)
 def test_encoding_and_decoding_undo_each_other(items):
     vocab = Vocab.from_texts(items)

@@ -40,6 +40,7 @@ def histories_agree(one, other):
     )
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.integers(0, 39), max_size=3),
     st.booleans(),
