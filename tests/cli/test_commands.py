@@ -150,6 +150,8 @@ def test_a_damaged_model_is_refused(capsys, trained):
         (["train", "bigram", "-o", "FILE"], "-o/--out: cannot make "),
         (["sample", "OUT", "-n", "-1"], "'-n': -1 is not in the range x>=0"),
         (["sample", "OUT", "-n", "1.5"], "'1.5' is not a valid integer"),
+        (["sample", "OUT", "-n"], "fastgrad sample: Option '-n' requires an argument"),
+        (["sample", "OUT", "--temperature", "warm"], "'warm' is not a valid number"),
         (["sample", "OUT", "--seed", str(2**64)], f"0<=x<={2**64 - 1}"),
         (["sample", "OUT", "--temperature", "-0.1"], "-0.1 is not in the range x>=0"),
         (["sample", "OUT", "--top-k", "0"], "0 is not in the range x>=1"),

@@ -34,6 +34,18 @@ class Commands(click.Group):
         raise click.UsageError(f"no command {name!r}; {hint}", ctx)
 
 
+class Command(click.Command):
+    """A command whose usage errors all know which command they are of."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse arguments; an error of click's parser alone would name no command."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = ctx
+            raise
+
+
 def hint_for(error: click.NoSuchOption) -> str:
     """Return what to type instead of an option that a command does not have."""
     name = error.option_name.lstrip("-").replace("-", "_")
@@ -58,6 +70,8 @@ def chosen(args: Any, names: str) -> dict[str, Any]:
 class Number(click.FloatRange):
     """A finite number in a range."""
 
+    name = "number"
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
@@ -81,6 +95,10 @@ class Name(click.Path):
 _PLACE = Name(path_type=Path)
 
 
+def _flag(help: str) -> dict[str, Any]:
+    return {"help": help, "is_flag": True}
+
+
 def _whole(help: str, least: int = 1, most: int | None = None) -> dict[str, Any]:
     return {"help": help, "type": click.IntRange(least, most), "metavar": "N"}
 
@@ -89,79 +107,63 @@ def _number(help: str, most: float | None = None, **ends: bool) -> dict[str, Any
     return {"help": help, "type": Number(0, most, **ends), "metavar": "X"}
 
 
-def _choice(help: str, *choices: str) -> dict[str, Any]:
-    return {"help": help, "type": click.Choice(choices)}
+def _choice(choices: str, help: str) -> dict[str, Any]:
+    return {"help": help, "type": click.Choice(choices.split())}
+
+
+def _name(metavar: str, help: str) -> dict[str, Any]:
+    return {"help": help, "type": _PLACE if metavar == "DIR" else Name(), "metavar": metavar}
 
 
 _above = partial(_number, min_open=True)
-_fraction = partial(_number, most=1.0, max_open=True)
+_share = partial(_number, most=1.0, max_open=True)
 
-# Every option of the commands that train, measure and sample.
+# Every option of the commands.
 _TABLE: dict[str, dict[str, Any]] = {
-    "out": {
-        "help": "Folder to write to, made where it is missing. A model.safetensors that was there"
-        " is kept as model.safetensors.previous.",
-        "type": _PLACE,
-        "metavar": "DIR",
-    },
-    "resume": {
-        "help": "Go on with an interrupted run, to the same result; takes no other option.",
-        "type": _PLACE,
-        "metavar": "DIR",
-    },
+    "out": _name("DIR", "Folder to write to, made if missing; a model there stays as *.previous."),
+    "resume": _name("DIR", "Go on with an interrupted run, to the same result; no other option."),
     "order": _whole("2 for bigrams, 3 for trigrams.", 2, 3),
     "smoothing": _number("Added to every count, so that nothing is impossible."),
     "l2": _number("Weight of the mean squared weight in the loss, which smooths."),
     "context-length": _whole("Tokens before the next one that the network looks at."),
     "embedding-dim": _whole("Dimensions of a token's embedding."),
     "hidden-dim": _whole("Hidden units."),
-    "direct": {"help": "Connect embeddings and output directly too.", "is_flag": True},
-    "tie-weights/--no-tie-weights": {
-        "help": "Use the embeddings for the output as well.",
-        "default": None,
-    },
+    "direct": _flag("Connect embeddings and output directly too."),
+    "tie-weights/--no-tie-weights": _flag("Use the embeddings for the output as well.")
+    | {"default": None},
     "init": _choice(
-        "Initial weights: scaled to their inputs, standard normal as in the lecture, or small.",
-        *("scaled", "normal", "small"),
+        "scaled normal small", "Initial weights: by fan-in, standard normal (the lecture), small."
     ),
     "steps": _whole("Steps of training, each on a mini-batch."),
     "epochs": _above("Passes over the text."),
     "batch-size": _whole("Examples a step."),
     "lr": _above("Learning rate."),
     "schedule": _choice(
-        "How the learning rate falls: to 0 along a curve or a line, not at all, or as in the"
-        " makemore lecture to a tenth half-way.",
-        *("cosine", "linear", "constant", "makemore"),
+        "cosine linear constant makemore",
+        "How the learning rate falls: to 0, not at all, or to a tenth half-way (the lecture).",
     ),
-    "optimizer": _choice("How weights are updated.", "adamw", "momentum", "sgd"),
+    "optimizer": _choice("adamw momentum sgd", "How weights are updated."),
     "weight-decay": _number("Weight decay of all weights but the biases."),
-    "dropout": _fraction("Share of embeddings and hidden units that are dropped."),
+    "dropout": _share("Share of embeddings and hidden units that are dropped."),
     "patience": _whole("Stop after N evaluations without a new best."),
     "split": _choice(
+        "random makemore none",
         "How 80 % of the items are chosen to train on, and 10 % to measure (dev): by --seed, as in"
         " the makemore lecture, or all to train on.",
-        *("random", "makemore", "none"),
     ),
-    "group-duplicates": {
-        "help": "Keep all copies of an item in one part of the random split, so that none is both"
-        " trained on and measured.",
-        "is_flag": True,
-    },
+    "group-duplicates": _flag("Keep all copies of an item in one part of the random split."),
     "seed": _whole("Seed of all that is random; the same on every machine.", 0, 2**64 - 1),
     "threads": _whole("Number of threads; the result is the same for any."),
-    "tokenizer": _choice("Cut words from punctuation, or at whitespace.", "simple", "space"),
-    "eos": _choice(
-        "What has an end-of-sequence token at its end, where samples end too.",
-        *("paragraph", "line", "none"),
-    ),
+    "tokenizer": _choice("simple space", "Cut words from punctuation, or at whitespace."),
+    "eos": _choice("paragraph line none", "What an end-of-sequence token ends; samples end there."),
     "vocab-size": _whole("Tokens of the vocabulary; other words are <unk>.", 2),
     "min-count": _whole("How often a word of the vocabulary must occur."),
-    "dev-fraction": _fraction("Share of the text that is measured in training.", min_open=True),
-    "test-fraction": _fraction("Share of the text that is left alone.", min_open=True),
+    "dev-fraction": _share("Share of the text that is measured in training.", min_open=True),
+    "test-fraction": _share("Share of the text that is left alone.", min_open=True),
     "preset": _choice(
+        "modern paper",
         "Where nothing else is asked for: AdamW, warm-up, a cosine and dropout; or plain SGD and"
         " early stopping, as in the paper.",
-        *("modern", "paper"),
     ),
     "min-lr": _above("The first learning rate."),
     "max-lr": _above("The last learning rate."),
@@ -171,7 +173,7 @@ _TABLE: dict[str, dict[str, Any]] = {
     "top-k": _whole("Draw from the N likeliest tokens only."),
     "top-p": _above("Draw from the likeliest tokens of this probability together.", 1.0),
     "max-length": _whole("Cut samples to N tokens."),
-    "compare-to": {"help": "Text to look the samples up in.", "type": Name(), "metavar": "FILE"},
+    "compare-to": _name("FILE", "Text to look the samples up in."),
 }
 _FLAGS = {"out": ("-o", "--out"), "n": ("-n",)}
 NETWORK = "context-length embedding-dim hidden-dim direct init "
@@ -231,7 +233,7 @@ def as_command(
     def decorate(function: Callable[..., None]) -> click.Command:
         help = "\n\n".join([cleandoc(function.__doc__ or ""), " ".join([model, file]).strip()])
         made = tells_what_was_saved(function)
-        return click.Command(name, callback=made, params=params, help=help, epilog=epilog(examples))
+        return Command(name, callback=made, params=params, help=help, epilog=epilog(examples))
 
     return decorate
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from ._options import epilog, option
+from ._options import Command, epilog, option
 from ._texts import make_folder
 
 
 @click.command(
     "demo",
+    cls=Command,
     params=[option("out", "fastgrad-demo", help="Folder for pictures, made where it is missing.")],
     epilog=epilog("Examples:\n  fastgrad demo\n  fastgrad demo --out pictures"),
 )

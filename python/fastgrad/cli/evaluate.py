@@ -23,13 +23,10 @@ Examples:
   fastgrad eval out other.txt
   grep -i smith people.txt | fastgrad eval out -
 
-A network over words is measured on the parts of its text that it was not
-trained on, beside 5-grams counted in the part that it was trained on.
-
-The loss is the mean negative log-likelihood in nats per token, the end of
-each item included; the perplexity is e to the power of it. Both are inf where
-the model gives something in the text the probability zero, which smoothing
-prevents.
+The loss is the mean negative log-likelihood in nats per token, ends included;
+the perplexity is e to the power of it. Both are inf where the model gives
+something the probability 0, which smoothing prevents. A network over words is
+measured on the parts of its text that it was not trained on, beside 5-grams.
 """
 # How many of a long list of n-grams are named.
 _NAMED = 8

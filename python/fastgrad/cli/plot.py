@@ -18,16 +18,10 @@ Examples:
   fastgrad plot out                 writes out/bigrams.png
   fastgrad plot out -o table.pdf    matplotlib's formats, by the name's end
 
-The picture of a bigram model is that of the makemore lecture: a row for each
-token, a column for each that may follow, the darker the more often. Counts
-are drawn where the model has them, probabilities where it was trained as a
-network; of counted trigrams, the pairs that their last two tokens make.
-Beyond 40 tokens the cells hold no numbers, beyond 60 only the most frequent
-tokens are drawn.
-
-Of a network the pictures are embeddings.png, the tokens (of words the most
-frequent) by what the network has learned of them, and loss.png; after
-`fastgrad lr-find -o DIR` also lr_find.png.
+A table of bigrams is drawn as in the makemore lecture: a row for each token,
+a column for each that may follow; of counted trigrams, the last two tokens.
+Of a network there are embeddings.png and loss.png, after `fastgrad lr-find
+-o DIR` also lr_find.png.
 """
 
 

@@ -18,8 +18,7 @@ Examples:
   fastgrad train ngram words.txt -o out       trigrams
   zcat big.txt.gz | fastgrad train bigram - -o out    any size, little memory
 
-Then `fastgrad sample out`, `fastgrad eval out other.txt` and
-`fastgrad plot out`.
+Then `fastgrad sample out`, `fastgrad eval out other.txt` and `plot out`.
 """
 _NEURAL_EXAMPLES = """
 Examples:

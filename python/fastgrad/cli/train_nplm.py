@@ -36,10 +36,9 @@ The run of the makemore lecture:
       --embedding-dim 10 --hidden-dim 200 --init normal --optimizer sgd \\
       --schedule makemore --batch-size 32 --steps 200000
 
-The folder gets model.safetensors, the checkpoint, which is saved every ten
-seconds or so, and log.jsonl, a JSON object for each evaluation; and text.txt,
-where the text is from standard input. Ctrl-C saves. Then
-`fastgrad sample out`, `fastgrad eval out other.txt`, `fastgrad plot out`.
+The folder gets model.safetensors, saved every ten seconds or so, log.jsonl, a
+JSON object for each evaluation, and text.txt, a text from standard input.
+Ctrl-C saves. Then `fastgrad sample out`, `eval` and `plot`.
 """
 # What of the options the constructor takes, and of those of training both `fit` and `lr_find`.
 _MODEL = ("context_length", "embedding_dim", "hidden_dim", "direct", "init", "seed")

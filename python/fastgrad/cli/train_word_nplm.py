@@ -28,12 +28,9 @@ Examples:
   fastgrad train word-nplm -o out --preset paper --embedding-dim 60
   fastgrad train --resume out                  go on after Ctrl-C
 
-The first part of the text is trained on, the next (--dev-fraction) measured
-after each epoch, and the last (--test-fraction) left alone until
-`fastgrad eval out`. The folder gets model.safetensors, the checkpoint, which
-is saved every ten seconds or so, and log.jsonl, a JSON object for each
-evaluation. Then `fastgrad sample out`, `fastgrad eval out other.txt` and
-`fastgrad plot out`.
+The text is cut by position: to train on, to measure after each epoch
+(--dev-fraction), and to leave alone until `fastgrad eval out`. The folder
+gets model.safetensors, saved every ten seconds or so, and log.jsonl.
 """
 _SHOWN = {
     "tie_weights": "tied with the modern preset",
