@@ -17,11 +17,11 @@ from ._report import show
 from ._texts import Text, folder_of, load_model, make_folder, noted_text, read_note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 
 @contextmanager
-def made_folder(folder: Path) -> Iterator[None]:
+def made_folder(folder: Path) -> Generator[None]:
     """Make the folder where it is missing; a training that fails removes it, if it is empty."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     make_folder(folder, "-o/--out")

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -124,7 +124,7 @@ def read_note(place: Path, model: Any, part: str) -> dict[str, Any]:
             note = json.loads((folder_of(place) / f"{part}.json").read_bytes())
         except (OSError, ValueError, RecursionError):
             note = None  # What cannot be read is not there.
-    return note if isinstance(note, dict) else {}
+    return cast("dict[str, Any]", note) if isinstance(note, dict) else {}
 
 
 def noted_text(place: Path, model: Any) -> Text | None:

@@ -112,7 +112,7 @@ def _show_text(place: Path, model: Any, name: str) -> None:
 
 def _first_place(error: ValueError, vocab: Any, text: Text, found: Any) -> click.ClickException:
     """Return the error that says where in a text the first character is that a model lacks."""
-    items = found if isinstance(found, list) else text.items() if text.is_small else []
+    items: list[str] = found if isinstance(found, list) else text.items() if text.is_small else []
     for number, item in enumerate(items, 1):
         try:
             vocab.encode(item)
@@ -132,7 +132,7 @@ def _explain(model: Any, unseen: list[tuple[str, int]], text: Text) -> None:
     if text.is_small:
         items = text.items()
         starts = np.cumsum([0, *(len(item) + 1 for item in items[:-1])])
-        is_zero = np.isneginf(model.token_log_probs(items))
+        is_zero: Any = np.isneginf(model.token_log_probs(items))
         count = int(np.logical_or.reduceat(is_zero, starts).sum())
         show("", f"in {plural(count, 'item')}")
     show("", "a model with --smoothing above 0 calls nothing impossible")

@@ -52,7 +52,7 @@ def command(model: Path, **given: Any) -> None:
     args = SimpleNamespace(**given)
     loaded = load_model(model)
     text = _text_to_compare(loaded, model, args.compare_to)
-    known = set() if text is None else set(text.items())
+    known: set[str] = set() if text is None else set(text.items())
     # What this library reads is UTF-8, whatever a pipe on this system otherwise is.
     if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
         reconfigure(encoding="utf-8")

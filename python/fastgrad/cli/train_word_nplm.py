@@ -123,7 +123,7 @@ def _new_model(args: Any, parts: Words, optimizer: str) -> Any:
     from ..models import WordNPLM
     from ..models.nplm import presets
 
-    settings = {
+    settings: dict[str, Any] = {
         "tie_weights": args.preset == "modern",
         "init": presets.init_for(optimizer),
         **chosen(args, "context_length embedding_dim hidden_dim direct tie_weights init seed"),
