@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fastgrad import checkpoint
 from fastgrad.cli import sample as sample_command
-from fastgrad.models import load
+from fastgrad.models import BigramModel, load
 from typed_commands import COMMAND, lines, refused, run
 
 
@@ -163,6 +163,25 @@ def test_a_picture_goes_where_it_is_asked_for(capsys, trained, tmp_path):
 def test_a_picture_needs_matplotlib(capsys, monkeypatch, trained):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert "matplotlib is not installed: pip install" in refused(capsys, "plot", trained)
+
+
+@pytest.mark.parametrize(
+    ("command", "method"),
+    [("sample", "sample"), ("eval", "loss"), ("plot", "table"), ("train", "save")],
+)
+def test_ctrl_c_says_what_became_of_the_model(capsys, monkeypatch, trained, text, command, method):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    before = (trained / "model.safetensors").read_bytes()
+    monkeypatch.setattr(BigramModel, method, interrupted)
+    if command == "plot":
+        monkeypatch.setattr("fastgrad.plots.bigram_heatmap", interrupted)
+    line = (command, "bigram", text, "-o", trained) if command == "train" else (command, trained)
+    told = refused(capsys, *line, code=130)
+    left = f"nothing was saved, the model in {trained} is as before"
+    assert told == f"\nfastgrad: interrupted; {left}\n"
+    assert (trained / "model.safetensors").read_bytes() == before
 
 
 @pytest.mark.slow

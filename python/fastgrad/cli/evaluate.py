@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -12,6 +12,10 @@ from ._options import MODEL, as_command
 from ._report import grams, plural, show
 from ._runs import Words, counted_words
 from ._texts import Text, knows_words, load_model, noted_text, read_note, text_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _FILE = """\
 FILE is a text, UTF-8, one item a line; - is standard input. Without it the text is the one that the
@@ -112,7 +116,9 @@ def _show_text(place: Path, model: Any, name: str) -> None:
 
 def _first_place(error: ValueError, vocab: Any, text: Text, found: Any) -> click.ClickException:
     """Return the error that says where in a text the first character is that a model lacks."""
-    items: list[str] = found if isinstance(found, list) else text.items() if text.is_small else []
+    items = text.items() if text.is_small else []
+    if isinstance(found, list):
+        items = cast("list[str]", found)
     for number, item in enumerate(items, 1):
         try:
             vocab.encode(item)
@@ -132,7 +138,7 @@ def _explain(model: Any, unseen: list[tuple[str, int]], text: Text) -> None:
     if text.is_small:
         items = text.items()
         starts = np.cumsum([0, *(len(item) + 1 for item in items[:-1])])
-        is_zero: Any = np.isneginf(model.token_log_probs(items))
-        count = int(np.logical_or.reduceat(is_zero, starts).sum())
+        log_probs: NDArray[np.float64] = model.token_log_probs(items)
+        count = int(np.logical_or.reduceat(np.isneginf(log_probs), starts).sum())
         show("", f"in {plural(count, 'item')}")
     show("", "a model with --smoothing above 0 calls nothing impossible")
