@@ -70,6 +70,7 @@ endif
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/python tests/typing/check.py
 	$(BIN)/python -m mypy.stubtest fastgrad._core --allowlist python/stubtest-allowlist.txt
 
 docs: $(WHEEL_READY) $(STAMPS)/group-docs  ## build the site into docs/_build/html

@@ -25,12 +25,20 @@ nb_execution_mode = "off"
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
+# What a fence does not name is a tree of files or a drawing.
+highlight_language = "none"
+
 # Docstrings put code into single backticks.
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "undoc-members": False}
-autodoc_preserve_defaults = True
+# A class shows what it inherits, but for the members of these, which have sections of their own.
+SHOWN_ONCE = "Model, Module, BaseException, Exception, Warning, tuple, object"
+autodoc_default_options = {
+    "members": True,
+    "undoc-members": False,
+    "inherited-members": SHOWN_ONCE,
+}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 add_module_names = False
@@ -70,14 +78,38 @@ class CommandHelp(SphinxDirective):
         return [nodes.literal_block(done.stdout, done.stdout, language="text")]
 
 
-def escape_bars(app, what, name, obj, options, lines):
-    """Escape the bars of |V| and |x|, which reStructuredText would take for substitutions."""
-    lines[:] = [line if line.lstrip().startswith((">>>", "...")) else line.replace("|", r"\|")
-                for line in lines]  # fmt: skip
+def rewrite_docstring(app, what, name, obj, options, lines):
+    """Make reStructuredText of a docstring: formulas are indented, and a bar is a bar."""
+    rewritten, example, formula = [], False, False
+    for line in lines:
+        text = line.strip()
+        example = bool(text) and (example or text.startswith(">>>"))
+        if text and not line.startswith("    "):
+            formula = False
+        elif text and not example and not formula and not rewritten[-1]:
+            formula = True
+            rewritten += [".. code-block:: text", ""]
+        # Elsewhere |V| would be a substitution.
+        rewritten.append(line if example or formula else line.replace("|", r"\|"))
+    lines[:] = rewritten
+
+
+def skip_member(app, what, name, obj, skip, options):
+    """Leave out fields of named tuples, and the names that files have for kinds of models."""
+    field = (getattr(obj, "__doc__", None) or "").startswith("Alias for field number")
+    return True if field or name in ("kind", "kinds") else None
+
+
+def hide_signature(app, what, name, obj, options, signature, return_annotation):
+    """Show no signature of a protocol, which nobody calls, and none of long types of fields."""
+    meaningless = getattr(obj, "_is_protocol", False) or "<factory>" in (signature or "")
+    return ("", None) if what == "class" and meaningless else None
 
 
 def setup(app):
-    """Add the directive of this file, and the change to docstrings."""
+    """Add the directive of this file, and what it changes of docstrings."""
     app.add_directive("command-help", CommandHelp)
-    app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("autodoc-process-docstring", rewrite_docstring)
+    app.connect("autodoc-skip-member", skip_member)
+    app.connect("autodoc-process-signature", hide_signature)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""What several test files share: where the project and the data files are."""
+"""What the tests share: settings, where files are, and fixtures of several folders."""
 
 import gc
 import os
@@ -23,6 +23,12 @@ settings.register_profile(
 settings.load_profile("fastgrad")
 
 
+def pytest_collection_finish():
+    """Keep the collector from walking the tests themselves whenever one of them calls it."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def project_root():
     return ROOT
@@ -37,13 +43,40 @@ def data_directory():
     return directory
 
 
-@pytest.fixture(scope="session")
-def names_file(data_directory):
-    """makemore's names, one a line."""
-    path = data_directory / "names.txt"
+def data_file(directory, name):
+    """Return the path of a file to measure with, or skip the test that needs it."""
+    path = directory / name
     if not path.is_file():
         pytest.skip(f"{path} is missing; set FASTGRAD_DATA to the directory where it is")
     return path
+
+
+@pytest.fixture(scope="session")
+def names_file(data_directory):
+    """makemore's names, one a line."""
+    return data_file(data_directory, "names.txt")
+
+
+@pytest.fixture(scope="session")
+def names_counts(names_file):
+    """The bigrams of makemore's names, counted."""
+    from fastgrad.models import NgramCounts
+
+    return NgramCounts(names_file)
+
+
+@pytest.fixture(scope="session")
+def brown_file(data_directory):
+    """The Brown corpus, compressed."""
+    return data_file(data_directory, "brown.txt.gz")
+
+
+@pytest.fixture(scope="session")
+def brown(brown_file):
+    """The Brown corpus as the paper reads it."""
+    from fastgrad.text import read_words
+
+    return read_words(brown_file, train=800_000, vocab_size=16_383)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from numpy.typing import NDArray
+
 __all__ = [
     "amount",
     "array",
@@ -165,7 +167,7 @@ def string(name: str, value: Any) -> str:
     return value
 
 
-def strings(name: str, values: Any) -> list[Any]:
+def strings(name: str, values: Iterable[Any]) -> list[Any]:
     """Make a list of items, and refuse a single string, which would be taken for its characters.
 
     What the items are is not looked at.
@@ -196,7 +198,7 @@ def as_list(items: Iterable[Any]) -> list[Any]:
     return found
 
 
-def path_name(name: str, value: Any) -> str:
+def path_name(name: str, value: str | os.PathLike[str]) -> str:
     """Return a path as a str; refuse what is none."""
     if isinstance(value, str | os.PathLike) and isinstance(found := os.fspath(value), str):
         if len(found) > _LONGEST_PATH:
@@ -207,17 +209,18 @@ def path_name(name: str, value: Any) -> str:
     raise TypeError(f"{name} is {shorten(value)}; expected a path: a str or os.PathLike")
 
 
-def array(name: str, value: Any, expected: str, dtype: Any = None) -> Any:
+def array(name: str, value: Any, expected: str, dtype: Any = None) -> NDArray[Any]:
     """Return a numpy array of what numpy can make one of; refuse the rest."""
     import numpy as np  # Here, since most checks need none of it.
 
     try:
         return np.asarray(value, dtype=dtype)
-    except (TypeError, ValueError):
+    except (OverflowError, RuntimeError, TypeError, ValueError):
+        # A RuntimeError is numpy's answer to a sequence that changes while it is read.
         raise TypeError(f"{name} is {shorten(value)}; expected {expected}") from None
 
 
-def ids(name: str, value: Any, size: int, *, dims: int = 1, dtype: Any = "uint32") -> Any:
+def ids(name: str, value: Any, size: int, *, dims: int = 1, dtype: Any = "uint32") -> NDArray[Any]:
     """Return ids as a C-contiguous array of `dtype`, whatever integers they come as.
 
     Raises `TypeError` for what are no integers, bool among them, and `ValueError` for another

@@ -22,7 +22,7 @@ except ImportError:  # Windows, where a file that is open cannot be removed: no 
     fcntl = None
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
 __all__ = ["named_errors", "write_atomically"]
 
@@ -66,7 +66,7 @@ def write_atomically(
 
 
 @contextmanager
-def named_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+def named_errors(path: str | os.PathLike[str]) -> Generator[None]:
     """Replace the file name in errors of the system by the one that the caller gave."""
     try:
         yield
@@ -77,7 +77,7 @@ def named_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 @contextmanager
-def _new_file(target: Path, mode: int | None = None) -> Iterator[tuple[IO[bytes], Path]]:
+def _new_file(target: Path, mode: int | None = None) -> Generator[tuple[IO[bytes], Path]]:
     """Open a file of a random name beside `target`; remove it unless it is given another name."""
     file, fresh = _opened(target, 0o666 if mode is None else stat.S_IMODE(mode) | stat.S_IWUSR)
     try:

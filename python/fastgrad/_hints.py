@@ -112,6 +112,36 @@ _ARGUMENTS = {
     "act": "activation",
     "nonlin": "activation",
 }
+# Commands, and options of commands, as they are called elsewhere or were called before.
+COMMANDS = {
+    "generate": "sample",
+    "evaluate": "eval",
+    "test": "eval",
+    "draw": "plot",
+    "fit": "train",
+    "find-rate": "lr-find",
+    "trigram": "ngram",
+    "neural": "neural-bigram",
+    "mlp": "nplm",
+    "word": "word-nplm",
+    "words": "word-nplm",
+}
+OPTIONS = {
+    "against": "compare_to",
+    "dev": "dev_fraction",
+    "features": "embedding_dim",
+    "keep_repeats_together": "group_duplicates",
+    "out_dir": "out",
+    "output": "out",
+    "test": "test_fraction",
+}
+OPTIONS_AS_COMMANDS = {
+    "find_rate": "lr-find",
+    "lr_find": "lr-find",
+    "level": "train word-nplm",
+    "neural": "train neural-bigram",
+    "order": "train ngram",
+}
 
 
 def hint_names(**hints: str) -> Callable[[Callable[P, R]], Callable[P, R]]:

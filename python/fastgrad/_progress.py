@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -26,7 +26,7 @@ class Report(Protocol):
 @contextmanager
 def bar(
     wanted: bool, total: int | None, unit: str, description: str = "", *, initial: int = 0
-) -> Iterator[Report | None]:
+) -> Generator[Report | None]:
     """Yield a function to call with the amount done so far, or None where no bar is wanted.
 
     It is shown in notebooks, as a widget where ipywidgets is installed and as text otherwise, and

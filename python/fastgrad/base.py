@@ -7,7 +7,7 @@ model has these members; it need not inherit from anything.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     import os
@@ -18,13 +18,19 @@ if TYPE_CHECKING:
 
     from .text import Source, Vocab, WordText, WordVocab
 
-    # A text, ids, or X and Y of `fastgrad.text.build_dataset`.
-    Texts: TypeAlias = (
-        Source
-        | WordText
-        | NDArray[np.integer[Any]]
-        | tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]
-    )
+    Ids: TypeAlias = NDArray[np.integer[Any]]
+    # X and Y of `fastgrad.text.build_dataset`.
+    Examples: TypeAlias = tuple[Ids, Ids]
+    # What models of one kind or another take.
+    Texts: TypeAlias = Source | WordText | Ids | Examples
+
+# The kinds of texts that a model takes.
+if TYPE_CHECKING:
+    import typing_extensions
+
+    AnyTexts = typing_extensions.TypeVar("AnyTexts", contravariant=True, default=Any)
+else:
+    AnyTexts = TypeVar("AnyTexts", contravariant=True)
 
 __all__ = ["LanguageModel", "NotFittedError", "Trainable", "TrainingRun"]
 
@@ -113,13 +119,23 @@ class TrainingRun(Protocol):
 
 
 @runtime_checkable
-class Trainable(LanguageModel, Protocol):
+class Trainable(LanguageModel, Protocol[AnyTexts]):
     """A language model that learns from text step by step."""
 
     def copy(self) -> Self:
         """Return a model of its own with the same parameters."""
         ...
 
-    def _start(self, train: Texts, dev: Texts | None = None, **options: Any) -> TrainingRun:
-        """Check data and options, and be ready for the first step."""
+    def _start(
+        self,
+        train: AnyTexts,
+        dev: AnyTexts | None = None,
+        *,
+        batch_size: int | None = None,
+        optimizer: Literal["sgd", "momentum", "adamw"] = "sgd",
+        weight_decay: float = 0.0,
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> TrainingRun:
+        """Check data and settings, and be ready for the first step."""
         ...

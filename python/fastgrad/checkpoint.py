@@ -118,7 +118,7 @@ def save(
     write_atomically(path, [sealed, *bodies], previous=previous(os.path.realpath(path)))
 
 
-def _storable(name: object, array: object) -> NDArray[Any]:
+def _storable(name: str, array: NDArray[Any]) -> NDArray[Any]:
     if not isinstance(name, str) or name == "__metadata__":
         raise ValueError(f"{shorten(name)} cannot be the name of an array")
     if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("<") not in _CODES:
@@ -179,7 +179,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[st
     try:
         data = _read_checked(name)
         # This refuses overlaps, holes, sizes that overflow, and whatever is not of the right type.
-        entries = safetensors.deserialize(data)
+        entries = _deserialized(data)
         config = _json_object(_metadata(data)["config"])
         tensors = {key: _array(key, entry) for key, entry in entries}
     except _DamageError as damage:
@@ -227,6 +227,11 @@ def _read_checked(name: str) -> bytes:
     return data
 
 
+def _deserialized(data: bytes) -> list[tuple[str, dict[str, Any]]]:
+    # The stub of safetensors leaves it without types.
+    return safetensors.deserialize(data)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
 def _metadata(data: bytes) -> dict[str, str]:
     length = int.from_bytes(data[:8], "little")
     metadata = _json_object(data[8 : 8 + length].decode("utf-8"))["__metadata__"]
@@ -242,7 +247,9 @@ def _metadata(data: bytes) -> dict[str, str]:
 
 def _json_object(text: str) -> dict[str, Any]:
     """Parse strict JSON: no nan, no infinity, and no key twice."""
-    value = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
+    value: dict[str, Any] = json.loads(
+        text, object_pairs_hook=_distinct, parse_constant=_no_constant
+    )
     if not isinstance(value, dict):
         raise _DamageError("not a valid checkpoint: its configuration is not an object")
     return value

@@ -43,7 +43,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable, Sequence
-    from typing import Any
+    from typing import Any, TypeAlias
+
+    Row: TypeAlias = Iterable[Value | float]
 
 __all__ = [
     "MLP",
@@ -146,7 +148,7 @@ class Module(Stateful):
                 f"state is {shorten(state)}; expected a dict with the {len(named)} names of"
                 " state_dict"
             )
-        numbers = []
+        numbers: list[float] = []
         for name, _ in named:
             number = state[name]
             try:
@@ -197,7 +199,7 @@ class Neuron(_core.NeuronData, Module):
     def nonlin(self, nonlin: bool) -> None:
         self.activation = "relu" if nonlin else "linear"
 
-    def __call__(self, x: Iterable[Value | float]) -> Value:
+    def __call__(self, x: Row) -> Value:
         """Answer one row of inputs."""
         if type(x) not in _SEQUENCES:
             x = _row(x)
@@ -235,7 +237,7 @@ class Neuron(_core.NeuronData, Module):
 
 
 class Layer(Module):
-    """Neurons side by side over the same inputs; `kwargs` go to each Neuron.
+    """Neurons side by side over the same inputs; `nonlin` and `activation` are those of `Neuron`.
 
     A layer of one neuron answers with its Value, a wider one with a list.
 
@@ -244,15 +246,17 @@ class Layer(Module):
     ['Value', 'Value', 'Value']
     """
 
-    def __init__(self, nin: int, nout: int, **kwargs: Any) -> None:
+    def __init__(
+        self, nin: int, nout: int, *, nonlin: bool = True, activation: str | None = None
+    ) -> None:
         """Make `nout` neurons of `nin` inputs."""
         nin, nout = _size("nin", nin, least=0), _size("nout", nout, least=1)
         self.neurons = _drawn(
-            nout * (nin + 1), lambda: [Neuron(nin, **kwargs) for _ in range(nout)]
+            nout * (nin + 1), lambda: [Neuron(nin, nonlin, activation) for _ in range(nout)]
         )
 
     # What comes back depends on the number of neurons, which no type tells: hence Any.
-    def __call__(self, x: Iterable[Value | float]) -> Any:
+    def __call__(self, x: Row) -> Any:
         """Answer one row of inputs."""
         out = _core.layer(self.neurons, _NEURON, x)
         if out is None:  # micrograd's program
@@ -330,14 +334,14 @@ class MLP(Module):
         )
 
     # A Value, a list of them, or a list of either, as widths and inputs have it: hence Any.
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Row | Iterable[Row]) -> Any:
         """Answer one row of inputs, or a batch with a list of answers.
 
         A row is a list, a tuple or a 1-D array of numbers or Values; a batch is a list or a tuple
         of rows, or a 2-D array. `[]` is a batch without rows.
         """
         # A row as a program writes it is told at a glance.
-        plain = type(x) is list and x and type(x[0]) in _PLAIN
+        plain = isinstance(x, list) and x and type(x[0]) in _PLAIN
         rows = None if plain else _rows(x)
         if rows is None:
             for layer in self.layers:
@@ -482,7 +486,7 @@ def _drawn(values: int, draw: Callable[[], list[Any]]) -> list[Any]:
 
 def _each(answer: Callable[[Any], Any], rows: list[Any]) -> list[Any]:
     """Ask for one answer after the other; what goes wrong is told by the row."""
-    outs = []
+    outs: list[Any] = []
     for position, row in enumerate(rows):
         try:
             outs.append(answer(row))
@@ -517,7 +521,7 @@ def _same_length(w: Any, x: Any) -> tuple[list[Any], list[Any]]:
     return weights, row
 
 
-def _rows(x: Any) -> list[Any] | None:
+def _rows(x: Iterable[Any]) -> list[Any] | None:
     """List the rows of a batch; None where x is a single row."""
     dimensions = getattr(x, "ndim", 1)
     if dimensions == 2:
@@ -538,7 +542,7 @@ def _python_numbers(array: Any) -> Any:
         return array.tolist()
     # Between two parts Python looks for a signal, which may be Ctrl-C.
     rows = max(_PART // max(math.prod(shape[1:]), 1), 1)
-    parts = (array[start : start + rows].tolist() for start in range(0, shape[0], rows))
+    parts = (array[start : start + rows].tolist() for start in range(0, len(array), rows))
     return list(chain.from_iterable(parts))
 
 
@@ -562,7 +566,7 @@ def _numbers(name: str, items: Any) -> list[Any]:
     return found
 
 
-def _is_number(kind: type) -> bool:
+def _is_number(kind: type[Any]) -> bool:
     # numpy's scalars turn into a float as its arrays do, but have no length.
     return kind in _PLAIN or (
         issubclass(kind, Value) or (hasattr(kind, "__float__") and not hasattr(kind, "__len__"))

@@ -115,6 +115,7 @@ def test_the_module_is_the_command(tmp_path):
     assert done.stdout == f"fastgrad {fastgrad.__version__}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes end in another way there")
 def test_a_reader_that_goes_away_is_no_error_to_talk_about(tmp_path):
     code = (
@@ -138,6 +139,7 @@ def test_the_expression_is_that_of_micrograds_readme():
     assert {name: round(number, 4) for name, number in found.items()} == scalar.README_REFERENCE
 
 
+@pytest.mark.slow
 def test_the_demo_shows_what_it_promises(capsys, short, tmp_path):
     out = tmp_path / "new" / "folder"
     assert cli.main(["demo", "--out", str(out)]) == 0

@@ -16,19 +16,7 @@ from typed_commands import lines, refused, run
 RAW, SMOOTHED = "2.45402178", "2.45458601"
 
 
-@pytest.fixture
-def text(tmp_path):
-    path = tmp_path / "text.txt"
-    path.write_text("emma\nolivia\nava\nava\n", encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def out(tmp_path, text, capsys):
-    run(capsys, "train", "bigram", text, "-o", tmp_path / "out")
-    return tmp_path / "out"
-
-
+@pytest.mark.slow
 def test_the_bundled_names_from_training_to_picture(capsys, tmp_path):
     out = tmp_path / "new" / "out"
     printed, errors = run(capsys, "train", "bigram", "-o", out)
@@ -68,6 +56,7 @@ def test_the_bundled_names_from_training_to_picture(capsys, tmp_path):
     assert min(struct.unpack(">II", picture[16:24])) > 1300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [2, 3])
 def test_any_script_from_training_to_picture(capsys, tmp_path, order):
     items = ["Жанна д'Арк", "王小明", "👩\u200d🚀 $x_1$", "a\x00b\tc", "עברית", "\ufeffé", "\x85"]
@@ -114,25 +103,25 @@ def test_help_tells_the_librarys_defaults(capsys):
         assert f"[default: ({table.lr}" in told
 
 
-def test_what_is_missing_is_named(capsys, tmp_path, out):
+def test_what_is_missing_is_named(capsys, tmp_path, trained):
     missing = tmp_path / "missing"
     told = refused(capsys, "train", "bigram", missing, "-o", tmp_path / "new")
     assert told.startswith(f"fastgrad: {missing}: ")
     assert not (tmp_path / "new").exists()
-    assert refused(capsys, "eval", out, missing) == told
-    assert str(missing) in refused(capsys, "sample", out, "--compare-to", missing)
+    assert refused(capsys, "eval", trained, missing) == told
+    assert str(missing) in refused(capsys, "sample", trained, "--compare-to", missing)
     for command in ("sample", "eval", "plot"):
         assert f"{missing}: there is no model; " in refused(capsys, command, missing)
         assert "model.safetensors" in refused(capsys, command, tmp_path)
 
 
-def test_a_damaged_model_is_refused(capsys, out):
-    path = out / "model.safetensors"
+def test_a_damaged_model_is_refused(capsys, trained):
+    path = trained / "model.safetensors"
     whole = path.read_bytes()
     for damaged in (whole[:-9], whole[:100], b"", b"\x00" * 500, whole[:-1] + b"\xff"):
         path.write_bytes(damaged)
         for command in ("sample", "eval", "plot"):
-            assert str(path) in refused(capsys, command, out)
+            assert str(path) in refused(capsys, command, trained)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +150,8 @@ def test_a_damaged_model_is_refused(capsys, out):
         (["train", "bigram", "-o", "FILE"], "-o/--out: cannot make "),
         (["sample", "OUT", "-n", "-1"], "'-n': -1 is not in the range x>=0"),
         (["sample", "OUT", "-n", "1.5"], "'1.5' is not a valid integer"),
+        (["sample", "OUT", "-n"], "fastgrad sample: Option '-n' requires an argument"),
+        (["sample", "OUT", "--temperature", "warm"], "'warm' is not a valid number"),
         (["sample", "OUT", "--seed", str(2**64)], f"0<=x<={2**64 - 1}"),
         (["sample", "OUT", "--temperature", "-0.1"], "-0.1 is not in the range x>=0"),
         (["sample", "OUT", "--top-k", "0"], "0 is not in the range x>=1"),
@@ -181,6 +172,7 @@ def test_a_senseless_command_is_explained(capsys, tmp_path, arguments, words):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [[], ["demo"], ["plot"], ["sample"], ["eval"], ["lr-find"], ["train"]]
@@ -209,9 +201,9 @@ print(sorted({{"numpy", "tqdm", "matplotlib"}} & set(sys.modules)))
         (OSError("odd"), "odd"),
     ],
 )
-def test_failures_on_the_way_are_told_in_a_line(capsys, monkeypatch, out, error, told):
+def test_failures_on_the_way_are_told_in_a_line(capsys, monkeypatch, trained, error, told):
     def fail(*_, **__):
         raise error
 
     monkeypatch.setattr(BigramModel, "sample", fail)
-    assert refused(capsys, "sample", out) == f"fastgrad: {told}\n"
+    assert refused(capsys, "sample", trained) == f"fastgrad: {told}\n"

@@ -12,23 +12,19 @@ import time
 
 import numpy as np
 import pytest
-import typed_commands
 from fastgrad import checkpoint, datasets
 from fastgrad.models import NPLM, load
 from fastgrad.models.nplm.run import NPLMRun
 from fastgrad.plots import embedding_scatter, lr_curve
 from fastgrad.text import split
 from fastgrad.training import LRSweep
+from small_nplm import arrays, same
 from typed_commands import lines as found
+from typed_commands import printed as run
 from typed_commands import refused
 
 NAMES = datasets.names()[:35]
 QUICK = ("--context-length", 2, "--embedding-dim", 4, "--hidden-dim", 8, "--batch-size", 8)
-
-
-def run(capsys, *arguments):
-    """Run a command that works; return what it printed, without its errors."""
-    return typed_commands.run(capsys, *arguments)[0]
 
 
 def stop_at_evaluation(monkeypatch, number):
@@ -44,17 +40,6 @@ def stop_at_evaluation(monkeypatch, number):
     monkeypatch.setattr(NPLMRun, "dev_loss", interrupted)
 
 
-def arrays(model):
-    """Return the parameters of a network by their names in the paper."""
-    return {name: getattr(model, name) for name in "CHdUbWP" if hasattr(model, name)}
-
-
-def same(one, other):
-    return all(
-        (a == b).all() for a, b in zip(arrays(one).values(), arrays(other).values(), strict=True)
-    )
-
-
 @pytest.fixture
 def text(tmp_path):
     path = tmp_path / "names.txt"
@@ -62,11 +47,7 @@ def text(tmp_path):
     return path
 
 
-@pytest.fixture
-def out(tmp_path):
-    return tmp_path / "out"
-
-
+@pytest.mark.slow
 def test_from_training_to_pictures(capsys, text, out):
     told = found(run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 500))
     assert told["items"] == "35, of which 0 repeat an earlier one"
@@ -177,6 +158,7 @@ def test_options_reach_the_model(capsys, text, out, options):
     assert ("W" in arrays(load(out))) == ("--direct" in options)
 
 
+@pytest.mark.slow
 def test_the_rate_finder_and_its_picture(capsys, text, out):
     told = found(run(capsys, "lr-find", text, "-o", out, *QUICK))
     assert told["lowest loss"].endswith("of 1,000 tried")
@@ -228,6 +210,7 @@ def interrupted(folder, number, *arguments, **options):
     return process.returncode, errors.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_saves_and_resume_ends_where_the_whole_run_does(
@@ -252,6 +235,7 @@ def test_an_interrupt_saves_and_resume_ends_where_the_whole_run_does(
     assert part.history.dev_loss.tolist() == whole.history.dev_loss.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has another Ctrl-C")
 def test_a_text_from_standard_input_is_kept_to_go_on_with(capsys, text, out):
     settings = (*QUICK, "--steps", 60_000)

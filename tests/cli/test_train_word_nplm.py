@@ -6,11 +6,12 @@ import pathlib
 import struct
 
 import pytest
-import typed_commands
 from fastgrad.datasets import shakespeare
 from fastgrad.models import DiscountWarning, KneserNey, WordNPLM, load
 from fastgrad.text import read_words
+from small_nplm import same
 from typed_commands import lines as found
+from typed_commands import printed as run
 from typed_commands import refused
 
 QUICK = (
@@ -28,22 +29,6 @@ QUICK = (
 LINE = "The cat sat on the mat, and the dog's friend saw it.\n\n"
 
 
-def run(capsys, *arguments):
-    """Run a command that works; return what it printed, without its errors."""
-    return typed_commands.run(capsys, *arguments)[0]
-
-
-def arrays(model):
-    """Return the parameters of a network by their names in the paper."""
-    return {name: getattr(model, name) for name in "CHdUbWP" if hasattr(model, name)}
-
-
-def same(one, other):
-    return all(
-        (a == b).all() for a, b in zip(arrays(one).values(), arrays(other).values(), strict=True)
-    )
-
-
 @pytest.fixture
 def text(tmp_path):
     """Part of a play, of 4,000 tokens and more."""
@@ -52,15 +37,11 @@ def text(tmp_path):
     return path
 
 
-@pytest.fixture
-def out(tmp_path):
-    return tmp_path / "out"
-
-
 def train(capsys, *arguments):
     return found(run(capsys, "train", "word-nplm", *arguments))
 
 
+@pytest.mark.slow
 def test_from_training_to_pictures(capsys, text, out):
     told = train(capsys, text, "-o", out, *QUICK, "--epochs", 3)
     whole = read_words(text, train=0.8, vocab_size=50, tokenizer="simple", eos="paragraph")

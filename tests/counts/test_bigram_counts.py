@@ -17,37 +17,33 @@ from hypothesis import strategies as st
 ITEMS = st.lists(st.text("abc.é🙂", min_size=1, max_size=6), min_size=1, max_size=8)
 
 
-@pytest.fixture(scope="module")
-def counts(names_file):
-    return NgramCounts(names_file)
-
-
 # --- The lecture's numbers -------------------------------------------------------------------
 
 
-def test_the_lectures_counts(counts):
-    assert (counts.num_items, counts.total, counts.order) == (32033, 228146, 2)
-    assert counts.N.shape == (27, 27)
-    assert counts.N.dtype == np.int64
-    assert (counts.N > 0).sum() == len(counts.nonzero()[0]) == 627
-    assert counts.most_common(4) == [("n.", 6763), ("a.", 6640), ("an", 5438), (".a", 4410)]
-    assert counts.N.sum() == 228146
-    assert counts["n."], counts[".a"] == (6763, 4410)
-    assert (counts.N - 7000).max() == 6763 - 7000
-    assert repr(counts) == "NgramCounts(32,033 items, 228,146 bigrams of 27 tokens)"
+def test_the_lectures_counts(names_counts):
+    assert (names_counts.num_items, names_counts.total, names_counts.order) == (32033, 228146, 2)
+    assert names_counts.N.shape == (27, 27)
+    assert names_counts.N.dtype == np.int64
+    assert (names_counts.N > 0).sum() == len(names_counts.nonzero()[0]) == 627
+    assert names_counts.most_common(4) == [("n.", 6763), ("a.", 6640), ("an", 5438), (".a", 4410)]
+    assert names_counts.N.sum() == 228146
+    assert (names_counts["n."], names_counts[".a"]) == (6763, 4410)
+    assert (names_counts.N - 7000).max() == 6763 - 7000
+    assert repr(names_counts) == "NgramCounts(32,033 items, 228,146 bigrams of 27 tokens)"
 
 
-def test_counts_of_a_split_are_the_counts_of_the_whole(counts, names_file):
+def test_counts_of_a_split_are_the_counts_of_the_whole(names_counts, names_file):
     parts = text.split(text.read_lines(names_file), seed=3)
-    assert sum(NgramCounts(part) for part in parts) == counts
-    vocab = counts.vocab
+    assert sum(NgramCounts(part) for part in parts) == names_counts
+    vocab = names_counts.vocab
     ids = [encode_items(part, vocab) for part in parts]
-    assert sum(NgramCounts.from_ids(part, vocab) for part in ids) == counts
+    assert sum(NgramCounts.from_ids(part, vocab) for part in ids) == names_counts
 
 
 # --- Properties and corners ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(ITEMS, st.sampled_from([2, 3]))
 def test_counts_are_those_of_a_dict(items, order):
     counts = NgramCounts(items, order=order)
@@ -174,11 +170,11 @@ def test_a_large_alphabet_is_counted_sparsely_and_makes_no_table():
         BigramModel(0).fit(counts)
 
 
-def test_a_bar_is_shown_at_a_terminal_only(counts, names_file, capsys, monkeypatch):
-    assert NgramCounts(names_file, progress=True) == counts
+def test_a_bar_is_shown_at_a_terminal_only(names_counts, names_file, capsys, monkeypatch):
+    assert NgramCounts(names_file, progress=True) == names_counts
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert NgramCounts(names_file, progress=True) == counts
+    assert NgramCounts(names_file, progress=True) == names_counts
     assert "counting" in capsys.readouterr().err
 
 

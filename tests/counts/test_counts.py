@@ -103,6 +103,7 @@ def test_texts_are_counted_as_in_plain_python(text, order, threads):
     assert dense.sum() == counts.total
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(texts, st.sampled_from(["a", "日", " ", "\r\n"]), st.integers(0, 3))
 def test_texts_of_many_blocks_are_counted_as_in_plain_python(text, filler, threads):
@@ -113,6 +114,7 @@ def test_texts_of_many_blocks_are_counted_as_in_plain_python(text, filler, threa
         assert slow_counts.table(counts) == expected
 
 
+@pytest.mark.slow
 @given(st.lists(texts.filter(lambda text: "\n" not in text.strip()), max_size=20), orders)
 def test_items_are_counted_as_in_plain_python(items, order):
     expected = slow_counts.count([item.strip() for item in items if item.strip()], order)
@@ -146,6 +148,7 @@ def test_ids_are_counted_as_in_plain_python(ids, order):
         assert slow_counts.table(counts) == expected
 
 
+@pytest.mark.slow
 @given(texts, orders)
 def test_counts_are_copied_pickled_and_taken_apart(text, order):
     if counted(text, order) is None:
@@ -175,6 +178,7 @@ def merged(items, order):
 BLOCK = 1 << 18
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(
     st.lists(st.tuples(texts | free_texts, st.integers(-70, 5)), min_size=8, max_size=8),
@@ -212,6 +216,7 @@ def test_the_most_frequent_come_first(text, order, k):
 # Corners ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ascii", "spaces", "any", "han"])
 def test_large_texts_of_all_kinds_do_not_depend_on_threads(kind, tmp_path):
     rng = np.random.default_rng(5)

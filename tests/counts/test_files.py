@@ -122,6 +122,7 @@ def test_ctrl_c_ends_the_waiting(call, tmp_path):
 STATUS = pathlib.Path("/proc/self/status")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not STATUS.exists(), reason="the system does not tell")
 def test_memory_stays_small_whatever_the_size_of_the_text(tmp_path):
     path = tmp_path / "large"

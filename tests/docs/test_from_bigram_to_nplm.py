@@ -15,6 +15,7 @@ def told(project_root):
         return runpy.run_path(str(path))
 
 
+@pytest.mark.slow
 def test_each_step_of_the_walk_has_its_losses(told):
     losses = told["losses"]
     assert len(losses) == 9
@@ -28,6 +29,7 @@ def test_each_step_of_the_walk_has_its_losses(told):
     assert losses["NPLM, context 8, AdamW"][1] < 2.5
 
 
+@pytest.mark.slow
 def test_the_finder_finds_the_lectures_learning_rate(told):
     assert 0.02 < told["sweep"].best() < 0.6
     assert told["small"].num_parameters() == 3481

@@ -30,6 +30,7 @@ def no_windows(monkeypatch, tmp_path):
     plt.close("all")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", EXAMPLES, ids=lambda page: str(page.relative_to(ROOT / "docs")))
 def test_the_examples_of_a_page_run(page):
     test = PARSER.get_doctest(source(page), {}, page.name, str(page), 0)

@@ -18,6 +18,7 @@ PAGES = sorted(
 )
 
 
+@pytest.mark.slow
 def test_the_examples_run(monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "Agg")
     import matplotlib.pyplot as plt

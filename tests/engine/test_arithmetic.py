@@ -66,6 +66,7 @@ UNARY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", BINARY.values(), ids=BINARY.keys())
 def test_forward_of_two_operands_is_pythons_to_the_bit(op):
     @given(FLOATS, FLOATS)
@@ -88,6 +89,7 @@ def test_forward_of_special_numbers_is_pythons_to_the_bit(op):
             assert outcome(op, x, Value(y)) == expected, (x, y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", BINARY.values(), ids=BINARY.keys())
 def test_forward_with_an_int_is_pythons_to_the_bit(op):
     @given(FLOATS, INTS)
@@ -99,6 +101,7 @@ def test_forward_with_an_int_is_pythons_to_the_bit(op):
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ours", "pythons"), UNARY.values(), ids=UNARY.keys())
 def test_forward_of_one_operand_is_pythons_to_the_bit(ours, pythons):
     @given(FLOATS)

@@ -111,6 +111,7 @@ def free_memory():
         return None  # not told on this system
 
 
+@pytest.mark.slow
 def test_a_chain_of_ten_million_nodes():
     free = free_memory()
     if free is not None and free < 3 << 30:
@@ -118,6 +119,7 @@ def test_a_chain_of_ten_million_nodes():
     run(LONGEST)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
 def test_a_long_chain_of(step):
     n = 100_000
@@ -150,6 +152,7 @@ def main():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [
@@ -186,6 +189,7 @@ def main():
 """
 
 
+@pytest.mark.slow
 def test_a_long_chain_of_finalizers():
     run(FINALIZERS)
 
@@ -286,6 +290,7 @@ def main():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "step",
     [

@@ -135,6 +135,7 @@ def ulps(got, true):
     return float(abs(got - max(-end, min(end, true))) / math.ulp(min(abs(nearest), 1.7e308)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPS)
 def test_derivatives_over_all_floats(name, record_property):
     function, draw, true, bound = OPS[name]
@@ -238,6 +239,7 @@ OUTPUTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_each_output_of_softmax_and_its_kin(name, record_property):
     """A logit at a distance d from the largest has its power to d/2 ulp, as d is rounded."""

@@ -123,6 +123,7 @@ def test_the_collector_sees_nodes_with_attributes():
     assert gc.get_referents(a) == [{"label": "a"}, Value, operand]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", [None, 0, "text", [], object()])
 def test_a_cycle_through_attributes_is_collected(extra, alive):
     for _ in range(10):
@@ -154,6 +155,7 @@ def test_a_cycle_takes_its_graph_along(alive):
     gc.collect()
 
 
+@pytest.mark.slow
 def test_closures_as_rules_are_collected(alive):
     def square(x):
         out = Value(x.data**2, (x,), "square")
@@ -220,6 +222,7 @@ def chain_of_own_ops(between, make=Value):
     return x, y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [Value, Kind])
 @pytest.mark.parametrize("between", BETWEEN.values(), ids=BETWEEN.keys())
 def test_one_collection_takes_a_whole_chain_of_own_ops(between, make, alive):
@@ -242,6 +245,7 @@ def test_one_collection_takes_a_whole_chain_of_own_ops(between, make, alive):
     assert sorted(map(id, ends)) == sorted(map(id, refs))
 
 
+@pytest.mark.slow
 def test_what_the_collector_leaves_is_whole(alive):
     x = Value(0.5)
     rows = [[own_square(x), x], [x, own_square(x)]]
@@ -264,6 +268,7 @@ def test_what_the_collector_leaves_is_whole(alive):
     assert alive() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("between", BETWEEN.values(), ids=BETWEEN.keys())
 def test_steps_of_own_ops_do_not_pile_up(between, alive):
     gc.enable()
@@ -277,6 +282,7 @@ def test_steps_of_own_ops_do_not_pile_up(between, alive):
     assert alive() == 0
 
 
+@pytest.mark.slow
 def test_own_ops_for_very_many_steps(alive):
     gc.enable()
     most = 0

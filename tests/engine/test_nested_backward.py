@@ -137,6 +137,7 @@ class Program:
         return [node.grad for node in self.nodes]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(300))
 def test_nested_programs_agree_with_the_plain_engine(seed):
     fast, plain = Program(seed, Fast), Program(seed, Plain)

@@ -77,8 +77,13 @@ ARRAYS = [np.array([1.0, 2.0]), np.array(2.0), np.array([]), np.array([Value(1.0
 NUMPY_STRANGERS = [np.complex64(1), np.str_("a"), np.datetime64("2020-01-01")]
 
 
+def stable(stranger):
+    """Return an id that is the same in every run."""
+    return "object()" if type(stranger) is object else repr(stranger)
+
+
 @pytest.mark.parametrize("op", BINARY.items(), ids=BINARY.keys())
-@pytest.mark.parametrize("stranger", [*STRANGERS, *NUMPY_STRANGERS], ids=repr)
+@pytest.mark.parametrize("stranger", [*STRANGERS, *NUMPY_STRANGERS], ids=stable)
 def test_other_operands_are_refused(op, stranger):
     name, function = op
     v = Value(2.0)
@@ -107,7 +112,7 @@ DISTRIBUTED += [np.arange(1.0, 7.0).reshape(2, 3)[:, ::2]]
 
 
 @pytest.mark.parametrize("op", BINARY.values(), ids=BINARY.keys())
-@pytest.mark.parametrize("array", DISTRIBUTED, ids=repr)
+@pytest.mark.parametrize("array", DISTRIBUTED, ids=stable)
 def test_an_array_distributes_the_same_from_either_side(op, array):
     v = Value(2.0)
     for call in (lambda item: op(v, item), lambda item: op(item, v)):
@@ -125,7 +130,7 @@ def test_an_array_of_values_distributes_too(op):
 
 
 @pytest.mark.parametrize("op", BINARY.values(), ids=BINARY.keys())
-@pytest.mark.parametrize("items", [["a"], [None], [1j], [[1], None]], ids=repr)
+@pytest.mark.parametrize("items", [["a"], [None], [1j], [[1], None]], ids=stable)
 def test_an_array_of_other_operands_is_refused(op, items):
     array = np.array(items, dtype=object)
     for operands in ((Value(2.0), array), (array, Value(2.0))):
@@ -142,7 +147,7 @@ def test_a_0d_array_is_its_number():
     assert np.exp(np.array([v]))[0]._op == "exp"
 
 
-@pytest.mark.parametrize("stranger", [*STRANGERS, *NUMPY_STRANGERS, *ARRAYS], ids=repr)
+@pytest.mark.parametrize("stranger", [*STRANGERS, *NUMPY_STRANGERS, *ARRAYS], ids=stable)
 def test_functions_refuse_other_operands(stranger):
     v = Value(2.0)
     for name, call in {
@@ -205,6 +210,7 @@ def test_python_sum_and_augmented_assignment():
     assert (total.data, first.data) == (4.0, 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize(
     ("function", "nodes"),
@@ -244,6 +250,7 @@ def test_lists_are_summed_in_the_order_of_the_program(pairs, b):
     assert [y.data.hex() for y in fused] == [y.hex() for y in (total, dot, affine, affine, dot)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize(
     ("call", "error", "words"),

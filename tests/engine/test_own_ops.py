@@ -152,6 +152,7 @@ def test_a_node_knows_its_operands_and_their_sides(make, operands):
     assert node._prev == ((v,) if "v" in operands else ())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize(
     ("arguments", "settings", "error", "words"),

@@ -60,6 +60,7 @@ def _deep_recursion():
     sys.setrecursionlimit(limit)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_deep_recursion")
 def test_two_thousand_graphs_as_in_micrograd():
     graphs = 0
@@ -87,6 +88,7 @@ def test_two_thousand_graphs_as_in_micrograd():
     assert graphs >= 2000
 
 
+@pytest.mark.slow
 @many(1000)
 @given(programs(random_programs.EVERYTHING, most_steps=40))
 def test_every_op_as_in_the_oracle(program):
@@ -98,6 +100,7 @@ def test_every_op_as_in_the_oracle(program):
     assert_same_gradients(program, fast, slow, slow)
 
 
+@pytest.mark.slow
 @many(200)
 @given(programs(random_programs.EVERYTHING, most_steps=20))
 def test_a_second_call_doubles_every_gradient(program):
@@ -131,6 +134,7 @@ LISTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", LISTS.values(), ids=LISTS.keys())
 def test_lists_as_written_out(operation):
     @many(100)
@@ -157,6 +161,7 @@ def test_lists_as_written_out(operation):
     check()
 
 
+@pytest.mark.slow
 @many(300)
 @given(programs(random_programs.SMOOTH, most_steps=12))
 def test_smooth_graphs_against_central_differences(program):

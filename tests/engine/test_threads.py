@@ -343,6 +343,7 @@ LONG_CALLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="a process cannot send itself Ctrl-C here")
 @pytest.mark.parametrize("call", LONG_CALLS.values(), ids=LONG_CALLS.keys())
 def test_ctrl_c_ends_a_long_call_and_leaves_everything_usable(call):

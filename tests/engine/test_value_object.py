@@ -81,6 +81,10 @@ def test_a_value_is_formatted_like_its_data():
     assert repr(Value(1.0)) == "Value(data=1.0, grad=0.0)"
     with pytest.raises(ValueError, match="format"):
         format(v, "d")
+    with pytest.raises(ValueError, match="spec is 'ab") as caught:
+        format(v, "ab\n" * 100_000)
+    assert len(str(caught.value)) < 200
+    assert len(f"{v:{'0' * 200}300.3f}") == 300
     with pytest.raises(TypeError):
         Value.__format__(v, 5)
 

@@ -76,6 +76,7 @@ def test_what_is_saved_is_loaded(path):
         assert loaded[name].flags.writeable
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(
         st.text(st.characters(codec="utf-8"), max_size=8).filter(lambda x: x != "__metadata__"),
@@ -193,6 +194,7 @@ def test_an_interrupted_save_leaves_the_file_as_it_was(path, monkeypatch, call, 
     assert not [name for name in os.listdir(path.parent) if name.endswith(".saving")]
 
 
+@pytest.mark.slow
 def test_killed_at_any_system_call_the_file_is_whole(path):
     code = """
 import os, sys, numpy
@@ -250,6 +252,7 @@ def test_what_cannot_be_stored_is_refused_and_nothing_written(
     assert os.listdir(path.parent) == [path.name]
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_is_noticed(path):
     data = small(path)
     for position in range(len(data)):
@@ -348,6 +351,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("data", "message"), HOSTILE.values(), ids=HOSTILE)
 def test_hostile_files_are_refused_at_little_cost(path, data, message):
     path.write_bytes(data)

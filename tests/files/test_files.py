@@ -165,6 +165,7 @@ def test_a_folder_that_cannot_be_brought_to_the_disk_is_no_error_where_that_is_u
     assert path.read_text() == "new"
 
 
+@pytest.mark.slow
 def test_killed_at_any_system_call_a_file_is_whole_and_the_next_write_sweeps(path):
     code = """
 import os, sys

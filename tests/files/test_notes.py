@@ -66,6 +66,7 @@ def test_a_new_run_leaves_the_old_one_whole_until_it_is_saved(capsys, tmp_path, 
     assert str(one) in told
 
 
+@pytest.mark.slow
 def test_a_text_from_standard_input_does_not_take_the_place_of_another_runs(tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "fastgrad", "train", "nplm", "-", "-o", out, *map(str, QUICK)]

@@ -10,18 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 
-@pytest.fixture(scope="module")
-def counts(names_file):
-    return NgramCounts(names_file)
-
-
-def test_a_model_comes_back_from_a_file_as_it_was(counts, tmp_path):
-    model = BigramModel(0.1).fit(counts)
+def test_a_model_comes_back_from_a_file_as_it_was(names_counts, tmp_path):
+    model = BigramModel(0.1).fit(names_counts)
     model.save(tmp_path)
     for path in (tmp_path, tmp_path / "model.safetensors"):
         for loaded in (models.load(path), BigramModel.load(path)):
             assert isinstance(loaded, BigramModel)
-            assert loaded.counts == counts
+            assert loaded.counts == names_counts
             assert loaded.smoothing == 0.1
             assert (loaded.table() == model.table()).all()
 
@@ -106,6 +101,7 @@ ARRAYS = st.sampled_from(["u8", "u4", "f8", "i8", "?"]).flatmap(
 )
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["model", "order", "smoothing", "items", "vocab"]), ANYTHING,
     st.sampled_from(["ids", "counts", "weights", "history"]), st.none() | ARRAYS,

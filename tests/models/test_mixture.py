@@ -84,6 +84,7 @@ def loss_of(weights, probs):
         return float(-np.mean(np.log(weights @ probs)))
 
 
+@pytest.mark.slow
 @given(probabilities, probabilities)
 def test_the_weight_is_the_best_one(of_a, of_b):
     length = min(len(of_a), len(of_b))
@@ -95,6 +96,7 @@ def test_the_weight_is_the_best_one(of_a, of_b):
         assert best <= loss_of(np.array([weight, 1 - weight]), probs) + 1e-2
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(*[st.just(0.0) | st.floats(1e-6, 1)] * 3), min_size=1, max_size=20))
 def test_no_three_weights_do_better(rows):
     probs = np.array(rows).T
@@ -141,3 +143,20 @@ def test_bad_mixtures_are_named(parts):
         Mixture(model)
     with pytest.raises(TypeError, match="models is"):
         Mixture([model, "model"])
+
+
+def test_weights_that_change_while_they_are_read_are_refused():
+    weights = []
+
+    class Row:
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            weights.append(self)
+            return [0.5, 0.5][index]
+
+    weights += [Row(), [0.5, 0.5]]
+    models = [BigramModel().fit(["ab"]), NgramModel(order=3).fit(["ab"])]
+    with pytest.raises(TypeError, match="weights"):
+        Mixture(models, weights=weights)

@@ -20,42 +20,37 @@ from hypothesis import strategies as st
 ITEMS = st.lists(st.text("abc", min_size=1, max_size=6), min_size=1, max_size=8)
 
 
-@pytest.fixture(scope="module")
-def counts(names_file):
-    return NgramCounts(names_file)
-
-
 # --- The lecture's numbers -------------------------------------------------------------------
 
 
-def test_the_lectures_optimum(counts, names_file):
+def test_the_lectures_optimum(names_counts, names_file):
     model = NeuralBigram().fit(names_file)
     assert model.history.loss[-1] == pytest.approx(2.480399, abs=1e-6)
     assert model.loss(names_file) == pytest.approx(2.460362, abs=1e-6)
     assert model.history.loss[0] == pytest.approx(math.log(27), rel=1e-12)
     l2 = 0.01 * (model.W**2).mean()
-    assert model.loss(counts) + l2 == pytest.approx(2.480399, abs=1e-6)
+    assert model.loss(names_counts) + l2 == pytest.approx(2.480399, abs=1e-6)
     # The loss before a step that changes nothing is that of the model, and the l2 term.
-    loss = model.loss(counts) + l2
-    after = model.fit(counts, steps=1, lr=0.0).history.loss
+    loss = model.loss(names_counts) + l2
+    after = model.fit(names_counts, steps=1, lr=0.0).history.loss
     assert after.tolist() == pytest.approx([loss], rel=1e-12)
 
 
-def test_it_finds_the_counting_model(counts):
-    model = NeuralBigram().fit(counts, l2=0)
-    assert model.loss(counts) == pytest.approx(2.454014489154874, abs=1e-6)
-    assert model.history.loss[-1] == pytest.approx(model.loss(counts), rel=1e-9)
-    assert model.table() == pytest.approx(BigramModel(0).fit(counts).table(), abs=2e-3)
+def test_it_finds_the_counting_model(names_counts):
+    model = NeuralBigram().fit(names_counts, l2=0)
+    assert model.loss(names_counts) == pytest.approx(2.454014489154874, abs=1e-6)
+    assert model.history.loss[-1] == pytest.approx(model.loss(names_counts), rel=1e-9)
+    assert model.table() == pytest.approx(BigramModel(0).fit(names_counts).table(), abs=2e-3)
 
 
-def test_the_lectures_own_steps(counts):
+def test_the_lectures_own_steps(names_counts):
     """A rate of 50 and 100 steps take the lecture from a random start to about 2.49."""
-    model = NeuralBigram().fit(counts, steps=100, lr=50)
+    model = NeuralBigram().fit(names_counts, steps=100, lr=50)
     losses = model.history.loss
     assert losses.shape == (100,)
     assert model.history.lr.tolist() == [50.0] * 100
     assert model.history.steps == 100
-    assert model.loss(counts) + 0.01 * (model.W**2).mean() < min(2.49, losses[-1])
+    assert model.loss(names_counts) + 0.01 * (model.W**2).mean() < min(2.49, losses[-1])
     assert (np.diff(losses) < 0).all()
 
 
@@ -107,6 +102,7 @@ def test_every_gradient_is_that_of_scalar_values(example, items, penalty, seed):
 # --- Properties ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(ITEMS, st.sampled_from([2, 3]), st.sampled_from([0.0, 0.1]))
 def test_no_step_does_better_than_the_counts(items, order, l2):
     counts = NgramCounts(items, order=order)

@@ -57,11 +57,7 @@ SMALL_IDS, SMALL_COUNTS = entries(SMALL)
 # It finds the counting model ----------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def names(names_file):
-    return names_file.read_text(encoding="utf-8").split()
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [None, 0, 1])
 @pytest.mark.parametrize(
     ("penalty", "total", "data"), [(0.01, 2.480399, 2.460362), (0.0, 2.454014, 2.454014)]
@@ -110,6 +106,7 @@ def test_trigrams(names):
 # Agreement with the formula ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_loss_and_gradient_follow_the_formula(data):
     size, order = data.draw(st.integers(1, 6)), data.draw(st.sampled_from([2, 3]))

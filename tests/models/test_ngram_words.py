@@ -19,13 +19,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning
 
 
 @pytest.fixture(scope="module")
-def brown(data_directory):
-    path = data_directory / "brown.txt.gz"
-    if not path.is_file():
-        pytest.skip(f"{path} is missing; set FASTGRAD_DATA to the directory where it is")
-    return read_words(path, train=800_000, vocab_size=16_383).split(800_000, 200_000)
+def brown_parts(brown):
+    """The paper's text for training, validation and test."""
+    return brown.split(800_000, 200_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "modified", "validation", "test"),
     [
@@ -35,14 +34,15 @@ def brown(data_directory):
         (5, True, 226.57, 218.66),
     ],
 )
-def test_kneser_ney_on_brown(brown, order, modified, validation, test):
-    model = KneserNey(order, modified=modified).fit(brown[0])
-    assert model.perplexity(brown[1]) == pytest.approx(validation, abs=0.01)
-    assert model.perplexity(brown[2]) == pytest.approx(test, abs=0.01)
+def test_kneser_ney_on_brown(brown_parts, order, modified, validation, test):
+    model = KneserNey(order, modified=modified).fit(brown_parts[0])
+    assert model.perplexity(brown_parts[1]) == pytest.approx(validation, abs=0.01)
+    assert model.perplexity(brown_parts[2]) == pytest.approx(test, abs=0.01)
 
 
-def test_the_interpolated_trigram_on_brown(brown):
-    train, validation, test = brown
+@pytest.mark.slow
+def test_the_interpolated_trigram_on_brown(brown_parts):
+    train, validation, test = brown_parts
     model = InterpolatedTrigram().fit(train, validation)
     assert model.perplexity(train) == pytest.approx(31.77, abs=0.01)
     assert model.perplexity(validation) == pytest.approx(248.79, abs=0.01)
@@ -128,6 +128,7 @@ def test_the_interpolated_trigram_agrees_with_the_oracle(train, test):
     assert [model.bin_of(x) for x in range(9)] == [slow.bin(x) for x in range(9)]
 
 
+@pytest.mark.slow
 @given(ids, st.lists(st.integers(0, 5), max_size=4), orders, st.booleans())
 def test_probabilities_sum_to_one_after_every_context(train, context, order, modified):
     text = WordText(vocabulary(), train)
@@ -147,6 +148,7 @@ def test_probabilities_sum_to_one_after_every_context(train, context, order, mod
         np.testing.assert_allclose(rows[0], following, rtol=1e-12, atol=0)
 
 
+@pytest.mark.slow
 @given(ids.filter(lambda text: len(text) > 1), orders, st.data())
 def test_a_part_goes_on_from_what_stands_before_it(text, order, data):
     cut = data.draw(st.integers(1, len(text) - 1))
@@ -265,12 +267,10 @@ def test_discounts_that_can_be_estimated_are_no_cause_for_a_warning():
         KneserNey(3, modified=modified).fit(WordText(vocabulary(200), ids))
 
 
-def test_sentences_on_brown_are_those_of_kenlm(data_directory):
+@pytest.mark.slow
+def test_sentences_on_brown_are_those_of_kenlm(brown_file):
     """`lmplz -o 3` on the same sentences: 170.0976. Its <unk> is a token that no text has."""
-    path = data_directory / "brown.txt.gz"
-    if not path.is_file():
-        pytest.skip(f"{path} is missing; set FASTGRAD_DATA to the directory where it is")
-    lines = gzip.decompress(path.read_bytes()).decode().split("\n")
+    lines = gzip.decompress(brown_file.read_bytes()).decode().split("\n")
     train, rest = first_words(lines, 800_000)
     validation, _ = first_words(rest, 200_000)
     unk, *kept = read_words(train, vocab_size=16_383).vocab.itos
@@ -297,6 +297,7 @@ def sentence_vocabulary():
     return WordVocab(["<unk>", "</s>", "a", "b", "c", "d"], eos="line")
 
 
+@pytest.mark.slow
 @given(sentences_of_ids, sentences_of_ids, st.integers(2, 5), st.booleans())
 def test_sentences_agree_with_the_oracle(train, test, order, modified):
     text = WordText(sentence_vocabulary(), train)
@@ -313,6 +314,7 @@ def test_sentences_agree_with_the_oracle(train, test, order, modified):
     assert rows.sum() == pytest.approx(1, abs=1e-14)
 
 
+@pytest.mark.slow
 @given(sentences_of_ids, sentences_of_ids)
 def test_a_trigram_of_sentences_agrees_with_the_oracle(train, test):
     text = WordText(sentence_vocabulary(), train)

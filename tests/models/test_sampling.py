@@ -10,19 +10,7 @@ from fastgrad.sampling import Novelty, _Draw, novelty, sample
 from fastgrad.text import read_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_models import ArrayModel, number, shaped
-
-FEW = ["ada", "dana", "nadia", "ida", "dina", "ana", "nina", "adina", "diana", "aidan", "nan"]
-
-
-@pytest.fixture(scope="module")
-def few():
-    return ArrayModel.of(FEW)
-
-
-@pytest.fixture(scope="module")
-def names(names_file):
-    return names_file.read_text(encoding="utf-8").split()
+from plain_models import FEW, ArrayModel, number, shaped
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +29,7 @@ def test_a_seed_gives_these_names(bigrams):
     assert sample(bigrams, 3, seed=0) == FIRST[:3]
 
 
+@pytest.mark.slow
 def test_a_seed_gives_these_names_of_a_longer_context(names):
     assert sample(ArrayModel.of(names, context_length=2)) == TRIGRAMS
 
@@ -54,6 +43,7 @@ def test_threads_and_numbers_do_not_matter(bigrams):
     assert sample(bigrams, 8193, seed=7) == many[:8193]
 
 
+@pytest.mark.slow
 def test_items_can_be_made_in_parts(bigrams):
     many = sample(bigrams, 20_000, seed=7)
     untabled = ArrayModel(bigrams.vocab.characters, bigrams.rows, tabled=False)
@@ -161,6 +151,7 @@ def test_rows_are_drawn_from_as_often_as_they_should():
         assert abs(chi_square(counts, shaped(row, temperature, top_k))) < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1024, 1025])
 def test_large_vocabularies_are_drawn_from_as_they_should(size):
     row = np.arange(size) % 7 / (np.arange(size) % 7).sum()
@@ -196,6 +187,7 @@ def models(draw):
     return "abcd"[: size - 1], rows / np.where(sums == 0, 1, sums)
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(models(), st.integers(0, 2**64 - 1), st.sampled_from(list(SETTINGS)[3:7]))
 def test_only_what_is_possible_is_drawn(model, seed, name):
@@ -252,6 +244,7 @@ def nucleus(row, temperature, top_k, top_p):
     return kept, probs
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     st.lists(st.just(0.0) | st.floats(0.001, 1), min_size=2, max_size=8).filter(any),

@@ -8,15 +8,7 @@ import numpy as np
 import pytest
 from fastgrad._core import TableSampler, draw_rows
 from fastgrad.sampling import sample
-from plain_models import ArrayModel
-
-FEW = ["ada", "dana", "nadia", "ida", "dina", "ana", "nina", "adina", "diana", "aidan", "nan"]
-
-
-@pytest.fixture(scope="module")
-def few():
-    return ArrayModel.of(FEW)
-
+from plain_models import FEW, ArrayModel
 
 # Bad input ---------------------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ def test_hinge(pairs):
         assert node.grad == close(-y / len(pairs) if 1 - y * s > 0 else 0.0)
 
 
+@pytest.mark.slow
 @given(ROWS)
 def test_cross_entropy_of_rows(rows):
     logits = [[Value(x) for x in row] for row, _ in rows]

@@ -66,6 +66,7 @@ except MemoryError:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="addresses can be limited on Linux only")
 @pytest.mark.parametrize("call", LARGE)
 def test_what_two_gigabytes_do_not_hold_is_refused(call):

@@ -42,6 +42,7 @@ def quiet(*_):
     """Take the place of print."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_each_example_runs_as_a_script_anywhere(name, tmp_path):
     program = [sys.executable, "-W", "error", ROOT / "examples" / f"{name}.py"]
@@ -123,6 +124,7 @@ def test_moons_gives_micrograds_losses():
         assert round(100 * history[step][1]) == accuracy, step
 
 
+@pytest.mark.slow
 def test_moons_in_micrograd():
     micrograd = load("moons", ("fastgrad", "micrograd")).main(steps=2, report=quiet)
     assert load("moons").main(steps=2, report=quiet) == [
@@ -207,6 +209,7 @@ def first_step(program):
     return loss, [p for rows in weights.values() for row in rows for p in row]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["microgpt", "microgpt_fast"])
 def test_microgpt_gradients_are_those_of_the_oracle(name):
     expected, slow = first_step(load("microgpt", ("fastgrad.engine", "slow_value")))

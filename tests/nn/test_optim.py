@@ -1,6 +1,7 @@
 """Optimizers against the formulas of their papers, schedules, and bad settings."""
 
 import copy
+import inspect
 import math
 import pickle
 import random
@@ -385,3 +386,8 @@ def test_schedules_and_their_optimizers_can_be_copied(schedule, kind, copied):
         other.step()
     assert p.data == q.data
     assert optimizer.steps == 8
+
+
+def test_the_class_of_an_optimizer_can_be_inspected():
+    names = {name for name, _ in inspect.getmembers(SGD)}
+    assert {"lr", "momentum", "weight_decay", "step"} <= names

@@ -36,6 +36,7 @@ def one_by_one(model, rows):
     return [model(row) for row in rows]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32 - 1), SHAPES, CHANGES, st.data())
 def test_modified_networks_give_what_plain_ones_give(seed, shape, changes, data):
     nin, hidden, last = shape
@@ -258,6 +259,7 @@ def of_engine(module, function, name, how):
     return [out.data for out in outputs] + [v.grad for v in x]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPS)
 @pytest.mark.parametrize("how", ["patched", "subclass"])
 @pytest.mark.parametrize("function", LISTS.values(), ids=LISTS.keys())

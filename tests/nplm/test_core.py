@@ -53,6 +53,7 @@ def test_a_cycle_of_letters_is_learned_by_heart():
     assert after.max() > 0.99
 
 
+@pytest.mark.slow
 def test_names_are_learned_as_in_the_lecture(names_file):
     names = names_file.read_text(encoding="utf-8").split()
     inputs, targets, vocabulary = windows(names, 3)
@@ -79,6 +80,7 @@ def test_docstrings_show_what_happens(name):
 # Against oracles ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     sizes=st.tuples(

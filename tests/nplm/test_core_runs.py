@@ -19,6 +19,7 @@ STEPS = 40
 # The same bits ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "tied", "shares"),
     [
@@ -74,6 +75,7 @@ def test_other_seeds_and_steps_draw_other_batches():
     assert len({tuple(run) for run in runs}) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cpu", ["portable", "avx2", "avx512"])
 def test_every_set_of_instructions_computes_the_same(cpu):
     # Whatever differs is rounding, on the scale of the largest number of each array.

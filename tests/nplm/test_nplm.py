@@ -10,7 +10,7 @@ from fastgrad.models import NPLM
 from fastgrad.models.nplm import examples
 from fastgrad.text import Vocab, build_dataset, read_lines, split
 from fastgrad.training import lr_find
-from small_nplm import ALPHABET, FEW, SGD, arrays, lecture_model, same, small_model
+from small_nplm import ALPHABET, FEW, SGD, arrays, lecture_model, same
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +18,6 @@ def parts():
     """The bundled names as the commands split them: text for train and dev."""
     train, dev, _ = split(datasets.names(), seed=0)
     return train, dev
-
-
-@pytest.fixture
-def small():
-    """A model that trains in no time."""
-    return small_model()
 
 
 # What it is.
@@ -100,6 +94,7 @@ def test_a_seed_gives_one_network_everywhere():
 # What it learns.
 
 
+@pytest.mark.slow
 def test_a_short_training_brings_the_losses_down(parts):
     train, dev = parts
     model = lecture_model(seed=1)

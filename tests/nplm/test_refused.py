@@ -7,13 +7,7 @@ import pytest
 from fastgrad.models import NPLM
 from fastgrad.text import UnknownCharacterError, build_dataset
 from fastgrad.training import DivergedError
-from small_nplm import ALPHABET, FEW, LECTURE, arrays, lecture_model, same, small_model
-
-
-@pytest.fixture
-def small():
-    """A model that trains in no time."""
-    return small_model()
+from small_nplm import ALPHABET, FEW, LECTURE, arrays, lecture_model, same
 
 
 def test_a_rate_that_ruins_everything_stops(small, tmp_path):

@@ -8,13 +8,7 @@ from fastgrad import checkpoint
 from fastgrad.models import NPLM
 from fastgrad.optim.schedules import cosine
 from fastgrad.text import Vocab
-from small_nplm import FEW, SGD, lecture_model, same, small_model
-
-
-@pytest.fixture
-def small():
-    """A model that trains in no time."""
-    return small_model()
+from small_nplm import FEW, SGD, lecture_model, same
 
 
 def test_a_saved_model_comes_back_whole(small, tmp_path):

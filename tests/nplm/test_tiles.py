@@ -4,25 +4,11 @@ import numpy as np
 import pytest
 import slow_nplm
 from fastgrad import _core
+from nplm_cases import assert_close, example
 
 TILE = 192  # as in rust/core/src/nplm/logits.rs
 VOCABULARIES = [1, TILE - 1, TILE, TILE + 1, 3 * TILE + 5]
 THREE_TILES = (3 * TILE + 5, 2, 5, 9, True)
-
-
-def example(sizes, count, seed=0, dtype=np.float64):
-    """Draw parameters, contexts and targets."""
-    rng = np.random.default_rng(seed)
-    params = slow_nplm.random_params(rng, sizes, dtype)
-    return params, *slow_nplm.random_examples(rng, count, sizes[0], sizes[1])
-
-
-def assert_close(got, expected, tolerance):
-    """Compare on the scale of the largest number of each array."""
-    assert got.keys() == expected.keys()
-    for name, array in got.items():
-        scale = np.abs(expected[name]).max(initial=0)
-        assert np.abs(array - expected[name]).max(initial=0) <= tolerance * scale, name
 
 
 @pytest.mark.parametrize("tied", [False, True])

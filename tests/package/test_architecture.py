@@ -140,6 +140,7 @@ def without_type_imports(source):
     return ast.unparse(tree)
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_in_a_circle():
     graph = {}
     for path in SOURCES:

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import pathlib
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def test_names_load_what_they_need_and_no_more():
             "_checks",
             "_core",
             "_hints",
+            "_state",
             "engine",
             "nn",
             "optim",
@@ -84,6 +86,7 @@ def test_public_names_exist_and_are_documented(name):
         assert getattr(module, public).__doc__, public
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_examples_in_the_documentation_run(name):
     failed, attempted = doctest.testmod(importlib.import_module(name))
@@ -95,3 +98,28 @@ def test_modules_of_every_kind_have_examples():
     names = {"fastgrad", "fastgrad.nn", "fastgrad.models.nplm.model", "fastgrad.plots.curves"}
     assert names <= set(WITH_EXAMPLES)
     assert len(WITH_EXAMPLES) > 30
+
+
+def public_callables():
+    """Functions, classes and their methods by the names that users reach them with."""
+    for module in ("", *(f".{name}" for name in MODULES)):
+        home = importlib.import_module(f"fastgrad{module}")
+        for name in home.__all__:
+            found = getattr(home, name)
+            yield f"{home.__name__}.{name}", found
+            for member in dir(found) if inspect.isclass(found) else ():
+                if not member.startswith("_"):
+                    yield f"{home.__name__}.{name}.{member}", getattr(found, member)
+
+
+def test_every_parameter_is_spelled_out():
+    hidden = [
+        name
+        for name, found in public_callables()
+        if callable(found)
+        and getattr(found, "__module__", "").startswith("fastgrad")
+        and not getattr(found, "_is_protocol", False)
+        and not (inspect.isclass(found) and issubclass(found, BaseException))
+        and any(p.kind is p.VAR_KEYWORD for p in inspect.signature(found).parameters.values())
+    ]
+    assert hidden == []

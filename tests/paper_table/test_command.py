@@ -14,7 +14,10 @@ from small_brown import SETTINGS, SIZES, written
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # The text is too short to estimate all discounts.
-pytestmark = pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning"),
+]
 
 
 @pytest.fixture(scope="module")

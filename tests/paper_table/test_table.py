@@ -14,7 +14,10 @@ from paper_table import ROWS, SettingsError, brown, read_record, report
 from small_brown import ANCHORS, SETTINGS, SIZES, SMALL, words, written
 
 # The text is too short to estimate all discounts.
-pytestmark = pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -50,6 +50,7 @@ EACH = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @EACH
 def test_axes_that_are_given_are_drawn_on(draw):
     axes = Figure(figsize=(9, 4)).subplots(1, 2)
@@ -58,6 +59,7 @@ def test_axes_that_are_given_are_drawn_on(draw):
     assert not axes[1].has_data()
 
 
+@pytest.mark.slow
 @EACH
 def test_without_a_path_the_picture_is_on_a_figure_of_pyplot(draw):
     before = pyplot.get_fignums()
@@ -71,6 +73,7 @@ def test_without_a_path_the_picture_is_on_a_figure_of_pyplot(draw):
     assert pyplot.get_fignums() == before
 
 
+@pytest.mark.slow
 @EACH
 def test_a_picture_in_a_file_leaves_no_figure_behind(draw, tmp_path):
     before = pyplot.get_fignums()
@@ -128,6 +131,7 @@ except ImportError as error:
 """
 
 
+@pytest.mark.slow
 def test_without_matplotlib_the_first_picture_says_what_to_install():
     ended = subprocess.run(
         [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False

@@ -28,6 +28,7 @@ def texts(table, tokens, path):
     return [text.get_text() for text in bigram_heatmap(table, tokens, path=path).texts]
 
 
+@pytest.mark.slow
 def test_the_lectures_picture_has_a_legible_cell_for_each_pair(tmp_path):
     table = np.arange(27 * 27).reshape(27, 27).astype(np.uint64)
     cells = texts(table, ALPHABET, tmp_path / "pairs.png")
@@ -47,6 +48,7 @@ def test_probabilities_are_written_as_such(tmp_path):
     assert cells == ["..\n0", ".a\n1.0", "a.\n.99", "aa\n.012"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "written"),
     [
@@ -67,12 +69,14 @@ def test_large_counts_are_shortened(tmp_path, count, written):
     assert texts(table, ["a"], tmp_path / "pairs.png") == [f"aa\n{written}"]
 
 
+@pytest.mark.slow
 def test_codes_are_written_into_few_cells_only(tmp_path):
     for count, cells in ((16, 256), (17, 0)):
         tokens = [chr(0x4E00 + i) for i in range(count)]
         assert len(texts(np.eye(count), tokens, tmp_path / "pairs.png")) == cells
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [41, 60, 61, 300])
 def test_larger_alphabets_are_drawn_without_numbers(tmp_path, count):
     tokens = [chr(0x400 + i) for i in range(count)]
@@ -93,6 +97,7 @@ def test_the_most_frequent_tokens_are_kept_in_their_order():
     assert kept.sum() == 6
 
 
+@pytest.mark.slow
 def test_hostile_tokens_are_drawn_without_a_warning(tmp_path):
     for tokens in (HOSTILE[::3], HOSTILE * 2):
         table = np.random.default_rng(2).integers(0, 10**6, (len(tokens), len(tokens)))
@@ -180,6 +185,7 @@ def test_arguments_of_a_wrong_type_are_named(tmp_path, changes, words):
         bigram_heatmap(**({"counts": [[1]], "tokens": "a", "path": tmp_path / "x"} | changes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "history",
     [
@@ -220,6 +226,7 @@ def test_pyplot_and_its_backend_are_left_alone(tmp_path):
     assert pyplot.get_fignums() == numbers
 
 
+@pytest.mark.slow
 def test_a_loss_curve_takes_a_history_or_the_model_that_has_it(tmp_path):
     names = ["emma", "olivia", "ava", "mia"]
     model = NPLM(hidden_dim=4)

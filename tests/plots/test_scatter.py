@@ -53,6 +53,7 @@ def assert_apart_and_within(axes):
 # Names beside dots --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(st.integers(1, 60), st.integers(0, 999))
 def test_a_name_has_a_place_unless_all_four_are_taken(count, seed):
     rng = np.random.default_rng(seed)
@@ -86,6 +87,7 @@ class Words:
         self.vocab, self.embeddings = WordVocab(["<unk>", *words]), np.vstack([0 * rows[:1], rows])
 
 
+@pytest.mark.slow
 def test_words_are_within_the_frame_and_none_is_over_another(tmp_path):
     points = np.random.default_rng(0).normal(size=(150, 5))
     words = [f"word{i}" * (1 + i % 3) for i in range(150)]
@@ -111,6 +113,7 @@ def test_tokens_choose_the_words_that_are_drawn(tmp_path):
         embedding_scatter([[1.0, 2.0]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [65, 200])
 def test_many_tokens_are_dots_with_names_where_there_is_room(scatter, count):
     tokens = [chr(0x400 + i) for i in range(count)]
@@ -204,6 +207,7 @@ def test_tokens_far_off_are_at_the_frame_and_the_others_have_the_room(scatter, t
     assert tips[1] == pytest.approx([exact[9, 0], low[1]], abs=3)
 
 
+@pytest.mark.slow
 def test_dots_far_off_are_at_the_frame_too(scatter):
     rows = np.random.default_rng(6).uniform(-1, 1, size=(90, 2))
     rows[0] = 50.0, 50.0
@@ -218,6 +222,7 @@ def test_dots_far_off_are_at_the_frame_too(scatter):
 # What else may be asked for -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", [[".", "a"], ALPHABET, [chr(0x400 + i) for i in range(64)]])
 @pytest.mark.parametrize("spread", [0.0, 1e-9, 1.0])
 def test_discs_are_apart_and_within_the_frame(scatter, tokens, spread):
@@ -238,6 +243,7 @@ def test_rows_that_are_all_the_same_have_no_spread():
     assert names[0] == "first principal component, 100 % of the spread"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 3, 70])
 @pytest.mark.parametrize(("features", "method"), [(1, "pca"), (1, "first"), (3, "pca")])
 def test_scatters_take_any_number_of_tokens_and_features(scatter, size, features, method):
@@ -246,6 +252,7 @@ def test_scatters_take_any_number_of_tokens_and_features(scatter, size, features
     assert_apart_and_within(axes)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 64), st.sampled_from([0.0, 0.01, 1.0, 100.0]), st.integers(0, 99))
 def test_discs_move_apart_and_those_that_are_apart_stay(count, scale, seed):
     points = scale * np.random.default_rng(seed).normal(size=(count, 2))

@@ -9,6 +9,8 @@ from fastgrad.text import Vocab
 MASK = 2**64 - 1
 STRIDE = 0x9E3779B97F4A7C15
 
+FEW = ["ada", "dana", "nadia", "ida", "dina", "ana", "nina", "adina", "diana", "aidan", "nan"]
+
 
 def mix(z):
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & MASK

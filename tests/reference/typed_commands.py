@@ -15,6 +15,11 @@ def run(capsys, *arguments):
     return told.out, told.err
 
 
+def printed(capsys, *arguments):
+    """Run a command that works; return what it printed, without its errors."""
+    return run(capsys, *arguments)[0]
+
+
 def refused(capsys, *arguments, code=1):
     """Run a command that fails; return what it said, a line or, with code 2, a line and a hint."""
     ended = cli.main([str(argument) for argument in arguments])

@@ -62,6 +62,7 @@ CALLS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the process's memory")
 def test_ctrl_c_ends_the_reading_of_an_iterable_without_an_end():
     command = [sys.executable, "-c", PROGRAM, *CALLS]

@@ -242,11 +242,13 @@ assert all((network._parameters[name] == array).all() for name, array in before.
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("situation", MODEL_SITUATIONS.values(), ids=MODEL_SITUATIONS.keys())
 def test_a_child_can_do_everything_with_models(situation):
     test_a_child_can_do_everything(MODELS + situation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("situation", SITUATIONS.values(), ids=SITUATIONS.keys())
 def test_a_child_can_do_everything(situation):
     program = PARENT + situation + '\nprint("done")\n'

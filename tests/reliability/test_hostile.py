@@ -29,6 +29,7 @@ CALLS_OF_ALL = os.environ.get("FASTGRAD_HOSTILE_CALLS_OF_ALL", "2500")
 SEED = os.environ.get("FASTGRAD_HOSTILE_SEED", "1")
 
 
+@pytest.mark.slow
 def test_hostile_calls():
     program = [sys.executable, pathlib.Path(hostile_calls.__file__), CALLS, SEED]
     patience = 120 + int(CALLS) / 100  # seconds; corrupted memory may also mean a loop without end
@@ -52,6 +53,7 @@ def run_of_the_whole_api(*arguments, seconds="60"):
     return told
 
 
+@pytest.mark.slow
 def test_hostile_calls_of_the_whole_api():
     *faults, summary = run_of_the_whole_api(CALLS_OF_ALL, SEED)
     assert faults == []
@@ -59,6 +61,7 @@ def test_hostile_calls_of_the_whole_api():
     print(summary)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::fastgrad.models.DiscountWarning")
 def test_each_row_of_the_table_is_a_call_that_works(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -63,6 +63,7 @@ def run(program: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to RLIMIT_AS")
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_memory_cannot_hold_is_refused(case):

@@ -194,6 +194,7 @@ def test_any_script(word):
     assert vocab.decode(ids) == word
 
 
+@pytest.mark.slow
 @given(ITEMS)
 def test_encoding_and_decoding_undo_each_other(items):
     vocab = Vocab.from_texts(items)
@@ -307,6 +308,7 @@ def test_a_path_is_not_a_list_of_items():
 # --- Splits and data sets ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(ITEMS, st.integers(0, 5), st.booleans())
 def test_a_split_loses_nothing_and_is_the_same_each_time(items, seed, together):
     fractions = (0.5, 0.0, 0.5)

@@ -22,14 +22,6 @@ And summer's lease hath all too short a date;
 """
 
 
-@pytest.fixture(scope="session")
-def brown(data_directory):
-    path = data_directory / "brown.txt.gz"
-    if not path.is_file():
-        pytest.skip(f"{path} is missing; set FASTGRAD_DATA to the directory where it is")
-    return read_words(path, train=800_000, vocab_size=16_383)
-
-
 def test_a_text_is_read_limited_and_split():
     text = read_words(SONNET.encode(), tokenizer="simple", eos="line", vocab_size=6)
     assert text.vocab.itos == ("<unk>", "</s>", "a", "summer's", "more", "Shall")

@@ -40,6 +40,7 @@ def histories_agree(one, other):
     )
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.integers(0, 39), max_size=3),
     st.booleans(),
@@ -253,6 +254,7 @@ model.fit(names, steps=40_000, lr=0.05, batch_size=4, checkpoint=sys.argv[1], ca
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_process_is_resumed_to_the_same_history(number, tmp_path):
     names = ["emma", "olivia", "ava", "isabella", "sophia", "charlotte", "mia", "amelia"]

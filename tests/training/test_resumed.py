@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from toy_run import ToyRun, resume, train
 
 
+@pytest.mark.slow
 @given(st.integers(0, 39), st.sampled_from([None, 3]), st.integers(1, 12))
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(at, patience, every):
     settings = {"lr": cosine(0.3, 0.0, 40), "evaluate_every": every, "patience": patience}

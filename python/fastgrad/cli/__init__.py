@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import contextmanager
+import threading
 from typing import TYPE_CHECKING
 
 import click
@@ -18,10 +18,10 @@ from click.shell_completion import shell_complete
 from .._checks import cut, escape
 from .._core import __version__
 from . import demo, evaluate, lr_find, plot, sample, train
-from ._options import Commands, examples, hint_for
+from ._options import Commands, epilog, hint_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from types import FrameType
 
 __all__ = ["main"]
@@ -53,7 +53,7 @@ _LONGEST_PATH = 4096
 @click.group(
     cls=Commands,
     invoke_without_command=True,
-    epilog=examples(_EXAMPLES),
+    epilog=epilog(_EXAMPLES),
     context_settings={"show_default": True, "help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="fastgrad", message="%(prog)s %(version)s")
@@ -76,18 +76,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - closed by whoever started us
-    _print_anything()
+    for stream in (sys.stdout, sys.stderr):  # A terminal may know fewer characters than Unicode.
+        if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
+            reconfigure(errors="backslashreplace")
     if instruction := os.environ.get(_COMPLETE):
         return shell_complete(_fastgrad, {}, "fastgrad", _COMPLETE, instruction)
+    arguments = list(sys.argv[1:] if argv is None else argv)
     signals: list[int] = []
+
+    def end_like_ctrl_c(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+        raise KeyboardInterrupt  # Which saves.
+
+    # Only the main thread may say what signals do.
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, end_like_ctrl_c) if is_main else None
     try:
-        with _ended_like_ctrl_c(signals):
-            # click's own main would turn Ctrl-C into another error, and say less.
-            with _fastgrad.make_context(
-                "fastgrad", list(sys.argv[1:] if argv is None else argv)
-            ) as ctx:
-                _fastgrad.invoke(ctx)
-            sys.stdout.flush()
+        # click's own main would turn Ctrl-C into another error, and say less.
+        with _fastgrad.make_context("fastgrad", arguments) as ctx:
+            _fastgrad.invoke(ctx)
+        sys.stdout.flush()
     except click.exceptions.Exit as end:
         return end.exit_code
     except KeyboardInterrupt as stop:
@@ -100,34 +108,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except click.UsageError as error:
         return _refuse(error)
-    except OSError as error:
-        return _fail(_told(error))
-    except MemoryError as error:
-        return _fail(str(error) or "not enough memory")
     except click.ClickException as error:
         return _fail(error.format_message())
-    except (ArithmeticError, ValueError) as error:
-        return _fail(str(error))
-    return 0
-
-
-@contextmanager
-def _ended_like_ctrl_c(signals: list[int]) -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does, which saves; note that it came."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        signals.append(number)
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, end)
-    except ValueError:  # Only the main thread may say what signals do.
-        yield
-        return
-    try:
-        yield
+    except (ArithmeticError, MemoryError, OSError, ValueError) as error:
+        return _fail(_reason(error))
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if is_main:
+            signal.signal(signal.SIGTERM, before)
+    return 0
 
 
 def _fail(reason: str, code: int = 1, start: str = "") -> int:
@@ -140,25 +128,16 @@ def _refuse(error: click.UsageError) -> int:
     command = "fastgrad" if error.ctx is None else error.ctx.command_path
     reason = " ".join(cut(error.format_message()).split()).rstrip(".")
     if isinstance(error, click.NoSuchOption):
-        hint = hint_for(error)
-        reason = f"no option {error.option_name}" + (f"; {hint}" if hint else "")
-    print(escape(f"{command}: {reason}"), file=sys.stderr)
-    print(f"Try `{command} --help`.", file=sys.stderr)
+        reason = f"no option {error.option_name}{hint_for(error)}"
+    print(escape(f"{command}: {reason}"), f"Try `{command} --help`.", sep="\n", file=sys.stderr)
     return 2
 
 
-def _told(error: OSError) -> str:
-    """Return what the system refused, without its number where there is a name for it."""
-    if error.strerror is None or error.filename is None:
-        return error.strerror or str(error)
+def _reason(error: Exception) -> str:
+    """Return what went wrong; of what the system refused, without its number."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error) or "not enough memory"
+    if error.filename is None:
+        return error.strerror
     name = str(error.filename)
-    if len(name) > _LONGEST_PATH:  # Which no system knows.
-        name = cut(name)
-    return f"{name}: {error.strerror}"
-
-
-def _print_anything() -> None:
-    """Let no character of a name or a text be an error: a terminal may know fewer than Unicode."""
-    for stream in (sys.stdout, sys.stderr):
-        if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
-            reconfigure(errors="backslashreplace")
+    return f"{name if len(name) <= _LONGEST_PATH else cut(name)}: {error.strerror}"

@@ -1,54 +1,21 @@
-"""Options that several commands have, their types, and hints for words from elsewhere."""
+"""Commands and their options: one table of these, their types, and hints for other words."""
 
 from __future__ import annotations
 
 import math
 from difflib import get_close_matches
-from functools import partial, reduce
+from functools import partial, wraps
+from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .._defaults import CHARACTERS
-from .._hints import right_name
+from .._hints import COMMANDS, OPTIONS, OPTIONS_AS_COMMANDS, right_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    # What click's decorators make of a function: a function, or a command.
-    Decorator = Callable[[Any], Any]
-
-# What commands and options are called elsewhere, or were called before.
-_COMMANDS = {
-    "generate": "sample",
-    "evaluate": "eval",
-    "test": "eval",
-    "draw": "plot",
-    "fit": "train",
-    "find-rate": "lr-find",
-    "trigram": "ngram",
-    "neural": "neural-bigram",
-    "mlp": "nplm",
-    "word": "word-nplm",
-    "words": "word-nplm",
-}
-_OPTIONS = {
-    "against": "compare_to",
-    "dev": "dev_fraction",
-    "features": "embedding_dim",
-    "keep_repeats_together": "group_duplicates",
-    "out_dir": "out",
-    "output": "out",
-    "test": "test_fraction",
-}
-_AS_COMMANDS = {
-    "find_rate": "fastgrad lr-find",
-    "lr_find": "fastgrad lr-find",
-    "level": "fastgrad train word-nplm",
-    "neural": "fastgrad train neural-bigram",
-    "order": "fastgrad train ngram",
-}
 
 
 class Commands(click.Group):
@@ -61,39 +28,49 @@ class Commands(click.Group):
         name = args[0]
         if name in self.commands or name.startswith("-"):
             return super().resolve_command(ctx, args)
-        close = [_COMMANDS.get(name), *get_close_matches(name, self.commands, n=1)]
+        close = [COMMANDS.get(name), *get_close_matches(name, self.commands, n=1)]
         meant = next((word for word in close if word in self.commands), None)
         hint = f"did you mean {meant}?" if meant else f"there are {', '.join(self.commands)}"
         raise click.UsageError(f"no command {name!r}; {hint}", ctx)
 
 
+class Command(click.Command):
+    """A command whose usage errors all know which command they are of."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse arguments; an error of click's parser alone would name no command."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = ctx
+            raise
+
+
 def hint_for(error: click.NoSuchOption) -> str:
     """Return what to type instead of an option that a command does not have."""
     name = error.option_name.lstrip("-").replace("-", "_")
-    known = {} if error.ctx is None else {p.name: p.opts[-1] for p in error.ctx.command.params}
-    names = [name for name in known if name is not None]
-    if (meant := right_name(name, names, _OPTIONS)) in known:
-        return f"did you mean {known[meant]}?"
-    return f"there is `{_AS_COMMANDS[name]}`" if name in _AS_COMMANDS else ""
+    known = {p.name or "": p.opts[-1] for p in error.ctx.command.params} if error.ctx else {}
+    if (meant := right_name(name, known, OPTIONS)) in known:
+        return f"; did you mean {known[meant]}?"
+    instead = OPTIONS_AS_COMMANDS.get(name)
+    return "" if instead is None else f"; there is `fastgrad {instead}`"
 
 
-def given_options(ctx: click.Context) -> list[str]:
-    """Return how the options that were typed are written."""
-    typed = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
-    return [
-        parameter.opts[-1] if isinstance(parameter, click.Option) else parameter.make_metavar(ctx)
-        for parameter in ctx.command.params
-        if parameter.name is not None and ctx.get_parameter_source(parameter.name) in typed
-    ]
+def require(holds: bool, message: str) -> None:
+    """Raise a usage error unless what a command needs holds."""
+    if not holds:
+        raise click.UsageError(message)
 
 
-def examples(text: str) -> str:
-    r"""Return an epilog whose lines click leaves as they are."""
-    return "\n\n".join(f"\b\n{paragraph}" for paragraph in text.strip().split("\n\n"))
+def chosen(args: Any, names: str) -> dict[str, Any]:
+    """Return those of the named options that have a value."""
+    return {name: getattr(args, name) for name in names.split() if getattr(args, name) is not None}
 
 
 class Number(click.FloatRange):
     """A finite number in a range."""
+
+    name = "number"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -105,23 +82,21 @@ class Number(click.FloatRange):
         return read
 
 
-class FileName(click.ParamType):
+class Name(click.Path):
     """The name of a file or a folder; an empty one is most often an unset variable."""
-
-    name = "file"
-    kind: Callable[[Any], Any] = str
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse an empty name."""
         if not str(value):
             self.fail("the name is empty", param, ctx)
-        return self.kind(value)
+        return super().convert(value, param, ctx)
 
 
-class PlaceName(FileName):
-    """A `FileName` that is read as a path."""
+_PLACE = Name(path_type=Path)
 
-    kind = Path
+
+def _flag(help: str) -> dict[str, Any]:
+    return {"help": help, "is_flag": True}
 
 
 def _whole(help: str, least: int = 1, most: int | None = None) -> dict[str, Any]:
@@ -132,74 +107,63 @@ def _number(help: str, most: float | None = None, **ends: bool) -> dict[str, Any
     return {"help": help, "type": Number(0, most, **ends), "metavar": "X"}
 
 
-def _choice(help: str, *choices: str) -> dict[str, Any]:
-    return {"help": help, "type": click.Choice(choices)}
+def _choice(choices: str, help: str) -> dict[str, Any]:
+    return {"help": help, "type": click.Choice(choices.split())}
 
 
-def _name(help: str, metavar: str = "DIR", kind: click.ParamType | None = None) -> dict[str, Any]:
-    return {"help": help, "type": kind or PlaceName(), "metavar": metavar}
+def _name(metavar: str, help: str) -> dict[str, Any]:
+    return {"help": help, "type": _PLACE if metavar == "DIR" else Name(), "metavar": metavar}
 
 
 _above = partial(_number, min_open=True)
-_fraction = partial(_number, most=1.0, max_open=True)
+_share = partial(_number, most=1.0, max_open=True)
 
-_OUT = (
-    "Folder to write to, made where it is missing. A model.safetensors that was there is kept as"
-    " model.safetensors.previous."
-)
-# Every option of several commands, and of those that have many.
+# Every option of the commands.
 _TABLE: dict[str, dict[str, Any]] = {
-    "out": _name(_OUT),
-    "resume": _name("Go on with an interrupted run, to the same result; takes no other option."),
+    "out": _name("DIR", "Folder to write to, made if missing; a model there stays as *.previous."),
+    "resume": _name("DIR", "Go on with an interrupted run, to the same result; no other option."),
     "order": _whole("2 for bigrams, 3 for trigrams.", 2, 3),
     "smoothing": _number("Added to every count, so that nothing is impossible."),
     "l2": _number("Weight of the mean squared weight in the loss, which smooths."),
     "context-length": _whole("Tokens before the next one that the network looks at."),
     "embedding-dim": _whole("Dimensions of a token's embedding."),
     "hidden-dim": _whole("Hidden units."),
-    "direct": {"help": "Connect embeddings and output directly too.", "is_flag": True},
+    "direct": _flag("Connect embeddings and output directly too."),
+    "tie-weights/--no-tie-weights": _flag("Use the embeddings for the output as well.")
+    | {"default": None},
     "init": _choice(
-        "Initial weights: scaled to their inputs, standard normal as in the lecture, or small.",
-        *("scaled", "normal", "small"),
+        "scaled normal small", "Initial weights: by fan-in, standard normal (the lecture), small."
     ),
     "steps": _whole("Steps of training, each on a mini-batch."),
     "epochs": _above("Passes over the text."),
     "batch-size": _whole("Examples a step."),
     "lr": _above("Learning rate."),
     "schedule": _choice(
-        "How the learning rate falls: to 0 along a curve or a line, not at all, or as in the"
-        " makemore lecture to a tenth half-way.",
-        *("cosine", "linear", "constant", "makemore"),
+        "cosine linear constant makemore",
+        "How the learning rate falls: to 0, not at all, or to a tenth half-way (the lecture).",
     ),
-    "optimizer": _choice("How weights are updated.", "adamw", "momentum", "sgd"),
+    "optimizer": _choice("adamw momentum sgd", "How weights are updated."),
     "weight-decay": _number("Weight decay of all weights but the biases."),
-    "dropout": _fraction("Share of embeddings and hidden units that are dropped."),
+    "dropout": _share("Share of embeddings and hidden units that are dropped."),
     "patience": _whole("Stop after N evaluations without a new best."),
     "split": _choice(
+        "random makemore none",
         "How 80 % of the items are chosen to train on, and 10 % to measure (dev): by --seed, as in"
         " the makemore lecture, or all to train on.",
-        *("random", "makemore", "none"),
     ),
-    "group-duplicates": {
-        "help": "Keep all copies of an item in one part of the random split, so that none is both"
-        " trained on and measured.",
-        "is_flag": True,
-    },
+    "group-duplicates": _flag("Keep all copies of an item in one part of the random split."),
     "seed": _whole("Seed of all that is random; the same on every machine.", 0, 2**64 - 1),
     "threads": _whole("Number of threads; the result is the same for any."),
-    "tokenizer": _choice("Cut words from punctuation, or at whitespace.", "simple", "space"),
-    "eos": _choice(
-        "What has an end-of-sequence token at its end, where samples end too.",
-        *("paragraph", "line", "none"),
-    ),
+    "tokenizer": _choice("simple space", "Cut words from punctuation, or at whitespace."),
+    "eos": _choice("paragraph line none", "What an end-of-sequence token ends; samples end there."),
     "vocab-size": _whole("Tokens of the vocabulary; other words are <unk>.", 2),
     "min-count": _whole("How often a word of the vocabulary must occur."),
-    "dev-fraction": _fraction("Share of the text that is measured in training.", min_open=True),
-    "test-fraction": _fraction("Share of the text that is left alone.", min_open=True),
+    "dev-fraction": _share("Share of the text that is measured in training.", min_open=True),
+    "test-fraction": _share("Share of the text that is left alone.", min_open=True),
     "preset": _choice(
+        "modern paper",
         "Where nothing else is asked for: AdamW, warm-up, a cosine and dropout; or plain SGD and"
         " early stopping, as in the paper.",
-        *("modern", "paper"),
     ),
     "min-lr": _above("The first learning rate."),
     "max-lr": _above("The last learning rate."),
@@ -209,8 +173,9 @@ _TABLE: dict[str, dict[str, Any]] = {
     "top-k": _whole("Draw from the N likeliest tokens only."),
     "top-p": _above("Draw from the likeliest tokens of this probability together.", 1.0),
     "max-length": _whole("Cut samples to N tokens."),
-    "compare-to": _name("Text to look the samples up in.", "FILE", FileName()),
+    "compare-to": _name("FILE", "Text to look the samples up in."),
 }
+_FLAGS = {"out": ("-o", "--out"), "n": ("-n",)}
 NETWORK = "context-length embedding-dim hidden-dim direct init "
 # What training over characters and `lr-find` have.
 TRAINING = "batch-size optimizer weight-decay split group-duplicates seed threads "
@@ -219,39 +184,99 @@ CHARACTERS_SHOWN = {
     "lr": f"{CHARACTERS.lr} with adamw, else {CHARACTERS.sgd_lr}",
     "weight_decay": f"{CHARACTERS.weight_decay} with adamw, else 0",
 }
+# Of the argument FILE, and what stands for it, in the help of commands over characters.
+ITEMS = """\
+FILE is a text, UTF-8, one item a line; - is standard input. Without it the text is 32,469 first
+names, which the package carries.
+"""
+MODEL = "DIR is a folder that `fastgrad train` wrote, or a model's file."
 
 
-def options(
-    names: str,
+def option(name: str, default: Any = None, shown: str = "", **changes: Any) -> click.Option:
+    """Return an option of the table.
+
+    Where its default is None, `shown` is what the help says of that.
+    """
+    known = {"show_default": shown} if shown else {} if default is None else {"default": default}
+    settings: dict[str, Any] = known | _TABLE[name] | changes
+    return click.Option(_FLAGS.get(name, (f"--{name}",)), **settings)
+
+
+def as_command(
+    name: str,
+    options: str,
     defaults: dict[str, Any] | None = None,
     shown: dict[str, str] | None = None,
-    required: str = "",
-) -> Decorator:
-    """Declare options of the table, with their defaults.
+    changes: dict[str, dict[str, Any]] | None = None,
+    *,
+    model: str = "",
+    file: str = "",
+    examples: str,
+) -> Callable[[Callable[..., None]], click.Command]:
+    """Return a decorator that makes a command of a function, with options of the table.
 
-    `shown` is what the help says of options that are None where they are not given; `required` are
-    those that must be.
+    `model` and `file` are what the help says of the arguments DIR and FILE, which the command has
+    if they are given.
     """
+    params: list[click.Parameter] = []
+    if model:
+        params.append(click.Argument(("model",), metavar="DIR", type=_PLACE))
+    if file:
+        params.append(click.Argument(("file",), required=False, type=Name()))
     defaults, shown = defaults or {}, {"threads": "all cores"} | (shown or {})
+    for word in options.split():
+        field = word.split("/")[0].replace("-", "_")
+        default, words = defaults.get(field), shown.get(field, "")
+        more = (changes or {}).get(field, {})
+        params.append(option(word, None if words else default, words, **more))
 
-    def declare(command: Any, name: str) -> Any:
-        field = name.replace("-", "_")
-        more: dict[str, Any] = _TABLE[name] | {"required": name in required.split()}
-        if field in shown:
-            more["show_default"] = shown[field]
-        elif field in defaults:
-            more["default"] = defaults[field]
-        flags = {"out": ("-o", "--out"), "n": ("-n",)}.get(name, (f"--{name}",))
-        return click.option(*flags, **more)(command)
+    def decorate(function: Callable[..., None]) -> click.Command:
+        help = "\n\n".join([cleandoc(function.__doc__ or ""), " ".join([model, file]).strip()])
+        made = tells_what_was_saved(function)
+        return Command(name, callback=made, params=params, help=help, epilog=epilog(examples))
 
-    return lambda command: reduce(declare, reversed(names.split()), command)
-
-
-def file_argument() -> Decorator:
-    """Declare the argument that names a text."""
-    return click.argument("file", required=False, type=FileName())
+    return decorate
 
 
-def model_argument() -> Decorator:
-    """Declare the argument that names a model."""
-    return click.argument("model", metavar="DIR", type=PlaceName())
+def epilog(text: str) -> str:
+    r"""Return an epilog whose lines click leaves as they are."""
+    return "\n\n".join(f"\b\n{paragraph}" for paragraph in text.strip().split("\n\n"))
+
+
+def tells_what_was_saved(function: Callable[..., None]) -> Callable[..., None]:
+    """Have a command say on Ctrl-C what it has saved of the model that its arguments name."""
+
+    @wraps(function)
+    def told(**given: Any) -> None:
+        ctx = click.get_current_context()
+        above = ctx.parent.params if ctx.parent else {}
+        places = (given.get("model"), given.get("resume"), above.get("resume"), given.get("out"))
+        place: Path | None = next(filter(None, places), None)
+        before = _stamp(place)
+        try:
+            function(**given)
+        except KeyboardInterrupt as stop:
+            after = _stamp(place)
+            # Of an `Interrupted`, whose module need not be loaded for this.
+            done = getattr(stop, "done", "interrupted")
+            if getattr(stop, "saved", False):
+                left = f", which are saved: `fastgrad train --resume {place}`"
+            elif after != before:
+                left = f"; the model is saved in {place}"
+            else:
+                left = "; nothing was saved"
+                left += f", the model in {place} is as before" if after else ""
+            raise KeyboardInterrupt(done + left) from None
+
+    return told
+
+
+def _stamp(place: Path | None) -> tuple[int, int] | None:
+    """Return what changes whenever a model is saved; None where there is none."""
+    if place is None:
+        return None
+    try:
+        found = (place / "model.safetensors" if place.is_dir() else place).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns

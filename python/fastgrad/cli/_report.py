@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
+from typing import Any
 
 from .._checks import escape
 
-_NAME, _WIDTH = 12, 80
+_WIDTH, _NAME = 80, 12
 
 
 def show(name: str, finding: str) -> None:
@@ -17,22 +18,32 @@ def show(name: str, finding: str) -> None:
     A reader that goes away, as `head` does, misses the rest: what a command makes does not depend
     on who listens.
     """
-    lines = [escape(finding)]
-    if len(lines[0]) > _WIDTH - _NAME:
-        lines = textwrap.wrap(
-            lines[0],
-            _WIDTH - _NAME,
-            subsequent_indent="  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    text = f"\n{'':{_NAME}}".join(lines)
+    text = textwrap.fill(
+        escape(finding),
+        _WIDTH,
+        initial_indent=f"{name:<{_NAME}}",
+        subsequent_indent=" " * (_NAME + 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     try:
-        print(f"{name:<{_NAME}}{text}", flush=True)
+        print(text, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def show_vocab(vocab: Any) -> None:
+    """Show the size of a vocabulary of characters, and the token that ends items."""
+    show("vocabulary", f"V = {len(vocab):,}, with {vocab.eos_token!r} for start and end of an item")
+    if (note := vocab.eos_note()) is not None:
+        show("", note)
 
 
 def plural(count: int, noun: str) -> str:
     """Return a number of things: 1 item, 1,000 items."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def grams(order: int) -> str:
+    """Return the name of an n-gram: bigram or trigram."""
+    return "bigram" if order == 2 else "trigram"

@@ -6,22 +6,15 @@ from pathlib import Path
 
 import click
 
-from ._options import PlaceName, examples
-from ._places import make_folder
+from ._options import Command, epilog, option
+from ._texts import make_folder
 
 
 @click.command(
     "demo",
-    epilog=examples("Examples:\n  fastgrad demo\n  fastgrad demo --out pictures"),
-    short_help="See everything at work, beside numbers that are known.",
-)
-@click.option(
-    "-o",
-    "--out",
-    type=PlaceName(),
-    metavar="DIR",
-    default="fastgrad-demo",
-    help="Folder for the pictures, made where it is missing.",
+    cls=Command,
+    params=[option("out", "fastgrad-demo", help="Folder for pictures, made where it is missing.")],
+    epilog=epilog("Examples:\n  fastgrad demo\n  fastgrad demo --out pictures"),
 )
 def command(out: Path) -> None:
     """See everything at work, beside numbers that are known.

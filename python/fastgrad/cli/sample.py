@@ -7,12 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from .._checks import escape
-from ._options import examples, model_argument, options
-from ._places import Text, knows_words, load_model, noted_text
+from ._options import MODEL, as_command, chosen
 from ._report import plural
+from ._texts import Text, knows_words, load_model, noted_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +25,13 @@ Standard output has the samples, one a line, as UTF-8, and nothing else.
 Standard error tells how many of them are in the text that the model was
 trained on, as long as that is where it was.
 """
+_SHOWN = {
+    "prompt": "empty",
+    "top_k": "all",
+    "top_p": "1, all",
+    "max_length": "100 characters or 50 words",
+    "compare_to": "the one that the model was trained on",
+}
 # A hundred megabytes of names, a fraction of a second's work.
 _PART = 2**20
 # Lines a write. An unbuffered standard output, as PYTHONUNBUFFERED makes it, says nothing when it
@@ -34,28 +39,20 @@ _PART = 2**20
 _LINES = 500
 
 
-@click.command("sample", epilog=examples(_EXAMPLES), short_help="Make up items or texts.")
-@model_argument()
-@options(
+@as_command(
+    "sample",
     "n seed prompt temperature top-k top-p max-length compare-to threads",
     {"n": 10, "seed": 0, "temperature": 1.0},
-    {
-        "prompt": "empty",
-        "top_k": "all",
-        "top_p": "1, all",
-        "max_length": "100 characters or 50 words",
-        "compare_to": "the one that the model was trained on",
-    },
+    _SHOWN,
+    model=MODEL,
+    examples=_EXAMPLES,
 )
 def command(model: Path, **given: Any) -> None:
-    """Print items that a model makes up, one a line.
-
-    DIR is a folder that `fastgrad train` wrote, or a model's file.
-    """
+    """Print items or texts that a model makes up, one a line."""
     args = SimpleNamespace(**given)
     loaded = load_model(model)
     text = _text_to_compare(loaded, model, args.compare_to)
-    known = None if text is None else set(text.items())
+    known: set[str] = set() if text is None else set(text.items())
     # What this library reads is UTF-8, whatever a pipe on this system otherwise is.
     if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
         reconfigure(encoding="utf-8")
@@ -65,19 +62,19 @@ def command(model: Path, **given: Any) -> None:
             part = "\n".join(samples[start : start + _LINES]) + "\n"
             # A vocabulary from elsewhere may hold what steers a terminal; a file gets it as it is.
             sys.stdout.write(escape(part, keep="\n\t") if on_terminal else part)
-        if known is not None:
-            found += sum(sample in known for sample in samples)
+        found += sum(sample in known for sample in samples)
     sys.stdout.flush()
-    print(escape(_compared(args.n, found, text)), file=sys.stderr)
+    compared = "; --compare-to FILE tells how many are in a text"
+    if text is not None:
+        compared = f": {found:,} in the text ({text.name}), {args.n - found:,} new"
+    print(escape(plural(args.n, "sample") + compared), file=sys.stderr)
 
 
 def _parts(model: Any, args: Any, on_terminal: bool) -> Iterator[list[str]]:
     """Make the samples, in parts that fit into memory however many there are."""
     from .._progress import bar
 
-    names = ("seed", "prompt", "temperature", "top_k", "top_p", "max_length", "threads")
-    settings = {name: getattr(args, name) for name in names}
-    settings = {name: value for name, value in settings.items() if value is not None}
+    settings = chosen(args, "seed prompt temperature top_k top_p max_length threads")
     # A bar between the samples would spoil both, and few of them are there at once.
     wanted = args.n > _PART and not on_terminal
     with bar(wanted, args.n, " samples", "sampling") as report:
@@ -93,10 +90,3 @@ def _text_to_compare(model: Any, place: Path, file: str | None) -> Text | None:
         return Text(file, file)
     text = None if knows_words(model) else noted_text(place, model)
     return text if text is not None and text.is_small else None
-
-
-def _compared(total: int, found: int, text: Text | None) -> str:
-    """Return how many samples are in a text, and how many are new."""
-    if text is None:
-        return f"{plural(total, 'sample')}; --compare-to FILE tells how many are in a text"
-    return f"{plural(total, 'sample')}: {found:,} in the text ({text.name}), {total - found:,} new"

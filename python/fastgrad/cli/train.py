@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from . import train_ngram, train_nplm, train_word_nplm
-from ._options import Commands, examples, options
+from ._options import Commands, epilog, option, require, tells_what_was_saved
 from ._runs import resume as resume_run
 
 _EXAMPLES = """
@@ -19,28 +19,30 @@ Examples:
 
 `fastgrad train MODEL --help` tells more.
 """
-_NETWORKS = ("nplm", "word-nplm")
 
 
 @click.group(
     "train",
     cls=Commands,
+    params=[option("resume")],
     invoke_without_command=True,
     subcommand_metavar="MODEL [ARGS]...",
-    epilog=examples(_EXAMPLES),
+    epilog=epilog(_EXAMPLES),
 )
-@options("resume")
-@click.pass_context
-def command(ctx: click.Context, resume: Path | None) -> None:
+@tells_what_was_saved
+def command(resume: Path | None) -> None:
     """Train a model of a text and save it in a folder."""
+    ctx = click.get_current_context()
     model = ctx.invoked_subcommand
     if resume is not None and model is None:
         resume_run(resume)
-    elif resume is not None and model not in _NETWORKS:
-        raise click.UsageError("--resume: only `train nplm` and `train word-nplm` go on")
     elif model is None:
         click.echo(ctx.get_help(), err=True)
         ctx.exit(2)
+    require(
+        resume is None or model in (None, "nplm", "word-nplm"),
+        "--resume: only `train nplm` and `train word-nplm` go on",
+    )
 
 
 for _command in (

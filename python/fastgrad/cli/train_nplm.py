@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from .._defaults import CHARACTERS
 from ._options import (
     CHARACTERS_SHOWN,
+    ITEMS,
     NETWORK,
     TRAINING,
-    examples,
-    file_argument,
-    given_options,
-    options,
-)
-from ._places import text_of
-from ._report import show
+    as_command,
+    require,
+)  # fmt: skip
+from ._report import show, show_vocab
 from ._runs import Items, keep_input, made_folder, resume, train
-from .train_ngram import show_vocab
+from ._texts import Text, text_of
 
 _EXAMPLES = """
 Examples:
@@ -36,117 +36,97 @@ The run of the makemore lecture:
       --embedding-dim 10 --hidden-dim 200 --init normal --optimizer sgd \\
       --schedule makemore --batch-size 32 --steps 200000
 
-The folder gets model.safetensors, the checkpoint, which is saved every ten
-seconds or so, and log.jsonl, a JSON object for each evaluation; and text.txt,
-where the text is from standard input. Ctrl-C saves. Then
-`fastgrad sample out`, `fastgrad eval out other.txt`, `fastgrad plot out`.
+The folder gets model.safetensors, saved every ten seconds or so, log.jsonl, a
+JSON object for each evaluation, and text.txt, a text from standard input.
+Ctrl-C saves. Then `fastgrad sample out`, `eval` and `plot`.
 """
+# What of the options the constructor takes, and of those of training both `fit` and `lr_find`.
+_MODEL = ("context_length", "embedding_dim", "hidden_dim", "direct", "init", "seed")
+_TRAINING = ("batch_size", "optimizer", "seed", "threads")
 
 
-@click.command("nplm", epilog=examples(_EXAMPLES))
-@file_argument()
-@options(
+@as_command(
+    "nplm",
     f"out resume {NETWORK} steps lr schedule patience {TRAINING}",
     vars(CHARACTERS) | {"split": "random"},
     CHARACTERS_SHOWN,
+    file=ITEMS,
+    examples=_EXAMPLES,
 )
-@click.pass_context
-def command(ctx: click.Context, /, **given: Any) -> None:
+def command(**given: Any) -> None:
     """Train a network that looks at several characters.
 
     It is the neural probabilistic language model of Bengio et al. (2003), as the makemore lecture
     has it: the embeddings of the last characters, a hidden layer, a softmax.
-
-    FILE is a text, UTF-8, one item a line; - is standard input. Without it the model is of 32,469
-    first names, which the package carries.
     """
-    if resumed(ctx, given):
+    if resumed(given):
         return
     args = SimpleNamespace(**given)
     check_split(args)
-    if args.patience is not None and args.split == "none":
-        raise click.UsageError("--patience: needs a part to measure, not --split none")
-    text = text_of(args.file)
+    require(
+        args.patience is None or args.split != "none",
+        "--patience: needs a part to measure, not --split none",
+    )
     with made_folder(args.out):
-        if args.file == "-":
-            text = keep_input(args.out)
-        parts, model, settings = new_network(args, text)
-        model.note = parts.note(model.vocab, args.split, args.seed, args.group_duplicates)
-
-        def fit(log: str) -> Any:
-            return model.fit(
-                parts.train,
-                parts.dev,
-                steps=args.steps,
-                lr=_schedule(args),
-                patience=args.patience,
-                progress=True,
-                log=log,
-                checkpoint=args.out,
-                **settings,
-            )
-
-        train(fit, parts, args.out)
+        parts, model, settings = new_network(args, text_to_keep(args))
+        model.note = parts.note(model.vocab)
+        settings |= {"steps": args.steps, "lr": _lr(args), "patience": args.patience}
+        train(partial(model.fit, checkpoint=args.out, **settings), parts, args.out)
 
 
-def resumed(ctx: click.Context, given: dict[str, Any]) -> bool:
+def resumed(given: dict[str, Any]) -> bool:
     """Go on with a run if that is what was asked for; otherwise see that there is a folder."""
+    ctx = click.get_current_context()
     above = ctx.parent.params.get("resume") if ctx.parent else None
     place: Path | None = given.pop("resume") or above
     if place is None:
-        if given["out"] is None:
-            raise click.UsageError("missing option -o/--out, the folder for the model")
+        require(given["out"] is not None, "missing option -o/--out, the folder for the model")
         return False
-    others = [option for option in given_options(ctx) if option != "--resume"]
-    if others:
-        raise click.UsageError(
-            f"{others[0]}: not with --resume, which goes on with the text and the settings of its"
-            " folder"
-        )
+    typed = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    for parameter in ctx.command.params:
+        if parameter.name in given and ctx.get_parameter_source(parameter.name) in typed:
+            is_option = isinstance(parameter, click.Option)
+            written = parameter.opts[-1] if is_option else parameter.make_metavar(ctx)
+            raise click.UsageError(
+                f"{written}: not with --resume, which goes on with the text and the settings of its"
+                " folder"
+            )
     resume(place)
     return True
 
 
 def check_split(args: Any) -> None:
     """Refuse a way to split that contradicts another."""
-    if args.group_duplicates and args.split != "random":
-        raise click.UsageError(
-            f"--group-duplicates: not with --split {args.split}; expected random"
-        )
+    require(
+        args.split == "random" or not args.group_duplicates,
+        f"--group-duplicates: not with --split {args.split}; expected random",
+    )
 
 
-def new_network(args: Any, text: Any) -> tuple[Items, Any, dict[str, Any]]:
+def text_to_keep(args: Any, *, words: bool = False) -> Text:
+    """Return the text to train on; standard input is kept in the folder of the run."""
+    return keep_input(args.out) if args.file == "-" else text_of(args.file, words=words)
+
+
+def new_network(args: Any, text: Text) -> tuple[Items, Any, dict[str, Any]]:
     """Split a text and make a network for it; return both, and the settings of its training."""
     from ..models import NPLM
     from ..text import Vocab
 
-    parts = Items.split(text, args.split, args.seed, args.group_duplicates)
+    parts = Items.cut(text, args.split, args.seed, args.group_duplicates)
     vocab = Vocab.from_texts(parts.items)
-    _show_text(parts, vocab, args.split)
-    model = NPLM(
-        vocab,
-        context_length=args.context_length,
-        embedding_dim=args.embedding_dim,
-        hidden_dim=args.hidden_dim,
-        direct=args.direct,
-        init=args.init,
-        seed=args.seed,
-    )
+    _show_text(parts, vocab)
+    model = NPLM(vocab, **{name: getattr(args, name) for name in _MODEL})
     show("model", repr(model))
-    decay = args.weight_decay
-    if decay is None:
-        decay = CHARACTERS.weight_decay if args.optimizer == "adamw" else 0.0
-    settings = {
-        "batch_size": args.batch_size,
-        "optimizer": args.optimizer,
-        "weight_decay": decay,
-        "seed": args.seed,
-        "threads": args.threads,
-    }
+    settings = {name: getattr(args, name) for name in _TRAINING}
+    settings["weight_decay"] = args.weight_decay
+    if args.weight_decay is None:
+        settings["weight_decay"] = CHARACTERS.weight_decay if args.optimizer == "adamw" else 0.0
     return parts, model, settings
 
 
-def _schedule(args: Any) -> Any:
+def _lr(args: Any) -> Any:
+    """Return the learning rate of each step."""
     from ..optim.schedules import cosine, linear
 
     lr, steps = args.lr, args.steps
@@ -159,7 +139,7 @@ def _schedule(args: Any) -> Any:
     return (cosine if args.schedule == "cosine" else linear)(lr, 0.0, steps)
 
 
-def _show_text(parts: Items, vocab: Any, method: str) -> None:
+def _show_text(parts: Items, vocab: Any) -> None:
     from ..text import count_duplicates, count_overlap
 
     show("text", parts.text.name)
@@ -170,5 +150,5 @@ def _show_text(parts: Items, vocab: Any, method: str) -> None:
         return
     overlap = count_overlap(parts.train, parts.dev)
     show("split", f"{len(parts.train):,} items to train on, {len(parts.dev):,} to measure (dev)")
-    advice = "; --group-duplicates has none" if method == "random" else ""
+    advice = "; --group-duplicates has none" if parts.how["split"] == "random" else ""
     show("", f"{overlap:,} of dev are in both{advice}" if overlap else "none in both")

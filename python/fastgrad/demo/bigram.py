@@ -74,4 +74,4 @@ def _draw(counts: NgramCounts, path: Path) -> None:
 
     title = f"How often one letter follows another in {counts.num_items:,} first names"
     bigram_heatmap(counts, path=path, title=title)
-    print(f"  The table as a picture: {path.resolve()}")
+    print(f"  The table as a picture:\n    {path.resolve()}")

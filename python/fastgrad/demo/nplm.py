@@ -86,4 +86,4 @@ def _draw(model: NPLM, path: Path) -> None:
     from ..plots import embedding_scatter
 
     embedding_scatter(model, path=path, title="What the network has learned of each letter")
-    print(f"  The letters as the network sees them: {path.resolve()}")
+    print(f"  The letters as the network sees them:\n    {path.resolve()}")

@@ -185,7 +185,7 @@ def _show_times(ours: Training, points: list[list[float]], labels: list[int]) ->
 
 
 def _times(runs: list[tuple[str, Training]]) -> tuple[list[str], list[list[str]]]:
-    rows = []
+    rows: list[list[str]] = []
     for name, seen in runs:
         timed = seen.seconds[1:]
         spread = (_median(seen), min(timed), max(timed))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .word_model import WordTexts
 
 
-class CountedModel(WordModel):
+class CountedModel(WordModel["WordTexts"]):
     """A model that counts a text of words, which it keeps for `save`."""
 
     def __init__(self, vocab: WordVocab | None, sentences: bool) -> None:

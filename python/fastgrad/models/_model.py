@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _checks
 from .._hints import hint_names, no_attribute
-from ..base import NotFittedError
+from ..base import AnyTexts, NotFittedError
 from ..text import Vocab, WordVocab
 from ..text.dataset import contexts_before
 from .saving import read_model, write_model
@@ -77,7 +77,7 @@ _MEANT = {
 }
 
 
-class Model(ABC, Generic[AnyVocab]):
+class Model(ABC, Generic[AnyVocab, AnyTexts]):
     """A language model: what it says of contexts and texts, and how it is sampled and kept."""
 
     kind: ClassVar[str]
@@ -127,10 +127,10 @@ class Model(ABC, Generic[AnyVocab]):
         """Return how many numbers `fit` determines."""
 
     @abstractmethod
-    def loss(self, texts: Any) -> float:
+    def loss(self, texts: AnyTexts) -> float:
         """Return the mean negative log-likelihood of a text, in nats per token."""
 
-    def perplexity(self, texts: Any) -> float:
+    def perplexity(self, texts: AnyTexts) -> float:
         """Return e to the power of the loss: as many equal choices would be as hard to guess."""
         return perplexity_of(self.loss(texts))
 
@@ -239,7 +239,7 @@ class Model(ABC, Generic[AnyVocab]):
             raise no_attribute(self, name, _MEANT)
 
 
-class CharacterModel(Model[Vocab]):
+class CharacterModel(Model[Vocab, AnyTexts]):
     """A model of items of characters, each ended by the end-of-sequence token."""
 
     @hint_names()
@@ -298,6 +298,6 @@ def log_of(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.log(probabilities)
 
 
-def _is_texts(context: Any) -> bool:
+def _is_texts(context: Sequence[str] | NDArray[np.integer[Any]]) -> bool:
     """Return whether contexts are given as a list of str."""
     return isinstance(context, (list, tuple)) and all(isinstance(text, str) for text in context)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MOST_CELLS = 2**27
 
 
-class TableModel(CharacterModel):
+class TableModel(CharacterModel["Source | NgramCounts"]):
     """A model of characters whose distributions are a table of shape (V**context_length, V).
 
     Row number: the context read as a number in base V, its first token the most significant. A

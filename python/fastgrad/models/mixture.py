@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from ..base import Texts
 
-class Mixture(Model[Any]):
+
+class Mixture(Model[Any, "Texts"]):
     """The weighted mean of the distributions of several models.
 
     The models must be fitted and have the same vocabulary, of characters or of words. `weights` are
@@ -79,7 +81,7 @@ class Mixture(Model[Any]):
         }
 
     @hint_names(validation="dev")
-    def fit(self, dev: Any, *, tolerance: float = 1e-9, max_iterations: int = 1000) -> Self:
+    def fit(self, dev: Texts, *, tolerance: float = 1e-9, max_iterations: int = 1000) -> Self:
         """Choose the weights that make a text most likely, and return the mixture.
 
         Expectation maximisation begins with equal weights and ends once no weight moves by
@@ -111,14 +113,14 @@ class Mixture(Model[Any]):
                 )
         return self._mean(parts)
 
-    def token_log_probs(self, texts: Any) -> NDArray[np.float64]:
+    def token_log_probs(self, texts: Texts) -> NDArray[np.float64]:
         """Return the natural logarithm of the probability of each token of a text: (T,)."""
         return log_of(self._mean([np.exp(m.token_log_probs(texts)) for m in self.models]))
 
     def _text_log_probs(self, text: str) -> NDArray[np.float64]:
         return log_of(self._mean([np.exp(m._text_log_probs(text)) for m in self.models]))
 
-    def loss(self, texts: Any) -> float:
+    def loss(self, texts: Texts) -> float:
         """Return the mean negative log-likelihood of a text, in nats per token."""
         return mean_loss(self.token_log_probs(texts))
 
@@ -154,7 +156,8 @@ class Mixture(Model[Any]):
         )
 
     def _to_parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        tensors, configs = {"weights": self.weights}, []
+        tensors: dict[str, NDArray[Any]] = {"weights": self.weights}
+        configs: list[dict[str, Any]] = []
         for i, model in enumerate(self.models):
             arrays, config = model._to_parts()
             tensors |= {f"{i}.{name}": array for name, array in arrays.items()}
@@ -163,7 +166,7 @@ class Mixture(Model[Any]):
 
     @classmethod
     def _from_parts(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> Self:
-        models = []
+        models: list[Model[Any]] = []
         for i, part in enumerate(config["models"]):
             own = {
                 name.removeprefix(f"{i}."): array

@@ -53,7 +53,7 @@ def write_model(
 
 def read_note(config: Mapping[str, Any]) -> Note | None:
     """Return the note that was saved with a model; `TypeError` for one that is no dictionary."""
-    note = config.get("note")
+    note: Note | None = config.get("note")
     if note is not None and not isinstance(note, dict):
         raise TypeError(f"note is {shorten(note)}; expected a dictionary")
     return note

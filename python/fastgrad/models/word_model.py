@@ -9,20 +9,23 @@ import numpy as np
 from .._checks import shorten
 from .._defaults import WORD_TEXTS
 from .._hints import hint_names
+from ..base import AnyTexts
 from ..text import WordText, WordVocab, read_words
 from ..text.word_reading import check_surrogates
 from ._model import Model, mean_loss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from typing_extensions import TypeIs
 
+    from ..base import Ids
     from ..text import Source
 
     # Ids as they are, or a text that is read with the model's vocabulary.
-    WordTexts: TypeAlias = WordText | NDArray[np.integer[Any]] | Source
+    WordTexts: TypeAlias = WordText | Ids | Source
 
 
-class WordModel(Model[WordVocab]):
+class WordModel(Model[WordVocab, AnyTexts]):
     """A distribution of the next word, given the words before it, whatever line they are on.
 
     Where a text begins, contexts are shorter. A text is a `WordText`, an array of ids, or a file's
@@ -30,7 +33,7 @@ class WordModel(Model[WordVocab]):
     `WordText` goes on from the words before it.
     """
 
-    def loss(self, texts: WordTexts) -> float:
+    def loss(self, texts: AnyTexts) -> float:
         """Return the mean negative log-likelihood of a text, in nats per token, ends included.
 
         It is `inf` where a token has probability 0; it is never nan. Raises `ValueError` for a
@@ -94,7 +97,11 @@ def text_of(texts: WordTexts, vocab: WordVocab, name: str = "texts") -> WordText
                 f"{name} is of {shorten(texts.vocab)}; expected the model's, {shorten(vocab)}"
             )
         return texts
-    return WordText(vocab, texts) if isinstance(texts, np.ndarray) else vocab.read(texts)
+    return WordText(vocab, texts) if _is_array(texts) else vocab.read(texts)
+
+
+def _is_array(texts: WordTexts) -> TypeIs[Ids]:
+    return isinstance(texts, np.ndarray)
 
 
 def text_to_learn(texts: WordTexts, vocab: WordVocab | None, name: str = "train") -> WordText:

@@ -108,18 +108,23 @@ class _Setting:
         self._name = name
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        return instance.__dict__[self._name]
+        return self if instance is None else instance.__dict__[self._name]
 
     def __set__(self, instance: Any, value: Any) -> None:
         instance.__dict__[self._name] = self._check(self._name, value)
+
+
+def _setting(check: Callable[[str, Any], Any]) -> Any:
+    """Return a `_Setting`, which type checkers take for what the attribute holds."""
+    return _Setting(check)
 
 
 class _Optimizer(Stateful):
     """What all optimizers share: the parameters, the learning rate and the count of steps."""
 
     _settings: tuple[str, ...] = ()
-    lr = _Setting(_lr_or_schedule)
-    weight_decay = _Setting(amount)
+    lr: float | Schedule = _setting(_lr_or_schedule)
+    weight_decay: float = _setting(amount)
 
     def __init__(self, params: Iterable[Value], lr: float | Schedule, weight_decay: float) -> None:
         self.lr = lr
@@ -176,7 +181,7 @@ class _Optimizer(Stateful):
     def _restore(self, state: Any, steps: int) -> None:
         raise NotImplementedError
 
-    def _checked_state(self, state: Any, width: int) -> list[list[float]]:
+    def _checked_state(self, state: list[list[float]], width: int) -> list[list[float]]:
         """Return a list of `width` numbers for each parameter."""
         rows = list(state) if isinstance(state, (list, tuple)) else []
         found = [list(row) for row in rows if isinstance(row, (list, tuple)) and len(row) == width]
@@ -209,7 +214,7 @@ class SGD(_Optimizer):
     """
 
     _settings = ("momentum", "weight_decay")
-    momentum = _Setting(_fraction)
+    momentum: float = _setting(_fraction)
 
     @hint_names()
     def __init__(
@@ -256,8 +261,8 @@ class Adam(_Optimizer):
     """
 
     _settings = ("betas", "eps", "weight_decay")
-    betas = _Setting(_two_fractions)
-    eps = _Setting(_positive)
+    betas: tuple[float, float] = _setting(_two_fractions)
+    eps: float = _setting(_positive)
     _decoupled = False
 
     @hint_names()

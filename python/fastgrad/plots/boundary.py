@@ -10,7 +10,7 @@ from .._checks import array, shorten
 from .canvas import axes_for, figure_of, finish, legible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from os import PathLike
 
     from matplotlib.axes import Axes
@@ -55,8 +55,8 @@ def decision_boundary(
     """
     if not callable(model):
         raise TypeError(f"model is {shorten(model)}; expected a callable, such as an MLP")
-    points = array("X", X, "points of shape (N, 2)", np.float64)
-    labels = array("y", y, "N labels", np.float64)
+    points: NDArray[np.float64] = array("X", X, "points of shape (N, 2)", np.float64)
+    labels: NDArray[np.float64] = array("y", y, "N labels", np.float64)
     classes = np.unique(labels)
     if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
         raise ValueError(
@@ -65,7 +65,7 @@ def decision_boundary(
     if not len(points) or len(classes) > 2:
         raise ValueError(f"y has {len(classes)} different labels; expected one or two")
     low, high = points.min(axis=0) - _MARGIN, points.max(axis=0) + _MARGIN
-    across, up = (np.linspace(low[i], high[i], _GRID) for i in range(2))
+    across, up = (np.linspace(float(low[i]), float(high[i]), _GRID) for i in range(2))
     # One line of the grid at a time: a graph of all its points would be large.
     rows = [np.column_stack([across, np.full(_GRID, height)]) for height in up]
     heights = np.array([_scores(model, row) for row in rows])
@@ -132,7 +132,7 @@ def _scores(model: Callable[[Any], Any], points: NDArray[np.float64]) -> list[fl
     return [_number(model(point)) for point in points.tolist()]
 
 
-def _number(score: Any) -> float:
+def _number(score: float | Sequence[Any]) -> float:
     """Return a score as a float: that of a number, a Value, or a list of one of them."""
     if isinstance(score, (list, tuple)) and len(score) == 1:
         score = score[0]

@@ -107,12 +107,14 @@ def _has_shape(character: str) -> bool:
     # Control characters, separators, and marks that combine with what stands before them.
     if unicodedata.category(character)[0] in "CZM":
         return False
+    from matplotlib import font_manager as fonts
     from matplotlib import rcParams
-    from matplotlib.font_manager import FontProperties, findfont, get_font
 
     # matplotlib looks for a glyph in each of these families in turn.
-    families = (FontProperties(family=[name]) for name in rcParams["font.family"])
-    return any(get_font(findfont(family)).get_char_index(ord(character)) for family in families)
+    families = (fonts.FontProperties(family=[name]) for name in rcParams["font.family"])
+    return any(
+        fonts.get_font(fonts.findfont(family)).get_char_index(ord(character)) for family in families
+    )
 
 
 def _code(character: str) -> str:

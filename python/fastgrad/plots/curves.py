@@ -12,6 +12,7 @@ from .canvas import axes_for, finish, legible
 
 if TYPE_CHECKING:
     from os import PathLike
+    from typing import TypeGuard
 
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
@@ -56,8 +57,15 @@ class Trained(Protocol):
 class Sweep(Protocol):
     """What `fastgrad.training.LRSweep` has."""
 
-    lrs: NDArray[np.float64]
-    losses: NDArray[np.float64]
+    @property
+    def lrs(self) -> NDArray[np.float64]:
+        """The learning rate of each step."""
+        ...
+
+    @property
+    def losses(self) -> NDArray[np.float64]:
+        """The loss of each step."""
+        ...
 
     def smooth(self) -> NDArray[np.float64]:
         """Return smoothed losses."""
@@ -108,7 +116,7 @@ def loss_curve(
         )
     if hasattr(seen, "dev_loss"):
         seen = _curves_of(seen)
-    named = seen if isinstance(seen, Mapping) else {"": seen}
+    named = seen if _is_mapping(seen) else {"": seen}
     curves = {name: _points(name, curve) for name, curve in named.items()}
     if not curves:
         raise ValueError("history is empty; expected at least one curve")
@@ -178,6 +186,10 @@ def lr_curve(
     return finish(axes, path)
 
 
+def _is_mapping(seen: Any) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(seen, Mapping)
+
+
 def _curves_of(history: Losses) -> dict[str, ArrayLike]:
     """Return the curves of a `fastgrad.training.History` by name."""
     if not len(history.loss):
@@ -191,7 +203,7 @@ def _curves_of(history: Losses) -> dict[str, ArrayLike]:
 def _points(name: str, curve: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     try:
         numbers = np.asarray(curve, dtype=np.float64)
-    except (OverflowError, TypeError, ValueError):
+    except (OverflowError, RuntimeError, TypeError, ValueError):
         raise TypeError(
             f"the curve {name!r} of history is {shorten(curve)}; expected numbers"
         ) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["bigram_heatmap"]
 
@@ -31,8 +31,40 @@ _POINTS_PER_INCH = 72
 _DARK = 0.62
 
 
+class _OfTokens(Protocol):
+    """What counts and models have."""
+
+    @property
+    def vocab(self) -> Any:
+        """The tokens of rows and columns."""
+        ...
+
+    @property
+    def order(self) -> int:
+        """The length of the n-grams, 2 for bigrams."""
+        ...
+
+
+class Counted(_OfTokens, Protocol):
+    """What `fastgrad.models.NgramCounts` has."""
+
+    @property
+    def N(self) -> NDArray[np.integer[Any]]:  # noqa: N802 - the lecture's name
+        """The counts."""
+        ...
+
+
+class Estimated(_OfTokens, Protocol):
+    """What a bigram model has."""
+
+    @property
+    def P(self) -> NDArray[np.floating[Any]]:  # noqa: N802 - the lecture's name
+        """The probabilities."""
+        ...
+
+
 def bigram_heatmap(
-    counts: Any,
+    counts: Counted | Estimated | ArrayLike,
     tokens: Sequence[str] | None = None,
     *,
     path: str | PathLike[str] | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from .plane import View
 
@@ -34,8 +34,22 @@ _ROUNDS = 500
 _INSIDE_DISC, _INSIDE_DOT = 20.0, 12.0
 
 
+class Embedded(Protocol):
+    """What a neural language model has."""
+
+    @property
+    def vocab(self) -> Any:
+        """The tokens."""
+        ...
+
+    @property
+    def embeddings(self) -> NDArray[np.floating[Any]]:
+        """A row for each token."""
+        ...
+
+
 def embedding_scatter(
-    model: Any,
+    model: Embedded | ArrayLike,
     tokens: Sequence[str] | None = None,
     *,
     path: str | PathLike[str] | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -99,7 +99,7 @@ def _decode(data: bytes, name: str) -> str:
 
 
 @contextmanager
-def opened(source: str | os.PathLike[str]) -> Iterator[None]:
+def opened(source: str | os.PathLike[str]) -> Generator[None]:
     """Add to the error of a missing file that a str is the name of a file."""
     try:
         if os.fspath(source) == "":
@@ -113,7 +113,7 @@ def opened(source: str | os.PathLike[str]) -> Iterator[None]:
         raise
 
 
-def check_iterable(source: Any) -> None:
+def check_iterable(source: Iterable[Any]) -> None:
     """Raise `TypeError` for what is no text."""
     if not isinstance(source, Iterable) or isinstance(source, bytearray | memoryview):
         raise TypeError(

@@ -181,7 +181,7 @@ class Vocab(metaclass=HintedType):
         return {"characters": self.characters}
 
     @classmethod
-    def from_config(cls, config: Any) -> Vocab:
+    def from_config(cls, config: dict[str, Any]) -> Vocab:
         """Return the vocabulary of a `to_config`; `ValueError` for anything else."""
         characters = config.get("characters") if isinstance(config, dict) else None
         if not isinstance(characters, str) or set(config) != {"characters"}:

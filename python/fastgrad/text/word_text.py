@@ -13,9 +13,13 @@ from .word_reading import Eos, Tokenizer, check_reading, read_tokens
 from .word_vocab import WordVocab, check_token
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from numpy.typing import ArrayLike, NDArray
 
     from .reading import Source
+
+    Ids: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
 
 # The end token of lines and of paragraphs, unless told otherwise.
 _EOS_TOKENS = {"line": "</s>", "paragraph": "</p>", None: None}
@@ -53,15 +57,15 @@ class WordText:
         kept.flags.writeable = False
         self.vocab = vocab
         self.types = types
-        self._all = kept
+        self._all: Ids = kept
         self._start = 0
 
     @property
-    def ids(self) -> NDArray[Any]:
+    def ids(self) -> Ids:
         """The ids, read-only: (T,) uint16 where |V| is at most 65,536, otherwise uint32."""
         return self._all[self._start :]
 
-    def before(self, length: int) -> NDArray[Any]:
+    def before(self, length: int) -> Ids:
         """Return the last `length` ids before this part, fewer where there are not as many."""
         return self._all[max(self._start - length, 0) : self._start]
 
@@ -73,7 +77,7 @@ class WordText:
     @property
     def unk_rate(self) -> float:
         """The share of unknown words, `unk_token`, among the tokens."""
-        return float(np.mean(self.ids == 0))
+        return float(np.count_nonzero(self.ids == 0) / len(self))
 
     def split(self, *sizes: int | float) -> tuple[WordText, ...]:
         """Return parts of the text by position: so many tokens, the next so many, and the rest.
@@ -115,7 +119,7 @@ class WordText:
         return _made(self.vocab, self._all[:end], start, None)
 
 
-def _made(vocab: WordVocab, ids: NDArray[Any], start: int, types: int | None) -> WordText:
+def _made(vocab: WordVocab, ids: Ids, start: int, types: int | None) -> WordText:
     """Return a text of checked ids that begins at `start`."""
     text = WordText.__new__(WordText)
     ids.flags.writeable = False

@@ -134,7 +134,8 @@ class WordVocab(metaclass=HintedType):
         """
         lines: list[list[str]] = [[]]
         end = 1 if self.eos else None
-        for number in checked_ids("ids", ids, len(self)).tolist():
+        numbers: list[int] = checked_ids("ids", ids, len(self)).tolist()
+        for number in numbers:
             if number == end:
                 lines.append([])
             else:
@@ -161,12 +162,12 @@ class WordVocab(metaclass=HintedType):
         return {"words": list(self.itos), "tokenizer": self.tokenizer, "eos": self.eos}
 
     @classmethod
-    def from_config(cls, config: Any) -> WordVocab:
+    def from_config(cls, config: dict[str, Any]) -> WordVocab:
         """Return the vocabulary of a `to_config`; `ValueError` for anything else."""
         # Older files say "marks" for "eos".
         if not isinstance(config, dict) or set(config) not in _CONFIGS:
             raise ValueError("the vocabulary is damaged; expected words, tokenizer and eos")
-        words = config["words"]
+        words: list[str] = config["words"]
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("the vocabulary is damaged; expected words to be a list of str")
         return cls(words, tokenizer=config["tokenizer"], eos=config.get("eos", config.get("marks")))

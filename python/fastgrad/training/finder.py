@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..base import Texts, Trainable
+    from ..base import AnyTexts, Trainable
 
 
 class LRSweep(NamedTuple):
@@ -49,8 +49,8 @@ class LRSweep(NamedTuple):
 
 @hint_names(low="min_lr", high="max_lr", start_lr="min_lr", end_lr="max_lr", num_iter="steps")
 def lr_find(
-    model: Trainable,
-    train: Texts,
+    model: Trainable[AnyTexts],
+    train: AnyTexts,
     min_lr: float = 1e-3,
     max_lr: float = 1.0,
     steps: int = 1000,
@@ -94,13 +94,13 @@ def lr_find(
     steps = list_length("steps", steps, least=2)
     lrs = min_lr * (max_lr / min_lr) ** np.linspace(0.0, 1.0, steps)
     lrs[-1] = max_lr
-    settings: dict[str, Any] = {
-        "batch_size": batch_size,
-        "optimizer": optimizer,
-        "weight_decay": weight_decay,
-        "seed": seed,
-        "threads": threads,
-    }
-    run = model.copy()._start(train, **settings)
+    run = model.copy()._start(
+        train,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        weight_decay=weight_decay,
+        seed=seed,
+        threads=threads,
+    )
     losses = run.train(0, lrs)
     return LRSweep(lrs[: len(losses)], losses)

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import index
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,9 +143,9 @@ def _from_list(pairs: Iterable[tuple[int, float]], steps: int) -> LearningRates:
     return LearningRates(np.array(starts[:used], dtype=np.int64), np.array(lrs[:used]), steps)
 
 
-def _checked_lr(name: str, value: object) -> float:
+def _checked_lr(name: str, value: Any) -> float:
     try:
-        lr = array("d", [value])[0]  # pyright: ignore  what is no number is refused here
+        lr = array("d", [value])[0]
     except TypeError:
         kinds = "a number, a list of (step, lr) or a function" if name == "lr" else "a number"
         raise TypeError(f"{name} is {shorten(value)}; expected {kinds}") from None

@@ -233,7 +233,7 @@ class Loop:
             self._record.stopped = "failed in a callback"
             raise
         # What other objects say of their truth is no wish to stop.
-        return any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
+        return any(type(answer) in (bool, np.bool_) and bool(answer) for answer in answers)
 
     def _patience_is_over(self) -> bool:
         patience = self._plan.patience

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from .._checks import as_list, path_name, shorten, whole
 from .learning_rates import LearningRate, LearningRates, plan_lrs
@@ -79,8 +78,10 @@ def make_plan(
     )
 
 
-def _checked_callbacks(callbacks: Any) -> tuple[Callable[[Progress], object], ...]:
-    found: Any = callbacks
+def _checked_callbacks(
+    callbacks: Iterable[Callable[[Progress], object]],
+) -> tuple[Callable[[Progress], object], ...]:
+    found = callbacks
     # A callable may be iterable too, and is no list then.
     if isinstance(callbacks, Iterable) and not callable(callbacks):
         found = tuple(as_list(callbacks))

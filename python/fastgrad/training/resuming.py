@@ -99,7 +99,7 @@ def write_saved(
     return arrays, config
 
 
-def read_saved(arrays: Arrays, config: Any) -> Saved:
+def read_saved(arrays: Arrays, config: dict[str, Any]) -> Saved:
     """Undo `write_saved`; `ValueError` or `TypeError` where it is not what that has made."""
     if not isinstance(config, dict):
         raise TypeError(

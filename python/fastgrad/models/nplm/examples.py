@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,11 +12,15 @@ from ...text import build_dataset, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypeAlias
 
     from numpy.typing import NDArray
+    from typing_extensions import TypeIs
 
-    from ...base import Texts
+    from ...base import Examples
     from ...text import Source, Vocab
+
+    CharacterTexts: TypeAlias = Source | Examples
 
 
 # How many tokens of a text are made examples of at a time, where that is enough.
@@ -50,18 +54,23 @@ class Prepared(NamedTuple):
         return digest.hexdigest()
 
 
-def prepare(source: Texts, vocab: Vocab, context: int, name: str) -> Prepared:
+def is_pair(source: CharacterTexts | None) -> TypeIs[Examples]:
+    """Return whether examples were made before: a pair of arrays."""
+    return isinstance(source, tuple) and any(isinstance(part, np.ndarray) for part in source)
+
+
+def prepare(source: CharacterTexts, vocab: Vocab, context: int, name: str) -> Prepared:
     """Read a source of text into examples, or check those that were made before.
 
     Raises what `fastgrad.text.build_dataset` raises, and for a pair of arrays `TypeError` or
     `ValueError` where they are not contexts and ids of this vocabulary.
     """
-    if isinstance(source, tuple) and any(isinstance(part, np.ndarray) for part in source):
+    if is_pair(source):
         return prepare_pair(source, len(vocab), context, name)
-    return Prepared(*build_dataset(cast("Source", source), vocab, context))
+    return Prepared(*build_dataset(source, vocab, context))
 
 
-def in_blocks(source: Texts, vocab: Vocab, context: int, name: str) -> Iterator[Prepared]:
+def in_blocks(source: CharacterTexts, vocab: Vocab, context: int, name: str) -> Iterator[Prepared]:
     """Return the examples of a source in blocks, so that those of a long text need not be held.
 
     Raises what `prepare` raises, for a block when it comes.
@@ -71,7 +80,7 @@ def in_blocks(source: Texts, vocab: Vocab, context: int, name: str) -> Iterator[
         return
     block: list[str] = []
     tokens = 0
-    for item in read_lines(cast("Source", source)):
+    for item in read_lines(source):
         block.append(item)
         tokens += len(item) + 1
         if tokens >= _BLOCK:

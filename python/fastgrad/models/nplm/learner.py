@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from ..._checks import shorten, whole
 from ..._hints import hint_names
 from ..._threads import thread_count
+from ...base import AnyTexts
 from ...checkpoint import CheckpointError
 from ...optim.schedules import cosine, warmup_cosine
 from ...training import History
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 _WARMUP = 20
 
 
-class Learner(Network[AnyVocab]):
+class Learner(Network[AnyVocab, AnyTexts]):
     """The training of `NPLM` and of `WordNPLM`, which define their examples."""
 
     _defaults: ClassVar[Defaults]
@@ -78,14 +79,14 @@ class Learner(Network[AnyVocab]):
         return self._history
 
     @abstractmethod
-    def _read(self, train: Any, dev: Any) -> tuple[AnyVocab, Any, Any]:
+    def _read(self, train: AnyTexts, dev: AnyTexts | None) -> tuple[AnyVocab, Any, Any]:
         """Return the vocabulary that texts decide, and the texts as they were read for it."""
 
     @abstractmethod
-    def _examples(self, texts: Any, name: str) -> Prepared:
+    def _examples(self, texts: AnyTexts, name: str) -> Prepared:
         """Return the examples of a text, or check those that were made before."""
 
-    def _prepared(self, train: Any, dev: Any) -> tuple[Any, Any]:
+    def _prepared(self, train: AnyTexts, dev: AnyTexts | None) -> tuple[Any, Any]:
         """Return the texts; draw the parameters where their vocabulary decides."""
         if self._shape is None:
             vocab, train, dev = self._read(train, dev)
@@ -94,8 +95,8 @@ class Learner(Network[AnyVocab]):
 
     def _start(
         self,
-        train: Any,
-        dev: Any = None,
+        train: AnyTexts,
+        dev: AnyTexts | None = None,
         *,
         batch_size: int | None = None,
         optimizer: Literal["sgd", "momentum", "adamw"] = "sgd",
@@ -129,8 +130,8 @@ class Learner(Network[AnyVocab]):
     @hint_names()
     def fit(
         self,
-        train: Any,
-        dev: Any = None,
+        train: AnyTexts,
+        dev: AnyTexts | None = None,
         *,
         steps: int | None = None,
         epochs: float | None = None,
@@ -270,8 +271,8 @@ class Learner(Network[AnyVocab]):
     def resume(
         cls,
         path: str | os.PathLike[str],
-        train: Any,
-        dev: Any = None,
+        train: AnyTexts,
+        dev: AnyTexts | None = None,
         *,
         steps: int | None = None,
         lr: LearningRate | None = None,
@@ -319,7 +320,9 @@ class Learner(Network[AnyVocab]):
         model._go(Loop(run, plan, loop.history, loop.best, loop.evaluated))
         return model
 
-    def _restart(self, state: saved.RunState, train: Any, dev: Any, threads: int | None) -> NPLMRun:
+    def _restart(
+        self, state: saved.RunState, train: AnyTexts, dev: AnyTexts | None, threads: int | None
+    ) -> NPLMRun:
         """Be ready for the step after the last one that was saved."""
         run = self._start(train, dev, batch_size=state.batch_size, seed=state.seed, threads=threads)
         for name, examples, digest in (

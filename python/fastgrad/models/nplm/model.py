@@ -15,13 +15,13 @@ from ...text.dataset import encode_context
 from .._model import CharacterModel
 from .._table import check_width
 from . import kernels
-from .examples import Prepared, in_blocks, prepare
+from .examples import Prepared, in_blocks, is_pair, prepare
 from .learner import Learner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...base import Texts
+    from .examples import CharacterTexts
     from .shape import Shape
 
 # Up to so many probabilities a table of all contexts is made: 16 MB. With 27 tokens, context 3
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _TABLE_CELLS = 2**21
 
 
-class NPLM(Learner[Vocab], CharacterModel):
+class NPLM(Learner[Vocab, "CharacterTexts"], CharacterModel["CharacterTexts"]):
     """A neural probabilistic language model over characters.
 
     Bengio, Ducharme, Vincent and Jauvin, "A Neural Probabilistic Language Model" (JMLR 3, 2003),
@@ -55,7 +55,7 @@ class NPLM(Learner[Vocab], CharacterModel):
     >>> from fastgrad.text import Vocab
     >>> model = NPLM(context_length=3, embedding_dim=10, hidden_dim=200)
     >>> model
-    NPLM(context_length=3, embedding_dim=10, hidden_dim=200; not fitted of float32)
+    NPLM(context_length=3, embedding_dim=10, hidden_dim=200; not fitted)
     >>> NPLM(Vocab("abcdefghijklmnopqrstuvwxyz"), **model.config).num_parameters()
     11897
     >>> names = ["emma", "olivia", "ava", "mia", "isla", "amelia", "mila", "luna"]
@@ -105,16 +105,17 @@ class NPLM(Learner[Vocab], CharacterModel):
         super()._set(vocab, shape, parameters)
         self._table: tuple[int, NDArray[np.float64]] | None = None
 
-    def _read(self, train: Any, dev: Any) -> tuple[Vocab, Any, Any]:
-        if _is_pair(train):
+    def _read(self, train: CharacterTexts, dev: CharacterTexts | None) -> tuple[Vocab, Any, Any]:
+        if is_pair(train):
             raise ValueError("train holds ids, but the model has no vocabulary; give it a vocab")
-        train = read_lines(train)
-        dev = dev if dev is None or _is_pair(dev) else read_lines(dev)
+        lines = read_lines(train)
+        if dev is None or is_pair(dev):
+            return Vocab.from_texts(lines), lines, dev
+        dev_lines = read_lines(dev)
         # As the lecture takes it, of all names: dev may have a character that train has not.
-        texts = [*train, *([] if dev is None or _is_pair(dev) else dev)]
-        return Vocab.from_texts(texts), train, dev
+        return Vocab.from_texts([*lines, *dev_lines]), lines, dev_lines
 
-    def _examples(self, texts: Texts, name: str) -> Prepared:
+    def _examples(self, texts: CharacterTexts, name: str) -> Prepared:
         return prepare(texts, self.vocab, self.context_length, name)
 
     def _encode_context(self, context: str) -> NDArray[np.uint32]:
@@ -124,7 +125,7 @@ class NPLM(Learner[Vocab], CharacterModel):
         check_width(contexts, self.context_length)
         return kernels.probabilities(self._parameters, contexts)
 
-    def loss(self, texts: Texts, *, threads: int | None = None) -> float:
+    def loss(self, texts: CharacterTexts, *, threads: int | None = None) -> float:
         """Return the mean negative log-likelihood of a text, in nats per token.
 
         `texts` is a file's name, bytes, an iterable of str, or a pair of arrays as in `fit`. Raises
@@ -144,7 +145,9 @@ class NPLM(Learner[Vocab], CharacterModel):
         # A loss times its size and divided by it may be another number.
         return losses[0] if len(losses) == 1 else float(np.average(losses, weights=sizes))
 
-    def token_log_probs(self, texts: Texts, *, threads: int | None = None) -> NDArray[np.float64]:
+    def token_log_probs(
+        self, texts: CharacterTexts, *, threads: int | None = None
+    ) -> NDArray[np.float64]:
         """Return the natural logarithm of the probability of each token of a text: (T,).
 
         The tokens are the characters of each item and its end.
@@ -192,8 +195,3 @@ class NPLM(Learner[Vocab], CharacterModel):
         numbers = np.arange(rows, dtype=np.uint32)
         places = len(self.vocab) ** np.arange(self.context_length - 1, -1, -1, dtype=np.uint32)
         return numbers[:, None] // places % np.uint32(len(self.vocab))
-
-
-def _is_pair(texts: Any) -> bool:
-    """Return whether examples were made before: a pair of arrays."""
-    return isinstance(texts, tuple) and any(isinstance(part, np.ndarray) for part in texts)

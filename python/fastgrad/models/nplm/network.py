@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 import numpy as np
 
 from ..._checks import shorten, whole
-from ...base import NotFittedError
+from ...base import AnyTexts, NotFittedError
 from .._model import AnyVocab, Model
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Never, Self, TypeAlias
 
     from numpy.typing import NDArray
 
     from .shape import Shape
+
+    Floats: TypeAlias = NDArray[np.floating[Any]]
 
 # What to say of a parameter that a network is made without.
 _WITHOUT = {
@@ -34,7 +36,11 @@ class _Parameter:
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, network: Any, owner: type | None = None) -> Any:
+    @overload
+    def __get__(self, network: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, network: Network[Any], owner: type | None = None) -> Floats: ...
+    def __get__(self, network: Network[Any] | None, owner: type | None = None) -> Self | Floats:
         if network is None:
             return self
         network._shape_of()  # raises before the parameters are drawn
@@ -42,12 +48,12 @@ class _Parameter:
             raise AttributeError(f"{self._name}: {_WITHOUT[self._name]}")
         return network._parameters[self._name]
 
-    def __set__(self, network: Any, value: object) -> NoReturn:
+    def __set__(self, network: Any, value: Never) -> NoReturn:
         name = self._name
         raise AttributeError(f"{name} cannot be replaced; set its numbers: model.{name}[...] = …")
 
 
-class Network(Model[AnyVocab]):
+class Network(Model[AnyVocab, AnyTexts]):
     """A network that does not change; see `NPLM` for what it computes."""
 
     C = _Parameter("The embeddings of the tokens: (V, m).")
@@ -62,8 +68,9 @@ class Network(Model[AnyVocab]):
 
     # The settings of the constructor; a file of an older version lacks init and seed.
     _settings: dict[str, Any]
-    # None until the vocabulary is known, and the parameters are drawn.
+    # None and empty until the vocabulary is known, and the parameters are drawn.
     _shape: Shape | None
+    _parameters: dict[str, NDArray[Any]]
 
     def _set(self, vocab: AnyVocab, shape: Shape, parameters: dict[str, NDArray[Any]]) -> None:
         self._vocab = vocab
@@ -106,13 +113,14 @@ class Network(Model[AnyVocab]):
         shown += [f"{name}=True" for name in ("direct", "tie_weights") if self._settings[name]]
         size = "not fitted"
         if self._shape is not None:
-            size = f"V = {len(self.vocab):,}, {self.num_parameters():,} parameters"
-        return f"{type(self).__name__}({', '.join(shown)}; {size} of {self._settings['dtype']})"
+            parameters = f"{self.num_parameters():,} parameters of {self._settings['dtype']}"
+            size = f"V = {len(self.vocab):,}, {parameters}"
+        return f"{type(self).__name__}({', '.join(shown)}; {size})"
 
     # What it has learned of tokens.
 
     @property
-    def embeddings(self) -> NDArray[Any]:
+    def embeddings(self) -> Floats:
         """The embedding of each token, the rows of C: (V, m)."""
         return self.C
 

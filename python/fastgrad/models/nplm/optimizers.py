@@ -103,7 +103,7 @@ def _hint(optimizer: Any) -> str:
     )
 
 
-def checked_dropout(dropout: Any) -> tuple[float, float]:
+def checked_dropout(dropout: float | tuple[float, float] | list[float]) -> tuple[float, float]:
     """Return the shares of embeddings and of hidden units to drop: one number is both."""
     shares = dropout if isinstance(dropout, (tuple, list)) else (dropout, dropout)
     if len(shares) != 2:

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ...base import Examples
     from ..word_model import WordTexts
 
     # A text, or the examples that somebody has made of one.
-    WordExamples: TypeAlias = WordTexts | tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]
+    WordExamples: TypeAlias = WordTexts | Examples
 
 
-class WordNPLM(Learner[WordVocab], WordModel):
+class WordNPLM(Learner[WordVocab, "WordExamples"], WordModel["WordExamples"]):
     """A neural probabilistic language model over words, as in the paper.
 
     Bengio, Ducharme, Vincent and Jauvin, "A Neural Probabilistic Language Model" (JMLR 3, 2003).
@@ -103,12 +104,12 @@ class WordNPLM(Learner[WordVocab], WordModel):
         text = text_to_learn(train, None)
         return text.vocab, text, dev
 
-    def _prepared(self, train: Any, dev: Any) -> tuple[Any, Any]:
+    def _prepared(self, train: WordExamples, dev: WordExamples | None) -> tuple[Any, Any]:
         is_new = self._shape is None
-        train, dev = super()._prepared(train, dev)
+        text, dev = super()._prepared(train, dev)
         if is_new:
-            self._parameters["b"][:] = _log_shares(train.counts, len(train.vocab))
-        return train, dev
+            self._parameters["b"][:] = _log_shares(text.counts, len(text.vocab))
+        return text, dev
 
     def _distributions(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
         missing = self.context_length - contexts.shape[1]

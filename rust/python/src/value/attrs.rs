@@ -7,7 +7,7 @@ use std::os::raw::{c_char, c_int};
 use std::ptr;
 
 use fastgrad_core::autograd::op::Op;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyString, PyTuple};
 use pyo3::{Borrowed, ffi, intern};
@@ -16,8 +16,12 @@ use super::ffi::{Object, answer, c_functions, status};
 use super::hooks;
 use super::node::{Node, NodeRef};
 use super::number;
+use crate::args::shorten;
 use crate::errors::guard_slot;
 use crate::weights;
+
+/// The longest format, in characters, that an error repeats as Python tells it.
+const LONGEST_FORMAT_ECHOED: usize = 100;
 
 c_functions! {
     get get_data = |value| Ok(PyFloat::new(value.py(), value.data()));
@@ -158,7 +162,20 @@ fn format_as<'a>(
     if spec.len()? == 0 {
         return Ok(value.object().str()?.into_any());
     }
-    PyFloat::new(value.py(), value.data()).call_method1(intern!(value.py(), "__format__"), (spec,))
+    let data = PyFloat::new(value.py(), value.data());
+    let formatted = data.call_method1(intern!(value.py(), "__format__"), (&spec,));
+    match formatted {
+        // Python's message repeats the whole format, which may have any length.
+        Err(error)
+            if spec.len()? > LONGEST_FORMAT_ECHOED
+                && error.is_instance_of::<PyValueError>(value.py()) =>
+        {
+            let spec = shorten(spec.as_any().as_borrowed());
+            let expected = format!("spec is {spec}; expected the format of a float");
+            Err(PyValueError::new_err(expected))
+        }
+        _ => formatted,
+    }
 }
 
 /// The collector must see a node that has attributes, for only these can close a cycle.

@@ -4,22 +4,11 @@ import math
 
 import numpy as np
 import pytest
-import small_words
 from fastgrad.models import WordNPLM
 from fastgrad.models.nplm import presets
 from fastgrad.text import WordVocab, read_words
 from fastgrad.training import DivergedError
 from small_nplm import arrays, same
-
-
-@pytest.fixture(scope="module")
-def parts():
-    return small_words.parts()
-
-
-@pytest.fixture
-def small(parts):
-    return small_words.small_model(parts[0].vocab)
 
 
 def test_bad_settings_are_named(small, parts):

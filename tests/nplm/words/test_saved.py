@@ -4,22 +4,11 @@ import pickle
 
 import numpy as np
 import pytest
-import small_words
 from fastgrad import checkpoint
 from fastgrad.models import WordNPLM, load
 from fastgrad.optim.schedules import cosine
 from fastgrad.text import WordVocab
 from small_nplm import same
-
-
-@pytest.fixture(scope="module")
-def parts():
-    return small_words.parts()
-
-
-@pytest.fixture
-def small(parts):
-    return small_words.small_model(parts[0].vocab)
 
 
 @pytest.mark.parametrize("tie_weights", [False, True])

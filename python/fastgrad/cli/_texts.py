@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -26,13 +26,6 @@ class Text:
     """How messages speak of it."""
 
     @property
-    def path(self) -> str | None:
-        """The file's absolute path; None where the text is no file."""
-        if isinstance(self.source, bytes) or self.source == "-":
-            return None
-        return os.path.abspath(self.source)
-
-    @property
     def is_small(self) -> bool:
         """Whether the text can be read again, into memory."""
         if isinstance(self.source, bytes):
@@ -46,27 +39,33 @@ class Text:
 
         return read_lines(self.source)
 
+    def where(self) -> dict[str, Any]:
+        """Return what is noted of a model's text, so that it is found again."""
+        is_bundled = isinstance(self.source, bytes)
+        is_file = not is_bundled and self.source != "-"
+        return {
+            "bundled": is_bundled,
+            "path": os.path.abspath(self.source) if is_file else None,
+        }
 
-def bundled() -> Text:
-    """Return the names that the package carries."""
-    from ..datasets import names_bytes
-
-    data = names_bytes()
-    count = data.count(b"\n")
-    return Text(data, f"the {count:,} names that fastgrad carries")
+    def note(self, items: int, vocab: Any) -> dict[str, Any]:
+        """Return what is noted of the text of a model of characters."""
+        return {**self.where(), "items": items, "characters": vocab.characters}
 
 
-def plays() -> Text:
-    """Return the plays that the package carries."""
-    from ..datasets import shakespeare
+def bundled(words: bool = False) -> Text:
+    """Return the names, or the plays, that the package carries."""
+    from ..datasets import names_bytes, shakespeare
 
-    return Text(shakespeare(), "the fifteen plays that fastgrad carries")
+    if words:
+        return Text(shakespeare(), "the fifteen plays that fastgrad carries")
+    return Text(names_bytes(), "the 32,469 names that fastgrad carries")
 
 
 def text_of(file: str | None, *, words: bool = False) -> Text:
     """Return the text of a command line's file, or a bundled one where none was named."""
     if file is None:
-        text = plays() if words else bundled()
+        text = bundled(words)
         return Text(text.source, f"{text.name}, as no file was named")
     if file == "-":
         return Text(file, "standard input")
@@ -85,17 +84,6 @@ def make_folder(folder: Path, option: str) -> None:
 def folder_of(place: Path) -> Path:
     """Return the folder that a model is in: `place` itself, or that of the file."""
     return place if place.is_dir() else place.parent
-
-
-def picture_path(out: Path | None, folder: Path, name: str) -> Path:
-    """Return where a picture goes: to `out`, or as `name` to that folder, or to the model's."""
-    path = out or folder
-    if path.is_dir():
-        path /= name
-    elif not path.suffix:
-        path = path.with_name(f"{path.name}.png")
-    make_folder(path.parent, "-o/--out")
-    return path
 
 
 def has_model(place: Path) -> bool:
@@ -124,27 +112,19 @@ def knows_words(model: Any) -> bool:
     return isinstance(model.vocab, WordVocab)
 
 
-def text_note(text: Text, items: int, characters: str) -> dict[str, Any]:
-    """Return what is noted of the text of a model, which itself knows no text."""
-    return {
-        "bundled": isinstance(text.source, bytes),
-        "path": text.path,
-        "items": items,
-        "characters": characters,
-    }
-
-
-def read_note(place: Path, model: Any, part: str) -> Any:
-    """Return a part of what was noted of a model, "text" or "run"; None where there is none.
+def read_note(place: Path, model: Any, part: str) -> dict[str, Any]:
+    """Return a part of what was noted of a model, "text" or "run"; empty where there is none.
 
     Earlier versions left notes as files beside the model.
     """
     if model.note is not None:
-        return model.note.get(part)
-    try:
-        return json.loads((folder_of(place) / f"{part}.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None  # What cannot be read is not there.
+        note = model.note.get(part)
+    else:
+        try:
+            note = json.loads((folder_of(place) / f"{part}.json").read_bytes())
+        except (OSError, ValueError, RecursionError):
+            note = None  # What cannot be read is not there.
+    return cast("dict[str, Any]", note) if isinstance(note, dict) else {}
 
 
 def noted_text(place: Path, model: Any) -> Text | None:
@@ -152,16 +132,15 @@ def noted_text(place: Path, model: Any) -> Text | None:
 
     A note in a file may be of another model than this one: that which was made last.
     """
-    note = read_note(place, model, "text")
-    try:
-        if note["characters"] != model.vocab.characters:
+    words = knows_words(model)
+    note = read_note(place, model, "run" if words else "text")
+    if not words:
+        is_of_model = note.get("characters") == model.vocab.characters
+        if hasattr(model, "counts"):
+            is_of_model = is_of_model and note.get("items") == model.counts.num_items
+        if not is_of_model:
             return None
-        if hasattr(model, "counts") and note["items"] != model.counts.num_items:
-            return None
-        if note["bundled"]:
-            return bundled()
-        if note["path"] is not None and Path(note["path"]).is_file():
-            return Text(note["path"], escape(note["path"]))
-    except (OSError, ValueError, LookupError, TypeError):
-        pass  # Whatever is wrong with it, it is only a note.
-    return None
+    if note.get("bundled"):
+        return bundled(words)
+    path = note.get("path")
+    return Text(path, escape(path)) if isinstance(path, str) and os.path.isfile(path) else None

@@ -25,16 +25,6 @@ from small_words import entropy, sentences
 
 
 @pytest.fixture(scope="module")
-def parts():
-    return small_words.parts()
-
-
-@pytest.fixture
-def small(parts):
-    return small_words.small_model(parts[0].vocab)
-
-
-@pytest.fixture(scope="module")
 def trained(parts):
     """A model that has learned the sentences."""
     model = small_words.small_model(parts[0].vocab)
