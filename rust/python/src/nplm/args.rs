@@ -72,6 +72,11 @@ pub fn shape<T: Number>(
     set: &Params<Option<Named<'_, T>>>,
     context_length: usize,
 ) -> PyResult<Shape> {
+    // The axes that the shape is read from must be there.
+    if let (Some(c), Some(d)) = (&set.C, &set.d) {
+        c.expect_shape(&[None, None], "(V, m)")?;
+        d.expect_shape(&[None], "(h,)")?;
+    }
     let length = |array: &Option<Named<'_, T>>, axis| array.as_ref().map_or(0, |a| a.axis(axis));
     let shape = Shape {
         vocab_size: length(&set.C, 0),
