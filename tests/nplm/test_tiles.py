@@ -6,7 +6,7 @@ import slow_nplm
 from fastgrad import _core
 from nplm_cases import assert_close, example
 
-TILE = 192  # as in rust/core/src/nplm/logits.rs
+TILE = 192  # as in rust/core/src/nplm/batch.rs
 VOCABULARIES = [1, TILE - 1, TILE, TILE + 1, 3 * TILE + 5]
 THREE_TILES = (3 * TILE + 5, 2, 5, 9, True)
 

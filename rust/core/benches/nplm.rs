@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
 use fastgrad_core::alloc::demand;
-use fastgrad_core::linalg::product::Product;
-use fastgrad_core::linalg::{Buffer, Cpu, LANES, lanes};
+use fastgrad_core::kernels::gemm::Gemm;
+use fastgrad_core::kernels::{Buffer, Cpu, MICRO_BATCH, elementwise};
 use fastgrad_core::nplm::dropout::Dropout;
 use fastgrad_core::nplm::optimizer::Optimizer;
-use fastgrad_core::nplm::train::{Plan, train};
-use fastgrad_core::nplm::{Data, Params, Shape};
+use fastgrad_core::nplm::train::{Config, train};
+use fastgrad_core::nplm::{Dataset, Params, Shape};
 use fastgrad_core::progress::Progress;
-use fastgrad_core::random::Random;
+use fastgrad_core::rng::Rng;
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -26,20 +26,32 @@ fn main() {
         .measurement_time(Duration::from_millis(1500))
         .configure_from_args();
     steps(&mut criterion);
-    products(&mut criterion);
+    gemms(&mut criterion);
     functions(&mut criterion);
     criterion.final_summary();
 }
 
-const SMALL: Shape =
-    Shape { vocabulary: 27, context: 3, features: 10, hidden: 200, direct: false, tied: false };
-const MIDDLE: Shape =
-    Shape { vocabulary: 27, context: 8, features: 24, hidden: 512, direct: false, tied: false };
+const SMALL: Shape = Shape {
+    vocab_size: 27,
+    context_length: 3,
+    embedding_dim: 10,
+    hidden_dim: 200,
+    direct: false,
+    tied: false,
+};
+const MIDDLE: Shape = Shape {
+    vocab_size: 27,
+    context_length: 8,
+    embedding_dim: 24,
+    hidden_dim: 512,
+    direct: false,
+    tied: false,
+};
 
 /// Small random numbers.
 fn random_numbers(seed: u64, n: usize) -> Vec<f32> {
-    let mut random = Random::new(seed, 0);
-    (0..n).map(|_| 0.1 * random.normal() as f32).collect()
+    let mut rng = Rng::new(seed, 0);
+    (0..n).map(|_| 0.1 * rng.normal() as f32).collect()
 }
 
 /// Steps of SGD, momentum and `AdamW` over 100,000 random examples.
@@ -54,12 +66,12 @@ fn steps(criterion: &mut Criterion) {
         ("M, AdamW", MIDDLE, 256, 10, 1, adamw),
     ] {
         let examples = 100_000;
-        let mut random = Random::new(1, 1);
+        let mut rng = Rng::new(1, 1);
         let mut ids = |n: usize| -> Vec<u32> {
-            (0..n).map(|_| random.below(shape.vocabulary as u64) as u32).collect()
+            (0..n).map(|_| rng.below(shape.vocab_size as u64) as u32).collect()
         };
-        let (inputs, targets) = (ids(examples * shape.context), ids(examples));
-        let data = Data { inputs: &inputs, targets: &targets };
+        let (inputs, targets) = (ids(examples * shape.context_length), ids(examples));
+        let data = Dataset { inputs: &inputs, targets: &targets };
         let mut sets = vec![shape.lengths().map(|n| random_numbers(n as u64, n))];
         sets.resize(1 + optimizer.states(), shape.lengths().map(|n| vec![0.0f32; n]));
         let rates = vec![0.001; steps];
@@ -68,19 +80,19 @@ fn steps(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(steps as u64));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let plan = Plan {
-                    batch,
-                    rates: &rates,
+                let config = Config {
+                    batch_size: batch,
+                    lr: &rates,
                     first_step,
                     seed: 1,
                     optimizer,
-                    decay: 0.0,
+                    weight_decay: 0.0,
                     dropout: Dropout::default(),
                     threads,
                 };
                 first_step += steps as u64;
                 let before: Vec<_> = sets.iter().map(slices).collect();
-                let trained = train(&shape, &before, &data, &plan, &Progress::new()).unwrap();
+                let trained = train(&shape, &before, &data, &config, &Progress::new()).unwrap();
                 sets = trained.sets;
                 trained.losses
             });
@@ -93,10 +105,10 @@ fn slices(set: &Params<Vec<f32>>) -> Params<&[f32]> {
     set.as_ref().map(|numbers| &**numbers)
 }
 
-/// Products of the sizes in question; elements are floating-point operations.
-fn products(criterion: &mut Criterion) {
+/// gemm at the sizes in question; elements are floating-point operations.
+fn gemms(criterion: &mut Criterion) {
     let cpu = Cpu::chosen().unwrap();
-    let mut group = criterion.benchmark_group("product");
+    let mut group = criterion.benchmark_group("gemm");
     for (name, [rows, columns, terms], transposed) in [
         ("S H.x", [200, 32, 30usize], false),
         ("S U.a", [27, 32, 200usize], false),
@@ -110,24 +122,24 @@ fn products(criterion: &mut Criterion) {
         ("1024", [1024, 1024, 1024usize], false),
     ] {
         let a = random_numbers(1, rows * terms);
-        let row = columns.div_ceil(LANES) * LANES;
+        let row = columns.div_ceil(MICRO_BATCH) * MICRO_BATCH;
         let mut b = demand(Buffer::zeros(terms * row));
         b.copy_from_slice(&random_numbers(2, terms * row));
         let mut out = demand(Buffer::zeros(rows * row));
-        let product = Product {
-            rows,
-            columns,
-            terms,
-            left_row: if transposed { 1 } else { terms },
-            left_step: if transposed { rows } else { 1 },
-            right_row: row,
-            out_row: row,
+        let gemm = Gemm {
+            m: rows,
+            n: columns,
+            k: terms,
+            rsa: if transposed { 1 } else { terms },
+            csa: if transposed { rows } else { 1 },
+            rsb: row,
+            rsc: row,
             alpha: 1.0,
             beta: 0.0,
         };
         group.throughput(Throughput::Elements((2 * rows * columns * terms) as u64));
         group.bench_function(name, |bencher| {
-            bencher.iter(|| product.add_up(cpu, &[(black_box(&a), &b)], &mut out));
+            bencher.iter(|| gemm.gemm(cpu, &[(black_box(&a), &b)], &mut out));
         });
     }
     group.finish();
@@ -136,7 +148,7 @@ fn products(criterion: &mut Criterion) {
 /// exp, tanh and transposition of 200 × 32 numbers.
 fn functions(criterion: &mut Criterion) {
     let cpu = Cpu::chosen().unwrap();
-    let n = 200 * LANES;
+    let n = 200 * MICRO_BATCH;
     let mut group = criterion.benchmark_group("function");
     group.throughput(Throughput::Elements(n as u64));
     let start = random_numbers(3, n);
@@ -144,18 +156,23 @@ fn functions(criterion: &mut Criterion) {
     group.bench_function("copy and exp", |bencher| {
         bencher.iter(|| {
             x.copy_from_slice(&start);
-            lanes::exp(cpu, black_box(&mut x));
+            elementwise::exp(cpu, black_box(&mut x));
         });
     });
     group.bench_function("copy and tanh", |bencher| {
         bencher.iter(|| {
             x.copy_from_slice(&start);
-            lanes::tanh(cpu, black_box(&mut x));
+            elementwise::tanh(cpu, black_box(&mut x));
         });
     });
     group.bench_function("transpose", |bencher| {
         bencher.iter(|| {
-            lanes::transpose(cpu, (black_box(&x), LANES), (200, LANES), (black_box(&mut y), 200));
+            elementwise::transpose(
+                cpu,
+                (black_box(&x), MICRO_BATCH),
+                (200, MICRO_BATCH),
+                (black_box(&mut y), 200),
+            );
         });
     });
     group.finish();

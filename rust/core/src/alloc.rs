@@ -1,5 +1,5 @@
-//! Memory that the system may refuse: whatever grows with its input is allocated here, or with
-//! `try_reserve`, and is [`Error::Memory`] where there is none.
+//! Fallible allocation: whatever grows with its input is allocated here, or with `try_reserve`, and
+//! is [`Error::Memory`] where the system refuses.
 
 use std::alloc::{Layout, alloc_zeroed};
 use std::collections::HashMap;
@@ -10,8 +10,8 @@ use std::thread::Builder;
 use crate::progress::Progress;
 use crate::{Error, Result};
 
-/// How many items are collected between two checks for a cancel.
-const STRETCH: usize = 1 << 16;
+/// Items collected between two checks for a cancel.
+const ITEMS_PER_CHECK: usize = 1 << 16;
 
 /// From how many bytes on memory is freed by a thread of its own: less takes a few milliseconds.
 const LARGE: usize = 1 << 26;
@@ -58,7 +58,7 @@ impl<T: Copy + Send + 'static> Drop for Large<T> {
     }
 }
 
-/// A vector without items that has room for `length` of them.
+/// Makes an empty vector of capacity `length`.
 ///
 /// # Errors
 /// [`Error::Memory`].
@@ -68,7 +68,7 @@ pub fn with_capacity<T>(length: usize) -> Result<Vec<T>> {
     Ok(items)
 }
 
-/// `length` copies of an item.
+/// Makes a vector of `length` copies of an item.
 ///
 /// # Errors
 /// [`Error::Memory`].
@@ -86,7 +86,7 @@ pub fn filled_under<T: Clone>(progress: &Progress, item: &T, length: usize) -> R
     collected_under(progress, std::iter::repeat_n(item, length).cloned())
 }
 
-/// `length` zeros; pages of a long vector take memory when they are first written.
+/// Makes a vector of `length` zeros; its pages take memory when they are first written.
 ///
 /// # Errors
 /// [`Error::Memory`].
@@ -108,11 +108,11 @@ pub fn zeroed<T: Zero>(length: usize) -> Result<Vec<T>> {
     }
 }
 
-/// A number whose zero is made of zero bytes.
+/// A number whose zero is all zero bytes.
 ///
 /// # Safety
-/// Memory of zero bytes is a valid value, and the type is not zero-sized.
-#[allow(unsafe_code, reason = "a promise about bytes")]
+/// Zero bytes are a valid value, and the type is not zero-sized.
+#[allow(unsafe_code, reason = "a promise about its bytes")]
 pub unsafe trait Zero: Copy {}
 
 macro_rules! zero {
@@ -126,7 +126,7 @@ macro_rules! zero {
 }
 zero!(u8, u16, u32, u64, u128, usize, f32, f64);
 
-/// A copy of a slice.
+/// Copies a slice.
 ///
 /// # Errors
 /// [`Error::Memory`].
@@ -136,7 +136,7 @@ pub fn copied<T: Copy>(items: &[T]) -> Result<Vec<T>> {
     Ok(copy)
 }
 
-/// All items of an iterator that knows how many they are.
+/// Collects an iterator of known length.
 ///
 /// # Errors
 /// [`Error::Memory`].
@@ -146,7 +146,7 @@ pub fn collected<T>(items: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
     Ok(collected)
 }
 
-/// As [`collected`], for so many items that somebody may want to end it early.
+/// Collects an iterator of known length, with checks for a cancel.
 ///
 /// # Errors
 /// [`Error::Memory`], [`Error::Interrupted`].
@@ -157,7 +157,7 @@ pub fn collected_under<T>(
     let mut collected = with_capacity(items.len())?;
     while items.len() > 0 {
         progress.check()?;
-        collected.extend(items.by_ref().take(STRETCH));
+        collected.extend(items.by_ref().take(ITEMS_PER_CHECK));
     }
     Ok(collected)
 }
@@ -175,7 +175,7 @@ pub fn push<T>(items: &mut Vec<T>, item: T) -> Result<()> {
     Ok(())
 }
 
-/// Makes room for so many items more.
+/// Reserves capacity for `more` items.
 ///
 /// # Errors
 /// [`Error::Memory`].
@@ -184,7 +184,7 @@ pub fn reserve<T>(items: &mut Vec<T>, more: usize) -> Result<()> {
     items.try_reserve(more).map_err(|_| Error::Memory)
 }
 
-/// Makes a vector at least so long, with zeros.
+/// Extends a vector with zeros to at least `length` items.
 ///
 /// # Errors
 /// [`Error::Memory`].
@@ -196,7 +196,7 @@ pub fn lengthen<T: Copy + Default>(items: &mut Vec<T>, length: usize) -> Result<
     Ok(())
 }
 
-/// Makes a vector exactly so long, with zeros behind what it holds.
+/// Truncates a vector or extends it with zeros to `length` items.
 ///
 /// # Errors
 /// [`Error::Memory`].
@@ -205,7 +205,7 @@ pub fn resize<T: Copy + Default>(items: &mut Vec<T>, length: usize) -> Result<()
     lengthen(items, length)
 }
 
-/// A copy of a string.
+/// Copies a string.
 ///
 /// # Errors
 /// [`Error::Memory`].
@@ -216,7 +216,7 @@ pub fn string(text: &str) -> Result<String> {
     Ok(copy)
 }
 
-/// Makes room for one entry more.
+/// Reserves capacity for one more entry.
 ///
 /// # Errors
 /// [`Error::Memory`].
@@ -228,10 +228,10 @@ pub fn reserve_entry<K: Eq + Hash, V, S: BuildHasher>(map: &mut HashMap<K, V, S>
     Ok(())
 }
 
-/// The result where work is shared out between threads, which cannot return an error: an error
-/// unwinds to the thread that called, with the error as the payload.
+/// Unwraps a result inside a worker thread, which cannot return an error: an error unwinds to the
+/// thread that called, with the error as the payload.
 ///
-/// Whoever changes something in place catches that and undoes it.
+/// Callers that change something in place catch it and undo the change.
 pub fn demand<T>(result: Result<T>) -> T {
     result.unwrap_or_else(|error| std::panic::resume_unwind(Box::new(error)))
 }

@@ -6,24 +6,30 @@
 use fastgrad_core::Error;
 use fastgrad_core::nplm::dropout::{Dropout, Masks};
 use fastgrad_core::nplm::optimizer::Optimizer;
-use fastgrad_core::nplm::train::{Plan, train};
-use fastgrad_core::nplm::{Data, Params, Shape, evaluate};
+use fastgrad_core::nplm::train::{Config, train};
+use fastgrad_core::nplm::{Dataset, Params, Shape, eval};
 use fastgrad_core::progress::Progress;
-use fastgrad_core::random::Random;
+use fastgrad_core::rng::Rng;
 
-const SHAPE: Shape =
-    Shape { vocabulary: 7, context: 3, features: 4, hidden: 9, direct: true, tied: false };
+const SHAPE: Shape = Shape {
+    vocab_size: 7,
+    context_length: 3,
+    embedding_dim: 4,
+    hidden_dim: 9,
+    direct: true,
+    tied: false,
+};
 const TIED: Shape = Shape { tied: true, ..SHAPE };
 const NONE: Dropout = Dropout { embedding: 0.0, hidden: 0.0 };
 const SOME: Dropout = Dropout { embedding: 0.3, hidden: 0.5 };
 const ADAMW: Optimizer = Optimizer::AdamW { betas: (0.9, 0.99), epsilon: 1e-8 };
-const PLAN: Plan<'_> = Plan {
-    batch: 70,
-    rates: &[0.1; 12],
+const CONFIG: Config<'_> = Config {
+    batch_size: 70,
+    lr: &[0.1; 12],
     first_step: 0,
     seed: 3,
     optimizer: Optimizer::Sgd,
-    decay: 0.01,
+    weight_decay: 0.01,
     dropout: NONE,
     threads: 1,
 };
@@ -36,17 +42,16 @@ struct Example {
 
 impl Example {
     fn new(shape: &Shape, examples: usize) -> Example {
-        let mut random = Random::new(1, 1);
-        let mut ids = |n| -> Vec<u32> {
-            (0..n).map(|_| random.below(shape.vocabulary as u64) as u32).collect()
-        };
-        let (inputs, targets) = (ids(examples * shape.context), ids(examples));
-        let params = shape.lengths().map(|n| (0..n).map(|_| 0.5 * random.normal()).collect());
+        let mut rng = Rng::new(1, 1);
+        let mut ids =
+            |n| -> Vec<u32> { (0..n).map(|_| rng.below(shape.vocab_size as u64) as u32).collect() };
+        let (inputs, targets) = (ids(examples * shape.context_length), ids(examples));
+        let params = shape.lengths().map(|n| (0..n).map(|_| 0.5 * rng.normal()).collect());
         Example { params, inputs, targets }
     }
 
-    fn data(&self) -> Data<'_> {
-        Data { inputs: &self.inputs, targets: &self.targets }
+    fn data(&self) -> Dataset<'_> {
+        Dataset { inputs: &self.inputs, targets: &self.targets }
     }
 
     fn params(&self) -> Params<&[f64]> {
@@ -55,10 +60,10 @@ impl Example {
 }
 
 /// Mean loss by the formula, number by number.
-fn slow_loss(shape: &Shape, params: &Params<&[f64]>, data: &Data<'_>) -> f64 {
-    let (m, h, inputs) = (shape.features, shape.hidden, shape.inputs());
+fn slow_loss(shape: &Shape, params: &Params<&[f64]>, data: &Dataset<'_>) -> f64 {
+    let (m, h, inputs) = (shape.embedding_dim, shape.hidden_dim, shape.inputs());
     let mut total = 0.0;
-    for (context, &target) in data.inputs.chunks(shape.context).zip(data.targets) {
+    for (context, &target) in data.inputs.chunks(shape.context_length).zip(data.targets) {
         let x: Vec<f64> =
             context.iter().flat_map(|&id| params.C[id as usize * m..][..m].to_vec()).collect();
         let a: Vec<f64> = (0..h)
@@ -74,7 +79,7 @@ fn slow_loss(shape: &Shape, params: &Params<&[f64]>, data: &Data<'_>) -> f64 {
             a
         };
         let (matrix, width) = if shape.tied { (params.C, m) } else { (params.U, h) };
-        let logits: Vec<f64> = (0..shape.vocabulary)
+        let logits: Vec<f64> = (0..shape.vocab_size)
             .map(|v| {
                 let hidden: f64 =
                     matrix[v * width..][..width].iter().zip(&z).map(|(u, z)| u * z).sum();
@@ -89,22 +94,22 @@ fn slow_loss(shape: &Shape, params: &Params<&[f64]>, data: &Data<'_>) -> f64 {
 
 fn run(
     example: &Example,
-    plan: &Plan<'_>,
+    config: &Config<'_>,
     progress: &Progress,
 ) -> (Vec<Params<Vec<f64>>>, Vec<f64>) {
-    run_shape(&SHAPE, example, plan, progress)
+    run_shape(&SHAPE, example, config, progress)
 }
 
 fn run_shape(
     shape: &Shape,
     example: &Example,
-    plan: &Plan<'_>,
+    config: &Config<'_>,
     progress: &Progress,
 ) -> (Vec<Params<Vec<f64>>>, Vec<f64>) {
     let mut sets = vec![example.params.clone()];
-    sets.resize(1 + plan.optimizer.states(), shape.lengths().map(|n| vec![0.0; n]));
+    sets.resize(1 + config.optimizer.states(), shape.lengths().map(|n| vec![0.0; n]));
     let slices: Vec<_> = sets.iter().map(|set| set.as_ref().map(|p| &p[..])).collect();
-    let trained = train(shape, &slices, &example.data(), plan, progress).unwrap();
+    let trained = train(shape, &slices, &example.data(), config, progress).unwrap();
     (trained.sets, trained.losses)
 }
 
@@ -113,17 +118,17 @@ fn losses_are_those_of_the_formula() {
     for (hidden, direct, tied) in
         [(9, true, false), (9, false, false), (0, true, false), (9, true, true), (9, false, true)]
     {
-        let shape = Shape { hidden, direct, tied, ..SHAPE };
+        let shape = Shape { hidden_dim: hidden, direct, tied, ..SHAPE };
         for examples in [1, 31, 32, 33, 300, 1025] {
             let example = Example::new(&shape, examples);
             let (params, data) = (example.params(), example.data());
             let slow = slow_loss(&shape, &params, &data);
-            let fast = evaluate::loss(&shape, &params, &data, 1, &Progress::new()).unwrap();
+            let fast = eval::loss(&shape, &params, &data, 1, &Progress::new()).unwrap();
             assert!((fast - slow).abs() < 1e-12);
-            let losses = evaluate::losses(&shape, &params, &data, 1, &Progress::new()).unwrap();
+            let losses = eval::losses(&shape, &params, &data, 1, &Progress::new()).unwrap();
             assert!((losses.iter().sum::<f64>() / examples as f64 - slow).abs() < 1e-12);
             let (loss, _) =
-                evaluate::gradients(&shape, &params, &data, None, 1, &Progress::new()).unwrap();
+                eval::gradients(&shape, &params, &data, None, 1, &Progress::new()).unwrap();
             assert!((loss - slow).abs() < 1e-12);
         }
     }
@@ -131,19 +136,18 @@ fn losses_are_those_of_the_formula() {
 
 #[test]
 fn tiles_of_the_vocabulary_leave_no_trace() {
-    use fastgrad_core::nplm::logits::TILE;
+    use fastgrad_core::nplm::batch::TILE;
     for vocabulary in [TILE - 1, TILE, TILE + 1, 3 * TILE + 5] {
-        let shape = Shape { vocabulary, ..SHAPE };
+        let shape = Shape { vocab_size: vocabulary, ..SHAPE };
         let example = Example::new(&shape, 70);
         let (params, data) = (example.params(), example.data());
         let slow = slow_loss(&shape, &params, &data);
-        let fast = evaluate::loss(&shape, &params, &data, 2, &Progress::new()).unwrap();
+        let fast = eval::loss(&shape, &params, &data, 2, &Progress::new()).unwrap();
         assert!((fast - slow).abs() < 1e-12);
-        let (loss, _) =
-            evaluate::gradients(&shape, &params, &data, None, 2, &Progress::new()).unwrap();
+        let (loss, _) = eval::gradients(&shape, &params, &data, None, 2, &Progress::new()).unwrap();
         assert!((loss - slow).abs() < 1e-12);
         let ids = &example.inputs;
-        let p = evaluate::probabilities(&shape, &params, ids, 2, &Progress::new()).unwrap();
+        let p = eval::probabilities(&shape, &params, ids, 2, &Progress::new()).unwrap();
         let chosen = p.chunks(vocabulary).zip(&example.targets).map(|(p, &t)| p[t as usize]);
         let from_p = -chosen.map(f64::ln).sum::<f64>() / 70.0;
         assert!((from_p - slow).abs() < 1e-12);
@@ -164,7 +168,7 @@ fn check_central_differences(shape: &Shape, masks: Option<&Masks>) {
     let mut example = Example::new(shape, 40);
     let look = |example: &Example| {
         let (params, data) = (example.params(), example.data());
-        evaluate::gradients(shape, &params, &data, masks, 1, &Progress::new()).unwrap()
+        eval::gradients(shape, &params, &data, masks, 1, &Progress::new()).unwrap()
     };
     let gradients = look(&example).1.named();
     for (which, (name, gradient)) in gradients.iter().enumerate() {
@@ -187,11 +191,11 @@ fn threads_change_nothing() {
     for optimizer in [Optimizer::Sgd, Optimizer::Momentum { momentum: 0.9 }, ADAMW] {
         for (shape, example) in [(SHAPE, &example), (TIED, &tied)] {
             for dropout in [NONE, SOME] {
-                let plan = Plan { optimizer, dropout, ..PLAN };
-                let alone = run_shape(&shape, example, &plan, &Progress::new());
+                let config = Config { optimizer, dropout, ..CONFIG };
+                let alone = run_shape(&shape, example, &config, &Progress::new());
                 for threads in [2, 3, 5] {
-                    let plan = Plan { threads, ..plan };
-                    let shared = run_shape(&shape, example, &plan, &Progress::new());
+                    let config = Config { threads, ..config };
+                    let shared = run_shape(&shape, example, &config, &Progress::new());
                     assert_eq!(shared, alone, "{threads} threads");
                 }
             }
@@ -201,12 +205,13 @@ fn threads_change_nothing() {
 
 #[test]
 fn rows_that_no_example_uses_stand_still() {
-    let shape = Shape { vocabulary: 50, ..SHAPE };
+    let shape = Shape { vocab_size: 50, ..SHAPE };
     let mut example = Example::new(&shape, 500);
     example.inputs.iter_mut().for_each(|id| *id %= 25);
     for optimizer in [Optimizer::Sgd, Optimizer::Momentum { momentum: 0.9 }, ADAMW] {
-        let (sets, _) = run_shape(&shape, &example, &Plan { optimizer, ..PLAN }, &Progress::new());
-        let start = 25 * shape.features;
+        let (sets, _) =
+            run_shape(&shape, &example, &Config { optimizer, ..CONFIG }, &Progress::new());
+        let start = 25 * shape.embedding_dim;
         assert_eq!(sets[0].C[start..], example.params.C[start..]);
         assert!(sets[0].C[..start].iter().zip(&example.params.C).all(|(now, then)| now != then));
         assert!(sets[1..].iter().all(|set| set.C[start..].iter().all(|x| *x == 0.0)));
@@ -216,10 +221,10 @@ fn rows_that_no_example_uses_stand_still() {
 #[test]
 fn training_can_be_cut_anywhere() {
     let example = Example::new(&SHAPE, 500);
-    let (whole, losses) = run(&example, &PLAN, &Progress::new());
-    let first = Plan { rates: &PLAN.rates[..5], ..PLAN };
+    let (whole, losses) = run(&example, &CONFIG, &Progress::new());
+    let first = Config { lr: &CONFIG.lr[..5], ..CONFIG };
     let (mut parts, mut all) = run(&example, &first, &Progress::new());
-    let second = Plan { rates: &PLAN.rates[5..], first_step: 5, ..PLAN };
+    let second = Config { lr: &CONFIG.lr[5..], first_step: 5, ..CONFIG };
     let next = Example { params: parts.remove(0), ..example };
     let (parts, rest) = run(&next, &second, &Progress::new());
     all.extend(rest);
@@ -229,11 +234,11 @@ fn training_can_be_cut_anywhere() {
 #[test]
 fn a_step_that_goes_wrong_is_taken_back() {
     let example = Example::new(&SHAPE, 500);
-    let good = run(&example, &Plan { rates: &[0.1; 3], ..PLAN }, &Progress::new());
+    let good = run(&example, &Config { lr: &[0.1; 3], ..CONFIG }, &Progress::new());
     let mut rates = [0.1; 10];
     rates[3..].fill(f64::MAX);
     let progress = Progress::new();
-    let bad = run(&example, &Plan { rates: &rates, ..PLAN }, &progress);
+    let bad = run(&example, &Config { lr: &rates, ..CONFIG }, &progress);
     assert_eq!(bad, good);
     // The steps that were made once more count once.
     assert_eq!(progress.done(), 3);
@@ -244,10 +249,10 @@ fn an_interruption_ends_the_work() {
     let example = Example::new(&SHAPE, 500);
     let progress = Progress::new();
     progress.cancel();
-    let result = train(&SHAPE, &[example.params()], &example.data(), &PLAN, &progress);
+    let result = train(&SHAPE, &[example.params()], &example.data(), &CONFIG, &progress);
     assert_eq!(result.unwrap_err(), Error::Interrupted);
     assert_eq!(progress.done(), 0);
-    let result = evaluate::loss(&SHAPE, &example.params(), &example.data(), 1, &progress);
+    let result = eval::loss(&SHAPE, &example.params(), &example.data(), 1, &progress);
     assert_eq!(result, Err(Error::Interrupted));
 }
 
@@ -255,7 +260,7 @@ fn an_interruption_ends_the_work() {
 fn wrong_input_is_named() {
     let mut example = Example::new(&SHAPE, 5);
     let loss = |example: &Example| {
-        evaluate::loss(&SHAPE, &example.params(), &example.data(), 1, &Progress::new())
+        eval::loss(&SHAPE, &example.params(), &example.data(), 1, &Progress::new())
             .unwrap_err()
             .to_string()
     };
@@ -272,6 +277,6 @@ fn wrong_input_is_named() {
     assert_eq!(loss(&example), "nplm_loss: U has length 62, expected 63");
     let contexts = [0, 1, 7];
     let params = Example::new(&SHAPE, 1);
-    let result = evaluate::probabilities(&SHAPE, &params.params(), &contexts, 1, &Progress::new());
+    let result = eval::probabilities(&SHAPE, &params.params(), &contexts, 1, &Progress::new());
     assert_eq!(result.unwrap_err().to_string(), "contexts: id 7 at position 2; expected 0 to 6");
 }

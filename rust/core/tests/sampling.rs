@@ -5,7 +5,7 @@
 use fastgrad_core::Error;
 use fastgrad_core::parallel::ordered_parallel_map;
 use fastgrad_core::progress::Progress;
-use fastgrad_core::random::Stream;
+use fastgrad_core::rng::CounterRng;
 use fastgrad_core::sampling::{AliasTables, Items, Sampler, SamplingParams, draw_rows};
 
 const PLAIN: (f64, Option<usize>) = (1.0, None);
@@ -105,7 +105,7 @@ fn a_symbol_of_two_equals_is_a_bit_of_the_number() {
     let rows = [0.5; 2];
     for stream in 0..20 {
         let drawn = draw_rows(&rows, 2, (3, &[stream], 8), params, &progress).unwrap();
-        assert_eq!(u64::from(drawn[0]), Stream::new(3, stream).at(8) >> 63);
+        assert_eq!(u64::from(drawn[0]), CounterRng::new(3, stream).at(8) >> 63);
     }
 }
 

@@ -16,7 +16,7 @@
 //! | [`words`], [`ngram_lm`] | running text as ids, and n-gram models over them |
 //! | [`data`] | the names that the package carries |
 //! | [`args`] | arrays, numbers and strings on their way in; arrays on their way out |
-//! | [`bigram`] | training of the neural bigram |
+//! | [`neural_bigram`] | training of the neural bigram |
 //! | [`sampling`] | items drawn from tables and rows of probabilities |
 //! | [`borrow`] | arrays in use |
 //! | [`fork`] | what is put right in a forked process |
@@ -26,7 +26,6 @@
 #![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]
 
 mod args;
-mod bigram;
 mod borrow;
 mod data;
 mod errors;
@@ -35,6 +34,7 @@ mod functional;
 mod gil_cell;
 mod layer;
 mod memory;
+mod neural_bigram;
 mod neuron;
 mod ngram_counts;
 mod ngram_lm;
@@ -50,7 +50,7 @@ mod weights;
 mod words;
 mod written_out;
 
-use fastgrad_core::linalg::Cpu;
+use fastgrad_core::kernels::Cpu;
 use pyo3::prelude::*;
 
 /// The compiled core of fastgrad.
@@ -77,8 +77,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(optim::zero_grads, module)?)?;
     module.add_function(wrap_pyfunction!(data::names, module)?)?;
     module.add_function(wrap_pyfunction!(data::plays, module)?)?;
-    module.add_function(wrap_pyfunction!(bigram::train_bigram, module)?)?;
-    module.add_function(wrap_pyfunction!(bigram::bigram_loss_and_gradient, module)?)?;
+    module.add_function(wrap_pyfunction!(neural_bigram::train_bigram, module)?)?;
+    module.add_function(wrap_pyfunction!(neural_bigram::bigram_loss_and_gradient, module)?)?;
     module.add_class::<sampling::TableSampler>()?;
     module.add_function(wrap_pyfunction!(sampling::draw_rows, module)?)?;
     module.add_function(wrap_pyfunction!(sampling::normal_numbers, module)?)?;

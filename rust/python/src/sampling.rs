@@ -6,7 +6,7 @@ use std::thread;
 
 use fastgrad_core::parallel::ordered_parallel_map;
 use fastgrad_core::progress::Progress;
-use fastgrad_core::random::Random;
+use fastgrad_core::rng::Rng;
 use fastgrad_core::sampling::{self, AliasTables, Items, Sampler, SamplingParams};
 use fastgrad_core::{Error, Result, alloc};
 use numpy::{IntoPyArray, Ix1, Ix2, PyArray1};
@@ -284,12 +284,12 @@ pub fn normal_numbers(
     /// How many nanoseconds a number takes.
     const A_NUMBER: u64 = 30;
     let draw = |progress: &Progress| -> Result<Vec<f64>> {
-        let mut random = Random::new(seed, stream);
+        let mut rng = Rng::new(seed, stream);
         let mut numbers = alloc::with_capacity(n)?;
         while numbers.len() < n {
             progress.check()?;
             let some = CHUNK.min(n - numbers.len());
-            numbers.extend((0..some).map(|_| random.normal()));
+            numbers.extend((0..some).map(|_| rng.normal()));
         }
         Ok(numbers)
     };

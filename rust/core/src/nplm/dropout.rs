@@ -1,22 +1,26 @@
-//! Dropout: while a model is trained, features are left out at random, and the others made larger.
+//! Dropout of Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: a simple way
+//! to prevent neural networks from overfitting", JMLR 15 (2014).
 //!
-//! Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: a simple way to prevent
-//! neural networks from overfitting", JMLR 15 (2014). A feature is 0 with probability p, and
-//! otherwise 1/(1 − p) times what it was, so that its mean stays and evaluation needs no change.
+//! In training, an activation is set to 0 with probability p, and otherwise multiplied by
+//! 1/(1 − p), which keeps its mean: evaluation needs no change.
 //!
-//! Which features are left out follows from the seed, the step, the example's number in the
-//! mini-batch and the feature's number: it is the same however work is shared and calls are cut.
-//! Number e of stream (seed, step) is the example's own seed; of that, stream 0 is for the
-//! embedding and stream 1 for the hidden layer. Each number of these serves two features, its lower
-//! half the first: one is left out if its half is below p·2³².
+//! The mask is a function of seed, step, example and unit, however work is shared and calls are cut:
+//!
+//! ```text
+//! example_seed = CounterRng(seed, step).at(number of the example in the mini-batch)
+//! words        = CounterRng(example_seed, 0 for x, 1 for a)
+//! unit 2·i is dropped if the lower half of words.at(i) < p·2³², unit 2·i + 1 if the upper half is
+//! ```
 
-use super::workspace::Slice;
+use std::array;
+
+use super::batch::MicroBatch;
 use crate::alloc::demand;
-use crate::linalg::chance::{self, Chance};
-use crate::linalg::{Buffer, Cpu, Float, LANES};
-use crate::random::Stream;
+use crate::kernels::dropout::{self, Bernoulli};
+use crate::kernels::{Buffer, Cpu, Dispatch, MICRO_BATCH};
+use crate::rng::CounterRng;
 
-/// The probabilities with which features are left out, from 0 on and below 1.
+/// The probabilities of dropping a unit, at least 0 and below 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Dropout {
     /// Of x.
@@ -26,63 +30,66 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// What is left out at a step.
+    /// Returns the masks of a step.
     #[must_use]
     pub fn at(self, seed: u64, step: u64) -> Masks {
-        Masks { dropout: self, seeds: Stream::new(seed, step) }
+        Masks { dropout: self, example_seeds: CounterRng::new(seed, step) }
     }
 }
 
-/// What is left out at a step.
+/// The masks of a step.
 #[derive(Clone, Copy, Debug)]
 pub struct Masks {
     dropout: Dropout,
-    seeds: Stream,
+    example_seeds: CounterRng,
 }
 
 impl Masks {
-    /// Whether features of x are left out.
+    /// Returns whether x has a mask.
     pub(super) fn of_embedding(&self) -> bool {
         self.dropout.embedding > 0.0
     }
 
-    /// Whether features of a are left out.
+    /// Returns whether a has a mask.
     pub(super) fn of_hidden(&self) -> bool {
         self.dropout.hidden > 0.0
     }
 
-    /// Draws the factors of x, and multiplies x in rows by them.
-    pub(super) fn drop_embedding<T: Float>(&self, cpu: Cpu, inputs: usize, slice: &mut Slice<T>) {
-        let row = slice.x_row;
-        let factors = made(&mut slice.x_factors, LANES * row);
-        let chance = Chance::new(self.dropout.embedding);
-        for (factors, example) in factors.chunks_mut(row.max(1)).zip(slice.number..) {
-            let stream = Stream::new(self.seeds.at(example), 0);
-            chance::draw_row(cpu, chance, stream, factors.get_mut(..inputs).unwrap_or_default());
-        }
-        chance::multiply(cpu, &mut slice.x_rows, factors);
-    }
-
-    /// Draws the factors of a and multiplies a by them; multiplied by the slopes of tanh, 1 − a²,
-    /// they are kept for the way back.
-    pub(super) fn drop_hidden<T: Float>(
+    /// Draws the mask of x, and multiplies `x_rows` by it.
+    pub(super) fn drop_embedding<T: Dispatch>(
         &self,
         cpu: Cpu,
-        (a, slopes): (&mut [T], &mut Buffer<T>),
+        inputs: usize,
+        batch: &mut MicroBatch<T>,
+    ) {
+        let stride = batch.x_stride;
+        let mask = allocated(&mut batch.x_mask, MICRO_BATCH * stride);
+        let distribution = Bernoulli::new(self.dropout.embedding);
+        for (mask, example) in mask.chunks_exact_mut(stride).zip(batch.number..) {
+            let words = CounterRng::new(self.example_seeds.at(example), 0);
+            dropout::draw_row(cpu, distribution, words, &mut mask[..inputs]);
+        }
+        dropout::multiply(cpu, &mut batch.x_rows, mask);
+    }
+
+    /// Draws the mask of a and multiplies a by it; mask·(1 − a²) is kept for the backward pass.
+    pub(super) fn drop_hidden<T: Dispatch>(
+        &self,
+        cpu: Cpu,
+        (a, tanh_grad): (&mut [T], &mut Buffer<T>),
         number: u64,
     ) {
-        let slopes = made(slopes, a.len());
-        let mut examples = number..;
-        let streams = std::array::from_fn(|_| {
-            Stream::new(self.seeds.at(examples.next().unwrap_or_default()), 1)
+        let mask = allocated(tanh_grad, a.len());
+        let words: [CounterRng; MICRO_BATCH] = array::from_fn(|example| {
+            CounterRng::new(self.example_seeds.at(number + example as u64), 1)
         });
-        chance::draw_panel(cpu, Chance::new(self.dropout.hidden), &streams, slopes);
-        chance::multiply_tanh(cpu, a, slopes);
+        dropout::draw_columns(cpu, Bernoulli::new(self.dropout.hidden), &words, mask);
+        dropout::multiply_tanh(cpu, a, mask);
     }
 }
 
-/// A buffer of this length, made at its first use.
-fn made<T: Float>(buffer: &mut Buffer<T>, length: usize) -> &mut [T] {
+/// Returns a buffer of this length, allocated at its first use.
+fn allocated<T: Dispatch>(buffer: &mut Buffer<T>, length: usize) -> &mut [T] {
     if buffer.len() != length {
         *buffer = demand(Buffer::zeros(length));
     }

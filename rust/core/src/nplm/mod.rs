@@ -1,46 +1,65 @@
 //! The neural probabilistic language model of Bengio, Ducharme, Vincent and Jauvin,
 //! "A neural probabilistic language model", JMLR 3:1137–1155 (2003).
 //!
-//! Of the c symbols before it, a symbol's logits are y = b + W·x + U·tanh(d + H·x), where x is
-//! the rows of C of the c symbols, side by side. Names and shapes are the paper's:
+//! ```text
+//! x = the rows of C of the c tokens before a token, side by side        (c·m)
+//! a = tanh(d + H·x)                                                     (h)
+//! y = b + W·x + U·a            in tied models  y = b + W·x + C·P·a      (V)
+//! loss = −ln softmax(y)[target]
+//! ```
 //!
 //! | parameter | shape | what it is |
 //! | --- | --- | --- |
-//! | C | V × m | a row of features for each symbol |
+//! | C | V × m | the embeddings |
 //! | H, d | h × c·m, h | the hidden layer |
 //! | U, b | V × h, V | the output layer |
 //! | W | V × c·m | direct connections, which may be left out |
-//! | P | m × h | in tied models, which have no U: the output layer is y = b + W·x + C·P·a |
+//! | P | m × h | the projection of tied models, which have no U |
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | [`model`] | forward and backward of each layer, side by side |
-//! | [`softmax`] | the output layer, with softmax and cross-entropy, in tiles of the vocabulary |
-//! | [`logits`] | those tiles, and what is kept of logits from one to the next |
-//! | [`workspace`] | what a slice of a mini-batch needs on its way, kept from step to step |
-//! | [`dropout`] | features left out at random while training |
-//! | [`rows`] | rows of C that a mini-batch uses, and their update |
-//! | [`optimizer`] | how a block of parameters is changed, given its gradient |
-//! | [`team`] | threads that share work |
-//! | `step` | one step: forward, backward, updates |
-//! | [`train`] | many steps of training |
-//! | [`evaluate`] | losses, probabilities and gradients without training |
+//! | `params` | shape, parameters and data of a model |
+//! | [`batch`] | a micro-batch: its examples and all activations |
+//! | [`embedding`] | the embedding layer: forward, gradient, sparse update |
+//! | [`hidden`] | the hidden layer and the projection: forward, backward, gradients |
+//! | [`output`] | the output layer with softmax and cross-entropy: forward, backward, gradients |
+//! | [`dropout`] | dropout masks of embedding and hidden layer |
+//! | [`optimizer`] | how a gradient becomes an update |
+//! | `step` | one step: forward and backward, then gradients and updates |
+//! | [`train`] | many steps |
+//! | [`eval`] | losses, probabilities and gradients without training |
 //!
-//! A mini-batch is cut into slices of [`crate::linalg::LANES`] examples. Slices do not know each
-//! other until gradients are added up, always in the same order: threads share out slices, and
-//! then rows of parameters, so results are the same for any number of threads.
+//! `d…` names a gradient: `dx` is the gradient of the loss with respect to x.
+//!
+//! # Sums that do not depend on threads
+//!
+//! A mini-batch is cut into micro-batches of [`crate::kernels::MICRO_BATCH`] examples. A step has
+//! two phases, and threads partition each in its own way:
+//!
+//! 1. *Examples*: forward and backward of a micro-batch read parameters and write only its own
+//!    buffers. Its results depend on no other example.
+//! 2. *Rows of parameters*: whoever owns a row sums its gradient over all examples, in their order
+//!    in the mini-batch, and updates it.
+//!
+//! So no sum depends on which thread adds it up, nor on how many there are. What the owner of a row
+//! needs of the others are plain buffers of each micro-batch: activations (`x_rows`, `z.rows`,
+//! `a.rows`), their gradients (`dx_rows`, `z.grad`, `a.grad`) and the exponentials of logits. They
+//! could as well have been received from another process, with the same bits as result.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "Params::check and Dataset::check assert all lengths and ids; a wrong index must panic"
+)]
+
+pub mod batch;
 pub mod dropout;
-pub mod evaluate;
-pub mod logits;
-pub mod model;
+pub mod embedding;
+pub mod eval;
+pub mod hidden;
 pub mod optimizer;
+pub mod output;
 mod params;
-pub mod rows;
-pub mod softmax;
 mod step;
-pub mod team;
 pub mod train;
-pub mod workspace;
 
-pub use params::{Data, Params, Shape};
+pub use params::{Dataset, Params, Shape};

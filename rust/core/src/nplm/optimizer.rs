@@ -1,11 +1,17 @@
-//! How a block of parameters is changed, given a function that makes its gradient.
+//! How a gradient becomes an update of a slice of parameters.
+//!
+//! A gradient is written straight to where the optimizer wants it, a [`GradTarget`]: under SGD that
+//! is the parameters themselves (p ← keep·p + down·g is one gemm), otherwise a buffer.
 
-use super::model::Sink;
-use crate::alloc;
-use crate::linalg::update::{self, AdamW, Momentum};
-use crate::linalg::{Cpu, Float};
+use crate::alloc::{self, collected, demand};
+use crate::kernels::gemm::Gemm;
+use crate::kernels::optim::{self, AdamW, Momentum};
+use crate::kernels::{Cpu, Dispatch, Float, MICRO_BATCH, elementwise};
 
-/// An optimiser and its constants.
+/// An optimizer and its constants.
+///
+/// Of C, unless it is tied, any of them updates only the rows that the mini-batch reads: see
+/// [`super::embedding::SparseGrad`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Optimizer {
     /// p ← p − η·(g + λ·p).
@@ -16,9 +22,6 @@ pub enum Optimizer {
         momentum: f64,
     },
     /// As `PyTorch`'s `AdamW`, Loshchilov & Hutter, "Decoupled weight decay regularization" (2019).
-    ///
-    /// Of C, unless it is tied, only the rows that the mini-batch uses are changed and decay, by
-    /// any optimiser: see [`super::rows`].
     AdamW {
         /// β₁ and β₂.
         betas: (f64, f64),
@@ -28,7 +31,7 @@ pub enum Optimizer {
 }
 
 impl Optimizer {
-    /// How many numbers it keeps for each parameter.
+    /// Returns the number of state values per parameter.
     #[must_use]
     pub fn states(&self) -> usize {
         match self {
@@ -38,25 +41,26 @@ impl Optimizer {
         }
     }
 
-    /// What is done at step `step`, counted from 0, with learning rate `rate` and weight decay
-    /// `decay`.
+    /// Returns the update of step `step`, counted from 0.
     #[must_use]
-    pub fn at<T: Float>(&self, step: u64, rate: f64, decay: f64) -> Update<T> {
+    pub fn at<T: Float>(&self, step: u64, lr: f64, weight_decay: f64) -> Update<T> {
         let number = T::from_f64;
         match *self {
-            Optimizer::Sgd => Update::Sgd { down: number(-rate), keep: number(1.0 - rate * decay) },
+            Optimizer::Sgd => {
+                Update::Sgd { down: number(-lr), keep: number(1.0 - lr * weight_decay) }
+            }
             Optimizer::Momentum { momentum } => Update::Momentum(Momentum {
-                rate: number(rate),
+                lr: number(lr),
                 momentum: number(momentum),
-                decay: number(decay),
+                weight_decay: number(weight_decay),
             }),
             Optimizer::AdamW { betas, epsilon } => {
                 #[allow(clippy::cast_precision_loss, reason = "powers this high are 0")]
-                let so_far = |beta: f64| 1.0 - libm::pow(beta, (step + 1) as f64);
+                let bias_correction = |beta: f64| 1.0 - libm::pow(beta, (step + 1) as f64);
                 Update::AdamW(AdamW {
-                    shrink: number(1.0 - rate * decay),
-                    rate: number(rate / so_far(betas.0)),
-                    root: number(so_far(betas.1).sqrt()),
+                    shrink: number(1.0 - lr * weight_decay),
+                    lr: number(lr / bias_correction(betas.0)),
+                    root: number(bias_correction(betas.1).sqrt()),
                     betas: (number(betas.0), number(betas.1)),
                     epsilon: number(epsilon),
                 })
@@ -65,10 +69,10 @@ impl Optimizer {
     }
 }
 
-/// What one step does to parameters.
+/// What one step does to parameters p with gradient g.
 #[derive(Clone, Copy, Debug)]
 pub enum Update<T> {
-    /// p ← p + g: not a step at all, the gradient itself is asked for.
+    /// p ← p + g: not a step, it sums gradients.
     Gradient,
     /// p ← keep·p + down·g.
     Sgd {
@@ -84,19 +88,21 @@ pub enum Update<T> {
 }
 
 impl<T: Float> Update<T> {
-    /// The same without weight decay, as for biases.
+    /// Returns the update without weight decay, which biases get.
     #[must_use]
     pub fn without_decay(self) -> Update<T> {
         match self {
             Update::Gradient => self,
             Update::Sgd { down, .. } => Update::Sgd { down, keep: T::from_f64(1.0) },
-            Update::Momentum(rule) => Update::Momentum(Momentum { decay: T::default(), ..rule }),
+            Update::Momentum(rule) => {
+                Update::Momentum(Momentum { weight_decay: T::default(), ..rule })
+            }
             Update::AdamW(rule) => Update::AdamW(AdamW { shrink: T::from_f64(1.0), ..rule }),
         }
     }
 
-    /// The factors of gradient and former content with which a gradient is to be written, and
-    /// whether it goes to the parameters themselves, or to the room for gradients.
+    /// Returns α and β of the gradient's [`GradTarget`], and whether that is the parameters
+    /// themselves.
     fn factors(&self) -> (T, T, bool) {
         match self {
             Update::Gradient => (T::from_f64(1.0), T::from_f64(1.0), true),
@@ -106,55 +112,108 @@ impl<T: Float> Update<T> {
     }
 }
 
-/// Some parameters, and what belongs to them; slices that are not needed are empty.
+/// A slice of parameters and what belongs to them; slices that are not needed are empty.
 #[derive(Debug, Default)]
-pub struct Block<'a, T> {
+pub struct ParamSlice<'a, T> {
     /// The parameters.
     pub p: &'a mut [T],
-    /// Room for their gradient.
+    /// The buffer of their gradient.
     pub g: &'a mut [T],
-    /// The optimiser's numbers.
+    /// The optimizer's state.
     pub states: [&'a mut [T]; 2],
 }
 
-impl<'a, T: Float> Block<'a, T> {
-    /// Cuts off the first `n` parameters.
+impl<'a, T: Dispatch> ParamSlice<'a, T> {
+    /// Splits off the first `n` parameters, or all if they are fewer.
     #[must_use]
-    pub fn take(&mut self, n: usize) -> Block<'a, T> {
-        let cut = |slice: &'a mut [T]| slice.split_at_mut(n.min(slice.len()));
-        let Block { p, g, states: [first, second] } = std::mem::take(self);
-        let (p, g, first, second) = (cut(p), cut(g), cut(first), cut(second));
-        *self = Block { p: p.1, g: g.1, states: [first.1, second.1] };
-        Block { p: p.0, g: g.0, states: [first.0, second.0] }
+    pub fn take(&mut self, n: usize) -> ParamSlice<'a, T> {
+        let n = n.min(self.p.len());
+        let split = |slice: &'a mut [T]| {
+            if slice.is_empty() { (slice, &mut [][..]) } else { slice.split_at_mut(n) }
+        };
+        let ParamSlice { p, g, states: [first, second] } = std::mem::take(self);
+        let (p, g, first, second) = (split(p), split(g), split(first), split(second));
+        *self = ParamSlice { p: p.1, g: g.1, states: [first.1, second.1] };
+        ParamSlice { p: p.0, g: g.0, states: [first.0, second.0] }
     }
 
-    /// The same parameters, with their gradient in this room if it needs any.
-    pub fn with_room<'b>(&'b mut self, update: &Update<T>, room: &'b mut Vec<T>) -> Block<'b, T> {
+    /// Returns the same parameters with a scratch buffer for their gradient, where one is needed.
+    pub fn with_buffer<'b>(
+        &'b mut self,
+        update: &Update<T>,
+        buffer: &'b mut Vec<T>,
+    ) -> ParamSlice<'b, T> {
         let needed = if update.factors().2 { 0 } else { self.p.len() };
-        alloc::demand(alloc::lengthen(room, needed));
+        demand(alloc::lengthen(buffer, needed));
         let [first, second] = &mut self.states;
-        let g = room.get_mut(..needed).unwrap_or_default();
-        Block { p: self.p, g, states: [first, second] }
+        ParamSlice { p: self.p, g: &mut buffer[..needed], states: [first, second] }
     }
 
-    /// Where the gradient is to be written.
-    pub fn gradient(&mut self, update: &Update<T>) -> Sink<'_, T> {
+    /// Returns where the gradient is to be written.
+    pub fn grad_target(&mut self, update: &Update<T>) -> GradTarget<'_, T> {
         let (alpha, beta, into_parameters) = update.factors();
-        Sink { out: if into_parameters { self.p } else { self.g }, alpha, beta }
+        GradTarget { out: if into_parameters { self.p } else { self.g }, alpha, beta }
     }
 
-    /// Changes the parameters, whose gradient is where [`Block::gradient`] has said.
-    ///
-    /// Returns whether they are in range now.
+    /// Updates the parameters, whose gradient was written to [`ParamSlice::grad_target`]; returns
+    /// whether they are in range.
     #[must_use]
     pub fn apply(&mut self, cpu: Cpu, update: &Update<T>) -> bool {
         let [first, second] = &mut self.states;
         match update {
             Update::Gradient => return true,
             Update::Sgd { .. } => {}
-            Update::Momentum(rule) => update::momentum(cpu, *rule, self.p, first, self.g),
-            Update::AdamW(rule) => update::adamw(cpu, *rule, self.p, first, second, self.g),
+            Update::Momentum(rule) => optim::momentum(cpu, *rule, self.p, first, self.g),
+            Update::AdamW(rule) => optim::adamw(cpu, *rule, self.p, first, second, self.g),
         }
-        update::all_in_range(cpu, self.p)
+        optim::all_in_range(cpu, self.p)
+    }
+}
+
+/// Where a gradient is written: out ← β·out + α·gradient.
+#[derive(Debug)]
+pub struct GradTarget<'a, T> {
+    /// Some rows of a parameter or of its gradient.
+    pub out: &'a mut [T],
+    /// The factor of the gradient.
+    pub alpha: T,
+    /// The factor of the former content.
+    pub beta: T,
+}
+
+impl<T: Dispatch> GradTarget<'_, T> {
+    /// Returns the target for the next part of a gradient; all parts but the first are added to it.
+    pub(super) fn next_part(&mut self) -> GradTarget<'_, T> {
+        let beta = std::mem::replace(&mut self.beta, T::from_f64(1.0));
+        GradTarget { out: self.out, alpha: self.alpha, beta }
+    }
+
+    /// Writes the gradient of rows of a matrix: Σ dy·xᵀ over all examples, given as pairs of dy
+    /// (rows, `MICRO_BATCH`) and x transposed (`MICRO_BATCH`, cols), whose row stride is `x_stride`.
+    pub(super) fn write_weights(
+        self,
+        cpu: Cpu,
+        pairs: &[(&[T], &[T])],
+        (rows, cols): (usize, usize),
+        x_stride: usize,
+    ) {
+        let gemm = Gemm {
+            m: rows,
+            k: MICRO_BATCH,
+            n: cols,
+            alpha: self.alpha,
+            rsa: MICRO_BATCH,
+            csa: 1,
+            rsb: x_stride,
+            beta: self.beta,
+            rsc: cols,
+        };
+        gemm.gemm(cpu, pairs, self.out);
+    }
+
+    /// Writes the gradient of biases: Σ dy over all examples.
+    pub(super) fn write_biases(self, cpu: Cpu, pairs: &[(&[T], &[T])]) {
+        let dy: Vec<&[T]> = demand(collected(pairs.iter().map(|(dy, _)| *dy)));
+        elementwise::sum_rows(cpu, &dy, self.alpha, self.beta, self.out);
     }
 }

@@ -1,60 +1,60 @@
-//! The shapes of a model, its parameters, and the examples it sees.
+//! The shape of a model, its parameters, and its data.
 
 use crate::{Error, Result};
 
 /// The sizes of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// V: how many symbols there are.
-    pub vocabulary: usize,
-    /// c: how many symbols a prediction is made from.
-    pub context: usize,
-    /// m: features of a symbol.
-    pub features: usize,
-    /// h: hidden units; 0 leaves only the direct connections.
-    pub hidden: usize,
+    /// V, the number of tokens.
+    pub vocab_size: usize,
+    /// c, the number of tokens that a prediction is made from.
+    pub context_length: usize,
+    /// m, the length of an embedding.
+    pub embedding_dim: usize,
+    /// h, the number of hidden units; 0 leaves only the direct connections.
+    pub hidden_dim: usize,
     /// Whether there are direct connections, W.
     pub direct: bool,
-    /// Whether C is the output layer's matrix too, which then reads P·a: there is no U.
+    /// Whether input and output embeddings are tied: the output layer is C·P·a, and there is no U.
     pub tied: bool,
 }
 
 impl Shape {
-    /// c·m: how many numbers x has.
+    /// Returns c·m, the length of x.
     #[must_use]
     pub fn inputs(&self) -> usize {
-        self.context * self.features
+        self.context_length * self.embedding_dim
     }
 
-    /// How many features the output layer reads: h of a, or m of P·a.
+    /// Returns the length of z, which the output layer reads: h of a, or m of P·a.
     #[must_use]
     pub fn output_width(&self) -> usize {
-        if self.tied { self.features } else { self.hidden }
+        if self.tied { self.embedding_dim } else { self.hidden_dim }
     }
 
-    /// How many numbers each parameter has.
+    /// Returns the length of each parameter.
     #[must_use]
     pub fn lengths(&self) -> Params<usize> {
-        let Shape { vocabulary, features, hidden, .. } = *self;
+        let Shape { vocab_size: v, embedding_dim: m, hidden_dim: h, .. } = *self;
         let only_if = |there: bool, length| if there { length } else { 0 };
         Params {
-            C: vocabulary * features,
-            H: hidden * self.inputs(),
-            d: hidden,
-            U: only_if(!self.tied, vocabulary * hidden),
-            b: vocabulary,
-            W: only_if(self.direct, vocabulary * self.inputs()),
-            P: only_if(self.tied, features * hidden),
+            C: v * m,
+            H: h * self.inputs(),
+            d: h,
+            U: only_if(!self.tied, v * h),
+            b: v,
+            W: only_if(self.direct, v * self.inputs()),
+            P: only_if(self.tied, m * h),
         }
     }
 }
 
-/// Something for each of the model's parameters; they are matrices in rows, one after the other.
-/// Where there are no direct connections, W is empty; so is P, or U where the model is tied.
+/// A value for each parameter: an array, a length, a gradient. Matrices are row-major. W is empty
+/// without direct connections; in tied models U is empty, in others P.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[allow(non_snake_case, reason = "the paper's names")]
 pub struct Params<B> {
-    /// The symbols' features, V × m.
+    /// The embeddings, V × m.
     pub C: B,
     /// The hidden layer's weights, h × c·m.
     pub H: B,
@@ -66,12 +66,12 @@ pub struct Params<B> {
     pub b: B,
     /// The direct connections, V × c·m.
     pub W: B,
-    /// From a to features such as those of C, in tied models: m × h.
+    /// The projection of a to the length of an embedding, in tied models: m × h.
     pub P: B,
 }
 
 impl<B> Params<B> {
-    /// Something made of each.
+    /// Maps each value.
     pub fn map<D>(self, mut f: impl FnMut(B) -> D) -> Params<D> {
         Params {
             C: f(self.C),
@@ -84,7 +84,7 @@ impl<B> Params<B> {
         }
     }
 
-    /// Pairs, parameter by parameter.
+    /// Pairs the values of two.
     pub fn zip<D>(self, other: Params<D>) -> Params<(B, D)> {
         Params {
             C: (self.C, other.C),
@@ -97,7 +97,7 @@ impl<B> Params<B> {
         }
     }
 
-    /// References to each.
+    /// Returns mutable references to the values.
     pub fn as_mut(&mut self) -> Params<&mut B> {
         Params {
             C: &mut self.C,
@@ -110,13 +110,13 @@ impl<B> Params<B> {
         }
     }
 
-    /// References to each.
+    /// Returns references to the values.
     pub fn as_ref(&self) -> Params<&B> {
         let Params { C, H, d, U, b, W, P } = self;
         Params { C, H, d, U, b, W, P }
     }
 
-    /// Each with its name.
+    /// Returns each value with its name.
     pub fn named(self) -> [(&'static str, B); 7] {
         let Params { C, H, d, U, b, W, P } = self;
         [("C", C), ("H", H), ("d", d), ("U", U), ("b", b), ("W", W), ("P", P)]
@@ -124,7 +124,7 @@ impl<B> Params<B> {
 }
 
 impl<B, E> Params<std::result::Result<B, E>> {
-    /// All of them, or the first error.
+    /// Returns all values, or the first error.
     ///
     /// # Errors
     /// That of the first parameter that has one.
@@ -135,12 +135,12 @@ impl<B, E> Params<std::result::Result<B, E>> {
 }
 
 impl<T> Params<&mut [T]> {
-    /// The same slices, borrowed for a while.
+    /// Borrows the slices.
     pub fn reborrow(&mut self) -> Params<&mut [T]> {
         self.as_mut().map(|slice| &mut **slice)
     }
 
-    /// The same slices for reading.
+    /// Borrows the slices for reading.
     #[must_use]
     pub fn read(&self) -> Params<&[T]> {
         self.as_ref().map(|slice| &**slice)
@@ -148,16 +148,16 @@ impl<T> Params<&mut [T]> {
 }
 
 impl<'a, T> Params<&'a [T]> {
-    /// The output layer's matrix, V × [`Shape::output_width`]: U, or C where there is no U.
+    /// Returns the output layer's matrix, V × [`Shape::output_width`]: U, or C in tied models.
     #[must_use]
     pub fn output(&self) -> &'a [T] {
         if self.U.is_empty() { self.C } else { self.U }
     }
 
-    /// Checks that all have the lengths of the shape.
+    /// Checks that all have the lengths that the shape says.
     ///
     /// # Errors
-    /// [`Error::Length`] names the first that has not.
+    /// [`Error::Length`] names the first that does not.
     pub fn check(&self, shape: &Shape, op: &'static str) -> Result<()> {
         let lengths = self.map(<[T]>::len).zip(shape.lengths()).named();
         match lengths.into_iter().find(|(_, (got, expected))| got != expected) {
@@ -169,35 +169,38 @@ impl<'a, T> Params<&'a [T]> {
     }
 }
 
-/// Examples: contexts and the symbols that follow them.
+/// N examples: contexts, and the targets that follow them.
 #[derive(Clone, Copy, Debug)]
-pub struct Data<'a> {
-    /// The ids of the contexts' symbols, the oldest first: N × c. Or, where contexts are those of a
-    /// text, each one symbol further on than the one before it, the ids of the text: N + c − 1.
+pub struct Dataset<'a> {
+    /// The ids of the contexts, the oldest token first: (N, c). Or the ids of a text, N + c − 1,
+    /// where context i is ids i to i + c.
     pub inputs: &'a [u32],
-    /// The ids of the symbols that follow: N.
+    /// The ids of the targets: (N).
     pub targets: &'a [u32],
 }
 
-impl<'a> Data<'a> {
-    /// How many examples there are.
+impl<'a> Dataset<'a> {
+    /// Returns N.
     #[must_use]
     pub fn len(&self) -> usize {
         self.targets.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether N is 0.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.targets.is_empty()
     }
 
-    /// A context and its target; zeros for an example that does not exist.
-    pub(super) fn example(&self, i: usize, context: usize) -> (&'a [u32], u32) {
-        // Where both are right, N or c is 1, and both are the same.
-        let step = if self.inputs.len() == self.len() * context { context } else { 1 };
-        let ids = self.inputs.get(i * step..i * step + context).unwrap_or_default();
-        (ids, self.targets.get(i).copied().unwrap_or_default())
+    /// Returns context and target of example i.
+    ///
+    /// # Panics
+    /// If there is no such example.
+    pub(super) fn example(&self, i: usize, context_length: usize) -> (&'a [u32], u32) {
+        // Where both layouts have this length, N or c is 1, and they are the same.
+        let is_matrix = self.inputs.len() == self.len() * context_length;
+        let start = if is_matrix { i * context_length } else { i };
+        (&self.inputs[start..start + context_length], self.targets[i])
     }
 
     /// Checks the lengths, and that all ids are in the vocabulary.
@@ -208,14 +211,14 @@ impl<'a> Data<'a> {
         if self.is_empty() {
             return Err(Error::Empty { op, argument: "targets" });
         }
-        let expected = self.len() * shape.context;
-        let of_text = self.len() + shape.context - 1;
+        let expected = self.len() * shape.context_length;
+        let of_text = self.len() + shape.context_length - 1;
         if ![expected, of_text].contains(&self.inputs.len()) {
             let (argument, got) = ("inputs".to_string(), self.inputs.len());
             return Err(Error::Length { op, argument, got, expected });
         }
-        check_ids("inputs", self.inputs, shape.vocabulary)?;
-        check_ids("targets", self.targets, shape.vocabulary)
+        check_ids("inputs", self.inputs, shape.vocab_size)?;
+        check_ids("targets", self.targets, shape.vocab_size)
     }
 }
 
@@ -224,14 +227,11 @@ impl<'a> Data<'a> {
 /// # Errors
 /// [`Error::Id`] names the first that is not.
 pub fn check_ids(argument: &'static str, ids: &[u32], vocabulary: usize) -> Result<()> {
-    let is_in = |id: u32| usize::try_from(id).is_ok_and(|id| id < vocabulary);
-    // Without a way out in the middle, the loop is made of vectors.
+    // The loop has no early exit, so that the compiler vectorizes it.
     let limit = u32::try_from(vocabulary).unwrap_or(u32::MAX);
     if ids.iter().fold(0, |any, id| any | u32::from(*id >= limit)) == 0 {
         return Ok(());
     }
-    match ids.iter().enumerate().find(|(_, id)| !is_in(**id)) {
-        None => Ok(()),
-        Some((position, &id)) => Err(Error::Id { argument, id, position, vocabulary }),
-    }
+    let wrong = ids.iter().enumerate().find(|&(_, &id)| id >= limit);
+    wrong.map_or(Ok(()), |(position, &id)| Err(Error::Id { argument, id, position, vocabulary }))
 }

@@ -1,173 +1,221 @@
-//! One step: forward and backward over the slices, then gradients and updates of the parameters.
+//! One step of training: forward and backward by example, then gradients and updates by row.
+//!
+//! The two phases are partitioned among threads in different ways, and no sum depends on which
+//! thread adds it up: see [`super`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::batch::{MicroBatch, Scratch, ScratchPool, TILE, groups};
 use super::dropout::Masks;
-use super::logits::TILE;
-use super::model::{self, Sink};
-use super::optimizer::{Block, Update};
-use super::rows::Rows;
-use super::team::Team;
-use super::workspace::{Room, Rooms, Slice, groups};
-use super::{Params, Shape, softmax};
-use crate::linalg::{Cpu, Float, LANES};
+use super::embedding::{self, SparseGrad};
+use super::optimizer::{ParamSlice, Update};
+use super::params::{Params, Shape};
+use super::{hidden, output};
+use crate::kernels::{Cpu, Dispatch, MICRO_BATCH};
+use crate::worker_pool::WorkerPool;
 use crate::{Result, alloc};
 
-/// Losses and all activations' gradients of the examples in the slices, each of which counts as
-/// much as `weight` says; the sum of the losses times the weight.
+// Phase 1: examples -------------------------------------------------------------------------------
+
+/// Computes the activations that the output layer reads: x, a, z.
+pub(super) fn forward_hidden<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    masks: Option<&Masks>,
+    batch: &mut MicroBatch<T>,
+) {
+    embedding::forward(cpu, shape, params.C, masks, batch);
+    hidden::forward(cpu, shape, params, masks, batch);
+    if let Some(a) = &batch.a {
+        hidden::project(cpu, shape, params.P, a, &mut batch.z.values);
+    }
+}
+
+/// Computes da, dh and dx from dz, and from the part of dx that the output layer has written.
+fn backward_hidden<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    masks: Option<&Masks>,
+    batch: &mut MicroBatch<T>,
+) {
+    if let Some(a) = &mut batch.a {
+        hidden::project_backward(cpu, shape, params.P, &batch.z.grad, a);
+    }
+    hidden::backward(cpu, shape, params, masks, batch);
+    embedding::backward(cpu, masks, batch);
+}
+
+/// Computes losses and gradients of all activations; an example counts `weight` in the loss. Returns
+/// the sum of the losses times the weight, summed in the order of the examples.
 ///
 /// # Errors
 /// [`crate::Error::Interrupted`].
-pub(super) fn forward_and_backward<T: Float>(
+pub(super) fn forward_and_backward<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
-    team: &Team<'_>,
+    pool: &WorkerPool<'_>,
     params: &Params<&[T]>,
     (weight, masks): (f64, Option<&Masks>),
-    slices: &mut [Slice<T>],
+    batches: &mut [MicroBatch<T>],
 ) -> Result<f64> {
-    team.each(&mut groups(shape, team.threads(), slices)?, |group| {
-        for slice in &mut **group {
-            model::before_output(cpu, shape, params, masks, slice);
+    pool.for_each(&mut groups(shape, pool.threads(), batches)?, |group| {
+        for batch in &mut **group {
+            forward_hidden(cpu, shape, params, masks, batch);
         }
-        softmax::forward_and_backward(cpu, shape, params, (weight, team.progress()), group);
-        for slice in &mut **group {
-            model::behind_output(cpu, shape, params, masks, slice);
+        output::forward_and_backward(cpu, shape, params, (weight, pool.progress()), group);
+        for batch in &mut **group {
+            backward_hidden(cpu, shape, params, masks, batch);
         }
     })?;
-    let sum: f64 = slices.iter().flat_map(|slice| slice.losses.iter().take(slice.examples)).sum();
-    Ok(sum * weight)
+    Ok(batches.iter().flat_map(MicroBatch::losses).sum::<f64>() * weight)
 }
 
-/// Parameters with what belongs to each: room for gradients, the optimiser's numbers.
-pub(super) fn blocks_of<'a, T: Float>(
+// Phase 2: rows of parameters ---------------------------------------------------------------------
+
+/// Joins parameters, the first of the sets, with their gradient buffers and the optimizer's states,
+/// the other sets.
+///
+/// # Panics
+/// If there are no sets.
+pub(super) fn param_slices<'a, T: Dispatch>(
     sets: &'a mut [Params<&mut [T]>],
     gradients: Params<&'a mut [T]>,
-) -> Params<Block<'a, T>> {
+) -> Params<ParamSlice<'a, T>> {
     let mut sets = sets.iter_mut().map(Params::reborrow);
-    let mut next = || sets.next().unwrap_or_default();
-    let all = next().zip(gradients).zip(next()).zip(next());
-    all.map(|(((p, g), first), second)| Block { p, g, states: [first, second] })
+    let Some(params) = sets.next() else { unreachable!("a step without parameters") };
+    // Optimizers with fewer states have empty slices for them.
+    let mut state = || sets.next().unwrap_or_default();
+    let all = params.zip(gradients).zip(state()).zip(state());
+    all.map(|(((p, g), first), second)| ParamSlice { p, g, states: [first, second] })
 }
 
-/// A part of the parameters that one thread changes, and the number of its first row.
-enum Part<'a, T> {
-    Embedding(Block<'a, T>, &'a mut Rows<T>),
-    Hidden(usize, Block<'a, T>, Block<'a, T>),
-    Projection(usize, Block<'a, T>),
-    Output(usize, Output<'a, T>),
+/// Rows of a layer's parameters that one thread owns, with the number of the first row.
+enum Rows<'a, T> {
+    Embedding(ParamSlice<'a, T>, &'a mut SparseGrad<T>),
+    Hidden { first: usize, weights: ParamSlice<'a, T>, biases: ParamSlice<'a, T> },
+    Projection { first: usize, weights: ParamSlice<'a, T> },
+    Output { first: usize, rows: OutputRows<'a, T> },
 }
 
-/// Rows of the output layer's matrix, of b, and of W if there are direct connections.
-struct Output<'a, T> {
-    weights: Block<'a, T>,
-    biases: Block<'a, T>,
-    direct: Block<'a, T>,
+/// Rows of U (of C in tied models), b, and W if there are direct connections.
+struct OutputRows<'a, T> {
+    weights: ParamSlice<'a, T>,
+    biases: ParamSlice<'a, T>,
+    direct: ParamSlice<'a, T>,
 }
 
-/// Makes all gradients and changes the parameters; returns whether they are in range now.
+/// Makes all gradients and updates the parameters; returns whether they are in range.
 ///
 /// # Errors
-/// [`crate::Error::Interrupted`]; some parameters were changed then, others not.
-pub(super) fn change<T: Float>(
+/// [`crate::Error::Interrupted`]; some parameters were updated then, others not.
+pub(super) fn update_params<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
-    team: &Team<'_>,
-    (slices, rooms): (&[Slice<T>], &Rooms<T>),
+    pool: &WorkerPool<'_>,
+    (batches, scratch): (&[MicroBatch<T>], &ScratchPool<T>),
     update: &Update<T>,
-    (blocks, rows): (Params<Block<'_, T>>, &mut Rows<T>),
+    (params, sparse): (Params<ParamSlice<'_, T>>, &mut SparseGrad<T>),
 ) -> Result<bool> {
     let in_range = AtomicBool::new(true);
-    let share = share(shape, slices.len() * LANES, team.threads());
-    let mut parts = cut(shape, share, blocks, rows)?;
-    team.each(&mut parts, |part| {
-        if !part.change(cpu, shape, (slices, rooms), update) {
+    let size = numbers_per_item(shape, batches.len() * MICRO_BATCH, pool.threads());
+    let mut items = partition(shape, size, params, sparse)?;
+    pool.for_each(&mut items, |rows| {
+        if !rows.update(cpu, shape, (batches, scratch), update) {
             in_range.store(false, Ordering::Relaxed);
         }
     })?;
     Ok(in_range.into_inner())
 }
 
-/// How many numbers of the matrices make a part.
-fn share(shape: &Shape, examples: usize, threads: usize) -> usize {
-    /// Parts for each thread: so many that one thread need not wait long for another one.
-    const PARTS: usize = 8;
-    /// Multiplications that take some milliseconds. A cancel is checked for after each part.
+/// Returns how many numbers of the matrices make a work item.
+fn numbers_per_item(shape: &Shape, examples: usize, threads: usize) -> usize {
+    /// Items for each thread: enough for the others not to wait long for the last one.
+    const ITEMS: usize = 8;
+    /// Multiplications that take some milliseconds. A cancel is checked for after each item.
     const MOST: usize = 1 << 28;
     let Params { H, W, P, .. } = shape.lengths();
-    let all = H + P + shape.vocabulary * shape.output_width() + W;
-    let parts = if threads == 1 { 1 } else { PARTS * threads };
-    (all / parts).min(MOST / examples.max(1))
+    let all = H + P + shape.vocab_size * shape.output_width() + W;
+    let items = if threads == 1 { 1 } else { ITEMS * threads };
+    (all / items).min(MOST / examples.max(1))
 }
 
-/// Cuts matrices into blocks of rows with about as many numbers as a share, biases with them.
-fn cut<'a, T: Float>(
+/// Partitions the parameters into rows with about so many numbers of matrices, biases with them.
+fn partition<'a, T: Dispatch>(
     shape: &Shape,
-    share: usize,
-    blocks: Params<Block<'a, T>>,
-    rows: &'a mut Rows<T>,
-) -> Result<Vec<Part<'a, T>>> {
-    /// As high as a register tile.
+    numbers: usize,
+    params: Params<ParamSlice<'a, T>>,
+    sparse: &'a mut SparseGrad<T>,
+) -> Result<Vec<Rows<'a, T>>> {
+    /// The largest height of a register tile.
     const ROWS: usize = 12;
-    let step_of = |columns: usize| (share / columns.max(1)).div_ceil(ROWS).max(1) * ROWS;
-    let Params { C, mut H, mut d, mut U, mut b, mut W, mut P } = blocks;
-    let mut parts = Vec::new();
-    let step = step_of(shape.inputs());
-    for first in (0..shape.hidden).step_by(step) {
-        let part = Part::Hidden(first, H.take(step * shape.inputs()), d.take(step));
-        alloc::push(&mut parts, part)?;
+    let rows_of = |cols: usize| (numbers / cols.max(1)).div_ceil(ROWS).max(1) * ROWS;
+    let Params { C, mut H, mut d, mut U, mut b, mut W, mut P } = params;
+    let inputs = shape.inputs();
+    let mut items = Vec::new();
+    let step = rows_of(inputs);
+    for first in (0..shape.hidden_dim).step_by(step) {
+        let (weights, biases) = (H.take(step * inputs), d.take(step));
+        alloc::push(&mut items, Rows::Hidden { first, weights, biases })?;
     }
-    let step = step_of(shape.hidden);
-    for first in (0..if shape.tied { shape.features } else { 0 }).step_by(step) {
-        alloc::push(&mut parts, Part::Projection(first, P.take(step * shape.hidden)))?;
+    let step = rows_of(shape.hidden_dim);
+    for first in (0..if shape.tied { shape.embedding_dim } else { 0 }).step_by(step) {
+        let weights = P.take(step * shape.hidden_dim);
+        alloc::push(&mut items, Rows::Projection { first, weights })?;
     }
     let embedding = if shape.tied {
         U = C;
         None
     } else {
-        Some(Part::Embedding(C, rows))
+        Some(Rows::Embedding(C, sparse))
     };
-    let direct = W.p.len() / shape.vocabulary.max(1);
-    let step = step_of(shape.output_width() + direct);
-    let step = if shape.vocabulary > TILE { step.next_multiple_of(TILE) } else { step };
-    for first in (0..shape.vocabulary).step_by(step) {
-        let weights = U.take(step * shape.output_width());
-        let (biases, direct) = (b.take(step), W.take(step * direct));
-        let part = Part::Output(first, Output { weights, biases, direct });
-        alloc::push(&mut parts, part)?;
+    let width = shape.output_width();
+    let direct_width = if shape.direct { inputs } else { 0 };
+    let step = rows_of(width + direct_width);
+    let step = if shape.vocab_size > TILE { step.next_multiple_of(TILE) } else { step };
+    for first in (0..shape.vocab_size).step_by(step) {
+        let rows = OutputRows {
+            weights: U.take(step * width),
+            biases: b.take(step),
+            direct: W.take(step * direct_width),
+        };
+        alloc::push(&mut items, Rows::Output { first, rows })?;
     }
-    if let Some(part) = embedding {
-        alloc::push(&mut parts, part)?;
+    if let Some(embedding) = embedding {
+        alloc::push(&mut items, embedding)?;
     }
-    Ok(parts)
+    Ok(items)
 }
 
-impl<T: Float> Part<'_, T> {
-    fn change(
+impl<T: Dispatch> Rows<'_, T> {
+    /// Makes the gradient of the rows and updates them; returns whether they are in range.
+    fn update(
         &mut self,
         cpu: Cpu,
         shape: &Shape,
-        (slices, rooms): (&[Slice<T>], &Rooms<T>),
+        (batches, scratch): (&[MicroBatch<T>], &ScratchPool<T>),
         update: &Update<T>,
     ) -> bool {
         match self {
-            Part::Embedding(c, rows) => rows.change(cpu, shape, slices, update, c),
-            Part::Hidden(first, weights, biases) => {
+            Rows::Embedding(c, sparse) => sparse.update(cpu, shape, batches, update, c),
+            Rows::Hidden { first, weights, biases } => {
                 let plain = update.without_decay();
-                let into = (weights.gradient(update), biases.gradient(&plain));
-                model::hidden_gradient(cpu, shape, slices, *first, into);
+                let into = (weights.grad_target(update), biases.grad_target(&plain));
+                hidden::gradient(cpu, shape, batches, *first, into);
                 weights.apply(cpu, update) & biases.apply(cpu, &plain)
             }
-            Part::Projection(first, weights) => {
-                model::project_gradient(cpu, shape, slices, *first, weights.gradient(update));
+            Rows::Projection { first, weights } => {
+                let into = weights.grad_target(update);
+                hidden::project_gradient(cpu, shape, batches, *first, into);
                 weights.apply(cpu, update)
             }
-            Part::Output(first, output) => rooms.lend(|room| {
+            Rows::Output { first, rows } => scratch.with(|scratch| {
                 let mut in_range = true;
-                while !output.biases.p.is_empty() {
-                    let count = (TILE - *first % TILE).min(output.biases.p.len());
-                    let mut tile = output.take(shape, count);
-                    in_range &= tile.change(cpu, shape, slices, *first, room, update);
+                while !rows.biases.p.is_empty() {
+                    let count = (TILE - *first % TILE).min(rows.biases.p.len());
+                    let mut tile = rows.take(shape, count);
+                    in_range &= tile.update(cpu, shape, batches, *first, scratch, update);
                     *first += count;
                 }
                 in_range
@@ -176,51 +224,41 @@ impl<T: Float> Part<'_, T> {
     }
 }
 
-impl<'a, T: Float> Output<'a, T> {
-    /// Cuts off the first `n` rows.
-    fn take(&mut self, shape: &Shape, n: usize) -> Output<'a, T> {
-        Output {
+impl<'a, T: Dispatch> OutputRows<'a, T> {
+    /// Splits off the first `n` rows.
+    fn take(&mut self, shape: &Shape, n: usize) -> OutputRows<'a, T> {
+        OutputRows {
             weights: self.weights.take(n * shape.output_width()),
             biases: self.biases.take(n),
             direct: self.direct.take(n * shape.inputs()),
         }
     }
 
-    /// Makes the gradients of a tile, or a part of one, and changes it while it is in the cache.
-    fn change(
+    /// Makes the gradients of rows of one tile, and updates them while they are in the cache.
+    fn update(
         &mut self,
         cpu: Cpu,
         shape: &Shape,
-        slices: &[Slice<T>],
+        batches: &[MicroBatch<T>],
         first: usize,
-        room: &mut Room<T>,
+        scratch: &mut Scratch<T>,
         update: &Update<T>,
     ) -> bool {
         let plain = update.without_decay();
-        let Room { dy, gradients: [of_weights, of_direct] } = room;
-        let mut weights = self.weights.with_room(update, of_weights);
-        let mut direct = self.direct.with_room(update, of_direct);
+        let Scratch { dy, gradients: [of_weights, of_direct] } = scratch;
+        let mut weights = self.weights.with_buffer(update, of_weights);
+        let mut direct = self.direct.with_buffer(update, of_direct);
         let biases = &mut self.biases;
-        let into = (weights.gradient(update), biases.gradient(&plain), direct.gradient(update));
-        softmax::output_gradient(cpu, shape, slices, first, dy, into);
+        let into =
+            (weights.grad_target(update), biases.grad_target(&plain), direct.grad_target(update));
+        output::gradient(cpu, shape, batches, first, dy, into);
         if shape.tied {
-            add_embedding(cpu, shape, slices, first, weights.gradient(update));
+            // These are rows of C: the embedding's part of the gradient is added to the output's.
+            let target = weights.grad_target(update);
+            let (alpha, rows) = (target.alpha, target.out);
+            // Whether all are in range, `apply` finds out.
+            let _ = embedding::add_gradient_of_rows(cpu, shape, batches, alpha, first, rows);
         }
         weights.apply(cpu, update) & biases.apply(cpu, &plain) & direct.apply(cpu, update)
     }
-}
-
-/// To the gradient of rows of C as the output layer's matrix, adds that as the embedding's.
-fn add_embedding<T: Float>(
-    cpu: Cpu,
-    shape: &Shape,
-    slices: &[Slice<T>],
-    first: usize,
-    Sink { out, alpha, .. }: Sink<'_, T>,
-) {
-    // Ids before the block wrap around to beyond it.
-    let first = u32::try_from(first).unwrap_or(u32::MAX);
-    let place = |id: u32| id.wrapping_sub(first);
-    // Whether rows are in range is asked after the update.
-    let _ = model::embed_gradient(cpu, shape, slices, alpha, place, out);
 }

@@ -1,54 +1,54 @@
 //! Many steps of training: draw a mini-batch, forward, backward, update.
 
+use super::batch::{self, MicroBatch, ScratchPool};
 use super::dropout::Dropout;
+use super::embedding::SparseGrad;
 use super::optimizer::Optimizer;
-use super::rows::Rows;
-use super::step::{blocks_of, change, forward_and_backward};
-use super::team::Team;
-use super::workspace::{self, Rooms, Slice};
-use super::{Data, Params, Shape};
-use crate::linalg::{Cpu, Float, copy_of};
+use super::params::{Dataset, Params, Shape};
+use super::step::{forward_and_backward, param_slices, update_params};
+use crate::kernels::{Cpu, Dispatch, copy_of};
 use crate::progress::Progress;
-use crate::random::Random;
+use crate::rng::Rng;
+use crate::worker_pool::WorkerPool;
 use crate::{Error, Result, alloc};
 
-/// What is to be done.
+/// The settings of a training run.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan<'a> {
+pub struct Config<'a> {
     /// Examples in a mini-batch.
-    pub batch: usize,
+    pub batch_size: usize,
     /// The learning rate of each step.
-    pub rates: &'a [f64],
-    /// The number of the first step: it decides which examples are drawn.
+    pub lr: &'a [f64],
+    /// The number of the first step: with the seed, it decides which examples are drawn.
     pub first_step: u64,
-    /// What else decides that.
+    /// The seed.
     pub seed: u64,
-    /// The optimiser.
+    /// The optimizer.
     pub optimizer: Optimizer,
-    /// Weight decay of all matrices; biases have none.
-    pub decay: f64,
-    /// Which share of the features is left out.
+    /// The weight decay of all matrices; biases have none.
+    pub weight_decay: f64,
+    /// The dropout.
     pub dropout: Dropout,
-    /// How many threads share the work. They do not change the result.
+    /// The number of threads. It does not change the result.
     pub threads: usize,
 }
 
-/// What training has made.
+/// The result of training.
 #[derive(Debug)]
 pub struct Trained<T> {
     /// The loss of each step's mini-batch, before its update.
     pub losses: Vec<f64>,
-    /// The parameters, and behind them the optimiser's numbers.
+    /// The parameters, then the optimizer's states.
     pub sets: Vec<Params<Vec<T>>>,
 }
 
-/// Copies of all parameters and states.
+/// Copies all parameters and states.
 fn copies<T: Copy>(sets: &[Params<&[T]>], progress: &Progress) -> Result<Vec<Params<Vec<T>>>> {
     let copy = |slice: &[T]| progress.check().and_then(|()| copy_of(slice));
     sets.iter().map(|set| set.as_ref().map(|slice| copy(slice)).transpose()).collect()
 }
 
-/// Puts back what was copied.
+/// Restores what was copied.
 fn restore<T: Copy>(sets: &mut [Params<&mut [T]>], before: &[Params<&[T]>]) {
     for (now, before) in sets.iter_mut().zip(before) {
         now.as_mut().zip(before.as_ref()).map(|(now, before)| now.copy_from_slice(before));
@@ -57,29 +57,29 @@ fn restore<T: Copy>(sets: &mut [Params<&mut [T]>], before: &[Params<&[T]>]) {
 
 /// Trains copies of parameters, and returns these.
 ///
-/// `before` are the parameters, and behind them [`Optimizer::states`] sets of the optimiser's
-/// numbers, which are zeros at first. Example i of step s is drawn from all with equal probability
-/// by number i of the generator of stream s.
+/// `before` are the parameters, then [`Optimizer::states`] sets of the optimizer's state, zeros at
+/// first. Example i of step s is drawn uniformly, with replacement, by number i of `Rng(seed, s)`.
 ///
-/// Copies, so that neither an error nor a fork of the process meanwhile finds a step half-done.
+/// Copies are trained, so that neither an error nor a fork of the process meanwhile finds a step
+/// half-done.
 ///
-/// A step is taken back, and ends the training, if its loss is nan or infinite, or a parameter after
-/// it is that or as large as [`Float::LARGE`]: there are fewer losses than rates then. So what is
-/// left has a finite loss.
+/// A step is undone, and ends the training, if its loss is not finite, or a parameter after it is
+/// not or is as large as [`crate::kernels::Float::LARGE`]: then there are fewer losses than learning
+/// rates. So the parameters returned have a finite loss.
 ///
 /// # Errors
 /// [`Error::Empty`], [`Error::Length`], [`Error::Id`] for wrong input, [`Error::Cpu`],
 /// [`Error::Memory`], [`Error::Interrupted`].
-pub fn train<T: Float>(
+pub fn train<T: Dispatch>(
     shape: &Shape,
     before: &[Params<&[T]>],
-    data: &Data<'_>,
-    plan: &Plan<'_>,
+    data: &Dataset<'_>,
+    config: &Config<'_>,
     progress: &Progress,
 ) -> Result<Trained<T>> {
     const OP: &str = "nplm_train";
     let cpu = Cpu::chosen()?;
-    let (got, expected) = (before.len(), 1 + plan.optimizer.states());
+    let (got, expected) = (before.len(), 1 + config.optimizer.states());
     if got != expected {
         return Err(Error::Length { op: OP, argument: "sets".to_string(), got, expected });
     }
@@ -92,19 +92,18 @@ pub fn train<T: Float>(
     let mut slices: Vec<_> =
         sets.iter_mut().map(|set| set.as_mut().map(Vec::as_mut_slice)).collect();
     let done = progress.done();
-    let team = Team::new(plan.threads, progress);
-    let mut trainer = Trainer::new(cpu, *shape, plan, &team, progress)?;
-    let mut steps = |rates: &[f64], sets: &mut [_]| {
-        let result = team.run(|| trainer.steps(sets, data, rates, progress));
+    let pool = WorkerPool::new(config.threads, progress);
+    let mut trainer = Trainer::new(cpu, *shape, config, &pool)?;
+    let mut steps = |lr: &[f64], sets: &mut [_]| {
+        let result = pool.run(|| trainer.steps(sets, data, lr));
         result.inspect_err(|_| progress.rewind(done))
     };
-    let (mut losses, ended) = steps(plan.rates, &mut slices)?;
+    let (mut losses, ended) = steps(config.lr, &mut slices)?;
     if matches!(ended, Ended::AfterUpdate) {
-        // The steps before the one that went wrong are done once more, to the same result.
+        // Repeats the steps before the one that diverged, with the same result.
         restore(&mut slices, before);
         progress.rewind(done);
-        let rates = plan.rates.get(..losses.len()).unwrap_or_default();
-        losses = steps(rates, &mut slices)?.0;
+        losses = steps(&config.lr[..losses.len()], &mut slices)?.0;
     }
     Ok(Trained { losses, sets })
 }
@@ -112,87 +111,86 @@ pub fn train<T: Float>(
 /// How a run of steps ended.
 enum Ended {
     /// After all of them.
-    Whole,
-    /// A loss was not finite; the step's update was not made.
+    Complete,
+    /// At a loss that was not finite, before the step's update.
     BeforeUpdate,
-    /// A parameter was not in range after the update.
+    /// At a parameter that was out of range, after the step's update.
     AfterUpdate,
 }
 
-/// What training needs from step to step.
+/// The buffers of a training run, kept from step to step.
 struct Trainer<'a, T> {
     cpu: Cpu,
     shape: Shape,
-    plan: &'a Plan<'a>,
-    team: &'a Team<'a>,
-    slices: Vec<Slice<T>>,
-    /// Room for gradients, where the update is not part of making them and nothing else is made.
+    config: &'a Config<'a>,
+    pool: &'a WorkerPool<'a>,
+    batches: Vec<MicroBatch<T>>,
+    /// Gradients of H, d, b and P, where the optimizer needs them apart from the parameters.
     gradients: Params<Vec<T>>,
-    /// For those of C, unless it is tied.
-    rows: Rows<T>,
-    /// For those of the output layer's matrices.
-    rooms: Rooms<T>,
+    /// Gradient of C, unless it is tied.
+    sparse: SparseGrad<T>,
+    /// Gradients of a tile of the output layer.
+    scratch: ScratchPool<T>,
 }
 
-impl<'a, T: Float> Trainer<'a, T> {
+impl<'a, T: Dispatch> Trainer<'a, T> {
     fn new(
         cpu: Cpu,
         shape: Shape,
-        plan: &'a Plan<'a>,
-        team: &'a Team<'a>,
-        progress: &Progress,
+        config: &'a Config<'a>,
+        pool: &'a WorkerPool<'a>,
     ) -> Result<Trainer<'a, T>> {
-        let slices = workspace::slices(&shape, plan.batch, true, progress)?;
+        let batches = batch::micro_batches(&shape, config.batch_size, true, pool.progress())?;
         let lengths = Params { C: 0, U: 0, W: 0, ..shape.lengths() };
-        let room = plan.optimizer.states() > 0;
-        let zeros = |length| alloc::zeroed(if room { length } else { 0 });
+        let needed = config.optimizer.states() > 0;
+        let zeros = |length| alloc::zeroed(if needed { length } else { 0 });
         let gradients = lengths.map(zeros).transpose()?;
-        let (rows, rooms) = (Rows::new(&shape)?, Rooms::new());
-        Ok(Trainer { cpu, shape, plan, team, slices, gradients, rows, rooms })
+        let (sparse, scratch) = (SparseGrad::new(&shape)?, ScratchPool::new());
+        Ok(Trainer { cpu, shape, config, pool, batches, gradients, sparse, scratch })
     }
 
-    /// Does the steps that have a rate.
+    /// Makes a step for each learning rate; the parameters are the first of the sets.
     fn steps(
         &mut self,
         sets: &mut [Params<&mut [T]>],
-        data: &Data<'_>,
-        rates: &[f64],
-        progress: &Progress,
+        data: &Dataset<'_>,
+        lr: &[f64],
     ) -> Result<(Vec<f64>, Ended)> {
-        let (cpu, shape, team) = (self.cpu, self.shape, self.team);
+        let (cpu, shape, pool) = (self.cpu, self.shape, self.pool);
         #[allow(clippy::cast_precision_loss, reason = "a mini-batch is smaller than 2^53")]
-        let weight = 1.0 / self.plan.batch as f64;
-        let mut losses = alloc::with_capacity(rates.len())?;
-        for (&rate, step) in rates.iter().zip(self.plan.first_step..) {
+        let weight = 1.0 / self.config.batch_size as f64;
+        let mut losses = alloc::with_capacity(lr.len())?;
+        for (&lr, step) in lr.iter().zip(self.config.first_step..) {
             self.draw(data, step);
-            let params = sets.first().map(Params::read).unwrap_or_default();
-            let slices = &mut self.slices;
-            let masks = self.plan.dropout.at(self.plan.seed, step);
+            let params = sets[0].read();
+            let batches = &mut self.batches;
+            let masks = self.config.dropout.at(self.config.seed, step);
             let how = (weight, Some(&masks));
-            let loss = forward_and_backward(cpu, &shape, team, &params, how, slices)?;
+            let loss = forward_and_backward(cpu, &shape, pool, &params, how, batches)?;
             if !loss.is_finite() {
                 return Ok((losses, Ended::BeforeUpdate));
             }
-            let update = self.plan.optimizer.at(step, rate, self.plan.decay);
+            let update = self.config.optimizer.at(step, lr, self.config.weight_decay);
             let gradients = self.gradients.as_mut().map(|gradient| &mut **gradient);
-            let blocks = (blocks_of(sets, gradients), &mut self.rows);
-            if !change(cpu, &shape, team, (&self.slices, &self.rooms), &update, blocks)? {
+            let params = (param_slices(sets, gradients), &mut self.sparse);
+            let buffers = (&*self.batches, &self.scratch);
+            if !update_params(cpu, &shape, pool, buffers, &update, params)? {
                 return Ok((losses, Ended::AfterUpdate));
             }
             losses.push(loss);
-            progress.add(1)?;
+            pool.progress().add(1)?;
         }
-        Ok((losses, Ended::Whole))
+        Ok((losses, Ended::Complete))
     }
 
-    /// Fills the slices with the mini-batch of a step.
-    fn draw(&mut self, data: &Data<'_>, step: u64) {
-        let mut random = Random::new(self.plan.seed, step);
+    /// Fills the micro-batches with the mini-batch of a step.
+    fn draw(&mut self, data: &Dataset<'_>, step: u64) {
+        let mut rng = Rng::new(self.config.seed, step);
         let examples = data.len() as u64;
         #[allow(clippy::cast_possible_truncation, reason = "below the number of examples")]
-        let mut numbers = (0..self.plan.batch).map(|_| random.below(examples) as usize);
-        for slice in &mut self.slices {
-            slice.fill(self.shape.context, data, &mut numbers);
+        let mut numbers = (0..self.config.batch_size).map(|_| rng.below(examples) as usize);
+        for batch in &mut self.batches {
+            batch.fill(self.shape.context_length, data, &mut numbers);
         }
     }
 }

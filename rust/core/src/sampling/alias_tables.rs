@@ -3,7 +3,7 @@
 
 use crate::alloc::{self, Large};
 use crate::progress::Progress;
-use crate::random::alias::{self, Builder, Cell};
+use crate::rng::alias::{self, Builder, Cell};
 use crate::sampling::params::{Row, SamplingParams};
 use crate::{Error, Result};
 

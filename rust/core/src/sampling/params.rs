@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 
 use crate::alloc::{self, Large};
 use crate::progress::Progress;
-use crate::random::Stream;
-use crate::random::alias::{self, Builder, Cell};
+use crate::rng::CounterRng;
+use crate::rng::alias::{self, Builder, Cell};
 use crate::sort::sort;
 use crate::{Error, Result};
 
@@ -186,11 +186,11 @@ pub fn draw_rows(
         drawn.push(match params.apply(row, number, &mut weights, progress)? {
             Row::Certain(symbol) => symbol,
             Row::Distribution if weights.len() > SMALL => {
-                search(&weights, Stream::new(seed, stream).at(step), progress)?
+                search(&weights, CounterRng::new(seed, stream).at(step), progress)?
             }
             Row::Distribution => {
                 builder.build(&weights, &mut cells)?;
-                let number = Stream::new(seed, stream).at(step);
+                let number = CounterRng::new(seed, stream).at(step);
                 alias::outcome(number, size, |place| cells[place as usize])
             }
             Row::Empty => {

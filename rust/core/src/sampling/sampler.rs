@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::progress::Progress;
-use crate::random::Stream;
+use crate::rng::CounterRng;
 use crate::sampling::alias_tables::AliasTables;
 use crate::{Error, Result, alloc};
 
@@ -110,14 +110,14 @@ impl<'a, C: Copy + Default> Sampler<'a, C> {
     pub fn draw(&self, streams: Range<u64>, progress: &Progress) -> Result<Items<C>> {
         let mut items = Items { codes: Vec::new(), ends: Vec::new() };
         for stream in streams {
-            self.item(Stream::new(self.seed, stream), &mut items.codes, progress)?;
+            self.item(CounterRng::new(self.seed, stream), &mut items.codes, progress)?;
             alloc::push(&mut items.ends, items.codes.len())?;
         }
         Ok(items)
     }
 
     /// Draws one item and appends it.
-    fn item(&self, stream: Stream, codes: &mut Vec<C>, progress: &Progress) -> Result<()> {
+    fn item(&self, stream: CounterRng, codes: &mut Vec<C>, progress: &Progress) -> Result<()> {
         alloc::reserve(codes, self.prompt.len())?;
         codes.extend(self.prompt.iter().map(|&symbol| self.codes[symbol as usize - 1]));
         let (mut context, mut length) = (self.context, self.prompt.len());

@@ -3,29 +3,28 @@
 #![allow(clippy::doc_markdown, reason = "these texts become docstrings")]
 #![allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
 
-mod given;
-mod look;
-mod work;
+mod args;
+mod cost;
+mod eval;
 
-use fastgrad_core::nplm::Data;
 use fastgrad_core::nplm::optimizer::Optimizer;
-use fastgrad_core::nplm::train::{self, Plan};
+use fastgrad_core::nplm::train::{self, Config};
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use self::given::{Named, Number};
-use self::work::{borrow, cost, team, work};
-use crate::args;
+use self::args::{self as nplm_args, Examples, Named, Number};
+use self::cost::TRAINING;
+use crate::args::{Ranges, at_least, count, number, quoted};
 use crate::borrow::Writing;
 use crate::errors::guard;
 use crate::memory::reserve;
 use crate::run::run;
 
-/// Calls a function for the number type of the parameters.
+/// Calls a function with the number type of the parameters.
 macro_rules! for_numbers {
     ($params:expr, $function:ident($($argument:expr),*)) => {
-        if given::is_double($params)? {
+        if $crate::nplm::args::is_double($params)? {
             $function::<f64>($($argument),*)
         } else {
             $function::<f32>($($argument),*)
@@ -34,9 +33,9 @@ macro_rules! for_numbers {
 }
 use for_numbers;
 
-/// Trains a neural probabilistic language model in place and returns the loss of each step.
+/// Train a neural probabilistic language model in place and return the loss of each step.
 ///
-/// The model is y = b + W·x + U·tanh(d + H·x), where x is the rows of C for the c symbols of a
+/// The model is y = b + W·x + U·tanh(d + H·x), where x is the rows of C for the c tokens of a
 /// context, side by side: Bengio, Ducharme, Vincent and Jauvin, "A neural probabilistic language
 /// model", JMLR 3 (2003). The loss is the mean of -ln softmax(y)[target] over the mini-batch,
 /// before the step's update.
@@ -56,13 +55,13 @@ use for_numbers;
 /// optimizer: "sgd", "momentum" (velocity = momentum·velocity + gradient) or "adamw" (betas, eps).
 ///     In a step, any of them changes only those rows of C, and of what state has for C, that are
 ///     in the contexts of its mini-batch: all others stand still, decay included, as in PyTorch's
-///     SparseAdam. In tied models every row of C is changed, since every symbol's logit reads it.
+///     SparseAdam. In tied models every row of C is changed, since every token's logit reads it.
 /// weight_decay: of C, H, U, W and P, never of the biases d and b; decoupled for "adamw".
-/// dropout: shares of the embedding x and of the hidden layer tanh(d + H·x) that are left out, each
-///     at least 0 and below 1: so many features of each example are 0, at random, and the others
-///     are divided by 1 - share. Which ones, is decided as the mini-batch is, by seed and step.
+/// dropout: the probabilities p that a unit of the embedding x and of the hidden layer tanh(d + H·x)
+///     is set to 0, each at least 0 and below 1; the other units are divided by 1 - p. Seed and step
+///     decide which, as they do for the mini-batch.
 ///     Srivastava et al., "Dropout", JMLR 15 (2014).
-/// threads: how many share the work; None chooses. The result does not depend on it.
+/// threads: number of threads; None chooses. The result does not depend on it.
 /// progress: called with the number of steps done, every few dozen milliseconds.
 ///
 /// Returns float64 (done,). done is less than the number of rates if the loss of step
@@ -109,31 +108,31 @@ fn nplm_train<'py>(
     progress: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     guard(|| {
-        let rates = given::array::<f64>("rates", rates)?;
+        let rates = nplm_args::array::<f64>("rates", rates)?;
         rates.expect_shape(&[None], "(steps,)")?;
         let rates = rates.read()?;
-        let plan = Plan {
-            batch: args::count("batch", batch)?,
-            rates: rates.as_slice()?,
-            first_step: first_step.map_or(Ok(0), |step| args::at_least("first_step", step, 0))?,
-            seed: seed.map_or(Ok(0), |seed| args::at_least("seed", seed, 0))?,
-            optimizer: choose(optimizer, momentum, betas, eps)?,
-            decay: args::number("weight_decay", weight_decay, 0.0, f64::INFINITY)?,
-            dropout: given::dropout(dropout)?,
+        let config = Config {
+            batch_size: count("batch", batch)?,
+            lr: rates.as_slice()?,
+            first_step: first_step.map_or(Ok(0), |step| at_least("first_step", step, 0))?,
+            seed: seed.map_or(Ok(0), |seed| at_least("seed", seed, 0))?,
+            optimizer: parse_optimizer(optimizer, momentum, betas, eps)?,
+            weight_decay: number("weight_decay", weight_decay, 0.0, f64::INFINITY)?,
+            dropout: nplm_args::dropout(dropout)?,
             threads: 0,
         };
         if let Some((i, rate)) =
-            plan.rates.iter().enumerate().find(|(_, r)| !(**r >= 0.0 && r.is_finite()))
+            config.lr.iter().enumerate().find(|(_, r)| !(**r >= 0.0 && r.is_finite()))
         {
             let message = format!("rates[{i}] is {rate:?}; expected a finite number of at least 0");
             return Err(PyValueError::new_err(message));
         }
-        if plan.first_step.checked_add(plan.rates.len() as u64).is_none() {
+        if config.first_step.checked_add(config.lr.len() as u64).is_none() {
             let message =
-                format!("first_step is {}; steps have numbers below 2**64", plan.first_step);
+                format!("first_step is {}; steps have numbers below 2**64", config.first_step);
             return Err(PyValueError::new_err(message));
         }
-        for_numbers!(params, train_with(params, state, inputs, targets, plan, threads, progress))
+        for_numbers!(params, train_with(params, state, inputs, targets, config, threads, progress))
     })
 }
 
@@ -142,20 +141,20 @@ fn train_with<'py, T: Number>(
     state: &Bound<'py, PyAny>,
     inputs: &Bound<'py, PyAny>,
     targets: &Bound<'py, PyAny>,
-    mut plan: Plan<'_>,
+    mut config: Config<'_>,
     threads: Option<&Bound<'py, PyAny>>,
     progress: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let py = params.py();
-    let examples = given::Examples::read(inputs, targets)?;
-    let set = given::set::<T>("params", params)?;
+    let examples = Examples::parse(inputs, targets)?;
+    let set = nplm_args::set::<T>("params", params)?;
     let shape = examples.shape(&set)?;
     let mut sets = vec![set];
     for (i, dict) in state.try_iter()?.enumerate() {
         py.check_signals()?;
         reserve(&mut sets, 1)?;
-        let set = given::set(&format!("state[{i}]"), &dict?)?;
-        given::check_shapes(&shape, &set)?;
+        let set = nplm_args::set(&format!("state[{i}]"), &dict?)?;
+        nplm_args::check_shapes(&shape, &set)?;
         for (key, differs) in
             [("W", set.W.is_some() != shape.direct), ("P", set.P.is_some() != shape.tied)]
         {
@@ -167,18 +166,18 @@ fn train_with<'py, T: Number>(
         }
         sets.push(set);
     }
-    let (got, expected) = (sets.len() - 1, plan.optimizer.states());
+    let (got, expected) = (sets.len() - 1, config.optimizer.states());
     if got != expected {
         let message = format!("state has {got} dicts; expected {expected} for this optimizer");
         return Err(PyValueError::new_err(message));
     }
-    if plan.batch > examples.len() {
-        let (batch, n) = (plan.batch, examples.len());
+    if config.batch_size > examples.len() {
+        let (batch, n) = (config.batch_size, examples.len());
         let message = format!("batch is {batch}; expected at most the number of examples, {n}");
         return Err(PyValueError::new_err(message));
     }
 
-    let mut ranges = args::Ranges::default();
+    let mut ranges = Ranges::default();
     for (_, array) in sets.iter().flat_map(|set| set.as_ref().named()) {
         if let Some(array) = array {
             ranges.add(array);
@@ -193,7 +192,7 @@ fn train_with<'py, T: Number>(
 
     let mut borrowed = Vec::with_capacity(sets.len());
     for set in &sets {
-        borrowed.push(borrow(set, Named::write)?);
+        borrowed.push(nplm_args::borrow(set, Named::write)?);
     }
     let mut before = Vec::with_capacity(sets.len());
     for set in &borrowed {
@@ -201,12 +200,12 @@ fn train_with<'py, T: Number>(
         before.push(set.transpose()?);
     }
     let (inputs, targets) = (examples.inputs.read()?, examples.targets.read()?);
-    let data = Data { inputs: inputs.as_slice()?, targets: targets.as_slice()? };
-    let step = work(&shape, plan.batch, 6);
-    plan.threads = team(threads, step, plan.batch)?;
-    let all = cost(step).times(plan.rates.len() as u64);
+    let data = nplm_args::dataset(&inputs, &targets)?;
+    let step = cost::multiplications(&shape, config.batch_size, TRAINING);
+    config.threads = cost::threads(threads, step, config.batch_size)?;
+    let all = cost::cost(step).times(config.lr.len() as u64);
     let trained =
-        run(py, all, progress, |progress| train::train(&shape, &before, &data, &plan, progress))?;
+        run(py, all, progress, |progress| train::train(&shape, &before, &data, &config, progress))?;
     for (set, new) in borrowed.iter_mut().zip(&trained.sets) {
         let written = set.as_mut().zip(new.as_ref()).map(|(array, new)| match array {
             Some(array) => array.as_slice_mut().map(|numbers| numbers.copy_from_slice(new)),
@@ -217,18 +216,18 @@ fn train_with<'py, T: Number>(
     Ok(trained.losses.into_pyarray(py))
 }
 
-/// The optimizer of a name, its constants checked.
-fn choose(name: &str, momentum: f64, betas: (f64, f64), eps: f64) -> PyResult<Optimizer> {
-    let momentum = args::number("momentum", momentum, 0.0, f64::INFINITY)?;
-    let first = args::number("betas[0]", betas.0, 0.0, 1.0)?;
-    let second = args::number("betas[1]", betas.1, 0.0, 1.0)?;
-    let epsilon = args::number("eps", eps, 0.0, f64::INFINITY)?;
+/// Parses an optimizer and its constants.
+fn parse_optimizer(name: &str, momentum: f64, betas: (f64, f64), eps: f64) -> PyResult<Optimizer> {
+    let momentum = number("momentum", momentum, 0.0, f64::INFINITY)?;
+    let first = number("betas[0]", betas.0, 0.0, 1.0)?;
+    let second = number("betas[1]", betas.1, 0.0, 1.0)?;
+    let epsilon = number("eps", eps, 0.0, f64::INFINITY)?;
     match name {
         "sgd" => Ok(Optimizer::Sgd),
         "momentum" => Ok(Optimizer::Momentum { momentum }),
         "adamw" => Ok(Optimizer::AdamW { betas: (first, second), epsilon }),
         _ => {
-            let name = args::quoted(name);
+            let name = quoted(name);
             let message = format!("optimizer is {name}; expected 'sgd', 'momentum' or 'adamw'");
             Err(PyValueError::new_err(message))
         }
@@ -238,9 +237,9 @@ fn choose(name: &str, momentum: f64, betas: (f64, f64), eps: f64) -> PyResult<Op
 /// Adds the functions to the module.
 pub fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(nplm_train, module)?)?;
-    module.add_function(wrap_pyfunction!(look::nplm_loss, module)?)?;
-    module.add_function(wrap_pyfunction!(look::nplm_losses, module)?)?;
-    module.add_function(wrap_pyfunction!(look::nplm_gradients, module)?)?;
-    module.add_function(wrap_pyfunction!(look::nplm_probabilities, module)?)?;
+    module.add_function(wrap_pyfunction!(eval::nplm_loss, module)?)?;
+    module.add_function(wrap_pyfunction!(eval::nplm_losses, module)?)?;
+    module.add_function(wrap_pyfunction!(eval::nplm_gradients, module)?)?;
+    module.add_function(wrap_pyfunction!(eval::nplm_probabilities, module)?)?;
     Ok(())
 }

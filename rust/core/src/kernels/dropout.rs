@@ -1,0 +1,142 @@
+//! Dropout masks: random factors that are 0 or 1/(1 − p), and products with them.
+//!
+//! No vectors appear in the code. These are kernels for the compiler to vectorize them for each
+//! instruction set, which draws numbers six times as fast.
+
+use super::dispatch::{Cpu, Dispatch};
+use super::simd::{Float, Kernel, MICRO_BATCH, Simd};
+use crate::rng::CounterRng;
+
+/// Random numbers drawn at a time.
+const AHEAD: usize = 32;
+
+/// The distribution of a factor: 0 with probability p, otherwise 1/(1 − p).
+#[derive(Clone, Copy, Debug)]
+pub struct Bernoulli<T> {
+    threshold: u32,
+    scale: T,
+}
+
+impl<T: Float> Bernoulli<T> {
+    /// Makes it from p, 0 ≤ p < 1, which is rounded down to a multiple of 2⁻³².
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 ≤ p < 1")]
+    pub fn new(p: f64) -> Bernoulli<T> {
+        Bernoulli { threshold: (p * 4_294_967_296.0) as u32, scale: T::from_f64(1.0 / (1.0 - p)) }
+    }
+
+    /// Maps the lower and the upper half of a random number to a factor each.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "the halves are meant")]
+    fn factors(self, number: u64) -> [T; 2] {
+        [number as u32, (number >> 32) as u32]
+            .map(|half| if half < self.threshold { T::default() } else { self.scale })
+    }
+}
+
+/// Draws a row of factors: 2·i and 2·i + 1 from number i of the RNG.
+pub fn draw_row<T: Dispatch>(cpu: Cpu, mask: Bernoulli<T>, rng: CounterRng, row: &mut [T]) {
+    cpu.run(Row(mask, rng, row));
+}
+
+struct Row<'a, T>(Bernoulli<T>, CounterRng, &'a mut [T]);
+
+impl<T: Float> Kernel<T> for Row<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, _: S) {
+        let Row(mask, rng, row) = self;
+        for (part, start) in row.chunks_mut(2 * AHEAD).zip((0..).step_by(AHEAD)) {
+            let mut numbers = [0; AHEAD];
+            for (number, i) in numbers.iter_mut().zip(start..) {
+                *number = rng.at(i);
+            }
+            let (pairs, last) = part.as_chunks_mut::<2>();
+            for (pair, number) in pairs.iter_mut().zip(&numbers) {
+                *pair = mask.factors(*number);
+            }
+            if let ([last], Some(number)) = (last, numbers.get(pairs.len())) {
+                [*last, _] = mask.factors(*number);
+            }
+        }
+    }
+}
+
+/// Draws factors for activations: column j from RNG j, rows 2·i and 2·i + 1 from its number i.
+pub fn draw_columns<T: Dispatch>(
+    cpu: Cpu,
+    mask: Bernoulli<T>,
+    rngs: &[CounterRng; MICRO_BATCH],
+    factors: &mut [T],
+) {
+    cpu.run(Columns(mask, rngs, factors));
+}
+
+struct Columns<'a, T>(Bernoulli<T>, &'a [CounterRng; MICRO_BATCH], &'a mut [T]);
+
+impl<T: Float> Kernel<T> for Columns<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, _: S) {
+        let Columns(mask, rngs, factors) = self;
+        for (rows, i) in factors.as_chunks_mut::<MICRO_BATCH>().0.chunks_mut(2).zip(0..) {
+            let mut pair = [[T::default(); MICRO_BATCH]; 2];
+            let [first, second] = &mut pair;
+            for ((first, second), rng) in first.iter_mut().zip(second).zip(rngs) {
+                [*first, *second] = mask.factors(rng.at(i));
+            }
+            for (row, pair) in rows.iter_mut().zip(&pair) {
+                *row = *pair;
+            }
+        }
+    }
+}
+
+/// x ← x·f.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn multiply<T: Dispatch>(cpu: Cpu, x: &mut [T], factors: &[T]) {
+    assert_eq!(x.len(), factors.len(), "lengths differ");
+    cpu.run(Multiply(x, factors));
+}
+
+struct Multiply<'a, T>(&'a mut [T], &'a [T]);
+
+impl<T: Float> Kernel<T> for Multiply<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, _: S) {
+        for (x, factor) in self.0.iter_mut().zip(self.1) {
+            *x = *x * *factor;
+        }
+    }
+}
+
+/// a ← a·f, and f ← f·(1 − a²), the derivative of dropout(tanh) for the former a, a result of tanh.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn multiply_tanh<T: Dispatch>(cpu: Cpu, a: &mut [T], factors: &mut [T]) {
+    assert_eq!(a.len(), factors.len(), "lengths differ");
+    cpu.run(MultiplyTanh(a, factors));
+}
+
+struct MultiplyTanh<'a, T>(&'a mut [T], &'a mut [T]);
+
+impl<T: Float> Kernel<T> for MultiplyTanh<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, _: S) {
+        let one = T::from_f64(1.0);
+        for (a, f) in self.0.iter_mut().zip(self.1) {
+            let (value, factor) = (*a, *f);
+            *f = factor * (one - value * value);
+            *a = value * factor;
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! SIMD kernels: gemm and vector functions, compiled for each instruction set.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`simd`] | the traits: number types, vectors, kernels over them |
+//! | `portable`, `avx2`, `avx512` | the backends: vectors of each instruction set |
+//! | `vmath` | exp and tanh of `f32` vectors, with their error bounds |
+//! | [`dispatch`] | picks the instruction set once per process, and runs kernels with it |
+//! | [`gemm`] | sums of matrix products, in register tiles |
+//! | [`elementwise`] | tanh, online softmax, scaling, sums and transposition of activations |
+//! | [`embedding`] | gather and scatter-add of rows by id |
+//! | [`dropout`] | random masks |
+//! | [`optim`] | the update rules of momentum and `AdamW` |
+//! | [`Buffer`] | memory aligned to cache lines |
+//!
+//! Kernels are written once, over the trait [`simd::Simd`], and compiled for each backend. Unsafe
+//! code is allowed here. Entries assert lengths and ranges once; the loops behind them index.
+//!
+//! **Layout.** A micro-batch holds [`MICRO_BATCH`] examples side by side: activations of n units
+//! are a row-major (n, `MICRO_BATCH`) matrix, an example is a column. Vectors run across examples
+//! and loops run down the units, in a fixed order, so an example's result depends neither on its
+//! column nor on the thread. Between instruction sets results may differ in their last bits.
+
+#![allow(unsafe_code)]
+#![allow(
+    clippy::inline_always,
+    reason = "only inlined code is compiled for the kernel's instruction set"
+)]
+#![allow(clippy::indexing_slicing, reason = "entries assert lengths; a wrong index must panic")]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod buffer;
+pub mod dispatch;
+pub mod dropout;
+pub mod elementwise;
+pub mod embedding;
+pub mod gemm;
+pub mod optim;
+mod portable;
+pub mod simd;
+mod vmath;
+
+pub use buffer::{Buffer, copy_of};
+pub use dispatch::{Cpu, Dispatch};
+pub use simd::{Float, MICRO_BATCH};

@@ -1,0 +1,545 @@
+//! The output layer: logits, softmax and cross-entropy.
+//!
+//! ```text
+//! y = b + W·x + U·z     p = softmax(y)     loss = −ln p[target]
+//! dy = (p − onehot(target))·weight
+//! dz = Uᵀ·dy    dx = Wᵀ·dy    dU = Σ dy·zᵀ    dW = Σ dy·xᵀ    db = Σ dy
+//! ```
+//!
+//! z is a, or P·a in tied models, whose matrix is C, here called U all the same. The vocabulary is
+//! processed in tiles of [`TILE`] tokens, in two passes:
+//!
+//! 1. [`forward_and_backward`], for a group of micro-batches. While a tile's rows of U are in the
+//!    cache, its logits become e = exp(y − max), max over the tiles so far, and Uᵀ·e is added to dz.
+//!    Whenever max grows, dz is rescaled (online softmax). After the last tile, dz is divided by Σ e
+//!    and the targets' rows are subtracted.
+//! 2. [`gradient`], for rows of U that one thread owns. It makes dy of a tile from its e, then dU,
+//!    and the optimizer updates the rows while they are in the cache.
+//!
+//! e is kept in between: V numbers an example, the one buffer of this size. Computing the logits
+//! again would be a fourth gemm beside three. Of the last tile, the sums are known before its e are
+//! used, so these become dy at once; a small vocabulary has no other tile.
+
+use std::iter;
+use std::ops::Range;
+
+use super::batch::{Activations, Logits, MicroBatch, TILE};
+use super::optimizer::GradTarget;
+use super::params::{Params, Shape};
+use crate::alloc::{self, collected, demand};
+use crate::kernels::elementwise::{self, OnlineSoftmax, PerExample};
+use crate::kernels::gemm::Gemm;
+use crate::kernels::{Cpu, Dispatch, Float, MICRO_BATCH};
+use crate::progress::Progress;
+
+/// Micro-batches of which dy is made at once: as many as the second-level cache holds.
+const DY_AT_ONCE: usize = 16;
+
+/// A tile of the vocabulary, or some neighbouring tokens of one.
+#[derive(Clone, Copy, Debug)]
+struct VocabTile {
+    /// The first token.
+    first: usize,
+    /// The number of tokens.
+    count: usize,
+    /// Whether they are of the last tile.
+    last: bool,
+}
+
+impl VocabTile {
+    /// Splits tokens at the borders of tiles.
+    fn split(shape: &Shape, tokens: Range<usize>) -> impl Iterator<Item = VocabTile> + use<> {
+        let last = shape.vocab_size.saturating_sub(1) / TILE;
+        let mut first = tokens.start;
+        iter::from_fn(move || {
+            let count = (TILE - first % TILE).min(tokens.end.saturating_sub(first));
+            let tile = VocabTile { first, count, last: first / TILE == last };
+            first += count;
+            (count > 0).then_some(tile)
+        })
+    }
+
+    /// Returns the number of the tile.
+    fn number(&self) -> usize {
+        self.first / TILE
+    }
+
+    /// Returns their rows of a matrix with a row for each token.
+    fn rows_of<'a, T>(&self, matrix: &'a [T], width: usize) -> &'a [T] {
+        &matrix[self.first * width..(self.first + self.count) * width]
+    }
+
+    /// Returns the rows that [`VocabTile::rows_of`] will be asked for next, as far as there are any.
+    fn rows_behind<'a, T>(&self, matrix: &'a [T], width: usize) -> &'a [T] {
+        let start = (self.first + self.count) * width;
+        if start + self.count * width <= matrix.len() {
+            &matrix[start..start + self.count * width]
+        } else {
+            &[]
+        }
+    }
+
+    /// Returns the position of a token among them.
+    fn position(&self, token: u32) -> Option<usize> {
+        (token as usize).checked_sub(self.first).filter(|position| *position < self.count)
+    }
+}
+
+impl<T: Dispatch> Logits<T> {
+    /// Begins before the first tile.
+    fn reset(&mut self) {
+        self.softmax = OnlineSoftmax::new();
+        self.target_logits = [0.0; MICRO_BATCH];
+    }
+
+    /// Returns where the logits of a tile lie.
+    fn range(&self, tile: VocabTile) -> Range<usize> {
+        let first = if self.kept { tile.first } else { tile.first % TILE };
+        first * MICRO_BATCH..(first + tile.count) * MICRO_BATCH
+    }
+
+    fn of(&self, tile: VocabTile) -> &[T] {
+        &self.values[self.range(tile)]
+    }
+
+    fn of_mut(&mut self, tile: VocabTile) -> &mut [T] {
+        let range = self.range(tile);
+        &mut self.values[range]
+    }
+
+    /// Returns the logits of a tile, and those behind it, to be prefetched, as far as there are any.
+    fn of_mut_and_behind(&mut self, tile: VocabTile) -> (&mut [T], &[T]) {
+        let Range { start, end } = self.range(tile);
+        let length = end - start;
+        let (y, behind) = self.values[start..].split_at_mut(length);
+        (y, &behind[..length.min(behind.len())])
+    }
+
+    /// Makes exponentials of a tile's logits; see [`elementwise::online_softmax`].
+    fn exponentials(&mut self, cpu: Cpu, tile: VocabTile, b: &[T]) -> PerExample<T> {
+        let range = self.range(tile);
+        let factors =
+            elementwise::online_softmax(cpu, &mut self.values[range], b, &mut self.softmax);
+        self.tile_max[tile.number()] = self.softmax.max;
+        factors
+    }
+
+    /// Returns the factors that make p·weight of a tile's exponentials.
+    fn factors(&self, cpu: Cpu, tile: VocabTile) -> PerExample<T> {
+        let mut factors = self.tile_max[tile.number()];
+        for (factor, max) in factors.iter_mut().zip(self.softmax.max) {
+            *factor = *factor - max;
+        }
+        elementwise::exp(cpu, &mut factors);
+        for (factor, share) in factors.iter_mut().zip(self.weight_over_sum) {
+            *factor = *factor * share;
+        }
+        factors
+    }
+}
+
+/// One of the two terms of the logits, U·z or W·x.
+struct Term<'a, T> {
+    /// U or W: (V, width).
+    matrix: &'a [T],
+    width: usize,
+    /// z or x: (width, `MICRO_BATCH`).
+    input: &'a [T],
+    /// dz or dx: (width, `MICRO_BATCH`).
+    grad: &'a mut [T],
+}
+
+impl<T: Dispatch> MicroBatch<T> {
+    /// Returns the logits, and their terms.
+    fn terms<'a>(
+        &'a mut self,
+        shape: &Shape,
+        params: &Params<&'a [T]>,
+    ) -> (&'a mut Logits<T>, impl Iterator<Item = Term<'a, T>> + use<'a, T>) {
+        let MicroBatch { z: Activations { values, grad, .. }, x, dx, logits, .. } = self;
+        let (matrix, width) = (params.output(), shape.output_width());
+        let hidden = Term { matrix, width, input: values, grad };
+        let (matrix, width) = (params.W, shape.inputs());
+        let direct = Term { matrix, width, input: x, grad: dx };
+        (logits, iter::once(hidden).chain(shape.direct.then_some(direct)))
+    }
+}
+
+// Forward -----------------------------------------------------------------------------------------
+
+/// Computes the loss of each example. Ends early, with any result, once the work is cancelled.
+pub(super) fn losses<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    progress: &Progress,
+    batches: &mut [MicroBatch<T>],
+) {
+    for batch in &mut *batches {
+        batch.logits.reset();
+    }
+    for tile in VocabTile::split(shape, 0..shape.vocab_size) {
+        if progress.check().is_err() {
+            return;
+        }
+        for batch in &mut *batches {
+            exponentials(cpu, shape, params, tile, batch);
+        }
+    }
+    for batch in batches {
+        batch.finish_softmax(1.0);
+    }
+}
+
+/// Computes the probabilities of all tokens, (examples, V), from logits that are kept: softmax in
+/// doubles. Ends early, with any result, once the work is cancelled.
+pub(super) fn probabilities<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    progress: &Progress,
+    batches: &mut [MicroBatch<T>],
+    into: &mut [f64],
+) {
+    let size = shape.vocab_size;
+    for tile in VocabTile::split(shape, 0..size) {
+        if progress.check().is_err() {
+            return;
+        }
+        for batch in &mut *batches {
+            logits(cpu, shape, params, tile, batch);
+        }
+    }
+    for (batch, into) in batches.iter().zip(into.chunks_mut(MICRO_BATCH * size)) {
+        let rows = batch.logits.values.as_chunks::<MICRO_BATCH>().0;
+        // The sum is rounded to T, as in the losses.
+        let logits = || rows.iter().zip(params.b).map(|(y, &b)| y.map(|y| (y + b).to_f64()));
+        let mut max = [f64::NEG_INFINITY; MICRO_BATCH];
+        for y in logits() {
+            max.iter_mut().zip(y).for_each(|(max, y)| *max = max.max(y));
+        }
+        for (i, y) in logits().enumerate() {
+            for ((p, y), max) in into.iter_mut().skip(i).step_by(size).zip(y).zip(max) {
+                *p = libm::exp(y - max);
+            }
+        }
+        into.chunks_mut(size).for_each(normalize);
+    }
+}
+
+/// Divides numbers by their sum, computed with the compensation of Kahan (1965).
+fn normalize(row: &mut [f64]) {
+    let (mut sum, mut lost) = (0.0, 0.0);
+    for &p in &*row {
+        let p = p - lost;
+        let more: f64 = sum + p;
+        lost = (more - sum) - p;
+        sum = more;
+    }
+    for p in row {
+        *p /= sum;
+    }
+}
+
+/// y ← W·x + U·z of a tile, without b: (tile, `MICRO_BATCH`).
+fn logits<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    tile: VocabTile,
+    batch: &mut MicroBatch<T>,
+) {
+    let (logits, terms) = batch.terms(shape, params);
+    let (y, behind) = logits.of_mut_and_behind(tile);
+    for (term, beta) in terms.zip([0.0, 1.0]) {
+        let gemm = Gemm {
+            m: tile.count,
+            k: term.width,
+            n: MICRO_BATCH,
+            alpha: T::from_f64(1.0),
+            rsa: term.width,
+            csa: 1,
+            rsb: MICRO_BATCH,
+            beta: T::from_f64(beta),
+            rsc: MICRO_BATCH,
+        };
+        let matrix = tile.rows_of(term.matrix, term.width);
+        gemm.gemm_prefetching(cpu, &[(matrix, term.input)], y, &[behind]);
+    }
+}
+
+/// y ← e = exp(y + b − max) of a tile, noting the targets' logits. Returns the factors that rescale
+/// what was made of former tiles.
+fn exponentials<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    tile: VocabTile,
+    batch: &mut MicroBatch<T>,
+) -> PerExample<T> {
+    logits(cpu, shape, params, tile, batch);
+    let b = tile.rows_of(params.b, 1);
+    let logits = &mut batch.logits;
+    for (example, &target) in batch.targets.iter().enumerate() {
+        if let Some(position) = tile.position(target) {
+            let y = logits.of(tile)[position * MICRO_BATCH + example];
+            logits.target_logits[example] = (y + b[position]).to_f64();
+        }
+    }
+    logits.exponentials(cpu, tile, b)
+}
+
+impl<T: Float> MicroBatch<T> {
+    /// Computes the losses once all exponentials are made, and the factors that make p·weight of
+    /// the last tile's exponentials; these are 0 in columns without an example.
+    fn finish_softmax(&mut self, weight: f64) {
+        let logits = &mut self.logits;
+        logits.weight = T::from_f64(weight);
+        logits.weight_over_sum = [T::default(); MICRO_BATCH];
+        let OnlineSoftmax { max, sum } = logits.softmax;
+        for example in 0..self.examples {
+            let (max, sum) = (max[example].to_f64(), sum[example].to_f64());
+            self.losses[example] = sum.ln() + max - logits.target_logits[example];
+            logits.weight_over_sum[example] = T::from_f64(weight / sum);
+        }
+    }
+}
+
+// Forward and backward ----------------------------------------------------------------------------
+
+/// Computes the loss of each example, dz = Uᵀ·dy, dx = Wᵀ·dy if there are direct connections, and
+/// what [`gradient`] makes dy of; an example counts `weight` in the loss. Ends early, with any
+/// result, once the work is cancelled.
+pub(super) fn forward_and_backward<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    (weight, progress): (f64, &Progress),
+    batches: &mut [MicroBatch<T>],
+) {
+    for batch in &mut *batches {
+        batch.logits.reset();
+    }
+    for tile in VocabTile::split(shape, 0..shape.vocab_size) {
+        if progress.check().is_err() {
+            return;
+        }
+        let several = batches.len();
+        for (i, batch) in batches.iter_mut().enumerate() {
+            let factors = exponentials(cpu, shape, params, tile, batch);
+            if tile.last {
+                finish(cpu, shape, params, tile, factors, weight, batch);
+            } else if tile.first > 0 {
+                rescale(cpu, shape, params, &factors, batch);
+            }
+            backward(cpu, shape, params, tile, batch, (i, several));
+        }
+    }
+    for batch in batches {
+        batch.z.transpose(cpu);
+        if shape.direct {
+            let inputs = shape.inputs();
+            let to = (&mut *batch.dx_rows, batch.x_stride);
+            elementwise::transpose(cpu, (&batch.dx, MICRO_BATCH), (inputs, MICRO_BATCH), to);
+        }
+    }
+}
+
+/// dz ← dz + Uᵀ·e of a tile, and dx ← dx + Wᵀ·e; the first tile sets them. Micro-batch `i` of
+/// `several` prefetches its part of the next tile of U.
+fn backward<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    tile: VocabTile,
+    batch: &mut MicroBatch<T>,
+    (i, several): (usize, usize),
+) {
+    let (logits, terms) = batch.terms(shape, params);
+    for term in terms {
+        let next = part(tile.rows_behind(term.matrix, term.width), i, several);
+        let gemm = Gemm {
+            m: term.width,
+            k: tile.count,
+            n: MICRO_BATCH,
+            alpha: T::from_f64(1.0),
+            rsa: 1,
+            csa: term.width,
+            rsb: MICRO_BATCH,
+            beta: T::from_f64(if tile.first > 0 { 1.0 } else { 0.0 }),
+            rsc: MICRO_BATCH,
+        };
+        let matrix = tile.rows_of(term.matrix, term.width);
+        gemm.gemm_prefetching(cpu, &[(matrix, logits.of(tile))], term.grad, &[next]);
+    }
+}
+
+/// Returns part `i` of `n` of a slice that is to be prefetched; the last ones may be empty.
+fn part<T>(slice: &[T], i: usize, n: usize) -> &[T] {
+    let length = slice.len().div_ceil(n);
+    let start = (i * length).min(slice.len());
+    &slice[start..(start + length).min(slice.len())]
+}
+
+/// Multiplies dz and dx by a factor for each example.
+fn rescale<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    factors: &PerExample<T>,
+    batch: &mut MicroBatch<T>,
+) {
+    if factors.iter().any(|factor| *factor != T::from_f64(1.0)) {
+        for term in batch.terms(shape, params).1 {
+            elementwise::scale(cpu, term.grad, factors);
+        }
+    }
+}
+
+/// At the last tile, once all exponentials are made: computes the losses and the tile's dy, rescales
+/// dz and dx of the tiles before it, and subtracts the rows of the targets that were among them.
+fn finish<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    tile: VocabTile,
+    mut factors: PerExample<T>,
+    weight: f64,
+    batch: &mut MicroBatch<T>,
+) {
+    batch.finish_softmax(weight);
+    let (examples, targets) = (batch.examples, batch.targets);
+    let targets = &targets[..examples];
+    let logits = &mut batch.logits;
+    let weight_over_sum = logits.weight_over_sum;
+    elementwise::scale(cpu, logits.of_mut(tile), &weight_over_sum);
+    subtract_targets(targets, tile, logits.weight, logits.of_mut(tile));
+    if tile.first == 0 {
+        return;
+    }
+    for (factor, share) in factors.iter_mut().zip(weight_over_sum) {
+        *factor = *factor * share;
+    }
+    rescale(cpu, shape, params, &factors, batch);
+    let (logits, terms) = batch.terms(shape, params);
+    for Term { matrix, width, grad, .. } in terms {
+        for (example, &target) in targets.iter().enumerate() {
+            let target = target as usize;
+            if target < tile.first {
+                let row = &matrix[target * width..(target + 1) * width];
+                for (d, &u) in grad.iter_mut().skip(example).step_by(MICRO_BATCH).zip(row) {
+                    *d = *d - logits.weight * u;
+                }
+            }
+        }
+    }
+}
+
+/// dy ← dy − weight·onehot(target), for the targets that are in a tile.
+fn subtract_targets<T: Float>(targets: &[u32], tile: VocabTile, weight: T, dy: &mut [T]) {
+    for (example, &target) in targets.iter().enumerate() {
+        if let Some(position) = tile.position(target) {
+            let dy = &mut dy[position * MICRO_BATCH + example];
+            *dy = *dy - weight;
+        }
+    }
+}
+
+// Gradients ---------------------------------------------------------------------------------------
+
+/// U ← β·U + α·dU, b ← β'·b + α'·db and W ← β·W + α·dW, for rows of one tile from `first` on.
+///
+/// `scratch` is for dy.
+pub(super) fn gradient<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    batches: &[MicroBatch<T>],
+    first: usize,
+    scratch: &mut Vec<T>,
+    (mut weights, mut biases, mut direct): (
+        GradTarget<'_, T>,
+        GradTarget<'_, T>,
+        GradTarget<'_, T>,
+    ),
+) {
+    let count = biases.out.len();
+    let tile = VocabTile { first, count, last: first / TILE == (shape.vocab_size - 1) / TILE };
+    assert!(count > 0 && first % TILE + count <= TILE, "rows of more than one tile");
+    let mut chunks = batches.chunks(DY_AT_ONCE).peekable();
+    while let Some(chunk) = chunks.next() {
+        let dy = logit_gradients(cpu, tile, chunk, scratch);
+        // Prefetched are these rows of the next chunk, or the next rows of the first one.
+        let next: Vec<&[T]> = demand(match chunks.peek() {
+            Some(next) => collected(next.iter().map(|batch| batch.logits.of(tile))),
+            None => collected(
+                batches[..batches.len().min(DY_AT_ONCE)]
+                    .iter()
+                    .map(|batch| tile.rows_behind(&batch.logits.values, MICRO_BATCH)),
+            ),
+        });
+        write_weights(cpu, shape, chunk, &dy, weights.next_part(), &next);
+        let pairs = dy.into_iter().zip(chunk.iter().map(|batch| &*batch.x_rows));
+        let pairs: Vec<(&[T], &[T])> = demand(collected(pairs));
+        biases.next_part().write_biases(cpu, &pairs);
+        if shape.direct {
+            let size = (count, shape.inputs());
+            direct.next_part().write_weights(cpu, &pairs, size, chunk[0].x_stride);
+        }
+    }
+}
+
+/// Writes dU = Σ dy·zᵀ, one block of units of `z.rows` after the other; each prefetches its part of
+/// the logits that are needed next.
+fn write_weights<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    batches: &[MicroBatch<T>],
+    dy: &[&[T]],
+    into: GradTarget<'_, T>,
+    next: &[&[T]],
+) {
+    let GradTarget { out, alpha, beta } = into;
+    let Activations { stride, block: units, .. } = batches[0].z;
+    let width = shape.output_width();
+    let blocks = width.div_ceil(units);
+    for block in 0..blocks {
+        let first = block * units;
+        let gemm = Gemm {
+            m: out.len() / width,
+            k: MICRO_BATCH,
+            n: units.min(width - first),
+            alpha,
+            rsa: MICRO_BATCH,
+            csa: 1,
+            rsb: stride,
+            beta,
+            rsc: width,
+        };
+        let z = batches.iter().map(|batch| &batch.z.rows[block * MICRO_BATCH * stride..]);
+        let pairs: Vec<(&[T], &[T])> = demand(collected(dy.iter().copied().zip(z)));
+        let next = next.iter().map(|next| part(next, block, blocks));
+        let next: Vec<&[T]> = demand(collected(next));
+        gemm.gemm_prefetching(cpu, &pairs, &mut out[first..], &next);
+    }
+}
+
+/// Returns dy of a tile for each micro-batch: (tile, `MICRO_BATCH`).
+fn logit_gradients<'a, T: Dispatch>(
+    cpu: Cpu,
+    tile: VocabTile,
+    batches: &'a [MicroBatch<T>],
+    scratch: &'a mut Vec<T>,
+) -> Vec<&'a [T]> {
+    if tile.last {
+        // `finish` has turned them into dy.
+        return demand(collected(batches.iter().map(|batch| batch.logits.of(tile))));
+    }
+    let length = tile.count * MICRO_BATCH;
+    demand(alloc::lengthen(scratch, batches.len() * length));
+    for (batch, dy) in batches.iter().zip(scratch.chunks_exact_mut(length)) {
+        let factors = batch.logits.factors(cpu, tile);
+        elementwise::scale_into(cpu, batch.logits.of(tile), &factors, dy);
+        subtract_targets(batch.targets(), tile, batch.logits.weight, dy);
+    }
+    demand(collected(scratch.chunks_exact(length).take(batches.len())))
+}
