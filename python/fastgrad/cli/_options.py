@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .._defaults import CHARACTERS
 from .._hints import COMMANDS, OPTIONS, OPTIONS_AS_COMMANDS, right_name
 
 if TYPE_CHECKING:
@@ -176,19 +175,7 @@ _TABLE: dict[str, dict[str, Any]] = {
     "compare-to": _name("FILE", "Text to look the samples up in."),
 }
 _FLAGS = {"out": ("-o", "--out"), "n": ("-n",)}
-NETWORK = "context-length embedding-dim hidden-dim direct init "
-# What training over characters and `lr-find` have.
-TRAINING = "batch-size optimizer weight-decay split group-duplicates seed threads "
-CHARACTERS_SHOWN = {
-    "batch_size": f"{CHARACTERS.batch_size}, all where there are fewer",
-    "lr": f"{CHARACTERS.lr} with adamw, else {CHARACTERS.sgd_lr}",
-    "weight_decay": f"{CHARACTERS.weight_decay} with adamw, else 0",
-}
-# Of the argument FILE, and what stands for it, in the help of commands over characters.
-ITEMS = """\
-FILE is a text, UTF-8, one item a line; - is standard input. Without it the text is 32,469 first
-names, which the package carries.
-"""
+# What stands for the argument DIR in help.
 MODEL = "DIR is a folder that `fastgrad train` wrote, or a model's file."
 
 
@@ -207,16 +194,16 @@ def as_command(
     options: str,
     defaults: dict[str, Any] | None = None,
     shown: dict[str, str] | None = None,
-    changes: dict[str, dict[str, Any]] | None = None,
     *,
     model: str = "",
     file: str = "",
     examples: str,
+    **changes: dict[str, Any],
 ) -> Callable[[Callable[..., None]], click.Command]:
     """Return a decorator that makes a command of a function, with options of the table.
 
     `model` and `file` are what the help says of the arguments DIR and FILE, which the command has
-    if they are given.
+    if they are given; `changes` are of single options.
     """
     params: list[click.Parameter] = []
     if model:
@@ -227,7 +214,7 @@ def as_command(
     for word in options.split():
         field = word.split("/")[0].replace("-", "_")
         default, words = defaults.get(field), shown.get(field, "")
-        more = (changes or {}).get(field, {})
+        more = changes.get(field, {})
         params.append(option(word, None if words else default, words, **more))
 
     def decorate(function: Callable[..., None]) -> click.Command:

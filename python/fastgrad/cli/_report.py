@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._checks import escape
+
+if TYPE_CHECKING:
+    from ._texts import Text
 
 _WIDTH, _NAME = 80, 12
 
@@ -30,6 +33,17 @@ def show(name: str, finding: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def show_items(text: Text, count: int, items: list[str] | None) -> None:
+    """Show a text, how many items it has, and how many repeat, if they are at hand."""
+    from ..text import count_duplicates
+
+    show("text", text.name)
+    repeated = ""
+    if items is not None:
+        repeated = f", of which {count_duplicates(items):,} repeat an earlier one"
+    show("items", f"{count:,}{repeated}")
 
 
 def show_vocab(vocab: Any) -> None:

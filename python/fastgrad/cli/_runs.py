@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._report import show
-from ._texts import Text, folder_of, load_model, make_folder, noted_text, read_note
+from ._texts import Text, folder_of, knows_words, load_model, make_folder, noted_text, read_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -52,65 +52,8 @@ def keep_input(folder: Path) -> Text:
 
 
 @dataclass(frozen=True)
-class Items:
-    """A text of items, and how it is split into those to train on and those to measure."""
-
-    text: Text
-    items: list[str]
-    train: list[str]
-    dev: list[str] | None
-    how: dict[str, Any]
-
-    @classmethod
-    def cut(cls, text: Text, split: str, seed: int, group_duplicates: bool) -> Items:
-        """Split a text as a command's options say; the test part is left alone."""
-        how = {"split": split, "seed": seed, "group_duplicates": group_duplicates}
-        items = text.items()
-        if split == "none":
-            return cls(text, items, items, None, how)
-        from ..text import split as split_items
-
-        try:
-            if split == "makemore":
-                parts = split_items(items, method="makemore")
-            else:
-                parts = split_items(items, seed=seed, group_duplicates=group_duplicates)
-        except ValueError as error:
-            raise click.ClickException(f"{error}; `--split none` trains on all of them") from None
-        return cls(text, items, parts.train, parts.dev, how)
-
-    @classmethod
-    def noted(cls, place: Path, model: Any) -> Items | None:
-        """Return the text of a model's run, split as it was; None where the text is gone."""
-        note = read_note(place, model, "run")
-        # Earlier versions said lecture, and knew no groups.
-        split = "makemore" if note.get("split") == "lecture" else note.get("split")
-        seed, together = note.get("seed"), bool(note.get("group_duplicates", False))
-        if split not in ("random", "makemore", "none") or type(seed) is not int:
-            raise click.ClickException(f"{folder_of(place)}: no note says how the run began")
-        text = noted_text(place, model)
-        return None if text is None else cls.cut(text, split, seed, together)
-
-    def note(self, vocab: Any) -> dict[str, Any]:
-        """Return what a run cannot tell from its checkpoint: its text, and how that was split."""
-        return {"text": self.text.note(len(self.items), vocab), "run": self.how}
-
-    def show_result(self, model: Any) -> None:
-        """Show losses, beside those of bigrams counted on the same items."""
-        from ..models import BigramModel
-
-        bigrams = BigramModel().fit(self.train)
-        for name, what in (("loss", model), ("bigrams", bigrams)):
-            measured = f"train {what.loss(self.train):.4f}"
-            # The bigrams know no token that only dev has; the network knows those of all the text.
-            if self.dev is not None and set("".join(self.dev)) <= set(what.vocab.characters):
-                measured += f", dev {what.loss(self.dev):.4f}"
-            show(name, f"{measured} nats per token")
-
-
-@dataclass(frozen=True)
-class Words:
-    """A text of words, cut by position into what is trained on, measured, and left alone."""
+class Parts:
+    """A text, and its parts: to train on, to measure (dev), and to leave alone (test)."""
 
     text: Text
     whole: Any
@@ -118,47 +61,85 @@ class Words:
     dev: Any
     test: Any
     how: dict[str, Any]
+    """What a model notes of the run, so that the text can be cut like this again."""
 
-    @classmethod
-    def cut(cls, text: Text, whole: Any, dev: float, test: float) -> Words:
-        """Cut a text of words; `dev` and `test` are shares."""
-        try:
-            parts = whole.split(1.0 - dev - test, dev)
-        except ValueError:
-            raise click.ClickException(
-                f"{text.name}: {len(whole):,} tokens are too few to train on some and to keep"
-                " --dev-fraction and --test-fraction"
-            ) from None
-        train, left, last = parts
-        return cls(text, whole, train, left, last, {"dev_fraction": dev, "test_fraction": test})
 
-    @classmethod
-    def noted(cls, place: Path, model: Any) -> Words | None:
-        """Return the text of a model's run, cut as it was; None where the text is gone."""
-        note = read_note(place, model, "run")
-        # Earlier versions had shorter words.
-        dev = note.get("dev_fraction", note.get("dev"))
-        test = note.get("test_fraction", note.get("test"))
-        if note.get("level") != "word" or not isinstance(dev, float) or not isinstance(test, float):
-            where = folder_of(place)
-            raise click.ClickException(f"{where}: no note says how a run over words began")
-        text = noted_text(place, model)
-        return None if text is None else cls.cut(text, model.vocab.read(text.source), dev, test)
+def cut_items(text: Text, split: str, seed: int, group_duplicates: bool) -> Parts:
+    """Split a text of items as a command's options say."""
+    from ..text import split as split_items
 
-    def note(self) -> dict[str, Any]:
-        """Return what a run cannot tell from its checkpoint: its text, and how that was cut."""
-        return {"run": {"level": "word", **self.text.where(), **self.how}}
+    how = {"split": split, "seed": seed, "group_duplicates": group_duplicates}
+    items = text.items()
+    if split == "none":
+        return Parts(text, items, items, None, None, how)
+    options: dict[str, Any] = {"method": "makemore"}
+    if split == "random":
+        options = {"seed": seed, "group_duplicates": group_duplicates}
+    try:
+        return Parts(text, items, *split_items(items, **options), how=how)
+    except ValueError as error:
+        raise click.ClickException(f"{error}; `--split none` trains on all of them") from None
 
-    def show_result(self, model: Any) -> None:
-        """Show the perplexity on dev, beside that of counted 5-grams."""
-        from ..models import Mixture
 
-        counted = counted_words(self.train)
-        both = Mixture([model, counted]).fit(self.dev)
-        show("perplexity", f"dev {model.perplexity(self.dev):.1f}: the network")
-        show("", f"dev {counted.perplexity(self.dev):.1f}: Kneser-Ney, 5-grams of the same text")
-        share = f"{both.weights[0]:.0%} of the network"
-        show("", f"dev {both.perplexity(self.dev):.1f}: a mixture of both, {share}")
+def cut_words(text: Text, whole: Any, dev: float, test: float) -> Parts:
+    """Cut a text of words by position; `dev` and `test` are shares."""
+    how = {"level": "word", **text.where(), "dev_fraction": dev, "test_fraction": test}
+    try:
+        return Parts(text, whole, *whole.split(1.0 - dev - test, dev), how=how)
+    except ValueError:
+        raise click.ClickException(
+            f"{text.name}: {len(whole):,} tokens are too few to train on some and to keep"
+            " --dev-fraction and --test-fraction"
+        ) from None
+
+
+def noted_parts(place: Path, model: Any) -> Parts | None:
+    """Return the text of a model's run, cut as it was; None where the text is gone.
+
+    Notes of earlier versions have other names for the shares and for makemore's split, and no
+    groups.
+    """
+    note, words = read_note(place, model, "run"), knows_words(model)
+    how: tuple[Any, ...]
+    if words:
+        how = tuple(note.get(f"{part}_fraction", note.get(part)) for part in ("dev", "test"))
+        is_known = note.get("level") == "word" and all(type(share) is float for share in how)
+    else:
+        split = "makemore" if note.get("split") == "lecture" else note.get("split")
+        how = split, note.get("seed"), bool(note.get("group_duplicates"))
+        is_known = split in ("random", "makemore", "none") and type(how[1]) is int
+    if not is_known:
+        run = "a run over words" if words else "the run"
+        raise click.ClickException(f"{folder_of(place)}: no note says how {run} began")
+    if (text := noted_text(place, model)) is None:
+        return None
+    return cut_words(text, model.vocab.read(text.source), *how) if words else cut_items(text, *how)
+
+
+def _show_losses(model: Any, parts: Parts) -> None:
+    """Show losses, beside those of bigrams counted on the same items."""
+    from ..models import BigramModel
+
+    for name, what in (("loss", model), ("bigrams", BigramModel().fit(parts.train))):
+        measured = f"train {what.loss(parts.train):.4f}"
+        # The bigrams know no token that only dev has; the network knows those of all the text.
+        if parts.dev is not None and set("".join(parts.dev)) <= set(what.vocab.characters):
+            measured += f", dev {what.loss(parts.dev):.4f}"
+        show(name, f"{measured} nats per token")
+
+
+def _show_perplexities(model: Any, parts: Parts) -> None:
+    """Show the perplexity on dev, beside that of counted 5-grams."""
+    from ..models import Mixture
+
+    counted = counted_words(parts.train)
+    both = Mixture([model, counted]).fit(parts.dev)
+    for name, what, remark in (
+        ("perplexity", model, "the network"),
+        ("", counted, "Kneser-Ney, 5-grams of the same text"),
+        ("", both, f"a mixture of both, {both.weights[0]:.0%} of the network"),
+    ):
+        show(name, f"dev {what.perplexity(parts.dev):.1f}: {remark}")
 
 
 def counted_words(train: Any) -> Any:
@@ -173,7 +154,7 @@ def counted_words(train: Any) -> Any:
     return counted
 
 
-def train(fit: Callable[..., Any], parts: Items | Words, place: Path, made: int = 0) -> None:
+def train(fit: Callable[..., Any], parts: Parts, place: Path, made: int = 0) -> None:
     """Have `fit` make the steps of a run; show the result. `made` were made before."""
     start = perf_counter()
     try:
@@ -189,7 +170,12 @@ def train(fit: Callable[..., Any], parts: Items | Words, place: Path, made: int 
     done = f"{steps:,} in {seconds:.1f} s, {steps / seconds:,.0f} per second"
     stopped = "" if model.history.stopped == "finished" else f"; {model.history.stopped}"
     show("steps", (done if steps else "none were left to make") + stopped)
-    parts.show_result(model)
+    (_show_perplexities if knows_words(model) else _show_losses)(model, parts)
+    show_saved(place)
+
+
+def show_saved(place: Path) -> None:
+    """Show the file of a model that was saved."""
     show("saved", str(place / "model.safetensors" if place.is_dir() else place))
 
 
@@ -208,8 +194,7 @@ def resume(place: Path) -> None:
             " network of `fastgrad train nplm`"
             + (f"; the model before it is kept as {kept}" if kept.is_file() else "")
         )
-    parts = (Words if isinstance(before, WordNPLM) else Items).noted(place, before)
-    if parts is None:
+    if (parts := noted_parts(place, before)) is None:
         raise click.ClickException(
             f"{folder_of(place)}: the text of the training run is not there any more"
         )

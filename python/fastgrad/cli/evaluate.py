@@ -10,7 +10,7 @@ import click
 
 from ._options import MODEL, as_command
 from ._report import grams, plural, show
-from ._runs import Words, counted_words
+from ._runs import counted_words, noted_parts
 from ._texts import Text, knows_words, load_model, noted_text, read_note, text_of
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _measure_words(place: Path, model: Any, file: str | None) -> None:
 
     Where the text that it was trained on is at hand, counted 5-grams are measured beside it.
     """
-    own = Words.noted(place, model) if read_note(place, model, "run") else None
+    own = noted_parts(place, model) if read_note(place, model, "run") else None
     if file is not None:
         text = text_of(file)
         measured, name = {"text": model.vocab.read(text.source)}, text.name

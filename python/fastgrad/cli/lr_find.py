@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from .._defaults import CHARACTERS
-from ._options import CHARACTERS_SHOWN, ITEMS, NETWORK, TRAINING, as_command, require
+from ._options import as_command, require
 from ._report import show
 from ._runs import made_folder
 from ._texts import text_of
-from .train_nplm import check_split, new_network
+from .train import CHARACTERS_SHOWN, ITEMS, NETWORK, TRAINING, check_split, new_network
 
 _EXAMPLES = """
 Examples:

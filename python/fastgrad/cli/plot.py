@@ -29,7 +29,7 @@ Of a network there are embeddings.png and loss.png, after `fastgrad lr-find
     "plot",
     "out",
     shown={"out": "beside the model"},
-    changes={"out": {"help": "Where the picture goes.", "metavar": "FILE"}},
+    out={"help": "Where the picture goes.", "metavar": "FILE"},
     model=_MODEL,
     examples=_EXAMPLES,
 )
