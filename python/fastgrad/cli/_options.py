@@ -119,7 +119,9 @@ _share = partial(_number, most=1.0, max_open=True)
 
 # Every option of the commands.
 _TABLE: dict[str, dict[str, Any]] = {
-    "out": _name("DIR", "Folder to write to, made if missing; a model there stays as *.previous."),
+    "out": _name(
+        "DIR", "Folder to write to, made if missing; the save before the last is *.previous."
+    ),
     "resume": _name("DIR", "Go on with an interrupted run, to the same result; no other option."),
     "order": _whole("2 for bigrams, 3 for trigrams.", 2, 3),
     "smoothing": _number("Added to every count, so that nothing is impossible."),
