@@ -103,7 +103,7 @@ def everything():
     (a * b + engine.sum(engine.softmax([a, b]))).backward()
     assert a.grad == b.data
     model = nn.MLP(2, [3, 1])
-    optimizer = optim.Adam(model._parameters)
+    optimizer = optim.Adam(model.parameters())
     nn.mse_loss([model([1.0, 2.0])], [0.5]).backward()
     optimizer.step()
     network = NPLM(Vocab("abc"), context_length=2, embedding_dim=3, hidden_dim=8)
@@ -112,7 +112,7 @@ def everything():
     assert load(f"child-{os.getpid()}.safetensors").loss(ITEMS) == network.loss(ITEMS)
     counts = NgramCounts(("\n".join(MANY) + "\n").encode(), threads=2)
     assert counts.total == sum(len(item) + 1 for item in MANY)
-    assert len(BigramModel(counts).sample(2_000, threads=2)) == 2_000
+    assert len(BigramModel().fit(counts).sample(2_000, threads=2)) == 2_000
     KneserNey().fit(read_words(TEXT)).sample(1, max_length=3)
     assert np.isfinite(_core.normal_numbers(1000, 1)).all()
 

@@ -92,7 +92,7 @@ def made():
         "read_words": lambda: read_words(WORDS * 5),
         "NgramCounts": lambda: NgramCounts(data, order=3, threads=2),
         "count_items": lambda: NgramCounts(ITEMS, order=2),
-        "a table of 320 symbols, order 3": lambda: NgramModel(order=3).fit(ALPHABET).table(),
+        "a table of 320 symbols, order 3": lambda: NgramModel(order=3).fit(ALPHABET).P,
         "sampled": lambda: bigram.sample(50_000, threads=2),
         "sampled from 320 symbols": lambda: many.sample(10, threads=2),
         "sampled from a network": lambda: network.sample(2_000),
@@ -108,7 +108,7 @@ def made():
 def small():
     """Give every row of the table of all that is public, with its right arguments."""
     found = {}
-    for name, function, row in hostile_api.nonzero():
+    for name, function, row in hostile_api.entries():
         if not hostile_api.is_slow(name):
             found[name] = lambda f=function, r=row: prepared(f, r)
     return found
