@@ -28,6 +28,7 @@ import numpy as np
 from fastgrad import checkpoint
 from fastgrad.checkpoint import CheckpointError
 from fastgrad.models import NPLM, WordNPLM, load
+from fastgrad.training import DivergedError
 from hostile_arguments import wrong_array
 from hostile_table import ITEMS
 
@@ -159,8 +160,9 @@ def main(seconds, seed):
             except CheckpointError as error:
                 refused += 1
                 fault = f"a message of {len(str(error))}" if len(str(error)) > 2000 else ""
-            except ValueError as error:
-                # A run of another text, or of another vocabulary, is not resumed.
+            except (ValueError, DivergedError) as error:
+                # A run of another text, or of another vocabulary, is not resumed; one from huge
+                # parameters diverges.
                 fault = "" if anew else f"raised {error!r}"[:200]
             except BaseException as error:
                 fault = f"raised {type(error).__name__}: {str(error)[:200]}"
