@@ -25,7 +25,7 @@ nb_execution_mode = "off"
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
-# What a fence does not name is a tree of files or a drawing.
+# A fence without a name is a tree of files or a drawing.
 highlight_language = "none"
 
 # Docstrings put code into single backticks.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Ids: TypeAlias = NDArray[np.integer[Any]]
     # X and Y of `fastgrad.text.build_dataset`.
     Examples: TypeAlias = tuple[Ids, Ids]
-    # What models of one kind or another take.
+    # The texts that a kind of model takes.
     Texts: TypeAlias = Source | WordText | Ids | Examples
 
 # The kinds of texts that a model takes.

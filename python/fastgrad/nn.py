@@ -93,7 +93,7 @@ _PLAIN = frozenset({Value, float, int})
 _SEQUENCES = frozenset({list, tuple})
 # Up to so many Values are made without asking for their memory first: about a megabyte.
 _FEW = 10_000
-# So many numbers of an array become Python's own at once.
+# The most numbers of an array that become Python's own at once.
 _PART = 100_000
 
 

@@ -177,7 +177,7 @@ _TABLE: dict[str, dict[str, Any]] = {
     "compare-to": _name("FILE", "Text to look the samples up in."),
 }
 _FLAGS = {"out": ("-o", "--out"), "n": ("-n",)}
-# What stands for the argument DIR in help.
+# Help of the argument DIR.
 MODEL = "DIR is a folder that `fastgrad train` wrote, or a model's file."
 
 

@@ -61,7 +61,7 @@ class Parts:
     dev: Any
     test: Any
     how: dict[str, Any]
-    """What a model notes of the run, so that the text can be cut like this again."""
+    """Note how the text was split, so that it can be split like this again."""
 
 
 def cut_items(text: Text, split: str, seed: int, group_duplicates: bool) -> Parts:

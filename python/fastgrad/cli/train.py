@@ -76,14 +76,14 @@ The text is cut by position: to train on, to measure after each epoch
 gets model.safetensors, saved every ten seconds or so, and log.jsonl.
 """
 NETWORK = "context-length embedding-dim hidden-dim direct init "
-# What training over characters and `lr-find` have.
+# Options of training over characters and of `lr-find`.
 TRAINING = "batch-size optimizer weight-decay split group-duplicates seed threads "
 CHARACTERS_SHOWN = {
     "batch_size": f"{CHARACTERS.batch_size}, all where there are fewer",
     "lr": f"{CHARACTERS.lr} with adamw, else {CHARACTERS.sgd_lr}",
     "weight_decay": f"{CHARACTERS.weight_decay} with adamw, else 0",
 }
-# What stands for the argument FILE in the help of commands over characters.
+# Help of the argument FILE of commands over characters.
 ITEMS = """\
 FILE is a text, UTF-8, one item a line; - is standard input. Without it the text is 32,469 first
 names, which the package carries.
@@ -108,9 +108,9 @@ _WORD_SCHEDULE = {
     "help": "How the learning rate falls after the warm-up, with the modern preset.",
     "type": click.Choice(("cosine", "linear", "constant")),
 }
-# What `fit` takes of the options of all networks, and `lr_find` too.
+# Options of all networks that `fit` and `lr_find` take.
 _FIT = "optimizer seed threads"
-# What the three models that are a table have in common.
+# Options of the three models that are a table.
 _TABLE: dict[str, Any] = {"file": ITEMS, "out": {"required": True}}
 
 
@@ -260,7 +260,7 @@ def nplm(**given: Any) -> None:
 
 
 def check_split(args: Any) -> None:
-    """Refuse a way to split that contradicts another."""
+    """Raise `click.UsageError` for ways to split that contradict each other."""
     require(
         args.split == "random" or not args.group_duplicates,
         f"--group-duplicates: not with --split {args.split}; expected random",
@@ -380,7 +380,7 @@ def _word_settings(args: Any, tokens: int) -> dict[str, Any]:
         args.epochs = args.steps / steps_of(tokens, 1, batch_size)
     preset = presets.paper if args.preset == "paper" else partial(presets.modern, tokens)
     settings = preset(batch_size=batch_size, **chosen(args, "epochs lr schedule"))
-    # What fit takes where it is told nothing is meant for the modern preset.
+    # The defaults of fit are meant for the modern preset.
     return {"dropout": 0.0} | settings | chosen(args, f"weight_decay dropout patience {_FIT}")
 
 
