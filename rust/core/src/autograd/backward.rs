@@ -59,6 +59,22 @@ pub trait Graph {
     fn grad(&self, node: Self::Node) -> f64;
     /// Sets the gradient, or all of them for a node that has several outputs.
     fn set_grad(&self, node: Self::Node, grad: f64);
+    /// Sets the gradient of each item's node to what `new` makes of the item and the old gradient. All
+    /// nodes differ, so a graph may do it on several threads.
+    fn update_grads<T: Sync>(
+        &self,
+        items: &[T],
+        node_of: impl Fn(&T) -> Self::Node + Sync,
+        new: impl Fn(&T, f64) -> f64 + Sync,
+    ) {
+        for (position, item) in items.iter().enumerate() {
+            if let Some(later) = items.get(position + 2 * AHEAD) {
+                self.prefetch_grad(node_of(later));
+            }
+            let node = node_of(item);
+            self.set_grad(node, new(item, self.grad(node)));
+        }
+    }
     /// Sets aside what an enclosing pass has left in a node that keeps no gradient between passes,
     /// and makes it 0; [`Graph::put_back`] returns it. A pass may run inside a rule of another.
     ///
@@ -137,7 +153,7 @@ impl<N> Default for Pass<N> {
     }
 }
 
-impl<N: Copy> Pass<N> {
+impl<N: Copy + Sync> Pass<N> {
     /// Adds d(root)/d(node) to the gradient of every node that root depends on.
     ///
     /// # Errors
@@ -299,30 +315,16 @@ impl<N: Copy> Pass<N> {
         }
         // The saved ones need no 0 first, which spares a walk where all of the order are.
         if self.saved.len() - self.leaves < self.order.len() {
-            each(graph, &self.order, |&node| node, |&node| graph.set_grad(node, 0.0));
+            graph.update_grads(&self.order, |&node| node, |_, _| 0.0);
         }
-        self.each_saved(graph, |node, old| graph.set_grad(node, old));
+        graph.update_grads(&self.saved, |&(node, _)| node, |&(_, old), _| old);
         graph.put_back();
     }
 
     /// Adds the gradients of earlier calls, and puts back what belongs to an enclosing pass.
     fn add_back<G: Graph<Node = N>>(&self, graph: &G) {
-        self.each_saved(graph, |node, old| graph.set_grad(node, old + graph.grad(node)));
+        graph.update_grads(&self.saved, |&(node, _)| node, |&(_, old), grad| old + grad);
         graph.put_back();
-    }
-
-    fn each_saved<G: Graph<Node = N>>(&self, graph: &G, visit: impl Fn(N, f64)) {
-        each(graph, &self.saved, |&(node, _)| node, |&(node, old)| visit(node, old));
-    }
-}
-
-/// Visits items in order, the gradients of their nodes prefetched.
-fn each<G: Graph, T>(graph: &G, items: &[T], node_of: impl Fn(&T) -> G::Node, visit: impl Fn(&T)) {
-    for (position, item) in items.iter().enumerate() {
-        if let Some(later) = items.get(position + 2 * AHEAD) {
-            graph.prefetch_grad(node_of(later));
-        }
-        visit(item);
     }
 }
 

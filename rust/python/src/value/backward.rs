@@ -10,6 +10,7 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::{self, Builder};
 
 use fastgrad_core::autograd::backward::{Graph, NoMemory, Pass, Pause, Stop};
 use fastgrad_core::autograd::op::Op;
@@ -27,9 +28,16 @@ static MARKS: AtomicU64 = AtomicU64::new(1);
 /// Buffers larger than this many entries are freed after a pass.
 const KEEP: usize = 1 << 20;
 
+/// From this many nodes on, gradients are put back on two threads.
+const MANY: usize = 1 << 18;
+
 /// A node, or (with the lowest bit set) a fused op.
 #[derive(Clone, Copy)]
 struct Handle(*mut u8);
+
+// SAFETY: a pass shares handles with threads of its own only, in `update_grads`, where each thread
+// touches nodes that no other does.
+unsafe impl Sync for Handle {}
 
 /// What a handle points to.
 enum Target {
@@ -165,23 +173,41 @@ impl Graph for Nodes<'_> {
 
     #[inline(always)]
     fn grad(&self, handle: Handle) -> f64 {
-        match handle.target() {
-            // SAFETY: see `look`.
-            Target::Node(node) => unsafe { (*node).grad },
-            // Its adjoints are 0 between passes.
-            Target::FusedOp(_) => 0.0,
-        }
+        grad(handle)
     }
 
     #[inline(always)]
     fn set_grad(&self, handle: Handle, grad: f64) {
-        // SAFETY: see `look`.
-        unsafe {
-            match handle.target() {
-                Target::Node(node) => (*node).grad = grad,
-                Target::FusedOp(fused) => (*fused).dout.fill(grad),
+        set_grad(handle, grad);
+    }
+
+    /// Large graphs are bound by memory, of which two threads get more than one: they make the wait for
+    /// an interrupted pass shorter.
+    fn update_grads<T: Sync>(
+        &self,
+        items: &[T],
+        node_of: impl Fn(&T) -> Handle + Sync,
+        new: impl Fn(&T, f64) -> f64 + Sync,
+    ) {
+        let update = |items: &[T]| {
+            for (position, item) in items.iter().enumerate() {
+                if let Some(later) = items.get(position + 16) {
+                    prefetch(node_of(later).0.wrapping_add(GRAD_OFFSET));
+                }
+                let node = node_of(item);
+                set_grad(node, new(item, grad(node)));
             }
+        };
+        if items.len() < MANY {
+            return update(items);
         }
+        let (left, right) = items.split_at(items.len() / 2);
+        thread::scope(|scope| {
+            if Builder::new().spawn_scoped(scope, || update(left)).is_err() {
+                update(left);
+            }
+            update(right);
+        });
     }
 
     #[inline(always)]
@@ -226,6 +252,27 @@ impl Graph for Nodes<'_> {
         self.py.detach(|| ());
         let quiet = MARKS.load(Relaxed) == before;
         Ok(if quiet { Pause::Quiet } else { Pause::Disturbed })
+    }
+}
+
+#[inline(always)]
+fn grad(handle: Handle) -> f64 {
+    match handle.target() {
+        // SAFETY: alive under the root.
+        Target::Node(node) => unsafe { (*node).grad },
+        // Its adjoints are 0 between passes.
+        Target::FusedOp(_) => 0.0,
+    }
+}
+
+#[inline(always)]
+fn set_grad(handle: Handle, grad: f64) {
+    // SAFETY: alive under the root.
+    unsafe {
+        match handle.target() {
+            Target::Node(node) => (*node).grad = grad,
+            Target::FusedOp(fused) => (*fused).dout.fill(grad),
+        }
     }
 }
 
