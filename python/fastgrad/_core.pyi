@@ -33,6 +33,7 @@ __all__ = [
     "expect_room",
     "layer",
     "layer_batch",
+    "layout",
     "linear",
     "live_nodes",
     "log_softmax",
@@ -90,6 +91,8 @@ class Value:
     def _local_grads(self) -> tuple[float, ...]: ...
     @property
     def _operands(self) -> tuple[Value | float, ...]: ...
+    @property
+    def _call_id(self) -> int | None: ...
     @property
     def _op(self) -> str: ...
     @property
@@ -160,6 +163,15 @@ def layer(neurons: Any, neuron_type: Originals, x: _Operands, /) -> list[Value] 
 def layer_batch(
     neurons: Any, neuron_type: Originals, rows: list[Any], /
 ) -> list[list[Value]] | None: ...
+def layout(
+    sizes: list[tuple[float, float]],
+    edges: list[tuple[int, int]],
+    layer_gap: float,
+    node_gap: float,
+    /,
+) -> tuple[
+    list[tuple[float, float]], list[list[tuple[float, float]]], tuple[float, float], int
+]: ...
 def expect_room(values: int, /) -> None: ...
 
 @final

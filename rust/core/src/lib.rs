@@ -9,6 +9,7 @@
 //! | [`autograd::fused`] | ops over lists: many parents, one or many outputs |
 //! | [`autograd::backward`] | topological order and the reverse sweep, over any owner of nodes |
 //! | [`autograd::optim`] | the update rules of SGD and Adam |
+//! | [`layout`] | where the nodes of a drawn graph stand |
 //! | [`kernels`] | SIMD kernels: gemm and vector functions for each instruction set |
 //! | [`neural_bigram`] | the neural bigram: loss, gradient and training |
 //! | [`nplm`] | the neural probabilistic language model, trained in place |
@@ -29,6 +30,7 @@ pub mod alloc;
 pub mod autograd;
 pub mod error;
 pub mod kernels;
+pub mod layout;
 pub mod neural_bigram;
 pub mod ngram_counts;
 pub mod ngram_lm;

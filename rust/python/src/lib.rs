@@ -10,6 +10,7 @@
 //! | [`operands`], [`functional`] | ops over lists of Values |
 //! | [`layer`], [`weights`], [`neuron`] | linear maps and the layers of a network |
 //! | [`overrides`], [`written_out`] | where they step aside, and for what |
+//! | [`layout`] | where the nodes of a drawn graph stand |
 //! | [`memory`] | memory that the system may refuse |
 //! | [`nplm`] | the neural probabilistic language model over numpy arrays |
 //! | [`optim`] | SGD and Adam over lists of Values |
@@ -33,6 +34,7 @@ mod fork;
 mod functional;
 mod gil_cell;
 mod layer;
+mod layout;
 mod memory;
 mod neural_bigram;
 mod neuron;
@@ -69,6 +71,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<neuron::NeuronData>()?;
     module.add_class::<overrides::Originals>()?;
     module.add_function(wrap_pyfunction!(memory::expect_room, module)?)?;
+    module.add_function(wrap_pyfunction!(layout::layout, module)?)?;
     module.add_class::<optim::Momentum>()?;
     module.add_class::<optim::Moments>()?;
     module.add_class::<words::WordReader>()?;

@@ -40,6 +40,10 @@ c_functions! {
     get get_local_grads = |value| PyTuple::new(value.py(), local_gradients(value)?);
     /// `_operands`: the operands in order, plain numbers as floats; of an op over lists its parents.
     get get_operands = operands;
+    /// `_call_id`: a number that the outputs of one call over lists have in common, else None.
+    get get_call_id = |value| {
+        Ok(value.fused_op().map(|(fused, _)| ptr::from_ref(fused).addr()).into_pyobject(value.py())?)
+    };
     get get_op = |value| Ok(PyString::new(value.py(), &op_name(value)));
     /// `v.item()`: the value, as `PyTorch` calls it.
     pub method item = |value, _| Ok(PyFloat::new(value.py(), value.data()));
@@ -273,6 +277,13 @@ pub fn getset() -> Vec<ffi::PyGetSetDef> {
             get_operands,
             None,
             c"The operands in order, plain numbers as floats; of an op over lists its _children."
+                .as_ptr(),
+        ),
+        entry(
+            c"_call_id".as_ptr(),
+            get_call_id,
+            None,
+            c"A number that the outputs of one call over lists have in common; None for other nodes."
                 .as_ptr(),
         ),
         entry(
