@@ -28,6 +28,7 @@ __all__ = [
     "escape",
     "ids",
     "list_length",
+    "lr_pairs",
     "path_name",
     "shorten",
     "string",
@@ -150,6 +151,34 @@ def amount(name: str, value: Any) -> float:
     if not finite or value < 0:
         raise ValueError(f"{name} is {shorten(value)}; expected a finite number of at least 0")
     return float(value)
+
+
+def lr_pairs(pairs: Iterable[tuple[int, float]]) -> tuple[list[int], list[float]]:
+    """Return the steps and the learning rates of (step, lr) pairs; the first step must be 0.
+
+    >>> lr_pairs([(0, 0.1), (100, 0.01)])
+    ([0, 100], [0.1, 0.01])
+    """
+    starts: list[int] = []
+    lrs: list[float] = []
+    for position, pair in enumerate(pairs):
+        try:
+            start, lr = pair
+            start = index(start)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"lr[{position}] is {shorten(pair)}; expected a step and a learning rate"
+            ) from None
+        if start < 0 or (starts and start <= starts[-1]) or (not starts and start != 0):
+            raise ValueError(
+                f"lr[{position}] starts at step {shorten(start)}; expected 0 for the first and more"
+                " for each one after"
+            )
+        starts.append(start)
+        lrs.append(amount(f"lr[{position}]", lr))
+    if not starts:
+        raise ValueError("lr is empty; expected at least one pair of step and learning rate")
+    return starts, lrs
 
 
 def list_length(name: str, value: Any, least: int = 0) -> int:

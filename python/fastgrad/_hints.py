@@ -177,7 +177,7 @@ class _Method:
     """A method whose error says so where it is called on the class."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        functools.update_wrapper(self, function)  # pyright: ignore[reportArgumentType]
+        functools.update_wrapper(self, function)  # pyright: ignore[reportArgumentType] - no __call__
         self._function = function
 
     def __get__(self, instance: Any, owner: type) -> Callable[..., Any]:

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from ._checks import escape, path_name
+from collections.abc import Mapping
+
+from ._checks import escape, path_name, shorten
 
 # Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
     from os import PathLike
     from typing import Any, Self
+
+
+def check_names(state: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Raise `ValueError` unless `state` has these names and no others; it names the first."""
+    if not isinstance(state, Mapping):
+        raise ValueError(f"state is {shorten(state)}; expected a dict, as state_dict returns it")
+    expected = list(names)
+    for name in expected:
+        if name not in state:
+            raise ValueError(
+                f"state is {shorten(state)}, without {name!r}; expected {shorten(expected)}"
+            )
+    known = set(expected)
+    for name in state:
+        if name not in known:
+            raise ValueError(
+                f"state is {shorten(state)}, with an unexpected {shorten(name)}:"
+                f" {shorten(state[name])}; expected {shorten(expected)}"
+            )
 
 
 class Stateful:

@@ -112,9 +112,17 @@ class TrainingRun(Protocol):
         ...
 
     def save(
-        self, path: str | os.PathLike[str], arrays: dict[str, NDArray[Any]], config: dict[str, Any]
+        self,
+        path: str | os.PathLike[str],
+        arrays: dict[str, NDArray[Any]],
+        config: dict[str, Any],
+        *,
+        keep_previous: bool = True,
     ) -> None:
-        """Write model and state to a file, with the loop's own arrays and configuration."""
+        """Write model and state to a file, with the loop's own arrays and configuration.
+
+        With `keep_previous`, the file that is replaced is kept as `<name>.previous`.
+        """
         ...
 
 

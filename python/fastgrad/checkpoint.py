@@ -6,7 +6,8 @@ whole file, taken with zeros in the digest's own place: a cut or a flipped bit a
 Nothing in a file is ever executed.
 
 `save` writes to a new file in the same folder, brings it to the disk, and only then gives it the
-name asked for. What had that name before is kept as `<name>.previous`. A save that is interrupted,
+name asked for. What had that name before is kept as `<name>.previous`; the saves of one training
+run keep there what stood before the run. A save that is interrupted,
 at whatever moment, leaves the file of that name as it was.
 
 >>> import numpy as np, pathlib, tempfile
@@ -94,8 +95,12 @@ def save(
     path: str | os.PathLike[str],
     tensors: Mapping[str, NDArray[Any]],
     config: Mapping[str, Any],
+    *,
+    keep_previous: bool = True,
 ) -> None:
     """Write arrays and a configuration to `path`, and keep what was there as `<name>.previous`.
+
+    Without `keep_previous` what was there is replaced, and the file `<name>.previous` stays.
 
     Arrays may be of float, integer or bool type, any shape and byte order. `config` is what JSON
     can hold: None, bool, int, finite float, str, lists, and dictionaries with str as keys.
@@ -115,7 +120,8 @@ def save(
     sealed = bytearray(head)
     sealed[_DIGEST_AT : _DIGEST_AT + 64] = digest.hexdigest().encode()
     # What a link points to is replaced, and not the link.
-    write_atomically(path, [sealed, *bodies], previous=previous(os.path.realpath(path)))
+    kept = previous(os.path.realpath(path)) if keep_previous else None
+    write_atomically(path, [sealed, *bodies], previous=kept)
 
 
 def _storable(name: str, array: NDArray[Any]) -> NDArray[Any]:

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
 from itertools import chain
 from operator import index
 
@@ -36,13 +35,13 @@ from . import _core, engine
 from ._checks import as_list, shorten
 from ._core import Value
 from ._hints import hint_names, renamed
-from ._state import Stateful
+from ._state import Stateful, check_names
 
 # Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, TypeAlias
 
     Row: TypeAlias = Iterable[Value | float]
@@ -143,11 +142,7 @@ class Module(Stateful):
         something is no number.
         """
         named = self.named_parameters()
-        if not isinstance(state, Mapping) or set(state) != {name for name, _ in named}:
-            raise ValueError(
-                f"state is {shorten(state)}; expected a dict with the {len(named)} names of"
-                " state_dict"
-            )
+        check_names(state, [name for name, _ in named])
         numbers: list[float] = []
         for name, _ in named:
             number = state[name]

@@ -1,6 +1,7 @@
 """Bigrams and trigrams counted: `NgramCounts`, its numbers, properties and refusals."""
 
 import copy
+import errno
 import math
 import pickle
 import sys
@@ -219,14 +220,15 @@ def test_an_empty_file_is_named(tmp_path):
         NgramCounts(tmp_path)
 
 
-def test_a_text_given_as_a_path_gets_a_note(tmp_path):
+def test_a_text_given_as_a_path_is_told_of_in_the_error(tmp_path):
     for call in (NgramCounts, text.read_lines):
         with pytest.raises(FileNotFoundError) as caught:
             call("emma")
-        assert "A str is the name of a file" in caught.value.__notes__[0]
+        assert "a str is the name of a file" in str(caught.value)
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, "emma")
         with pytest.raises(FileNotFoundError) as caught:
             call(tmp_path / "emma")
-        assert not hasattr(caught.value, "__notes__")
+        assert "a str is" not in str(caught.value)
 
 
 @pytest.mark.parametrize("k", [-1, 2.0, None, "3"])

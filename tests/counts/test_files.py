@@ -1,5 +1,6 @@
 """Counting of files, pipes and standard input: how it is watched, ended, and told of mistakes."""
 
+import gzip
 import io
 import os
 import pathlib
@@ -11,6 +12,8 @@ import time
 
 import pytest
 from fastgrad._core import count_bytes, count_path
+from fastgrad.models import BigramModel, NgramCounts
+from fastgrad.text import read_lines
 
 
 def test_files_that_open_does_not_open(tmp_path):
@@ -143,3 +146,17 @@ def test_memory_stays_small_whatever_the_size_of_the_text(tmp_path):
         [sys.executable, "-c", code, path], check=True, capture_output=True, text=True
     )
     assert 0 < int(done.stdout) < 64 << 10
+
+
+def test_a_packed_text_is_unpacked_for_characters_too(tmp_path):
+    names = ["emma", "olivia"]
+    packed = tmp_path / "names.txt.gz"
+    packed.write_bytes(gzip.compress(b"emma\nolivia\n"))
+    assert read_lines(packed) == names
+    assert NgramCounts(packed) == NgramCounts(names)
+    assert BigramModel().fit(str(packed)).loss(packed) == BigramModel().fit(names).loss(names)
+    for data in (b"emma", packed.read_bytes()[:-9]):
+        packed.write_bytes(data)
+        for read in (read_lines, NgramCounts):
+            with pytest.raises(OSError, match=r"names\.txt\.gz is damaged"):
+                read(packed)

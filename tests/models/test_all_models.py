@@ -210,7 +210,7 @@ def test_what_is_no_text_is_refused(model):
         model.log_prob(["emma"])
     with pytest.raises(FileNotFoundError) as error:
         model.loss("no such file")
-    assert "list of str" in error.value.__notes__[0]
+    assert "list of str" in str(error.value)
     for wrong in (5, None, np.zeros((1, 1, 9), dtype=int)):
         with pytest.raises((TypeError, ValueError), match="context"):
             model.next_probs(wrong)

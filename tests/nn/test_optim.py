@@ -391,3 +391,14 @@ def test_schedules_and_their_optimizers_can_be_copied(schedule, kind, copied):
 def test_the_class_of_an_optimizer_can_be_inspected():
     names = {name for name, _ in inspect.getmembers(SGD)}
     assert {"lr", "momentum", "weight_decay", "step"} <= names
+
+
+def test_a_list_of_steps_and_learning_rates_is_a_schedule():
+    p = Value(0.0)
+    optimizer = SGD([p], lr=[(0, 0.5), (2, 0.25)])
+    for _ in range(3):
+        p.grad = -1.0
+        optimizer.step()
+    assert p.data == 1.25
+    with pytest.raises(ValueError, match=r"lr\[0\] starts at step 1"):
+        SGD([p], lr=[(1, 0.5)])

@@ -127,3 +127,16 @@ def test_load_of_models_says_who_reads_the_file_of_an_mlp(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing\.json"):
         network(1).load(tmp_path / "nothing.json")
+
+
+def test_the_first_wrong_entry_of_a_state_is_named():
+    net = network(1)
+    state = net.state_dict()
+    first = next(iter(state))
+    for wrong in ({k: v for k, v in state.items() if k != first}, {**state, "bias": 7.5}):
+        with pytest.raises(ValueError, match=f"without '{first}'|unexpected 'bias': 7.5"):
+            net.load_state_dict(wrong)
+    adam = Adam([Value(1.0)])
+    with pytest.raises(ValueError, match=r"state\[0\] is \[1.0\]; expected 2 numbers"):
+        adam.load_state_dict({**adam.state_dict(), "state": [[1.0]]})
+    assert net.state_dict() == state

@@ -75,7 +75,13 @@ def test_a_second_fit_goes_on(kind, texts):
 @pytest.mark.parametrize(("kind", "texts"), KINDS)
 @pytest.mark.parametrize(
     "wrong",
-    [{"steps": 0}, {"batch_size": 10**6}, {"lr": "fast"}, {"patience": 1}, {"log": "a/b/c"}],
+    [
+        {"steps": 0},
+        {"batch_size": 10**6},
+        {"lr": "fast"},
+        {"patience": 1},
+        {"log": f"{__file__}/b/c"},
+    ],
 )
 def test_a_fit_that_is_refused_leaves_the_model_as_it_was(kind, texts, wrong):
     model = kind(**SMALL)

@@ -52,7 +52,7 @@ class ToyRun:
     def dev_loss(self):
         return float(self.x[0] ** 2) if self.dev else None
 
-    def save(self, path, arrays, config):
+    def save(self, path, arrays, config, *, keep_previous=True):
         copies = {name: array.copy() for name, array in (self.arrays | arrays).items()}
         self.saved.append((path, copies, config))
 

@@ -241,7 +241,12 @@ def test_an_unknown_character_is_named_with_its_place():
         vocab.encode("abéc")
     error = caught.value
     assert (error.character, error.position, error.item) == ("é", 2, "abéc")
-    assert str(error) == "character 'é' (U+00E9) at position 2 of 'abéc' is not in the vocabulary"
+    assert str(error) == (
+        "character 'é' (U+00E9) at position 2 of 'abéc' is not in the vocabulary"
+        ", which has 3 characters: 'abc'"
+    )
+    with pytest.raises(UnknownCharacterError, match="lower-case the text"):
+        vocab.encode("A")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
     for other in ("👩", ".", "\n", "\ud800", "A"):
         with pytest.raises(UnknownCharacterError, match=f"U\\+{ord(other):04X}"):

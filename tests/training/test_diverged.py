@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from fastgrad.checkpoint import previous
 from fastgrad.models import NPLM, BigramModel, NeuralBigram, WordNPLM
 from fastgrad.text import Vocab, read_words
 from fastgrad.training import DivergedError, lr_find
@@ -129,3 +130,41 @@ def test_the_command_line_says_it_in_one_line(capsys, tmp_path):
         said = refused(capsys, *line)
         assert said.startswith("fastgrad: diverged at step ")
         assert said.count("\n") == 1
+
+
+def test_a_run_that_learns_nothing_leaves_the_file_that_was_there(tmp_path):
+    good = trained()
+    file = tmp_path / "model.safetensors"
+    good.save(file)
+    before = file.read_bytes()
+    with pytest.raises(DivergedError):
+        lecture_model(good.vocab).fit(FEW, steps=200, lr=500.0, batch_size=8, checkpoint=file)
+    assert file.read_bytes() == before
+
+
+def test_a_loss_that_is_nan_after_high_ones_goes_back_to_the_best():
+    run = Bounded(nan_at=26)
+    with pytest.raises(DivergedError) as caught:
+        train(run, lr=[(0, 0.1), (23, 2.0)], evaluate_every=5)
+    assert caught.value.loss is None
+    assert run.x[0] ** 2 < 4
+
+
+def test_the_saves_of_one_run_keep_the_model_before_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastgrad.training.loop._SAVE_EVERY", 0.0)
+    monkeypatch.setattr("fastgrad.training.loop._SAVINGS", 0)
+    file = tmp_path / "new" / "folder" / "model.safetensors"
+    lecture_model(Vocab.from_texts(FEW)).fit(FEW, steps=60, lr=0.1, batch_size=8, checkpoint=file)
+    assert not previous(file).exists()
+    before = file.read_bytes()
+
+    def interrupt(progress):
+        if progress.step == 42:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained().fit(FEW, steps=60, lr=0.1, batch_size=8, checkpoint=file, callbacks=[interrupt])
+    assert previous(file).read_bytes() == before
+    NPLM.resume(file, FEW)
+    assert file.read_bytes() != before
+    assert previous(file).read_bytes() == before

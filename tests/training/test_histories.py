@@ -154,11 +154,11 @@ def test_ctrl_c_while_saving_has_the_save_made_again(tmp_path):
     class Pressed(ToyRun):
         times = 1
 
-        def save(self, *arguments):
+        def save(self, *arguments, **settings):
             if self.times:
                 self.times -= 1
                 raise KeyboardInterrupt
-            super().save(*arguments)
+            super().save(*arguments, **settings)
 
     run = Pressed()
     with pytest.raises(KeyboardInterrupt, match="after 0 of 40 steps"):

@@ -120,7 +120,7 @@ _share = partial(_number, most=1.0, max_open=True)
 # Every option of the commands.
 _TABLE: dict[str, dict[str, Any]] = {
     "out": _name(
-        "DIR", "Folder to write to, made if missing; the save before the last is *.previous."
+        "DIR", "Folder to write to, made if missing; the model before is kept as *.previous."
     ),
     "resume": _name("DIR", "Go on with an interrupted run, to the same result; no other option."),
     "order": _whole("2 for bigrams, 3 for trigrams.", 2, 3),

@@ -162,8 +162,9 @@ def train(fit: Callable[..., Any], parts: Parts, place: Path, made: int = 0) -> 
         model = fit(train=parts.train, dev=parts.dev, progress=True, log=log)
     except ArithmeticError as error:  # A DivergedError, whose module need not be loaded for this.
         raise click.ClickException(
-            f"{error}, as --lr; --resume would come to the same step. {place} has these"
-            " parameters, and what it had before, if anything, as *.previous"
+            f"{error}, as --lr; --resume would come to the same step. {place} has the best model"
+            " of the run, and the one before the run as *.previous; where the run has learned"
+            " nothing, it has the one before"
         ) from None
     seconds = max(perf_counter() - start, 1e-9)
     steps = model.history.steps - made

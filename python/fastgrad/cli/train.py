@@ -85,8 +85,8 @@ CHARACTERS_SHOWN = {
 }
 # Help of the argument FILE of commands over characters.
 ITEMS = """\
-FILE is a text, UTF-8, one item a line; - is standard input. Without it the text is 32,469 first
-names, which the package carries.
+FILE is a text, UTF-8, one item a line, may end in .gz; - is standard input. Without it the
+text is 32,469 first names, which the package carries.
 """
 _NEURAL_SHOWN = {
     "lr": "none: accelerated steps; the lecture has 50",

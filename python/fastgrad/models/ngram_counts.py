@@ -15,7 +15,7 @@ from .._hints import hint_names, no_attribute
 from .._progress import bar
 from .._threads import thread_count
 from ..text import NotUtf8Error, UnknownCharacterError, Vocab, name_of
-from ..text.reading import check_iterable, opened
+from ..text.reading import check_iterable, opened, read_bytes
 from ..text.vocab import check_vocab
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ class NgramCounts:
         return self._counts == other._counts if isinstance(other, NgramCounts) else NotImplemented
 
     # Equal counts may have come about in different ways; nobody needs them as keys.
-    __hash__ = None  # pyright: ignore[reportAssignmentType]
+    __hash__ = None  # pyright: ignore[reportAssignmentType] - `object` declares a method
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return `N` for numpy."""
@@ -271,7 +271,7 @@ class NgramCounts:
             )
         for position, token in enumerate(gram):
             if token != eos and token not in self.vocab:
-                raise UnknownCharacterError(token, position, gram)
+                raise UnknownCharacterError(token, position, gram, self.vocab.characters)
         return [self.vocab.stoi[token] for token in gram]
 
     def _signed(self, counts: NDArray[np.uint64]) -> NDArray[np.integer[Any]]:
@@ -315,7 +315,7 @@ def _over(counts: _core.NgramCounts, vocab: Vocab) -> _core.NgramCounts:
     """Return counts with the ids of another vocabulary; raise where it lacks a character."""
     for character in counts.characters:
         if character not in vocab:
-            raise UnknownCharacterError(character)
+            raise UnknownCharacterError(character, characters=vocab.characters)
     return counts.with_characters(vocab.characters)
 
 
@@ -323,6 +323,8 @@ def _count(source: Source, order: int, threads: int | None, progress: bool) -> _
     """Count in the core, each kind of text in its own way."""
     if isinstance(source, (str, os.PathLike)):
         path = path_name("texts", source)
+        if path.endswith(".gz"):
+            return _count(read_bytes(source), order, threads, progress)
         what = f"counting {name_of(source)}"
         with opened(source), bar(progress, _size_of(path), "B", what) as report:
             return _core.count_path(path, order, threads, report)

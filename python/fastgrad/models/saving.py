@@ -43,12 +43,15 @@ def write_model(
     tensors: Mapping[str, NDArray[Any]],
     config: Mapping[str, Any],
     note: Note | None = None,
+    *,
+    keep_previous: bool = True,
 ) -> None:
     """Save a model's arrays and configuration, with the name of its kind and its note."""
     noted = {} if note is None else {"note": note}
     file = model_path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.save(file, tensors, {"model": kind, **config, **noted})
+    settings = {"model": kind, **config, **noted}
+    checkpoint.save(file, tensors, settings, keep_previous=keep_previous)
 
 
 def read_note(config: Mapping[str, Any]) -> Note | None:

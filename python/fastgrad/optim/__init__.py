@@ -15,9 +15,10 @@ An optimizer reads each parameter's `grad` and changes its `data`, all in one ca
 >>> round(x.data, 3)
 1.0
 
-`lr` is a number or a function of the step, which counts from 0, such as those of
-`fastgrad.optim.schedules`. Every setting is an attribute that may be changed between steps, and
-`step(lr=...)` takes another learning rate for one step.
+`lr` is a number, a list of (step, lr) in which each holds from its step on, or a function of the
+step, which counts from 0, such as those of `fastgrad.optim.schedules`. Every setting is an
+attribute that may be changed between steps, and `step(lr=...)` takes another learning rate for one
+step.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from collections.abc import Mapping
 from .._checks import amount, as_list, shorten, whole
 from .._core import Moments, Momentum, Value
 from .._hints import hint_names, renamed
-from .._state import Stateful
+from .._state import Stateful, check_names
 from . import schedules
 
 # Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
@@ -37,13 +38,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from .schedules import Schedule
+    from .schedules import LearningRate, Schedule
 
 __all__ = ["SGD", "Adam", "AdamW", "clip_grad_norm", "schedules"]
 
 _SCHEDULES = (
     *("constant", "cosine", "exponential", "linear", "step_decay", "warmup", "warmup_cosine"),
-    *("inverse_time_decay", "lr_scheduler"),
+    *("inverse_time_decay", "lr_scheduler", "piecewise"),
 )
 
 if not TYPE_CHECKING:
@@ -76,6 +77,8 @@ def _two_fractions(name: str, values: Any) -> tuple[float, float]:
 
 
 def _lr_or_schedule(name: str, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return schedules.piecewise(value)  # pyright: ignore[reportUnknownArgumentType] - checked
     return value if callable(value) else amount(name, value)
 
 
@@ -126,8 +129,8 @@ class _Optimizer(Stateful):
     lr: float | Schedule = _setting(_lr_or_schedule)
     weight_decay: float = _setting(amount)
 
-    def __init__(self, params: Iterable[Value], lr: float | Schedule, weight_decay: float) -> None:
-        self.lr = lr
+    def __init__(self, params: Iterable[Value], lr: LearningRate, weight_decay: float) -> None:
+        self.lr = _lr_or_schedule("lr", lr)
         self.weight_decay = weight_decay
         self.params = _parameters(params)
         self._steps = 0
@@ -166,9 +169,7 @@ class _Optimizer(Stateful):
         Raises `ValueError` or `TypeError`, with the optimizer unchanged, for what `state_dict` has
         not returned.
         """
-        names = {"lr", *self._settings, "steps", "state"}
-        if not isinstance(state, Mapping) or set(state) != names:
-            raise ValueError(f"state is {shorten(state)}; expected a dict of {sorted(names)}")
+        check_names(state, ("lr", *self._settings, "steps", "state"))
         lr = self.lr if state["lr"] is None else state["lr"]
         settings = {name: state[name] for name in self._settings}
         made = type(self)(self.params, lr, **settings)
@@ -184,13 +185,13 @@ class _Optimizer(Stateful):
     def _checked_state(self, state: list[list[float]], width: int) -> list[list[float]]:
         """Return a list of `width` numbers for each parameter."""
         rows = list(state) if isinstance(state, (list, tuple)) else []
-        found = [list(row) for row in rows if isinstance(row, (list, tuple)) and len(row) == width]
-        if len(rows) != len(self.params) or len(found) != len(rows):
-            raise ValueError(
-                f"state has {len(found)} entries; expected {width} numbers for each of"
-                f" {len(self.params)} parameters"
-            )
-        return [[_finite("state", number) for number in row] for row in found]
+        each = f"expected {width} numbers for each of {len(self.params)} parameters"
+        if len(rows) != len(self.params):
+            raise ValueError(f"state has {len(rows)} entries; {each}")
+        for place, row in enumerate(rows):
+            if not isinstance(row, (list, tuple)) or len(row) != width:
+                raise ValueError(f"state[{place}] is {shorten(row)}; {each}")
+        return [[_finite("state", number) for number in row] for row in rows]
 
 
 class SGD(_Optimizer):
@@ -220,7 +221,7 @@ class SGD(_Optimizer):
     def __init__(
         self,
         params: Iterable[Value],
-        lr: float | Schedule,
+        lr: LearningRate,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
     ) -> None:
@@ -269,7 +270,7 @@ class Adam(_Optimizer):
     def __init__(
         self,
         params: Iterable[Value],
-        lr: float | Schedule = 1e-3,
+        lr: LearningRate = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
@@ -315,7 +316,7 @@ class AdamW(Adam):
     def __init__(
         self,
         params: Iterable[Value],
-        lr: float | Schedule = 1e-3,
+        lr: LearningRate = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.01,

@@ -1,7 +1,8 @@
 """Learning-rate schedules: functions of the step, which counts from 0.
 
 Each function returns a schedule, which an optimizer of `fastgrad.optim` or the `fit` of a network
-takes as `lr`; a function of one's own is as good: `lr=lambda step: 1.0 - 0.9 * step / 100`.
+takes as `lr`, beside a number and a list of (step, lr); a function of one's own is as good:
+`lr=lambda step: 1.0 - 0.9 * step / 100`.
 
 >>> lr = warmup_cosine(0.1, steps=100, warmup_steps=10)
 >>> [round(lr(step), 3) for step in (0, 9, 10, 55, 100)]
@@ -11,18 +12,20 @@ takes as `lr`; a function of one's own is as good: `lr=lambda step: 1.0 - 0.9 * 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from functools import partial
 
-from .._checks import amount, whole
+from .._checks import amount, lr_pairs, whole
 from .._hints import renamed
 
 # What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import TypeAlias
 
     Schedule: TypeAlias = Callable[[int], float]
+    LearningRate: TypeAlias = float | Schedule | Sequence[tuple[int, float]]
 
 __all__ = [
     "constant",
@@ -30,6 +33,7 @@ __all__ = [
     "exponential",
     "inverse_time_decay",
     "linear",
+    "piecewise",
     "step_decay",
     "warmup",
     "warmup_cosine",
@@ -53,6 +57,22 @@ def constant(lr: float) -> Schedule:
 
 def _constant(lr: float, step: int) -> float:
     return lr
+
+
+def piecewise(pairs: Iterable[tuple[int, float]]) -> Schedule:
+    """Return a schedule of (step, lr) pairs: each learning rate holds from its step on.
+
+    An optimizer or `fit` also takes the list itself as `lr`. The first step is 0.
+
+    >>> lr = piecewise([(0, 0.1), (100, 0.01)])
+    >>> lr(99), lr(100)
+    (0.1, 0.01)
+    """
+    return partial(_piecewise, *lr_pairs(pairs))
+
+
+def _piecewise(starts: list[int], lrs: list[float], step: int) -> float:
+    return lrs[max(bisect_right(starts, step) - 1, 0)]
 
 
 def linear(start: float, end: float, steps: int) -> Schedule:

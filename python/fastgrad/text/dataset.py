@@ -117,7 +117,7 @@ def encode_context(start: str, vocab: Vocab, context_length: int) -> NDArray[np.
         last = vocab.encode(item)[-context_length:]
     except UnknownCharacterError as error:
         position = start.index(error.character, len(start) - len(item))
-        raise UnknownCharacterError(error.character, position, start) from None
+        raise UnknownCharacterError(error.character, position, start, error.characters) from None
     ids = np.zeros(context_length, dtype=np.uint32)
     ids[context_length - len(last) :] = last
     return ids

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 import sys
+import zlib
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from .._checks import path_name, shorten
 
@@ -66,8 +68,7 @@ def read_lines(texts: Source) -> list[str]:
     fastgrad.text.reading.NotUtf8Error: the text, line 2: byte 0xf6 at offset 5 is not UTF-8
     """
     if isinstance(texts, (str, os.PathLike)):
-        with opened(texts):
-            data = _read_bytes(path_name("texts", texts))
+        data = read_bytes(texts)
         lines = _decode(data, name_of(texts)).split("\n")
     elif isinstance(texts, bytes):
         lines = _decode(texts, name_of(texts)).split("\n")
@@ -79,11 +80,30 @@ def read_lines(texts: Source) -> list[str]:
     return items
 
 
-def _read_bytes(path: str) -> bytes:
-    if path == "-":
-        return sys.stdin.buffer.read()
-    with open(path, "rb") as file:
+def read_bytes(source: str | os.PathLike[str]) -> bytes:
+    """Return what is in a file, unpacked where its name ends in .gz; "-" is standard input."""
+    with open_text(source) as file:
         return file.read()
+
+
+@contextmanager
+def open_text(source: str | os.PathLike[str]) -> Generator[IO[bytes] | gzip.GzipFile]:
+    """Open a file, which is unpacked where its name ends in .gz; "-" is standard input.
+
+    Raises `OSError` where it is missing, and for a .gz that is damaged when it is read.
+    """
+    path = path_name("texts", source)
+    if path == "-":
+        yield sys.stdin.buffer
+    elif not path.endswith(".gz"):
+        with opened(source), open(path, "rb", buffering=0) as file:
+            yield file
+    else:
+        with opened(source), gzip.open(path, "rb") as file:
+            try:
+                yield file
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise OSError(f"{path} is damaged: {error}") from None
 
 
 def _decode(data: bytes, name: str) -> str:
@@ -100,17 +120,17 @@ def _decode(data: bytes, name: str) -> str:
 
 @contextmanager
 def opened(source: str | os.PathLike[str]) -> Generator[None]:
-    """Add to the error of a missing file that a str is the name of a file."""
+    """Say in the error of a missing file that a str is the name of a file."""
     try:
         if os.fspath(source) == "":
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "")
         yield
     except FileNotFoundError as error:
-        if isinstance(source, str):
-            error.add_note(
-                "A str is the name of a file. For a literal text give a list of str, or bytes."
-            )
-        raise
+        if not isinstance(source, str):
+            raise
+        hint = "a str is the name of a file: for a literal text give a list of str, or bytes"
+        message = f"{error.strerror}; {hint}"
+        raise FileNotFoundError(error.errno, message, source) from None
 
 
 def check_iterable(source: Iterable[Any]) -> None:

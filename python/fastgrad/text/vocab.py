@@ -49,18 +49,31 @@ class UnknownCharacterError(ValueError):
     character 'p' (U+0070) at position 3 of 'help' is not in the vocabulary
     """
 
-    def __init__(self, character: str, position: int | None = None, item: str | None = None):
-        """Keep what the message names."""
-        super().__init__(character, position, item)
+    def __init__(
+        self,
+        character: str,
+        position: int | None = None,
+        item: str | None = None,
+        characters: str = "",
+    ):
+        """Keep what the message names; `characters` are those of the vocabulary."""
+        super().__init__(character, position, item, characters)
         self.character = character
         self.position = position
         self.item = item
+        self.characters = characters
 
     def __str__(self) -> str:
         """Name the character, its code point, and where it stands."""
         place = "" if self.item is None else f" at position {self.position} of {quote(self.item)}"
         code = f"U+{ord(self.character):04X}"
-        return f"character {self.character!r} ({code}){place} is not in the vocabulary"
+        message = f"character {self.character!r} ({code}){place} is not in the vocabulary"
+        if self.characters:
+            message += f", which has {len(self.characters):,} characters: {quote(self.characters)}"
+        for change, advice in ((str.lower, "lower-case"), (str.upper, "upper-case")):
+            if change(self.character) in [*self.characters]:
+                message += f"; {advice} the text?"
+        return message
 
 
 class Vocab(metaclass=HintedType):
@@ -152,7 +165,7 @@ class Vocab(metaclass=HintedType):
         ids = self._look_up(item)
         if not ids.all():
             position = int(np.argmin(ids))
-            raise UnknownCharacterError(item[position], position, item)
+            raise UnknownCharacterError(item[position], position, item, self.characters)
         return ids
 
     def decode(self, ids: ArrayLike) -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import sys
-import zlib
 from collections.abc import Iterable, Iterator
-from typing import IO, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from .._checks import path_name, shorten
+from .._checks import shorten
 from .._core import WordReader
-from .reading import NotUtf8Error, Source, check_iterable, name_of, opened, quote
+from .reading import NotUtf8Error, Source, check_iterable, name_of, open_text, quote
 
 Tokenizer: TypeAlias = Literal["space", "simple"]
 Eos: TypeAlias = Literal["line", "paragraph"] | None
@@ -38,7 +35,7 @@ def read_tokens(source: Source, tokenizer: Tokenizer, eos: Eos) -> WordReader:
     name = name_of(source)
     reader = WordReader(name, tokenizer, eos)
     try:
-        for chunk in _chunks(source, name):
+        for chunk in _chunks(source):
             reader.feed(chunk)
         reader.end()
     except UnicodeError as error:
@@ -46,32 +43,19 @@ def read_tokens(source: Source, tokenizer: Tokenizer, eos: Eos) -> WordReader:
     return reader
 
 
-def _chunks(source: Source, name: str) -> Iterator[bytes]:
+def _chunks(source: Source) -> Iterator[bytes]:
     if isinstance(source, (str, os.PathLike)):
-        return _chunks_of_file(path_name("texts", source), name)
+        return _chunks_of_file(source)
     if isinstance(source, bytes):
         return (source[start : start + _CHUNK] for start in range(0, len(source), _CHUNK))
     check_iterable(source)
     return _chunks_of_items(source)
 
 
-def _chunks_of_file(path: str, name: str) -> Iterator[bytes]:
-    if path == "-":
-        yield from _read(sys.stdin.buffer)
-    elif not path.endswith(".gz"):
-        with opened(path), open(path, "rb", buffering=0) as file:
-            yield from _read(file)
-    else:
-        with opened(path), gzip.open(path, "rb") as file:
-            try:
-                yield from _read(file)
-            except (EOFError, zlib.error) as error:
-                raise OSError(f"{name} is damaged: {error}") from None
-
-
-def _read(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK):
-        yield chunk
+def _chunks_of_file(source: str | os.PathLike[str]) -> Iterator[bytes]:
+    with open_text(source) as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
 
 
 def _chunks_of_items(items: Iterable[str]) -> Iterator[bytes]:

@@ -21,12 +21,12 @@ _TOO_HIGH = 2.0
 class DivergedError(FloatingPointError):
     """The loss, or a parameter, became nan or infinite, or the loss rose beyond all that is useful.
 
-    That is where the smoothed loss is more than twice its start and twice ln V, the loss of equal
-    probabilities. `step` is the step in which it was noticed, counted from 0, `lr` that step's
-    learning rate, and `loss` the smoothed loss, or None for one that is not finite. Of a loss that
-    is too high the model has the best parameters that were seen, at an evaluation or at the start;
-    of one that is not finite those of the step before, the last whose loss is known to be finite,
-    or where there is none, those that it had at the start.
+    The loss is too high where, smoothed, it is more than twice its start and twice ln V, the loss
+    of equal probabilities. `step` is the step in which this was noticed, counted from 0, `lr` that
+    step's learning rate, and `loss` the smoothed loss, or None for one that is not finite. Of a
+    loss that is too high the model has the best parameters that were seen, at an evaluation or at
+    the start; of one that is not finite the last whose loss was finite, or where that was above its
+    start and above ln V, the best as well.
     """
 
     def __init__(self, step: int, lr: float, loss: float | None = None) -> None:
@@ -41,8 +41,7 @@ class DivergedError(FloatingPointError):
         if self.loss is None:
             return (
                 f"diverged: the loss became nan or infinite at step {self.step}, at lr"
-                f" {self.lr:g}; the model keeps the last parameters whose loss was finite. A"
-                " smaller lr may help"
+                f" {self.lr:g}; the model has the last good parameters. A smaller lr may help"
             )
         return (
             f"diverged at step {self.step}, at lr {self.lr:g}: the smoothed loss rose to"
@@ -82,10 +81,14 @@ class Smoothed:
             self.loss = mean
         return None
 
+    def is_high(self, loss: float) -> bool:
+        """Return whether a loss is above the run's start and above that of equal probabilities."""
+        return loss > self.limit / _TOO_HIGH
+
     @property
     def is_in_danger(self) -> bool:
-        """Whether the loss is above its start and that of equal probabilities."""
-        return self.loss is not None and self.loss > self.limit / _TOO_HIGH
+        """Whether the smoothed loss is high."""
+        return self.loss is not None and self.is_high(self.loss)
 
 
 def _moved(mean: float, loss: float) -> float:

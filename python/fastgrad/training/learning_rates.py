@@ -6,13 +6,12 @@ import math
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from operator import index
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._checks import shorten
+from .._checks import lr_pairs, shorten
 
 LearningRate: TypeAlias = (
     float | Sequence[tuple[int, float]] | Callable[[int], float] | NDArray[np.float64]
@@ -119,25 +118,7 @@ def _from_function(
 
 
 def _from_list(pairs: Iterable[tuple[int, float]], steps: int) -> LearningRates:
-    starts: list[int] = []
-    lrs: list[float] = []
-    for position, pair in enumerate(pairs):
-        try:
-            start, lr = pair
-            start = index(start)
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"lr[{position}] is {shorten(pair)}; expected a step and a learning rate"
-            ) from None
-        if start < 0 or (starts and start <= starts[-1]) or (not starts and start != 0):
-            raise ValueError(
-                f"lr[{position}] starts at step {shorten(start)}; expected 0 for the first and more"
-                " for each one after"
-            )
-        starts.append(start)
-        lrs.append(_checked_lr(f"lr[{position}]", lr))
-    if not starts:
-        raise ValueError("lr is empty; expected at least one pair of step and learning rate")
+    starts, lrs = lr_pairs(pairs)
     # What would start after the last step is left out.
     used = sum(start < steps for start in starts)
     return LearningRates(np.array(starts[:used], dtype=np.int64), np.array(lrs[:used]), steps)

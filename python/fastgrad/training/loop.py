@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, NoReturn
 
@@ -89,6 +90,8 @@ class Loop:
         # The lowest loss of an evaluation or of the start, which divergence goes back to.
         self._good = best
         self._was = (self._first, self._evaluated, "" if past is None else past.stopped)
+        # The file that was there before the run; the saves after the first replace the run's own.
+        self._file_before = None if self._is_resumed else _identity(plan.checkpoint)
         # Whether the checkpoint's file is of this run and has all of it.
         self._is_saved = self._is_resumed
         self._chunk = 1
@@ -257,26 +260,32 @@ class Loop:
         return steps * self._run.batch_size / max(self._seconds, 1e-9)
 
     def _not_finite(self) -> NoReturn:
-        """Go back to where the last loss came from: what was made of it since is at fault."""
+        """Go back to where the last loss came from, or to the best where that loss is too high."""
         step = self._record.steps
         before = max(step - 1, self._first)
-        snapshot = self._last_two.before(before)
-        _surely(lambda: snapshot.put(self._run.arrays))
-        if before > snapshot.step:
-            self._run.train(snapshot.step, self._plan.lrs.part(snapshot.step, before))
-        self._cut(before)
         self._is_saved = False
+        if step > before and self._smoothed.is_high(self._record.losses[before]):
+            self._back_to_best()
+        else:
+            snapshot = self._last_two.before(before)
+            _surely(lambda: snapshot.put(self._run.arrays))
+            if before > snapshot.step:
+                self._run.train(snapshot.step, self._plan.lrs.part(snapshot.step, before))
+            self._cut(before)
         raise DivergedError(step, self._lr(min(step, self._plan.steps - 1)))
 
     def _rose_too_high(self, step: int) -> NoReturn:
-        """Go back to the best that was seen."""
         loss = self._smoothed.loss
         self._is_saved = False
+        self._back_to_best()
+        raise DivergedError(step, self._lr(step), loss)
+
+    def _back_to_best(self) -> None:
+        """Set the parameters to the best that were seen, where a run keeps them."""
         if self._good is not None:
             snapshot = self._good.snapshot
             _surely(lambda: snapshot.put(self._run.arrays))
             self._cut(snapshot.step)
-        raise DivergedError(step, self._lr(step), loss)
 
     def _lr(self, step: int) -> float:
         return float(self._plan.lrs.part(step, step + 1)[0])
@@ -296,6 +305,8 @@ class Loop:
             _surely(lambda: best.put(self._run.arrays))
         if (self._record.steps, self._evaluated, stopped) == self._was:
             return  # A run that was over is resumed: there is nothing new to save.
+        if stopped == "diverged" and self._record.steps == self._first and self._has_file():
+            return  # Nothing was learned: the model that is there may be a better one.
         self._save(report)
         report.end(self._record.steps, stopped)
 
@@ -314,6 +325,9 @@ class Loop:
         except KeyboardInterrupt:
             pass  # Ctrl-C once more; the message tells that this was not saved.
 
+    def _has_file(self) -> bool:
+        return self._plan.checkpoint is not None and self._plan.checkpoint.exists()
+
     def _save(self, report: Report) -> None:
         if self._plan.checkpoint is None:
             return
@@ -321,11 +335,21 @@ class Loop:
         # A run in danger may have to go back to its best parameters, so these are saved too.
         best = self._good if self._best is None and self._smoothed.is_in_danger else self._best
         arrays, config = write_saved(self._plan, self._record.history(), best, self._evaluated)
-        self._run.save(self._plan.checkpoint, arrays, config)
+        is_first = _identity(self._plan.checkpoint) == self._file_before
+        self._run.save(self._plan.checkpoint, arrays, config, keep_previous=is_first)
         self._is_saved = True
         report.begin()
         end = monotonic()
         self._save_at = end + max(_SAVE_EVERY, _SAVINGS * (end - start))
+
+
+def _identity(path: Path | None) -> tuple[int, ...] | None:
+    """Return numbers that tell a file from those before and after it; None where there is none."""
+    try:
+        found = os.stat(path) if path is not None else None
+    except FileNotFoundError:
+        return None
+    return found and (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def _surely(copy: Callable[[], None]) -> None:

@@ -58,8 +58,8 @@ def make_plan(
 ) -> Plan:
     """Check what a training run is to do; every learning rate is worked out here.
 
-    Raises `ValueError` or `TypeError` naming the argument, `FileNotFoundError` where the folder
-    of `log` or `checkpoint` is missing.
+    Raises `ValueError` or `TypeError` naming the argument, and `OSError` where the folder of `log`
+    or `checkpoint`, which is made when it is needed, cannot be made.
     """
     steps = whole("steps", steps, least=1, most=2**62)
     return Plan(
@@ -98,8 +98,7 @@ def _checked_file(name: str, value: str | os.PathLike[str] | None) -> Path | Non
         raise IsADirectoryError(
             f"{name} is {shorten(str(path))}, a folder; expected the path of a file"
         )
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"{name} is {shorten(str(path))}, but there is no folder {path.parent}"
-        )
+    there = next(place for place in path.absolute().parents if place.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{name} is {shorten(str(path))}, but {there} is no folder")
     return path

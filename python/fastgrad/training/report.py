@@ -107,4 +107,5 @@ class Report:
 
 
 def _opened(path: Path) -> IO[str]:
+    path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("a", encoding="utf-8")

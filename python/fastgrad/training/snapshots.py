@@ -70,5 +70,5 @@ class LastTwo:
         self.newer, self.older = spare, kept
 
     def before(self, step: int) -> Snapshot:
-        """Give the newest snapshot that was made after `step` steps or fewer."""
+        """Return the newest snapshot that was made after `step` steps or fewer."""
         return self.newer if self.newer.step <= step else self.older

@@ -183,15 +183,17 @@ class Learner(Network[AnyVocab, AnyTexts]):
         the loss on `dev` is measured, `callbacks` get a `Progress` each and may return True to
         stop, and a line is written to the JSONL file `log`. With `patience`, training stops after
         as many evaluations without a new lowest loss on `dev`, and at the end the best parameters
-        are put back. `progress` shows a bar on a terminal. `checkpoint`, a file or an existing
-        folder, is saved every ten seconds or so, more rarely where saving takes long, and at the
-        end, and at the start where there is none yet; `resume` goes on from it.
+        are put back. `progress` shows a bar on a terminal. `checkpoint`, a file or a folder, is
+        saved every ten seconds or so, more rarely where saving takes long, and at the end, and at
+        the start where there is none yet; `resume` goes on from it. Missing folders of `log` and
+        `checkpoint` are made. A file that `checkpoint` had before the run is kept as
+        `<name>.previous`; a run that diverges before it has learned anything leaves it in place.
 
-        Raises `DivergedError` where the loss becomes nan or infinite, with the last good
-        parameters in place, or where it rises to more than twice its start and twice ln V, with the
-        best parameters seen; `KeyboardInterrupt` on Ctrl-C, with those of the last finished chunk
-        of steps; and what a callback raises; each after saving the checkpoint. What is wrong with
-        an argument is raised before anything is changed.
+        Raises `DivergedError` where the loss becomes nan or infinite, or rises to more than twice
+        its start and twice ln V, with good parameters in place (the last, or the best seen);
+        `KeyboardInterrupt` on Ctrl-C, with those of the last finished chunk of steps; and what a
+        callback raises; each after saving the checkpoint. What is wrong with an argument is raised
+        before anything is changed.
 
         >>> from fastgrad.models import NPLM
         >>> from fastgrad.optim.schedules import cosine

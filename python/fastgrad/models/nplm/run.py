@@ -88,11 +88,17 @@ class NPLMRun:
         return kernels.loss(self.model._parameters, self.dev_examples, self.threads)
 
     def save(
-        self, path: str | os.PathLike[str], arrays: dict[str, NDArray[Any]], config: dict[str, Any]
+        self,
+        path: str | os.PathLike[str],
+        arrays: dict[str, NDArray[Any]],
+        config: dict[str, Any],
+        *,
+        keep_previous: bool = True,
     ) -> None:
         """Write a checkpoint from which `resume` goes on."""
         tensors, settings = saved.parts(self.model, self.arrays | arrays, self.to_config() | config)
-        write_model(path, self.model.kind, tensors, settings, self.model.note)
+        kind, note = self.model.kind, self.model.note
+        write_model(path, kind, tensors, settings, note, keep_previous=keep_previous)
 
     def to_config(self) -> dict[str, Any]:
         """Return the settings as JSON-able values; of the examples only a digest."""
