@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         base,
         checkpoint,
         datasets,
-        draw,
         engine,
         models,
         nn,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         sampling,
         text,
         training,
+        viz,
     )
     from ._core import InternalError, __version__
     from ._threads import get_num_threads, set_num_threads
@@ -80,7 +80,6 @@ __all__ = [
     "base",
     "checkpoint",
     "datasets",
-    "draw",
     "engine",
     "get_num_threads",
     "load",
@@ -92,13 +91,13 @@ __all__ = [
     "set_num_threads",
     "text",
     "training",
+    "viz",
 ]
 
 _MODULES = (
     "base",
     "checkpoint",
     "datasets",
-    "draw",
     "engine",
     "models",
     "nn",
@@ -107,6 +106,7 @@ _MODULES = (
     "sampling",
     "text",
     "training",
+    "viz",
 )
 _HOMES = {
     "Adam": "optim",
@@ -176,7 +176,8 @@ _MEANT = {
     "no_grad": "the data of Values: v.data is a plain float",
     "words": "fastgrad.text",
     "reproduce": "benches/paper_table of the repository",
-    "draw_dot": "fastgrad.draw.draw_dot",
+    "draw_dot": "fastgrad.viz.draw_dot",
+    "draw": "fastgrad.viz.draw",
     "names": "fastgrad.datasets.names",
 }
 

@@ -17,7 +17,7 @@ A second `backward()` adds again, so clear gradients between steps: `c.zero_grad
 whole graph under `c`, a module's or an optimizer's `zero_grad()` its parameters.
 
 Everything the graph knows can be read: `_prev` holds the operands, `_op` the name of the
-operation. Any attribute may be set on a Value, `label` is one that `fastgrad.draw` shows.
+operation. Any attribute may be set on a Value, `label` is one that `fastgrad.viz` shows.
 
 The functions over lists give what the written-out program gives, but make one node (or one an
 output) where that program makes one an operation, and are faster by about as much:

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "nn": {"_checks", "_core", "_hints", "_state", "engine"},
     "optim": {"_checks", "_core", "_hints", "_state", "engine", "optim"},
     "datasets": {"_checks", "_core", "_hints"},
-    "draw": {"_checks", "_files", "engine"},
+    "viz": {"_checks", "_core", "_files", "engine", "viz"},
     "plots": {"_checks", "_files", "_hints", "plots"},
     "text": {"_checks", "_core", "_hints", "text"},
     "base": {"text"},
@@ -40,12 +40,12 @@ MAY_IMPORT = {
     "training": {"_checks", "_files", "_hints", "_progress", "base", "training"},
     "sampling": {"_checks", "_core", "_hints", "_progress", "_threads", "base", "text"},
     "__init__": {
-        *("_core", "_hints", "_threads", "base", "checkpoint", "datasets", "draw", "engine"),
-        *("models", "nn", "optim", "plots", "sampling", "text", "training"),
+        *("_core", "_hints", "_threads", "base", "checkpoint", "datasets", "engine"),
+        *("models", "nn", "optim", "plots", "sampling", "text", "training", "viz"),
     },
     "demo": {
-        *("_core", "_defaults", "datasets", "demo", "draw", "engine", "models", "nn", "optim"),
-        *("plots", "sampling", "text", "training"),
+        *("_core", "_defaults", "datasets", "demo", "engine", "models", "nn", "optim"),
+        *("plots", "sampling", "text", "training", "viz"),
     },
     "__main__": {"cli"},
 }
@@ -167,7 +167,7 @@ def run_python(code, directory):
     ).stdout.strip()
 
 
-@pytest.mark.parametrize("module", ["engine", "nn", "optim"])
+@pytest.mark.parametrize("module", ["engine", "nn", "optim", "viz"])
 def test_scalar_modules_leave_numpy_alone(module, tmp_path):
     code = f"import sys, fastgrad.{module}; print([m for m in sys.modules if 'numpy' in m])"
     assert run_python(code, tmp_path) == "[]"

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from fastgrad._checks import escape, shorten, string, whole
 from fastgrad.datasets import make_moons
-from fastgrad.draw import draw_dot
 from fastgrad.models import NPLM, BigramModel, NeuralBigram
 from fastgrad.plots import bigram_heatmap, loss_curve
 from fastgrad.sampling import sample
 from fastgrad.text import Vocab, read_lines, read_words, split
 from fastgrad.training import lr_find
+from fastgrad.viz import draw_dot
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -13,7 +13,7 @@ import copy, json, math, os, pickle, random
 import numpy as np
 import fastgrad
 from fastgrad import *
-from fastgrad import datasets, draw, engine, nn, optim, plots, sampling, text, training
+from fastgrad import datasets, engine, nn, optim, plots, sampling, text, training, viz
 names = ["emma", "olivia", "ava", "mia", "isla", "amelia", "mila", "luna", "ella", "noa"]
 quick = dict(steps=20, batch_size=4)
 small = dict(context_length=2, embedding_dim=3, hidden_dim=5)
@@ -55,7 +55,7 @@ GUESSES = {
         ("np.array([1.0, 2.0]) * Value(3.0)", None),
         ("Value(1.0, requires_grad=True)", "grad"),
         ("Value('1.0')", "number"),
-        ("d = draw.draw_dot(Value(1.0) + 2)\nassert 'digraph' in d.source", None),
+        ("d = viz.draw_dot(Value(1.0) + 2)\nassert 'digraph' in d.source", None),
         ("MLP(2, [3, 1], nonlin=False)", "activation"),
         ("Neuron(2, nonlin=False)([1.0, 2.0])", None),
     ],

@@ -10,8 +10,8 @@ import sys
 import fastgrad
 import pytest
 
-MODULES = ["base", "checkpoint", "datasets", "draw", "engine", "models", "models.nplm", "nn"]
-MODULES += ["optim", "optim.schedules", "plots", "sampling", "text", "training"]
+MODULES = ["base", "checkpoint", "datasets", "engine", "models", "models.nplm", "nn"]
+MODULES += ["optim", "optim.schedules", "plots", "sampling", "text", "training", "viz"]
 PACKAGE = pathlib.Path(fastgrad.__file__).parent
 WITH_EXAMPLES = sorted(
     ".".join(["fastgrad", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(
@@ -36,7 +36,7 @@ def test_importing_the_package_loads_nothing_else():
 
 
 def test_names_load_what_they_need_and_no_more():
-    loaded = loaded_by("import fastgrad; fastgrad.MLP; fastgrad.SGD; fastgrad.draw")
+    loaded = loaded_by("import fastgrad; fastgrad.MLP; fastgrad.SGD; fastgrad.viz")
     ours = {name for name in loaded if name.startswith("fastgrad.")}
     assert ours == {
         f"fastgrad.{name}"
@@ -49,7 +49,8 @@ def test_names_load_what_they_need_and_no_more():
             "nn",
             "optim",
             "optim.schedules",
-            "draw",
+            "viz",
+            *(f"viz.{name}" for name in ("dot_text", "drawing", "graph", "svg", "text_tree")),
         )
     }
     assert "numpy" not in loaded

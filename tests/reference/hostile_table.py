@@ -8,11 +8,10 @@ call; others are copied. `self` is the receiver of a method; `options` go where 
 import copy
 import functools
 import pathlib
-import shutil
 
 import fastgrad
 import numpy as np
-from fastgrad import _core, checkpoint, draw, nn, optim
+from fastgrad import _core, checkpoint, nn, optim, viz
 from fastgrad.engine import Value
 from fastgrad.models import (
     NPLM,
@@ -291,7 +290,7 @@ def graph():
 
 
 def drawing():
-    return draw.draw_dot(graph())
+    return viz.draw_dot(graph())
 
 
 def neuron():
@@ -530,6 +529,7 @@ VALUE |= {"__format__": {"self": graph, "spec": ".2f"}}
 VALUE |= {name: {"self": graph, "other": 2.0} for name in ("max", "min")}
 OPTIMIZER = {"params": values, "lr": 0.1, "weight_decay": 0.1}
 FILE = {"order": 2, "threads": 2, "progress": told}
+PICTURE_OF = {"depth": 2, "max_nodes": 5, "edges": True, "fold": "neurons"}
 PLOT = {"path": PICTURE, "title": "A title"}
 
 # Module, class or neither, and its rows. A number behind a name only keeps rows apart.
@@ -546,16 +546,16 @@ TABLE = {
         "names_bytes": {},
         "shakespeare": {},
     },
-    "draw": {
-        "Drawing": {"source": "digraph {}"},
+    "viz": {
         "dot": {"root": graph},
+        "draw": {"root": graph} | PICTURE_OF,
         "draw_dot": {"root": graph, "format": "svg", "rankdir": "TB"},
-        "svg": {"root": graph} if shutil.which("dot") else None,
+        "to_svg": {"root": graph} | PICTURE_OF,
+        "tree": {"root": graph, "depth": 3, "max_nodes": 5},
     },
-    "draw.Drawing": {
-        "render": {"self": drawing, "filename": "graph", "format": "svg", "view": False}
-        if shutil.which("dot")
-        else None,
+    "viz.Drawing": {"save": {"self": lambda: viz.draw(graph()), "path": "graph.svg"}},
+    "viz.DotDrawing": {
+        "render": {"self": drawing, "filename": "graph", "format": "svg", "view": False},
     },
     "engine": {
         "dot": {"w": values, "x": other_values},
@@ -790,6 +790,8 @@ TABLE = {
         "layer_batch": {"neurons": lambda: layer().neurons, "neuron_type": nn._NEURON}
         | {"rows": lambda: [values(), values()]},
         "neuron": {"w": values, "x": other_values, "b": lambda: Value(1.0)},
+        "layout": {"sizes": lambda: [(9.0, 5.0)] * 3, "edges": lambda: [(0, 1), (0, 2)]}
+        | {"layer_gap": 4.0, "node_gap": 2.0},
         "expect_room": {"values": 1000},
         "zero_grads": {"params": values},
         "live_nodes": {},

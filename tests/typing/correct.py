@@ -31,7 +31,6 @@ from fastgrad import (
 )
 from fastgrad.base import LanguageModel
 from fastgrad.datasets import make_moons, names, shakespeare
-from fastgrad.draw import draw_dot
 from fastgrad.engine import cross_entropy, dot, softmax
 from fastgrad.models import CharacterModel, WordModel
 from fastgrad.nn import hinge_loss, mse_loss
@@ -47,6 +46,7 @@ from fastgrad.plots import (
 from fastgrad.sampling import novelty, sample
 from fastgrad.text import build_dataset, read_lines, read_words, split
 from fastgrad.training import History, Progress, lr_find
+from fastgrad.viz import draw_dot
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from numpy.typing import NDArray

@@ -1,9 +1,12 @@
 //! The graph in slots: what a layer holds of nodes and of edges that pass it.
 
+use std::ops::Range;
+
 use super::MOST_SLOTS;
 use crate::{Error, Result, alloc};
 
 /// A list for each of several owners, in one piece.
+#[derive(Default)]
 pub(super) struct Lists {
     pub(super) starts: Vec<usize>,
     pub(super) items: Vec<u32>,
@@ -40,13 +43,14 @@ impl Lists {
     }
 }
 
-/// The graph with a slot wherever an edge passes a layer: nodes first, then the slots of each edge
-/// from left to right. All steps from slot to slot lead to the next layer.
+/// The graph with a slot in each layer that edges pass: nodes first, then for each node the slots of
+/// its edges, from left to right. Edges from one node share them, as far as each goes. All steps
+/// from slot to slot lead to the next layer.
 pub(super) struct Chains {
     pub(super) nodes: usize,
     pub(super) layers: Vec<u32>,
-    /// Where the slots of each edge begin, and the end.
-    pub(super) starts: Vec<usize>,
+    /// Where the slots of each node's edges begin, and the end.
+    starts: Vec<usize>,
     pub(super) left: Lists,
     pub(super) right: Lists,
 }
@@ -54,12 +58,16 @@ pub(super) struct Chains {
 impl Chains {
     pub(super) fn new(mut layers: Vec<u32>, edges: &[(u32, u32)]) -> Result<Chains> {
         let nodes = layers.len();
-        let mut starts = alloc::with_capacity(edges.len() + 1)?;
-        let mut steps = Vec::new();
+        let mut ends = alloc::filled(0, nodes)?;
         for &(u, v) in edges {
+            ends[u as usize] = layers[v as usize].max(ends[u as usize]);
+        }
+        let mut starts = alloc::with_capacity(nodes + 1)?;
+        let mut steps = Vec::new();
+        for (u, &end) in ends.iter().enumerate() {
             starts.push(layers.len());
-            let mut from = u;
-            for layer in layers[u as usize] + 1..layers[v as usize] {
+            let mut from = u as u32;
+            for layer in layers[u] + 1..end {
                 let slot = layers.len() as u32;
                 if layers.len() >= MOST_SLOTS {
                     return Err(Error::Invalid("edges are too many and too long to draw".into()));
@@ -68,12 +76,30 @@ impl Chains {
                 alloc::push(&mut steps, (from, slot))?;
                 from = slot;
             }
-            alloc::push(&mut steps, (from, v))?;
         }
         starts.push(layers.len());
-        let left = Lists::new(layers.len(), steps.iter().map(|&(u, v)| (v, u)))?;
-        let right = Lists::new(layers.len(), steps.iter().copied())?;
-        Ok(Chains { nodes, layers, starts, left, right })
+        let mut chains =
+            Chains { nodes, layers, starts, left: Lists::default(), right: Lists::default() };
+        alloc::reserve(&mut steps, edges.len())?;
+        steps.extend(edges.iter().map(|&(u, v)| {
+            let last = chains.slots(u, v).next_back();
+            (last.map_or(u, |slot| slot as u32), v)
+        }));
+        chains.left = Lists::new(chains.layers.len(), steps.iter().map(|&(u, v)| (v, u)))?;
+        chains.right = Lists::new(chains.layers.len(), steps.iter().copied())?;
+        Ok(chains)
+    }
+
+    /// The slots that an edge passes.
+    pub(super) fn slots(&self, u: u32, v: u32) -> Range<usize> {
+        let start = self.starts[u as usize];
+        let [from, to] = [u, v].map(|end| self.layers[end as usize]);
+        start..start + (to - from - 1) as usize
+    }
+
+    /// The slots that the edges of a node pass.
+    pub(super) fn slots_of(&self, node: usize) -> Range<usize> {
+        self.starts[node]..self.starts[node + 1]
     }
 
     pub(super) fn is_node(&self, slot: u32) -> bool {

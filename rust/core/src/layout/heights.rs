@@ -120,8 +120,8 @@ impl<'a> Heights<'a> {
 
     /// Puts each chain at one height if there is one without anything in the way.
     fn straighten(&mut self) {
-        for ends in self.chains.starts.windows(2) {
-            let slots = ends[0]..ends[1];
+        for node in 0..self.chains.nodes {
+            let slots = self.chains.slots_of(node);
             let (mut low, mut high, mut sum) = (f64::NEG_INFINITY, f64::INFINITY, 0.0);
             for slot in slots.clone() {
                 let (above, below) = self.room(slot as u32);

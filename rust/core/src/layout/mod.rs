@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! layers       every node left of all that depends on it, edges as short as can be
-//! chains       an edge over several layers gets a slot in each layer between
+//! chains       edges over several layers get a slot in each layer between, one for all edges from
+//!              a node
 //! order        slots by the weighted median of their neighbours, then neighbours change places as
 //!              long as that removes crossings; the order with the fewest crossings is kept
 //! coordinates  least squares: each slot near its neighbours, none nearer to the next than the
@@ -141,14 +142,14 @@ fn place(
     let middle = |v: usize| f64::midpoint(span(v).0, span(v).1);
     let centers = alloc::collected((0..sizes.len()).map(|v| (middle(v), y[v] - top)))?;
     let mut routes = alloc::with_capacity(edges.len())?;
-    for (&(u, v), ends) in edges.iter().zip(chains.starts.windows(2)) {
+    for &(u, v) in edges {
+        let slots = chains.slots(u, v);
         let (u, v) = (u as usize, v as usize);
-        let mut route = alloc::with_capacity(2 * (ends[1] - ends[0]) + 4)?;
+        let mut route = alloc::with_capacity(2 * slots.len() + 4)?;
         route.push(((middle(u) + sizes[u].0 / 2.0).min(span(u).1), y[u] - top));
         route.push((span(u).1, y[u] - top));
         route.extend(
-            (ends[0]..ends[1])
-                .flat_map(|slot| [(span(slot).0, y[slot] - top), (span(slot).1, y[slot] - top)]),
+            slots.flat_map(|slot| [(span(slot).0, y[slot] - top), (span(slot).1, y[slot] - top)]),
         );
         route.push((span(v).0, y[v] - top));
         route.push(((middle(v) - sizes[v].0 / 2.0).max(span(v).0), y[v] - top));

@@ -155,6 +155,17 @@ fn label(value: NodeRef<'_>) -> PyResult<String> {
     }
 }
 
+/// `v._repr_mimebundle_()`, which notebooks call; they pick from what it returns themselves.
+pub unsafe extern "C" fn repr_mimebundle(object: Object, _: Object, _: Object) -> Object {
+    guard_slot(|| {
+        // SAFETY: Python calls this with a Value, the GIL held.
+        let value = unsafe { NodeRef::received(object) };
+        // Imported here, since most programs show no picture.
+        let viz = value.py().import("fastgrad.viz.drawing");
+        answer(viz.and_then(|viz| viz.call_method1("show", (value.object(),))))
+    })
+}
+
 fn format_as<'a>(
     value: NodeRef<'a>,
     spec: Option<Borrowed<'a, 'a, PyAny>>,

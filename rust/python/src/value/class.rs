@@ -78,6 +78,12 @@ fn methods() -> Vec<ffi::PyMethodDef> {
         ),
     ]);
     methods.push(ffi::PyMethodDef {
+        ml_name: c"_repr_mimebundle_".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionWithKeywords: attrs::repr_mimebundle },
+        ml_flags: ffi::METH_VARARGS | ffi::METH_KEYWORDS,
+        ml_doc: c"_repr_mimebundle_($self, include=None, exclude=None)\n--\n\nReturns what a notebook shows: the text and a picture of the graph.".as_ptr(),
+    });
+    methods.push(ffi::PyMethodDef {
         ml_name: c"__new__".as_ptr(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunctionWithKeywords: init::new_method },
         ml_flags: ffi::METH_VARARGS | ffi::METH_KEYWORDS | ffi::METH_STATIC,

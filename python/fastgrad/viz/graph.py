@@ -1,0 +1,297 @@
+"""The graph under a Value as boxes and edges to draw, folded where it is large."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from .._checks import cut
+from ..engine import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+# What can be folded, from little to much.
+LEVELS = ("nothing", "neurons", "layers")
+# The most Values that are looked at: a second's worth. More are counted as "more than".
+MOST_WALKED = 100_000
+# The most characters of a label or an op that a picture shows.
+LONGEST_NAME = 32
+_ORDERED = ("-", "/", "**")
+
+
+@dataclass
+class Box:
+    """What a picture shows as one: a Value, several of them, or those left out."""
+
+    kind: Literal["value", "folded", "more"]
+    title: str
+    lines: list[str] = field(default_factory=list[str])
+    op: str = ""
+    """What made the Value, its number operands included; "" for a leaf."""
+    grad: float = 0.0
+    """The gradient that gives the box its colour: of several the one farthest from 0."""
+
+
+@dataclass
+class Edge:
+    """An edge from an operand's box to a result's."""
+
+    tail: int
+    head: int
+    text: str = ""
+    """The local derivative, where that is asked for."""
+    place: str = ""
+    """ "1" or "2" where it matters which operand comes first."""
+
+
+@dataclass
+class Picture:
+    """Boxes and edges; the first box is that of the root."""
+
+    boxes: list[Box]
+    edges: list[Edge]
+    has_gradients: bool
+    level: str
+
+
+class Walk:
+    """The Values under a root, breadth first: the nearest come first."""
+
+    def __init__(self, root: Value, depth: int | None = None, most: int = MOST_WALKED) -> None:
+        """Look at no more than `most` Values, none of them more than `depth` ops from the root."""
+        self.values = [root]
+        self.children: list[list[int]] = []
+        """The operands of each Value by their numbers, each once, those looked at."""
+        self.unseen = 0
+        """How many operands were met and not looked at; there may be more behind them."""
+        numbers = {id(root): 0}
+        depths = [0]
+        left_out: set[int] = set()
+        for number, value in enumerate(self.values):  # It grows as it goes.
+            found: list[int] = []
+            for child in value._prev:
+                known = numbers.get(id(child))
+                if known is None:
+                    if len(self.values) >= most or (depth is not None and depths[number] >= depth):
+                        left_out.add(id(child))
+                        continue
+                    known = numbers[id(child)] = len(self.values)
+                    self.values.append(child)
+                    depths.append(depths[number] + 1)
+                found.append(known)
+            self.children.append(found)
+        self.unseen = len(left_out)
+
+    def size(self, level: str) -> int:
+        """Return the number of boxes of all of it."""
+        return len(set(self.owners(level))) + (self.unseen > 0)
+
+    def owners(self, level: str) -> list[int]:
+        """Return for each Value the one whose box it is drawn in, itself or an earlier one.
+
+        Where neurons are folded, a leaf without a label belongs to the op over lists that alone
+        uses it, as weights do; leaves that the same ones use are together. Where layers are, so are
+        the outputs of one call.
+        """
+        owners = list(range(len(self.values)))
+        if level == "nothing":
+            return owners
+        calls = [value._call_id for value in self.values]
+        if level == "layers":
+            first: dict[int, int] = {}
+            owners = [i if call is None else first.setdefault(call, i)
+                      for i, call in enumerate(calls)]  # fmt: skip
+        users: dict[int, set[int]] = {}
+        for head, children in enumerate(self.children):
+            for child in children:
+                users.setdefault(child, set()).add(owners[head])
+        together: dict[frozenset[int], int] = {}
+        for number, heads in users.items():
+            value = self.values[number]
+            is_leaf = not (value._children or value._op or _label(value))
+            if is_leaf and all(calls[head] is not None for head in heads):
+                key = frozenset(heads)
+                alone = next(iter(heads)) if len(heads) == 1 else number
+                owners[number] = together.setdefault(key, alone)
+        return owners
+
+
+def picture_of(walk: Walk, level: str, max_nodes: int, edges: bool) -> Picture:
+    """Choose what to draw of a walk: at most `max_nodes` boxes, folded by level."""
+    return _Chosen(walk, level, max_nodes, edges).picture()
+
+
+class _Chosen:
+    """A walk on its way to a picture."""
+
+    def __init__(self, walk: Walk, level: str, max_nodes: int, edges: bool) -> None:
+        owners = walk.owners(level)
+        self.walk, self.level, self.owners, self.edges = walk, level, owners, edges
+        members: dict[int, list[int]] = {}
+        for number, owner in enumerate(owners):
+            members.setdefault(owner, []).append(number)
+        # Values come with the nearest first, so that what is left out is farthest from the root.
+        everything = len(members) <= max_nodes - (walk.unseen > 0)
+        shown = list(members)[: len(members) if everything else max_nodes - 1]
+        self.members = {owner: members[owner] for owner in shown}
+        self.boxes = {owner: number for number, owner in enumerate(shown)}
+        self.left_out = (
+            walk.unseen
+            + sum(len(members[owner]) for owner in members)
+            - sum(map(len, self.members.values()))
+        )
+        values = (walk.values[i] for numbers in self.members.values() for i in numbers)
+        self.has_gradients = any(value.grad != 0 for value in values)
+
+    def picture(self) -> Picture:
+        boxes = [self._box(owner, numbers) for owner, numbers in self.members.items()]
+        edges = self._edges(len(boxes))
+        if self.left_out:
+            # Nobody has seen what lies behind the operands that were not looked at.
+            is_all = not self.walk.unseen
+            title = f"+ {self.left_out:,}{'' if is_all else ' or'} more"
+            lines = {"nothing": [], "neurons": ["folded by neuron"], "layers": ["folded by layer"]}
+            boxes.append(Box("more", title, lines[self.level]))
+        return Picture(boxes, edges, self.has_gradients, self.level)
+
+    def _box(self, owner: int, numbers: list[int]) -> Box:
+        """Describe the Values of one box."""
+        values = [self.walk.values[number] for number in numbers]
+        made = [value for value in values if value._op or value._children]
+        leaves = len(values) - len(made)
+        if len(values) == 1 or len(made) == 1:
+            value = made[0] if made else values[0]
+            lines = [f"data {value.data:.4g}", f"grad {self._grad(value)}"]
+            if len(values) > 1:
+                lines.append(f"+ {_leaves(leaves)}")
+            kind = "value" if len(values) == 1 else "folded"
+            return Box(kind, name_of(value), lines, op_text(value), value.grad)
+        shown = made or values
+        title = f"{len(made)} outputs" if made else _leaves(leaves)
+        lines = [f"data {_range(value.data for value in shown)}"]
+        grads = [value.grad for value in shown]
+        lines.append(f"grad {_range(grads) if self.has_gradients else '-'}")
+        if made and leaves:
+            lines.append(f"+ {_leaves(leaves)}")
+        strongest = max(grads, key=lambda grad: math.inf if math.isnan(grad) else abs(grad))
+        return Box("folded", title, lines, op_text(made[0]) if made else "", strongest)
+
+    def _grad(self, value: Value) -> str:
+        return f"{value.grad:.4g}" if self.has_gradients else "-"
+
+    def _edges(self, more: int) -> list[Edge]:
+        """Join the boxes; operands that are left out come from the box of number `more`."""
+        found: dict[tuple[int, int], Edge] = {}
+        for owner, numbers in self.members.items():
+            head = self.boxes[owner]
+            for number in numbers:
+                value = self.walk.values[number]
+                children = self.walk.children[number]
+                tails = [self.boxes.get(self.owners[child], more) for child in children]
+                if len(value._prev) > len(children):
+                    tails.append(more)
+                for tail in tails:
+                    if tail != head and (tail, head) not in found:
+                        found[tail, head] = Edge(tail, head)
+                if len(numbers) == 1:
+                    self._describe(value, children, head, found)
+        return list(found.values())
+
+    def _describe(
+        self, value: Value, children: Sequence[int], head: int, found: dict[tuple[int, int], Edge]
+    ) -> None:
+        """Write local derivatives and places to the edges from boxes of one Value."""
+        slopes = slopes_of(value) if self.edges else {}
+        both = value._op in _ORDERED and len(children) == 2
+        for place, child in enumerate(children, 1):
+            tail = self.boxes.get(child)
+            if tail is None or self.owners[child] != child or len(self.members[child]) > 1:
+                continue
+            edge = found[tail, head]
+            slope = slopes.get(id(self.walk.values[child]))
+            edge.text = "" if slope is None else f"{slope:.4g}"
+            edge.place = str(place) if both else ""
+
+
+def slopes_of(value: Value) -> dict[int, float]:
+    """Return d(value)/d(operand) by the operand's id, over all places where it is used.
+
+    Empty where nobody knows: for an op without derivatives, and for a rule of the user's own.
+    """
+    if has_own_rule(value):
+        return {}
+    slopes: dict[int, float] = {}
+    for child, slope in zip(value._children, value._local_grads, strict=False):
+        slopes[id(child)] = slopes.get(id(child), 0.0) + slope
+    return slopes
+
+
+def has_own_rule(value: Value) -> bool:
+    """Tell whether a callable was assigned to `_backward`."""
+    return getattr(value._backward, "__name__", "") != "_propagate"
+
+
+def op_text(value: Value, names: Sequence[str] | None = None) -> str:
+    """Write what made a Value, with its number operands exactly and on their side.
+
+    Without `names` of its operands a Value stands as a dot, and is left out where the op alone
+    tells the same; "" for a leaf.
+
+    >>> a = Value(2.0)
+    >>> [op_text(v) for v in (5 - a, a - 5, 2 / a, a * 3, a**0.5, 2**a, a + a, a.max(1), a.tanh())]
+    ['5 - ·', '· - 5', '2 / ·', '· * 3', '· ** 0.5', '2 ** ·', '· + ·', 'max(·, 1)', 'tanh']
+    >>> op_text(a * Value(3.0)), op_text(a - a.exp(), ["a", "b"])
+    ('*', 'a - b')
+    """
+    op = value._op
+    operands = value._operands
+    if len(operands) == 2 and value._call_id is None and (sign := _sign(op)):
+        first, second = operands
+        if names is None:
+            if first is not second and isinstance(first, Value) and isinstance(second, Value):
+                return sign
+            names = ["·", "·"]
+        left = iter(names)
+        one, two = (next(left) if isinstance(x, Value) else number_text(x) for x in operands)
+        if sign in ("max", "min"):
+            return f"{sign}({one}, {two})"
+        return f"{one} {sign} ({two})" if two.startswith("-") else f"{one} {sign} {two}"
+    name = cut(op, LONGEST_NAME)
+    return name if names is None or not operands else f"{name or 'op'}({', '.join(names)})"
+
+
+def _sign(op: str) -> str:
+    """Return the sign of an op of two operands, "" for another op."""
+    if op.startswith("**"):
+        return "**"
+    return op if op in ("+", "-", "*", "/", "max", "min") else ""
+
+
+def number_text(number: float) -> str:
+    """Write a number exactly, as short as can be."""
+    return repr(float(number)).removesuffix(".0")
+
+
+def _label(value: Value) -> str:
+    return str(value.label)
+
+
+def name_of(value: Value) -> str:
+    """Return the label, shortened; "" without one."""
+    label = _label(value)
+    return cut(label, LONGEST_NAME)
+
+
+def _leaves(count: int) -> str:
+    return "1 leaf" if count == 1 else f"{count:,} leaves"
+
+
+def _range(numbers: Iterable[float]) -> str:
+    """Write the least and the largest of some numbers."""
+    found = list(numbers)
+    if any(map(math.isnan, found)):
+        return "nan"
+    low, high = f"{min(found):.3g}", f"{max(found):.3g}"
+    return low if low == high else f"{low} … {high}"
