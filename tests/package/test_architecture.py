@@ -193,3 +193,61 @@ def test_domains_of_the_core_do_not_know_each_other():
             uses = " ".join(re.findall(r"\buse\s[^;]*;|\bcrate::\w+", code))
             strangers = (DOMAINS - {home}) & set(re.findall(r"\w+", uses))
             assert not strangers, f"{path.name} of {home} knows {', '.join(strangers)}"
+
+
+def paths_in_use_tree(tree):
+    """List the paths of `a::{b, c::{d}}`."""
+    prefix, brace, rest = tree.partition("{")
+    if not brace:
+        return [tree]
+    paths, depth, start = [], 0, 0
+    body = rest[: rest.rindex("}")] + ","
+    for end, letter in enumerate(body):
+        depth += (letter == "{") - (letter == "}")
+        if letter == "," and not depth:
+            paths += paths_in_use_tree(prefix + body[start:end])
+            start = end + 1
+    return paths
+
+
+def rust_imports(source):
+    """Map each file of a crate to the files that it uses, all as tuples of module names."""
+    files = {}
+    for path in sorted(source.rglob("*.rs")):
+        parts = path.relative_to(source).with_suffix("").parts
+        files[parts[:-1] if parts[-1] in {"lib", "mod"} else parts] = path
+    graph = {}
+    for module, path in files.items():
+        code = re.sub(r"//.*", "", path.read_text(encoding="utf-8"))
+        trees = re.findall(r"\buse ([\w:{},*\s]+);", code)
+        uses = [use for tree in trees for use in paths_in_use_tree(re.sub(r"\s+", "", tree))]
+        uses += re.findall(r"\b(?:crate|super)(?:::\w+)+", code)
+        found = set()
+        for first, *names in (use.split("::") for use in uses):
+            if first in {"crate", "super"}:
+                target = (*module[:-1], *names) if first == "super" else (*names,)
+                while target not in files:
+                    target = target[:-1]
+                found.add(target)
+        # The table of contents of a folder names the folder's own files.
+        own = module if path.stem in {"lib", "mod"} else None
+        graph[module] = {target for target in found - {module} if target[: len(module)] != own}
+    return graph
+
+
+def test_paths_of_nested_use_declarations_are_seen():
+    assert paths_in_use_tree("super::{a::{B,self},c}") == [
+        "super::a::B",
+        "super::a::self",
+        "super::c",
+    ]
+
+
+@pytest.mark.parametrize("crate", ["core", "python"])
+def test_no_rust_files_use_each_other_in_a_circle(crate):
+    graph = rust_imports(ROOT / "rust" / crate / "src")
+    assert sum(map(len, graph.values())) > len(graph)
+    # Take away what uses nothing that is left, until nothing is.
+    while free := {module for module, used in graph.items() if not used & graph.keys()}:
+        graph = {module: used for module, used in graph.items() if module not in free}
+    assert {module: used & graph.keys() for module, used in graph.items()} == {}

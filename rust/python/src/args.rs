@@ -20,7 +20,8 @@ use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyIterator, PyList, PySet, PyStr
 
 use crate::borrow::{Reading, Writing};
 use crate::errors::to_python;
-use crate::operands::{pause, read_all};
+use crate::memory::reserve;
+use crate::run::pause;
 
 /// The most characters of an argument in a message.
 const SHOWN: usize = 60;
@@ -177,6 +178,22 @@ pub fn ids(name: &str, argument: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
         let check = |number| u32::try_from(number).ok();
         whole(&format!("{name}[{place}]"), &item, "an int from 0 to 2**32 - 1", check)
     })
+}
+
+/// Collects the results of `read` for each item and its position. An endless iterator is read until
+/// Ctrl-C, or until there is no memory left.
+pub fn read_all<'py, T>(
+    items: Bound<'py, PyIterator>,
+    mut read: impl FnMut(usize, Bound<'py, PyAny>) -> PyResult<T>,
+) -> PyResult<Vec<T>> {
+    let py = items.py();
+    let mut all = Vec::new();
+    for (position, item) in items.enumerate() {
+        reserve(&mut all, 1)?;
+        all.push(read(position, item?)?);
+        pause(py, position)?;
+    }
+    Ok(all)
 }
 
 /// Returns an iterator over a sequence, which a str is not.

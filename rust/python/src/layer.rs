@@ -8,11 +8,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 use pyo3::{Borrowed, ffi};
 
+use crate::args::read_all;
 use crate::errors::guard;
 use crate::memory::with_capacity;
 use crate::neuron::NeuronData;
-use crate::operands::{Operands, pause, read_all};
+use crate::operands::Operands;
 use crate::overrides::Originals;
+use crate::run::pause;
 use crate::weights::{Shared, Source, WeightCacheEntry, expect_length, items};
 use crate::written_out;
 
@@ -63,7 +65,7 @@ fn in_use(rows: &Bound<'_, PyAny>, bias: Option<&Bound<'_, PyAny>>, n: usize) ->
         Some(bias) => Some(bias.cast_exact::<PyList>().ok()?),
         None => None,
     };
-    let known = WeightCacheEntry::find(rows.as_ptr(), (rows.len(), n), bias.is_some())?;
+    let known = WeightCacheEntry::find(rows, (rows.len(), n), bias.is_some())?;
     let same_rows = rows.iter().enumerate().all(|(i, row)| known.has_row(i, &row));
     let same_bias = bias.is_none_or(|bias| {
         bias.len() == rows.len() && bias.iter().enumerate().all(|(i, b)| known.has_bias(i, &b))
@@ -193,7 +195,7 @@ fn weights_of(
     n: usize,
 ) -> PyResult<Option<Shared>> {
     let py = neurons.py();
-    if let Some(known) = WeightCacheEntry::find(neurons.as_ptr(), (neurons.len(), n), true) {
+    if let Some(known) = WeightCacheEntry::find(neurons, (neurons.len(), n), true) {
         // SAFETY: the list holds its items, and no Python code runs here.
         let unchanged = unsafe { items(neurons) }.iter().enumerate().all(|(i, &neuron)| {
             // SAFETY: as above; the type extends `NeuronData`, as `common_activation` saw.

@@ -70,7 +70,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     nplm::add_functions(module)?;
     module.add_class::<neuron::NeuronData>()?;
     module.add_class::<overrides::Originals>()?;
-    module.add_function(wrap_pyfunction!(memory::expect_room, module)?)?;
+    module.add_function(wrap_pyfunction!(value::slab::expect_room, module)?)?;
     module.add_function(wrap_pyfunction!(layout::layout, module)?)?;
     module.add_class::<optim::Momentum>()?;
     module.add_class::<optim::Moments>()?;

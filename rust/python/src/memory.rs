@@ -4,7 +4,6 @@ use fastgrad_core::{Error, alloc};
 use pyo3::prelude::*;
 
 use crate::errors::to_python;
-use crate::value::slab;
 
 /// An empty vector with room for `n` items.
 pub fn with_capacity<T>(n: usize) -> PyResult<Vec<T>> {
@@ -20,13 +19,4 @@ pub fn filled<T: Clone>(item: T, n: usize) -> PyResult<Vec<T>> {
 #[inline]
 pub fn reserve<T>(items: &mut Vec<T>, n: usize) -> PyResult<()> {
     items.try_reserve(n).map_err(|_| to_python(&Error::Memory))
-}
-
-/// Raises `MemoryError` where the system refuses memory for `values` Values.
-#[pyfunction]
-#[pyo3(signature = (values, /))]
-pub fn expect_room(values: usize) -> PyResult<()> {
-    // The memory is never touched, so that asking costs nothing.
-    let bytes = values.saturating_mul(slab::SLOT);
-    with_capacity::<u8>(bytes).map(std::hint::black_box).map(drop)
 }

@@ -5,17 +5,15 @@ use fastgrad_core::autograd::op::{self, Op, Unary};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyIterator, PyList, PyTuple};
+use pyo3::types::{PyFloat, PyList, PyTuple};
 
 use crate::errors::to_python;
 use crate::memory::{reserve, with_capacity};
 use crate::overrides;
+use crate::run::{PAUSE_EVERY, pause};
 use crate::value::fused_op::{self, FusedOp};
 use crate::value::node::{self, Node, NodeRef};
 use crate::value::{number, patches};
-
-/// How many items are read between two moments for interrupts and other threads.
-const PAUSE_EVERY: usize = 1 << 16;
 
 /// Values and numbers read from Python: their data, and an owned reference to each node (null
 /// for a number).
@@ -241,7 +239,7 @@ impl Outputs {
             let made = node::new(Op::Leaf, value);
             let output = Bound::from_owned_ptr_or_err(py, made.cast())?;
             (*self.0).share();
-            node::set_fused_op(made, self.0, index, slope);
+            fused_op::set_fused_op(made, self.0, index, slope);
             Ok(output)
         }
     }
@@ -304,32 +302,6 @@ impl Drop for Outputs {
 /// Runs an op over the values, without the GIL where it takes long.
 pub fn detached<T: Send>(py: Python<'_>, data: &[f64], op: impl FnOnce(&[f64]) -> T + Send) -> T {
     if data.len() < PAUSE_EVERY { op(data) } else { py.detach(|| op(data)) }
-}
-
-/// What `read` makes of each item and its place. Without an end, the items are read until Ctrl-C, or
-/// until there is no memory left.
-pub fn read_all<'py, T>(
-    items: Bound<'py, PyIterator>,
-    mut read: impl FnMut(usize, Bound<'py, PyAny>) -> PyResult<T>,
-) -> PyResult<Vec<T>> {
-    let py = items.py();
-    let mut all = Vec::new();
-    for (place, item) in items.enumerate() {
-        reserve(&mut all, 1)?;
-        all.push(read(place, item?)?);
-        pause(py, place)?;
-    }
-    Ok(all)
-}
-
-/// Now and then answers Ctrl-C and lets other threads run.
-#[inline(always)]
-pub fn pause(py: Python<'_>, i: usize) -> PyResult<()> {
-    if i % PAUSE_EVERY == PAUSE_EVERY - 1 {
-        py.check_signals()?;
-        py.detach(|| ());
-    }
-    Ok(())
 }
 
 #[cold]

@@ -7,10 +7,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
+use crate::args::read_all;
 use crate::errors::guard;
 use crate::memory::{filled, with_capacity};
-use crate::operands::{pause, read_all};
 use crate::overrides;
+use crate::run::pause;
 use crate::value::node::{self, NodeRef};
 use crate::value::{number, patches};
 

@@ -14,6 +14,9 @@ use crate::errors::{panicked, to_python};
 /// The time between two checks for signals and reports of progress.
 pub const PERIOD: Duration = Duration::from_millis(40);
 
+/// The number of items that are read between two moments for signals and other threads.
+pub const PAUSE_EVERY: usize = 1 << 16;
+
 /// An estimate of how long work takes, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cost(u64);
@@ -122,6 +125,16 @@ pub fn report(
     py.check_signals()?;
     if let Some(callback) = callback {
         callback.call1((progress.done(),))?;
+    }
+    Ok(())
+}
+
+/// Checks for signals and lets other threads run, after every [`PAUSE_EVERY`] items.
+#[inline(always)]
+pub fn pause(py: Python<'_>, i: usize) -> PyResult<()> {
+    if i % PAUSE_EVERY == PAUSE_EVERY - 1 {
+        py.check_signals()?;
+        py.detach(|| ());
     }
     Ok(())
 }

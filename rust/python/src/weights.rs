@@ -6,7 +6,6 @@
 //! same value. So a call reads its weights but owns none of them, and a backward pass gathers
 //! their gradients in one place and gives them to the nodes once.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fastgrad_core::Error;
@@ -16,8 +15,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::errors::to_python;
-use crate::gil_cell::GilCell;
-use crate::operands::{Operands, Outputs, pause};
+use crate::operands::{Operands, Outputs};
+use crate::run::pause;
 use crate::value::fused_op::{self, FusedOp};
 use crate::value::node::Node;
 
@@ -47,40 +46,6 @@ impl Drop for Shared {
     }
 }
 
-/// Fused ops of weights in use, by the address of their list. They are not owned: one that ends
-/// takes its entry along.
-static IN_USE: GilCell<Registry> = GilCell::new(Registry(BTreeMap::new()));
-
-struct Registry(BTreeMap<usize, *mut FusedOp>);
-
-// SAFETY: fused ops belong to no thread.
-unsafe impl Send for Registry {}
-
-/// Called when a fused op ends: it is not to be found any more.
-///
-/// # Safety
-/// The fused op is still alive and the GIL held.
-pub unsafe fn forget(fused: *mut FusedOp) {
-    // SAFETY: by contract.
-    unsafe {
-        if let Some(key) = (*fused).key {
-            let in_use = &mut IN_USE.get().0;
-            // A newer fused op may have taken the place.
-            if in_use.get(&key) == Some(&fused) {
-                in_use.remove(&key);
-            }
-        }
-    }
-}
-
-/// Called when a node has changed its class, which may have ops of its own: no fused op is to be found
-/// any more, as all that were found hold nodes of exact type `Value`.
-#[cold]
-pub fn forget_all() {
-    // SAFETY: the GIL is held.
-    unsafe { IN_USE.get().0.clear() }
-}
-
 /// The fused op of weights that calls with this list use, to be compared with the list as it is.
 pub struct WeightCacheEntry {
     fused: *mut FusedOp,
@@ -88,20 +53,19 @@ pub struct WeightCacheEntry {
 }
 
 impl WeightCacheEntry {
-    /// The fused op for `key` with m rows of n weights, and m biases or none; if there is one.
+    /// Returns the fused op for the list with m rows of n weights, and m biases or none; `None` if
+    /// there is none in use.
     pub fn find(
-        key: *mut ffi::PyObject,
+        list: &Bound<'_, PyList>,
         (m, n): (usize, usize),
         bias: bool,
     ) -> Option<WeightCacheEntry> {
-        // SAFETY: the GIL is held; an entry's fused op is alive.
-        unsafe {
-            let fused = *IN_USE.get().0.get(&key.addr())?;
-            let Some(Vjp::Shared(weights)) = &(*fused).rule else { return None };
-            let values = m * n + if bias { m } else { 0 };
-            let shape = (weights.outputs(), weights.inputs(), weights.values().len());
-            (shape == (m, n, values)).then(|| WeightCacheEntry { fused, weights: weights.clone() })
-        }
+        let fused = fused_op::in_use(list.py(), list.as_ptr().addr())?;
+        // SAFETY: a fused op in use is alive.
+        let Some(Vjp::Shared(weights)) = (unsafe { &(*fused).rule }) else { return None };
+        let values = m * n + if bias { m } else { 0 };
+        let shape = (weights.outputs(), weights.inputs(), weights.values().len());
+        (shape == (m, n, values)).then(|| WeightCacheEntry { fused, weights: weights.clone() })
     }
 
     /// Is the list the row `i`, with the same nodes and values?
@@ -168,11 +132,9 @@ impl Source<'_> {
         let rule = Vjp::Shared(weights.clone());
         let fused = FusedOp::new(py, "weights".into(), nodes, Some(rule), outputs)?;
         if findable {
-            // SAFETY: the GIL is held.
-            unsafe {
-                (*fused).key = Some(self.key.addr());
-                IN_USE.get().0.insert(self.key.addr(), fused);
-            }
+            // SAFETY: the fused op is new, and only ours.
+            unsafe { (*fused).key = Some(self.key.addr()) };
+            fused_op::register(py, self.key.addr(), fused);
         }
         Ok(Shared { fused, weights })
     }
@@ -191,7 +153,7 @@ pub unsafe fn items<'a>(list: &'a Bound<'_, PyList>) -> &'a [*mut ffi::PyObject]
 }
 
 /// Is the item the known node, and its value the known one? Its class is the known one as well,
-/// see [`forget_all`].
+/// see [`fused_op::unregister_all`].
 #[inline(always)]
 fn same(item: *mut ffi::PyObject, node: *mut Node, value: f64) -> bool {
     // SAFETY: a node among a fused op's parents is alive; in a number's place there is null, which is

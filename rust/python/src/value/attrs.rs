@@ -12,13 +12,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyString, PyTuple};
 use pyo3::{Borrowed, ffi, intern};
 
-use super::ffi::{Object, answer, c_functions, status};
-use super::hooks;
+use super::ffi::{Object, answer, attribute, c_functions, status};
+use super::fused_op;
 use super::node::{Node, NodeRef};
 use super::number;
 use crate::args::shorten;
 use crate::errors::guard_slot;
-use crate::weights;
 
 /// The longest format, in characters, that an error repeats as Python tells it.
 const LONGEST_FORMAT_ECHOED: usize = 100;
@@ -212,7 +211,7 @@ pub unsafe extern "C" fn setattro(object: Object, name: Object, value: Object) -
         let class = ffi::Py_TYPE(object);
         let outcome = ffi::PyObject_GenericSetAttr(object, name, value);
         if ffi::Py_TYPE(object) != class {
-            weights::forget_all();
+            fused_op::unregister_all(Python::assume_attached());
         }
         show_to_collector(object);
         outcome
@@ -249,67 +248,53 @@ pub fn dict(value: NodeRef<'_>) -> PyResult<Bound<'_, PyDict>> {
 
 /// The descriptors of the type.
 pub fn getset() -> Vec<ffi::PyGetSetDef> {
-    let entry = |name: *const c_char, get, set, doc: *const c_char| ffi::PyGetSetDef {
-        name,
-        get: Some(get),
-        set,
-        doc,
-        closure: ptr::null_mut(),
-    };
     vec![
-        entry(c"data".as_ptr(), get_data, Some(set_data), c"The value, a float.".as_ptr()),
-        entry(
+        attribute(c"data".as_ptr(), get_data, Some(set_data), c"The value, a float.".as_ptr()),
+        attribute(
             c"grad".as_ptr(),
             get_grad,
             Some(set_grad),
             c"d(root)/d(self), summed over the calls of backward().".as_ptr(),
         ),
-        entry(
+        attribute(
             c"_prev".as_ptr(),
             get_prev,
             None,
             c"The operands, in order, each once; plain numbers are left out.".as_ptr(),
         ),
-        entry(
+        attribute(
             c"_children".as_ptr(),
             get_children,
             None,
             c"The operands that are Values, in order, repeats too.".as_ptr(),
         ),
-        entry(
+        attribute(
             c"_local_grads".as_ptr(),
             get_local_grads,
             None,
             c"d(self)/d(child) for each of _children; empty for an op without derivatives."
                 .as_ptr(),
         ),
-        entry(
+        attribute(
             c"_operands".as_ptr(),
             get_operands,
             None,
             c"The operands in order, plain numbers as floats; of an op over lists its _children."
                 .as_ptr(),
         ),
-        entry(
+        attribute(
             c"_call_id".as_ptr(),
             get_call_id,
             None,
             c"A number that the outputs of one call over lists have in common; None for other nodes."
                 .as_ptr(),
         ),
-        entry(
+        attribute(
             c"_op".as_ptr(),
             get_op,
             None,
             c"The op that made this node; '' for a leaf.".as_ptr(),
         ),
-        entry(
-            c"_backward".as_ptr(),
-            hooks::get,
-            Some(hooks::set),
-            c"The rule that sends self.grad to the operands; assign a callable to replace it."
-                .as_ptr(),
-        ),
-        entry(c"__dict__".as_ptr(), get_dict, Some(set_dict), ptr::null()),
+        attribute(c"__dict__".as_ptr(), get_dict, Some(set_dict), ptr::null()),
     ]
 }

@@ -2,13 +2,14 @@
 //!
 //! A pass holds the GIL, since nodes are Python objects, but lets go of it for a
 //! moment every few thousand nodes: other threads run and Ctrl-C is answered. Only one thread is
-//! inside a pass at a time (`lock.rs`), for a pass keeps its marks and adjoints in the nodes
+//! inside a pass at a time (`pass_lock.rs`), for a pass keeps its marks and adjoints in the nodes
 //! themselves.
 //!
 //! A rule may call `backward()` again. The pass inside finds adjoints of the one around it: those
 //! of nodes are set aside like gradients of earlier calls, those of fused ops in [`Walk::aside`].
 
 use std::cell::RefCell;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::{self, Builder};
 
@@ -20,7 +21,7 @@ use pyo3::prelude::*;
 use super::fused_op::FusedOp;
 use super::hooks;
 use super::node::{GRAD_OFFSET, HAS_RULE, HOT_OFFSET, Node, NodeRef};
-use super::pass_lock::PassGuard;
+use super::pass_lock::{PassGuard, Undo};
 
 /// Marks handed out so far; 48 bits of it fit into a node, which lasts for centuries.
 static MARKS: AtomicU64 = AtomicU64::new(1);
@@ -73,14 +74,13 @@ type Aside = RefCell<Vec<(*mut FusedOp, Vec<f64>)>>;
 
 /// All that a pass keeps outside of the nodes.
 #[derive(Default)]
-pub struct Walk {
+struct Walk {
     pass: Pass<Handle>,
     aside: Aside,
 }
 
-impl Walk {
-    /// Makes all gradients what they were before the pass, which its own thread will never end.
-    pub fn undo(&self, py: Python<'_>) {
+impl Undo for Walk {
+    fn undo(&self, py: Python<'_>) {
         self.pass.undo(&Nodes::new(py, &self.aside, true));
     }
 }
@@ -234,7 +234,7 @@ impl Graph for Nodes<'_> {
             match handle.target() {
                 Target::Node(node) if (*node).is_plain() => send(node),
                 Target::Node(node) if (*node).has(HAS_RULE) => {
-                    hooks::call(NodeRef::received(node.cast()))?;
+                    call_hook(NodeRef::received(node.cast()))?;
                 }
                 Target::Node(node) => send_to_fused_op(node),
                 Target::FusedOp(fused) => {
@@ -357,6 +357,16 @@ unsafe fn set_aside(
     Ok(())
 }
 
+/// Calls the callable that replaced the node's vjp; what it raises comes out unchanged.
+#[cold]
+fn call_hook(value: NodeRef<'_>) -> PyResult<()> {
+    match hooks::stored(value)? {
+        Some(hook) => hook.call0().map(drop),
+        // A program has emptied the dict: the node's own vjp is back.
+        None => send_alone(value),
+    }
+}
+
 /// What `node._backward()` does on its own: sends the gradient that the node has now.
 pub fn send_alone(value: NodeRef<'_>) -> PyResult<()> {
     let node = value.as_ptr();
@@ -407,7 +417,7 @@ fn run(
     // A rule may call backward again: the inner pass then finds the buffers gone and makes its own.
     let kept = KEPT.try_with(RefCell::take).ok().flatten();
     let mut own = kept.unwrap_or_default();
-    let guard = PassGuard::take(py, &raw mut *own)?;
+    let guard = PassGuard::take(py, NonNull::from(&mut *own))?;
     let Walk { pass, aside } = &mut *own;
     let outcome = walk(pass, &mut Nodes::new(py, aside, guard.is_nested()));
     aside.get_mut().clear();

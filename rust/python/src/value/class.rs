@@ -9,7 +9,9 @@ use pyo3::types::PyType;
 
 use super::ffi::{Object, answer, c_functions, method};
 use super::node::{self, Node, NodeRef};
-use super::{attrs, backward, collector, init, number, ops, patches, pickle, refusals};
+use super::{
+    attrs, backward, collector, dealloc, hooks, init, number, ops, patches, pickle, refusals,
+};
 use crate::errors::guard_slot;
 
 const DOC: &std::ffi::CStr = c"Value(data, _children=(), _op='', label='', *, local_grads=None)
@@ -121,11 +123,13 @@ pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let (no_method, no_getset, no_member) =
         unsafe { (std::mem::zeroed(), std::mem::zeroed(), std::mem::zeroed()) };
     let slot = |slot: c_int, pfunc: *mut std::ffi::c_void| ffi::PyType_Slot { slot, pfunc };
+    let mut attributes = attrs::getset();
+    attributes.push(hooks::getset());
     let mut slots = ops::number_slots();
     slots.extend([
         slot(ffi::Py_tp_doc, DOC.as_ptr().cast_mut().cast()),
         slot(ffi::Py_tp_init, init::init as *mut _),
-        slot(ffi::Py_tp_dealloc, node::dealloc as *mut _),
+        slot(ffi::Py_tp_dealloc, dealloc::dealloc as *mut _),
         slot(ffi::Py_tp_traverse, collector::traverse as *mut _),
         slot(ffi::Py_tp_clear, collector::clear as *mut _),
         slot(ffi::Py_tp_repr, attrs::repr as *mut _),
@@ -135,7 +139,7 @@ pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
         slot(ffi::Py_nb_int, refusals::nb_int as *mut _),
         slot(ffi::Py_tp_setattro, attrs::setattro as *mut _),
         slot(ffi::Py_tp_methods, table(methods(), no_method).cast()),
-        slot(ffi::Py_tp_getset, table(attrs::getset(), no_getset).cast()),
+        slot(ffi::Py_tp_getset, table(attributes, no_getset).cast()),
         slot(ffi::Py_tp_members, table(members(), no_member).cast()),
         slot(0, ptr::null_mut()),
     ]);

@@ -126,3 +126,13 @@ pub fn method(
         ml_doc: doc,
     }
 }
+
+/// An attribute of the type that C functions read and, unless `set` is missing, write.
+pub fn attribute(
+    name: *const c_char,
+    get: ffi::getter,
+    set: Option<ffi::setter>,
+    doc: *const c_char,
+) -> ffi::PyGetSetDef {
+    ffi::PyGetSetDef { name, get: Some(get), set, doc, closure: ptr::null_mut() }
+}

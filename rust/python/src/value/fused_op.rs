@@ -1,6 +1,7 @@
 //! What the outputs of one op over lists share: its parents, its rule, and their gradients.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ptr;
 
 use fastgrad_core::autograd::backward::NoMemory;
@@ -10,8 +11,8 @@ use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::node::{self, Node};
-use crate::weights;
+use super::node::{self, Node, NodeRef};
+use crate::gil_cell::GilCell;
 
 /// One op over lists. Its output nodes share it; the last one to go takes it along.
 pub struct FusedOp {
@@ -234,6 +235,66 @@ impl FusedOp {
     }
 }
 
+impl Node {
+    /// The fused op of a fused node, and which of its outputs this is.
+    #[inline(always)]
+    pub fn fused(&self) -> Option<(*mut FusedOp, usize)> {
+        (self.op() == Op::Fused).then(|| (self.left.cast(), self.right.addr()))
+    }
+}
+
+impl<'a> NodeRef<'a> {
+    /// The fused op that the node is an output of, and which one it is.
+    pub fn fused_op(&self) -> Option<(&'a FusedOp, usize)> {
+        // SAFETY: a node has a share of its op, so the op lives as long; no pass writes to it while
+        // it is read, as Python code runs in neither.
+        self.get().fused().map(|(fused, output)| (unsafe { &*fused }, output))
+    }
+
+    /// The parents in operand order, repeats too; none for an operand that was a plain number.
+    pub fn parents(self) -> Vec<Option<NodeRef<'a>>> {
+        let parents = match self.fused_op() {
+            Some((fused, output)) => fused.parents_of(output),
+            None => self.get().parents().to_vec(),
+        };
+        let alive = |node: *mut Node| (!node.is_null()).then_some(NodeRef { node, py: self.py });
+        // Edges never change, so that parents live as long as the node does.
+        parents.into_iter().map(alive).collect()
+    }
+}
+
+/// Makes a new node the output `index` of a fused op; takes over a share of the fused op.
+///
+/// # Safety
+/// `node` is new; `fused` is alive, and the share the caller's.
+pub unsafe fn set_fused_op(node: *mut Node, fused: *mut FusedOp, index: usize, slope: f64) {
+    // SAFETY: alive by contract.
+    unsafe {
+        (*node).tag = ((*node).tag & !0xFF) | Op::Fused as u64;
+        (*node).left = fused.cast();
+        (*node).right = ptr::without_provenance_mut(index);
+        (*node).d_left = slope;
+        if (*fused).is_on_rule() {
+            node::put_on_rule(node);
+        }
+    }
+}
+
+/// Gives a node the edges of another, in place of its fused op, which has the same parents.
+///
+/// # Safety
+/// Both are alive; `node` is fused, `from` is not.
+pub unsafe fn take_edges(node: *mut Node, from: *mut Node) {
+    // SAFETY: alive by contract; the share is the node's own.
+    unsafe {
+        let fused = (*node).left.cast::<FusedOp>();
+        (*node).tag = ((*node).tag & !0xFF) | (*from).op() as u64;
+        let (dl, dr) = ((*from).d_left, (*from).d_right);
+        let _none_is_raw = node::set_parents(node, (*from).left, (*from).right, dl, dr);
+        release(fused);
+    }
+}
+
 /// Gives a fused op that stands on a rule a holder, which takes over the only share.
 ///
 /// The collector must be told of each reference once. The outputs of a fused op share its references
@@ -246,10 +307,47 @@ unsafe fn hold(py: Python<'_>, fused: *mut FusedOp) -> PyResult<()> {
             release(fused);
             return Err(PyErr::fetch(py));
         }
-        node::set_fused_op(holder, fused, 0, 1.0);
+        set_fused_op(holder, fused, 0, 1.0);
         (*fused).holder = holder;
     }
     Ok(())
+}
+
+/// The fused ops of weights in use, by the address of the list that the weights came from. They
+/// are not owned: one that ends takes its entry along.
+static IN_USE: GilCell<Registry> = GilCell::new(Registry(BTreeMap::new()));
+
+struct Registry(BTreeMap<usize, *mut FusedOp>);
+
+// SAFETY: fused ops belong to no thread.
+unsafe impl Send for Registry {}
+
+/// Returns the fused op of weights that came from the list at this address. It is alive until
+/// Python code runs.
+pub fn in_use(py: Python<'_>, list: usize) -> Option<*mut FusedOp> {
+    IN_USE.with(py, |in_use| in_use.0.get(&list).copied())
+}
+
+/// Registers a fused op of weights under its `key`, in place of an older one.
+pub fn register(py: Python<'_>, list: usize, fused: *mut FusedOp) {
+    IN_USE.with(py, |in_use| in_use.0.insert(list, fused));
+}
+
+/// Removes the entry of a fused op that ends.
+fn unregister(py: Python<'_>, list: usize, fused: *mut FusedOp) {
+    IN_USE.with(py, |in_use| {
+        // A newer fused op may have taken the place.
+        if in_use.0.get(&list) == Some(&fused) {
+            in_use.0.remove(&list);
+        }
+    });
+}
+
+/// Removes all entries, as a node has changed its class, which may have ops of its own: all
+/// registered fused ops hold nodes of exact type `Value`.
+#[cold]
+pub fn unregister_all(py: Python<'_>) {
+    IN_USE.with(py, |in_use| in_use.0.clear());
 }
 
 fn zeros(n: usize) -> PyResult<Vec<f64>> {
@@ -271,7 +369,9 @@ pub unsafe fn release_into(fused: *mut FusedOp, give_up: &mut dyn FnMut(*mut Nod
         }
         (*fused).shares -= 1;
         if (*fused).shares == 0 {
-            weights::forget(fused);
+            if let Some(list) = (*fused).key {
+                unregister(Python::assume_attached(), list, fused);
+            }
             let fused = Box::from_raw(fused);
             if !fused.weights.is_null() {
                 release_into(fused.weights, give_up);

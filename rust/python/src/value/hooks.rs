@@ -2,35 +2,25 @@
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::{Borrowed, intern};
+use pyo3::{Borrowed, ffi, intern};
 
 use super::attrs;
-use super::backward;
-use super::ffi::{Object, answer, c_functions, status};
+use super::ffi::{Object, answer, attribute, c_functions, status};
 use super::node::{HAS_RULE, NodeRef};
 use super::number;
 use crate::errors::guard_slot;
 
 c_functions! {
     /// The callable that was assigned, or one that sends the node's gradient on.
-    pub get get = |value| match stored(value)? {
+    get get = |value| match stored(value)? {
         Some(hook) => Ok(hook),
         None => value.object().getattr(intern!(value.py(), "_propagate")),
     };
-    pub set set = replace;
+    set set = replace;
 }
 
-/// Calls the callable that replaced the node's vjp; what it raises comes out unchanged.
-#[cold]
-pub fn call(value: NodeRef<'_>) -> PyResult<()> {
-    match stored(value)? {
-        Some(hook) => hook.call0().map(drop),
-        // The dict was emptied behind our back: the node's own vjp is back.
-        None => backward::send_alone(value),
-    }
-}
-
-fn stored(value: NodeRef<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+/// Returns the callable that replaced the node's vjp, if one did.
+pub fn stored(value: NodeRef<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     match value.dict()? {
         Some(dict) if value.has(HAS_RULE) => dict.get_item(intern!(value.py(), "_backward")),
         _ => Ok(None),
@@ -58,4 +48,14 @@ fn replace(value: NodeRef<'_>, hook: Option<Borrowed<'_, '_, PyAny>>) -> PyResul
         }
     }
     Ok(())
+}
+
+/// The descriptor of `_backward`.
+pub fn getset() -> ffi::PyGetSetDef {
+    attribute(
+        c"_backward".as_ptr(),
+        get,
+        Some(set),
+        c"The rule that sends self.grad to the operands; assign a callable to replace it.".as_ptr(),
+    )
 }

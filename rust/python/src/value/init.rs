@@ -17,12 +17,12 @@ use pyo3::{Borrowed, ffi, intern};
 
 use super::attrs;
 use super::ffi::{Object, raise, status};
-use super::fused_op::FusedOp;
+use super::fused_op::{self, FusedOp};
 use super::node::{self, Node, NodeRef, RAW};
 use super::number;
 use super::patches;
+use crate::args::read_all;
 use crate::errors::guard_slot;
-use crate::operands::read_all;
 
 /// `Value.__new__`: a leaf of 0; any arguments are for `__init__`, which a subclass may redefine.
 pub unsafe extern "C" fn new(
@@ -121,7 +121,7 @@ unsafe fn construct<'py>(made: *mut Node) -> PyResult<Bound<'py, PyAny>> {
                 && (*node).mark() == 0
                 && children.iter().map(|c| c.as_ptr().cast()).eq((*fused).parents.iter().copied())
             {
-                node::take_edges(node, made);
+                fused_op::take_edges(node, made);
             }
         }
         Ok(value)
@@ -292,7 +292,7 @@ fn fill(
         (*node).grad = 0.0;
         (*node).set_flag(RAW, false);
         if let Some(fused) = fused {
-            node::set_fused_op(node, fused, 0, 1.0);
+            fused_op::set_fused_op(node, fused, 0, 1.0);
         }
     }
     Ok(())

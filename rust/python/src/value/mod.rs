@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | `ffi.rs` | C functions with a `Value` as receiver |
 //! | `class.rs` | the type, made from its slots, methods and attributes |
-//! | `node.rs` | layout, making, end; `NodeRef` |
+//! | `node.rs` | layout and making of nodes; `NodeRef` |
+//! | `dealloc.rs` | their end |
 //! | `collector.rs` | what the cyclic collector is told |
 //! | `trashcan.rs` | the end of attributes and subclass instances |
 //! | `slab.rs` | memory |
@@ -23,6 +24,7 @@ pub mod attrs;
 pub mod backward;
 mod class;
 pub mod collector;
+mod dealloc;
 pub mod ffi;
 pub mod fused_op;
 pub mod hooks;

@@ -20,8 +20,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::fused_op::{self, FusedOp};
-use super::{slab, trashcan};
+use super::slab;
 
 /// A scalar in a graph; the memory behind every `Value`.
 #[repr(C)]
@@ -30,15 +29,15 @@ pub struct Node {
     /// the value
     pub data: f64,
     pub(super) dict: *mut ffi::PyObject,
-    weakrefs: *mut ffi::PyObject,
+    pub(super) weakrefs: *mut ffi::PyObject,
     /// mark of the last pass (48 bits), flags (8), op (8)
-    tag: u64,
+    pub(super) tag: u64,
     /// d(root)/d(node), summed over calls
     pub grad: f64,
     /// first parent, or null; of a fused node the fused op
-    left: *mut Node,
+    pub(super) left: *mut Node,
     /// second parent, or null; of a fused node the output's index
-    right: *mut Node,
+    pub(super) right: *mut Node,
     /// d(node)/d(left), or without it the operand, a plain number; of a fused node the slope of its
     /// activation
     pub d_left: f64,
@@ -47,7 +46,7 @@ pub struct Node {
 }
 
 /// The memory came from the slab.
-const FROM_SLAB: u64 = 1 << 8;
+pub(super) const FROM_SLAB: u64 = 1 << 8;
 /// `_backward` was assigned: the callable is in the dict.
 pub const HAS_RULE: u64 = 1 << 9;
 /// `__init__` has not run: no operand yet.
@@ -56,6 +55,8 @@ pub const RAW: u64 = 1 << 10;
 const ON_RULE: u64 = 1 << 11;
 const MARK_SHIFT: u32 = 16;
 const FLAGS_AND_OP: u64 = (1 << MARK_SHIFT) - 1;
+
+const _: () = assert!(size_of::<Node>() == slab::NODE);
 
 /// Where the fields that a sweep touches begin.
 pub const HOT_OFFSET: usize = std::mem::offset_of!(Node, tag);
@@ -101,7 +102,7 @@ pub unsafe fn is_value(object: *mut ffi::PyObject) -> bool {
 pub unsafe fn new(op: Op, data: f64) -> *mut Node {
     // SAFETY: the slot is ours and large enough; the type lives as long as the module.
     unsafe {
-        let node = slab::allocate();
+        let node = slab::allocate().cast::<Node>();
         if node.is_null() {
             ffi::PyErr_NoMemory();
             return node;
@@ -167,45 +168,13 @@ unsafe fn settle(node: *mut Node, tags: u64) -> bool {
 
 /// Shows a complete node that stands on a rule to the collector.
 #[cold]
-unsafe fn put_on_rule(node: *mut Node) {
+pub(super) unsafe fn put_on_rule(node: *mut Node) {
     // SAFETY: by contract; an instance of a subclass is known already.
     unsafe {
         (*node).tag |= ON_RULE;
         if !is_tracked(node) {
             ffi::PyObject_GC_Track(node.cast());
         }
-    }
-}
-
-/// Makes a new node the output `index` of a fused op; takes over a share of the fused op.
-///
-/// # Safety
-/// `node` is new; `fused` is alive, and the share the caller's.
-pub unsafe fn set_fused_op(node: *mut Node, fused: *mut FusedOp, index: usize, slope: f64) {
-    // SAFETY: alive by contract.
-    unsafe {
-        (*node).tag = ((*node).tag & !0xFF) | Op::Fused as u64;
-        (*node).left = fused.cast();
-        (*node).right = ptr::without_provenance_mut(index);
-        (*node).d_left = slope;
-        if (*fused).is_on_rule() {
-            put_on_rule(node);
-        }
-    }
-}
-
-/// Gives a node the edges of another, in place of its fused op, which has the same parents.
-///
-/// # Safety
-/// Both are alive; `node` is fused, `from` is not.
-pub unsafe fn take_edges(node: *mut Node, from: *mut Node) {
-    // SAFETY: alive by contract; the share is the node's own.
-    unsafe {
-        let fused = (*node).left.cast::<FusedOp>();
-        (*node).tag = ((*node).tag & !0xFF) | (*from).op() as u64;
-        let (dl, dr) = ((*from).d_left, (*from).d_right);
-        let _none_is_raw = set_parents(node, (*from).left, (*from).right, dl, dr);
-        fused_op::release(fused);
     }
 }
 
@@ -263,12 +232,6 @@ impl Node {
     pub fn parents(&self) -> [*mut Node; 2] {
         [self.left, self.right]
     }
-
-    /// The fused op of a fused node, and which of its outputs this is.
-    #[inline(always)]
-    pub fn fused(&self) -> Option<(*mut FusedOp, usize)> {
-        (self.op() == Op::Fused).then(|| (self.left.cast(), self.right.addr()))
-    }
 }
 
 /// A living node, for as long as `'a`, in which the GIL is held.
@@ -276,8 +239,8 @@ impl Node {
 /// Its fields are read and written one at a time, as the nodes of a graph refer to each other.
 #[derive(Clone, Copy)]
 pub struct NodeRef<'a> {
-    node: *mut Node,
-    py: Python<'a>,
+    pub(super) node: *mut Node,
+    pub(super) py: Python<'a>,
 }
 
 impl<'a> NodeRef<'a> {
@@ -313,7 +276,7 @@ impl<'a> NodeRef<'a> {
 
     /// The node; nothing may write to it meanwhile.
     #[inline(always)]
-    fn get(&self) -> &Node {
+    pub(super) fn get(&self) -> &Node {
         // SAFETY: alive for 'a.
         unsafe { &*self.node }
     }
@@ -373,24 +336,6 @@ impl<'a> NodeRef<'a> {
         [self.get().d_left, self.get().d_right]
     }
 
-    /// The fused op that the node is an output of, and which one it is.
-    pub fn fused_op(&self) -> Option<(&'a FusedOp, usize)> {
-        // SAFETY: a node has a share of its op, so the op lives as long; no pass writes to it while
-        // it is read, as Python code runs in neither.
-        self.get().fused().map(|(fused, output)| (unsafe { &*fused }, output))
-    }
-
-    /// The parents in operand order, repeats too; none for an operand that was a plain number.
-    pub fn parents(self) -> Vec<Option<NodeRef<'a>>> {
-        let parents = match self.fused_op() {
-            Some((fused, output)) => fused.parents_of(output),
-            None => self.get().parents().to_vec(),
-        };
-        let alive = |node: *mut Node| (!node.is_null()).then_some(NodeRef { node, py: self.py });
-        // Edges never change, so that parents live as long as the node does.
-        parents.into_iter().map(alive).collect()
-    }
-
     /// The object; a new reference.
     pub fn object(self) -> Bound<'a, PyAny> {
         // SAFETY: alive for 'a.
@@ -415,7 +360,7 @@ pub unsafe fn set_leaf(node: *mut Node) {
 }
 
 #[inline(always)]
-unsafe fn set_refcount(node: *mut Node, count: ffi::Py_ssize_t) {
+pub(super) unsafe fn set_refcount(node: *mut Node, count: ffi::Py_ssize_t) {
     // SAFETY: by contract of the callers; a node is never immortal.
     unsafe {
         #[cfg(Py_3_12)]
@@ -429,52 +374,6 @@ unsafe fn set_refcount(node: *mut Node, count: ffi::Py_ssize_t) {
     }
 }
 
-/// The dying: a list chained through `grad`, whose nodes nothing else can reach.
-struct DeallocQueue(*mut Node);
-
-impl DeallocQueue {
-    /// Gives up one reference to a parent; adds it when that was the last one.
-    #[inline(always)]
-    unsafe fn give_up(&mut self, node: *mut Node) {
-        // SAFETY: the caller owns the reference.
-        unsafe {
-            if ffi::Py_REFCNT(node.cast()) > 1 {
-                // Not the last: a plain decrement, which cannot reach zero.
-                ffi::Py_DECREF(node.cast());
-            } else if ffi::Py_TYPE(node.cast()) == value_type() {
-                retire(node);
-                (&raw mut (*node).grad).cast::<*mut Node>().write(self.0);
-                self.0 = node;
-            } else {
-                // A subclass ends in its own way.
-                trashcan::give_up(node.cast());
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn pop(&mut self) -> *mut Node {
-        let node = self.0;
-        if !node.is_null() {
-            // SAFETY: `grad` of a listed node holds the next one's address.
-            self.0 = unsafe { (&raw const (*node).grad).cast::<*mut Node>().read() };
-        }
-        node
-    }
-}
-
-/// Makes a node unreachable for good: the collector forgets it, weak references die.
-#[inline(always)]
-unsafe fn retire(node: *mut Node) {
-    // SAFETY: nobody owns the node any more; callbacks that run here cannot get at it.
-    unsafe {
-        set_refcount(node, 0);
-        if is_tracked(node) || !(*node).weakrefs.is_null() {
-            retire_slowly(node);
-        }
-    }
-}
-
 /// Does the collector know the node? Its head, right before the node, is in a list then. Having
 /// attributes is not the same: a subclass's instance is known without any, and so is a node that
 /// was given such a class.
@@ -482,68 +381,4 @@ unsafe fn retire(node: *mut Node) {
 pub unsafe fn is_tracked(node: *mut Node) -> bool {
     // SAFETY: every node has a head, be it from the slab or from Python's own allocator.
     unsafe { (*node.cast::<[usize; 2]>().sub(1))[0] != 0 }
-}
-
-#[cold]
-unsafe fn retire_slowly(node: *mut Node) {
-    // SAFETY: as in `retire`.
-    unsafe {
-        if is_tracked(node) {
-            ffi::PyObject_GC_UnTrack(node.cast());
-        }
-        if !(*node).weakrefs.is_null() {
-            ffi::PyObject_ClearWeakRefs(node.cast());
-        }
-    }
-}
-
-/// `tp_dealloc`: ends the node and all that only it kept alive.
-pub unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    // SAFETY: Python calls this once, when the last reference is gone.
-    unsafe {
-        let mut queue = DeallocQueue(ptr::null_mut());
-        let mut node = object.cast::<Node>();
-        retire(node);
-        loop {
-            let (left, right, fused) = ((*node).left, (*node).right, (*node).op() == Op::Fused);
-            if fused {
-                (*left.cast::<FusedOp>()).forget_holder(node);
-            }
-            end(node);
-            if fused {
-                fused_op::release_into(left.cast(), &mut |parent| queue.give_up(parent));
-            } else {
-                if !left.is_null() {
-                    queue.give_up(left);
-                }
-                if !right.is_null() {
-                    queue.give_up(right);
-                }
-            }
-            node = queue.pop();
-            if node.is_null() {
-                return;
-            }
-        }
-    }
-}
-
-/// Frees a retired node's attributes and memory; its parents are the caller's.
-#[inline(always)]
-unsafe fn end(node: *mut Node) {
-    // SAFETY: the node is retired.
-    unsafe {
-        let class = ffi::Py_TYPE(node.cast());
-        let dict = (*node).dict;
-        if !dict.is_null() {
-            (*node).dict = ptr::null_mut();
-            trashcan::give_up(dict);
-        }
-        if (*node).has(FROM_SLAB) {
-            slab::release(node);
-        } else if let Some(free) = (*class).tp_free {
-            free(node.cast());
-        }
-        ffi::Py_DECREF(class.cast());
-    }
 }

@@ -6,7 +6,7 @@
 //! A process that `os.fork()` makes has only the thread that forked. If another one had the turn,
 //! its passes are undone there, the innermost first, as they will never end.
 
-use std::ptr;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
@@ -15,12 +15,17 @@ use std::time::Duration;
 use pyo3::exceptions::PyRecursionError;
 use pyo3::prelude::*;
 
-use super::backward::Walk;
 use crate::gil_cell::GilCell;
 
 /// How many passes may lie inside one another. Python 3.13 would stop at 10,000 calls, too late
 /// for most stacks.
 const DEEPEST: usize = 100;
+
+/// A pass that can be undone.
+pub trait Undo {
+    /// Restores all gradients to their values before the pass.
+    fn undo(&self, py: Python<'_>);
+}
 
 /// The right to be inside a pass; a thread that has it may take it again.
 pub struct PassGuard<'py> {
@@ -32,7 +37,7 @@ pub struct PassGuard<'py> {
 struct PassLock {
     owner: Option<ThreadId>,
     /// The owner's passes, the outermost first.
-    running: [*mut Walk; DEEPEST],
+    running: [Option<NonNull<dyn Undo>>; DEEPEST],
     depth: usize,
     waiting: usize,
 }
@@ -40,12 +45,8 @@ struct PassLock {
 // SAFETY: the passes are those of the owner, which is stopped or waits for the GIL meanwhile.
 unsafe impl Send for PassLock {}
 
-static PASS_LOCK: GilCell<PassLock> = GilCell::new(PassLock {
-    owner: None,
-    running: [ptr::null_mut(); DEEPEST],
-    depth: 0,
-    waiting: 0,
-});
+static PASS_LOCK: GilCell<PassLock> =
+    GilCell::new(PassLock { owner: None, running: [None; DEEPEST], depth: 0, waiting: 0 });
 
 /// Wakes those who wait.
 struct Bell {
@@ -83,13 +84,13 @@ impl Bell {
 
 impl<'py> PassGuard<'py> {
     /// Waits until no other thread is inside a pass.
-    pub fn take(py: Python<'py>, walk: *mut Walk) -> PyResult<PassGuard<'py>> {
+    pub fn take(py: Python<'py>, pass: NonNull<dyn Undo>) -> PyResult<PassGuard<'py>> {
         let me = thread::current().id();
         // Whoever has waited goes first. The GIL alone would give the next turn
         // to the thread that has just had one, for it is the one that is running.
         let mut has_waited = false;
         loop {
-            if let Some(depth) = PASS_LOCK.with(py, |lock| lock.enter(me, has_waited, walk)) {
+            if let Some(depth) = PASS_LOCK.with(py, |lock| lock.enter(me, has_waited, pass)) {
                 return depth.map(|depth| PassGuard { py, depth });
             }
             PASS_LOCK.with(py, |lock| lock.waiting += 1);
@@ -114,7 +115,7 @@ impl PassLock {
         &mut self,
         me: ThreadId,
         has_waited: bool,
-        walk: *mut Walk,
+        pass: NonNull<dyn Undo>,
     ) -> Option<PyResult<usize>> {
         match self.owner {
             Some(owner) if owner == me => {}
@@ -125,7 +126,7 @@ impl PassLock {
             let message = format!("rules called backward() {DEEPEST} times inside one another");
             return Some(Err(PyRecursionError::new_err(message)));
         };
-        *place = walk;
+        *place = Some(pass);
         self.depth += 1;
         Some(Ok(self.depth))
     }
@@ -154,10 +155,10 @@ pub fn after_fork(py: Python<'_>) {
     PASS_LOCK.with(py, |lock| {
         lock.waiting = 0;
         if lock.owner.is_some_and(|owner| owner != thread::current().id()) {
-            for &walk in lock.running.iter().take(lock.depth).rev() {
+            for pass in lock.running.iter().take(lock.depth).rev().flatten() {
                 // SAFETY: the owner was stopped inside the pass, so its bookkeeping and the nodes
                 // under its root are still there, and nobody else will ever touch the former.
-                unsafe { (*walk).undo(py) };
+                unsafe { pass.as_ref().undo(py) };
             }
             lock.depth = 0;
             lock.owner = None;

@@ -6,14 +6,15 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
-use super::{init, node};
+use super::node;
 
-/// The attributes of the type as it was made.
-static ORIGINAL: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+/// The attributes of the type as it was made, and its slot for `__new__`.
+static ORIGINAL: PyOnceLock<(Py<PyDict>, Option<ffi::newfunc>)> = PyOnceLock::new();
 
 /// The type's version at the last look, times two, plus one if it was patched; 1 if it had none.
 static LAST_LOOK: AtomicU64 = AtomicU64::new(1);
@@ -36,7 +37,9 @@ pub fn remember(class: &Bound<'_, PyType>) -> PyResult<()> {
     for name in FREE {
         attributes.del_item(name)?;
     }
-    let _ = ORIGINAL.set(class.py(), attributes.unbind());
+    // SAFETY: the type is alive.
+    let new = unsafe { (*class.as_type_ptr()).tp_new };
+    let _ = ORIGINAL.set(class.py(), (attributes.unbind(), new));
     Ok(())
 }
 
@@ -73,25 +76,24 @@ fn look(py: Python<'_>) -> PyResult<bool> {
     // Looking an attribute up gives a type that has changed its new version.
     class.getattr("_op")?;
     let version = version();
-    let patched = differs(&class)?;
+    let Some((attributes, new)) = ORIGINAL.get(py) else { unreachable!("remembered on import") };
+    let patched = differs(&class, attributes.bind(py))?;
     if !patched {
         // Python leaves its own function here when a `__new__` that was patched comes back.
         // SAFETY: as above, with the GIL held.
-        unsafe { (*node::value_type()).tp_new = Some(init::new) }
+        unsafe { (*node::value_type()).tp_new = *new }
     }
     let look = u64::from(version) << 1 | u64::from(patched || version == 0);
     LAST_LOOK.store(look, Relaxed);
     Ok(patched)
 }
 
-fn differs(class: &Bound<'_, PyType>) -> PyResult<bool> {
-    let py = class.py();
-    let Some(original) = ORIGINAL.get(py) else { unreachable!("remembered on import") };
+fn differs(class: &Bound<'_, PyType>, original: &Bound<'_, PyDict>) -> PyResult<bool> {
     let now = class.getattr("__dict__")?;
     if now.contains("__getattribute__")? {
         return Ok(true);
     }
-    for (name, attribute) in original.bind(py) {
+    for (name, attribute) in original {
         if !now.contains(&name)? || !now.get_item(&name)?.is(&attribute) {
             return Ok(true);
         }

@@ -8,21 +8,23 @@
 #![allow(clippy::cast_ptr_alignment, reason = "chunks and slots are multiples of a word")]
 
 #[cfg(target_os = "linux")]
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
+use std::ffi::c_void;
 use std::ptr;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::node::Node;
 use crate::gil_cell::GilCell;
+use crate::memory::with_capacity;
 
 /// The collector's header, which `CPython` expects right before an object that it may track.
 type CollectorHead = [usize; 2];
 
 const HEAD: usize = size_of::<CollectorHead>();
-/// The bytes that a node takes.
-pub const SLOT: usize = HEAD + size_of::<Node>();
+/// The bytes of a node.
+pub const NODE: usize = 88;
+const SLOT: usize = HEAD + NODE;
 const CHUNK: usize = 1 << 21;
 /// What is asked of the system: room for a chunk wherever it has to start. The rest is never
 /// touched, and so takes no memory.
@@ -78,7 +80,7 @@ static SLAB: GilCell<Slab> = GilCell::new(Slab {
 /// # Safety
 /// The GIL is held.
 #[inline]
-pub unsafe fn allocate() -> *mut Node {
+pub unsafe fn allocate() -> *mut c_void {
     // SAFETY: the GIL is held, so this is the only reference; pointers in the lists are ours.
     unsafe {
         let slab = SLAB.get();
@@ -111,7 +113,7 @@ pub unsafe fn allocate() -> *mut Node {
 /// # Safety
 /// The GIL is held; `node` came from [`allocate`] and is not used again.
 #[inline]
-pub unsafe fn release(node: *mut Node) {
+pub unsafe fn release(node: *mut c_void) {
     // SAFETY: as in `allocate`; a chunk is aligned to its size, which the mask relies on.
     unsafe {
         let slab = SLAB.get();
@@ -134,6 +136,15 @@ pub unsafe fn release(node: *mut Node) {
 /// Nodes alive, and bytes held from the system.
 pub fn usage(py: Python<'_>) -> (usize, usize) {
     SLAB.with(py, |slab| (slab.live, slab.chunks * CHUNK))
+}
+
+/// Raises `MemoryError` where the system refuses memory for `values` Values.
+#[pyfunction]
+#[pyo3(signature = (values, /))]
+pub fn expect_room(values: usize) -> PyResult<()> {
+    // The memory is never touched, so that asking costs nothing.
+    let bytes = values.saturating_mul(SLOT);
+    with_capacity::<u8>(bytes).map(std::hint::black_box).map(drop)
 }
 
 /// Puts a chunk of free slots at the head of the open ones: a spare one, or a new one.
