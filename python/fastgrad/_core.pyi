@@ -43,6 +43,7 @@ __all__ = [
     "neuron",
     "node_bytes",
     "normal_numbers",
+    "nplm_forward",
     "nplm_gradients",
     "nplm_loss",
     "nplm_losses",
@@ -271,6 +272,9 @@ def nplm_gradients(
     step: int = 0,
     threads: int | None = None,
 ) -> tuple[float, _Params]: ...
+def nplm_forward(
+    params: _Params, contexts: _Ids32, *, threads: int | None = None
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]: ...
 def nplm_probabilities(
     params: _Params, contexts: _Ids32, *, threads: int | None = None
 ) -> _Floats: ...

@@ -36,6 +36,7 @@ from ._checks import as_list, shorten
 from ._core import Value
 from ._hints import hint_names, renamed
 from ._state import Stateful, check_names
+from ._tables import Table
 
 # Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
@@ -371,9 +372,39 @@ class MLP(Module):
         """Return the parameters of each layer in turn."""
         return [p for layer in self.layers for p in layer.parameters()]
 
+    def summary(self) -> Table:
+        """Return the layers with their neurons and numbers of parameters, as a table.
+
+        >>> MLP(2, [16, 1]).summary()
+        MLP of 2 layers
+        layer     neurons   shape   parameters
+        layers.0  16 ReLU   2 → 16          48
+        layers.1  1 Linear  16 → 1          17
+        total                               65
+        """
+        rows: list[tuple[str, str, str, str]] = []
+        for i, layer in enumerate(self.layers):
+            neurons, shape = _described(layer)
+            count = len(layer.parameters()) if isinstance(layer, Module) else 0
+            rows.append((f"layers.{i}", neurons, shape, f"{count:,}"))
+        title = f"{type(self).__name__} of {len(rows)} layer{'s' * (len(rows) != 1)}"
+        total = ("total", "", "", f"{self.num_parameters():,}")
+        columns = ("layer", "neurons", "shape", "parameters")
+        return Table(title, columns, [*rows, total], "<<<>")
+
     def __repr__(self) -> str:
         """Show the layers, as micrograd does."""
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
+
+
+def _described(layer: Any) -> tuple[str, str]:
+    """Return the neurons and the shape of a layer; of a callable of one's own, its name."""
+    neurons: list[Any] = as_list(getattr(layer, "neurons", ()))
+    if not neurons or not all(isinstance(neuron, Neuron) for neuron in neurons):
+        return getattr(layer, "__name__", type(layer).__name__), ""
+    # In the order in which they come, each kind once.
+    kinds = dict.fromkeys(_NAMES[neuron.activation] for neuron in neurons)
+    return f"{len(neurons)} {', '.join(kinds)}", f"{len(neurons[0].w)} → {len(neurons)}"
 
 
 def mse_loss(predictions: Iterable[Value | float], targets: Iterable[Value | float]) -> Value:

@@ -365,3 +365,31 @@ def test_a_bad_activation_set_later_is_refused():
 
 def test_numpy_ints_are_sizes():
     assert repr(MLP(np.int64(2), (np.int32(1),))) == "MLP of [Layer of [LinearNeuron(2)]]"
+
+
+def test_a_summary_lists_the_layers_of_a_network():
+    rows = MLP(3, [4, 4, 1], activation="tanh").summary().rows
+    assert rows == [
+        ("layers.0", "4 Tanh", "3 → 4", "16"),
+        ("layers.1", "4 Tanh", "4 → 4", "20"),
+        ("layers.2", "1 Linear", "4 → 1", "5"),
+        ("total", "", "", "41"),
+    ]
+
+
+def test_a_summary_names_layers_of_other_kinds():
+    class Scale(Module):
+        def __init__(self):
+            self.factor = Value(2.0)
+
+        def parameters(self):
+            return [self.factor]
+
+    model = MLP(2, [1])
+    model.layers = [Scale(), math.tanh, *model.layers]
+    model.layers[2].neurons.append(Neuron(2, activation="tanh"))
+    assert [row[1:3] for row in model.summary().rows[:3]] == [
+        ("Scale", ""),
+        ("tanh", ""),
+        ("2 Linear, Tanh", "2 → 2"),
+    ]

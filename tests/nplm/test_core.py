@@ -131,6 +131,24 @@ def test_loss_gradients_and_probabilities_are_those_of_numpy(sizes, count, seed)
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-13)
 
 
+@settings(max_examples=50)
+@given(sizes=SIZES, count=st.integers(0, 100), seed=st.integers(0, 2**32))
+def test_activations_are_those_of_numpy(sizes, count, seed):
+    params, inputs, _ = example(sizes, count, seed)
+    made = _core.nplm_forward(params, inputs, threads=seed % 3 + 1)
+    for got, slow in zip(made, slow_nplm.activations(params, inputs), strict=True):
+        assert got.shape == slow.shape
+        np.testing.assert_allclose(got, slow, rtol=1e-12, atol=1e-13)
+
+
+def test_activations_have_the_dtype_of_the_parameters():
+    params, inputs, _ = example((300, 2, 3, 5, True), 70, dtype=np.float32)
+    made = _core.nplm_forward(params, inputs)
+    assert [part.dtype for part in made] == [np.float32] * 3
+    for got, slow in zip(made, slow_nplm.activations(params, inputs), strict=True):
+        np.testing.assert_allclose(got, slow, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("tied", [False, True])
 def test_gradients_of_many_examples_are_made_in_parts(tied):
     params, inputs, targets = example((27, 2, 4, 20, True, tied), 2500)

@@ -305,6 +305,15 @@ GUESSES = {
         ("training.find_rate", "lr_find"),
         ("training.History; training.Progress; training.LRSweep; training.DivergedError", None),
     ],
+    "looking inside training": [
+        ("print(NPLM(Vocab('abc'), **small).summary())", None),
+        ("print(MLP(2, [16, 1]).summary())", None),
+        ("m = NPLM(Vocab('abc'), **small)\nm.forward([[0, 1]]).hidden", None),
+        ("m = NPLM(Vocab('abc'), **small)\nx, a, y = m.forward([[0, 1]])", None),
+        ("m = NPLM(Vocab('abc'), **small)\nm.gradients([[0, 1]], [2])['C']", None),
+        ("NPLM(Vocab('abc'), **small).grads", "gradients"),
+        ("NPLM(Vocab('abc'), **small).logits([[0, 1]])", "forward"),
+    ],
     "words": [
         ("WordNPLM(**small).fit(words, epochs=1, batch_size=8)", None),
         ("WordNPLM(context_length=5, embedding_dim=60, hidden_dim=50)", None),

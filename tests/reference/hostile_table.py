@@ -815,6 +815,7 @@ TABLE = {
         | {"threads": 2},
         "nplm_gradients": {"params": parameters, "inputs": core_inputs, "targets": core_targets}
         | {"dropout": (0.1, 0.1), "seed": 1, "step": 3, "threads": 1},
+        "nplm_forward": {"params": parameters, "contexts": core_inputs, "threads": 2},
         "nplm_probabilities": {"params": parameters, "contexts": core_inputs},
         "train_bigram": {"w": square, "velocity": square, "ids": ngram_ids, "counts": ngram_counts}
         | {"steps": 3, "lr": 0.1, "momentum": 0.9, "penalty": 0.1, "batch": 3, "progress": told},

@@ -102,8 +102,8 @@ def ones(params, inputs):
     return np.ones((len(inputs), width)), np.ones((len(inputs), hidden))
 
 
-def forward(params, inputs, factors=None):
-    """Return x, the hidden activations before dropout, and log-probabilities."""
+def activations(params, inputs, factors=None):
+    """Return x, the hidden activations before dropout, and the logits."""
     of_x, of_hidden = factors if factors is not None else ones(params, inputs)
     x = params["C"][inputs].reshape(len(inputs), params["H"].shape[1]) * of_x
     hidden = np.tanh(x @ params["H"].T + params["d"])
@@ -111,6 +111,12 @@ def forward(params, inputs, factors=None):
     y = (hidden * of_hidden) @ output.T + params["b"]
     if "W" in params:
         y = y + x @ params["W"].T
+    return x, hidden, y
+
+
+def forward(params, inputs, factors=None):
+    """Return x, the hidden activations before dropout, and log-probabilities."""
+    x, hidden, y = activations(params, inputs, factors)
     y = y - y.max(axis=1, keepdims=True)
     return x, hidden, y - np.log(np.exp(y).sum(axis=1, keepdims=True))
 

@@ -31,6 +31,11 @@ REFUSED = {
         "_core.nplm_probabilities(params, contexts)",
         "assert (params['C'] == full(8000, 2)).all()",
     ),
+    "the network's activations": (
+        "",
+        "_core.nplm_forward(params, contexts)",
+        "assert (params['C'] == full(8000, 2)).all()",
+    ),
     "a mini-batch": (
         "targets = contexts[:10**6, 0].copy()",
         "_core.nplm_train(params, [], contexts[:10**6].copy(), targets, batch=10**6, "

@@ -135,6 +135,28 @@ fn losses_are_those_of_the_formula() {
 }
 
 #[test]
+fn the_logits_of_a_forward_pass_are_those_of_the_losses() {
+    for (hidden, direct, tied) in [(9, true, false), (0, true, false), (9, false, true)] {
+        let shape = Shape { hidden_dim: hidden, direct, tied, ..SHAPE };
+        for examples in [1, 33, 1025] {
+            let example = Example::new(&shape, examples);
+            let (params, ids) = (example.params(), &example.inputs);
+            let made = eval::forward(&shape, &params, ids, 2, &Progress::new()).unwrap();
+            assert_eq!(made.embedding.len(), examples * shape.inputs());
+            assert_eq!(made.hidden.len(), examples * hidden);
+            assert_eq!(made, eval::forward(&shape, &params, ids, 1, &Progress::new()).unwrap());
+            let losses =
+                eval::losses(&shape, &params, &example.data(), 1, &Progress::new()).unwrap();
+            let rows = made.logits.chunks(shape.vocab_size).zip(&example.targets);
+            for ((y, &target), loss) in rows.zip(losses) {
+                let sum: f64 = y.iter().map(|y| y.exp()).sum();
+                assert!((sum.ln() - y[target as usize] - loss).abs() < 1e-12);
+            }
+        }
+    }
+}
+
+#[test]
 fn tiles_of_the_vocabulary_leave_no_trace() {
     use fastgrad_core::nplm::batch::TILE;
     for vocabulary in [TILE - 1, TILE, TILE + 1, 3 * TILE + 5] {

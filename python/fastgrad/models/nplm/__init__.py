@@ -10,7 +10,8 @@ the latter. `examples/from_bigram_to_nplm.py` shows the first at work.
 
 from . import presets
 from .model import NPLM
+from .network import Activations
 from .shape import Shape
 from .word import WordNPLM
 
-__all__ = ["NPLM", "Shape", "WordNPLM", "presets"]
+__all__ = ["NPLM", "Activations", "Shape", "WordNPLM", "presets"]

@@ -94,14 +94,22 @@ def prepare_pair(pair: tuple[Any, ...], vocab_size: int, context: int, name: str
     """Check examples that were made before; see `prepare`."""
     if len(pair) != 2:
         raise ValueError(f"{name} is a tuple of {len(pair)}; expected contexts and targets")
-    contexts = checked_contexts(pair[0], vocab_size, context, f"{name}[0]")
-    targets = checked_ids(f"{name}[1]", pair[1], vocab_size)
+    prepared = checked_examples(*pair, vocab_size, context, (f"{name}[0]", f"{name}[1]"))
+    if not len(prepared.targets):
+        raise ValueError(f"{name} is empty; expected at least one example")
+    return prepared
+
+
+def checked_examples(
+    contexts: Any, targets: Any, vocab_size: int, context: int, names: tuple[str, str]
+) -> Prepared:
+    """Return contexts (N, context) and targets (N,) as ids; raise for what are none."""
+    contexts = checked_contexts(contexts, vocab_size, context, names[0])
+    targets = checked_ids(names[1], targets, vocab_size)
     if targets.shape != contexts.shape[:1]:
         raise ValueError(
-            f"{name}[1] has shape {targets.shape}; expected ({len(contexts)},), an id a context"
+            f"{names[1]} has shape {targets.shape}; expected ({len(contexts)},), an id a context"
         )
-    if not len(targets):
-        raise ValueError(f"{name} is empty; expected at least one example")
     return Prepared(contexts, targets)
 
 

@@ -67,6 +67,18 @@ def losses(parameters: Parameters, examples: Prepared, threads: int | None) -> N
     )
 
 
+def forward(
+    parameters: Parameters, contexts: NDArray[np.uint32]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return embedding (B, c·m), hidden layer (B, h) and logits (B, V) of contexts (B, c)."""
+    return _core.nplm_forward(parameters, contexts)
+
+
+def gradients(parameters: Parameters, examples: Prepared) -> Parameters:
+    """Return the gradients of the mean loss of the examples, by parameter."""
+    return _core.nplm_gradients(parameters, examples.contexts, examples.targets)[1]
+
+
 def probabilities(parameters: Parameters, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
     """Return the distribution after each context: (B, c) to (B, V) float64."""
     return _core.nplm_probabilities(parameters, contexts)

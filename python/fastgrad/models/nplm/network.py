@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, overload
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, overload
 
 import numpy as np
 
 from ..._checks import shorten, whole
+from ..._tables import Table
 from ...base import AnyTexts, NotFittedError
 from .._model import AnyVocab, Model
+from . import kernels
+from .examples import checked_contexts, checked_examples
 
 if TYPE_CHECKING:
     from typing import Never, Self, TypeAlias
 
     from numpy.typing import NDArray
 
+    from ...base import Ids
     from .shape import Shape
 
     Floats: TypeAlias = NDArray[np.floating[Any]]
@@ -25,6 +30,17 @@ _WITHOUT = {
     "U": "the weights are tied; C·P is in the place of U",
     "P": "the weights are not tied; there is U",
 }
+
+
+class Activations(NamedTuple):
+    """What the layers of a network make of B contexts, a row each."""
+
+    embedding: Floats
+    """x, the rows of C of the context's tokens side by side: (B, c·m)."""
+    hidden: Floats
+    """a = tanh(d + H·x): (B, h)."""
+    logits: Floats
+    """y, whose softmax are the probabilities: (B, V)."""
 
 
 class _Parameter:
@@ -116,6 +132,93 @@ class Network(Model[AnyVocab, AnyTexts]):
             parameters = f"{self.num_parameters():,} parameters of {self._settings['dtype']}"
             size = f"V = {len(self.vocab):,}, {parameters}"
         return f"{type(self).__name__}({', '.join(shown)}; {size})"
+
+    # What happens inside it.
+
+    def summary(self) -> Table:
+        """Return the layers with what they compute, their arrays, shapes and sizes, as a table.
+
+        >>> from fastgrad.models import NPLM
+        >>> from fastgrad.text import Vocab
+        >>> NPLM(Vocab("abc"), context_length=3, embedding_dim=2, hidden_dim=5).summary()
+        NPLM: V = 4 tokens, contexts of 3, float32
+        layer      computes           array  shape   parameters
+        embedding  x = rows of C      C      (4, 2)           8
+        hidden     a = tanh(d + H·x)  H      (5, 6)          30
+                                      d      (5,)             5
+        output     y = b + U·a        U      (4, 5)          20
+                                      b      (4,)             4
+        total                                                67
+        """
+        shape = self._shape_of()
+        output = "C·(P·a)" if shape.tie_weights else "U·a"
+        layers = {
+            "C": ("embedding", "x = rows of C"),
+            "H": ("hidden", "a = tanh(d + H·x)"),
+            "P" if shape.tie_weights else "U": (
+                "output",
+                f"y = b + W·x + {output}" if shape.direct else f"y = b + {output}",
+            ),
+        }
+        rows = [
+            (*layers.get(name, ("", "")), name, str(sizes), f"{math.prod(sizes):,}")
+            for name, sizes in shape.shapes.items()
+        ]
+        title = (
+            f"{type(self).__name__}: V = {shape.vocab_size:,} tokens, contexts of"
+            f" {shape.context_length}, {shape.dtype}"
+        )
+        columns = ("layer", "computes", "array", "shape", "parameters")
+        total = ("total", "", "", "", f"{shape.num_parameters:,}")
+        return Table(title, columns, [*rows, total], "<<<<>")
+
+    def forward(self, X: Ids) -> Activations:  # noqa: N803 - the lecture's name
+        """Return what each layer makes of contexts: embedding, hidden layer and logits.
+
+        `X` are ids (B, context_length) of any integer type, as `fastgrad.text.build_dataset` makes
+        them; the arrays are of the model's `dtype`: `embedding` (B, c·m), `hidden` (B, h) after
+        tanh, `logits` (B, V). There is no dropout.
+
+        Raises `TypeError` or `ValueError` for what are no such ids.
+
+        >>> from fastgrad.models import NPLM
+        >>> from fastgrad.text import Vocab, build_dataset
+        >>> model = NPLM(Vocab("abc"), context_length=3, embedding_dim=2, hidden_dim=5)
+        >>> X, Y = build_dataset(["cab"], model.vocab, context_length=3)
+        >>> x, a, y = model.forward(X)
+        >>> x.shape, a.shape, y.shape
+        ((4, 6), (4, 5), (4, 4))
+        """
+        size = self._shape_of().vocab_size
+        contexts = checked_contexts(X, size, self.context_length, "X")
+        return Activations(*kernels.forward(self._parameters, contexts))
+
+    def gradients(
+        self,
+        X: Ids,  # noqa: N803 - the lecture's names
+        Y: Ids,  # noqa: N803
+    ) -> dict[str, Floats]:
+        """Return the gradient of the mean loss of a batch with respect to each parameter.
+
+        `X` are the contexts, ids (B, context_length), and `Y` the ids that follow them, (B,), as
+        `fastgrad.text.build_dataset` makes them. The gradients are arrays of the parameters' shapes
+        and dtype by their names in the paper, those that a step without dropout and weight decay
+        uses.
+
+        Raises `TypeError` or `ValueError` for what are no such ids, or for none.
+
+        >>> from fastgrad.models import NPLM
+        >>> from fastgrad.text import Vocab, build_dataset
+        >>> model = NPLM(Vocab("abc"), context_length=3, embedding_dim=2, hidden_dim=5)
+        >>> X, Y = build_dataset(["cab"], model.vocab, context_length=3)
+        >>> {name: gradient.shape for name, gradient in model.gradients(X, Y).items()}
+        {'C': (4, 2), 'H': (5, 6), 'd': (5,), 'U': (4, 5), 'b': (4,)}
+        """
+        size = self._shape_of().vocab_size
+        examples = checked_examples(X, Y, size, self.context_length, ("X", "Y"))
+        if not len(examples.targets):
+            raise ValueError("X and Y are empty; expected at least one example")
+        return kernels.gradients(self._parameters, examples)
 
     # What it has learned of tokens.
 

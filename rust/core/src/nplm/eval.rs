@@ -1,4 +1,4 @@
-//! Losses, probabilities and gradients without training.
+//! Losses, activations, probabilities and gradients without training.
 
 use super::batch::{self, MicroBatch, ScratchPool, groups};
 use super::dropout::Masks;
@@ -7,6 +7,7 @@ use super::optimizer::Update;
 use super::output;
 use super::params::{Dataset, Params, Shape, check_ids};
 use super::step::{forward_and_backward, forward_hidden, param_slices, update_params};
+use crate::kernels::elementwise::PerExample;
 use crate::kernels::{Cpu, Dispatch, MICRO_BATCH};
 use crate::progress::Progress;
 use crate::worker_pool::WorkerPool;
@@ -93,12 +94,102 @@ pub fn probabilities<T: Dispatch>(
     threads: usize,
     progress: &Progress,
 ) -> Result<Vec<f64>> {
-    const OP: &str = "nplm_probabilities";
-    params.check(shape, OP)?;
+    let mut result = alloc::zeroed(cells(shape.vocab_size, shape, contexts)?)?;
+    let mut rest = result.as_mut_slice();
+    for_each_group(
+        ("nplm_probabilities", shape, params, contexts),
+        (threads, progress),
+        |examples| rest.split_off_mut(..examples * shape.vocab_size).unwrap_or_default(),
+        |group, into| output::probabilities(shape, params, group, into),
+    )?;
+    Ok(result)
+}
+
+/// What a forward pass makes of B contexts, row-major: an example is a row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forward<T> {
+    /// x, the embeddings side by side: (B, c·m).
+    pub embedding: Vec<T>,
+    /// a, the hidden layer after tanh: (B, h).
+    pub hidden: Vec<T>,
+    /// y, the logits: (B, V).
+    pub logits: Vec<T>,
+}
+
+/// Returns the activations of all layers, given B contexts as (B, c) ids.
+///
+/// # Errors
+/// As of [`probabilities`].
+pub fn forward<T: Dispatch>(
+    shape: &Shape,
+    params: &Params<&[T]>,
+    contexts: &[u32],
+    threads: usize,
+    progress: &Progress,
+) -> Result<Forward<T>> {
+    let widths = [shape.inputs(), shape.hidden_dim, shape.vocab_size];
+    let [mut embedding, mut hidden, mut logits] = [vec![], vec![], vec![]];
+    for (made, width) in [&mut embedding, &mut hidden, &mut logits].into_iter().zip(widths) {
+        *made = alloc::zeroed(cells(width, shape, contexts)?)?;
+    }
+    let mut rest = [&mut *embedding, &mut *hidden, &mut *logits];
+    for_each_group(
+        ("nplm_forward", shape, params, contexts),
+        (threads, progress),
+        |examples| {
+            let mut widths = widths.into_iter();
+            rest.each_mut().map(|rest| {
+                let length = examples * widths.next().unwrap_or(0);
+                rest.split_off_mut(..length).unwrap_or_default()
+            })
+        },
+        |group, [mut x, mut a, mut y]| {
+            for batch in &*group {
+                let columns = |values| <[T]>::as_chunks::<MICRO_BATCH>(values).0.iter().copied();
+                x = write_rows(batch.examples, columns(&batch.x), x);
+                a = write_rows(batch.examples, columns(&batch.hidden().values), a);
+                y = write_rows(batch.examples, output::with_biases(batch, params.b), y);
+            }
+        },
+    )?;
+    Ok(Forward { embedding, hidden, logits })
+}
+
+/// Writes activations, one unit after the other, as a row an example, at the start of `into`; returns
+/// what is behind them.
+fn write_rows<T: Copy>(
+    examples: usize,
+    units: impl ExactSizeIterator<Item = PerExample<T>>,
+    into: &mut [T],
+) -> &mut [T] {
+    let width = units.len();
+    let (rows, rest) = into.split_at_mut(examples * width);
+    for (i, unit) in units.enumerate() {
+        for (to, value) in rows.iter_mut().skip(i).step_by(width).zip(unit) {
+            *to = value;
+        }
+    }
+    rest
+}
+
+/// Returns how many numbers are so many for each context.
+fn cells(width: usize, shape: &Shape, contexts: &[u32]) -> Result<usize> {
+    (contexts.len() / shape.context_length).checked_mul(width).ok_or(Error::Memory)
+}
+
+/// Makes all activations of contexts, (B, c), up to the logits without b, and calls `work` with each
+/// group of micro-batches and what `part` has returned for as many examples, in order.
+fn for_each_group<T: Dispatch, P: Send>(
+    (op, shape, params, contexts): (&'static str, &Shape, &Params<&[T]>, &[u32]),
+    (threads, progress): (usize, &Progress),
+    mut part: impl FnMut(usize) -> P + Send,
+    work: impl Fn(&mut [MicroBatch<T>], P) + Sync,
+) -> Result<()> {
+    params.check(shape, op)?;
     let examples = contexts.len() / shape.context_length;
     let (got, expected) = (contexts.len(), examples * shape.context_length);
     if got != expected {
-        return Err(Error::Length { op: OP, argument: "contexts".to_string(), got, expected });
+        return Err(Error::Length { op, argument: "contexts".to_string(), got, expected });
     }
     check_ids("contexts", contexts, shape.vocab_size)?;
     let targets = alloc::zeroed(examples)?;
@@ -106,25 +197,22 @@ pub fn probabilities<T: Dispatch>(
     let cpu = Cpu::chosen()?;
     let pool = WorkerPool::new(threads, progress);
     let at_once = AT_ONCE * MICRO_BATCH * threads;
-    let cells = examples.checked_mul(shape.vocab_size).ok_or(Error::Memory)?;
-    let mut result = alloc::zeroed(cells)?;
-    let mut rest = result.as_mut_slice();
     for_each_chunk(shape, &data, &pool, (at_once, true), |batches| {
         let groups = groups(shape, threads, batches)?.into_iter();
         let mut items = alloc::collected(groups.map(|group| {
-            let examples: usize = group.iter().map(|batch| batch.examples).sum();
-            let (into, later) = std::mem::take(&mut rest).split_at_mut(examples * shape.vocab_size);
-            rest = later;
-            (group, into)
+            let into = part(group.iter().map(|batch| batch.examples).sum());
+            (group, Some(into))
         }))?;
         pool.for_each(&mut items, |(group, into)| {
             for batch in &mut **group {
                 forward_hidden(cpu, shape, params, None, batch);
             }
-            output::probabilities(cpu, shape, params, progress, group, into);
+            output::all_logits(cpu, shape, params, progress, group);
+            if let Some(into) = into.take() {
+                work(group, into);
+            }
         })
-    })?;
-    Ok(result)
+    })
 }
 
 /// Returns the mean loss of the examples, taken as one mini-batch, and its gradients; with masks,

@@ -27,7 +27,7 @@
 //! | [`optimizer`] | how a gradient becomes an update |
 //! | `step` | one step: forward and backward, then gradients and updates |
 //! | [`train`] | many steps |
-//! | [`eval`] | losses, probabilities and gradients without training |
+//! | [`eval`] | losses, activations, probabilities and gradients without training |
 //!
 //! `d…` names a gradient: `dx` is the gradient of the loss with respect to x.
 //!

@@ -191,18 +191,16 @@ pub(super) fn losses<T: Dispatch>(
     }
 }
 
-/// Computes the probabilities of all tokens, (examples, V), from logits that are kept: softmax in
-/// doubles. Ends early, with any result, once the work is cancelled.
-pub(super) fn probabilities<T: Dispatch>(
+/// Computes the logits of all tokens without b, which are kept: (V, `MICRO_BATCH`) of each micro-batch.
+/// Ends early, with any result, once the work is cancelled.
+pub(super) fn all_logits<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
     params: &Params<&[T]>,
     progress: &Progress,
     batches: &mut [MicroBatch<T>],
-    into: &mut [f64],
 ) {
-    let size = shape.vocab_size;
-    for tile in VocabTile::split(shape, 0..size) {
+    for tile in VocabTile::split(shape, 0..shape.vocab_size) {
         if progress.check().is_err() {
             return;
         }
@@ -210,10 +208,29 @@ pub(super) fn probabilities<T: Dispatch>(
             logits(cpu, shape, params, tile, batch);
         }
     }
+}
+
+/// Returns the logits that [`all_logits`] has made, b added, of one token after the other.
+pub(super) fn with_biases<T: Dispatch>(
+    batch: &MicroBatch<T>,
+    b: &[T],
+) -> impl ExactSizeIterator<Item = PerExample<T>> {
+    // The sum is rounded to T, as in the losses.
+    let rows = batch.logits.values.as_chunks::<MICRO_BATCH>().0;
+    rows.iter().zip(b).map(|(y, &b)| y.map(|y| y + b))
+}
+
+/// Computes the probabilities of all tokens, (examples, V): softmax in doubles of the logits that
+/// [`all_logits`] has made.
+pub(super) fn probabilities<T: Dispatch>(
+    shape: &Shape,
+    params: &Params<&[T]>,
+    batches: &[MicroBatch<T>],
+    into: &mut [f64],
+) {
+    let size = shape.vocab_size;
     for (batch, into) in batches.iter().zip(into.chunks_mut(MICRO_BATCH * size)) {
-        let rows = batch.logits.values.as_chunks::<MICRO_BATCH>().0;
-        // The sum is rounded to T, as in the losses.
-        let logits = || rows.iter().zip(params.b).map(|(y, &b)| y.map(|y| (y + b).to_f64()));
+        let logits = || with_biases(batch, params.b).map(|y| y.map(T::to_f64));
         let mut max = [f64::NEG_INFINITY; MICRO_BATCH];
         for y in logits() {
             max.iter_mut().zip(y).for_each(|(max, y)| *max = max.max(y));

@@ -1,4 +1,4 @@
-//! Losses, gradients and probabilities of a model, which stays as it is.
+//! Losses, gradients, activations and probabilities of a model, which stays as it is.
 
 #![allow(clippy::doc_markdown, clippy::doc_link_with_quotes, reason = "these become docstrings")]
 
@@ -8,7 +8,7 @@ use fastgrad_core::nplm::{Dataset, Params, Shape, eval};
 use fastgrad_core::progress::Progress;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 use super::args::{self as nplm_args, Examples, Named, Number};
 use super::cost::{self, FORWARD, TRAINING};
@@ -17,7 +17,7 @@ use crate::args;
 use crate::errors::guard;
 use crate::run::run;
 
-/// The arguments that all of these functions have, but for `nplm_probabilities`.
+/// The arguments of the functions that take targets.
 #[derive(Clone, Copy)]
 struct Arguments<'a, 'py> {
     params: &'a Bound<'py, PyAny>,
@@ -187,6 +187,54 @@ fn probabilities<'py, T: Number>(
     contexts: &Bound<'py, PyAny>,
     threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let (examples, shape, result) =
+        of_contexts::<T, _>(params, contexts, threads, eval::probabilities)?;
+    args::output(params.py(), result, [examples, shape.vocab_size])
+}
+
+/// Return the activations of all layers for each context: the embeddings side by side (B, c·m), the
+/// hidden layer after tanh (B, h), and the logits (B, V), of the dtype of the parameters.
+///
+/// params as for nplm_train; contexts: uint32 ids (B, c), of which there may be none. TypeError and
+/// ValueError as there.
+///
+/// >>> import numpy as np
+/// >>> f = lambda *shape: np.ones(shape)
+/// >>> params = dict(C=f(2, 1), H=f(1, 1), d=f(1), U=f(2, 1), b=f(2))
+/// >>> x, a, y = nplm_forward(params, np.array([[0]], np.uint32))
+/// >>> x.tolist(), a.round(3).tolist(), y.round(3).tolist()
+/// ([[1.0]], [[0.964]], [[1.964, 1.964]])
+#[pyfunction]
+#[pyo3(signature = (params, contexts, *, threads=None))]
+pub fn nplm_forward<'py>(
+    params: &Bound<'py, PyAny>,
+    contexts: &Bound<'py, PyAny>,
+    threads: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    guard(|| for_numbers!(params, forward(params, contexts, threads)))
+}
+
+fn forward<'py, T: Number>(
+    params: &Bound<'py, PyAny>,
+    contexts: &Bound<'py, PyAny>,
+    threads: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let py = params.py();
+    let (examples, shape, made) = of_contexts::<T, _>(params, contexts, threads, eval::forward)?;
+    let x = args::output(py, made.embedding, [examples, shape.inputs()])?;
+    let a = args::output(py, made.hidden, [examples, shape.hidden_dim])?;
+    let y = args::output(py, made.logits, [examples, shape.vocab_size])?;
+    (x, a, y).into_pyobject(py)
+}
+
+/// Parses parameters and contexts and runs work on them without the GIL; returns the number of
+/// contexts, the shape of the model, and the result.
+fn of_contexts<T: Number, R: Send>(
+    params: &Bound<'_, PyAny>,
+    contexts: &Bound<'_, PyAny>,
+    threads: Option<&Bound<'_, PyAny>>,
+    work: impl FnOnce(&Shape, &Params<&[T]>, &[u32], usize, &Progress) -> Result<R> + Send,
+) -> PyResult<(usize, Shape, R)> {
     let py = params.py();
     let contexts = nplm_args::array::<u32>("contexts", contexts)?;
     let context_length = nplm_args::context_of(&contexts)?;
@@ -200,7 +248,7 @@ fn probabilities<'py, T: Number>(
     let multiplications = cost::multiplications(&shape, examples, FORWARD);
     let threads = cost::threads(threads, multiplications, examples)?;
     let result = run(py, cost::cost(multiplications), None, |progress| {
-        eval::probabilities(&shape, &params, ids, threads, progress)
+        work(&shape, &params, ids, threads, progress)
     })?;
-    args::output(py, result, [examples, shape.vocab_size])
+    Ok((examples, shape, result))
 }

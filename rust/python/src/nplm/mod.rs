@@ -240,6 +240,7 @@ pub fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(eval::nplm_loss, module)?)?;
     module.add_function(wrap_pyfunction!(eval::nplm_losses, module)?)?;
     module.add_function(wrap_pyfunction!(eval::nplm_gradients, module)?)?;
+    module.add_function(wrap_pyfunction!(eval::nplm_forward, module)?)?;
     module.add_function(wrap_pyfunction!(eval::nplm_probabilities, module)?)?;
     Ok(())
 }
