@@ -36,7 +36,6 @@ from ._checks import as_list, shorten
 from ._core import Value
 from ._hints import hint_names, renamed
 from ._state import Stateful, check_names
-from ._tables import Table
 
 # Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, TypeAlias
+
+    from ._tables import Table
 
     Row: TypeAlias = Iterable[Value | float]
 
@@ -382,13 +383,17 @@ class MLP(Module):
         layers.1  1 Linear  16 → 1          17
         total                               65
         """
-        rows: list[tuple[str, str, str, str]] = []
-        for i, layer in enumerate(self.layers):
-            neurons, shape = _described(layer)
-            count = len(layer.parameters()) if isinstance(layer, Module) else 0
-            rows.append((f"layers.{i}", neurons, shape, f"{count:,}"))
+        from ._tables import Table  # Here, since most programs never ask.
+
+        counts = [
+            layer.num_parameters() if isinstance(layer, Module) else 0 for layer in self.layers
+        ]
+        rows = [
+            (f"layers.{i}", *_described(layer), f"{count:,}")
+            for i, (layer, count) in enumerate(zip(self.layers, counts, strict=True))
+        ]
         title = f"{type(self).__name__} of {len(rows)} layer{'s' * (len(rows) != 1)}"
-        total = ("total", "", "", f"{self.num_parameters():,}")
+        total = ("total", "", "", f"{sum(counts):,}")
         columns = ("layer", "neurons", "shape", "parameters")
         return Table(title, columns, [*rows, total], "<<<>")
 
