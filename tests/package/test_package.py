@@ -50,7 +50,10 @@ def test_names_load_what_they_need_and_no_more():
             "optim",
             "optim.schedules",
             "viz",
-            *(f"viz.{name}" for name in ("dot_text", "drawing", "graph", "svg", "text_tree")),
+            *(
+                f"viz.{name}"
+                for name in ("dot_text", "drawing", "graph", "steps", "svg", "text_tree")
+            ),
         )
     }
     assert "numpy" not in loaded

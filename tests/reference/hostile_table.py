@@ -550,9 +550,11 @@ TABLE = {
         "dot": {"root": graph},
         "draw": {"root": graph} | PICTURE_OF,
         "draw_dot": {"root": graph, "format": "svg", "rankdir": "TB"},
+        "explain": {"root": graph, "max_nodes": 4},
         "to_svg": {"root": graph} | PICTURE_OF,
         "tree": {"root": graph, "depth": 3, "max_nodes": 5},
     },
+    "viz.Explanation": {"save": {"self": lambda: viz.explain(graph()), "path": "steps.html"}},
     "viz.Drawing": {"save": {"self": lambda: viz.draw(graph()), "path": "graph.svg"}},
     "viz.DotDrawing": {
         "render": {"self": drawing, "filename": "graph", "format": "svg", "view": False},

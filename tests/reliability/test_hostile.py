@@ -88,7 +88,7 @@ def public_functions():
 # what these have checked.
 NOT_CALLED = {base.LanguageModel, base.Trainable, base.TrainingRun, nn.Module}
 NOT_CALLED |= {models.Model, models.CharacterModel, models.WordModel, models.DiscountWarning}
-NOT_CALLED |= {viz.Drawing, viz.DotDrawing}
+NOT_CALLED |= {viz.Drawing, viz.DotDrawing, viz.Explanation}
 NOT_CALLED |= {_core.NgramCounts, _core.InternalError, checkpoint.CheckpointError}
 MODULES = ["base", "checkpoint", "datasets", "engine", "nn", "optim", "optim.schedules"]
 MODULES += ["sampling", "text", "models", "plots", "training", "viz", "_core"]

@@ -6,6 +6,7 @@
 >>> c = (a * b).tanh()
 >>> c.backward()
 >>> picture = viz.draw(c)  # a notebook shows it; picture.save("graph.svg") writes it
+>>> steps = viz.explain(c)  # a page that goes through backward()
 >>> print(viz.tree(c))
 tanh  data -1  grad 1
 └─ *  data -6  grad 2.458e-05
@@ -15,6 +16,17 @@ tanh  data -1  grad 1
 
 from .dot_text import DotDrawing, dot, draw_dot
 from .drawing import Drawing, draw, to_svg
+from .steps import Explanation, explain
 from .text_tree import tree
 
-__all__ = ["DotDrawing", "Drawing", "dot", "draw", "draw_dot", "to_svg", "tree"]
+__all__ = [
+    "DotDrawing",
+    "Drawing",
+    "Explanation",
+    "dot",
+    "draw",
+    "draw_dot",
+    "explain",
+    "to_svg",
+    "tree",
+]

@@ -94,7 +94,8 @@ class Drawn:
         for edge in picture.edges:
             if edge.text:
                 middle = len(sizes)
-                sizes.append((width_of(_on_edge(edge)) + 6, LINE))
+                lines = _on_edge(edge).split("\n")
+                sizes.append((max(map(width_of, lines)) + 6, LINE * len(lines)))
                 self.texts.append((middle, edge))
                 pairs += [(edge.tail, middle), (middle, edge.head)]
             else:
@@ -125,9 +126,7 @@ class Drawn:
 
     def edges(self) -> str:
         """Return all edges and what stands on them."""
-        is_text = {middle for middle, _ in self.texts}
-        parts = [_path(route, tip=pair[1] not in is_text)
-                 for pair, route in zip(self.pairs, self.routes, strict=True)]  # fmt: skip
+        parts = [self.path(number) for number in range(len(self.pairs))]
         for middle, edge in self.texts:
             x, y = self.centers[middle]
             parts.append(text(x, y, _on_edge(edge), "mid faint"))
@@ -135,6 +134,10 @@ class Drawn:
             routes = zip(self.picture.edges, self.routes, strict=True)
             parts += [_place(edge, route) for edge, route in routes if edge.place]
         return "".join(parts)
+
+    def path(self, number: int) -> str:
+        """Return a line of the layout: an edge, or its part before or behind a text."""
+        return _path(self.routes[number], tip=self.pairs[number][1] < len(self.picture.boxes))
 
     def boxes(self) -> str:
         """Return all boxes."""
@@ -251,7 +254,9 @@ def _legend(picture: Picture) -> tuple[str, float, float]:
         lines.append("no gradient yet: backward() computes it")
     if any(edge.place for edge in picture.edges):
         lines.append("1, 2: first and second operand")
-    if any(edge.text for edge in picture.edges):
+    if any("×" in edge.text for edge in picture.edges):
+        lines.append("on an edge: local derivative × incoming gradient = added")
+    elif any(edge.text for edge in picture.edges):
         lines.append("on an edge: d(result)/d(operand)")
     parts: list[str] = []
     width = 0.0
