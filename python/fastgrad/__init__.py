@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         base,
         checkpoint,
         datasets,
+        debug,
         engine,
         models,
         nn,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ._core import InternalError, __version__
     from ._threads import get_num_threads, set_num_threads
     from .base import NotFittedError
+    from .debug import AnomalyError, GradcheckError, detect_anomaly, gradcheck
     from .engine import Value
     from .models import (
         NPLM,
@@ -59,8 +61,10 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "AnomalyError",
     "BigramModel",
     "DivergedError",
+    "GradcheckError",
     "InternalError",
     "InterpolatedTrigram",
     "KneserNey",
@@ -80,8 +84,11 @@ __all__ = [
     "base",
     "checkpoint",
     "datasets",
+    "debug",
+    "detect_anomaly",
     "engine",
     "get_num_threads",
+    "gradcheck",
     "load",
     "models",
     "nn",
@@ -98,6 +105,7 @@ _MODULES = (
     "base",
     "checkpoint",
     "datasets",
+    "debug",
     "engine",
     "models",
     "nn",
@@ -111,8 +119,10 @@ _MODULES = (
 _HOMES = {
     "Adam": "optim",
     "AdamW": "optim",
+    "AnomalyError": "debug",
     "BigramModel": "models",
     "DivergedError": "training",
+    "GradcheckError": "debug",
     "InternalError": "_core",
     "InterpolatedTrigram": "models",
     "KneserNey": "models",
@@ -132,7 +142,9 @@ _HOMES = {
     "WordNPLM": "models",
     "WordVocab": "text",
     "__version__": "_core",
+    "detect_anomaly": "debug",
     "get_num_threads": "_threads",
+    "gradcheck": "debug",
     "load": "models",
     "set_num_threads": "_threads",
 }
@@ -170,6 +182,12 @@ _MEANT = {
     "sample": "a model's sample, or fastgrad.sampling.sample",
     "save": "a model's save",
     "TrigramModel": "NgramModel(order=3)",
+    "autograd": "fastgrad.gradcheck and fastgrad.detect_anomaly",
+    "grad_check": "gradcheck",
+    "check_grad": "gradcheck",
+    "check_gradients": "gradcheck",
+    "set_detect_anomaly": "detect_anomaly",
+    "anomaly_mode": "detect_anomaly",
     "tensor": "Value",
     "Tensor": "Value",
     "manual_seed": "random.seed, from which weights are drawn",

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "nn": {"_checks", "_core", "_hints", "_state", "_tables", "engine"},
     "optim": {"_checks", "_core", "_hints", "_state", "engine", "optim"},
     "datasets": {"_checks", "_core", "_hints"},
+    "debug": {"_checks", "engine"},
     "viz": {"_checks", "_core", "_files", "engine", "viz"},
     "plots": {"_checks", "_files", "_hints", "plots"},
     "text": {"_checks", "_core", "_hints", "text"},
@@ -41,7 +42,7 @@ MAY_IMPORT = {
     "training": {"_checks", "_files", "_hints", "_progress", "base", "training"},
     "sampling": {"_checks", "_core", "_hints", "_progress", "_threads", "base", "text"},
     "__init__": {
-        *("_core", "_hints", "_threads", "base", "checkpoint", "datasets", "engine"),
+        *("_core", "_hints", "_threads", "base", "checkpoint", "datasets", "debug", "engine"),
         *("models", "nn", "optim", "plots", "sampling", "text", "training", "viz"),
     },
     "demo": {

@@ -312,6 +312,11 @@ GUESSES = {
         ("m = NPLM(Vocab('abc'), **small)\nx, a, y = m.forward([[0, 1]])", None),
         ("m = NPLM(Vocab('abc'), **small)\nm.gradients([[0, 1]], [2])['C']", None),
         ("NPLM(Vocab('abc'), **small).grads", "gradients"),
+        ("print(BigramModel().fit(names).explain('emma'))", None),
+        ("assert fastgrad.gradcheck(lambda a, b: a * b, [Value(1.0), Value(2.0)])", None),
+        ("gradcheck(lambda x: x.tanh(), [0.5], eps=1e-6, atol=1e-4)", None),
+        ("with fastgrad.detect_anomaly():\n    (Value(1.0) * 2).backward()", None),
+        ("fastgrad.autograd.gradcheck", "gradcheck"),
         ("NPLM(Vocab('abc'), **small).logits([[0, 1]])", "forward"),
     ],
     "words": [

@@ -13,6 +13,7 @@ from .._hints import hint_names, no_attribute
 from ..base import AnyTexts, NotFittedError
 from ..text import Vocab, WordVocab
 from ..text.dataset import contexts_before
+from .explanation import Explanation
 from .saving import read_model, write_model
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ _MEANT = {
     "grads": "gradients(X, Y) of an NPLM",
     "backward": "gradients(X, Y) of an NPLM",
     "logscore": "log_prob",
+    "letter_losses": "explain",
+    "loss_by_token": "explain",
     "losses": "token_log_probs",
     "lossi": "history.loss",
     "N": "counts.N",
@@ -197,6 +200,43 @@ class Model(ABC, Generic[AnyVocab, AnyTexts]):
     @abstractmethod
     def _text_log_probs(self, text: str) -> NDArray[np.float64]:
         """Return the log-probability of each token of one literal text."""
+
+    def explain(self, text: str, k: int = 3) -> Explanation:
+        """Return the loss of one literal text token by token, as a table.
+
+        Each row has a token, its probability after the tokens before it, its loss in nats, and the
+        `k` most probable tokens in its place. The last token of an item of characters is its end.
+
+        Raises `UnknownCharacterError` for a character that is not in the vocabulary, `ValueError`
+        for a text without tokens, `NotFittedError` before `fit`.
+
+        >>> from fastgrad.models import BigramModel
+        >>> BigramModel(smoothing=0).fit(["emma", "ava"]).explain("ema", k=2)
+        'ema': a loss of 0.4479 nats per token
+        token  probability    loss  most probable
+        e           0.5000  0.6931  a 0.50  e 0.50
+        m           1.0000  0.0000  m 1.00
+        a           0.5000  0.6931  a 0.50  m 0.50
+        .           0.6667  0.4055  . 0.67  v 0.33
+        mean                0.4479
+        """
+        k = _checks.whole("k", k)
+        log_probs = self._text_log_probs(_checks.string("text", text))
+        vocab = self.vocab
+        if isinstance(vocab, Vocab):
+            ids = np.append(vocab.encode(text), np.uint32(0))
+            contexts = list(contexts_before(ids, self.context_length))
+        else:
+            ids = vocab.read(text.encode()).ids.astype(np.uint32)
+            contexts = [ids[:place] for place in range(len(ids))]
+        if not len(ids):
+            raise ValueError(f"text is {_checks.shorten(text)}; expected at least one token")
+        alternatives: list[list[tuple[str, float]]] = []
+        for context in contexts:
+            probs = self._distributions(self._last(context[None]))[0]
+            best = np.argsort(-probs, kind="stable")[:k]
+            alternatives.append([(vocab.itos[i], float(probs[i])) for i in best if probs[i] > 0])
+        return Explanation(text, [vocab.itos[i] for i in ids], log_probs, alternatives)
 
     def table(self) -> NDArray[np.float64] | None:
         """Return the distributions after all contexts, or None where that would not pay."""
