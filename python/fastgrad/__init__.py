@@ -15,6 +15,8 @@ costs next to nothing and numpy is only imported by those who need it.
 6.0
 """
 
+from . import _fork as _fork  # registers what happens before a fork
+
 # Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "_core": set(),
     "_checks": set(),
     "_threads": {"_checks"},
+    "_fork": set(),
     "_hints": set(),
     "_defaults": set(),
     "_files": {"_checks"},
@@ -42,7 +43,17 @@ MAY_IMPORT = {
     "training": {"_checks", "_files", "_hints", "_progress", "base", "training"},
     "sampling": {"_checks", "_core", "_hints", "_progress", "_threads", "base", "text"},
     "__init__": {
-        *("_core", "_hints", "_threads", "base", "checkpoint", "datasets", "debug", "engine"),
+        *(
+            "_core",
+            "_fork",
+            "_hints",
+            "_threads",
+            "base",
+            "checkpoint",
+            "datasets",
+            "debug",
+            "engine",
+        ),
         *("models", "nn", "optim", "plots", "sampling", "text", "training", "viz"),
     },
     "demo": {

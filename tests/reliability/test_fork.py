@@ -256,3 +256,42 @@ def test_a_child_can_do_everything(situation):
         [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=300
     )
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+# A thread is held up in the middle of importing a module.
+IMPORTING = """
+import faulthandler, importlib, os, sys, threading
+import fastgrad
+
+entered, released = threading.Event(), threading.Event()
+class Slow:
+    @staticmethod
+    def find_spec(name, path, target=None):
+        if name == "fastgrad.NAME":
+            entered.set()
+            released.wait(60)
+sys.meta_path.insert(0, Slow)
+thread = threading.Thread(target=importlib.import_module, args=("fastgrad.OUTER",))
+thread.start()
+assert entered.wait(60)
+threading.Timer(0.2, released.set).start()
+pid = os.fork()
+if pid == 0:
+    faulthandler.dump_traceback_later(60, exit=True)
+    import fastgrad.OUTER
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+thread.join()
+"""
+
+
+@pytest.mark.parametrize(
+    ("outer", "name"),
+    [("models", "models.nplm"), ("text", "text.splits"), ("optim", "optim.schedules")],
+)
+def test_a_fork_waits_for_an_import_of_another_thread(outer, name):
+    program = IMPORTING.replace("OUTER", outer).replace("NAME", name)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
