@@ -69,7 +69,7 @@ fn extremum<'py>(
     let class = a.get_type_ptr();
     // SAFETY: both are alive; the slot returns a new reference or sets an exception.
     unsafe {
-        let is_own = node::is_value(a.as_ptr())
+        let is_own = NodeRef::of(a.as_borrowed()).is_some()
             && (patches::is_patched(a.py())?
                 || class != node::value_type() && overrides::class_has_own_ops(a.py(), class)?);
         if is_own {
@@ -151,7 +151,7 @@ fn neuron<'py>(
     guard(|| {
         let mut operands = Operands::default();
         let listed = w.is_exact_instance_of::<PyList>() || w.is_exact_instance_of::<PyTuple>();
-        if !listed || NodeRef::of(b).is_none() {
+        if !listed || NodeRef::of(b.as_borrowed()).is_none() {
             return Ok(None);
         }
         let mut n = 0;

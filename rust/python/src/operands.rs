@@ -1,7 +1,9 @@
 //! Lists of operands on their way into the core, and outputs on their way back.
 
+use std::ptr;
+
 use fastgrad_core::autograd::fused::Vjp;
-use fastgrad_core::autograd::op::{self, Op, Unary};
+use fastgrad_core::autograd::op::{self, Unary};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -11,8 +13,9 @@ use crate::errors::to_python;
 use crate::memory::{reserve, with_capacity};
 use crate::overrides;
 use crate::run::{PAUSE_EVERY, pause};
+use crate::value::ffi::borrowed;
 use crate::value::fused_op::{self, FusedOp};
-use crate::value::node::{self, Node, NodeRef};
+use crate::value::node::{self, NewNode, Node, NodeRef};
 use crate::value::{number, patches};
 
 /// Values and numbers read from Python: their data, and an owned reference to each node (null
@@ -61,7 +64,7 @@ impl Operands {
             return Err(not_an_operand(item, argument));
         };
         let class = item.get_type_ptr();
-        if !operand.node.is_null() && class != node::value_type() && !self.own_ops {
+        if operand.node.is_some() && class != node::value_type() && !self.own_ops {
             self.own_ops = overrides::class_has_own_ops(item.py(), class)?;
         }
         reserve(&mut self.nodes, 1)?;
@@ -89,7 +92,7 @@ impl Operands {
             source.is_exact_instance_of::<PyList>() || source.is_exact_instance_of::<PyTuple>();
         // SAFETY: the source is alive.
         let is_iterator = || unsafe { ffi::PyIter_Check(source.as_ptr()) != 0 };
-        !is_sequence && (NodeRef::of(source).is_some() || is_iterator())
+        !is_sequence && (NodeRef::of(source.as_borrowed()).is_some() || is_iterator())
     }
 
     /// True when the first `n` operands are Values.
@@ -109,12 +112,9 @@ impl Operands {
     }
 
     #[inline(always)]
-    fn keep(&mut self, operand: number::Operand) {
-        if !operand.node.is_null() {
-            // SAFETY: the caller holds the object.
-            unsafe { ffi::Py_INCREF(operand.node.cast()) }
-        }
-        self.nodes.push(operand.node);
+    fn keep(&mut self, operand: number::Operand<'_>) {
+        self.nodes
+            .push(operand.node.map_or(ptr::null_mut(), |node| node.object().into_ptr().cast()));
         self.data.push(operand.data);
     }
 
@@ -158,11 +158,10 @@ impl Operands {
                 return Err(PyValueError::new_err(format!("{argument} changed while it was read")));
             };
             // SAFETY: the list holds the item; `push` runs Python code only with its own reference.
-            unsafe {
-                match number::quick(item) {
-                    Some(operand) => self.keep(operand),
-                    None => self.push(&Bound::from_borrowed_ptr(py, item), argument)?,
-                }
+            let item = unsafe { borrowed(item) };
+            match number::quick(item) {
+                Some(operand) => self.keep(operand),
+                None => self.push(&item.to_owned(), argument)?,
             }
             pause(py, self.data.len())?;
         }
@@ -234,14 +233,13 @@ impl Outputs {
         value: f64,
         slope: f64,
     ) -> PyResult<Bound<'py, PyAny>> {
-        // SAFETY: the GIL is held; the fused op is alive, as we hold a share.
+        let output = NewNode::leaf(py, value).into_bound()?;
+        // SAFETY: the node is new; the fused op is alive, as we hold a share.
         unsafe {
-            let made = node::new(Op::Leaf, value);
-            let output = Bound::from_owned_ptr_or_err(py, made.cast())?;
             (*self.0).share();
-            fused_op::set_fused_op(made, self.0, index, slope);
-            Ok(output)
+            fused_op::set_fused_op(output.as_ptr().cast(), self.0, index, slope);
         }
+        Ok(output)
     }
 }
 

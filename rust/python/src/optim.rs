@@ -21,7 +21,7 @@ struct Params(Vec<Py<PyAny>>);
 impl Params {
     fn read(given: &Bound<'_, PyAny>) -> PyResult<Params> {
         let params = read_all(given.try_iter()?, |_, item| {
-            if NodeRef::of(&item).is_none() {
+            if NodeRef::of(item.as_borrowed()).is_none() {
                 let class = number::class_name(item.as_borrowed());
                 let shown = number::shorten(item.as_borrowed());
                 let message = format!("params must hold Values only, got {class}: {shown}");
@@ -59,7 +59,7 @@ impl Params {
             return self.update_by_attributes(py, states, rule);
         }
         for (param, state) in self.0.iter().zip(states) {
-            let Some(value) = NodeRef::of(param.bind(py)) else {
+            let Some(value) = NodeRef::of(param.bind_borrowed(py)) else {
                 unreachable!("checked by `read`")
             };
             value.set_data(rule(value.data(), value.grad(), state));
@@ -265,7 +265,7 @@ pub fn zero_grads(params: &Bound<'_, PyAny>) -> PyResult<()> {
         for (i, item) in params.try_iter()?.enumerate() {
             let item = item?;
             let is_plain = item.get_type_ptr() == node::value_type() && !patches::is_patched(py)?;
-            match NodeRef::of(&item) {
+            match NodeRef::of(item.as_borrowed()) {
                 Some(value) if is_plain => value.set_grad(0.0),
                 _ => item.setattr(intern!(py, "grad"), 0.0)?,
             }

@@ -135,7 +135,7 @@ fn as_value<'py>(item: &Bound<'py, PyAny>) -> Output<'py> {
 }
 
 fn is_value(item: &Bound<'_, PyAny>) -> bool {
-    NodeRef::of(item).is_some()
+    NodeRef::of(item.as_borrowed()).is_some()
 }
 
 /// A number as a Value, made by calling the class, as a program would.

@@ -11,6 +11,19 @@ use super::node::NodeRef;
 /// A Python object, as C hands it over.
 pub type Object = *mut ffi::PyObject;
 
+/// An object that Python hands to a C function.
+///
+/// # Safety
+/// It lives for `'a`, and the GIL is held as long.
+#[inline(always)]
+pub unsafe fn borrowed<'a>(object: Object) -> Borrowed<'a, 'a, PyAny> {
+    // SAFETY: by contract; a living object has an address, which the compiler would test again.
+    unsafe {
+        std::hint::assert_unchecked(!object.is_null());
+        Borrowed::from_ptr(Python::assume_attached(), object)
+    }
+}
+
 /// Sets the exception; null is what a slot returns then.
 #[cold]
 pub fn raise(error: PyErr) -> Object {

@@ -11,7 +11,7 @@ use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::node::{self, Node, NodeRef};
+use super::node::{self, NewNode, Node, NodeRef};
 use crate::gil_cell::GilCell;
 
 /// One op over lists. Its output nodes share it; the last one to go takes it along.
@@ -257,9 +257,8 @@ impl<'a> NodeRef<'a> {
             Some((fused, output)) => fused.parents_of(output),
             None => self.get().parents().to_vec(),
         };
-        let alive = |node: *mut Node| (!node.is_null()).then_some(NodeRef { node, py: self.py });
-        // Edges never change, so that parents live as long as the node does.
-        parents.into_iter().map(alive).collect()
+        // SAFETY: edges never change, so that parents live as long as the node does.
+        parents.into_iter().map(|node| unsafe { NodeRef::at(self.py(), node) }).collect()
     }
 }
 
@@ -284,13 +283,14 @@ pub unsafe fn set_fused_op(node: *mut Node, fused: *mut FusedOp, index: usize, s
 ///
 /// # Safety
 /// Both are alive; `node` is fused, `from` is not.
-pub unsafe fn take_edges(node: *mut Node, from: *mut Node) {
+pub unsafe fn take_edges(py: Python<'_>, node: *mut Node, from: *mut Node) {
     // SAFETY: alive by contract; the share is the node's own.
     unsafe {
         let fused = (*node).left.cast::<FusedOp>();
         (*node).tag = ((*node).tag & !0xFF) | (*from).op() as u64;
-        let (dl, dr) = ((*from).d_left, (*from).d_right);
-        let _none_is_raw = node::set_parents(node, (*from).left, (*from).right, dl, dr);
+        let parents = (*from).parents().map(|parent| NodeRef::at(py, parent));
+        let slopes = [(*from).d_left, (*from).d_right];
+        let _none_is_raw = node::set_parents(node, parents, slopes);
         release(fused);
     }
 }
@@ -300,15 +300,15 @@ pub unsafe fn take_edges(node: *mut Node, from: *mut Node) {
 /// The collector must be told of each reference once. The outputs of a fused op share its references
 /// to the parents, so they tell of a reference to the holder each, and it tells of the parents.
 unsafe fn hold(py: Python<'_>, fused: *mut FusedOp) -> PyResult<()> {
-    // SAFETY: the fused op and its share are the caller's; the GIL is held.
+    let holder = NewNode::leaf(py, 0.0);
+    // SAFETY: the fused op and its share are the caller's, the holder is new.
     unsafe {
-        let holder = node::new(Op::Leaf, 0.0);
-        if holder.is_null() {
+        let Some(node) = holder.get() else {
             release(fused);
             return Err(PyErr::fetch(py));
-        }
-        set_fused_op(holder, fused, 0, 1.0);
-        (*fused).holder = holder;
+        };
+        set_fused_op(node.as_ptr(), fused, 0, 1.0);
+        (*fused).holder = node.as_ptr();
     }
     Ok(())
 }

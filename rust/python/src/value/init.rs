@@ -13,12 +13,12 @@ use fastgrad_core::autograd::op::Op;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
-use pyo3::{Borrowed, ffi, intern};
+use pyo3::{ffi, intern};
 
 use super::attrs;
-use super::ffi::{Object, raise, status};
+use super::ffi::{Object, answer, borrowed, raise, status};
 use super::fused_op::{self, FusedOp};
-use super::node::{self, Node, NodeRef, RAW};
+use super::node::{self, NewNode, NodeRef, RAW};
 use super::number;
 use super::patches;
 use crate::args::read_all;
@@ -30,14 +30,14 @@ pub unsafe extern "C" fn new(
     _args: Object,
     _kwargs: Object,
 ) -> Object {
-    // SAFETY: called by Python with Value or a subclass.
+    // SAFETY: called by Python with Value or a subclass, the GIL held.
     guard_slot(|| unsafe {
         if class == node::value_type() {
-            let made = node::new(Op::Leaf, 0.0);
-            if !made.is_null() {
-                (*made).set_flag(RAW, true);
+            let made = NewNode::leaf(Python::assume_attached(), 0.0);
+            if let Some(node) = made.get() {
+                node.set_flag(RAW, true);
             }
-            return made.cast();
+            return made.into_ptr();
         }
         let object = ffi::PyType_GenericAlloc(class, 0);
         if !object.is_null() {
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn new_method(_: Object, args: Object, _: Object) -> Objec
 
 /// Is `Value.__new__` or `Value.__init__` another than ours?
 #[inline(always)]
-unsafe fn is_patched() -> bool {
+fn is_patched() -> bool {
     // SAFETY: the type lives as long as the module.
     unsafe {
         let class = node::value_type();
@@ -80,52 +80,39 @@ unsafe fn is_patched() -> bool {
 }
 
 /// The result of an op: the new node, or what a patched constructor makes of it.
-///
-/// # Safety
-/// `made` is a new node, whose reference is taken over, or null with an exception set.
 #[inline(always)]
-pub unsafe fn finish(made: *mut Node) -> Object {
-    // SAFETY: by contract.
-    unsafe {
-        if made.is_null() || patches::is_pristine() {
-            return made.cast();
-        }
-        construct(made).map_or_else(raise, Bound::into_ptr)
+pub fn finish(made: NewNode<'_>) -> Object {
+    match made.get() {
+        Some(node) if !patches::is_pristine() => answer(construct(node, made)),
+        _ => made.into_ptr(),
     }
 }
 
 /// Calls the type as micrograd's ops do, `Value(data, (self, other), op)`, and gives what it makes
 /// the edges of the op.
 #[cold]
-unsafe fn construct<'py>(made: *mut Node) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: by contract of `finish`; the GIL is held.
-    unsafe {
-        let py = Python::assume_attached();
-        let plain = Bound::from_owned_ptr(py, made.cast());
-        if !patches::is_patched(py)? || !is_patched() {
-            return Ok(plain);
-        }
-        let children = attrs::children(NodeRef::received(made.cast()))?;
-        let class = PyType::from_borrowed_type_ptr(py, node::value_type());
-        let value = class.call1((
-            (*made).data,
-            &children,
-            attrs::op_name(NodeRef::received(made.cast())),
-        ))?;
-        if node::is_value(value.as_ptr()) {
-            let node = value.as_ptr().cast::<Node>();
-            // Only of the same parents, and where no pass is under way, so that nothing but the
-            // rule changes.
-            if let Some((fused, _)) = (*node).fused()
-                && (*fused).rule.is_none()
-                && (*node).mark() == 0
-                && children.iter().map(|c| c.as_ptr().cast()).eq((*fused).parents.iter().copied())
-            {
-                fused_op::take_edges(node, made);
-            }
-        }
-        Ok(value)
+fn construct<'py>(op: NodeRef<'py>, made: NewNode<'py>) -> PyResult<Bound<'py, PyAny>> {
+    let plain = made.into_bound()?;
+    let py = plain.py();
+    if !patches::is_patched(py)? || !is_patched() {
+        return Ok(plain);
     }
+    let children = attrs::children(op)?;
+    // SAFETY: the type lives as long as the module.
+    let class = unsafe { PyType::from_borrowed_type_ptr(py, node::value_type()) };
+    let value = class.call1((op.data(), &children, attrs::op_name(op)))?;
+    // Only of the same parents, and where no pass is under way, so that nothing but the rule
+    // changes.
+    if let Some(node) = NodeRef::of(value.as_borrowed())
+        && let Some((fused, _)) = node.fused_op()
+        && fused.rule.is_none()
+        && node.mark() == 0
+        && children.iter().map(|c| c.as_ptr().cast()).eq(fused.parents.iter().copied())
+    {
+        // SAFETY: both are alive, and `fused` is not used any more.
+        unsafe { fused_op::take_edges(py, node.as_ptr(), op.as_ptr()) };
+    }
+    Ok(value)
 }
 
 /// `Value(x)` with one plain number and nothing else, which is how nearly all are made.
@@ -135,26 +122,20 @@ pub unsafe extern "C" fn vectorcall(
     flagged_count: usize,
     names: Object,
 ) -> Object {
-    // SAFETY: called by Python with the type itself; the arguments are alive.
+    // SAFETY: called by Python with the type itself, the GIL held; the arguments are alive.
     guard_slot(|| unsafe {
         let count = ffi::PyVectorcall_NARGS(flagged_count);
         if count == 1 && names.is_null() && !is_patched() {
-            let data = *args;
-            if ffi::Py_TYPE(data) == &raw mut ffi::PyFloat_Type {
-                return node::new(Op::Leaf, ffi::PyFloat_AS_DOUBLE(data)).cast();
+            let data = borrowed(*args);
+            if let Some(number) = number::quick_float(data) {
+                return NewNode::leaf(data.py(), number).into_ptr();
             }
-            return match number::required(
-                Borrowed::from_ptr(Python::assume_attached(), data),
-                "data",
-            ) {
-                Ok(data) => node::new(Op::Leaf, data).cast(),
+            return match number::required(data, "data") {
+                Ok(number) => NewNode::leaf(data.py(), number).into_ptr(),
                 Err(error) => raise(error),
             };
         }
-        match call_slowly(class, args, count, names) {
-            Ok(value) => value.into_ptr(),
-            Err(error) => raise(error),
-        }
+        answer(call_slowly(class, args, count, names))
     })
 }
 
@@ -272,41 +253,36 @@ fn fill(
         Some(op) => op.cast::<PyString>().map_err(|_| type_error("_op", "a str", op))?.to_string(),
         None => String::new(),
     };
-    let node = value.as_ptr().cast::<Node>();
+    let Some(node) = NodeRef::of(value.as_borrowed()) else { unreachable!("called with a Value") };
     let has_parents = !children.is_empty() || !op.is_empty();
-    // SAFETY: `value` is a living Value; edges of a node that was ready never change.
-    unsafe {
+    may_get_edges(node, has_parents)?;
+    if let Some(label) = &read.label {
+        value.setattr(intern!(value.py(), "label"), label)?;
+        // A setter of the program's own may have run `__init__`.
         may_get_edges(node, has_parents)?;
-        if let Some(label) = &read.label {
-            value.setattr(intern!(value.py(), "label"), label)?;
-            // A setter of the program's own may have run `__init__`.
-            may_get_edges(node, has_parents)?;
-        }
-        let fused = if has_parents {
-            let parents = children.into_iter().map(|child| child.into_ptr().cast()).collect();
-            Some(FusedOp::new(value.py(), op.into(), parents, rule, 1)?)
-        } else {
-            None
-        };
-        (*node).data = data;
-        (*node).grad = 0.0;
-        (*node).set_flag(RAW, false);
-        if let Some(fused) = fused {
-            fused_op::set_fused_op(node, fused, 0, 1.0);
-        }
+    }
+    let fused = if has_parents {
+        let parents = children.into_iter().map(|child| child.into_ptr().cast()).collect();
+        Some(FusedOp::new(value.py(), op.into(), parents, rule, 1)?)
+    } else {
+        None
+    };
+    node.set_data(data);
+    node.set_grad(0.0);
+    node.set_flag(RAW, false);
+    if let Some(fused) = fused {
+        // SAFETY: the node has no edges yet, and the share is ours.
+        unsafe { fused_op::set_fused_op(node.as_ptr(), fused, 0, 1.0) };
     }
     Ok(())
 }
 
 /// An error when `__init__` has given the node its edges and this would be another time.
-unsafe fn may_get_edges(node: *mut Node, has_parents: bool) -> PyResult<()> {
-    // SAFETY: the node is alive.
-    unsafe {
-        if !(*node).has(RAW) && (has_parents || (*node).op() != Op::Leaf) {
-            return Err(PyTypeError::new_err("the operands of a Value cannot be changed"));
-        }
-        Ok(())
+fn may_get_edges(node: NodeRef<'_>, has_parents: bool) -> PyResult<()> {
+    if !node.has(RAW) && (has_parents || node.op() != Op::Leaf) {
+        return Err(PyTypeError::new_err("the operands of a Value cannot be changed"));
     }
+    Ok(())
 }
 
 fn children_of<'py>(given: Option<&Bound<'py, PyAny>>) -> PyResult<Vec<Bound<'py, PyAny>>> {
@@ -314,14 +290,10 @@ fn children_of<'py>(given: Option<&Bound<'py, PyAny>>) -> PyResult<Vec<Bound<'py
     let items =
         given.try_iter().map_err(|_| type_error("_children", "an iterable of Values", given))?;
     read_all(items, |_, child| {
-        // SAFETY: the child is alive.
-        unsafe {
-            if !node::is_value(child.as_ptr()) {
-                return Err(type_error("_children", "Values only", &child));
-            }
-            if (*child.as_ptr().cast::<Node>()).has(RAW) {
-                return Err(number::not_initialised("_children"));
-            }
+        match NodeRef::of(child.as_borrowed()) {
+            None => return Err(type_error("_children", "Values only", &child)),
+            Some(node) if node.has(RAW) => return Err(number::not_initialised("_children")),
+            Some(_) => {}
         }
         Ok(child)
     })

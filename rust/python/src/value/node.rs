@@ -12,13 +12,13 @@
 //! Nodes die in a loop, not by recursion: a node whose last owner goes is chained into a list of
 //! the dying through its `grad` field, its memory given back when its turn comes.
 
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use fastgrad_core::autograd::op::Op;
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use pyo3::{Borrowed, ffi};
 
 use super::slab;
 
@@ -80,7 +80,7 @@ pub fn set_value_type(value: *mut ffi::PyTypeObject) {
     TYPE.store(value, Relaxed);
 }
 
-/// Is the object a `Value` or an instance of a subclass?
+/// Returns true for a `Value` or an instance of a subclass.
 ///
 /// # Safety
 /// `object` is alive.
@@ -93,55 +93,123 @@ pub unsafe fn is_value(object: *mut ffi::PyObject) -> bool {
     }
 }
 
-/// A new node without parents, of exact type `Value`; null with `MemoryError` set when the system
-/// has no memory.
-///
-/// # Safety
-/// The GIL is held.
-#[inline(always)]
-pub unsafe fn new(op: Op, data: f64) -> *mut Node {
-    // SAFETY: the slot is ours and large enough; the type lives as long as the module.
-    unsafe {
-        let node = slab::allocate().cast::<Node>();
-        if node.is_null() {
-            ffi::PyErr_NoMemory();
-            return node;
+/// A new reference to a new node of exact type `Value`, or null with an exception set, as a slot
+/// returns it. It has no `Drop`: whoever holds it turns it into an object.
+#[must_use]
+#[derive(Clone, Copy)]
+pub struct NewNode<'py> {
+    node: *mut Node,
+    py: Python<'py>,
+}
+
+impl<'py> NewNode<'py> {
+    /// Makes a node without parents; null with `MemoryError` set when the system has no memory.
+    #[inline(always)]
+    pub fn leaf(py: Python<'py>, data: f64) -> NewNode<'py> {
+        NewNode::of(py, Op::Leaf, data)
+    }
+
+    #[inline(always)]
+    fn of(py: Python<'py>, op: Op, data: f64) -> NewNode<'py> {
+        // SAFETY: the GIL is held; the slot is ours and large enough; the type lives as long as the
+        // module.
+        unsafe {
+            let node = slab::allocate().cast::<Node>();
+            if node.is_null() {
+                ffi::PyErr_NoMemory();
+                return NewNode { node, py };
+            }
+            let value_type = value_type();
+            (*node).base.ob_type = value_type;
+            set_refcount(node, 1);
+            ffi::Py_INCREF(value_type.cast());
+            (*node).tag = FROM_SLAB | op as u64;
+            (*node).data = data;
+            (*node).grad = 0.0;
+            (*node).left = ptr::null_mut();
+            (*node).right = ptr::null_mut();
+            (*node).dict = ptr::null_mut();
+            (*node).weakrefs = ptr::null_mut();
+            NewNode { node, py }
         }
-        let value_type = value_type();
-        (*node).base.ob_type = value_type;
-        set_refcount(node, 1);
-        ffi::Py_INCREF(value_type.cast());
-        (*node).tag = FROM_SLAB | op as u64;
-        (*node).data = data;
-        (*node).grad = 0.0;
-        (*node).left = ptr::null_mut();
-        (*node).right = ptr::null_mut();
-        (*node).dict = ptr::null_mut();
-        (*node).weakrefs = ptr::null_mut();
-        node
+    }
+
+    /// Makes a node with parents; in the place of one that is missing, `slopes` holds the number
+    /// operand. Null without an exception when a parent is [`RAW`].
+    #[inline(always)]
+    pub fn with_parents(
+        py: Python<'py>,
+        op: Op,
+        data: f64,
+        parents: [Option<NodeRef<'_>>; 2],
+        slopes: [f64; 2],
+    ) -> NewNode<'py> {
+        let made = NewNode::of(py, op, data);
+        // SAFETY: the node is new and nobody else's.
+        if made.node.is_null() || unsafe { set_parents(made.node, parents, slopes) } {
+            return made;
+        }
+        made.drop_raw()
+    }
+
+    #[cold]
+    fn drop_raw(self) -> NewNode<'py> {
+        // SAFETY: the reference is ours.
+        unsafe { ffi::Py_DECREF(self.node.cast()) };
+        NewNode::failed(self.py)
+    }
+
+    /// Null, for a caller that has set an exception.
+    pub fn failed(py: Python<'py>) -> NewNode<'py> {
+        NewNode { node: ptr::null_mut(), py }
+    }
+
+    /// Is it null?
+    #[inline(always)]
+    pub fn is_null(self) -> bool {
+        self.node.is_null()
+    }
+
+    /// The node, unless it is null.
+    #[inline(always)]
+    pub fn get(self) -> Option<NodeRef<'py>> {
+        NonNull::new(self.node).map(|node| NodeRef { node, py: self.py })
+    }
+
+    /// The reference, which becomes the caller's.
+    #[inline(always)]
+    pub fn into_ptr(self) -> *mut ffi::PyObject {
+        self.node.cast()
+    }
+
+    /// The object, or the exception that was set.
+    #[inline(always)]
+    pub fn into_bound(self) -> PyResult<Bound<'py, PyAny>> {
+        // SAFETY: a new reference, or null with an exception set.
+        unsafe { Bound::from_owned_ptr_or_err(self.py, self.node.cast()) }
     }
 }
 
-/// Gives a new node its parents (each may be null) and their derivatives; takes a reference to
-/// each. False when one of them is [`RAW`].
+/// Gives a new node its parents and their derivatives; takes a reference to each. False when one of
+/// them is [`RAW`].
 ///
 /// # Safety
-/// `node` is new; parents are alive.
+/// `node` is alive and has no parents.
 #[inline(always)]
 #[must_use]
-pub unsafe fn set_parents(
+pub(super) unsafe fn set_parents(
     node: *mut Node,
-    left: *mut Node,
-    right: *mut Node,
-    dl: f64,
-    dr: f64,
+    parents: [Option<NodeRef<'_>>; 2],
+    slopes: [f64; 2],
 ) -> bool {
-    // SAFETY: alive by contract.
+    // `map` over the array is not inlined.
+    let address = |parent: Option<NodeRef<'_>>| parent.map_or(ptr::null_mut(), NodeRef::as_ptr);
+    let (left, right) = (address(parents[0]), address(parents[1]));
+    // SAFETY: alive by contract, and as long as the `NodeRef`s are.
     unsafe {
         (*node).left = left;
         (*node).right = right;
-        (*node).d_left = dl;
-        (*node).d_right = dr;
+        [(*node).d_left, (*node).d_right] = slopes;
         let mut tags = 0;
         if !left.is_null() {
             ffi::Py_INCREF(left.cast());
@@ -239,8 +307,8 @@ impl Node {
 /// Its fields are read and written one at a time, as the nodes of a graph refer to each other.
 #[derive(Clone, Copy)]
 pub struct NodeRef<'a> {
-    pub(super) node: *mut Node,
-    pub(super) py: Python<'a>,
+    node: NonNull<Node>,
+    py: Python<'a>,
 }
 
 impl<'a> NodeRef<'a> {
@@ -250,16 +318,40 @@ impl<'a> NodeRef<'a> {
     /// `object` is a `Value` that lives for `'a`, and the GIL is held as long.
     #[inline(always)]
     pub unsafe fn received(object: *mut ffi::PyObject) -> NodeRef<'a> {
-        // SAFETY: by contract.
-        NodeRef { node: object.cast(), py: unsafe { Python::assume_attached() } }
+        // SAFETY: by contract; a living object has an address.
+        unsafe {
+            NodeRef { node: NonNull::new_unchecked(object.cast()), py: Python::assume_attached() }
+        }
     }
 
     /// The node of an object that is a `Value` or an instance of a subclass.
     #[inline(always)]
-    pub fn of(object: &'a Bound<'_, PyAny>) -> Option<NodeRef<'a>> {
-        // SAFETY: a bound object is alive.
-        let found = unsafe { is_value(object.as_ptr()) };
-        found.then(|| NodeRef { node: object.as_ptr().cast(), py: object.py() })
+    pub fn of(object: Borrowed<'a, '_, PyAny>) -> Option<NodeRef<'a>> {
+        // SAFETY: a borrowed object is alive, and the GIL held.
+        unsafe { is_value(object.as_ptr()).then(|| NodeRef::received(object.as_ptr())) }
+    }
+
+    /// The node of an object of exact type `Value`.
+    #[inline(always)]
+    pub fn exact(object: Borrowed<'a, '_, PyAny>) -> Option<NodeRef<'a>> {
+        let is_exact = object.get_type_ptr() == value_type();
+        // SAFETY: as in `of`.
+        is_exact.then(|| unsafe { NodeRef::received(object.as_ptr()) })
+    }
+
+    /// The node at an address, none at null.
+    ///
+    /// # Safety
+    /// A node that is there lives for `'a`.
+    #[inline(always)]
+    pub unsafe fn at(py: Python<'a>, node: *mut Node) -> Option<NodeRef<'a>> {
+        NonNull::new(node).map(|node| NodeRef { node, py })
+    }
+
+    /// Is it of exact type `Value`?
+    #[inline(always)]
+    pub fn is_exact(self) -> bool {
+        self.get().base.ob_type == value_type()
     }
 
     /// The GIL's token.
@@ -271,22 +363,22 @@ impl<'a> NodeRef<'a> {
     /// The node's address.
     #[inline(always)]
     pub fn as_ptr(self) -> *mut Node {
-        self.node
+        self.node.as_ptr()
     }
 
     /// The node; nothing may write to it meanwhile.
     #[inline(always)]
     pub(super) fn get(&self) -> &Node {
         // SAFETY: alive for 'a.
-        unsafe { &*self.node }
+        unsafe { self.node.as_ref() }
     }
 
     /// Lets `write` change the node's fields.
     #[inline(always)]
-    fn write(self, write: impl FnOnce(&mut Node)) {
+    fn write(mut self, write: impl FnOnce(&mut Node)) {
         // SAFETY: alive for 'a; no other reference to the fields is held, as the GIL is, and those
         // given out by `get` end within the methods below.
-        write(unsafe { &mut *self.node });
+        write(unsafe { self.node.as_mut() });
     }
 
     /// The value.
@@ -319,6 +411,11 @@ impl<'a> NodeRef<'a> {
         self.get().op()
     }
 
+    /// The mark of the last pass.
+    pub fn mark(self) -> u64 {
+        self.get().mark()
+    }
+
     /// Is the flag set?
     #[inline(always)]
     pub fn has(self, flag: u64) -> bool {
@@ -339,7 +436,7 @@ impl<'a> NodeRef<'a> {
     /// The object; a new reference.
     pub fn object(self) -> Bound<'a, PyAny> {
         // SAFETY: alive for 'a.
-        unsafe { Bound::from_borrowed_ptr(self.py, self.node.cast()) }
+        unsafe { Bound::from_borrowed_ptr(self.py, self.as_ptr().cast()) }
     }
 
     /// The dict of attributes, where there is one.

@@ -6,16 +6,28 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyFloat, PyInt, PyType};
 use pyo3::{Borrowed, ffi};
 
-use super::node::{self, Node, RAW};
+use super::node::{NodeRef, RAW};
 pub use crate::args::{class_name, shorten};
 
 /// A plain number, or a node.
 #[derive(Clone, Copy)]
-pub struct Operand {
+pub struct Operand<'a> {
     /// the number, or the node's value
     pub data: f64,
-    /// the node, or null
-    pub node: *mut Node,
+    /// the node; none for a number
+    pub node: Option<NodeRef<'a>>,
+}
+
+impl<'a> Operand<'a> {
+    #[inline(always)]
+    fn number(data: f64) -> Operand<'a> {
+        Operand { data, node: None }
+    }
+
+    #[inline(always)]
+    fn value(node: NodeRef<'a>) -> Operand<'a> {
+        Operand { data: node.data(), node: Some(node) }
+    }
 }
 
 /// Whole numbers print without a point in `_op`.
@@ -29,46 +41,41 @@ pub enum Kind {
 
 /// Reads an operand without running any Python code: a `Value` whose `__init__` has run, a float,
 /// or an int that a float can hold. None for the rest.
-///
-/// # Safety
-/// `object` is alive.
 #[inline(always)]
-pub unsafe fn quick(object: *mut ffi::PyObject) -> Option<Operand> {
-    // SAFETY: by contract; an operand's node is alive.
-    unsafe { peek(object).filter(|read| read.node.is_null() || !(*read.node).has(RAW)) }
+pub fn quick<'a>(object: Borrowed<'a, '_, PyAny>) -> Option<Operand<'a>> {
+    peek(object).filter(|read| !read.node.is_some_and(|node| node.has(RAW)))
 }
 
 /// As [`quick`], a `Value` whose `__init__` has not run included.
-///
-/// # Safety
-/// `object` is alive.
 #[inline(always)]
-pub unsafe fn peek(object: *mut ffi::PyObject) -> Option<Operand> {
-    // SAFETY: the type is checked before the cast.
-    unsafe {
-        let class = ffi::Py_TYPE(object);
-        if class == node::value_type() {
-            let node = object.cast::<Node>();
-            Some(Operand { data: (*node).data, node })
-        } else if class == &raw mut ffi::PyFloat_Type {
-            Some(Operand { data: ffi::PyFloat_AS_DOUBLE(object), node: std::ptr::null_mut() })
-        } else if class == &raw mut ffi::PyLong_Type {
-            let data = quick_int(object)?;
-            Some(Operand { data, node: std::ptr::null_mut() })
-        } else {
-            None
-        }
+pub fn peek<'a>(object: Borrowed<'a, '_, PyAny>) -> Option<Operand<'a>> {
+    if let Some(node) = NodeRef::exact(object) {
+        Some(Operand::value(node))
+    } else {
+        quick_float(object).or_else(|| quick_int(object)).map(Operand::number)
     }
 }
 
-/// An int as a float; None when it is too large for one.
-///
-/// # Safety
-/// `object` is an int.
-pub unsafe fn quick_int(object: *mut ffi::PyObject) -> Option<f64> {
-    // SAFETY: an int by contract.
+/// The number of an exact float. `PyO3`'s casts are not inlined.
+#[inline(always)]
+pub fn quick_float(object: Borrowed<'_, '_, PyAny>) -> Option<f64> {
+    let is_float = object.get_type_ptr() == &raw mut ffi::PyFloat_Type;
+    // SAFETY: a living float.
+    is_float.then(|| unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) })
+}
+
+/// The number of an exact int; None when it is too large for a float.
+#[inline(always)]
+pub fn quick_int(object: Borrowed<'_, '_, PyAny>) -> Option<f64> {
+    let is_int = object.get_type_ptr() == &raw mut ffi::PyLong_Type;
+    if is_int { int_as_float(object) } else { None }
+}
+
+#[inline(never)]
+fn int_as_float(int: Borrowed<'_, '_, PyAny>) -> Option<f64> {
+    // SAFETY: a living object, under the GIL; the error of what is no int, or too large, is cleared.
     unsafe {
-        let data = ffi::PyLong_AsDouble(object);
+        let data = ffi::PyLong_AsDouble(int.as_ptr());
         if data == -1.0 && !ffi::PyErr_Occurred().is_null() {
             ffi::PyErr_Clear();
             return None;
@@ -79,22 +86,15 @@ pub unsafe fn quick_int(object: *mut ffi::PyObject) -> Option<f64> {
 
 /// Reads any operand; None for what is not a number, errors as [`number`], and for a `Value` whose
 /// `__init__` has not run.
-pub fn any(object: Borrowed<'_, '_, PyAny>, op: &str) -> PyResult<Option<Operand>> {
-    // SAFETY: a borrowed object is alive.
-    unsafe {
-        if let Some(operand) = quick(object.as_ptr()) {
-            return Ok(Some(operand));
-        }
-        if node::is_value(object.as_ptr()) {
-            let node = object.as_ptr().cast::<Node>();
-            if (*node).has(RAW) {
-                return Err(not_initialised(op));
-            }
-            return Ok(Some(Operand { data: (*node).data, node }));
-        }
+pub fn any<'a>(object: Borrowed<'a, '_, PyAny>, op: &str) -> PyResult<Option<Operand<'a>>> {
+    if let Some(operand) = quick(object) {
+        return Ok(Some(operand));
     }
-    let read = number(object, op)?;
-    Ok(read.map(|(data, _)| Operand { data, node: std::ptr::null_mut() }))
+    match NodeRef::of(object) {
+        Some(node) if node.has(RAW) => Err(not_initialised(op)),
+        Some(node) => Ok(Some(Operand::value(node))),
+        None => Ok(number(object, op)?.map(|(data, _)| Operand::number(data))),
+    }
 }
 
 /// An operand without edges so far, which its `__init__` may still give it: were it an operand

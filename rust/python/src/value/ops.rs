@@ -6,7 +6,7 @@
 //! ```text
 //! read both operands (Value or float without a call, the rest in a cold function)
 //! compute value and local derivatives in the core
-//! make a node; a number makes none, and takes the place of its derivative
+//! make a node; a number is no parent, and takes the place of its derivative
 //! on an error: set the exception, return null; nothing was made
 //! ```
 //!
@@ -16,7 +16,6 @@
 //! micrograd would call them ([`rewrite`]).
 
 use std::os::raw::{c_int, c_void};
-use std::ptr;
 
 use fastgrad_core::autograd::op::{self, Binary, Op, Unary};
 use fastgrad_core::{Error, Result};
@@ -25,166 +24,161 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 use pyo3::{Borrowed, ffi};
 
-use super::ffi::{Object, answer, method, not_implemented, raise};
+use super::ffi::{Object, answer, borrowed, method, not_implemented, raise};
 use super::init;
-use super::node::{self, Node, RAW};
+use super::node::{NewNode, NodeRef, RAW};
 use super::number::{self, Kind, Operand};
 use super::patches;
 use crate::errors::{guard_slot, to_python};
 
+/// An operand as Python hands it over.
+type Borrow<'a> = Borrowed<'a, 'a, PyAny>;
+
 #[inline(always)]
-unsafe fn binary(x: Object, y: Object, kind: Op, f: fn(f64, f64) -> Result<Binary>) -> Object {
-    // SAFETY: Python hands living operands to a slot.
-    unsafe {
-        match (number::peek(x), number::peek(y)) {
-            // Both are numbers or of the very type Value: one comparison says that it is pristine.
-            (Some(x), Some(y)) if patches::is_pristine() => combine(x, y, kind, f).cast(),
-            _ => binary_slowly(x, y, kind, f),
-        }
+fn binary(x: Borrow<'_>, y: Borrow<'_>, kind: Op, f: fn(f64, f64) -> Result<Binary>) -> Object {
+    match (number::peek(x), number::peek(y)) {
+        // Both are numbers or of the very type Value: one comparison says that it is pristine.
+        (Some(a), Some(b)) if patches::is_pristine() => combine(x.py(), a, b, kind, f).into_ptr(),
+        _ => binary_slowly(x, y, kind, f),
     }
 }
 
 /// The node of the op, or null.
 #[inline(always)]
-unsafe fn combine(
-    x: Operand,
-    y: Operand,
+fn combine<'py>(
+    py: Python<'py>,
+    x: Operand<'_>,
+    y: Operand<'_>,
     kind: Op,
     f: fn(f64, f64) -> Result<Binary>,
-) -> *mut Node {
-    // SAFETY: operands' nodes are alive.
-    unsafe {
-        match f(x.data, y.data) {
-            Ok(result) => {
-                let dx = if x.node.is_null() { x.data } else { result.dx };
-                let dy = if y.node.is_null() { y.data } else { result.dy };
-                node_of(kind, result.value, [x.node, y.node], [dx, dy])
-            }
-            Err(error) => refuse(kind, [x.node, y.node], &error),
+) -> NewNode<'py> {
+    let parents = [x.node, y.node];
+    match f(x.data, y.data) {
+        Ok(result) => {
+            let dx = if x.node.is_none() { x.data } else { result.dx };
+            let dy = if y.node.is_none() { y.data } else { result.dy };
+            node_of(py, kind, result.value, parents, [dx, dy])
         }
+        Err(error) => refuse(py, kind, parents, &error),
     }
 }
 
-/// A node with these parents, null for a number, which stands among the derivatives; or null.
+/// A node with these parents, none for a number, which stands among the derivatives; or null.
 #[inline(always)]
-unsafe fn node_of(kind: Op, value: f64, parents: [*mut Node; 2], slopes: [f64; 2]) -> *mut Node {
-    // SAFETY: the parents are alive or null.
-    unsafe {
-        let made = node::new(kind, value);
-        if made.is_null() || node::set_parents(made, parents[0], parents[1], slopes[0], slopes[1]) {
-            return made;
-        }
-        drop_raw(kind, made)
+fn node_of<'py>(
+    py: Python<'py>,
+    kind: Op,
+    value: f64,
+    parents: [Option<NodeRef<'_>>; 2],
+    slopes: [f64; 2],
+) -> NewNode<'py> {
+    let made = NewNode::with_parents(py, kind, value, parents, slopes);
+    if made.is_null() { not_made(py, kind) } else { made }
+}
+
+/// Sets the exception for a node that was not made, unless there is one.
+#[cold]
+fn not_made(py: Python<'_>, kind: Op) -> NewNode<'_> {
+    match PyErr::take(py) {
+        Some(error) => failed(py, error),
+        None => failed(py, number::not_initialised(kind.name())),
     }
 }
 
-/// Gives up a node that has an operand whose `__init__` has not run.
+/// Sets the exception for what the core refuses; for an operand whose `__init__` has not run, an
+/// error that does not name its data, as it has none.
 #[cold]
-unsafe fn drop_raw(kind: Op, made: *mut Node) -> *mut Node {
-    // SAFETY: the reference is the caller's.
-    unsafe { ffi::Py_DECREF(made.cast()) };
-    raise(number::not_initialised(kind.name())).cast()
+fn refuse<'py>(
+    py: Python<'py>,
+    kind: Op,
+    parents: [Option<NodeRef<'_>>; 2],
+    error: &Error,
+) -> NewNode<'py> {
+    let is_raw = parents.into_iter().flatten().any(|parent| parent.has(RAW));
+    failed(py, if is_raw { number::not_initialised(kind.name()) } else { to_python(error) })
 }
 
-/// Sets the exception for what the core refuses: the data of an operand whose `__init__` has not
-/// run are none to be told of.
 #[cold]
-unsafe fn refuse(kind: Op, parents: [*mut Node; 2], error: &Error) -> *mut Node {
-    // SAFETY: the parents are alive or null.
-    let raw = parents.iter().any(|parent| unsafe { parent.as_ref() }.is_some_and(|p| p.has(RAW)));
-    let error = if raw { number::not_initialised(kind.name()) } else { to_python(error) };
-    raise(error).cast()
+fn failed(py: Python<'_>, error: PyErr) -> NewNode<'_> {
+    raise(error);
+    NewNode::failed(py)
 }
 
 #[cold]
 #[inline(never)]
-unsafe fn binary_slowly(
-    x: Object,
-    y: Object,
+fn binary_slowly(
+    x: Borrow<'_>,
+    y: Borrow<'_>,
     kind: Op,
     f: fn(f64, f64) -> Result<Binary>,
 ) -> Object {
-    // SAFETY: Python hands living operands to a slot.
-    unsafe {
-        let looked = patches::is_patched(Python::assume_attached());
-        match looked.and_then(|_| read_both(x, y, kind.name())) {
-            Ok(Some((a, b))) => {
-                let changed = |object, operand: Operand| {
-                    let class = ffi::Py_TYPE(object);
-                    !operand.node.is_null() && is_rewritten(class, kind, a.node.is_null())
-                };
-                if changed(x, a) || changed(y, b) {
-                    answer(rewrite(x, y, b, kind))
-                } else {
-                    init::finish(combine(a, b, kind, f))
-                }
+    let looked = patches::is_patched(x.py());
+    match looked.and_then(|_| read_both(x, y, kind.name())) {
+        Ok(Some((a, b))) => {
+            let changed = |object: Borrow<'_>, operand: Operand<'_>| {
+                operand.node.is_some() && is_rewritten(object, kind, a.node.is_none())
+            };
+            if changed(x, a) || changed(y, b) {
+                answer(rewrite(x, y, b, kind))
+            } else {
+                init::finish(combine(x.py(), a, b, kind, f))
             }
-            Ok(None) => not_implemented(),
-            Err(error) => raise(error),
         }
+        Ok(None) => not_implemented(),
+        Err(error) => raise(error),
     }
 }
 
-/// Does micrograd write this op by means of operators that the class has changed?
-#[inline(always)]
-unsafe fn is_rewritten(class: *mut ffi::PyTypeObject, kind: Op, left_is_number: bool) -> bool {
+/// Does micrograd write this op by means of operators that the value's class has changed?
+fn is_rewritten(value: Borrow<'_>, kind: Op, left_is_number: bool) -> bool {
     // SAFETY: Value and its subclasses have number slots.
-    unsafe {
-        let now = &*(*class).tp_as_number;
-        let add = || now.nb_add.is_none_or(|f| f as usize != nb_add as *const () as usize);
-        let mul =
-            || now.nb_multiply.is_none_or(|f| f as usize != nb_multiply as *const () as usize);
-        let neg =
-            || now.nb_negative.is_none_or(|f| f as usize != nb_negative as *const () as usize);
-        let pow = || now.nb_power.is_none_or(|f| f as usize != nb_power as *const () as usize);
-        match kind {
-            Op::Add => left_is_number && add(),
-            Op::Mul => left_is_number && mul(),
-            Op::Neg => mul(),
-            Op::Sub => add() || neg() || mul(),
-            Op::Div => mul() || pow(),
-            _ => false,
-        }
+    let now = unsafe { &*(*value.get_type_ptr()).tp_as_number };
+    let add = || now.nb_add.is_none_or(|f| f as usize != nb_add as *const () as usize);
+    let mul = || now.nb_multiply.is_none_or(|f| f as usize != nb_multiply as *const () as usize);
+    let neg = || now.nb_negative.is_none_or(|f| f as usize != nb_negative as *const () as usize);
+    let pow = || now.nb_power.is_none_or(|f| f as usize != nb_power as *const () as usize);
+    match kind {
+        Op::Add => left_is_number && add(),
+        Op::Mul => left_is_number && mul(),
+        Op::Neg => mul(),
+        Op::Sub => add() || neg() || mul(),
+        Op::Div => mul() || pow(),
+        _ => false,
     }
 }
 
 /// Calls the operators that micrograd calls for this op; `right` is y as read.
-unsafe fn rewrite<'py>(
-    x: Object,
-    y: Object,
-    right: Operand,
+fn rewrite<'a>(
+    x: Borrow<'a>,
+    y: Borrow<'a>,
+    right: Operand<'_>,
     kind: Op,
-) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: Python hands living operands to a slot, with the GIL held.
-    unsafe {
-        let py = Python::assume_attached();
-        let x = Bound::from_borrowed_ptr(py, x);
-        let mut y = Bound::from_borrowed_ptr(py, y);
-        if right.node.is_null() && !y.is_exact_instance_of::<PyInt>() {
-            // numpy's own numbers have rules of their own for a minus and for powers.
-            y = PyFloat::new(py, right.data).into_any();
-        }
-        match kind {
-            Op::Add => y.add(x),
-            Op::Mul => y.mul(x),
-            Op::Sub => x.add(y.neg()?),
-            _ => x.mul(y.pow(-1, py.None())?),
-        }
+) -> PyResult<Bound<'a, PyAny>> {
+    let py = x.py();
+    let mut y = y.to_owned();
+    if right.node.is_none() && !y.is_exact_instance_of::<PyInt>() {
+        // numpy's own numbers have rules of their own for a minus and for powers.
+        y = PyFloat::new(py, right.data).into_any();
+    }
+    match kind {
+        Op::Add => y.add(x),
+        Op::Mul => y.mul(x),
+        Op::Sub => x.add(y.neg()?),
+        _ => x.mul(y.pow(-1, py.None())?),
     }
 }
 
 /// Both operands; None when the other type may still know what to do.
-unsafe fn read_both(x: Object, y: Object, op: &str) -> PyResult<Option<(Operand, Operand)>> {
-    // SAFETY: Python hands living operands to a slot, with the GIL held.
-    unsafe {
-        let py = Python::assume_attached();
-        let (x, y) = (Borrowed::from_ptr(py, x), Borrowed::from_ptr(py, y));
-        match (number::any(x, op)?, number::any(y, op)?) {
-            (Some(x), Some(y)) => Ok(Some((x, y))),
-            (left, _) => {
-                let stranger = if left.is_none() { x } else { y };
-                if is_refused(stranger) { Err(unsupported(op, x, y)) } else { Ok(None) }
-            }
+fn read_both<'a>(
+    x: Borrow<'a>,
+    y: Borrow<'a>,
+    op: &str,
+) -> PyResult<Option<(Operand<'a>, Operand<'a>)>> {
+    match (number::any(x, op)?, number::any(y, op)?) {
+        (Some(x), Some(y)) => Ok(Some((x, y))),
+        (left, _) => {
+            let stranger = if left.is_none() { x } else { y };
+            if is_refused(stranger) { Err(unsupported(op, x, y)) } else { Ok(None) }
         }
     }
 }
@@ -206,120 +200,98 @@ fn unsupported(op: &str, x: Borrowed<'_, '_, PyAny>, y: Borrowed<'_, '_, PyAny>)
 }
 
 #[inline(always)]
-unsafe fn unary(x: Object, kind: Op, f: fn(f64) -> Result<Unary>) -> Object {
-    // SAFETY: `x` is a Value: the slots and methods of the type guarantee it.
-    unsafe {
-        let is_plain = kind != Op::Neg || ffi::Py_TYPE(x) == node::value_type();
-        if is_plain && patches::is_pristine() {
-            one_parent(x, kind, f).cast()
-        } else {
-            unary_slowly(x, kind, f)
-        }
+fn unary(x: NodeRef<'_>, kind: Op, f: fn(f64) -> Result<Unary>) -> Object {
+    let is_plain = kind != Op::Neg || x.is_exact();
+    if is_plain && patches::is_pristine() {
+        one_parent(x, kind, f).into_ptr()
+    } else {
+        unary_slowly(x, kind, f)
     }
 }
 
 #[cold]
-unsafe fn unary_slowly(x: Object, kind: Op, f: fn(f64) -> Result<Unary>) -> Object {
-    // SAFETY: as in `unary`.
-    unsafe {
-        let node = x.cast::<Node>();
-        if !(*node).has(RAW) && is_rewritten(ffi::Py_TYPE(x), kind, false) {
-            return answer(Bound::from_borrowed_ptr(Python::assume_attached(), x).mul(-1));
-        }
-        init::finish(one_parent(x, kind, f))
+fn unary_slowly(x: NodeRef<'_>, kind: Op, f: fn(f64) -> Result<Unary>) -> Object {
+    let object = x.object();
+    if !x.has(RAW) && is_rewritten(object.as_borrowed(), kind, false) {
+        return answer(object.mul(-1));
     }
+    init::finish(one_parent(x, kind, f))
 }
 
 /// The node of an op of one operand, or null.
 #[inline(always)]
-unsafe fn one_parent(x: Object, kind: Op, f: fn(f64) -> Result<Unary>) -> *mut Node {
-    // SAFETY: `x` is a living Value.
-    unsafe {
-        let parents = [x.cast::<Node>(), ptr::null_mut()];
-        match f((*x.cast::<Node>()).data) {
-            Ok(result) => node_of(kind, result.value, parents, [result.dx, 0.0]),
-            Err(error) => refuse(kind, parents, &error),
-        }
+fn one_parent(x: NodeRef<'_>, kind: Op, f: fn(f64) -> Result<Unary>) -> NewNode<'_> {
+    let parents = [Some(x), None];
+    match f(x.data()) {
+        Ok(result) => node_of(x.py(), kind, result.value, parents, [result.dx, 0.0]),
+        Err(error) => refuse(x.py(), kind, parents, &error),
     }
 }
 
 /// `x ** y` and `pow(x, y)`; a third argument is refused.
 #[inline(always)]
-unsafe fn power(x: Object, y: Object, modulus: Object) -> Object {
-    // SAFETY: Python hands living operands to a slot.
-    unsafe {
-        if modulus != ffi::Py_None() {
-            return raise(PyTypeError::new_err("pow() of a Value takes no third argument"));
-        }
-        if ffi::Py_TYPE(x) == node::value_type() {
-            let exponent = ffi::Py_TYPE(y);
-            if exponent == &raw mut ffi::PyFloat_Type {
-                return power_of_number(x, ffi::PyFloat_AS_DOUBLE(y), Kind::Fraction);
-            }
-            if exponent == &raw mut ffi::PyLong_Type
-                && let Some(n) = number::quick_int(y)
-            {
-                return power_of_number(x, n, Kind::Whole);
-            }
-        }
-        power_slowly(x, y)
+fn power(x: Borrow<'_>, y: Borrow<'_>, modulus: Borrow<'_>) -> Object {
+    if !modulus.is_none() {
+        return raise(PyTypeError::new_err("pow() of a Value takes no third argument"));
     }
+    if let Some(x) = NodeRef::exact(x) {
+        if let Some(n) = number::quick_float(y) {
+            return power_of_number(x, n, Kind::Fraction);
+        }
+        if let Some(n) = number::quick_int(y) {
+            return power_of_number(x, n, Kind::Whole);
+        }
+    }
+    power_slowly(x, y)
 }
 
 #[cold]
-unsafe fn power_slowly(x: Object, y: Object) -> Object {
-    // SAFETY: as in `power`.
-    unsafe {
-        if !node::is_value(x) || node::is_value(y) {
-            return binary(x, y, Op::Pow, op::pow);
-        }
-        let py = Python::assume_attached();
-        let exponent = Borrowed::from_ptr(py, y);
-        match number::number(exponent, "**") {
-            Ok(Some((n, kind))) => power_of_number(x, n, kind),
-            Ok(None) if is_refused(exponent) => {
-                raise(unsupported("**", Borrowed::from_ptr(py, x), exponent))
-            }
-            Ok(None) => not_implemented(),
-            Err(error) => raise(error),
-        }
+fn power_slowly(x: Borrow<'_>, y: Borrow<'_>) -> Object {
+    let (Some(base), None) = (NodeRef::of(x), NodeRef::of(y)) else {
+        return binary(x, y, Op::Pow, op::pow);
+    };
+    match number::number(y, "**") {
+        Ok(Some((n, kind))) => power_of_number(base, n, kind),
+        Ok(None) if is_refused(y) => raise(unsupported("**", x, y)),
+        Ok(None) => not_implemented(),
+        Err(error) => raise(error),
     }
 }
 
-unsafe fn power_of_number(x: Object, n: f64, kind: Kind) -> Object {
-    // SAFETY: `x` is a Value.
-    unsafe {
-        let op = if kind == Kind::Whole { Op::PowInt } else { Op::PowFloat };
-        let parents = [x.cast::<Node>(), ptr::null_mut()];
-        init::finish(match op::pow_number((*x.cast::<Node>()).data, n) {
-            Ok(result) => node_of(op, result.value, parents, [result.dx, n]),
-            Err(error) => refuse(op, parents, &error),
-        })
-    }
+fn power_of_number(x: NodeRef<'_>, n: f64, kind: Kind) -> Object {
+    let op = if kind == Kind::Whole { Op::PowInt } else { Op::PowFloat };
+    let parents = [Some(x), None];
+    init::finish(match op::pow_number(x.data(), n) {
+        Ok(result) => node_of(x.py(), op, result.value, parents, [result.dx, n]),
+        Err(error) => refuse(x.py(), op, parents, &error),
+    })
 }
 
 /// A function, unlike an operator, has nobody else to ask.
 #[inline(always)]
-unsafe fn function(x: Object, y: Object, kind: Op, f: fn(f64, f64) -> Result<Binary>) -> Object {
-    // SAFETY: living operands.
+fn function(x: Borrow<'_>, y: Borrow<'_>, kind: Op, f: fn(f64, f64) -> Result<Binary>) -> Object {
+    let answer = binary(x, y, kind, f);
+    // SAFETY: the singleton; a reference to it is given back.
     unsafe {
-        let answer = binary(x, y, kind, f);
         if answer != ffi::Py_NotImplemented() {
             return answer;
         }
         ffi::Py_DECREF(answer);
-        let py = Python::assume_attached();
-        raise(unsupported(kind.name(), Borrowed::from_ptr(py, x), Borrowed::from_ptr(py, y)))
     }
+    raise(unsupported(kind.name(), x, y))
 }
 
 /// One row an operator: the C function, its entry in the type, its operands, what it does.
 macro_rules! operators {
-    ($($slot:ident $entry:ident ($($operand:ident),+) $body:expr;)+) => {
+    ($($slot:ident $entry:ident ($($operand:ident: $read:path),+) $body:expr;)+) => {
         $(
             unsafe extern "C" fn $slot($($operand: Object),+) -> Object {
-                // SAFETY: Python hands living operands to a slot, at least one of them a Value.
-                guard_slot(|| unsafe { $body })
+                guard_slot(|| {
+                    // SAFETY: Python hands living operands to a slot, at least one of them a
+                    // Value, which that of a unary op is.
+                    $(let $operand = unsafe { $read($operand) };)+
+                    $body
+                })
             }
         )+
 
@@ -332,14 +304,14 @@ macro_rules! operators {
 }
 
 operators! {
-    nb_add Py_nb_add (x, y) binary(x, y, Op::Add, op::add);
-    nb_subtract Py_nb_subtract (x, y) binary(x, y, Op::Sub, op::sub);
-    nb_multiply Py_nb_multiply (x, y) binary(x, y, Op::Mul, op::mul);
-    nb_true_divide Py_nb_true_divide (x, y) binary(x, y, Op::Div, op::div);
-    nb_power Py_nb_power (x, y, modulus) power(x, y, modulus);
-    nb_negative Py_nb_negative (x) unary(x, Op::Neg, op::neg);
-    nb_positive Py_nb_positive (x) unary(x, Op::Pos, op::pos);
-    nb_absolute Py_nb_absolute (x) unary(x, Op::Abs, op::abs);
+    nb_add Py_nb_add (x: borrowed, y: borrowed) binary(x, y, Op::Add, op::add);
+    nb_subtract Py_nb_subtract (x: borrowed, y: borrowed) binary(x, y, Op::Sub, op::sub);
+    nb_multiply Py_nb_multiply (x: borrowed, y: borrowed) binary(x, y, Op::Mul, op::mul);
+    nb_true_divide Py_nb_true_divide (x: borrowed, y: borrowed) binary(x, y, Op::Div, op::div);
+    nb_power Py_nb_power (x: borrowed, y: borrowed, modulus: borrowed) power(x, y, modulus);
+    nb_negative Py_nb_negative (x: NodeRef::received) unary(x, Op::Neg, op::neg);
+    nb_positive Py_nb_positive (x: NodeRef::received) unary(x, Op::Pos, op::pos);
+    nb_absolute Py_nb_absolute (x: NodeRef::received) unary(x, Op::Abs, op::abs);
 }
 
 /// One row a method: its name and the core's function, its kind, its docstring.
@@ -350,15 +322,18 @@ macro_rules! methods {
     ) => {
         $(
             unsafe extern "C" fn $name(x: Object, _: Object) -> Object {
-                // SAFETY: a method's receiver.
-                guard_slot(|| unsafe { unary(x, Op::$kind, op::$name) })
+                // SAFETY: a method's receiver is a living Value.
+                guard_slot(|| unary(unsafe { NodeRef::received(x) }, Op::$kind, op::$name))
             }
         )+
         $(
             #[doc = concat!("`x.", stringify!($name2), "(y)`, and the module's function.")]
             pub unsafe extern "C" fn $name2(x: Object, y: Object) -> Object {
-                // SAFETY: living operands.
-                guard_slot(|| unsafe { function(x, y, Op::$kind2, op::$name2) })
+                guard_slot(|| {
+                    // SAFETY: Python hands a living receiver and argument to a method.
+                    let (x, y) = unsafe { (borrowed(x), borrowed(y)) };
+                    function(x, y, Op::$kind2, op::$name2)
+                })
             }
         )+
 
