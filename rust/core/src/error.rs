@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 
-/// What can go wrong in the core. `Display` names the op and its operands.
+/// An error of the core. `Display` names the op and its operands.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Error {
     /// A division by zero, or zero raised to a negative power.
@@ -36,7 +36,7 @@ pub enum Error {
         op: &'static str,
         /// The index as given.
         target: i64,
-        /// How many classes there are.
+        /// The number of classes.
         classes: usize,
     },
     /// The variable that chooses the instructions names none that the processor has.
@@ -54,16 +54,16 @@ pub enum Error {
         id: u32,
         /// Where it stands in the argument, counted from 0 over all its numbers.
         position: usize,
-        /// How many symbols there are.
+        /// The number of symbols.
         vocabulary: usize,
     },
     /// A byte that is not part of any character.
     NotUtf8 {
-        /// What the text is called: a path, or what stands for one.
+        /// The text's name: a path, or a stand-in.
         name: String,
         /// The line's number, from 1.
         line: u64,
-        /// How many bytes of the text come before the byte.
+        /// The offset of the byte in the text.
         offset: u64,
         /// The byte itself.
         byte: u8,
@@ -72,12 +72,12 @@ pub enum Error {
     Memory,
     /// A text without a single item.
     Blank {
-        /// What the text is called.
+        /// The text's name.
         name: String,
     },
     /// The system failed to read.
     Io {
-        /// What was read.
+        /// The source that was read.
         name: String,
         /// The system's own number for the error.
         code: Option<i32>,
@@ -108,19 +108,19 @@ pub enum Error {
     Entry {
         /// The row.
         row: usize,
-        /// What is wrong with it.
+        /// The fault found.
         reason: &'static str,
     },
     /// A number of items that the entries contradict.
     Items {
         /// The number given.
         given: u64,
-        /// How many n-grams end in the boundary.
+        /// The number of n-grams that end in the boundary.
         ends: u64,
     },
     /// A dense table of counts that would be too large.
     Dense {
-        /// How many symbols there are, the boundary included.
+        /// The number of symbols, the boundary included.
         symbols: usize,
         /// The order.
         order: usize,

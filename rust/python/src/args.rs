@@ -26,7 +26,7 @@ use crate::run::pause;
 /// The most characters of an argument in a message.
 const SHOWN: usize = 60;
 
-/// How many numbers are copied between two checks for a cancel.
+/// The number of items copied between two checks for a cancel.
 const CHUNK: usize = 1 << 20;
 
 /// The most threads that an argument may ask for.

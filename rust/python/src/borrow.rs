@@ -124,7 +124,7 @@ impl<'py, T: Element, D: Dimension> Writing<'py, T, D> {
         unsafe { self.0.array.as_slice() }
     }
 
-    /// The same, to be written to.
+    /// Returns the array as a view to write to.
     pub fn as_slice_mut(&mut self) -> Result<&mut [T], AsSliceError> {
         // SAFETY: no other call uses it.
         unsafe { self.0.array.as_slice_mut() }

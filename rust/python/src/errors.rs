@@ -71,7 +71,7 @@ pub fn guard<T>(entry: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
     catch_unwind(AssertUnwindSafe(entry)).unwrap_or_else(|payload| Err(panicked(&*payload)))
 }
 
-/// What a raw slot returns.
+/// The result type of a raw slot.
 pub trait SlotResult {
     /// The result that says that an exception is set.
     const RAISED: Self;

@@ -1,4 +1,4 @@
-//! What a process made by `os.fork()` puts right before it goes on.
+//! Cleans up after `os.fork()` in the child.
 //!
 //! The child has only the thread that forked. What others had begun will never end there: passes
 //! over graphs are undone, and arrays are in use no more. Nothing else outlives a call, and what
@@ -10,14 +10,14 @@ use pyo3::types::PyDict;
 use crate::borrow;
 use crate::value::pass_lock;
 
-/// Called in the child, on its only thread.
+/// Cleans up in the child, on its only thread.
 #[pyfunction]
 fn after_fork(py: Python<'_>) {
     borrow::after_fork(py);
     pass_lock::after_fork(py);
 }
 
-/// Has Python call [`after_fork`], where there are forks.
+/// Registers [`after_fork`] with Python, where `os.fork` exists.
 pub fn watch(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     if let Some(register) = py.import("os")?.getattr_opt("register_at_fork")? {

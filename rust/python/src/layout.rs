@@ -8,7 +8,7 @@ use crate::errors::guard;
 use crate::memory::with_capacity;
 use crate::run::{Cost, run};
 
-/// How many nanoseconds a node or an edge takes in a large graph.
+/// The nanoseconds that a node or an edge takes in a large graph.
 const AN_ITEM: u64 = 20_000;
 
 /// Centers of nodes, routes of edges, width and height, and the number of crossings.

@@ -11,7 +11,7 @@ use crate::args;
 use crate::errors::{guard, to_python};
 use crate::run::{Cost, run};
 
-/// How many nanoseconds a logit or a draw takes.
+/// The nanoseconds that a logit or a draw takes.
 const A_LOGIT: u64 = 8;
 
 /// Trains in place for some steps; returns the loss before each of them.

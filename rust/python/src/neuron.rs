@@ -34,7 +34,7 @@ impl<T> Field<T> {
 }
 
 impl Field<Option<Py<PyAny>>> {
-    /// What is set, if anything.
+    /// Returns the field's value, if set.
     ///
     /// # Safety
     /// The reference is not used once Python code has run, which may replace the field.
@@ -65,7 +65,7 @@ impl NeuronData {
         unsafe { Some((self.w.get(py)?, self.b.get(py)?)) }
     }
 
-    /// What follows the sum.
+    /// Returns the activation that follows the sum.
     #[inline(always)]
     pub fn activation(&self, py: Python<'_>) -> Activation {
         self.activation.0.with(py, |activation| *activation)

@@ -23,9 +23,9 @@ use crate::errors::{guard, to_python};
 use crate::py_reader::run_on_chunks;
 use crate::run::{Cost, run};
 
-/// How many nanoseconds an n-gram takes.
+/// The nanoseconds that an n-gram takes.
 const A_GRAM: u64 = 16;
-/// How many nanoseconds a byte takes, on one thread.
+/// The nanoseconds that a byte takes, on one thread.
 const A_BYTE: u64 = 1;
 /// A text below this size is counted on one thread.
 const SMALL: usize = 1 << 21;

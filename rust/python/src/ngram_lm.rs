@@ -9,9 +9,9 @@ use crate::args;
 use crate::errors::guard;
 use crate::run::{Cost, run};
 
-/// How many nanoseconds an id takes that is counted or scored, or a symbol that is counted, at most.
+/// The nanoseconds that an id takes that is counted or scored, or a symbol that is counted, at most.
 const AN_ID: u64 = 500;
-/// How many nanoseconds a probability of a distribution takes.
+/// The nanoseconds that a probability of a distribution takes.
 const A_PROBABILITY: u64 = 2;
 
 /// Ids in either width.
@@ -77,7 +77,7 @@ fn counting<I>(ids: &[I], size: usize) -> Cost {
     Cost::of(ids.len().saturating_add(size), AN_ID)
 }
 
-/// What comes before the text, and the text.
+/// The context before the text, and the text.
 fn split<I>(ids: &[I], start: usize) -> PyResult<(&[I], &[I])> {
     ids.split_at_checked(start).ok_or_else(|| {
         let message = format!("start is {start}; expected at most {}", ids.len());

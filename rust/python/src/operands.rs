@@ -48,8 +48,8 @@ impl Operands {
         Ok(operands)
     }
 
-    /// What came of reading; false where an item was refused that is neither Value nor number, but
-    /// of a class that may answer multiplication by a Value in its own way.
+    /// Returns true after successful reading, and false where an item was refused whose class may
+    /// implement multiplication by a Value itself.
     pub fn unless_strange(&self, outcome: PyResult<()>) -> PyResult<bool> {
         match outcome {
             Err(_) if self.stranger => Ok(false),
@@ -86,7 +86,8 @@ impl Operands {
         nodes.all(|node| unsafe { ffi::Py_TYPE(node.cast()) } == node::value_type())
     }
 
-    /// Can the source be read only once, or is it a `Value`, which stands for a row of one?
+    /// Returns true for an iterator, which can be read only once, and for a `Value`, which stands for
+    /// a row of one.
     pub fn is_no_row(source: &Bound<'_, PyAny>) -> bool {
         let is_sequence =
             source.is_exact_instance_of::<PyList>() || source.is_exact_instance_of::<PyTuple>();

@@ -47,8 +47,7 @@ impl Params {
         Ok(state)
     }
 
-    /// Gives each parameter with its state to a rule for the data that follow from data and
-    /// gradient, and sets them all, in one go. An exception leaves parameters and state unchanged.
+    /// Sets the data of all parameters by a rule from data, gradient and state, in one go. An exception leaves parameters and state unchanged.
     fn update<S: Copy>(
         &self,
         py: Python<'_>,

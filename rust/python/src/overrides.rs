@@ -14,7 +14,7 @@ use pyo3::types::{PyString, PyTuple, PyType};
 use crate::errors::guard;
 use crate::value::node;
 
-/// What the ops over lists and the optimizers stand for: arithmetic, functions, fields. A
+/// The attributes that ops over lists and optimizers stand for: arithmetic, functions, fields. A
 /// subclass's `__init__` is not among them, as no op makes an instance of a subclass.
 const OPS: [&str; 28] = [
     "__add__",
@@ -74,7 +74,8 @@ pub fn class_has_own_ops(py: Python<'_>, class: *mut ffi::PyTypeObject) -> PyRes
     Ok(false)
 }
 
-/// Can the class of an object that is neither a `Value` nor a number answer `Value * object`?
+/// Returns true if the class of an object that is neither a `Value` nor a number may implement
+/// `Value * object`.
 pub fn answers_multiplication(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: the class of a living object; its table of number slots may be missing.
     let slots = unsafe { (*object.get_type_ptr()).tp_as_number.as_ref() };

@@ -20,7 +20,7 @@ use crate::borrow::Reading;
 use crate::errors::{guard, to_python};
 use crate::run::{Cost, report, run};
 
-/// How many nanoseconds it takes to draw a symbol, or to make a cell of a table ready for that.
+/// The nanoseconds to draw a symbol, or to make a cell of a table ready for that.
 const A_SYMBOL: u64 = 30;
 
 /// All distributions of a language model, ready for drawing.
@@ -116,7 +116,7 @@ struct Strings<'a, 'py> {
     callback: Option<&'a Bound<'py, PyAny>>,
 }
 
-/// What ended the work early: the core, or Python while it was looked at.
+/// The error that ended the work early, of the core or of a Python callback.
 enum Stop {
     Core(Error),
     Python(PyErr),
@@ -135,7 +135,7 @@ impl From<PyErr> for Stop {
 }
 
 impl<'py> Strings<'_, 'py> {
-    /// Has all items drawn without the lock, and makes the strings of each part with it.
+    /// Draws all items without the GIL, and makes the strings of each part with it.
     fn collect<C: Code>(
         self,
         streams: Range<u64>,
@@ -184,7 +184,8 @@ impl<'py> Strings<'_, 'py> {
     }
 }
 
-/// Tells of a context in characters, the boundary left out: it is only ever in front.
+/// Returns the error for a context that no symbol can follow. The boundary, which only stands in
+/// front, is not shown.
 fn dead_end(py: Python<'_>, context: &[u32], characters: &[char]) -> PyErr {
     let written = |&symbol: &u32| characters.get(symbol.wrapping_sub(1) as usize);
     let before: String = context.iter().filter_map(written).collect();
@@ -199,7 +200,7 @@ fn dead_end(py: Python<'_>, context: &[u32], characters: &[char]) -> PyErr {
     }
 }
 
-/// How each character is written.
+/// Returns the code of each character.
 fn written<C>(characters: &[char], code: impl Fn(char) -> C) -> PyResult<Vec<C>> {
     let codes = alloc::collected(characters.iter().map(|&c| code(c)));
     codes.map_err(|error| to_python(&error))
@@ -207,7 +208,7 @@ fn written<C>(characters: &[char], code: impl Fn(char) -> C) -> PyResult<Vec<C>>
 
 /// A character as Python stores it, in one byte or in four.
 trait Code: Copy + Default + Send + Sync {
-    /// What Python calls this way to store characters.
+    /// Python's constant for this width.
     const KIND: c_int;
 }
 
@@ -281,7 +282,7 @@ pub fn normal_numbers(
     stream: u64,
 ) -> PyResult<Bound<'_, PyArray1<f64>>> {
     const CHUNK: usize = 1 << 12;
-    /// How many nanoseconds a number takes.
+    /// The nanoseconds that a number takes.
     const A_NUMBER: u64 = 30;
     let draw = |progress: &Progress| -> Result<Vec<f64>> {
         let mut rng = Rng::new(seed, stream);

@@ -68,7 +68,7 @@ impl WeightCacheEntry {
         (shape == (m, n, values)).then(|| WeightCacheEntry { fused, weights: weights.clone() })
     }
 
-    /// Is the list the row `i`, with the same nodes and values?
+    /// Returns true if the list is row `i`, with the same nodes and values.
     #[inline(always)]
     pub fn has_row(&self, i: usize, row: &Bound<'_, PyAny>) -> bool {
         let n = self.weights.inputs();
@@ -79,14 +79,14 @@ impl WeightCacheEntry {
         }
     }
 
-    /// Is the item the bias `i`, with the same value?
+    /// Returns true if the item is bias `i`, with the same value.
     #[inline(always)]
     pub fn has_bias(&self, i: usize, bias: &Bound<'_, PyAny>) -> bool {
         let rows = self.weights.outputs() * self.weights.inputs();
         self.has(rows + i, &[bias.as_ptr()])
     }
 
-    /// Are the items the nodes from `start` on, with the values that these had?
+    /// Returns true if the items are the nodes from `start` on, with unchanged values.
     #[inline(always)]
     #[allow(clippy::indexing_slicing, reason = "the shape is that of the lists")]
     fn has(&self, start: usize, items: &[*mut ffi::PyObject]) -> bool {
@@ -152,7 +152,7 @@ pub unsafe fn items<'a>(list: &'a Bound<'_, PyList>) -> &'a [*mut ffi::PyObject]
     }
 }
 
-/// Is the item the known node, and its value the known one? Its class is the known one as well,
+/// Returns true if the item is the known node with the known value. Its class is unchanged as well,
 /// see [`fused_op::unregister_all`].
 #[inline(always)]
 fn same(item: *mut ffi::PyObject, node: *mut Node, value: f64) -> bool {

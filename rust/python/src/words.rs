@@ -10,9 +10,9 @@ use crate::args;
 use crate::errors::guard;
 use crate::run::{Cost, run};
 
-/// How many nanoseconds a byte takes.
+/// The nanoseconds that a byte takes.
 const A_BYTE: u64 = 5;
-/// How many nanoseconds it takes to number a token.
+/// The nanoseconds to number a token.
 const A_TOKEN: u64 = 10;
 
 /// A text that is read in pieces, and then numbered, which ends the reader.

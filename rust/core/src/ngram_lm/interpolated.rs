@@ -229,7 +229,7 @@ fn em_step(
     progress: &Progress,
 ) -> Result<(f64, Vec<Weights>)> {
     let mut loss = 0.0;
-    // How often each estimate was the one that a word came from, as far as one can tell.
+    // The expected number of words that each estimate produced (the E step).
     let mut shares = vec![[0.0; ORDER + 1]; weights.len()];
     for chunk in parts.chunks(CHUNK) {
         for &(estimates, bin) in chunk {

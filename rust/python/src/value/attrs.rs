@@ -95,7 +95,7 @@ fn operands(value: NodeRef<'_>) -> PyResult<Bound<'_, PyTuple>> {
     PyTuple::new(py, objects.collect::<Vec<_>>())
 }
 
-/// Is it an op of two operands, of which one or both may be plain numbers?
+/// Returns true for an op of two operands, of which one may be a plain number.
 fn takes_two(op: Op) -> bool {
     use Op::{Add, Div, Max, Min, Mul, Pow, PowFloat, PowInt, Sub};
     matches!(op, Add | Sub | Mul | Div | Pow | PowInt | PowFloat | Max | Min)

@@ -40,7 +40,7 @@ struct Handle(*mut u8);
 // touches nodes that no other does.
 unsafe impl Sync for Handle {}
 
-/// What a handle points to.
+/// The target of a handle.
 enum Target {
     Node(*mut Node),
     FusedOp(*mut FusedOp),
@@ -72,7 +72,7 @@ impl Handle {
 /// Fused ops with the adjoints that an enclosing pass has left in them.
 type Aside = RefCell<Vec<(*mut FusedOp, Vec<f64>)>>;
 
-/// All that a pass keeps outside of the nodes.
+/// The state of a pass outside of the nodes.
 #[derive(Default)]
 struct Walk {
     pass: Pass<Handle>,
@@ -367,7 +367,7 @@ fn call_hook(value: NodeRef<'_>) -> PyResult<()> {
     }
 }
 
-/// What `node._backward()` does on its own: sends the gradient that the node has now.
+/// Adds the node's gradient to its parents', as `node._backward()` does outside of a pass.
 pub fn send_alone(value: NodeRef<'_>) -> PyResult<()> {
     let node = value.as_ptr();
     // SAFETY: the node is alive, and with it what it refers to.

@@ -12,11 +12,11 @@ use super::fused_op::{self, FusedOp};
 use super::node::{FROM_SLAB, Node, is_tracked, set_refcount, value_type};
 use super::{slab, trashcan};
 
-/// The dying: a list chained through `grad`, whose nodes nothing else can reach.
+/// Nodes to be freed, chained through `grad`; nothing else can reach them.
 struct DeallocQueue(*mut Node);
 
 impl DeallocQueue {
-    /// Gives up one reference to a parent; adds it when that was the last one.
+    /// Releases one reference to a parent; queues it when that was the last one.
     #[inline(always)]
     unsafe fn give_up(&mut self, node: *mut Node) {
         // SAFETY: the caller owns the reference.

@@ -43,7 +43,7 @@ pub fn answer<T>(outcome: PyResult<Bound<'_, T>>) -> Object {
     outcome.map_or_else(raise, Bound::into_ptr)
 }
 
-/// What a slot returns that gives nothing: 0, or -1 with the exception set.
+/// Returns a slot's status: 0, or -1 with the exception set.
 pub fn status(outcome: PyResult<()>) -> c_int {
     outcome.map_or_else(
         |error| {

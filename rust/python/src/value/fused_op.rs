@@ -123,12 +123,12 @@ impl FusedOp {
         }
     }
 
-    /// Does a parent have a rule of its own, or stand on one?
+    /// Returns true if a parent has a rule of its own, or stands on one.
     pub fn is_on_rule(&self) -> bool {
         self.on_rule
     }
 
-    /// Called when a node of the fused op ends.
+    /// Clears the holder if it is this node, which ends.
     pub fn forget_holder(&mut self, node: *mut Node) {
         if self.holder == node {
             self.holder = ptr::null_mut();
@@ -279,7 +279,7 @@ pub unsafe fn set_fused_op(node: *mut Node, fused: *mut FusedOp, index: usize, s
     }
 }
 
-/// Gives a node the edges of another, in place of its fused op, which has the same parents.
+/// Replaces a node's fused op by the edges of another node, which has the same parents.
 ///
 /// # Safety
 /// Both are alive; `node` is fused, `from` is not.
@@ -295,7 +295,7 @@ pub unsafe fn take_edges(py: Python<'_>, node: *mut Node, from: *mut Node) {
     }
 }
 
-/// Gives a fused op that stands on a rule a holder, which takes over the only share.
+/// Makes the holder of a fused op that stands on a rule; it takes over the only share.
 ///
 /// The collector must be told of each reference once. The outputs of a fused op share its references
 /// to the parents, so they tell of a reference to the holder each, and it tells of the parents.
@@ -357,7 +357,7 @@ fn zeros(n: usize) -> PyResult<Vec<f64>> {
     Ok(zeros)
 }
 
-/// Gives up a share; with the last one every parent goes to `give_up` and the fused op ends.
+/// Releases a share; with the last one passes every parent to `give_up` and frees the fused op.
 ///
 /// # Safety
 /// The caller has a share.

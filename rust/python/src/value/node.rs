@@ -164,7 +164,7 @@ impl<'py> NewNode<'py> {
         NewNode { node: ptr::null_mut(), py }
     }
 
-    /// Is it null?
+    /// Returns true if no node was made.
     #[inline(always)]
     pub fn is_null(self) -> bool {
         self.node.is_null()
@@ -190,8 +190,8 @@ impl<'py> NewNode<'py> {
     }
 }
 
-/// Gives a new node its parents and their derivatives; takes a reference to each. False when one of
-/// them is [`RAW`].
+/// Sets a new node's parents and derivatives, taking a reference to each parent; returns false when
+/// one of them is [`RAW`].
 ///
 /// # Safety
 /// `node` is alive and has no parents.
@@ -223,7 +223,7 @@ pub(super) unsafe fn set_parents(
     }
 }
 
-/// What is rare among parents: one that is raw, or stands on a rule.
+/// Handles parents that are raw (returns false) or stand on a rule, which few do.
 #[cold]
 unsafe fn settle(node: *mut Node, tags: u64) -> bool {
     if tags & RAW != 0 {
@@ -255,7 +255,7 @@ impl Node {
         unsafe { std::mem::transmute::<u8, Op>(low) }
     }
 
-    /// Is the flag set?
+    /// Returns true if the flag is set.
     #[inline(always)]
     pub fn has(&self, flag: u64) -> bool {
         self.tag & flag != 0
@@ -266,7 +266,7 @@ impl Node {
         if on { self.tag |= flag } else { self.tag &= !flag }
     }
 
-    /// Has the node a rule of its own, or does it stand on one?
+    /// Returns true if the node has a rule of its own, or stands on one.
     pub fn is_on_rule(&self) -> bool {
         self.has(HAS_RULE | ON_RULE)
     }
@@ -348,7 +348,7 @@ impl<'a> NodeRef<'a> {
         NonNull::new(node).map(|node| NodeRef { node, py })
     }
 
-    /// Is it of exact type `Value`?
+    /// Returns true for a node of exact type `Value`.
     #[inline(always)]
     pub fn is_exact(self) -> bool {
         self.get().base.ob_type == value_type()
@@ -416,7 +416,7 @@ impl<'a> NodeRef<'a> {
         self.get().mark()
     }
 
-    /// Is the flag set?
+    /// Returns true if the flag is set.
     #[inline(always)]
     pub fn has(self, flag: u64) -> bool {
         self.get().has(flag)
@@ -471,9 +471,8 @@ pub(super) unsafe fn set_refcount(node: *mut Node, count: ffi::Py_ssize_t) {
     }
 }
 
-/// Does the collector know the node? Its head, right before the node, is in a list then. Having
-/// attributes is not the same: a subclass's instance is known without any, and so is a node that
-/// was given such a class.
+/// Returns true if the collector tracks the node: its head, right before the node, is in a list
+/// then. Instances of subclasses are tracked even without attributes.
 #[inline(always)]
 pub unsafe fn is_tracked(node: *mut Node) -> bool {
     // SAFETY: every node has a head, be it from the slab or from Python's own allocator.

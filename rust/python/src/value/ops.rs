@@ -129,7 +129,7 @@ fn binary_slowly(
     }
 }
 
-/// Does micrograd write this op by means of operators that the value's class has changed?
+/// Returns true if micrograd writes this op with operators that the value's class has replaced.
 fn is_rewritten(value: Borrow<'_>, kind: Op, left_is_number: bool) -> bool {
     // SAFETY: Value and its subclasses have number slots.
     let now = unsafe { &*(*value.get_type_ptr()).tp_as_number };

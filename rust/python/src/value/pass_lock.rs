@@ -1,10 +1,10 @@
 //! One thread at a time is inside a pass, and may be inside several.
 //!
-//! Who has the turn is guarded by the GIL. Only waiting for it needs more: a thread
-//! that waits has let go of the lock, and is woken by a condition variable.
+//! The lock's owner is guarded by the GIL. Only waiting needs more: a thread that waits has
+//! released the GIL, and is woken by a condition variable.
 //!
-//! A process that `os.fork()` makes has only the thread that forked. If another one had the turn,
-//! its passes are undone there, the innermost first, as they will never end.
+//! A process that `os.fork()` makes has only the thread that forked. If another one held the
+//! lock, its passes are undone there, the innermost first, as they will never end.
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
@@ -17,8 +17,7 @@ use pyo3::prelude::*;
 
 use crate::gil_cell::GilCell;
 
-/// How many passes may lie inside one another. Python 3.13 would stop at 10,000 calls, too late
-/// for most stacks.
+/// The most passes that may nest. Python 3.13 would stop at 10,000 calls, too late for most stacks.
 const DEEPEST: usize = 100;
 
 /// A pass that can be undone.
@@ -33,7 +32,7 @@ pub struct PassGuard<'py> {
     depth: usize,
 }
 
-/// Whose turn it is.
+/// The thread that is inside passes, and those passes.
 struct PassLock {
     owner: Option<ThreadId>,
     /// The owner's passes, the outermost first.
@@ -48,9 +47,9 @@ unsafe impl Send for PassLock {}
 static PASS_LOCK: GilCell<PassLock> =
     GilCell::new(PassLock { owner: None, running: [None; DEEPEST], depth: 0, waiting: 0 });
 
-/// Wakes those who wait.
+/// Wakes threads that wait for the lock.
 struct Bell {
-    /// How often the turn has changed hands.
+    /// The number of times that a thread has released the lock.
     changes: Mutex<u64>,
     changed: Condvar,
 }
@@ -86,8 +85,8 @@ impl<'py> PassGuard<'py> {
     /// Waits until no other thread is inside a pass.
     pub fn take(py: Python<'py>, pass: NonNull<dyn Undo>) -> PyResult<PassGuard<'py>> {
         let me = thread::current().id();
-        // Whoever has waited goes first. The GIL alone would give the next turn
-        // to the thread that has just had one, for it is the one that is running.
+        // A thread that has waited goes first: by the GIL alone the lock would go to the thread that
+        // has just released it, which is running.
         let mut has_waited = false;
         loop {
             if let Some(depth) = PASS_LOCK.with(py, |lock| lock.enter(me, has_waited, pass)) {
@@ -103,14 +102,14 @@ impl<'py> PassGuard<'py> {
         }
     }
 
-    /// Is the pass inside another one?
+    /// Returns true if the pass is inside another one.
     pub fn is_nested(&self) -> bool {
         self.depth > 1
     }
 }
 
 impl PassLock {
-    /// How deep the thread is inside passes then; None while it has to wait.
+    /// Enters a pass and returns the thread's depth; `None` while another thread is inside one.
     fn enter(
         &mut self,
         me: ThreadId,

@@ -1,8 +1,8 @@
 //! Notices that a program has patched `Value`, so that fast paths can step aside.
 //!
 //! `Value.__mul__ = f`, `Value.relu = f`, `Value.data = property(f)`: Python keeps a version number
-//! in every type, which changes with each assignment to one of its attributes. As long as it is
-//! the number of the last look, that look's answer still holds.
+//! in every type, which changes with each assignment to one of its attributes. While it is that of
+//! the last comparison, the result of the comparison holds.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -16,8 +16,9 @@ use super::node;
 /// The attributes of the type as it was made, and its slot for `__new__`.
 static ORIGINAL: PyOnceLock<(Py<PyDict>, Option<ffi::newfunc>)> = PyOnceLock::new();
 
-/// The type's version at the last look, times two, plus one if it was patched; 1 if it had none.
-static LAST_LOOK: AtomicU64 = AtomicU64::new(1);
+/// The type's version at the last comparison, times two, plus one if it was patched; 1 if it had
+/// none.
+static LAST_COMPARED: AtomicU64 = AtomicU64::new(1);
 
 /// Attributes that no op reads.
 const FREE: [&str; 7] = [
@@ -50,27 +51,27 @@ fn version() -> std::os::raw::c_uint {
     unsafe { (*node::value_type()).tp_version_tag }
 }
 
-/// Is the type still what we made, as the last look found it? `false` may also mean that it is time
-/// for another one.
+/// Returns true if the type is known to be unchanged; after any assignment to one of its attributes
+/// false, until [`is_patched`] has compared it.
 #[inline(always)]
 pub fn is_pristine() -> bool {
     let version = version();
-    LAST_LOOK.load(Relaxed) == u64::from(version) << 1
+    LAST_COMPARED.load(Relaxed) == u64::from(version) << 1
 }
 
-/// Is any op, method, constructor or field of the type `Value` another one than we made?
+/// Returns true if a program has replaced an op, a method, the constructor or a field of `Value`.
 #[inline]
 pub fn is_patched(py: Python<'_>) -> PyResult<bool> {
     let version = version();
-    let last = LAST_LOOK.load(Relaxed);
+    let last = LAST_COMPARED.load(Relaxed);
     if version != 0 && last >> 1 == u64::from(version) {
         return Ok(last & 1 == 1);
     }
-    look(py)
+    compare(py)
 }
 
 #[cold]
-fn look(py: Python<'_>) -> PyResult<bool> {
+fn compare(py: Python<'_>) -> PyResult<bool> {
     // SAFETY: the type lives as long as the module.
     let class = unsafe { PyType::from_borrowed_type_ptr(py, node::value_type()) };
     // Looking an attribute up gives a type that has changed its new version.
@@ -83,8 +84,8 @@ fn look(py: Python<'_>) -> PyResult<bool> {
         // SAFETY: as above, with the GIL held.
         unsafe { (*node::value_type()).tp_new = *new }
     }
-    let look = u64::from(version) << 1 | u64::from(patched || version == 0);
-    LAST_LOOK.store(look, Relaxed);
+    let compared = u64::from(version) << 1 | u64::from(patched || version == 0);
+    LAST_COMPARED.store(compared, Relaxed);
     Ok(patched)
 }
 

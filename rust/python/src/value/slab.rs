@@ -26,7 +26,7 @@ const HEAD: usize = size_of::<CollectorHead>();
 pub const NODE: usize = 88;
 const SLOT: usize = HEAD + NODE;
 const CHUNK: usize = 1 << 21;
-/// What is asked of the system: room for a chunk wherever it has to start. The rest is never
+/// The bytes asked of the system for a chunk: enough to hold an aligned one. The rest is never
 /// touched, and so takes no memory.
 const RANGE: usize = 2 * CHUNK;
 const SLOTS: usize = (CHUNK - size_of::<Chunk>()) / SLOT;

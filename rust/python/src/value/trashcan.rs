@@ -1,13 +1,12 @@
-//! The end of what a dying node refers to, besides other plain nodes.
+//! Deallocates attributes and instances of subclasses that a freed node held, without deep recursion.
 //!
-//! An attribute, or an instance of a subclass, ends in its own way, and inside the end of the node
-//! that held it: along a chain of them the ends nest, on a stack as deep as the chain is long.
-//! Python has a remedy of its own, but since 3.13 it lets 10,000 objects nest, which are too many
-//! for the small stack of a thread. So at some depth objects wait, until the end that lies deepest
-//! comes back to them:
+//! Their own `tp_dealloc` runs inside that of the node that held them, so along a chain of them the
+//! calls nest as deep as the chain is long. Python's trashcan lets 10,000 objects nest since 3.13,
+//! which is too many for the small stack of a thread. So at depth 32 objects are queued, and the
+//! deepest call frees them:
 //!
 //! ```text
-//! 1 ends: 2 ends: ... 32 ends: 33 waits; then 33 ends: 34 waits; then 34 ends: ...
+//! free 1: free 2: ... free 32: queue 33; then free 33: queue 34; then free 34: ...
 //! ```
 
 use std::cell::Cell;
@@ -17,11 +16,11 @@ use pyo3::ffi;
 
 use super::ffi::Object;
 
-/// How many ends may lie inside one another: enough that programs see each object end at once,
-/// and, with the lists and closures between two nodes, some 20 KiB of stack.
+/// The most deallocations that may nest: enough that most objects are freed at once, and, with the
+/// lists and closures between two nodes, some 20 KiB of stack.
 const DEEPEST: usize = 32;
 
-/// What a thread knows of the ends that it is inside of.
+/// The nested deallocations of a thread.
 struct Trashcan {
     depth: Cell<usize>,
     /// References still to be given up. Never dropped, as a thread may give up objects while its
@@ -36,7 +35,7 @@ thread_local! {
     };
 }
 
-/// Gives up a reference to an object through which further nodes may be reached, at once or soon.
+/// Releases a reference to an object that may hold further nodes, at once or soon.
 ///
 /// An object that waits is still whole: what finds it meanwhile (the collector, a weak reference)
 /// may use it, and even keep it.
