@@ -140,7 +140,7 @@ def test_an_unknown_character_is_named_with_its_place(capsys, trained, tmp_path)
     told = refused(capsys, "eval", trained, other)
     assert told == (
         f"fastgrad: {other}: item 2: character 'é' (U+00E9) at position 4 of 'emmaé'"
-        " is not in the vocabulary\n"
+        " is not in the vocabulary, which has 7 characters: 'aeilmov'\n"
     )
     # Not the first in the alphabet, but in the text.
     other.write_text("zu\nbe\n", encoding="utf-8")
