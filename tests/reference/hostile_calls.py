@@ -70,7 +70,7 @@ OPTIMIZERS = [optim.SGD, optim.Adam, optim.AdamW, _core.Momentum, _core.Moments]
 SCHEDULES = [
     getattr(optim.schedules, name) for name in ("constant", "linear", "cosine", "exponential")
 ]
-SCHEDULES += [optim.schedules.step_decay, optim.schedules.warmup]
+SCHEDULES += [optim.schedules.piecewise, optim.schedules.step_decay, optim.schedules.warmup]
 # These walk over parameters; one that is none ends them half-way.
 HALF_WAY = {nn.Module.zero_grad, optim.SGD.zero_grad}
 SIZES = [0, 1, 2, 2, -1, True, 2.0, "2", None, [2], float("nan"), -(10**30)]

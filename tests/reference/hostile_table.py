@@ -596,6 +596,7 @@ TABLE = {
         "inverse_time_decay": {"start": 0.1, "decay": 0.5},
         "warmup_cosine": {"peak": 0.1, "steps": 5, "warmup_steps": 2, "end": 0.01},
         "exponential": {"start": 0.1, "factor": 0.9},
+        "piecewise": {"pairs": [(0, 0.1), (10, 0.01)]},
         "step_decay": {"start": 0.1, "factor": 0.5, "every": 3},
         "warmup": {"schedule": lambda: optim.schedules.constant(0.1), "warmup_steps": 3},
     },
