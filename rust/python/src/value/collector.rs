@@ -1,4 +1,4 @@
-//! What Python's cyclic collector is told of nodes.
+//! The slots of Python's cyclic collector for nodes.
 //!
 //! It knows a node once that has attributes, or stands on a node with a rule of its own. Ordinary
 //! graphs it never walks: they cannot be cyclic, and walking them is most of the time of a pure

@@ -1,4 +1,4 @@
-//! The end of nodes.
+//! Deallocates nodes.
 //!
 //! Nodes are deallocated in a loop, not by recursion: a node whose last reference goes is chained
 //! into a list through its `grad` field, and its memory is freed when its turn comes.

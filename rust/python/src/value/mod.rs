@@ -5,9 +5,9 @@
 //! | `ffi.rs` | C functions with a `Value` as receiver |
 //! | `class.rs` | the type, made from its slots, methods and attributes |
 //! | `node.rs` | layout and making of nodes; `NodeRef` |
-//! | `dealloc.rs` | their end |
-//! | `collector.rs` | what the cyclic collector is told |
-//! | `trashcan.rs` | the end of attributes and subclass instances |
+//! | `dealloc.rs` | deallocates nodes |
+//! | `collector.rs` | slots of the cyclic collector |
+//! | `trashcan.rs` | deallocates attributes and subclass instances |
 //! | `slab.rs` | memory |
 //! | `fused_op.rs` | what the outputs of an op over lists share |
 //! | `number.rs` | what may stand beside a `Value` |

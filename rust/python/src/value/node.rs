@@ -1,16 +1,14 @@
-//! The layout of a node, its making and its end.
+//! The layout of a node, and how nodes are made.
 //!
 //! ```text
 //! [collector's head 16] [refcount, type 16] [data 8] [dict 8] [weakrefs 8]
 //! [tag 8] [grad 8] [left, right 16] [d_left, d_right 16]                 = 104 bytes
 //! ```
-//! What a sweep touches lies together at the end: `tag` to `d_right`.
+//! The fields that a backward pass touches lie together at the end: `tag` to `d_right`.
 //!
 //! A node owns a reference to each parent and holds d(node)/d(parent) as it was at the time of
-//! the op. The head is part of every slot, but the collector learns of few nodes (`collector.rs`).
-//!
-//! Nodes die in a loop, not by recursion: a node whose last owner goes is chained into a list of
-//! the dying through its `grad` field, its memory given back when its turn comes.
+//! the op. The head is part of every slot, but few nodes are tracked by the collector
+//! (`collector.rs`).
 
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
@@ -58,7 +56,7 @@ const FLAGS_AND_OP: u64 = (1 << MARK_SHIFT) - 1;
 
 const _: () = assert!(size_of::<Node>() == slab::NODE);
 
-/// Where the fields that a sweep touches begin.
+/// The offset of the fields that a backward pass touches.
 pub const HOT_OFFSET: usize = std::mem::offset_of!(Node, tag);
 /// Where the gradient lies.
 pub const GRAD_OFFSET: usize = std::mem::offset_of!(Node, grad);
