@@ -9,6 +9,7 @@ from fastgrad import plots
 from fastgrad.datasets import make_moons
 from fastgrad.models import NPLM, BigramModel, NeuralBigram, NgramCounts, WordNPLM
 from fastgrad.nn import MLP
+from fastgrad.text import Vocab
 from fastgrad.training import LRSweep
 from matplotlib import pyplot
 from matplotlib.axes import Axes
@@ -43,6 +44,12 @@ PICTURES = {
     ),
     "boundary of an MLP": lambda **at: plots.decision_boundary(
         MLP(2, [2, 1]), *make_moons(9), **at
+    ),
+    "activations": lambda **at: plots.activations(NPLM(Vocab("ab"), **SMALL), [[0, 1]], **at),
+    "activations of an MLP": lambda **at: plots.activations(MLP(2, [3, 1]), [[1.0, 2.0]], **at),
+    "gradients": lambda **at: plots.gradients(NPLM(Vocab("ab"), **SMALL), [[0, 1]], [2], **at),
+    "updates": lambda **at: plots.update_ratio(
+        NPLM(**SMALL).fit(NAMES, steps=5, batch_size=4, update_ratio=True), **at
     ),
 }
 EACH = pytest.mark.parametrize(

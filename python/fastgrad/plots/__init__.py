@@ -11,14 +11,18 @@ from .._hints import renamed
 from .boundary import decision_boundary
 from .curves import loss_curve, lr_curve
 from .heatmap import bigram_heatmap
+from .inside import activations, gradients, update_ratio
 from .network import embedding_scatter
 
 __all__ = [
+    "activations",
     "bigram_heatmap",
     "decision_boundary",
     "embedding_scatter",
+    "gradients",
     "loss_curve",
     "lr_curve",
+    "update_ratio",
 ]
 
 if not TYPE_CHECKING:
@@ -27,6 +31,12 @@ if not TYPE_CHECKING:
         {
             "rate_sweep": "lr_curve",
             "plot_loss": "loss_curve",
+            "activation_histogram": "activations",
+            "plot_activations": "activations",
+            "plot_gradients": "gradients",
+            "gradient_histogram": "gradients",
+            "update_to_data": "update_ratio",
+            "update_to_data_ratio": "update_ratio",
             "plot_embeddings": "embedding_scatter",
             "word_scatter": "embedding_scatter(model, tokens=...)",
             "plot_bigrams": "bigram_heatmap",

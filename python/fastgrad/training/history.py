@@ -20,6 +20,10 @@ class History:
     development text, (evaluations,) float64, and `dev_steps` how many steps had been made by then,
     (evaluations,) int64; both are empty without such a text. `stopped` says why it ended.
 
+    `update_ratio` has the update-to-data ratio of each array by name where `fit` was asked for it:
+    the standard deviation of a step's update divided by that of the parameter after it, as in the
+    lecture, of the steps `update_steps`, both (K,); it is nan where a parameter has no spread.
+
     >>> import numpy as np
     >>> history = History(loss=np.array([3.0, 2.0, 2.0, 1.0]), lr=np.full(4, 0.1))
     >>> steps, means = history.smooth(2)
@@ -34,6 +38,10 @@ class History:
     dev_steps: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     dev_loss: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     stopped: str = ""
+    update_steps: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    update_ratio: dict[str, NDArray[np.float64]] = field(
+        default_factory=dict[str, NDArray[np.float64]]
+    )
 
     def __repr__(self) -> str:
         """Show how far it went, and how well."""
@@ -82,6 +90,11 @@ class Record:
         self._dev = list(zip(past.dev_steps.tolist(), past.dev_loss.tolist(), strict=True))
         # Twice as long whenever it is full: how many steps there will be is a plan, no promise.
         self._losses = past.loss.copy()
+        # The step and the ratio of each array.
+        self._ratios = [
+            (step, {name: float(ratios[i]) for name, ratios in past.update_ratio.items()})
+            for i, step in enumerate(past.update_steps.tolist())
+        ]
 
     @property
     def losses(self) -> NDArray[np.float64]:
@@ -107,9 +120,15 @@ class Record:
         """Add a loss on the development text, after the steps made so far."""
         self._dev.append((self.steps, loss))
 
+    def add_ratios(self, ratios: dict[str, float]) -> None:
+        """Add the update-to-data ratios of the step that was made last."""
+        self._ratios.append((self.steps - 1, ratios))
+
     def cut(self, steps: int) -> None:
         """Forget the steps after the first so many."""
         self.steps = min(self.steps, steps)
+        while self._ratios and self._ratios[-1][0] >= steps:
+            self._ratios.pop()
 
     def cut_dev(self, steps: int) -> None:
         """Forget the dev losses that were looked at after more than so many steps."""
@@ -131,10 +150,15 @@ class Record:
 
     def history(self) -> History:
         """Return what was seen so far, as arrays of its own."""
+        names = self._ratios[0][1] if self._ratios else {}
         return History(
             loss=self.losses.copy(),
             lr=self.lrs.part(0, self.steps),
             dev_steps=np.array([step for step, _ in self._dev], dtype=np.int64),
             dev_loss=np.array([loss for _, loss in self._dev], dtype=np.float64),
             stopped=self.stopped,
+            update_steps=np.array([step for step, _ in self._ratios], dtype=np.int64),
+            update_ratio={
+                name: np.array([ratios[name] for _, ratios in self._ratios]) for name in names
+            },
         )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..base import TrainingRun
+    from .snapshots import Arrays
 
 # Seconds that a chunk of steps should take: what a call costs is small beside it, and a bar and
 # Ctrl-C are quick enough.
@@ -174,6 +175,11 @@ class Loop:
         """Make one chunk of steps, which ends before or at the next evaluation."""
         first, every = self._record.steps, self._plan.evaluate_every
         end = min(first + self._chunk, (first // every + 1) * every, self._plan.steps)
+        is_measured = self._plan.update_ratio and first % self._plan.ratio_every == 0
+        if is_measured:
+            end = first + 1
+        elif self._plan.update_ratio:
+            end = min(end, (first // self._plan.ratio_every + 1) * self._plan.ratio_every)
         start = perf_counter()
         losses = self._run.train(first, self._plan.lrs.part(first, end))
         seconds = perf_counter() - start
@@ -182,6 +188,9 @@ class Loop:
         self._record.add(losses)
         if len(losses) < end - first:
             self._not_finite()
+        if is_measured:
+            # The newer snapshot is of the arrays before this step.
+            self._record.add_ratios(_ratios(self._last_two.newer.arrays, self._run.arrays))
         self._is_saved = False
         self._seconds += seconds
         start = perf_counter()
@@ -350,6 +359,18 @@ def _identity(path: Path | None) -> tuple[int, ...] | None:
     except FileNotFoundError:
         return None
     return found and (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def _ratios(before: Arrays, after: Arrays) -> dict[str, float]:
+    """Return the update-to-data ratio of each parameter; optimizer state has a dot in its name."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            name: float(
+                np.divide(np.std(array - before[name], dtype=float), np.std(array, dtype=float))
+            )
+            for name, array in after.items()
+            if "." not in name
+        }
 
 
 def _surely(copy: Callable[[], None]) -> None:

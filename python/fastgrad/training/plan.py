@@ -12,6 +12,8 @@ from .learning_rates import LearningRate, LearningRates, plan_lrs
 
 # How many evaluations a run has unless it is told otherwise.
 _EVALUATIONS = 20
+# How many update-to-data ratios a history keeps of each array, about.
+_RATIOS = 200
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,12 @@ class Plan:
     progress: bool
     log: Path | None
     checkpoint: Path | None
+    update_ratio: bool = False
+
+    @property
+    def ratio_every(self) -> int:
+        """How many steps lie between two that the update-to-data ratio is kept of."""
+        return max(1, self.steps // _RATIOS)
 
 
 def make_plan(
@@ -55,6 +63,7 @@ def make_plan(
     progress: bool = False,
     log: str | os.PathLike[str] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    update_ratio: bool = False,
 ) -> Plan:
     """Check what a training run is to do; every learning rate is worked out here.
 
@@ -75,6 +84,7 @@ def make_plan(
         progress=bool(progress),
         log=_checked_file("log", log),
         checkpoint=_checked_file("checkpoint", checkpoint),
+        update_ratio=bool(update_ratio),
     )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
 
 _BEST = "best."
+_RATIO = "history.update_ratio."
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Saved:
     best: Best | None
     evaluated: int
     """How many steps had been made by the last evaluation."""
+    update_ratio: bool
 
     def planned(self, steps: int | None, lr: LearningRate | None) -> tuple[int, LearningRates]:
         """Return how many steps the resumed run is to have in all, and every step's learning rate.
@@ -60,7 +62,12 @@ class Saved:
 def history_arrays(history: History) -> dict[str, NDArray[Any]]:
     """Return a history as named arrays for a checkpoint."""
     lrs = LearningRates.of(history.lr)
-    return {
+    ratios: dict[str, NDArray[Any]] = {
+        _RATIO + name: array for name, array in history.update_ratio.items()
+    }
+    if ratios:
+        ratios["history.update_step"] = history.update_steps
+    return ratios | {
         "history.loss": history.loss,
         "history.rate_step": lrs.starts,
         "history.rate": lrs.values,
@@ -77,7 +84,27 @@ def read_history(arrays: Arrays, stopped: str = "") -> History:
     if len(dev_steps) != len(dev_loss) or (dev_steps > len(loss)).any():
         raise ValueError("history.dev_steps does not fit the other arrays of the history")
     lrs = _read_lrs(arrays, "history", len(loss))
-    return History(loss, lrs.part(0, len(loss)), dev_steps, dev_loss, stopped)
+    steps, ratios = _read_ratios(arrays, len(loss))
+    return History(loss, lrs.part(0, len(loss)), dev_steps, dev_loss, stopped, steps, ratios)
+
+
+def _read_ratios(
+    arrays: Arrays, steps: int
+) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
+    """Return the update-to-data ratios, which only some runs keep."""
+    names = [name for name in arrays if name.startswith(_RATIO)]
+    if not names:
+        return np.empty(0, np.int64), {}
+    made = _checked(arrays, "history.update_step", np.int64)
+    ratios: dict[str, NDArray[np.float64]] = {}
+    for name in names:
+        array = arrays[name]
+        if array.shape != made.shape or array.dtype != np.float64 or (array < 0).any():
+            raise ValueError(f"{name} is damaged; expected {made.shape} float64 of at least 0")
+        ratios[name.removeprefix(_RATIO)] = array
+    if (made >= steps).any() or (np.diff(made) <= 0).any():
+        raise ValueError(f"history.update_step does not fit the {steps} steps")
+    return made, ratios
 
 
 def write_saved(
@@ -92,6 +119,7 @@ def write_saved(
         "patience": plan.patience,
         "stopped": history.stopped,
         "evaluated": evaluated,
+        "update_ratio": plan.update_ratio,
     }
     if best is not None:
         arrays |= {_BEST + name: array for name, array in best.snapshot.arrays.items()}
@@ -119,6 +147,7 @@ def read_saved(arrays: Arrays, config: dict[str, Any]) -> Saved:
         patience=None if patience is None else whole("patience", patience, least=1),
         best=_read_best(arrays, config, history),
         evaluated=_read_evaluated(config, history, every),
+        update_ratio=bool(config.get("update_ratio", False)),
     )
 
 

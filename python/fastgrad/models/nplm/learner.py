@@ -150,6 +150,7 @@ class Learner(Network[AnyVocab, AnyTexts]):
         progress: bool = False,
         log: str | os.PathLike[str] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        update_ratio: bool = False,
         threads: int | None = None,
     ) -> Self:
         """Train the parameters in place, and return the model; `history` is what was seen.
@@ -188,6 +189,9 @@ class Learner(Network[AnyVocab, AnyTexts]):
         the start where there is none yet; `resume` goes on from it. Missing folders of `log` and
         `checkpoint` are made. A file that `checkpoint` had before the run is kept as
         `<name>.previous`; a run that diverges before it has learned anything leaves it in place.
+
+        With `update_ratio` the history keeps the update-to-data ratio of each array, at about 200
+        of the steps, which `fastgrad.plots.update_ratio` draws; it changes no result.
 
         Raises `DivergedError` where the loss becomes nan or infinite, or rises to more than twice
         its start and twice ln V, with good parameters in place (the last, or the best seen);
@@ -251,6 +255,7 @@ class Learner(Network[AnyVocab, AnyTexts]):
                 progress=progress,
                 log=log,
                 checkpoint=None if checkpoint is None else model_path(checkpoint, "checkpoint"),
+                update_ratio=update_ratio,
             )
             loop = Loop(run, plan)
         except BaseException:
@@ -317,6 +322,7 @@ class Learner(Network[AnyVocab, AnyTexts]):
             progress=progress,
             log=log,
             checkpoint=file,
+            update_ratio=state.loop.update_ratio,
         )
         loop = state.loop
         model._go(Loop(run, plan, loop.history, loop.best, loop.evaluated))
