@@ -116,7 +116,9 @@ def gradients(
     True
     """
     pairs = _gradients(model, X, Y)
-    sizes = {name: np.abs(gradient).ravel() for name, (gradient, _) in pairs.items()}
+    sizes = {
+        name: np.abs(gradient, dtype=np.float64).ravel() for name, (gradient, _) in pairs.items()
+    }
     everything = np.concatenate(list(sizes.values()))
     if not np.isfinite(everything).all():
         raise ValueError("the gradients are not all finite")
@@ -128,7 +130,7 @@ def gradients(
     for colour, (name, (gradient, weights)) in zip(
         _colours(len(pairs)), pairs.items(), strict=True
     ):
-        zeros = float(np.mean(gradient == 0))
+        zeros = 1 - np.count_nonzero(gradient) / gradient.size
         label = f"{name} {gradient.shape}: {_ratio(gradient, weights)}, {zeros:.0%} are 0"
         middles, density = _density(logs[name], span)
         axes.plot(10**middles, density * (1 - zeros), color=colour, linewidth=1.6, label=label)
