@@ -8,6 +8,7 @@ the picture.
 from typing import TYPE_CHECKING
 
 from .._hints import renamed
+from .animation import EmbeddingAnimation, embedding_animation
 from .boundary import decision_boundary
 from .curves import loss_curve, lr_curve
 from .heatmap import bigram_heatmap
@@ -15,9 +16,11 @@ from .inside import activations, gradients, update_ratio
 from .network import embedding_scatter
 
 __all__ = [
+    "EmbeddingAnimation",
     "activations",
     "bigram_heatmap",
     "decision_boundary",
+    "embedding_animation",
     "embedding_scatter",
     "gradients",
     "loss_curve",
