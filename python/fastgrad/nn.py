@@ -397,9 +397,36 @@ class MLP(Module):
         columns = ("layer", "neurons", "shape", "parameters")
         return Table(title, columns, [*rows, total], "<<<>")
 
+    def _repr_html_(self) -> str:
+        """Show the layers in a notebook, with the means of data and gradients."""
+        from ._tables import Table
+
+        summary = self.summary()
+        numbers = [_means(layer) for layer in self.layers]
+        rows = [
+            (*row, *means)
+            for row, means in zip(summary.rows, [*numbers, ("", "", "")], strict=True)
+        ]
+        columns = (*summary.columns, "mean data", "mean |data|", "mean |grad|")
+        return Table(summary.title, columns, rows, "<<<>>>>")._repr_html_()
+
     def __repr__(self) -> str:
         """Show the layers, as micrograd does."""
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
+
+
+def _means(layer: Any) -> tuple[str, str, str]:
+    """Return the means of the parameters, of their sizes, and of those of their gradients."""
+    parameters = layer.parameters() if isinstance(layer, Module) else []
+    count = len(parameters)
+    if not count:
+        return "", "", ""
+    sums = (
+        math.fsum(p.data for p in parameters),
+        math.fsum(abs(p.data) for p in parameters),
+        math.fsum(abs(p.grad) for p in parameters),
+    )
+    return f"{sums[0] / count:.4g}", f"{sums[1] / count:.4g}", f"{sums[2] / count:.4g}"
 
 
 def _described(layer: Any) -> tuple[str, str]:

@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "_files": {"_checks"},
     "_state": {"_checks", "_files"},
     "_tables": set(),
+    "_display": {"_checks"},
     "_progress": {"_checks"},
     "engine": {"_core"},
     "nn": {"_checks", "_core", "_hints", "_state", "_tables", "engine"},
@@ -37,10 +38,11 @@ MAY_IMPORT = {
     "base": {"text"},
     "checkpoint": {"_checks", "_files"},
     "models": {
-        *("_checks", "_core", "_defaults", "_hints", "_progress", "_tables", "_threads", "base"),
+        *("_checks", "_core", "_defaults", "_display", "_hints", "_progress", "_tables"),
+        *("_threads", "base"),
         *("checkpoint", "models", "optim.schedules", "sampling", "text", "training"),
     },
-    "training": {"_checks", "_files", "_hints", "_progress", "base", "training"},
+    "training": {"_checks", "_display", "_files", "_hints", "_progress", "base", "training"},
     "sampling": {"_checks", "_core", "_hints", "_progress", "_threads", "base", "text"},
     "__init__": {
         *(

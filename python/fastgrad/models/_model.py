@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from .. import _checks
+from .. import _checks, _display
+from .._checks import shorten
 from .._hints import hint_names, no_attribute
+from .._tables import Table
 from ..base import AnyTexts, NotFittedError
 from ..text import Vocab, WordVocab
 from ..text.dataset import contexts_before
@@ -272,6 +274,21 @@ class Model(ABC, Generic[AnyVocab, AnyTexts]):
     @abstractmethod
     def _from_parts(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> Any:
         """Return the model of its parts; raise for what are none."""
+
+    def _repr_html_(self) -> str:
+        """Show the model in a notebook: its settings, and what it has learned or how."""
+        return _display.stacked(self, [self._table_of_settings()._repr_html_(), *self._pictures()])
+
+    def _table_of_settings(self) -> Table:
+        try:
+            parameters = f"{self.num_parameters():,}"
+        except NotFittedError:
+            parameters = "not fitted"
+        rows = [(name, shorten(value)) for name, value in self.config.items()]
+        return Table("settings", ("name", "value"), [*rows, ("num_parameters", parameters)], "<<")
+
+    def _pictures(self) -> list[str]:
+        return [] if self.history is None else [self.history._curves()]
 
     # Hidden from type checkers, which would otherwise accept any misspelt name.
     if not TYPE_CHECKING:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..base import NotFittedError
 from ..text import build_dataset
 from ..text.dataset import encode_context
 from ._model import CharacterModel, log_of
-from .ngram_counts import NgramCounts, counts_for
+from .ngram_counts import MOST_DRAWN, NgramCounts, counts_for, heat_map_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,6 +63,15 @@ class TableModel(CharacterModel["Source | NgramCounts"]):
     @abstractmethod
     def _make_table(self) -> NDArray[np.float64]:
         """Return the table, which `table` keeps."""
+
+    def _pictures(self) -> list[str]:
+        pictures = super()._pictures()
+        try:
+            if self._order == 2 and len(self.vocab) <= MOST_DRAWN:
+                pictures.insert(0, heat_map_of(self.P, self.vocab.itos))
+        except NotFittedError:
+            pass  # A model without a table is shown by its settings.
+        return pictures
 
     def num_parameters(self) -> int:
         """Return how many numbers the table has, V**order."""

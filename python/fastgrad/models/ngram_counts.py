@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _core
+from .. import _core, _display
 from .._checks import ids as checked_ids
 from .._checks import path_name, shorten, string, whole
 from .._hints import hint_names, no_attribute
 from .._progress import bar
+from .._tables import Table
 from .._threads import thread_count
 from ..text import NotUtf8Error, UnknownCharacterError, Vocab, name_of
 from ..text.reading import check_iterable, opened, read_bytes
@@ -37,6 +38,9 @@ _MEANT = {
     "values": "nonzero()",
     "get": "counts[...]",
 }
+
+# The most tokens of a table that is made only to be shown.
+MOST_DRAWN = 1_000
 
 
 class NgramCounts:
@@ -259,6 +263,14 @@ class NgramCounts:
             f" of {len(self.vocab):,} tokens)"
         )
 
+    def _repr_html_(self) -> str:
+        """Show the counts in a notebook: bigrams as a heat map, others as a table."""
+        if self.order == 2 and len(self.vocab) <= MOST_DRAWN:
+            return _display.stacked(self, [heat_map_of(self.N, self.vocab.itos)])
+        rows = [(gram, f"{count:,}") for gram, count in self.most_common(10)]
+        table = Table("the most frequent", ("n-gram", "count"), rows, "<>")
+        return _display.stacked(self, [table._repr_html_()])
+
     def _ids_of(self, gram: str | Sequence[str]) -> list[int]:
         """Return the ids of an n-gram's tokens; raise for what is none."""
         if isinstance(gram, (tuple, list)) and all(isinstance(token, str) for token in gram):
@@ -357,3 +369,12 @@ def _size_of(path: str) -> int | None:
         return os.stat(path).st_size or None
     except OSError:
         return None
+
+
+def heat_map_of(table: NDArray[Any], names: Sequence[str]) -> str:
+    """Return a square table as a heat map, of a large one the rows with the largest sums."""
+    most = 40
+    kept = np.sort(np.argsort(-table.sum(axis=1), kind="stable")[:most])
+    note = "" if len(names) <= most else f"<div>{most} of {len(names):,} tokens</div>"
+    rows = table[np.ix_(kept, kept)].tolist()
+    return note + _display.heat_map(rows, [names[int(i)] for i in kept])

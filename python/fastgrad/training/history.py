@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _display
 from .._checks import shorten
 from .learning_rates import LearningRates
 
@@ -55,6 +56,17 @@ class History:
         if self.stopped:
             parts.append(self.stopped)
         return f"{type(self).__name__}({'; '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        """Show the curves of the losses in a notebook."""
+        return _display.stacked(self, [self._curves()])
+
+    def _curves(self) -> str:
+        steps, means = self.smooth()
+        series = {"loss": (steps.tolist(), means.tolist())}
+        if len(self.dev_loss):
+            series["dev loss"] = self.dev_steps.tolist(), self.dev_loss.tolist()
+        return _display.curves(series, "steps")
 
     @property
     def steps(self) -> int:
