@@ -53,7 +53,7 @@ def bar(
 def _kind() -> tuple[Any, dict[str, Any]]:
     """Return the kind of bar that suits where it is shown, and its options."""
     # Loaded here, since most programs never show a bar.
-    if not _in_notebook():
+    if not in_notebook():
         from tqdm import tqdm
 
         # disable=None is tqdm's word for "unless at a terminal".
@@ -67,7 +67,7 @@ def _kind() -> tuple[Any, dict[str, Any]]:
     return tqdm, {"ncols": _COLUMNS}
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
     """Return whether the program runs in a kernel of Jupyter."""
     get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
     return get_ipython is not None and hasattr(get_ipython(), "kernel")

@@ -46,6 +46,7 @@ class Plan:
     log: Path | None
     checkpoint: Path | None
     update_ratio: bool = False
+    live: bool = False
 
     @property
     def ratio_every(self) -> int:
@@ -64,6 +65,7 @@ def make_plan(
     log: str | os.PathLike[str] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     update_ratio: bool = False,
+    live: bool = False,
 ) -> Plan:
     """Check what a training run is to do; every learning rate is worked out here.
 
@@ -85,6 +87,7 @@ def make_plan(
         log=_checked_file("log", log),
         checkpoint=_checked_file("checkpoint", checkpoint),
         update_ratio=bool(update_ratio),
+        live=bool(live),
     )
 
 

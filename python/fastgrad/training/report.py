@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any
 
 from .._files import named_errors, write_atomically
-from .._progress import bar
+from .._progress import bar, in_notebook
+from .live import LiveCurves
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,9 +31,15 @@ class Report:
         self._log: IO[str] | None = None
         if self._path is not None:
             self._log = _opened(self._path)
+        self._live = LiveCurves(plan.steps) if plan.live and in_notebook() else None
         self._open = ExitStack()
         self._bar = self._open.enter_context(
-            bar(plan.progress, plan.steps, "step", initial=first_step)
+            bar(
+                plan.progress or (plan.live and self._live is None),
+                plan.steps,
+                "step",
+                initial=first_step,
+            )
         )
         self._dev = ""
 
@@ -50,7 +57,12 @@ class Report:
             self._put("".join(lines))
 
     def move_to(self, step: int, loss: float | None, speed: float) -> None:
-        """Move the bar, and show the loss and the examples per second."""
+        """Move bar and curves, and show the loss and the examples per second."""
+        if self._live is not None:
+            self._live.add(step, loss)
+        self._move_bar(step, loss, speed)
+
+    def _move_bar(self, step: int, loss: float | None, speed: float) -> None:
         if self._bar is not None:
             shown = "" if loss is None else f"loss {loss:.4f}, "
             self._bar(step, f"{shown}{self._dev}{speed:,.0f} ex/s")
@@ -58,7 +70,9 @@ class Report:
     def note(self, progress: Progress) -> None:
         """Show an evaluation, and log it."""
         self._dev = "" if progress.dev_loss is None else f"dev {progress.dev_loss:.4f}, "
-        self.move_to(progress.step, progress.loss, progress.examples_per_second)
+        if self._live is not None:
+            self._live.add(progress.step, None, progress.dev_loss)
+        self._move_bar(progress.step, progress.loss, progress.examples_per_second)
         self._write(
             step=progress.step,
             loss=progress.loss,
@@ -72,8 +86,10 @@ class Report:
         self._write(step=step, event=event)
 
     def close(self) -> None:
-        """Close both."""
+        """Draw the last curves, and close bar and log."""
         self._open.close()
+        if self._live is not None:
+            self._live.draw()
         if self._log is not None and self._path is not None:
             with named_errors(self._path):
                 self._log.close()

@@ -151,6 +151,7 @@ class Learner(Network[AnyVocab, AnyTexts]):
         log: str | os.PathLike[str] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         update_ratio: bool = False,
+        live: bool = False,
         threads: int | None = None,
     ) -> Self:
         """Train the parameters in place, and return the model; `history` is what was seen.
@@ -191,7 +192,8 @@ class Learner(Network[AnyVocab, AnyTexts]):
         `<name>.previous`; a run that diverges before it has learned anything leaves it in place.
 
         With `update_ratio` the history keeps the update-to-data ratio of each array, at about 200
-        of the steps, which `fastgrad.plots.update_ratio` draws; it changes no result.
+        of the steps, which `fastgrad.plots.update_ratio` draws; it changes no result. `live` shows
+        curves of the losses that grow in a notebook, and elsewhere the bar.
 
         Raises `DivergedError` where the loss becomes nan or infinite, or rises to more than twice
         its start and twice ln V, with good parameters in place (the last, or the best seen);
@@ -256,6 +258,7 @@ class Learner(Network[AnyVocab, AnyTexts]):
                 log=log,
                 checkpoint=None if checkpoint is None else model_path(checkpoint, "checkpoint"),
                 update_ratio=update_ratio,
+                live=live,
             )
             loop = Loop(run, plan)
         except BaseException:
