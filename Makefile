@@ -31,12 +31,12 @@ require = @oldest="$(3)"; version="$(2)"; \
 PYTHON_OLDEST := $$(sed -n 's/^requires-python = ">=\(.*\)"/\1/p' pyproject.toml)
 RUST_OLDEST := $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
-.PHONY: help demo test torture bench docs lint wheel clean
+.PHONY: help demo test torture bench docs notebooks lint wheel clean
 # Two pip commands must not change one environment at the same time.
 .NOTPARALLEL:
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(WHEEL_READY) $(STAMPS)/group-demo  ## train a small classifier, count names and make up some, draw both
 	@$(BIN)/fastgrad demo
@@ -76,6 +76,9 @@ endif
 docs: $(WHEEL_READY) $(STAMPS)/group-docs  ## build the site into docs/_build/html
 	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs docs/_build/html
 	@echo 'docs/_build/html/index.html'
+
+notebooks: $(WHEEL_READY) $(STAMPS)/group-docs  ## run the notebooks of docs/notebooks, and store what they print
+	$(BIN)/python docs/run_notebooks.py
 
 wheel: $(WHEEL_READY)  ## build the release wheel into dist and install it in .venv
 

@@ -22,6 +22,9 @@ root_doc = "index"
 exclude_patterns = ["_build", "README.md"]
 # Pages show the output that is stored in them; the tests run it and compare.
 nb_execution_mode = "off"
+# The cells of notebooks that are folded are solutions of exercises.
+nb_code_prompt_show = "Solution"
+nb_code_prompt_hide = "Fold the solution"
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 

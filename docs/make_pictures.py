@@ -1,6 +1,6 @@
 """Draw the pictures of README and site into docs/_static: `python docs/make_pictures.py`.
 
-Each is what the program beside it in the README or in the tutorials draws.
+Each is what the program beside it in the README or in a notebook draws.
 """
 
 import argparse
