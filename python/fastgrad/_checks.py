@@ -185,7 +185,7 @@ def list_length(name: str, value: Any, least: int = 0) -> int:
     """Refuse what `whole` refuses, and raise `MemoryError` where no list could be so long."""
     number = whole(name, value, least, MOST)
     if number > ADDRESSES:
-        raise MemoryError(f"{name} is {number}; there is no memory for so many")
+        raise MemoryError(f"{name} is {shorten(number)}; there is no memory for so many")
     return number
 
 

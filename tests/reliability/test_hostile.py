@@ -444,3 +444,30 @@ def test_a_name_without_end_is_told_shortly(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["train", "bigram", "9" * 5000, "-o", "made"]) == 1
     assert len(capfd.readouterr().err) < 600
+
+
+class WordOfItsOwn(str):
+    """A string that equals nothing it is compared with, and fails."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        raise TypeError(f"Cannot interpret {self}")
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("patience", lambda: models.NPLM().fit(["ab", "ba"], steps=2, patience=10**4000)),
+        (
+            "dtype",
+            lambda: models.NPLM(dtype=WordOfItsOwn("float" * 1000)).fit(["ab", "ba"], steps=2),
+        ),
+        ("format", lambda: viz.draw_dot(Value(1.0)).render(format="x" * 10**5)),
+    ],
+)
+def test_what_an_argument_was_is_told_shortly(name, call):
+    with pytest.raises((TypeError, ValueError), match=f"{name} is") as caught:
+        call()
+    assert len(str(caught.value)) < 400

@@ -171,7 +171,9 @@ def test_graphviz_accepts_the_text(tmp_path):
     assert "tanh" in drawn
 
 
-@pytest.mark.parametrize(("name", "value"), [("format", "../x"), ("format", 3), ("filename", 3)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("format", "../x"), ("format", "nan"), ("format", 3), ("filename", 3)]
+)
 def test_wrong_names_are_refused(name, value):
     with pytest.raises((TypeError, ValueError), match=f"{name} is"):
         viz.draw_dot(Value(1.0)).render(**{name: value})

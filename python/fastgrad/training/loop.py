@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from .._checks import escape
+from .._checks import escape, shorten
 from .divergence import DivergedError, Smoothed
 from .history import History, Record
 from .plan import Plan, Progress
@@ -72,7 +72,9 @@ class Loop:
         The last evaluation was after `evaluated` steps; by default, where the history has it.
         """
         if plan.patience is not None and run.dev_loss() is None:
-            raise ValueError(f"patience is {plan.patience}, but there is no dev to measure it on")
+            raise ValueError(
+                f"patience is {shorten(plan.patience)}, but there is no dev to measure it on"
+            )
         self._run = run
         self._plan = plan
         self._record = Record(plan.lrs, past)

@@ -49,11 +49,13 @@ class Saved:
         made = len(self.history.loss)
         total = self.steps if steps is None else whole("steps", steps, least=1)
         if total < made:
-            raise ValueError(f"steps is {steps}, but {made} were made already; expected no fewer")
+            raise ValueError(
+                f"steps is {shorten(total)}, but {made} were made already; expected no fewer"
+            )
         if lr is None and total > self.steps:
             raise ValueError(
-                f"steps is {steps}, but learning rates were saved for {self.steps}; expected lr"
-                " as well"
+                f"steps is {shorten(total)}, but learning rates were saved for {self.steps};"
+                " expected lr as well"
             )
         later = plan_lrs(self.lrs if lr is None else lr, total)
         return total, self.lrs.then(made, later)
@@ -136,7 +138,9 @@ def read_saved(arrays: Arrays, config: dict[str, Any]) -> Saved:
     history = read_history(arrays, str(config.get("stopped", "")))
     steps = whole("steps", config.get("steps"), least=1)
     if len(history.loss) > steps:
-        raise ValueError(f"steps is {steps}, but the history has {len(history.loss)} of them")
+        raise ValueError(
+            f"steps is {shorten(steps)}, but the history has {len(history.loss)} of them"
+        )
     patience = config.get("patience")
     every = whole("evaluate_every", config.get("evaluate_every"), least=1)
     return Saved(

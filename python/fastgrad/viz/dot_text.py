@@ -10,6 +10,9 @@ from ..engine import Value
 from .drawing import Drawing, draw
 from .graph import op_text
 
+# What `render` writes: the first itself, the others through Graphviz.
+_FORMATS = ("svg", "png", "pdf", "ps", "eps", "jpg", "gif", "webp", "dot", "plain")
+
 _OPERATION = "shape=oval, width=0.4, height=0.35, margin=0.02"
 
 # Graphviz gives these a meaning of their own inside a label.
@@ -29,12 +32,14 @@ class DotDrawing(Drawing):
     def render(self, filename: str = "graph", format: str = "svg", *, view: bool = False) -> str:
         """Write the picture to "<filename>.<format>", and return the file's name.
 
-        SVG is drawn by fastgrad; other formats, such as "png" and "pdf", by the `dot` program of
-        Graphviz. Raises `RuntimeError` where that program is needed and is not installed or fails.
+        SVG is drawn by fastgrad; png, pdf, ps, eps, jpg, gif, webp, dot and plain by the program
+        `dot` of Graphviz. Raises `ValueError` for another format, and `RuntimeError` where that
+        program is needed and is not installed or fails.
         """
         path = path_name("filename", filename)
-        if not isinstance(format, str) or not format.isalnum():
-            raise ValueError(f"format is {shorten(format)}; expected 'svg', 'png', 'pdf'")
+        if type(format) is not str or format not in _FORMATS:
+            known = ", ".join(map(repr, _FORMATS))
+            raise ValueError(f"format is {shorten(format)}; expected one of {known}")
         if not path.endswith(f".{format}"):
             path = path_name("filename", f"{path}.{format}")
         from .._files import write_atomically  # Here, since most graphs are never written.

@@ -66,7 +66,7 @@ class Shape:
         # Without hidden units only the direct connections are left.
         least = 0 if self.direct and not self.tie_weights else 1
         whole("hidden_dim", self.hidden_dim, least=least)
-        if self.dtype not in ("float32", "float64"):
+        if type(self.dtype) is not str or self.dtype not in ("float32", "float64"):
             raise ValueError(f"dtype is {shorten(self.dtype)}; expected 'float32' or 'float64'")
 
     @property
