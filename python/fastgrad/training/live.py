@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _EVERY = 0.5
 # Where a curve has more points, every second one is dropped.
 _MOST_POINTS = 400
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 560, 280, 56, 36, 24  # pixels
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 560, 280, 56, 30, 36, 24  # pixels
 _TRAIN, _DEV = "#2f6db3", "#d9822b"
 
 
@@ -68,16 +68,20 @@ def curves_svg(title: str, steps: int, curves: dict[str, Points]) -> str:
     span = high - low or 1.0
 
     def x(step: float) -> float:
-        return _LEFT + step / steps * (_WIDTH - _LEFT - 12)
+        return _LEFT + step / steps * (_WIDTH - _LEFT - _RIGHT)
 
     def y(loss: float) -> float:
         return _HEIGHT - _BOTTOM - (loss - low) / span * (_HEIGHT - _BOTTOM - _TOP - 8)
 
-    parts = [f'<text x="{_LEFT}" y="{_TOP - 8}">{title}</text>']
+    parts = [
+        f'<text x="{_LEFT}" y="{_TOP - 8}">{title}</text>',
+        f'<text x="{_WIDTH - _RIGHT}" y="{_TOP - 8}" text-anchor="end"><tspan fill="{_TRAIN}">'
+        f'mini-batches</tspan> <tspan fill="{_DEV}">dev</tspan></text>',
+    ]
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         loss, step = low + share * span, round(share * steps)
         parts += [
-            f'<path d="M{_LEFT} {y(loss):.1f}H{_WIDTH - 12}" stroke="#8884"/>',
+            f'<path d="M{_LEFT} {y(loss):.1f}H{_WIDTH - _RIGHT}" stroke="#8884"/>',
             f'<text x="{_LEFT - 6}" y="{y(loss) + 4:.1f}" text-anchor="end">{loss:.2f}</text>',
             f'<text x="{x(step):.1f}" y="{_HEIGHT - 12}" text-anchor="middle">{step:,}</text>',
         ]
