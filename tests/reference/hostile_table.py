@@ -448,6 +448,7 @@ def language_model(
         "loss": {"self": make, "texts": texts},
         "perplexity": {"self": make, "texts": texts},
         "log_prob": {"self": make, "text": text},
+        "explain": {"self": make, "text": text, "k": 2},
         "token_log_probs": {"self": make, "texts": texts},
         "num_parameters": {"self": make},
         "sample": {"self": make} | sampling[0],
@@ -496,6 +497,9 @@ def learner(make, train, token):
         "fit": {"self": make, "train": train, "dev": train, "patience": 2} | TRAINING,
         "fit 2": {"self": make, "train": train, "callbacks": lambda: [told()]} | MORE_TRAINING,
         "most_similar": {"self": make, "token": token, "k": 2},
+        "summary": {"self": make},
+        "forward": {"self": make, "X": lambda: [[0, 1]]},
+        "gradients": {"self": make, "X": lambda: [[0, 1]], "Y": lambda: [2]},
         "_start": {"self": make, "train": train, "dev": train} | START,
     }
 
@@ -569,6 +573,9 @@ TABLE = {
         "rms_norm": {"x": values, "eps": 1e-5},
     },
     "engine.Value": {"": {"data": 1.0, "_op": "op", "label": "a"}} | VALUE,
+    "debug": {
+        "gradcheck": {"f": lambda: lambda x: x * 2.0, "inputs": lambda: [1.0], "eps": 1e-6},
+    },
     "nn": {
         "mse_loss": {"predictions": values, "targets": lambda: [1.0, 2.0, 3.0]},
         "hinge_loss": {"scores": values, "labels": lambda: [1, -1, 1]},
@@ -585,7 +592,8 @@ TABLE = {
         "__call__": {"self": layer, "x": values},
         "batch": {"self": layer, "rows": lambda: [values(), [1.0, 2.0, 3.0]]},
     },
-    "nn.MLP": module(mlp)
+    "nn.MLP": {"summary": {"self": mlp}}
+    | module(mlp)
     | {"": {"nin": 3, "nouts": lambda: [2, 1], "activation": "tanh"}}
     | {"__call__": {"self": mlp, "x": values}},
     "optim": {"clip_grad_norm": {"params": values, "max_norm": 1.0}},
@@ -779,6 +787,9 @@ TABLE = {
         | PLOT,
         "embedding_scatter": {"model": table, "tokens": [".", "a", "b", "c"], "method": "pca"}
         | PLOT,
+        "activations": {"model": word_network, "X": lambda: [[0, 1]]} | PLOT,
+        "gradients": {"model": word_network, "X": lambda: [[0, 1]], "Y": lambda: [2]} | PLOT,
+        "embedding_animation": {"snapshots": lambda: [(0, [[0.0, 1.0]])], "tokens": ["a"]},
         "embedding_scatter 2": {"model": word_network, "tokens": ["the", "cat"]} | PLOT,
         "loss_curve": {"history": lambda: {"train": rates()}, "goal": 0.5, "log_steps": True}
         | {"goal_name": "a goal"}

@@ -20,7 +20,7 @@ import hostile_calls
 import hostile_table
 import numpy as np
 import pytest
-from fastgrad import _core, base, checkpoint, cli, engine, models, nn, optim, viz
+from fastgrad import _core, base, checkpoint, cli, debug, engine, models, nn, optim, plots, viz
 from fastgrad.engine import Value
 
 CALLS = os.environ.get("FASTGRAD_HOSTILE_CALLS", "20000")
@@ -89,6 +89,9 @@ def public_functions():
 NOT_CALLED = {base.LanguageModel, base.Trainable, base.TrainingRun, nn.Module}
 NOT_CALLED |= {models.Model, models.CharacterModel, models.WordModel, models.DiscountWarning}
 NOT_CALLED |= {viz.Drawing, viz.DotDrawing, viz.Explanation}
+# A context manager, and a history that a whole run makes.
+NOT_CALLED |= {debug.AnomalyError, debug.GradcheckError, debug.detect_anomaly}
+NOT_CALLED |= {plots.EmbeddingAnimation, plots.EmbeddingAnimation.save, plots.update_ratio}
 NOT_CALLED |= {_core.NgramCounts, _core.InternalError, checkpoint.CheckpointError}
 MODULES = ["base", "checkpoint", "datasets", "engine", "nn", "optim", "optim.schedules"]
 MODULES += ["sampling", "text", "models", "plots", "training", "viz", "_core"]
