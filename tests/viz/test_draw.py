@@ -96,6 +96,17 @@ def test_the_order_of_operands_shows_where_it_matters():
     assert [text for text in texts(viz.to_svg(a + b)) if text in "12"] == []
 
 
+def test_the_places_of_two_operands_do_not_overlap():
+    # The wide box makes the last part of the way to the narrow one level.
+    a, b = Value(3.0, label="a"), Value(4.0, label="b")
+    wide = Value(1.0, label="a label that is quite long") * a
+    svg = viz.to_svg((a - b) * wide * (b - a))
+    marks = [text for text in ET.fromstring(svg).iter(f"{SVG}text") if text.text in ("1", "2")]
+    marks = [mark for mark in marks if "halo" in (mark.get("class") or "")]
+    places = {(mark.get("x"), mark.get("y")) for mark in marks}
+    assert len(places) == len(marks) == 4
+
+
 def test_local_derivatives_stand_on_edges_on_request():
     a, b = Value(3.0), Value(-0.5)
     found = texts(viz.to_svg(a * b, edges=True))

@@ -235,8 +235,11 @@ def _path(route: list[tuple[float, float]], tip: bool) -> str:
 
 def _place(edge: Edge, route: list[tuple[float, float]]) -> str:
     """Return the number of an operand, half-way along the last bend of its edge."""
-    bends = [(a, b) for a, b in pairwise(route) if a[0] < b[0]]
-    (x, y), (to_x, to_y) = bends[-1]
+    steps = list(pairwise(route))
+    # At the end of their ways the edges of both operands run on one line.
+    bends = [step for step in steps if abs(step[0][1] - step[1][1]) >= 0.05]
+    longest = max(steps, key=lambda step: step[1][0] - step[0][0])
+    (x, y), (to_x, to_y) = bends[-1] if bends else longest
     return text((x + to_x) / 2, (y + to_y) / 2, edge.place, "mid faint halo")
 
 
