@@ -5,7 +5,9 @@ import subprocess
 import sys
 from importlib.metadata import version as installed_version
 
+import fastgrad
 from docutils import nodes
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
 project = "fastgrad"
@@ -109,10 +111,19 @@ def hide_signature(app, what, name, obj, options, signature, return_annotation):
     return ("", None) if what == "class" and meaningless else None
 
 
+def find_stub(app, modname):
+    """Return the stub of the compiled core as its source, which has none in Python."""
+    if modname != "fastgrad._core":
+        return None
+    stub = ModuleAnalyzer.for_file(f"{fastgrad.__path__[0]}/_core.pyi", modname)
+    return stub.code, stub.find_tags()
+
+
 def setup(app):
     """Add the directive of this file, and what it changes of docstrings."""
     app.add_directive("command-help", CommandHelp)
     app.connect("autodoc-process-docstring", rewrite_docstring)
     app.connect("autodoc-skip-member", skip_member)
     app.connect("autodoc-process-signature", hide_signature)
+    app.connect("viewcode-find-source", find_stub)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

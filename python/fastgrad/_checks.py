@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from itertools import islice
 from operator import index
 
-# What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
+# Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -39,7 +39,7 @@ __all__ = [
 # The most that can be counted, and the most things that can have an address.
 MOST, ADDRESSES = 2**63 - 1, 2**44
 
-# So many characters of a value tell which one it is; more would hide what is wrong with it.
+# The most characters of a value in a message: enough to recognise it.
 _SHORTENED = 120
 _REPR = reprlib.Repr()
 _REPR.maxlevel, _REPR.maxstring, _REPR.maxlong, _REPR.maxother = 3, 60, 60, _SHORTENED
@@ -80,7 +80,7 @@ def cut(text: str, most: int = 500) -> str:
         text = escape(text)
         if len(text) <= most:
             return text
-    # What is escaped becomes longer: once more.
+    # Escaping has made it longer, so each half is cut again.
     start, end = escape(text[:half])[:half], escape(text[-half:])[-half:]
     return f"{start}...{end}"
 

@@ -406,7 +406,7 @@ def bigram_loss_and_gradient(
 
 @final
 class NgramCounts:
-    """How often each n-gram of characters occurs in a text. Id 0 is the boundary."""
+    """Counts of the n-grams of characters of a text. Id 0 is the boundary."""
 
     @property
     def order(self) -> int: ...
@@ -416,11 +416,11 @@ class NgramCounts:
 
     @property
     def items(self) -> int:
-        """How many items were counted."""
+        """The number of items counted."""
 
     @property
     def total(self) -> int:
-        """How many n-grams were counted."""
+        """The number of n-grams counted."""
 
     @staticmethod
     def from_entries(
@@ -429,13 +429,13 @@ class NgramCounts:
         """Make counts from what `entries` returns; ValueError for entries that no text has."""
 
     def dense(self) -> NDArray[np.uint64]:
-        """Give all counts, shape (V,) * order; MemoryError beyond 2**27 cells."""
+        """Return all counts, shape (V,) * order; MemoryError beyond 2**27 cells."""
 
     def entries(self) -> tuple[_Ids32, NDArray[np.uint64]]:
         """List what occurs: ids (K, order), ascending, and counts; `top` the k most frequent."""
 
     def with_characters(self, characters: str) -> NgramCounts:
-        """Give the same counts over a larger alphabet; ValueError where it lacks a character."""
+        """Return the same counts over a larger alphabet; ValueError where it lacks a character."""
 
     def top(self, k: int) -> tuple[_Ids32, NDArray[np.uint64]]: ...
     def __add__(self, other: NgramCounts, /) -> NgramCounts: ...

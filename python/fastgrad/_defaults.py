@@ -64,7 +64,7 @@ WORDS = Defaults(
 
 @dataclass(frozen=True)
 class WordTexts:
-    """How a text of words is read where nothing else is asked for."""
+    """The default settings with which a text of words is read."""
 
     tokenizer: Literal["simple"] = "simple"
     eos: Literal["paragraph"] = "paragraph"
@@ -76,6 +76,6 @@ class WordTexts:
 
 WORD_TEXTS = WordTexts()
 SMOOTHING = 1.0
-"""What counting models add to each count."""
+"""The number that counting models add to each count."""
 NEURAL_BIGRAM_STEPS, L2 = 2000, 0.01
 KNESER_NEY_ORDER, KNESER_NEY_MODIFIED = 5, True

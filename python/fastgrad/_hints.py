@@ -6,7 +6,7 @@ import difflib
 import functools
 from types import MethodType
 
-# What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
+# Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,10 +32,14 @@ _ARGUMENTS = {
     "embed_dim": "embedding_dim",
     "n_embd": "embedding_dim",
     "n_emb": "embedding_dim",
+    "n_embed": "embedding_dim",
+    "embed_size": "embedding_dim",
+    "m": "embedding_dim",
     "d_model": "embedding_dim",
     "hidden": "hidden_dim",
     "hidden_size": "hidden_dim",
     "n_hidden": "hidden_dim",
+    "h": "hidden_dim",
     "hidden_units": "hidden_dim",
     "tied": "tie_weights",
     "weight_tying": "tie_weights",
@@ -47,6 +51,9 @@ _ARGUMENTS = {
     "n_steps": "steps",
     "num_steps": "steps",
     "iterations": "steps",
+    "iters": "steps",
+    "num_iter": "steps",
+    "n_iters": "steps",
     "n_iter": "steps",
     "max_iter": "steps",
     "max_iters": "steps",
@@ -57,6 +64,13 @@ _ARGUMENTS = {
     "valid": "dev",
     "validation": "dev",
     "validation_data": "dev",
+    "eval_set": "dev",
+    "eval_every": "evaluate_every",
+    "eval_interval": "evaluate_every",
+    "scheduler": "lr",
+    "lr_scheduler": "lr",
+    "lr_schedule": "lr",
+    "schedule": "lr",
     "x_val": "dev",
     "verbose": "progress",
     "show_progress": "progress",
@@ -91,6 +105,7 @@ _ARGUMENTS = {
     "lambdas": "weights",
     "max_new_tokens": "max_length",
     "max_len": "max_length",
+    "t": "temperature",
     "temp": "temperature",
     "start": "prompt",
     "prefix": "prompt",

@@ -17,7 +17,7 @@ _COLUMNS = 80
 
 
 class Report(Protocol):
-    """What a bar is told: the amount done so far, and a word on how it goes."""
+    """The call that moves a bar: the amount done so far, and a word on how it goes."""
 
     def __call__(self, done: int, note: str = "") -> None:
         """Move the bar."""

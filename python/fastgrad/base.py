@@ -53,7 +53,7 @@ class LanguageModel(Protocol):
 
     @property
     def context_length(self) -> int:
-        """How many tokens before the next one the model looks at; 1 for a bigram."""
+        """The number of tokens before the next one that the model looks at; 1 for a bigram."""
         ...
 
     def next_probs(self, context: Any = "") -> NDArray[np.float64]:
@@ -91,7 +91,7 @@ class TrainingRun(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """How many examples a step looks at."""
+        """The number of examples in a step."""
         ...
 
     @property

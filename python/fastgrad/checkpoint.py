@@ -119,7 +119,7 @@ def save(
         digest.update(body)
     sealed = bytearray(head)
     sealed[_DIGEST_AT : _DIGEST_AT + 64] = digest.hexdigest().encode()
-    # What a link points to is replaced, and not the link.
+    # The file that a link points to is replaced, not the link.
     kept = previous(os.path.realpath(path)) if keep_previous else None
     write_atomically(path, [sealed, *bodies], previous=kept)
 
@@ -196,7 +196,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[st
 
 
 class _DamageError(Exception):
-    """What is wrong with a file, before its name is put in front."""
+    """A fault of a file, before its name is put in front."""
 
 
 def _refuse(name: str, reason: str) -> NoReturn:

@@ -101,6 +101,8 @@ if not TYPE_CHECKING:
         {"moons": "make_moons", "plays": "shakespeare", "tiny_shakespeare": "shakespeare"}
         | {
             "load_names": "names",
+            "load_shakespeare": "shakespeare",
+            "words": "shakespeare",
             "moons_data": "make_moons",
             "brown": "nltk.corpus.brown, whose words are text for fastgrad.text.read_words",
             "tinyshakespeare": "shakespeare",

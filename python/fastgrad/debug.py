@@ -1,4 +1,4 @@
-"""What finds a wrong derivative: central differences, and the op that made a nan.
+"""Tools that find a wrong derivative: central differences, and the op that made a nan.
 
 >>> from fastgrad import Value, gradcheck
 >>> a, b = Value(2.0), Value(-3.0)
@@ -37,7 +37,7 @@ class GradcheckError(RuntimeError):
 
 @dataclass(frozen=True)
 class GradcheckResult:
-    """What `gradcheck` has found; true where all gradients are right.
+    """The findings of `gradcheck`; true where all gradients are right.
 
     `name` is the input whose gradient is furthest from the slope, measured by what is allowed,
     `gradient` what backward says, `numerical` the central difference, and `count` the number of

@@ -34,7 +34,7 @@ from operator import index
 from . import _core, engine
 from ._checks import as_list, shorten
 from ._core import Value
-from ._hints import hint_names, renamed
+from ._hints import hint_names, no_attribute, renamed
 from ._state import Stateful, check_names
 
 # Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
@@ -75,7 +75,26 @@ _MEANT = {
     "clip_grad_norm_": "fastgrad.optim.clip_grad_norm",
     "clip_grad_norm": "fastgrad.optim.clip_grad_norm",
     "utils": "fastgrad.optim.clip_grad_norm",
+    "softmax": "fastgrad.engine.softmax",
+    "Softmax": "fastgrad.engine.softmax",
+    "mse": "mse_loss",
+    "svm_loss": "hinge_loss",
+    "nll_loss": "cross_entropy",
+    "NLLLoss": "cross_entropy",
+    "binary_cross_entropy": "cross_entropy or hinge_loss",
+    "Sigmoid": "activation='sigmoid' of a Layer",
+    "LayerNorm": "fastgrad.engine.rms_norm",
+    "init": "random.seed, from which weights are drawn",
     "Parameter": "Value",
+}
+# Members of an MLP as they are called elsewhere, and here.
+_MLP_MEANT = {
+    "forward": "the call: model(x)",
+    "predict": "the call: model(x)",
+    "train": "the loop of an optimizer; an MLP has no modes",
+    "eval": "the call, model(x); an MLP has no modes",
+    "fit": "an optimizer of fastgrad.optim, in a loop",
+    "state": "state_dict()",
 }
 
 if not TYPE_CHECKING:
@@ -189,7 +208,7 @@ class Neuron(_core.NeuronData, Module):
 
     @property
     def nonlin(self) -> bool:
-        """Whether there is an activation; setting it chooses 'relu' or 'linear'."""
+        """True where there is an activation; setting it chooses 'relu' or 'linear'."""
         return self.activation != "linear"
 
     @nonlin.setter
@@ -252,7 +271,7 @@ class Layer(Module):
             nout * (nin + 1), lambda: [Neuron(nin, nonlin, activation) for _ in range(nout)]
         )
 
-    # What comes back depends on the number of neurons, which no type tells: hence Any.
+    # The type of the result depends on the number of neurons, which no type says: hence Any.
     def __call__(self, x: Row) -> Any:
         """Answer one row of inputs."""
         out = _core.layer(self.neurons, _NEURON, x)
@@ -309,7 +328,7 @@ class MLP(Module):
     3
     """
 
-    @hint_names()
+    @hint_names(seed="random.seed(...) before it", hidden="nouts", layers="nouts")
     def __init__(self, nin: int, nouts: Sequence[int], activation: str = "relu") -> None:
         """Make one layer for each width in `nouts`."""
         # All are checked first, so that an error draws nothing from `random`.
@@ -364,6 +383,13 @@ class MLP(Module):
                 return None
             rows = outs
         return [out[0] if len(out) == 1 else out for out in rows] if layers else None
+
+    # Hidden from type checkers, which would otherwise accept any misspelt name.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Raise an error that names the right member."""
+            raise no_attribute(self, name, _MLP_MEANT)
 
     def named_parameters(self) -> list[tuple[str, Value]]:
         """Return the parameters of each layer, as "layers.0.neurons.0.w.0" and so on."""

@@ -47,20 +47,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Novelty", "novelty", "sample"]
 
-# How many items are drawn side by side: so many, but fewer if they may become long.
+# The most and the fewest items that are drawn side by side: fewer where they may become long.
 _MOST_ITEMS, _LEAST_ITEMS = 4096, 64
 _BATCH_TOKENS = 2**24
-# How many probabilities of words are held at a time.
+# The number of probabilities of words that are held at a time.
 _BATCH_PROBS = 2**22
-# How many words are drawn to find the end of a text, behind which a sample begins.
+# The number of words drawn in search of the end of a text, after which a sample begins.
 _BEFORE = 16
-# How long a sample may become unless told otherwise.
+# The longest sample by default, in characters and in words.
 _CHARACTERS, _WORDS = 100, 50
 
 
 @dataclass(frozen=True)
 class _Draw:
-    """How a token is drawn from a row of probabilities."""
+    """The settings with which a token is drawn from a row of probabilities."""
 
     seed: int
     temperature: float
@@ -88,7 +88,7 @@ class _Draw:
             probs[:, 1:] = 0.0
         elif self.temperature != 1:
             largest = np.maximum(probs[:, :1], np.finfo(np.float64).tiny)
-            # What is impossible stays so at any temperature, infinity included.
+            # A probability of 0 stays 0 at any temperature, infinity included.
             probs = np.where(probs > 0, (probs / largest) ** (1.0 / self.temperature), 0.0)
         if self.top_k is not None:
             probs[:, self.top_k :] = 0.0
@@ -378,16 +378,16 @@ def _next_words(
 
 @dataclass(frozen=True)
 class Novelty:
-    """How much of a sample is in the training text already; `str` puts it in one line."""
+    """The share of samples that are in the training text already; `str` puts it in one line."""
 
     total: int
-    """How many samples there are."""
+    """The number of samples."""
     distinct: int
-    """How many different ones."""
+    """The number of distinct samples."""
     known: int
-    """How many are items of the training text."""
+    """The number of samples that are items of the training text."""
     new: int
-    """How many are not."""
+    """The number of samples that are not."""
 
     def __str__(self) -> str:
         """Show all four numbers."""

@@ -342,6 +342,19 @@ def test_divergence_is_told_and_the_last_good_parameters_are_kept(capsys, text, 
     assert all(np.isfinite(p).all() for p in arrays(load(out)).values())
 
 
+@pytest.mark.parametrize("command", ["nplm", "word-nplm"])
+@pytest.mark.parametrize("lr", [500, 1e38])
+def test_a_diverged_run_leaves_a_good_model_in_place(capsys, text, out, command, lr):
+    train = ("train", command, text, "-o", out, *QUICK, "--steps", 200)
+    run(capsys, *train)
+    file = out / "model.safetensors"
+    good = file.read_bytes()
+    settings = ("--optimizer", "sgd", "--lr", lr, "--schedule", "constant")
+    assert "diverged" in refused(capsys, *train, *settings)
+    assert file.read_bytes() == good
+    assert not checkpoint.previous(file).exists()
+
+
 def test_resume_needs_the_same_text(capsys, text, out):
     run(capsys, "train", "nplm", text, "-o", out, *QUICK, "--steps", 50)
     text.write_text("\n".join(reversed(NAMES)), encoding="utf-8")

@@ -43,7 +43,7 @@ sense, 130 Ctrl-C, 143 SIGTERM. For completion in bash:
 """
 _COMPLETE = "_FASTGRAD_COMPLETE"
 
-# What may stand in a message of several lines; whatever else steers a terminal is escaped.
+# Allowed in a message of several lines; all other control characters are escaped.
 _LAYOUT = "\n\t"
 # A message may hold the longest path that a system knows.
 _LONGEST = 5000
@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except KeyboardInterrupt as stop:
-        # What shells report: 128 and the number of the signal.
+        # The exit code of shells: 128 plus the number of the signal.
         code = 128 + (signals or [signal.SIGINT])[0]
         return _fail(str(stop) or "interrupted", code, start="\n")
     except BrokenPipeError:

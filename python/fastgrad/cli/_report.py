@@ -1,4 +1,4 @@
-"""How commands print what they found: a name to the left, the finding to the right."""
+"""Reports of commands: a name to the left, the finding to the right."""
 
 from __future__ import annotations
 

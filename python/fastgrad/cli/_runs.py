@@ -29,7 +29,7 @@ def made_folder(folder: Path) -> Generator[None]:
         yield
     except BaseException:
         for place in missing:
-            with suppress(OSError):  # What something is in stays.
+            with suppress(OSError):  # A folder that is not empty stays.
                 place.rmdir()
         raise
 
@@ -43,7 +43,7 @@ def keep_input(folder: Path) -> Text:
     from ..text import read_lines
 
     data = sys.stdin.buffer.read()
-    read_lines(data)  # What is no text is not kept.
+    read_lines(data)  # Raises before anything is kept, if this is no text.
     kept = folder / "text.txt"
     if kept.exists() and kept.read_bytes() != data:
         kept = kept.with_stem(f"{kept.stem}-{sha256(data).hexdigest()[:8]}")

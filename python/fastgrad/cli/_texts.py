@@ -21,13 +21,13 @@ class Text:
     """A text to count or to measure."""
 
     source: str | bytes
-    """What the library's functions take: a path, "-", or the text itself."""
+    """The text as the library's functions take it: a path, "-", or the text itself."""
     name: str
-    """How messages speak of it."""
+    """The name of the text in messages."""
 
     @property
     def is_small(self) -> bool:
-        """Whether the text can be read again, into memory."""
+        """True where the text can be read again, into memory."""
         if isinstance(self.source, bytes):
             return True
         # A pipe has no size, and is empty when it has been read.

@@ -32,7 +32,7 @@ the perplexity is e to the power of it. Both are inf where the model gives
 something the probability 0, which smoothing prevents. A network over words is
 measured on the parts of its text that it was not trained on, beside 5-grams.
 """
-# How many of a long list of n-grams are named.
+# The number of n-grams of a long list that are named.
 _NAMED = 8
 
 

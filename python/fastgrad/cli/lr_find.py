@@ -21,7 +21,7 @@ Examples:
   fastgrad lr-find -o out && fastgrad plot out
 """
 _FILE = "lr_find.safetensors"
-# What earlier versions called it, and the learning rates in it.
+# The names of the file and of its learning rates in earlier versions.
 _OLD_FILE, _OLD_NAME = "rates.safetensors", "rates"
 
 

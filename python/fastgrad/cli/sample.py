@@ -53,7 +53,7 @@ def command(model: Path, **given: Any) -> None:
     loaded = load_model(model)
     text = _text_to_compare(loaded, model, args.compare_to)
     known: set[str] = set() if text is None else set(text.items())
-    # What this library reads is UTF-8, whatever a pipe on this system otherwise is.
+    # Commands read UTF-8, so samples are written as UTF-8 into a pipe, on any system.
     if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
         reconfigure(encoding="utf-8")
     found, on_terminal = 0, sys.stdout.isatty()

@@ -1,4 +1,4 @@
-"""What `fastgrad demo` shows: each of the library's systems at work, on numbers that are known."""
+"""The parts of `fastgrad demo`: each system of the library at work, on known numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the demo prints: headlines, tables, and progress where there is a terminal."""
+"""The output of the demo: headlines, tables, and progress where there is a terminal."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ L2 = 1e-4
 PEER_STEPS = 4
 
 README_REFERENCE = {"g": 24.7041, "dg/da": 138.8338, "dg/db": 645.5773}
-# What micrograd's own demo says: step, loss, accuracy in percent.
+# The output of micrograd's own demo: step, loss, accuracy in percent.
 MOONS_REFERENCE = (
     (0, 0.8958441028683222, 50),
     (1, 1.7235905336972022, 81),

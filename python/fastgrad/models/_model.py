@@ -71,8 +71,30 @@ _MEANT = {
     "logscore": "log_prob",
     "letter_losses": "explain",
     "loss_by_token": "explain",
-    "losses": "token_log_probs",
+    "losses": "history.loss, or token_log_probs",
     "lossi": "history.loss",
+    "prob": "next_probs",
+    "predict_next": "next_probs",
+    "nll_loss": "loss",
+    "cross_entropy": "loss",
+    "entropy": "loss, in nats per token",
+    "vocabulary": "vocab",
+    "stoi": "vocab.stoi",
+    "itos": "vocab.itos",
+    "chars": "vocab.itos",
+    "vocab_size": "len(model.vocab)",
+    "most_common": "counts.most_common",
+    "to": "threads; models train on the processor",
+    "cuda": "threads; models train on the processor",
+    "train_loss": "history.loss",
+    "val_loss": "history.dev_loss",
+    "dev_loss": "history.dev_loss",
+    "similarity": "most_similar",
+    "similar_words": "most_similar",
+    "wv": "embeddings and most_similar",
+    "get_embeddings": "embeddings",
+    "hidden": "forward(X).hidden of an NPLM",
+    "unmasked_score": "log_prob",
     "N": "counts.N",
     "plot": "the functions of fastgrad.plots",
     "num_params": "num_parameters()",
@@ -91,7 +113,7 @@ class Model(ABC, Generic[AnyVocab, AnyTexts]):
     """A language model: what it says of contexts and texts, and how it is sampled and kept."""
 
     kind: ClassVar[str]
-    """What files call this kind of model."""
+    """The name of this kind of model in files."""
     kinds: ClassVar[dict[str, type[Model[Any]]]] = {}
     """The classes of all kinds."""
     _vocab: AnyVocab | None
@@ -120,7 +142,7 @@ class Model(ABC, Generic[AnyVocab, AnyTexts]):
     @property
     @abstractmethod
     def context_length(self) -> int:
-        """How many tokens before the next one the model looks at."""
+        """The number of tokens before the next one that the model looks at."""
 
     @property
     @abstractmethod
@@ -129,7 +151,7 @@ class Model(ABC, Generic[AnyVocab, AnyTexts]):
 
     @property
     def history(self) -> History | None:
-        """What training saw, step by step; None for a model that is counted."""
+        """The losses of training, step by step; None for a model that is counted."""
         return None
 
     @abstractmethod
@@ -295,7 +317,7 @@ class Model(ABC, Generic[AnyVocab, AnyTexts]):
 
         def __getattr__(self, name):
             """Raise an error that names the right member."""
-            # What a member of the class raises, such as NotFittedError, leads here as well.
+            # A property that raises, such as with NotFittedError, leads here: ask it again.
             if hasattr(member := getattr(type(self), name, None), "__get__"):
                 return member.__get__(self, type(self))
             raise no_attribute(self, name, _MEANT)
@@ -304,7 +326,7 @@ class Model(ABC, Generic[AnyVocab, AnyTexts]):
 class CharacterModel(Model[Vocab, AnyTexts]):
     """A model of items of characters, each ended by the end-of-sequence token."""
 
-    @hint_names()
+    @hint_names(context="prompt", greedy="temperature=0")
     def sample(
         self,
         n: int = 10,

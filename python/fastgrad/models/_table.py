@@ -43,7 +43,7 @@ class TableModel(CharacterModel["Source | NgramCounts"]):
 
     @property
     def context_length(self) -> int:
-        """How many characters before the next one the model looks at: `order` - 1."""
+        """The number of characters before the next one that the model looks at: `order` - 1."""
         return self._order - 1
 
     @property

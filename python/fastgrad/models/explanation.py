@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Explanation(Table):
-    """What a model says of each token of a text: text in a terminal, a table in a notebook.
+    """The loss of each token of a text: text in a terminal, a table in a notebook.
 
     `tokens` are the T tokens of the text, its end included, `probs` their probabilities and
     `losses` the negative logarithms, in nats, both (T,) float64; `loss` is the mean of these.

@@ -104,7 +104,7 @@ class InterpolatedTrigram(CountedModel):
 
     @property
     def context_length(self) -> int:
-        """How many words before the next one the model looks at: 2."""
+        """The number of words before the next one that the model looks at: 2."""
         return 2
 
     @property

@@ -118,7 +118,7 @@ class KneserNey(CountedModel):
 
     @property
     def context_length(self) -> int:
-        """How many words before the next one the model looks at: `order` - 1."""
+        """The number of words before the next one that the model looks at: `order` - 1."""
         return self._order - 1
 
     @property

@@ -69,7 +69,7 @@ class Mixture(Model[Any, "Texts"]):
 
     @property
     def context_length(self) -> int:
-        """How many tokens before the next one at least one of the models looks at."""
+        """The longest context that one of the models looks at, in tokens."""
         return max(model.context_length for model in self.models)
 
     @property
@@ -124,7 +124,7 @@ class Mixture(Model[Any, "Texts"]):
         """Return the mean negative log-likelihood of a text, in nats per token."""
         return mean_loss(self.token_log_probs(texts))
 
-    @hint_names(rare="unk")
+    @hint_names(rare="unk", context="prompt", greedy="temperature=0")
     def sample(
         self,
         n: int = 10,

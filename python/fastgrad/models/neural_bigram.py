@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ..text import Source
 
-# How often a bar is moved over a whole training.
+# The number of times a progress bar moves in a training.
 _REPORTS = 100
 
 
@@ -53,7 +53,7 @@ class NeuralBigram(TableModel):
 
     kind = "neural bigram"
 
-    @hint_names(l2="l2 in fit", smoothing="l2 in fit")
+    @hint_names(l2="l2 in fit", smoothing="l2 in fit", seed="seed in fit")
     def __init__(self, order: int = 2, *, vocab: Vocab | None = None) -> None:
         """Keep the settings."""
         check_order(order)
@@ -72,7 +72,7 @@ class NeuralBigram(TableModel):
 
     @property
     def history(self) -> History:
-        """What training saw: the loss before each step, `l2` included."""
+        """The losses of training, each before its step, `l2` included."""
         return self._history
 
     @property
@@ -80,7 +80,9 @@ class NeuralBigram(TableModel):
         """The settings: order."""
         return {"order": self.order}
 
-    @hint_names(epochs="steps; each sees all examples", order="order in the constructor")
+    @hint_names(
+        epochs="steps; each sees all examples", order="order in the constructor", weight_decay="l2"
+    )
     def fit(
         self,
         texts: Source | NgramCounts,
@@ -202,7 +204,7 @@ def _train(
     losses = np.empty(steps)
     lr = settings["lr"] or math.nan
     smoothed = Smoothed(math.log(len(counts.vocab)), losses[:0])
-    # What a step does depends on its number, and not on the call that it is part of.
+    # A step depends on its number alone, not on the call that it is part of.
     stride = max(1, steps // _REPORTS)
     with bar(progress, steps, "step", "training") as report:
         for first in range(0, steps, stride):

@@ -68,7 +68,7 @@ class NgramModel(TableModel):
 
     @property
     def smoothing(self) -> float:
-        """What is added to each count."""
+        """The number that is added to each count."""
         return self._smoothing
 
     @property

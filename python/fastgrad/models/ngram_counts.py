@@ -1,4 +1,4 @@
-"""How often each n-gram occurs in a text."""
+"""Counts of the n-grams of a text."""
 
 from __future__ import annotations
 
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 _MEANT = {
     "table": "N",
     "counts": "N",
+    "matrix": "N",
+    "to_dict": "nonzero()",
+    "shape": "N.shape",
+    "P": "P of a BigramModel().fit(counts)",
+    "update": "+, which adds counts up",
+    "plot": "fastgrad.plots.bigram_heatmap",
     "entries": "nonzero()",
     "top": "most_common(k)",
     "over": "with_vocab(vocab)",
@@ -141,17 +147,17 @@ class NgramCounts:
 
     @property
     def order(self) -> int:
-        """How long the n-grams are: 2 or 3."""
+        """The length of the n-grams: 2 or 3."""
         return self._counts.order
 
     @property
     def num_items(self) -> int:
-        """How many items were counted."""
+        """The number of items counted."""
         return self._counts.items
 
     @property
     def total(self) -> int:
-        """How many n-grams were counted: the characters and the ends of all items."""
+        """The number of n-grams counted: the characters and the ends of all items."""
         return self._counts.total
 
     @property

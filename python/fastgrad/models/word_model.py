@@ -1,4 +1,4 @@
-"""What language models of words share: running text, without items."""
+"""The base of language models of words, which read running text, without items."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class WordModel(Model[WordVocab, AnyTexts]):
         """
         return mean_loss(self.token_log_probs(texts))
 
-    @hint_names(rare="unk")
+    @hint_names(rare="unk", context="prompt", greedy="temperature=0")
     def sample(
         self,
         n: int = 10,

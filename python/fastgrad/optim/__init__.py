@@ -51,7 +51,13 @@ if not TYPE_CHECKING:
     __getattr__ = renamed(
         __name__,
         dict.fromkeys(_SCHEDULES, "the schedules in fastgrad.optim.schedules")
-        | {"clip_grad_norm_": "clip_grad_norm", "inverse": "schedules.inverse_time_decay"},
+        | {
+            "clip_grad_norm_": "clip_grad_norm",
+            "clip_grad_value": "clip_grad_norm",
+            "inverse": "schedules.inverse_time_decay",
+            "RMSprop": "Adam",
+            "Adagrad": "Adam",
+        },
     )
 
 
@@ -87,7 +93,9 @@ def _parameters(params: Any) -> list[Value]:
     try:
         found = as_list(params)
     except TypeError:
-        raise TypeError(f"params is {shorten(params)}; expected a list of Values") from None
+        raise TypeError(
+            f"params is {shorten(params)}; expected a list of Values, such as model.parameters()"
+        ) from None
     if not found:
         raise ValueError("params is empty; expected at least one Value")
     places: dict[Value, int] = {}
@@ -123,7 +131,7 @@ def _setting(check: Callable[[str, Any], Any]) -> Any:
 
 
 class _Optimizer(Stateful):
-    """What all optimizers share: the parameters, the learning rate and the count of steps."""
+    """The base of all optimizers: the parameters, the learning rate and the count of steps."""
 
     _settings: tuple[str, ...] = ()
     lr: float | Schedule = _setting(_lr_or_schedule)
@@ -137,7 +145,7 @@ class _Optimizer(Stateful):
 
     @property
     def steps(self) -> int:
-        """How many steps were made so far, which is what a schedule is called with."""
+        """The number of steps made so far, with which a schedule is called."""
         return self._steps
 
     def zero_grad(self) -> None:

@@ -18,7 +18,7 @@ from functools import partial
 from .._checks import amount, lr_pairs, whole
 from .._hints import renamed
 
-# What typing.TYPE_CHECKING is, without importing typing; type checkers know the name.
+# Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

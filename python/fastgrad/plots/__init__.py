@@ -33,6 +33,13 @@ if not TYPE_CHECKING:
         __name__,
         {
             "rate_sweep": "lr_curve",
+            "loss": "loss_curve",
+            "plot_decision_boundary": "decision_boundary",
+            "embeddings": "embedding_scatter",
+            "scatter": "embedding_scatter",
+            "tsne": "embedding_scatter",
+            "lr_find": "lr_curve",
+            "show": "matplotlib.pyplot.show",
             "plot_loss": "loss_curve",
             "activation_histogram": "activations",
             "plot_activations": "activations",

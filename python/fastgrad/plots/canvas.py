@@ -1,4 +1,4 @@
-"""What all pictures share: the axes to draw on, and labels that any font can show."""
+"""Shared by all pictures: the axes to draw on, and labels that any font can show."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _COLOURS = ("#2f6db3", "#d9822b", "#3a8f5c", "#8a5fb0", "#777777")
 
 
 class Losses(Protocol):
-    """What `fastgrad.training.History` has."""
+    """The members of `fastgrad.training.History` that a picture uses."""
 
     @property
     def loss(self) -> NDArray[np.float64]:
@@ -32,7 +32,7 @@ class Losses(Protocol):
 
     @property
     def dev_steps(self) -> NDArray[np.int64]:
-        """After how many steps the losses on dev were measured."""
+        """The number of steps made before each loss on dev."""
         ...
 
     @property
@@ -41,7 +41,7 @@ class Losses(Protocol):
         ...
 
     def smooth(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Give steps and mean losses."""
+        """Return steps and mean losses."""
         ...
 
 
@@ -50,12 +50,12 @@ class Trained(Protocol):
 
     @property
     def history(self) -> Any:
-        """What its training saw."""
+        """The losses of its training."""
         ...
 
 
 class Sweep(Protocol):
-    """What `fastgrad.training.LRSweep` has."""
+    """The members of `fastgrad.training.LRSweep` that a picture uses."""
 
     @property
     def lrs(self) -> NDArray[np.float64]:
@@ -174,7 +174,7 @@ def lr_curve(
     axes.plot(sweep.lrs, line, color=_COLOURS[0], linewidth=1.8, label="mean of neighbours")
     axes.axvline(best, color=_COLOURS[1], linewidth=1.2, linestyle="--", label=f"{best:.2g}")
     axes.set_xscale("log")
-    # Where a sweep ends in losses without bounds, the valley must still be seen.
+    # Keeps the valley visible where the losses at the end of a sweep are huge.
     low, high = float(sweep.losses.min()), float(np.percentile(sweep.losses, 90))
     high = max(min(high, 1.2 * float(line[: 1 + len(line) // 20].max())), low)
     margin = 0.3 * (high - low) + 1e-3

@@ -32,7 +32,7 @@ _DARK = 0.62
 
 
 class _OfTokens(Protocol):
-    """What counts and models have."""
+    """The members that counts and models share."""
 
     @property
     def vocab(self) -> Any:
@@ -46,7 +46,7 @@ class _OfTokens(Protocol):
 
 
 class Counted(_OfTokens, Protocol):
-    """What `fastgrad.models.NgramCounts` has."""
+    """The members of `fastgrad.models.NgramCounts` that a picture uses."""
 
     @property
     def N(self) -> NDArray[np.integer[Any]]:  # noqa: N802 - the lecture's name
@@ -55,7 +55,7 @@ class Counted(_OfTokens, Protocol):
 
 
 class Estimated(_OfTokens, Protocol):
-    """What a bigram model has."""
+    """The members of a bigram model that a picture uses."""
 
     @property
     def P(self) -> NDArray[np.floating[Any]]:  # noqa: N802 - the lecture's name

@@ -30,12 +30,12 @@ _WORDS = 500
 # A disc's width in points, edge included, and how often discs that overlap are pushed.
 _DISC, _LEADER = 17.0, "#777777"
 _ROUNDS = 500
-# How far inside the frame what lies beyond it is drawn, so that an arrow has room.
+# The distance from the frame at which outliers are drawn inside it, so that an arrow fits.
 _INSIDE_DISC, _INSIDE_DOT = 20.0, 12.0
 
 
 class Embedded(Protocol):
-    """What a neural language model has."""
+    """The members of a neural language model that a picture uses."""
 
     @property
     def vocab(self) -> Any:

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 __all__ = ["View", "far", "settle"]
 
-# So many points at most, and a tenth of all, may be far: of more, the others are not the rule.
+# At most 3 points, and at most a tenth of all, count as outliers.
 _FEW = 3
-# How much further than all others far points are from the middle.
+# An outlier is at least this many times as far from the median as every other point.
 _FURTHER = 1.5
 _ARROW = "#777777"
 
 
 def far(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which points, (N, 2), lie so far off that they would squeeze the others into a corner.
+    """Return which points, (N, 2), are outliers that would squeeze the others into a corner: (N,).
 
-    Those are at most three, and at most a tenth of all, each more than 1.5 times as far from the
-    median as all others.
+    Outliers are at most three, and at most a tenth of all, each more than 1.5 times as far from
+    the median as all others.
 
     >>> far(np.array([[x, 0.0] for x in [1, 2, 3, 4, 5, 6, 7, 8, 9, 30]])).nonzero()[0].tolist()
     [9]
@@ -36,7 +36,7 @@ def far(points: NDArray[np.float64]) -> NDArray[np.bool_]:
     distances = np.hypot(*(points - np.median(points, axis=0)).T)
     furthest = np.sort(distances)[::-1]
     for count in range(min(_FEW, len(points) // 10), 0, -1):
-        # Where all others are in one place, those few are what there is to see.
+        # Where all others are in one place (a distance of 0), there are no outliers.
         if furthest[count - 1] > _FURTHER * furthest[count] > 0:
             return distances >= furthest[count - 1]
     return np.zeros(len(points), dtype=bool)
@@ -44,21 +44,21 @@ def far(points: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class View:
-    """Where points are drawn, in pixels: they, the frame, and the page stay as they are now."""
+    """Points, frame and page in pixels, as they are when the view is made."""
 
     axes: Axes
     points: NDArray[np.float64]
-    """Where the points are, (N, 2), of which some may be outside of the frame."""
+    """The positions of the points, (N, 2), some perhaps outside the frame."""
     places: NDArray[np.float64]
-    """Where they are drawn, (N, 2)."""
+    """The positions at which they are drawn, (N, 2)."""
     outside: NDArray[np.bool_]
-    """Which are drawn elsewhere than they are, (N,)."""
+    """True for points that are drawn elsewhere than their position, (N,)."""
     low: NDArray[np.float64]
     """The frame's lower left corner, (2,)."""
     high: NDArray[np.float64]
     """The frame's upper right corner, (2,)."""
     point: float
-    """How many pixels a printer's point has."""
+    """The number of pixels in a typographic point."""
 
     def data(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Convert pixels, (N, 2), to the numbers on the axes."""
@@ -69,7 +69,7 @@ class View:
         ways = (self.points - places)[self.outside]
         ways /= np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-300)
         starts = places[self.outside]
-        # How far each may go until it meets a side of the frame.
+        # The distance of each from the side of the frame that it meets.
         room = np.where(ways > 0, self.high - starts, starts - self.low)
         with np.errstate(divide="ignore"):
             tips = starts + ways * (room / np.abs(ways)).min(axis=1, keepdims=True)

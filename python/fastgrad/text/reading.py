@@ -15,11 +15,11 @@ from .._checks import path_name, shorten
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | Iterable[str]
 
-# What messages show of an item that may be a book.
+# The most characters of an item that messages show; it may be a book.
 _LONGEST_QUOTE = 60
 
 
-# What files that are no plain UTF-8 often are, by the first byte of them that cannot be it.
+# Likely kinds of a file that is not UTF-8, by the first byte that UTF-8 cannot have.
 _SIGNS = {
     "0x8b at offset 1 ": "looks like gzip; unpack it first",
     "0xb5 at offset 1 ": "looks like zstd; unpack it first",

@@ -26,7 +26,7 @@ class Split(NamedTuple):
 
     @property
     def overlap(self) -> int:
-        """How many items of dev and test are in train as well, duplicates counted each time."""
+        """The number of items of dev and test that are in train as well, each duplicate counted."""
         return count_overlap(self.train, self.dev, self.test)
 
 
@@ -50,7 +50,7 @@ def count_duplicates(items: Sequence[str]) -> int:
     return len(items) - len(set(items))
 
 
-@hint_names(keep_together="group_duplicates", test_fraction="fractions")
+@hint_names(keep_together="group_duplicates", test_fraction="fractions", train="fractions")
 def split(
     items: Sequence[str],
     fractions: tuple[float, float, float] = _DEFAULT_FRACTIONS,

@@ -28,12 +28,15 @@ _MEANT = {
     "char_to_id": "stoi",
     "token_to_id": "stoi",
     "id_to_token": "itos",
+    "char_to_idx": "stoi",
+    "idx_to_char": "itos",
+    "from_file": "from_texts",
     "size": "len(vocab)",
     "vocab_size": "len(vocab)",
 }
 
 EOS_TOKENS = (".", "|", "#", "~", "^", "·", "•", "¶")
-"""What may be the end-of-sequence token: the first of these that the text does not hold."""
+"""Candidates for the end-of-sequence token: the first that the text does not hold is taken."""
 
 # Where a text holds all of these, the token is a character that no script uses.
 _PRIVATE_USE = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))

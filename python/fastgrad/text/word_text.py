@@ -8,7 +8,7 @@ import numpy as np
 
 from .._checks import ids as checked_ids
 from .._checks import shorten, whole
-from .._hints import hint_names
+from .._hints import hint_names, no_attribute
 from .word_reading import Eos, Tokenizer, check_reading, read_tokens
 from .word_vocab import WordVocab, check_token
 
@@ -28,6 +28,14 @@ _EOS_TOKENS = {"line": "</s>", "paragraph": "</p>", None: None}
 _MOST = 2**63 - 1
 
 
+# Members as they are called elsewhere, and here.
+_MEANT = {
+    "tokens": "ids, or decode()",
+    "words": "ids, or decode()",
+    "vocab_size": "len(text.vocab)",
+}
+
+
 class WordText:
     """Running text as ids, or a part of one that knows what stands before it.
 
@@ -42,9 +50,9 @@ class WordText:
     __slots__ = ("_all", "_start", "types", "vocab")
 
     vocab: WordVocab
-    """What the ids stand for."""
+    """The vocabulary of the ids."""
     types: int | None
-    """How many distinct tokens the text had that the ids were read from, where that is known."""
+    """The number of distinct tokens in the text that was read; None where it is not known."""
 
     def __init__(self, vocab: WordVocab, ids: ArrayLike, *, types: int | None = None):
         """Keep the ids in two bytes each where |V| is at most 65,536, otherwise in four."""
@@ -71,7 +79,7 @@ class WordText:
 
     @property
     def counts(self) -> NDArray[np.uint64]:
-        """How often each id occurs: (V,)."""
+        """The number of times each id occurs: (V,)."""
         return np.bincount(self.ids, minlength=len(self.vocab)).astype(np.uint64)
 
     @property
@@ -103,6 +111,13 @@ class WordText:
         """Return the tokens from `start` up to `stop` as text, as `WordVocab.decode` does."""
         return self.vocab.decode(self.ids[start:stop])
 
+    # Hidden from type checkers, which would otherwise accept any misspelt name.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Raise an error that names the right member."""
+            raise no_attribute(self, name, _MEANT)
+
     def __len__(self) -> int:
         """Return the number of tokens, end tokens included."""
         return len(self._all) - self._start
@@ -127,7 +142,7 @@ def _made(vocab: WordVocab, ids: Ids, start: int, types: int | None) -> WordText
     return text
 
 
-@hint_names()
+@hint_names(lower="texts, lowered before", lowercase="texts, lowered before")
 def read_words(
     texts: Source,
     *,

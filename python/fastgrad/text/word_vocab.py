@@ -37,6 +37,7 @@ _MEANT = {
     "marks": "eos",
     "token_to_id": "stoi",
     "id_to_token": "itos",
+    "lookup": "encode",
     "size": "len(vocab)",
     "vocab_size": "len(vocab)",
     "tokenize": "encode",
@@ -66,9 +67,9 @@ class WordVocab(metaclass=HintedType):
     itos: tuple[str, ...]
     """The token of each id."""
     tokenizer: Tokenizer
-    """How lines are cut into tokens."""
+    """The way in which lines are cut into tokens."""
     eos: Eos
-    """What ends with `eos_token`: each line, each paragraph, or nothing."""
+    """The unit that ends with `eos_token`: "line", "paragraph" or None."""
 
     @hint_names(
         eos_token="eos, and put the token second",

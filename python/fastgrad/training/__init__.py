@@ -28,5 +28,14 @@ __all__ = ["DivergedError", "History", "LRSweep", "Progress", "lr_find"]
 if not TYPE_CHECKING:
     __getattr__ = renamed(
         __name__,
-        {"find_rate": "lr_find", "find_lr": "lr_find", "RateSweep": "LRSweep"},
+        {
+            "find_rate": "lr_find",
+            "find_lr": "lr_find",
+            "lr_finder": "lr_find",
+            "LRFinder": "lr_find",
+            "RateSweep": "LRSweep",
+            "Trainer": "a model's fit",
+            "train": "a model's fit",
+            "EarlyStopping": "patience of a model's fit",
+        },
     )

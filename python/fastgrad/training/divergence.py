@@ -87,7 +87,7 @@ class Smoothed:
 
     @property
     def is_in_danger(self) -> bool:
-        """Whether the smoothed loss is high."""
+        """True where the smoothed loss is high."""
         return self.loss is not None and self.is_high(self.loss)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .._checks import list_length, shorten, whole
-from .._hints import hint_names
+from .._hints import hint_names, no_attribute
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..base import AnyTexts, Trainable
+
+
+# Members as they are called elsewhere, and here.
+_MEANT = {
+    "suggestion": "best()",
+    "valley": "best()",
+    "lowest": "best()",
+    "rates": "lrs",
+    "plot": "fastgrad.plots.lr_curve(sweep)",
+}
 
 
 class LRSweep(NamedTuple):
@@ -45,6 +55,13 @@ class LRSweep(NamedTuple):
     def best(self) -> float:
         """Return the learning rate with the lowest smoothed loss, the valley of the lecture."""
         return float(self.lrs[int(np.argmin(self.smooth()))])
+
+    # Hidden from type checkers, which would otherwise accept any misspelt name.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Raise an error that names the right member."""
+            raise no_attribute(self, name, _MEANT)
 
 
 @hint_names(low="min_lr", high="max_lr", start_lr="min_lr", end_lr="max_lr", num_iter="steps")

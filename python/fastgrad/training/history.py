@@ -1,20 +1,32 @@
-"""What a training run has seen: losses and learning rates."""
+"""The losses and learning rates of a training run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _display
 from .._checks import shorten
+from .._hints import no_attribute
 from .learning_rates import LearningRates
+
+# Members as they are called elsewhere, and here.
+_MEANT = {
+    "losses": "loss",
+    "lossi": "loss",
+    "train_loss": "loss",
+    "val_loss": "dev_loss",
+    "lrs": "lr",
+    "plot": "fastgrad.plots.loss_curve(history)",
+}
 
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """What a training run has seen, step by step.
+    """The losses and learning rates of a training run, step by step.
 
     `loss[k]` is the mean loss of the mini-batch of step k, before its update, and `lr[k]` the
     learning rate of that update: both (steps made,) float64. `dev_loss` holds the losses on the
@@ -88,6 +100,13 @@ class History:
             return starts, np.empty(0)
         return ends, np.add.reduceat(self.loss, starts) / (ends - starts)
 
+    # Hidden from type checkers, which would otherwise accept any misspelt name.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Raise an error that names the right member."""
+            raise no_attribute(self, name, _MEANT)
+
 
 class Record:
     """A history while it grows."""
@@ -98,7 +117,7 @@ class Record:
         self.lrs = lrs
         self.steps = len(past.loss)
         self.stopped = ""
-        # How many steps had been made and the loss, together: an interrupt parts no pair.
+        # Pairs of (steps made, loss), each appended at once, so that an interrupt leaves no half.
         self._dev = list(zip(past.dev_steps.tolist(), past.dev_loss.tolist(), strict=True))
         # Twice as long whenever it is full: how many steps there will be is a plan, no promise.
         self._losses = past.loss.copy()
@@ -115,7 +134,7 @@ class Record:
 
     @property
     def last_dev_step(self) -> int:
-        """How many steps had been made when the dev loss was last looked at."""
+        """The number of steps made before the last evaluation on dev."""
         return self._dev[-1][0] if self._dev else 0
 
     def add(self, losses: NDArray[np.float64]) -> None:
@@ -152,7 +171,7 @@ class Record:
         return float(self._losses[step : self.steps].mean())
 
     def is_lowest(self, dev_loss: float | None) -> bool:
-        """Tell whether a dev loss is lower than all before it."""
+        """Return whether a dev loss is lower than all before it."""
         return dev_loss is not None and all(dev_loss < loss for _, loss in self._dev)
 
     def since_best(self) -> int:

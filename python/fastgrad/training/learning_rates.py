@@ -119,7 +119,7 @@ def _from_function(
 
 def _from_list(pairs: Iterable[tuple[int, float]], steps: int) -> LearningRates:
     starts, lrs = lr_pairs(pairs)
-    # What would start after the last step is left out.
+    # Pairs that would start after the last step are left out.
     used = sum(start < steps for start in starts)
     return LearningRates(np.array(starts[:used], dtype=np.int64), np.array(lrs[:used]), steps)
 

@@ -95,7 +95,7 @@ class Loop:
         self._was = (self._first, self._evaluated, "" if past is None else past.stopped)
         # The file that was there before the run; the saves after the first replace the run's own.
         self._file_before = None if self._is_resumed else _identity(plan.checkpoint)
-        # Whether the checkpoint's file is of this run and has all of it.
+        # True once the checkpoint's file is of this run and has all of it.
         self._is_saved = self._is_resumed
         self._chunk = 1
         self._seconds = 0.0
@@ -198,7 +198,7 @@ class Loop:
         start = perf_counter()
         self._last_two.take(self._record.steps)
         fit = min(max(_CHUNK, _COPIES * (perf_counter() - start)), _LONGEST)
-        # How long a step takes varies: the chunk grows by a factor of 4 at most.
+        # The time of a step varies, so the chunk grows by a factor of 4 at most.
         fitting = int(fit * len(losses) / max(seconds, 1e-9))
         self._chunk = max(1, min(fitting, 4 * self._chunk))
 
@@ -246,7 +246,7 @@ class Loop:
         except BaseException:
             self._record.stopped = "failed in a callback"
             raise
-        # What other objects say of their truth is no wish to stop.
+        # Only True stops training; other objects that are true, such as a list, do not.
         return any(type(answer) in (bool, np.bool_) and bool(answer) for answer in answers)
 
     def _patience_is_over(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a training run is to do, checked before it starts."""
+"""The settings of a training run, checked before it starts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from .._checks import as_list, path_name, shorten, whole
 from .learning_rates import LearningRate, LearningRates, plan_lrs
 
-# How many evaluations a run has unless it is told otherwise.
+# The number of evaluations in a run by default.
 _EVALUATIONS = 20
 # How many update-to-data ratios a history keeps of each array, about.
 _RATIOS = 200
@@ -18,7 +18,7 @@ _RATIOS = 200
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come, as callbacks are told after each evaluation.
+    """The progress of a run, with which callbacks are called after each evaluation.
 
     `step` of `steps` have been made. `loss` is the mean over the mini-batches since the last
     evaluation, `dev_loss` the loss on the development text (None without one), `lr` the learning
@@ -35,7 +35,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training run is to do; `make_plan` checks it."""
+    """The settings of a training run; `make_plan` checks them."""
 
     steps: int
     lrs: LearningRates

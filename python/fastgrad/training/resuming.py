@@ -1,4 +1,4 @@
-"""What a checkpoint keeps of a training run, checked when read as closely as a user's arguments."""
+"""The state of a training run in a checkpoint, checked as closely as a user's arguments."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RATIO = "history.update_ratio."
 
 @dataclass(frozen=True)
 class Saved:
-    """Where a run had come to, and what it was to do."""
+    """The state and the settings of a run."""
 
     history: History
     steps: int
@@ -37,7 +37,7 @@ class Saved:
     patience: int | None
     best: Best | None
     evaluated: int
-    """How many steps had been made by the last evaluation."""
+    """The number of steps made before the last evaluation."""
     update_ratio: bool
 
     def planned(self, steps: int | None, lr: LearningRate | None) -> tuple[int, LearningRates]:

@@ -12,7 +12,7 @@ from ..engine import Value
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# What can be folded, from little to much.
+# The levels of folding, from little to much.
 LEVELS = ("nothing", "neurons", "layers")
 # The most Values that are looked at: a second's worth. More are counted as "more than".
 MOST_WALKED = 100_000
@@ -23,13 +23,13 @@ _ORDERED = ("-", "/", "**")
 
 @dataclass
 class Box:
-    """What a picture shows as one: a Value, several of them, or those left out."""
+    """A node of a picture: a Value, several of them, or those left out."""
 
     kind: Literal["value", "folded", "more"]
     title: str
     lines: list[str] = field(default_factory=list[str])
     op: str = ""
-    """What made the Value, its number operands included; "" for a leaf."""
+    """The op that made the Value, with its number operands; "" for a leaf."""
     grad: float = 0.0
     """The gradient that gives the box its colour: of several the one farthest from 0."""
 
@@ -65,7 +65,7 @@ class Walk:
         self.children: list[list[int]] = []
         """The operands of each Value by their numbers, each once, those looked at."""
         self.unseen = 0
-        """How many operands were met and not looked at; there may be more behind them."""
+        """The number of operands that were met and left out; there may be more behind them."""
         numbers = {id(root): 0}
         depths = [0]
         left_out: set[int] = set()
@@ -229,7 +229,7 @@ def slopes_of(value: Value) -> dict[int, float]:
 
 
 def has_own_rule(value: Value) -> bool:
-    """Tell whether a callable was assigned to `_backward`."""
+    """Return whether a callable was assigned to `_backward`."""
     return getattr(value._backward, "__name__", "") != "_propagate"
 
 

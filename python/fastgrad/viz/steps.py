@@ -115,7 +115,7 @@ def explain(root: Value, *, max_nodes: int = 100) -> Explanation:
 
 
 class _Pass:
-    """What backward does: its order, and what each node sends."""
+    """The steps of backward: its order, and the gradients that each node adds."""
 
     def __init__(self, root: Value) -> None:
         self.order = _backward_order(root)
@@ -216,7 +216,7 @@ class _Page:
         drawn = _Steps(self._picture(edges))
         title = f"Backpropagation from {self.names[0]}, step by step"
         page = pathlib.Path(__file__).with_name("steps.html").read_text(encoding="utf-8")
-        # What would end the element of a script.
+        # This would end the script element.
         data = json.dumps(self._data(edges), separators=(",", ":")).replace("<", "\\u003c")
         svg = drawn.svg().replace(' xmlns="http://www.w3.org/2000/svg"', "")
         parts = {"{title}": escape(title), "{svg}": svg, "{data}": data}

@@ -22,7 +22,7 @@ LAYER_GAP, NODE_GAP = 36.0, 14.0
 # Background, text, faint text, lines, box, op, positive, negative, not finite.
 LIGHT = ("#ffffff", "#1f2328", "#59636e", "#8c959f", "#f6f8fa", "#ffffff", "#d9480f", "#1971c2", "#9c36b5")  # fmt: skip  # noqa: E501
 DARK = ("#0d1117", "#e6edf3", "#9198a1", "#6e7681", "#161b22", "#21262d", "#ff8c42", "#4dabf7", "#da77f2")  # fmt: skip  # noqa: E501
-# How notebooks and sites say which one they show, whatever the system prefers.
+# The attributes with which notebooks and sites choose light or dark, over the system's choice.
 _LIGHT_PAGES = ('[data-jp-theme-light="true"]', '[data-theme="light"]', ".vscode-light")
 _DARK_PAGES = ('[data-jp-theme-light="false"]', '[data-theme="dark"]', ".vscode-dark")
 

@@ -31,7 +31,7 @@ def tree(root: Value, *, depth: int | None = None, max_nodes: int = 200) -> str:
     max_nodes = whole("max_nodes", max_nodes, 1)
     lines: list[str] = []
     numbers: dict[int, int] = {}
-    # What is left to write: a Value, what stands before it and before its operands, its depth.
+    # The stack: a Value, the text before it, the text before its operands, its depth.
     waiting = [(root, "", "", 0)]
     while waiting and len(lines) < max_nodes:
         value, start, below, level = waiting.pop()

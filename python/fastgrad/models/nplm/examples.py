@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     CharacterTexts: TypeAlias = Source | Examples
 
 
-# How many tokens of a text are made examples of at a time, where that is enough.
+# The number of tokens of a text that are made examples of at a time, unless a step needs more.
 _BLOCK = 2**20
-# How many contexts are put side by side at a time.
+# The number of contexts that are put side by side at a time.
 _CONTEXTS = 2**16
 
 

@@ -41,6 +41,19 @@ if TYPE_CHECKING:
 _WARMUP = 20
 
 
+# Arguments of `fit` that are often given to the constructor instead, and the paper's n.
+IN_FIT = {
+    "batch_size": "batch_size in fit",
+    "device": "threads in fit",
+    "dropout": "dropout in fit",
+    "epochs": "epochs in fit",
+    "lr": "lr in fit",
+    "n": "context_length, which is n - 1",
+    "optimizer": "optimizer in fit",
+    "steps": "steps in fit",
+}
+
+
 class Learner(Network[AnyVocab, AnyTexts]):
     """The training of `NPLM` and of `WordNPLM`, which define their examples."""
 
@@ -75,7 +88,7 @@ class Learner(Network[AnyVocab, AnyTexts]):
 
     @property
     def history(self) -> History:
-        """What training saw, step by step: losses and learning rates."""
+        """The losses and learning rates of training, step by step."""
         return self._history
 
     @abstractmethod
@@ -127,7 +140,7 @@ class Learner(Network[AnyVocab, AnyTexts]):
         state = rule.state(self._parameters)
         return NPLMRun(self, examples, dev_examples, rule, state, batch_size, seed, shares, threads)
 
-    @hint_names()
+    @hint_names(l2="weight_decay")
     def fit(
         self,
         train: AnyTexts,
@@ -277,7 +290,7 @@ class Learner(Network[AnyVocab, AnyTexts]):
         return cosine(self._defaults.lr, 0.0, steps)
 
     @classmethod
-    @hint_names()
+    @hint_names(l2="weight_decay")
     def resume(
         cls,
         path: str | os.PathLike[str],

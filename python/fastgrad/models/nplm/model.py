@@ -16,7 +16,7 @@ from .._model import CharacterModel
 from .._table import check_width
 from . import kernels
 from .examples import Prepared, in_blocks, is_pair, prepare
-from .learner import Learner
+from .learner import IN_FIT, Learner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,7 +70,7 @@ class NPLM(Learner[Vocab, "CharacterTexts"], CharacterModel["CharacterTexts"]):
     _defaults = CHARACTERS
     _schedule = "cosine"
 
-    @hint_names(vocab_size="vocab, a Vocab, or let fit take that of its text")
+    @hint_names(vocab_size="vocab, a Vocab, or let fit take that of its text", **IN_FIT)
     def __init__(
         self,
         vocab: Vocab | None = None,

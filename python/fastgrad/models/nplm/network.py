@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, overload
 import numpy as np
 
 from ..._checks import shorten, whole
+from ..._hints import hint_names
 from ..._tables import Table
 from ...base import AnyTexts, NotFittedError
 from .._model import AnyVocab, Model
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.floating[Any]]
 
-# What to say of a parameter that a network is made without.
+# Messages for a parameter that a network is made without.
 _WITHOUT = {
     "W": "the network has no direct connections",
     "U": "the weights are tied; C·P is in the place of U",
@@ -33,7 +34,7 @@ _WITHOUT = {
 
 
 class Activations(NamedTuple):
-    """What the layers of a network make of B contexts, a row each."""
+    """The outputs of the layers of a network for B contexts, a row each."""
 
     embedding: Floats
     """x, the rows of C of the context's tokens side by side: (B, c·m)."""
@@ -111,7 +112,7 @@ class Network(Model[AnyVocab, AnyTexts]):
 
     @property
     def context_length(self) -> int:
-        """How many tokens before the next one the model looks at."""
+        """The number of tokens before the next one that the model looks at."""
         return self._settings["context_length"]
 
     @property
@@ -133,7 +134,7 @@ class Network(Model[AnyVocab, AnyTexts]):
             size = f"V = {len(self.vocab):,}, {parameters}"
         return f"{type(self).__name__}({', '.join(shown)}; {size})"
 
-    # What happens inside it.
+    # Inside the network.
 
     def summary(self) -> Table:
         """Return the layers with what they compute, their arrays, shapes and sizes, as a table.
@@ -220,13 +221,14 @@ class Network(Model[AnyVocab, AnyTexts]):
             raise ValueError("X and Y are empty; expected at least one example")
         return kernels.gradients(self._parameters, examples)
 
-    # What it has learned of tokens.
+    # The embeddings.
 
     @property
     def embeddings(self) -> Floats:
         """The embedding of each token, the rows of C: (V, m)."""
         return self.C
 
+    @hint_names(topn="k", top_n="k", n="k")
     def most_similar(self, token: str, k: int = 5) -> list[tuple[str, float]]:
         """Return the `k` tokens with the largest cosine similarity to a token, and the cosines.
 

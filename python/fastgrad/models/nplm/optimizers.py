@@ -13,7 +13,7 @@ from ..._checks import amount, shorten
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# What each optimizer keeps beside every parameter, and the settings that are its own.
+# The arrays that each optimizer keeps for every parameter, and its own settings.
 _STATE = {"sgd": (), "momentum": ("velocity",), "adamw": ("mean", "square")}
 _SETTINGS = {"sgd": (), "momentum": ("momentum",), "adamw": ("betas", "eps")}
 

@@ -23,7 +23,7 @@ from ..._hints import hint_names
 from ...optim.schedules import constant, cosine, inverse_time_decay, linear, warmup
 from .run import steps_of
 
-# What the paper's learning rate falls by with each example, and its weight decay.
+# The decay of the paper's learning rate per example, and its weight decay.
 _FALL, _DECAY = 1e-8, 1e-4
 # The learning rate climbs in so small a part of all steps.
 _WARMUP = 20

@@ -39,7 +39,7 @@ def steps_of(examples: int, epochs: float | None, batch_size: int) -> int:
 
 @dataclass
 class NPLMRun:
-    """What `fastgrad.training` trains: see `fastgrad.base.TrainingRun`.
+    """A run that `fastgrad.training` trains: see `fastgrad.base.TrainingRun`.
 
     Which examples make up a mini-batch follows from the seed and the number of the step alone, so
     these two are all the random state there is.

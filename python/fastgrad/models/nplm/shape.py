@@ -1,4 +1,4 @@
-"""How large a network is, and what its parameters start as."""
+"""The sizes of a network and its initial parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Parameters = dict[str, NDArray[Any]]
 
-# What 64 bits without a sign hold.
+# The largest unsigned integer of 64 bits.
 MAX_SEED = 2**64 - 1
 
 INITS = ("scaled", "normal", "small")
@@ -30,13 +30,13 @@ _OLD_NAMES = {
     "tied": "tie_weights",
 }
 
-# What U starts at, relative to a spread of 1/sqrt(h): small, so that all tokens are about as
+# The initial scale of U, relative to 1/sqrt(h): small, so that all tokens are about as
 # likely as each other before the first step, and the loss is ln V.
 _SMALL = 0.1
 # The spread of embeddings in "small": AdamW moves a number by about lr in a step, and those of
 # infrequent words in few steps, so that embeddings of spread 1 would stay as they were drawn.
 _EMBEDDINGS = 0.05
-# How many parameters are drawn at a time.
+# The number of parameters that are drawn at a time.
 _PART = 2**22
 
 
@@ -85,7 +85,7 @@ class Shape:
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers the parameters are."""
+        """The number of parameters."""
         return sum(math.prod(shape) for shape in self.shapes.values())
 
     def to_config(self) -> dict[str, Any]:

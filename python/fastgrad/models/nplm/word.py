@@ -13,7 +13,7 @@ from ...text import WordVocab
 from ..word_model import WordModel, check_word_vocab, text_of, text_to_learn
 from . import kernels
 from .examples import Prepared, prepare_pair
-from .learner import Learner
+from .learner import IN_FIT, Learner
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -66,7 +66,7 @@ class WordNPLM(Learner[WordVocab, "WordExamples"], WordModel["WordExamples"]):
     _defaults = WORDS
     _schedule = "warmup"
 
-    @hint_names(vocab_size="vocab, a WordVocab, or let fit take that of its text")
+    @hint_names(vocab_size="vocab, a WordVocab, or let fit take that of its text", **IN_FIT)
     def __init__(
         self,
         vocab: WordVocab | None = None,
