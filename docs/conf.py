@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
 
 import fastgrad
 from docutils import nodes
@@ -119,8 +120,16 @@ def find_stub(app, modname):
     return stub.code, stub.find_tags()
 
 
+def write_steps(app, exception):
+    """Add the pages that steps.md shows: backpropagation, one node at a time."""
+    if exception is None and app.builder.format == "html":
+        script = Path(__file__).with_name("make_steps.py")
+        subprocess.run([sys.executable, str(script), str(Path(app.outdir, "steps"))], check=True)
+
+
 def setup(app):
-    """Add the directive of this file, and what it changes of docstrings."""
+    """Add the directive of this file, what it changes of docstrings, and the pages of steps.md."""
+    app.connect("build-finished", write_steps)
     app.add_directive("command-help", CommandHelp)
     app.connect("autodoc-process-docstring", rewrite_docstring)
     app.connect("autodoc-skip-member", skip_member)
