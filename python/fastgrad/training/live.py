@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from math import isfinite
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ class LiveCurves:
 
     def __init__(self, steps: int) -> None:
         """Show the empty picture; `ImportError` where there is no IPython."""
-        from IPython.display import display  # pyright: ignore[reportUnknownVariableType]
+        display = import_module("IPython.display").display
 
         self._steps = steps
         self._train: list[tuple[int, float]] = []
