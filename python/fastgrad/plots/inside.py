@@ -169,7 +169,9 @@ def update_ratio(
     """
     seen = getattr(history, "history", history)
     if not hasattr(seen, "update_ratio"):
-        raise TypeError(f"history is {shorten(history)}; expected a model, or its history")
+        raise TypeError(
+            f"history is {shorten(history)}; expected a model trained with fit, or its history"
+        )
     if not seen.update_ratio:
         raise ValueError("history has no ratios; train with fit(..., update_ratio=True)")
     axes = axes_for(ax, path, 7.6, 4.6)

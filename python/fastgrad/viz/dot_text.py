@@ -95,7 +95,7 @@ def dot(root: Value) -> str:
     }
     """
     if not isinstance(root, Value):
-        raise TypeError(f"root is {shorten(root)}; expected a Value")
+        raise TypeError(f"root is {shorten(root)}; expected a Value, such as a loss")
     lines = ["digraph {", "  rankdir=LR", '  node [fontname="Helvetica", fontsize=11]']
     numbers = {id(root): 0}
     found = [root]

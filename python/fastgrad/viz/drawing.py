@@ -106,7 +106,7 @@ def draw(
     (True, True)
     """
     if not isinstance(root, Value):
-        raise TypeError(f"root is {shorten(root)}; expected a Value")
+        raise TypeError(f"root is {shorten(root)}; expected a Value, such as a loss")
     if depth is not None:
         depth = whole("depth", depth)
     max_nodes = whole("max_nodes", max_nodes, 2)

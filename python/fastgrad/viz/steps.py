@@ -104,7 +104,7 @@ def explain(root: Value, *, max_nodes: int = 100) -> Explanation:
     (False, True)
     """
     if not isinstance(root, Value):
-        raise TypeError(f"root is {shorten(root)}; expected a Value")
+        raise TypeError(f"root is {shorten(root)}; expected a Value, such as a loss")
     most = whole("max_nodes", max_nodes, 2)
     pass_ = _Pass(root)
     html = _Page(pass_, most).html()

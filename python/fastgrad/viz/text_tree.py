@@ -26,7 +26,7 @@ def tree(root: Value, *, depth: int | None = None, max_nodes: int = 200) -> str:
     └─ a  (above)
     """
     if not isinstance(root, Value):
-        raise TypeError(f"root is {shorten(root)}; expected a Value")
+        raise TypeError(f"root is {shorten(root)}; expected a Value, such as a loss")
     deepest = None if depth is None else whole("depth", depth)
     max_nodes = whole("max_nodes", max_nodes, 1)
     lines: list[str] = []
