@@ -13,12 +13,13 @@ use crate::{Error, Result};
 /// Items collected between two checks for a cancel.
 const ITEMS_PER_CHECK: usize = 1 << 16;
 
-/// From how many bytes on memory is freed by a thread of its own: less takes a few milliseconds.
+/// The least number of bytes that a thread of their own frees: fewer take a few milliseconds at
+/// most.
 const LARGE: usize = 1 << 26;
 
 /// A vector whose memory, where it is large, is freed by a thread of its own.
 ///
-/// The system takes 50 ms to take a gigabyte back, and whoever has cancelled the work would wait.
+/// Freeing a gigabyte takes the system 50 ms, for which a cancel would have to wait.
 #[derive(Clone, Debug)]
 pub struct Large<T: Copy + Send + 'static>(Vec<T>);
 
@@ -78,7 +79,7 @@ pub fn filled<T: Clone>(item: T, length: usize) -> Result<Vec<T>> {
     Ok(items)
 }
 
-/// As [`filled`], for so many that somebody may want to cancel it.
+/// Makes a vector of `length` copies of an item, with checks for a cancel.
 ///
 /// # Errors
 /// [`Error::Memory`], [`Error::Interrupted`].

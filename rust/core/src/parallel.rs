@@ -1,4 +1,5 @@
-//! An ordered parallel map: several threads make parts, and the calling thread takes them in order.
+//! An ordered parallel map: several threads compute parts, and the calling thread takes them in
+//! order.
 
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -30,7 +31,7 @@ pub fn ordered_parallel_map<T: Send, E: From<crate::Error>>(
     mut take: impl FnMut(Option<T>) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let threads = threads.clamp(1, usize::try_from(parts).unwrap_or(usize::MAX).max(1));
-    // How many threads the system grants, which is known when all have been asked for.
+    // The number of threads that the system grants, known once all have been requested.
     let granted = OnceLock::new();
     thread::scope(|scope| {
         let (mut receivers, mut workers) = (Vec::new(), Vec::new());
@@ -51,20 +52,20 @@ pub fn ordered_parallel_map<T: Send, E: From<crate::Error>>(
             let part = wait(receiver, &mut take)?;
             take(Some(part))
         });
-        // Whoever still works is told to stop, or finds nobody listening.
+        // Workers stop at their next check for a cancel, or when they find their channel closed.
         if result.is_err() {
             progress.cancel();
         }
         drop(receivers);
         for worker in workers {
-            // One that panicked was noticed above, by its silence.
+            // A worker that panicked has closed its channel, which `wait` has noticed.
             let _ = worker.join();
         }
         result
     })
 }
 
-/// Makes parts until there are no more, or nobody wants them.
+/// Makes parts until there are no more, or the receiver is gone.
 fn work<T: Send>(
     parts: impl Iterator<Item = u64>,
     make: &(impl Fn(u64) -> Result<T> + Sync),

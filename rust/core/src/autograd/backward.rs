@@ -1,8 +1,8 @@
-//! Topological order and the reverse sweep, generic over who owns the nodes.
+//! Topological order and the backward pass, generic over who owns the nodes.
 //!
 //! ```text
 //! order:  push enter(root); while the stack is not empty, pop:
-//!           exit(v)           -> all parents of v are done: append v to the order
+//!           exit(v)           -> all parents of v are in the order: append v
 //!           enter(v), v seen  -> it was pushed twice: nothing
 //!           enter(v), v new   -> open it (mark it, its adjoint becomes 0),
 //!                                push exit(v), then enter(p) for each new parent p
@@ -14,53 +14,53 @@
 //! A node is touched once on the way in and not at all on the way out: on large graphs the time
 //! goes into cache misses, and marking the exit in the node itself cost a fifth of the order.
 //!
-//! The adjoint of a node lives in its `grad` during the sweep. Gradients of earlier calls are set
-//! aside while a node is opened and added at the end: so a second call doubles them and never
-//! runs them through the graph again. Leaves are opened when they are first seen and never
-//! stacked: most nodes of a model's graph hang on few parameters. Every leaf is noted, with a
-//! gradient of 0 too: so the order and the notes name all nodes, and undoing, which takes as long as
-//! memory takes to be written to, need not read any edges.
+//! The adjoint of a node lives in its `grad` during the sweep. Gradients of earlier calls are saved
+//! when a node is opened and added at the end, so that a second call doubles them and does not send
+//! them through the graph again. Leaves are opened when they are first seen and never pushed: the
+//! graph of a model has few parameters, which many nodes have as parents. Every leaf is saved, one
+//! with a gradient of 0 too: the order and the saved list then name all nodes, so that undoing a
+//! pass reads no edges and takes only as long as writing the gradients.
 
 use std::iter;
 
-/// How many nodes pass between two calls of [`Graph::pause`]: some tenths of a millisecond.
+/// Nodes between two calls of [`Graph::pause`]: some tenths of a millisecond.
 const PAUSE_EVERY: usize = 1 << 14;
 
-/// How far ahead the sweep asks for nodes.
+/// How many nodes ahead the backward pass prefetches.
 const AHEAD: usize = 8;
 
-/// How many entries of the stack are kept while gradients are sent.
+/// The capacity above which the stack is freed before gradients are sent.
 const LARGE: usize = 1 << 20;
 
-/// What a graph tells the sweeps about its nodes. Handles are cheap copies; whoever calls keeps
-/// the root, and by it every node, alive.
+/// A graph, as a pass reads and writes it. Handles are cheap to copy; the caller keeps the root
+/// alive, and with it every node.
 pub trait Graph {
     /// A handle of a node.
     type Node: Copy;
-    /// What may go wrong in a node's own rule or during a pause.
+    /// The error of a node's own rule, or of a pause.
     type Error;
 
-    /// A mark higher than all before.
+    /// Returns a mark higher than all before.
     fn next_mark(&mut self) -> u64;
-    /// The node's mark, and whether it has no parents.
+    /// Returns the node's mark, and whether it is a leaf: has no parents.
     fn look(&self, node: Self::Node) -> (u64, bool);
     /// Sets the node's mark. Marks and gradients lie behind a shared reference, as the nodes
     /// belong to many owners.
     fn set_mark(&self, node: Self::Node, mark: u64);
-    /// A hint that the node is needed soon.
+    /// Prefetches the node, which is needed soon.
     fn prefetch(&self, _node: Self::Node) {}
-    /// A hint that the node's gradient alone is needed soon.
+    /// Prefetches the node's gradient alone.
     fn prefetch_grad(&self, _node: Self::Node) {}
-    /// A hint that the parents of the node, which is at hand itself, are needed soon.
+    /// Prefetches the parents of a node that is in the cache itself.
     fn prefetch_parents(&self, _node: Self::Node) {}
     /// Calls `visit` with each parent, in operand order.
     fn parents(&self, node: Self::Node, visit: impl FnMut(Self::Node));
-    /// The node's gradient; 0 for a node that keeps none between passes.
+    /// Returns the node's gradient; 0 for a node that keeps none between passes.
     fn grad(&self, node: Self::Node) -> f64;
-    /// Sets the gradient, or all of them for a node that has several outputs.
+    /// Sets the gradient, or for a node with several outputs all of theirs.
     fn set_grad(&self, node: Self::Node, grad: f64);
-    /// Sets the gradient of each item's node to what `new` makes of the item and the old gradient. All
-    /// nodes differ, so a graph may do it on several threads.
+    /// Sets the gradient of each item's node to `new(item, old gradient)`. All nodes differ, so
+    /// that a graph may use several threads.
     fn update_grads<T: Sync>(
         &self,
         items: &[T],
@@ -75,29 +75,30 @@ pub trait Graph {
             self.set_grad(node, new(item, self.grad(node)));
         }
     }
-    /// Sets aside what an enclosing pass has left in a node that keeps no gradient between passes,
-    /// and makes it 0; [`Graph::put_back`] returns it. A pass may run inside a rule of another.
+    /// Saves the adjoints that an enclosing pass has left in a node that keeps no gradient between
+    /// passes, and sets them to 0; [`Graph::put_back`] restores them. A pass runs inside another
+    /// one where a rule calls `backward()`.
     ///
     /// # Errors
     /// [`NoMemory`]; the node is then unchanged.
     fn set_aside(&self, _node: Self::Node) -> Result<(), NoMemory> {
         Ok(())
     }
-    /// Puts everything back that was set aside.
+    /// Restores everything that [`Graph::set_aside`] has saved.
     fn put_back(&self) {}
     /// Sends the node's adjoint to its parents.
     ///
     /// # Errors
     /// Those of a rule that the user gave.
     fn propagate(&mut self, node: Self::Node) -> Result<(), Self::Error>;
-    /// A moment to answer an interrupt or to let others run.
+    /// Answers interrupts, and lets other threads run.
     ///
     /// # Errors
     /// The interrupt.
     fn pause(&mut self) -> Result<Pause, Self::Error>;
 }
 
-/// What happened during a pause.
+/// The outcome of a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
     /// Nothing that concerns the pass.
@@ -106,7 +107,7 @@ pub enum Pause {
     Disturbed,
 }
 
-/// Why a pass ended early; all gradients are as they were.
+/// The reason why a pass ended early; all gradients are as they were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop<E> {
     /// The graph's own error.
@@ -126,7 +127,7 @@ impl<E> From<NoMemory> for Stop<E> {
     }
 }
 
-/// What is left to do for a node.
+/// A step of the depth-first search that orders the nodes.
 #[derive(Clone, Copy, Debug)]
 enum Step<N> {
     Enter(N),
@@ -140,9 +141,9 @@ pub struct Pass<N> {
     order: Vec<N>,
     /// Gradients of earlier calls: of all leaves, and of other nodes unless they are 0.
     saved: Vec<(N, f64)>,
-    /// How many leaves are among them.
+    /// The number of leaves in `saved`.
     leaves: usize,
-    /// The order is complete: gradients are being written.
+    /// Whether the order is complete and gradients are being sent.
     is_sweeping: bool,
 }
 
@@ -192,7 +193,7 @@ impl<N: Copy + Sync> Pass<N> {
         outcome
     }
 
-    /// How many entries the buffers hold room for.
+    /// Returns the capacity of all buffers, in words.
     #[must_use]
     pub fn capacity(&self) -> usize {
         2 * self.stack.capacity() + self.order.capacity() + 2 * self.saved.capacity()
@@ -206,7 +207,7 @@ impl<N: Copy + Sync> Pass<N> {
         self.is_sweeping = false;
     }
 
-    /// Orders the nodes under root and sets their gradients to 0, the old ones set aside.
+    /// Orders the nodes under root, saves their gradients and sets them to 0.
     fn arrange<G: Graph<Node = N>>(
         &mut self,
         graph: &mut G,
@@ -281,12 +282,12 @@ impl<N: Copy + Sync> Pass<N> {
     fn sweep<G: Graph<Node = N>>(&mut self, graph: &mut G, root: N) -> Result<(), Stop<G::Error>> {
         self.is_sweeping = true;
         if self.stack.capacity() > LARGE {
-            // Given back while no interrupt waits for it.
+            // Freed here, as freeing it takes time that an interrupt would have to wait for later.
             self.stack = Vec::new();
         }
         write_out(self);
         graph.set_grad(root, 1.0);
-        // A batch at a time, from the end.
+        // In batches, from the end.
         for (batch, nodes) in self.order.rchunks(PAUSE_EVERY).enumerate() {
             if batch > 0 {
                 graph.pause().map_err(Stop::Graph)?;
@@ -304,16 +305,17 @@ impl<N: Copy + Sync> Pass<N> {
         Ok(())
     }
 
-    /// Makes all gradients what they were before the pass, whose end it is; may be called on a
-    /// pass that stands still anywhere.
+    /// Restores all gradients to their values before the pass, and ends it. May be called wherever
+    /// the pass was stopped.
     ///
-    /// What was added meanwhile stays if the order was not complete yet: nothing was sent then, so
-    /// it came from a pass of its own, in a handler of a signal.
+    /// As long as the order is incomplete, this pass has sent nothing. Gradients added meanwhile
+    /// then come from another pass, in a signal handler, and are kept.
     pub fn undo<G: Graph<Node = N>>(&self, graph: &G) {
         if !self.is_sweeping {
             return self.add_back(graph);
         }
-        // The saved ones need no 0 first, which spares a walk where all of the order are.
+        // Nodes in `saved` need not be set to 0 first: if all of the order are, this loop is
+        // skipped.
         if self.saved.len() - self.leaves < self.order.len() {
             graph.update_grads(&self.order, |&node| node, |_, _| 0.0);
         }
@@ -321,29 +323,30 @@ impl<N: Copy + Sync> Pass<N> {
         graph.put_back();
     }
 
-    /// Adds the gradients of earlier calls, and puts back what belongs to an enclosing pass.
+    /// Adds the gradients of earlier calls, and restores the adjoints of an enclosing pass.
     fn add_back<G: Graph<Node = N>>(&self, graph: &G) {
         graph.update_grads(&self.saved, |&(node, _)| node, |&(_, old), grad| old + grad);
         graph.put_back();
     }
 }
 
-/// The nodes from the last to the first, each with one that comes later and one that comes soon.
+/// Iterates over the nodes from the last to the first, each with the node 2 × [`AHEAD`] places on
+/// and the one [`AHEAD`] places on.
 ///
-/// The order lists what comes next: asking for a node early, and for its parents once it is there,
-/// hides most cache misses.
+/// Prefetching the first of them, and the parents of the second, which has arrived by then, hides
+/// most cache misses.
 fn with_those_ahead<N: Copy>(nodes: &[N]) -> impl Iterator<Item = (N, Option<N>, Option<N>)> {
     let next = |ahead| nodes.iter().rev().skip(ahead).copied().map(Some).chain(iter::repeat(None));
     nodes.iter().rev().copied().zip(next(2 * AHEAD).zip(next(AHEAD))).map(|(n, (l, s))| (n, l, s))
 }
 
-/// Has the compiler write everything to memory, where a forked process finds it that has to undo
-/// the pass of a thread which it does not have.
+/// Makes the compiler write the bookkeeping to memory. After a fork the child, which lacks this
+/// thread, undoes the pass from there.
 fn write_out<N>(pass: &Pass<N>) {
     std::hint::black_box(pass);
 }
 
-/// Marks a node and makes its gradient 0, the old one set aside: that of a leaf always.
+/// Marks a node, saves its gradient (that of a leaf even if it is 0), and sets it to 0.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "called for every node, from two places; measured")]
 fn open<G: Graph>(
@@ -366,7 +369,7 @@ fn open<G: Graph>(
     Ok(())
 }
 
-/// A push that reports a lack of memory instead of ending the process.
+/// Appends an item; returns an error where there is no memory, instead of ending the process.
 #[inline]
 fn push<T>(items: &mut Vec<T>, item: T) -> Result<(), NoMemory> {
     if items.len() == items.capacity() {

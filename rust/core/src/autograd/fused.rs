@@ -1,8 +1,8 @@
-//! Ops over lists: many parents, one or many outputs, one rule that sends gradients back.
+//! Ops over lists: many parents, one or many outputs, one vector-Jacobian product (vjp).
 //!
 //! Forward sums run in the order in which a program of scalar ops would run, so that the results
 //! are bit-equal to it. Each function returns the outputs and the [`Vjp`]; the caller keeps the
-//! rule next to the parents, in the order that the function's documentation gives.
+//! [`Vjp`] together with the parents, in the order that the function's documentation names.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,16 +10,17 @@ use std::sync::Arc;
 use crate::autograd::op::{self, Unary};
 use crate::error::{Error, Result};
 
-/// How the gradients of the outputs reach the parents; holds what it needs from the forward pass.
+/// The vjp of an op: sends the gradients of the outputs to the parents. Holds what it needs from
+/// the forward pass.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Vjp {
     /// One output, a local derivative for each parent.
     Gradients(Vec<f64>),
     /// One output, the sum of its parents.
     Sum,
-    /// Weights that linear maps share. Each output is the parent at the same place.
+    /// Weights that linear maps share. Output i is parent i.
     Shared(Arc<Weights>),
-    /// `y = W·x + b`. Parents: x. The gradients of W and b go to where the weights are shared.
+    /// `y = W·x + b`. Parents: x. The gradients of W and b go to the op that shares the weights.
     Linear {
         /// x, as it was (n)
         x: Vec<f64>,
@@ -63,7 +64,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The activation of that name.
+    /// Returns the activation of a name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Activation> {
         match name {
@@ -75,7 +76,7 @@ impl Activation {
         }
     }
 
-    /// The activation's name.
+    /// Returns the activation's name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -86,7 +87,7 @@ impl Activation {
         }
     }
 
-    /// The activation's value and slope at z.
+    /// Returns the activation's value and slope at z.
     ///
     /// # Errors
     /// Never, as the ops behind it never fail.
@@ -158,7 +159,8 @@ pub fn cross_entropy(x: &[f64], target: i64) -> Result<(f64, Vjp)> {
     let (mut p, max, total) = shifted("cross_entropy", x)?;
     let index = usize::try_from(target).ok().filter(|&index| index < x.len());
     let index = index.ok_or(Error::Target { op: "cross_entropy", target, classes: x.len() })?;
-    // 1 − p of the target from the others, which keeps small losses exact to the last digits.
+    // p − 1 of the target is −Σ of the other p, which keeps the gradients of small losses exact to
+    // the last digits.
     p[index] = 0.0;
     p[index] = -p.iter().sum::<f64>();
     Ok((total.ln() - (x[index] - max), Vjp::Gradients(p)))
@@ -251,31 +253,31 @@ impl Vjp {
 }
 
 impl Weights {
-    /// Weights of m rows of n values; `values` holds the rows, then m biases or none.
+    /// Makes weights of m rows of n values; `values` holds the rows, then m biases or none.
     #[must_use]
     pub fn new(m: usize, n: usize, values: Vec<f64>) -> Weights {
         Weights { n, m, values }
     }
 
-    /// How many outputs there are.
+    /// Returns the number of outputs, m.
     #[must_use]
     pub fn outputs(&self) -> usize {
         self.m
     }
 
-    /// How many inputs there are.
+    /// Returns the number of inputs, n.
     #[must_use]
     pub fn inputs(&self) -> usize {
         self.n
     }
 
-    /// All values: the rows, then the biases.
+    /// Returns all values: the rows, then the biases.
     #[must_use]
     pub fn values(&self) -> &[f64] {
         &self.values
     }
 
-    /// Where the weights and the bias of an output lie among the values.
+    /// Returns the indices of an output's weights and of its bias among the values.
     #[must_use]
     pub fn places(&self, output: usize) -> (Range<usize>, Option<usize>) {
         let bias = self.m * self.n + output;
@@ -294,8 +296,8 @@ impl Weights {
         y.extend_from_slice(bias);
         y.resize(self.m, 0.0);
         let n = self.n.max(1);
-        // The sum within a row may not be reordered, and waits for each addition; four rows at a
-        // time keep the adder busy.
+        // The sum within a row may not be reordered, so that each addition waits for the one
+        // before; four rows at a time hide that latency.
         let mut quads = rows.chunks_exact(4 * n);
         let mut out_quads = y.chunks_exact_mut(4);
         for (rows, out) in (&mut quads).zip(&mut out_quads) {
@@ -345,13 +347,13 @@ fn total(x: &[f64]) -> f64 {
     x.iter().fold(0.0, |total, v| total + v)
 }
 
-/// The place of the largest, the first when several are.
+/// Returns the index of the largest, the first of equals.
 fn largest(x: &[f64]) -> usize {
     let start = (0, f64::NEG_INFINITY);
     x.iter().enumerate().fold(start, |best, (i, &v)| if v > best.1 { (i, v) } else { best }).0
 }
 
-/// softmax(x), max(x) and Σ e^(x−max).
+/// Returns softmax(x), max(x) and Σ e^(x−max).
 fn shifted(op: &'static str, x: &[f64]) -> Result<(Vec<f64>, f64, f64)> {
     non_empty(op, "logits", x)?;
     let max = x.iter().copied().fold(f64::NEG_INFINITY, |m, v| if v > m { v } else { m });
@@ -363,7 +365,7 @@ fn shifted(op: &'static str, x: &[f64]) -> Result<(Vec<f64>, f64, f64)> {
     Ok((p, max, total))
 }
 
-/// The `n` items of an iterator, where memory can hold them.
+/// Collects the `n` items of an iterator.
 fn collected(n: usize, items: impl Iterator<Item = f64>) -> Result<Vec<f64>> {
     let mut collected = Vec::new();
     collected.try_reserve_exact(n).map_err(|_| Error::Memory)?;

@@ -1,7 +1,8 @@
 //! Scalar automatic differentiation, whoever owns the nodes.
 //!
-//! An op gives its value and its local derivatives; a node keeps them; the sweep multiplies them
-//! along the graph.
+//! An op computes its value and its local derivatives, a node keeps them, and the backward pass
+//! multiplies them along the graph. [`optim`] holds the update rules that optimizers apply to
+//! gradients.
 //!
 //! ```
 //! use fastgrad_core::autograd::{fused, op};

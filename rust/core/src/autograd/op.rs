@@ -60,7 +60,7 @@ pub enum Op {
 }
 
 impl Op {
-    /// The name shown as `_op`; the exponent of a power is not part of it.
+    /// Returns the name that `_op` shows; that of a power lacks its exponent.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -152,7 +152,7 @@ pub fn div(x: f64, y: f64) -> Result<Binary> {
     Ok(Binary { value, dx: 1.0 / y, dy })
 }
 
-/// −x/y² where x/y is subnormal, and so lacks digits.
+/// Returns −x/y² where x/y is subnormal, and so lacks digits.
 #[cold]
 fn scaled_divisor_slope(x: f64, y: f64) -> f64 {
     let scale = 2_f64.powi(100);
@@ -180,7 +180,7 @@ pub fn pow(x: f64, y: f64) -> Result<Binary> {
     Ok(Binary { value, dx: base_slope(x, y, value), dy: exponent_slope(x, y, value) })
 }
 
-/// n·x**(n−1), where `value` is x**n.
+/// Returns n·x**(n−1), where `value` is x**n.
 #[inline]
 fn base_slope(x: f64, n: f64, value: f64) -> f64 {
     if n == 2.0 {
@@ -200,7 +200,7 @@ fn base_slope(x: f64, n: f64, value: f64) -> f64 {
     inexact_base_slope(x, n, value)
 }
 
-/// n − 1 as a float, and what that lacks; nan for an infinite n.
+/// Returns n − 1 as a float, and what rounding took from it; nan for an infinite n.
 #[inline]
 fn minus_one(n: f64) -> (f64, f64) {
     let less_one = n - 1.0;
@@ -208,8 +208,8 @@ fn minus_one(n: f64) -> (f64, f64) {
     (less_one, (n - (less_one - taken)) - (1.0 + taken))
 }
 
-/// n·x**(n−1) where n − 1 is no float, which shows at very large and very small x, or where
-/// x**(n−1) is out of range, though n times it may be in range.
+/// Returns n·x**(n−1) where n − 1 is rounded, which matters for very large and very small x, or
+/// where x**(n−1) is out of range, though n times it may be in range.
 #[cold]
 fn inexact_base_slope(x: f64, n: f64, value: f64) -> f64 {
     let (less_one, lost) = minus_one(n);
@@ -228,7 +228,7 @@ fn inexact_base_slope(x: f64, n: f64, value: f64) -> f64 {
     size * x.signum() * value.signum()
 }
 
-/// x**y·ln x, where `value` is x**y.
+/// Returns x**y·ln x, where `value` is x**y.
 #[inline]
 fn exponent_slope(x: f64, y: f64, value: f64) -> f64 {
     if x == 0.0 && y >= 0.0 {
@@ -240,7 +240,7 @@ fn exponent_slope(x: f64, y: f64, value: f64) -> f64 {
     }
 }
 
-/// x**y·ln x where x**y is out of range, though ln x times it may be in range.
+/// Returns x**y·ln x where x**y is out of range, though ln x times it may be in range.
 #[cold]
 fn scaled_exponent_slope(x: f64, y: f64, value: f64) -> f64 {
     if x.is_finite() && y.is_finite() {
@@ -253,7 +253,7 @@ fn scaled_exponent_slope(x: f64, y: f64, value: f64) -> f64 {
     }
 }
 
-/// `float.__pow__`, which refuses what C's `pow` answers with an infinity or a nan.
+/// Computes `float.__pow__`, which raises where C's `pow` returns an infinity or a nan.
 #[inline]
 fn python_pow(x: f64, n: f64) -> Result<f64> {
     let value = x.powf(n);
@@ -391,9 +391,9 @@ pub fn cos(x: f64) -> Result<Unary> {
     Ok(Unary { value: x.cos(), dx: -x.sin() })
 }
 
-/// tanh x; d/dx = 1 − tanh²x, which would cancel where |tanh x| is near 1 and is
-/// 4e/(1 + e)² with e = e^−2|x| there. That exponential makes an eager tanh of such an x an eighth
-/// slower, which is the price of a slope to 2 ulp; where |tanh x| < ½ it costs nothing.
+/// tanh x; d/dx = 1 − tanh²x, which would cancel where |tanh x| is near 1 and is 4e/(1 + e)² with e
+/// = e^−2|x| there. That exponential makes tanh of such an x an eighth slower; without it the
+/// derivative would be off by more than 2 ulp.
 ///
 /// # Errors
 /// Never; the signature is that of all unary ops.
@@ -429,14 +429,14 @@ pub fn sigmoid(x: f64) -> Result<Unary> {
     Ok(Unary { value, dx: logistic_slope(e) })
 }
 
-/// e/(1 + e)² for e from 0 to 1.
+/// Returns e/(1 + e)² for e from 0 to 1.
 #[inline]
 fn logistic_slope(e: f64) -> f64 {
     let doubled = 1.0 + 2.0 * e;
     let lost = 2.0 * e - (doubled - 1.0);
     let square = doubled + (e * e + lost);
     if e < 0.1 {
-        // Near e, so that what is rounded off the quotient hardly counts.
+        // The result is near e, so that the rounding of the quotient hardly counts.
         e - e * (e * (2.0 + e)) / square
     } else {
         e / square

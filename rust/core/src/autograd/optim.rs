@@ -1,6 +1,7 @@
-//! Update rules for one parameter; the caller walks over parameters and keeps the state.
+//! The update rules of SGD and Adam for one parameter: `update` turns a gradient into the
+//! parameter's new value. The caller loops over parameters and keeps the state.
 
-/// What SGD is told at a step.
+/// The settings of an SGD step.
 #[derive(Clone, Copy, Debug)]
 pub struct Sgd {
     /// learning rate
@@ -22,7 +23,7 @@ impl Sgd {
     }
 }
 
-/// What Adam is told at a step (Kingma and Ba 2015; decoupled decay: Loshchilov and Hutter 2019).
+/// The settings of an Adam step (Kingma and Ba 2015; decoupled decay: Loshchilov and Hutter 2019).
 #[derive(Clone, Copy, Debug)]
 pub struct Adam {
     /// learning rate

@@ -37,7 +37,7 @@ impl<T: Zero> Buffer<T> {
     }
 }
 
-/// Copies numbers, into huge pages where they fill some.
+/// Copies numbers, into huge pages if they fill at least one.
 ///
 /// # Errors
 /// [`Error::Memory`].
@@ -48,8 +48,8 @@ pub fn copy_of<T: Copy>(numbers: &[T]) -> Result<Vec<T>> {
     Ok(copy)
 }
 
-/// Advises the system to use huge pages for memory that was not touched so far: fewer page faults
-/// save more than half of the time that new memory takes.
+/// Advises the system to use huge pages for untouched memory: fewer page faults more than halve the
+/// time that its first use takes.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn advise_huge_pages<T>(numbers: &mut [T]) {
     use core::ffi::{c_int, c_void};

@@ -1,4 +1,5 @@
-//! Picks an instruction set: the best that the processor has, or the one that a variable names.
+//! Chooses an instruction set: the best that the processor has, or the one that an environment
+//! variable names.
 
 use std::ffi::OsString;
 use std::sync::OnceLock;
@@ -29,7 +30,8 @@ enum Set {
 }
 
 impl Cpu {
-    /// Returns the one that this process uses, read from the environment at the first call.
+    /// Returns the instruction set that this process uses. It is chosen at the first call, by
+    /// [`VARIABLE`] if that is set.
     ///
     /// # Errors
     /// [`Error::Cpu`] where [`VARIABLE`] names none that this processor has.
@@ -38,7 +40,7 @@ impl Cpu {
         CHOSEN.get_or_init(|| Cpu::choose(std::env::var_os(VARIABLE))).clone()
     }
 
-    /// Returns the one of a name, or the best where there is no name.
+    /// Returns the instruction set of a name, or the best one without a name.
     fn choose(name: Option<OsString>) -> Result<Cpu> {
         let available = Cpu::available();
         let Some(name) = name.filter(|name| !name.is_empty()) else {
@@ -52,7 +54,7 @@ impl Cpu {
         })
     }
 
-    /// Returns all that this processor has, the best one last.
+    /// Returns all instruction sets that this processor has, the best one last.
     #[must_use]
     pub fn available() -> Vec<Cpu> {
         let mut sets = vec![Cpu(Set::Portable)];

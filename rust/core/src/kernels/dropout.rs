@@ -1,7 +1,7 @@
 //! Dropout masks: random factors that are 0 or 1/(1 − p), and products with them.
 //!
-//! No vectors appear in the code. These are kernels for the compiler to vectorize them for each
-//! instruction set, which draws numbers six times as fast.
+//! The loops use no vector types. As kernels they are compiled for each instruction set, for which
+//! the compiler vectorizes them: numbers are drawn six times as fast.
 
 use super::dispatch::{Cpu, Dispatch};
 use super::simd::{Float, Kernel, MICRO_BATCH, Simd};
@@ -18,7 +18,7 @@ pub struct Bernoulli<T> {
 }
 
 impl<T: Float> Bernoulli<T> {
-    /// Makes it from p, 0 ≤ p < 1, which is rounded down to a multiple of 2⁻³².
+    /// Makes the distribution of p, 0 ≤ p < 1, which is rounded down to a multiple of 2⁻³².
     #[must_use]
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 ≤ p < 1")]
     pub fn new(p: f64) -> Bernoulli<T> {

@@ -1,4 +1,4 @@
-//! Functions of activations and vectors: what is computed between one gemm and the next.
+//! Elementwise kernels over activations and slices: what is computed between one gemm and the next.
 
 use super::dispatch::{Cpu, Dispatch};
 use super::simd::{Block, Float, Kernel, MICRO_BATCH, Simd};
@@ -35,7 +35,7 @@ fn load_at<S: Simd>(s: S, row: &PerExample<S::T>, at: usize) -> S::Reg {
     unsafe { s.load(row.as_ptr().add(at)) }
 }
 
-/// z ← tanh(z + d), one bias a row.
+/// z ← tanh(z + d), one bias per row.
 ///
 /// # Panics
 /// If the lengths do not fit.
@@ -55,7 +55,7 @@ pub fn bias_tanh<T: Dispatch>(cpu: Cpu, z: &mut [T], d: &[T]) {
     cpu.run(BiasTanh(z, d));
 }
 
-/// The backward of a = tanh(z): da ← dz = da·(1 − a²).
+/// da ← dz = da·(1 − a²), the backward pass of a = tanh(z).
 ///
 /// # Panics
 /// If the lengths differ.
@@ -103,11 +103,11 @@ impl<T: Float> Default for OnlineSoftmax<T> {
     }
 }
 
-/// Adds the logits y + b, one bias a row, to the state, and makes exponentials of them:
-/// y ← exp(y + b − max).
+/// Adds the logits y + b, one bias per row, to the state, and replaces y by exponentials: y ← exp(y
+/// + b − max).
 ///
-/// Returns exp(former max − max), the factor that rescales what was made of former exponentials; it
-/// is 0 for the first logits.
+/// Returns exp(former max − max), the factor that rescales sums over earlier exponentials; it is 0
+/// for the first logits.
 ///
 /// # Panics
 /// If the lengths do not fit.
@@ -126,7 +126,7 @@ pub fn online_softmax<T: Dispatch>(
             let mut max = state.max;
             for (y, &b) in rows_with(y, b) {
                 let b = s.splat(b);
-                // A nan among the logits may be passed over here; the sum is nan all the same.
+                // The maximum may miss a nan among the logits; the sum is nan all the same.
                 map_row(s, &mut max, |max, at| s.max(s.add(load_at(s, y, at), b), max));
             }
             let mut factors = state.max;
@@ -137,7 +137,7 @@ pub fn online_softmax<T: Dispatch>(
                 map_row(s, y, |y, at| s.exp(s.sub(s.add(y, b), load_at(s, &max, at))));
                 map_row(s, &mut sums, |sum, at| s.add(sum, load_at(s, y, at)));
             }
-            // Tile sums are added, not single numbers: that keeps the sum of many small ones exact.
+            // The tile is summed first, then added: that loses fewer digits of many small numbers.
             map_row(s, &mut state.sum, |old, at| {
                 s.fma(old, load_at(s, &factors, at), load_at(s, &sums, at))
             });
@@ -270,7 +270,7 @@ impl<T: Float> Kernel<T> for Transpose<'_, T> {
     }
 }
 
-/// Writes functions that map a slice, vector by vector.
+/// Defines functions that map a slice, vector by vector.
 macro_rules! of_slices {
     ($($(#[$doc:meta])* $name:ident, $kernel:ident;)*) => {$(
         $(#[$doc])*

@@ -64,9 +64,9 @@ impl<T: Float> Kernel<T> for Gather<'_, T> {
     }
 }
 
-/// Adds α times the rows of dx to the rows of `table` that [`gather`] copied there, in the order of
-/// the ids; those with the id [`SKIP`] are left out. Returns whether all rows that were changed are
-/// finite and below [`Float::LARGE`].
+/// Adds α times the rows of dx to the rows of `table` with the same ids, in the order of the ids:
+/// the backward pass of [`gather`]. Rows with the id [`SKIP`] are skipped. Returns whether all rows
+/// that were changed are finite and below [`Float::LARGE`].
 ///
 /// # Panics
 /// If dx is too short, or another id is no row of the table.

@@ -8,11 +8,11 @@
 //!     C ← β·C + α·sums
 //! ```
 //!
-//! A has any strides, so A·B and Aᵀ·B are one kernel; the column strides of B and C are 1. A·Bᵀ is
-//! computed as (B·Aᵀ)ᵀ, the caller choosing what is an activation's column.
+//! A may have any strides, so that A·B and Aᵀ·B are one kernel. The column strides of B and C are
+//! 1: for A·Bᵀ the caller transposes B first, with [`super::elementwise::transpose`].
 //!
-//! Every number of C is summed in the order of pairs and p, whatever tile it is in: so the result
-//! does not depend on how rows and columns are partitioned among calls and threads.
+//! Every element of C is summed in the order of pairs and p, whatever tile it is in, so that the
+//! result does not depend on how rows and columns are partitioned among calls and threads.
 //!
 //! Tried without gain: packing A. It is small here, and read from the caches in order as it is.
 
@@ -182,8 +182,7 @@ impl<T: Float> Tiles<'_, T> {
 
 /// The micro-kernel: a tile of R rows and V vectors, the last of which is full or partial.
 ///
-/// Whoever makes one promises that it lies within C, and that all slices have the lengths of the
-/// gemm.
+/// It is made only where the tile lies within C and all slices have the lengths of the gemm.
 struct Tile<'a, T, const R: usize, const V: usize, const FULL: bool> {
     tiles: &'a Tiles<'a, T>,
     at: TileAt,
@@ -232,8 +231,8 @@ impl<T: Float, const R: usize, const V: usize, const FULL: bool> Tile<'_, T, R, 
     ) {
         let Gemm { k, rsa, csa, rsb, .. } = self.tiles.gemm;
         // A pointer for every three rows, so that the addresses of a step do not depend on each
-        // other; without the black box the compiler would chain them again. After the last step
-        // the pointers are beyond A, and not read through.
+        // other; without the black box the compiler would chain them again. After the last step the
+        // pointers are beyond A, and are not dereferenced.
         let mut left = [a; 4];
         for (group, pointer) in left.iter_mut().enumerate() {
             *pointer = black_box(a.wrapping_add((self.at.row + 3 * group) * rsa));
@@ -297,7 +296,7 @@ impl<T: Float, const R: usize, const V: usize, const FULL: bool> Tile<'_, T, R, 
         }
     }
 
-    /// Returns how many lanes of vector v the tile has, unless it has all.
+    /// Returns the number of lanes of vector v that lie within the tile, or None if all do.
     #[inline(always)]
     fn partial<S: Simd<T = T>>(&self, v: usize) -> Option<usize> {
         (!FULL && v + 1 == V).then(|| self.at.width - v * S::WIDTH)

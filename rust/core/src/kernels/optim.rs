@@ -1,6 +1,6 @@
 //! The update rules of optimizers, for a slice of parameters and its gradient.
 //!
-//! SGD without momentum is not here: the gemm that makes the gradient writes p − η·g at once.
+//! SGD without momentum is not here: the gemm that computes the gradient writes p − η·g at once.
 
 use super::dispatch::{Cpu, Dispatch};
 use super::simd::{Float, Kernel, Simd};
@@ -147,8 +147,8 @@ impl<T: Float> Kernel<T> for AllInRange<'_, T> {
     }
 }
 
-/// Checks that numbers are in range: Σ 0·(x·f) is 0 if and only if all x·f are finite, and f is
-/// [`Float::TO_INFINITY`].
+/// A check that numbers are finite and below [`Float::LARGE`]. With f = [`Float::TO_INFINITY`], Σ
+/// 0·(x·f) is 0 if and only if all x·f are finite.
 pub(super) struct RangeCheck<S: Simd> {
     sum: S::Reg,
     factor: S::Reg,

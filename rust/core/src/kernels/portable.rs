@@ -23,7 +23,7 @@ fn zip<T: Copy>(a: [T; WIDTH], b: [T; WIDTH], f: impl Fn(T, T) -> T) -> [T; WIDT
     result
 }
 
-/// Writes the methods that `f32` and `f64` have in common.
+/// Defines the methods that `f32` and `f64` have in common.
 macro_rules! portable {
     ($t:ty, $rows:literal) => {
         type T = $t;
@@ -92,7 +92,8 @@ macro_rules! portable {
             zip(a, b, |a, b| a / b)
         }
 
-        // Without the instruction, a fused fma would be a call per number.
+        // Two roundings: a processor without the instruction would call a function for each fused
+        // one.
         #[inline(always)]
         fn fma(self, a: Self::Reg, b: Self::Reg, c: Self::Reg) -> Self::Reg {
             self.add(self.mul(a, b), c)

@@ -25,7 +25,7 @@ pub trait Float:
     /// The bound on parameters: products of numbers below it, and sums of millions of them, do not
     /// overflow.
     const LARGE: f64;
-    /// The smallest power of two that `LARGE` overflows to infinity with.
+    /// The smallest power of two whose product with `LARGE` overflows to infinity.
     #[doc(hidden)]
     const TO_INFINITY: f64;
 
@@ -103,22 +103,22 @@ pub trait Simd: Copy {
     /// Loads a vector.
     ///
     /// # Safety
-    /// `WIDTH` numbers can be read there.
+    /// `WIDTH` numbers can be read at `from`.
     unsafe fn load(self, from: *const Self::T) -> Self::Reg;
     /// Stores a vector.
     ///
     /// # Safety
-    /// `WIDTH` numbers can be written there.
+    /// `WIDTH` numbers can be written at `to`.
     unsafe fn store(self, to: *mut Self::T, x: Self::Reg);
     /// Loads the first `n` lanes, 1 to `WIDTH`; the others are 0.
     ///
     /// # Safety
-    /// `n` numbers can be read there.
+    /// `n` numbers can be read at `from`.
     unsafe fn load_first(self, from: *const Self::T, n: usize) -> Self::Reg;
     /// Stores the first `n` lanes, 1 to `WIDTH`.
     ///
     /// # Safety
-    /// `n` numbers can be written there.
+    /// `n` numbers can be written at `to`.
     unsafe fn store_first(self, to: *mut Self::T, n: usize, x: Self::Reg);
 
     /// Prefetches a cache line into the second-level cache; any address may be given.

@@ -1,11 +1,12 @@
-//! The graph in slots: what a layer holds of nodes and of edges that pass it.
+//! The graph with virtual nodes: a layer has a slot for each of its nodes, and for the edges that
+//! pass it.
 
 use std::ops::Range;
 
 use super::MOST_SLOTS;
 use crate::{Error, Result, alloc};
 
-/// A list for each of several owners, in one piece.
+/// A list for each of several owners, all in one buffer.
 #[derive(Default)]
 pub(super) struct Lists {
     pub(super) starts: Vec<usize>,
@@ -13,7 +14,7 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    /// Gives each owner the items that are paired with it, in their order.
+    /// Groups items by owner, in their order.
     pub(super) fn new(
         owners: usize,
         pairs: impl Iterator<Item = (u32, u32)> + Clone,
@@ -90,14 +91,14 @@ impl Chains {
         Ok(chains)
     }
 
-    /// The slots that an edge passes.
+    /// Returns the slots that an edge passes.
     pub(super) fn slots(&self, u: u32, v: u32) -> Range<usize> {
         let start = self.starts[u as usize];
         let [from, to] = [u, v].map(|end| self.layers[end as usize]);
         start..start + (to - from - 1) as usize
     }
 
-    /// The slots that the edges of a node pass.
+    /// Returns the slots that the edges of a node pass.
     pub(super) fn slots_of(&self, node: usize) -> Range<usize> {
         self.starts[node]..self.starts[node + 1]
     }
@@ -106,7 +107,7 @@ impl Chains {
         (slot as usize) < self.nodes
     }
 
-    /// The neighbours of a slot in the layer to its left, or to its right.
+    /// Returns the neighbours of a slot in the layer to its left, or to its right.
     #[inline]
     pub(super) fn beside(&self, slot: u32, to_left: bool) -> &[u32] {
         if to_left { self.left.of(slot) } else { self.right.of(slot) }

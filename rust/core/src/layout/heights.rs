@@ -1,4 +1,4 @@
-//! From top to bottom: how high each slot stands.
+//! Computes the height of each slot, from top to bottom.
 
 use super::chains::Chains;
 use super::order::Order;
@@ -6,12 +6,12 @@ use super::{Gaps, Point};
 use crate::progress::Progress;
 use crate::{Result, alloc};
 
-/// Rounds in which heights settle.
+/// Rounds of least squares.
 const ROUNDS: usize = 12;
 /// How strongly an edge pulls: between two nodes, node and chain, and within a chain.
 const PULL: [f64; 3] = [1.0, 2.0, 8.0];
 
-/// Heights on their way to where they settle.
+/// The heights of slots, improved round by round.
 pub(super) struct Heights<'a> {
     chains: &'a Chains,
     order: &'a Order,
@@ -68,10 +68,11 @@ impl<'a> Heights<'a> {
         Ok(self.y)
     }
 
-    /// Moves the slots of a layer to where the squares of their distances from their neighbours,
-    /// times the pull of each edge, have the least sum that order and gaps allow.
+    /// Moves the slots of a layer to the heights that minimise Σ pull·distance² over their edges to
+    /// neighbours, given order and gaps.
     ///
-    /// Less the gaps above, heights must not descend: pooling adjacent violators solves that.
+    /// With the gaps above each slot subtracted, heights must not descend: this is isotonic
+    /// regression, which pooling adjacent violators solves.
     fn settle(&mut self, layer: usize, sides: &[bool]) -> Result<()> {
         struct Block {
             sum: f64,
@@ -118,7 +119,7 @@ impl<'a> Heights<'a> {
         Ok(())
     }
 
-    /// Puts each chain at one height if there is one without anything in the way.
+    /// Moves all slots of a chain to one height, where neighbours leave room for that.
     fn straighten(&mut self) {
         for node in 0..self.chains.nodes {
             let slots = self.chains.slots_of(node);
@@ -135,7 +136,7 @@ impl<'a> Heights<'a> {
         }
     }
 
-    /// The heights between which a slot may move without moving its neighbours.
+    /// Returns the heights between which a slot may move without moving its neighbours.
     fn room(&self, slot: u32) -> (f64, f64) {
         let layer = self.order.layer(self.chains.layers[slot as usize] as usize);
         let place = self.order.position[slot as usize] as usize;

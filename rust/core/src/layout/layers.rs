@@ -1,19 +1,21 @@
-//! From left to right: the layer of each node, by network simplex.
+//! Assigns each node a layer, from left to right, by network simplex.
 //!
 //! ```text
 //! start    each node as far right as its dependents allow
 //! tree     a spanning tree of tight edges, those that join neighbouring layers
-//! pivot    as long as some edge of the tree would better be longer: it leaves the tree, whose two
+//! pivot    as long as an edge of the tree has a negative cut value: it leaves the tree, whose two
 //!          parts move apart until another edge between them is tight, which joins the tree
 //! ```
-//! An edge of the tree would better be longer where, of the edges between the two parts, more go
-//! against it than with it. Within a part edges cancel out, so that number is a sum over its nodes.
+//! The cut value of a tree edge is the number of edges between the two parts that go the same way,
+//! minus the number of those that go the other way: where it is negative, a longer edge makes the
+//! sum of lengths less. Edges within a part cancel out, so that the cut value is a sum over the
+//! nodes of a part.
 
 use super::chains::Lists;
 use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
-/// Steps of pivots, after which the layers so far are taken.
+/// The most nodes and edges that pivots visit; after these the layers so far are taken.
 const MOST_WORK: usize = 20_000_000;
 
 /// Returns layers, counted from the left, for which the sum of the lengths of all edges is least.
@@ -41,7 +43,8 @@ pub(super) fn layers(n: usize, edges: &[(u32, u32)], progress: &Progress) -> Res
     alloc::collected(layers.iter().map(|layer| u32::try_from(*layer).unwrap_or(0)))
 }
 
-/// The longest way from each node to one without dependents, turned around.
+/// Returns, as negative layers, the lengths of the longest paths from each node to one without
+/// dependents.
 fn from_the_right(n: usize, edges: &[(u32, u32)]) -> Result<Vec<i64>> {
     let left = Lists::new(n, edges.iter().map(|&(u, v)| (v, u)))?;
     let mut waiting = alloc::filled(0u32, n)?;
@@ -72,17 +75,17 @@ fn from_the_right(n: usize, edges: &[(u32, u32)]) -> Result<Vec<i64>> {
 /// A spanning tree of tight edges.
 struct Tree {
     layers: Vec<i64>,
-    /// All edges, then some without weight from one more node, which hold the graph together.
+    /// All edges, then edges of weight 0 from one more node, which make the graph connected.
     edges: Vec<(u32, u32)>,
     /// The edges of the tree.
     is_joining: Vec<bool>,
-    /// Edges from a node less those to it, weights only.
+    /// For each node the weight of edges from it minus that of edges to it.
     surplus: Vec<i64>,
     /// Nodes from the root on, each before those below it.
     order: Vec<u32>,
     /// The edge to the node above.
     above: Vec<u32>,
-    /// Where a node stands in the order, and where its part of the tree ends.
+    /// For each node its index in the order, and the end of its subtree.
     spans: Vec<(u32, u32)>,
 }
 
@@ -113,7 +116,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// How much longer an edge is than it must be.
+    /// Returns the slack of an edge: its length beyond 1.
     fn slack(&self, edge: usize) -> i64 {
         let (u, v) = self.edges[edge];
         self.layers[v as usize] - self.layers[u as usize] - 1
@@ -167,7 +170,7 @@ impl Tree {
         Ok(())
     }
 
-    /// The edge of the tree that gains most by being longer, by the node below it.
+    /// Returns the tree edge with the most negative cut value, as the node below it.
     fn leaving(&self) -> Result<Option<u32>> {
         let mut sums = alloc::copied(&self.surplus)?;
         let (mut least, mut found) = (0, None);

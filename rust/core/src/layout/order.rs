@@ -1,4 +1,4 @@
-//! From top to bottom: the order of the slots of each layer, with few crossings.
+//! Orders the slots of each layer, from top to bottom, with few crossings.
 
 use super::chains::{Chains, Lists};
 use crate::progress::Progress;
@@ -6,7 +6,7 @@ use crate::{Result, alloc};
 
 /// Rounds of ordering from each of the two first orders.
 const ROUNDS: usize = 24;
-/// Neighbours looked at, after which the best order so far is taken.
+/// The most neighbours compared; after these the best order so far is taken.
 const MOST_WORK: u64 = 10_000_000;
 
 /// The slots of each layer, from top to bottom.
@@ -17,7 +17,7 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// The order with the fewest crossings that was found, and their number.
+    /// Returns the order with the fewest crossings that was found, and their number.
     pub(super) fn best(chains: &Chains, progress: &Progress) -> Result<(Order, u64)> {
         let mut best = Order::new(chains, true)?;
         let mut fewest = best.crossings(chains)?;
@@ -52,7 +52,8 @@ impl Order {
         Ok((best, fewest))
     }
 
-    /// The order in which a depth-first search finds the slots, from the right or from the left.
+    /// Makes the order in which a depth-first search finds the slots, from the right or from the
+    /// left.
     fn new(chains: &Chains, from_right: bool) -> Result<Order> {
         let slots = chains.layers.len();
         let mut seen = alloc::filled(false, slots)?;
@@ -86,7 +87,7 @@ impl Order {
         Ok(Order { layers, position: alloc::copied(&self.position)? })
     }
 
-    /// The number of layers.
+    /// Returns the number of layers.
     pub(super) fn len(&self) -> usize {
         self.layers.starts.len() - 2
     }
@@ -100,7 +101,7 @@ impl Order {
         &mut items[starts[layer]..starts[layer + 1]]
     }
 
-    /// Notes where the slots of a layer stand.
+    /// Writes the positions of the slots of a layer.
     fn number(&mut self, layer: usize) {
         let Lists { starts, items } = &self.layers;
         for (position, &slot) in items[starts[layer]..starts[layer + 1]].iter().enumerate() {
@@ -202,8 +203,8 @@ impl Order {
         Ok(())
     }
 
-    /// How many times the edges of two slots of a layer cross if `a` stands above `b`, and if `b`
-    /// stands above `a`.
+    /// Returns the number of crossings between the edges of two slots of a layer if `a` is above
+    /// `b`, and if `b` is above `a`.
     fn crossings_of(
         &self,
         chains: &Chains,
@@ -236,7 +237,7 @@ impl Order {
     }
 }
 
-/// How many pairs of an item of `first` and a smaller one of `second` there are; both ascend.
+/// Returns the number of pairs of an item of `first` and a smaller one of `second`; both ascend.
 fn inversions(first: &[u32], second: &[u32]) -> u64 {
     let mut smaller = 0;
     let mut count = 0;
@@ -249,8 +250,8 @@ fn inversions(first: &[u32], second: &[u32]) -> u64 {
     count
 }
 
-/// The median of ascending positions; of an even number the two in the middle are weighted towards
-/// the side where the positions lie closer together.
+/// Returns the median of ascending positions; of an even number, the mean of the two in the middle,
+/// weighted towards the side where the positions are denser.
 fn weighted_median(positions: &[u32]) -> Option<f64> {
     let at = |i: usize| f64::from(positions[i]);
     let middle = positions.len() / 2;

@@ -1,7 +1,8 @@
-//! Counting ASCII text at memory's pace.
+//! Counts ASCII text about as fast as memory is read.
 //!
 //! Raw n-grams of bytes are counted first, newlines like any other byte, in tables of 128ⁿ cells:
-//! no byte is looked at, none decides anything. What they mean is worked out from the tables, once:
+//! the loop has no branch that depends on a byte. The meaning of the raw n-grams is worked out
+//! afterwards, once per cell:
 //!
 //! ```text
 //! (x, \n)    the end of an item after x; a blank line where x is \n
@@ -18,10 +19,10 @@ use super::pairs::Pairs;
 use super::triples::Triples;
 use crate::alloc;
 
-/// ASCII whitespace that is stripped from items; `\n` and `\r` are treated apart.
+/// ASCII whitespace that is stripped from items; `\n` and `\r` are treated separately.
 const SPACES: [u8; 8] = [b'\t', 0x0b, 0x0c, 0x1c, 0x1d, 0x1e, 0x1f, b' '];
 
-/// After so many bytes the 32 bits of a cell might not do.
+/// The most bytes in the tables: with more, the 32 bits of a cell might overflow.
 const MOST: usize = 1 << 31;
 
 /// Tables of raw counts.
@@ -36,7 +37,7 @@ enum Tables {
     Triples(Triples),
 }
 
-/// A text and what is around it.
+/// ASCII text, and what is around it.
 #[derive(Clone, Copy)]
 pub struct Part<'a> {
     /// The two bytes before it; newlines where a line begins.
@@ -51,14 +52,14 @@ impl Part<'_> {
     /// The least length of a text.
     pub const LEAST: usize = 4;
 
-    /// Returns true where the last line has no newline and yet ends.
+    /// Returns true where the last line ends without a newline.
     fn ends_bare(&self) -> bool {
         self.ended && self.text.last() != Some(&b'\n')
     }
 }
 
 impl Ascii {
-    /// Empty tables.
+    /// Makes empty tables.
     pub fn new(order: Order) -> Ascii {
         let tables = match order {
             Order::Bigrams => Tables::Pairs(Pairs::new()),
@@ -72,12 +73,12 @@ impl Ascii {
         self.bytes + length > MOST
     }
 
-    /// Counts a text and returns the number of its newlines; does nothing, and returns none, where
-    /// whitespace is to be stripped first.
+    /// Counts a text and returns the number of its newlines; counts nothing and returns None where
+    /// whitespace has to be stripped first.
     pub fn count(&mut self, part: Part<'_>) -> Option<u64> {
         let before = self.ends();
         self.add::<1>(part);
-        // The tables show what comes after each `\r`, but for one at the end or in what was before.
+        // The tables show what follows each `\r`, except one at the end of the text or before it.
         let ends_open = !part.ended && part.text.last() == Some(&b'\r');
         let shown = !ends_open && !part.before.contains(&b'\r');
         if shown && self.is_clean() {
@@ -89,7 +90,8 @@ impl Ascii {
         }
     }
 
-    /// Counts the n-grams that end with a newline; each byte counted ends one.
+    /// Returns the number of n-grams that end with a newline: that of newlines, as each byte ends
+    /// one n-gram.
     fn ends(&self) -> u64 {
         match &self.tables {
             Tables::Pairs(pairs) => pairs.ends(b'\n'),
@@ -97,7 +99,8 @@ impl Ascii {
         }
     }
 
-    /// Adds a step to the cells of a text's raw n-grams; `u32::MAX` is a step back.
+    /// Adds `STEP` to the cell of each raw n-gram of a text, wrapping around: `u32::MAX` subtracts
+    /// 1.
     fn add<const STEP: u32>(&mut self, part: Part<'_>) {
         let Part { before: [b0, b1], text, .. } = part;
         let (Some(&[t0, t1]), Some(&[y, z])) = (text.first_chunk(), text.last_chunk()) else {
@@ -133,7 +136,7 @@ impl Ascii {
         SPACES.into_iter().all(edges) && (0..128).all(|b| b == b'\n' || none(b'\r', b))
     }
 
-    /// Empties the tables: what was counted, as n-grams of symbols.
+    /// Empties the tables, and returns their counts by n-grams of symbols.
     pub fn take(&mut self) -> Vec<(u64, u64)> {
         let mut grams = Vec::new();
         self.bytes = 0;
@@ -153,7 +156,7 @@ impl Ascii {
     }
 }
 
-/// The n-gram that three bytes stand for, of order 3; or of order 2, if the first one is `\n`.
+/// Returns the n-gram of three raw bytes: of order 3, or of order 2 if the first one is `\n`.
 fn meaning([a, b, c]: [u8; 3]) -> Option<u64> {
     if b == b'\r' {
         return None;

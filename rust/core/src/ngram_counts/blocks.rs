@@ -1,8 +1,9 @@
-//! A text as blocks, which are counted apart from each other: of a text in memory, a reader, or a file.
+//! Splits a text into blocks, which are counted independently: a text in memory, from a reader, or
+//! in a file.
 //!
-//! Of a file each thread reads its own blocks, by their position, so that threads copy at the same
-//! time, each into its own cache. Where a block ends is found from the last few bytes that it may
-//! have; only where these do not tell, or the file ends, is all of a block read to find its end.
+//! The blocks of a file are read by the threads that count them, by their offsets, so that threads
+//! copy at the same time, each into its own cache. The end of a block is found from its last few
+//! bytes if possible; otherwise, and at the end of the file, the whole block is read to find it.
 #![allow(clippy::indexing_slicing, reason = "lengths are those of what was read, or cut")]
 
 use std::fs::File;
@@ -14,10 +15,10 @@ use crate::progress::Progress;
 use crate::text::BOM;
 use crate::{Error, Result, alloc};
 
-/// The bytes at the end of a block among which its end is looked for first.
+/// The last bytes of a block, in which its end is searched for first.
 const TAIL: usize = 512;
 
-/// A file, or what else can be read at any offset, by several threads at once.
+/// A file, or anything else that several threads can read at any offset.
 pub trait ReadAt: Sync {
     /// Reads bytes from an offset into a buffer, as many as come at once; 0 only at the end.
     ///
@@ -45,11 +46,11 @@ pub struct Block<T> {
     pub index: u64,
     /// Its offset in the whole, in bytes.
     pub offset: u64,
-    /// What is known of its first line before it.
+    /// The start of its first line, where that lies before the block.
     pub context: Context,
     /// The text, or where it is.
     pub text: T,
-    /// True where the whole ends here, and so does the item.
+    /// True for the last block, with which the last item ends.
     pub last: bool,
 }
 
@@ -64,7 +65,7 @@ pub enum Place<'d> {
 }
 
 impl<'d> Block<Place<'d>> {
-    /// The block with its text, which is read into the buffer if it must be.
+    /// Returns the block with its text, which is read into the buffer if it is not in memory yet.
     pub fn load<'b>(self, buffer: &'b mut Vec<u8>, name: &str) -> Result<Block<&'b [u8]>>
     where
         'd: 'b,
@@ -90,7 +91,7 @@ impl<'d> Block<Place<'d>> {
 
 /// The blocks of a text, one after the other, each ending where [`cut`] says.
 pub trait Blocks<'d>: Send {
-    /// Returns the next block, perhaps in the buffer; none after the last one.
+    /// Returns the next block, whose text may lie in the buffer; None after the last one.
     fn next(
         &mut self,
         buffer: &mut Vec<u8>,
@@ -104,7 +105,7 @@ pub struct Position {
     pub order: Order,
     /// The size of a block, at most.
     pub size: usize,
-    /// Where the next block begins, in bytes.
+    /// The offset of the next block, in bytes.
     pub offset: u64,
     /// True where there is no next block.
     pub ended: bool,
@@ -113,16 +114,17 @@ pub struct Position {
 }
 
 impl Position {
-    /// The start of a text.
+    /// Makes the position at the start of a text.
     pub fn new(order: Order, size: usize) -> Position {
-        // A block has room for any character.
+        // A block can hold any character.
         let size = size.max(4);
         let context = Context::default();
         Position { order, size, index: 0, offset: 0, context, ended: false }
     }
 
-    /// Finds where the next block of a text ends that is longer. Returns its length and the context
-    /// behind it; no context after whitespace, which the position's own remembers.
+    /// Finds the end of the next block in `text`, which goes on behind it. Returns the block's
+    /// length and the context of the block after it. If `text` is nothing but whitespace, that is
+    /// skipped: returns its length and None, and the position's own context keeps it.
     pub fn step(&mut self, text: &[u8], progress: &Progress) -> Result<(usize, Option<Context>)> {
         match cut(text) {
             Cut::At(length) => {
@@ -141,13 +143,13 @@ impl Position {
         }
     }
 
-    /// The last block, of that length.
+    /// Returns the last block, which has this length.
     pub fn last<T>(&mut self, text: T, length: usize) -> Block<T> {
         self.ended = true;
         Block { last: true, ..self.block(text, length, Context::default()) }
     }
 
-    /// The next block, of that length, and what comes to stand behind it.
+    /// Returns the next block, which has this length; `after` is the context of the one after it.
     pub fn block<T>(&mut self, text: T, length: usize, after: Context) -> Block<T> {
         let (index, offset) = (self.index, self.offset);
         self.index += 1;
@@ -195,7 +197,7 @@ pub struct MemoryBlocks<'d> {
 }
 
 impl<'d> MemoryBlocks<'d> {
-    /// All of a text, in blocks of that size at most.
+    /// Splits a text into blocks of up to `size` bytes.
     pub fn new(text: &'d [u8], order: Order, size: usize) -> MemoryBlocks<'d> {
         let mut position = Position::new(order, size);
         let rest = text.strip_prefix(BOM).unwrap_or(text);
@@ -222,7 +224,7 @@ impl<'d> Blocks<'d> for MemoryBlocks<'d> {
     }
 }
 
-/// The blocks of what a reader gives, from its start to its end.
+/// The blocks of what a reader reads.
 pub struct ReaderBlocks<'n, R> {
     reader: R,
     /// The text's name, for messages.
@@ -233,13 +235,13 @@ pub struct ReaderBlocks<'n, R> {
 }
 
 impl<'n, R: Read + Send> ReaderBlocks<'n, R> {
-    /// All that a reader gives, in blocks of that size at most.
+    /// Splits what a reader reads into blocks of up to `size` bytes.
     pub fn new(reader: R, name: &'n str, order: Order, size: usize) -> ReaderBlocks<'n, R> {
         ReaderBlocks { reader, name, rest: Vec::new(), position: Position::new(order, size) }
     }
 
-    /// Fills the buffer with what is left over and what comes next; returns how much that is,
-    /// which is less than the buffer's length only at the end.
+    /// Fills the buffer with the bytes left over and those that are read next; returns their
+    /// number, which is less than the buffer's length only at the end.
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let filled = self.rest.len();
         buffer[..filled].copy_from_slice(&self.rest);
@@ -285,13 +287,13 @@ pub struct FileBlocks<'d> {
     file: &'d dyn ReadAt,
     /// The text's name, for messages.
     name: &'d str,
-    /// How long it was; it may have become longer since.
+    /// Its length when it was opened; it may have grown since.
     size: u64,
     position: Position,
 }
 
 impl<'d> FileBlocks<'d> {
-    /// All of a file, which has `size` bytes at least, in blocks of `block` bytes at most.
+    /// Splits a file, which has at least `size` bytes, into blocks of up to `block` bytes.
     pub fn new(
         file: &'d dyn ReadAt,
         size: u64,
@@ -302,7 +304,7 @@ impl<'d> FileBlocks<'d> {
         FileBlocks { file, name, size, position: Position::new(order, block) }
     }
 
-    /// Reads from the next block's start, or later; returns how much there is.
+    /// Reads from `later` bytes behind the next block's start; returns the number of bytes.
     fn read(&self, buffer: &mut [u8], later: usize) -> Result<usize> {
         let start = self.position.offset + later as u64;
         fill(buffer, 0, self.name, |free, filled| self.file.read_at(free, start + filled as u64))
@@ -317,7 +319,8 @@ impl<'d> FileBlocks<'d> {
         Ok(())
     }
 
-    /// Finds the length of the next block and the context behind it from its last bytes, if they tell.
+    /// Finds the length of the next block, and the context of the one after it, from its last
+    /// bytes; None if more of it is needed.
     fn find_end(&self) -> Result<Option<(usize, Context)>> {
         let mut tail = [0; TAIL];
         let length = TAIL.min(self.position.size / 2);

@@ -10,8 +10,7 @@ use crate::Error;
 use crate::alloc;
 use crate::text::{is_space, newlines};
 
-/// Shorter runs of ASCII among other text are not worth a call of their own, nor are shorter runs
-/// of other text.
+/// The least length of a run, of ASCII or of other text, that is counted by a call of its own.
 const RUN: usize = 512;
 
 /// The most n-grams in a thread's hash map.
@@ -27,14 +26,15 @@ pub struct Counter {
     done: Vec<(u64, u64)>,
     /// How many blocks were counted.
     blocks: u64,
-    /// Whether the last block had whitespace to be stripped: then the next is likely to.
+    /// Whether the last block had whitespace to be stripped: then the next one probably has some,
+    /// too.
     strips: bool,
     /// A text without the whitespace at the ends of its lines.
     stripped: String,
 }
 
 impl Counter {
-    /// No counts.
+    /// Makes a counter without counts.
     pub fn new(order: Order) -> Counter {
         Counter {
             order,
@@ -54,7 +54,7 @@ impl Counter {
     pub fn count(&mut self, block: &Block<&[u8]>) -> Result<u64, usize> {
         self.blocks += 1;
         let (mut history, last) = (block.context.history, block.last);
-        // Text of which nothing is known is counted as it is; the tables tell if that was wrong.
+        // ASCII is counted without stripping first; the tables show whether that was right.
         let mut strips = self.strips;
         if !strips && block.context.gap.is_none() && block.text.is_ascii() {
             if let Some(newlines) = self.count_ascii(history, block.text, last) {
@@ -88,7 +88,7 @@ impl Counter {
         (gap.history, rest)
     }
 
-    /// Counts stripped text: long runs of ASCII in one way, what is between them in the other.
+    /// Counts stripped text: long runs of ASCII by [`Ascii`], what is between them by [`General`].
     fn count_runs(&mut self, mut history: u64, mut text: &str, last: bool) {
         loop {
             let ascii = ascii_length(text);
@@ -110,8 +110,8 @@ impl Counter {
         }
     }
 
-    /// Counts ASCII text in tables and returns the number of its newlines; none, with nothing counted,
-    /// where the tables cannot be used.
+    /// Counts ASCII text in tables and returns the number of its newlines; counts nothing and
+    /// returns None where the tables cannot be used.
     fn count_ascii(&mut self, history: u64, text: &[u8], ended: bool) -> Option<u64> {
         let before = bytes_of(history)?;
         if text.len() < Part::LEAST || !self.uses_ascii() {
@@ -124,7 +124,7 @@ impl Counter {
         tables.count(Part { before, text, ended })
     }
 
-    /// The table of trigrams is so large that it does not pay for a small text.
+    /// Returns whether tables of ASCII pay: the one of trigrams is too large for a small text.
     fn uses_ascii(&self) -> bool {
         self.order == Order::Bigrams || self.blocks > 1
     }
@@ -156,7 +156,7 @@ fn append(grams: &mut Vec<(u64, u64)>, mut more: Vec<(u64, u64)>) {
     grams.append(&mut more);
 }
 
-/// Returns the two bytes that a history stands for; none where one is not ASCII.
+/// Returns the two bytes of a history; None where one is not ASCII.
 fn bytes_of(history: u64) -> Option<[u8; 2]> {
     let byte = |place| match gram::character(gram::place_of(history, place)) {
         None => Some(b'\n'),
@@ -174,20 +174,20 @@ fn ascii_length(text: &str) -> usize {
     whole + rest.iter().take_while(|byte| byte.is_ascii()).count()
 }
 
-/// Returns the end of the line that holds a position; that of the text for one behind it.
+/// Returns the end of the line at a position; that of the text for a position behind it.
 fn line_end(text: &str, position: usize) -> usize {
     let position = position.min(text.len());
     memchr::memchr(b'\n', &text.as_bytes()[position..]).map_or(text.len(), |at| position + at + 1)
 }
 
-/// Strips the lines of a text into a buffer; false, with nothing copied, where none has whitespace
-/// at an end.
+/// Strips the lines of a text into a buffer. Copies nothing and returns false where no line has
+/// whitespace at an end.
 ///
-/// The first line goes on with an item if `begun`; the last one ends with the text if `last`.
+/// The first line continues an item if `begun`; the last one ends with the text if `last`.
 pub fn strip_lines(text: &str, mut begun: bool, last: bool, stripped: &mut String) -> bool {
     stripped.clear();
     alloc::demand(stripped.try_reserve(text.len()).map_err(|_| Error::Memory));
-    // Lines are copied many at a time: what is between these two needs no change.
+    // Lines are copied many at a time: those from `unchanged` to `start` need no change.
     let (mut unchanged, mut start) = (0, 0);
     let mut changed = false;
     for end in memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {

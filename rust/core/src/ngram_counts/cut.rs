@@ -1,4 +1,4 @@
-//! Where a text may be cut into blocks, and what a block must know of the text before it.
+//! Finds where a text may be cut into blocks, and what has to be known of the text before a block.
 #![allow(clippy::indexing_slicing, reason = "lengths are those of the text")]
 
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::gram::{Order, symbol};
 use crate::text::is_space;
 
-/// What stands before a block in the line that it begins in.
+/// The start of a block's first line, where that lies before the block.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// The symbols up to the last one that is not whitespace; 0 where no item has begun.
@@ -45,13 +45,13 @@ impl Context {
         gap.add(last, run);
     }
 
-    /// Returns what stands behind a text that ends where [`cut`] says.
+    /// Returns the context of the block after a text that was cut by [`cut`].
     pub fn after(&self, order: Order, text: &[u8]) -> Context {
         Context::behind(order, text, Some(self)).unwrap_or_else(|| self.clone())
     }
 
-    /// Returns what stands behind a text; none where that depends on what came `before` and it is not
-    /// known.
+    /// Returns the context of the block after a text; None where it depends on `before`, the
+    /// context of the text itself, and that is not given.
     pub fn behind(order: Order, text: &[u8], before: Option<&Context>) -> Option<Context> {
         let (rest, last) = pop(text)?;
         if last == '\n' {
@@ -86,8 +86,8 @@ impl Gap {
     }
 }
 
-/// Where to cut a text so that what comes after it can be counted without knowing more of it than
-/// a [`Context`]: after the last newline, or else after the last character that is not whitespace.
+/// The place to cut a text at, such that the rest can be counted given only a [`Context`]: after
+/// the last newline, or else after the last character that is not whitespace.
 pub enum Cut {
     /// After that many bytes.
     At(usize),
@@ -122,7 +122,7 @@ fn unfinished(text: &[u8]) -> usize {
     }
 }
 
-/// Takes the last character off; what is not UTF-8 comes as U+FFFD, byte by byte.
+/// Splits off the last character; bytes that are not UTF-8 come as U+FFFD, one by one.
 fn pop(text: &[u8]) -> Option<(&[u8], char)> {
     let (&last, rest) = text.split_last()?;
     if last.is_ascii() {

@@ -1,8 +1,9 @@
-//! Counting over any alphabet: a table for the symbols that come first, a hash map for the others.
+//! Counts n-grams over any alphabet: in a table for the symbols that come first, in a hash map for
+//! the others.
 //!
-//! As for ASCII, newlines are counted like other symbols, as boundaries, and what the n-grams around
-//! them mean is worked out in the end. Symbols that come early are the frequent ones, so that even
-//! of a text with thousands of symbols little goes to the map.
+//! As for ASCII, newlines are counted like other symbols, as boundaries, and the meaning of the
+//! n-grams around them is worked out at the end. Symbols that come early are the frequent ones, so
+//! that even of a text with thousands of symbols little goes to the map.
 #![allow(clippy::indexing_slicing, reason = "cells and ids are the table's own")]
 
 use super::gram::{self, GramMap, Order, symbol};
@@ -19,7 +20,7 @@ pub struct General {
 }
 
 impl General {
-    /// No counts.
+    /// Makes it without counts.
     pub fn new(order: Order) -> General {
         General { table: DenseTable::new(order), map: GramMap::default() }
     }
@@ -31,7 +32,7 @@ impl General {
                 let (row, rest) = self.table.count(row, text);
                 (history, text) = (self.table.history(row), rest);
             }
-            // Here the text ends, or comes a symbol that is new, or one that has no room.
+            // Here the text ends, or a symbol is new or has no place in the table.
             let mut characters = text.chars();
             let Some(c) = characters.next() else { break };
             let gram = Order::gram(history, if c == '\n' { 0 } else { symbol(c) });
@@ -67,7 +68,7 @@ impl General {
         grams
     }
 
-    /// All counts that are left.
+    /// Returns all counts that are left.
     pub fn finish(mut self) -> Vec<(u64, u64)> {
         let mut grams = self.take_mapped();
         for entry in self.table.grams() {
@@ -96,7 +97,7 @@ impl DenseTable {
         DenseTable { order, ids: Vec::new(), symbols: vec![0, 0], shift: 1, cells: Vec::new() }
     }
 
-    /// The number of bits for an id, at most: tables of 8 and of 16 MiB.
+    /// Returns the most bits for an id: tables of 8 and of 16 MiB.
     fn most(&self) -> u32 {
         match self.order {
             Order::Bigrams => 10,
@@ -121,14 +122,14 @@ impl DenseTable {
         }
     }
 
-    /// The cell of an n-gram; none where there are too many symbols.
+    /// Returns the cell of an n-gram; None where there are too many symbols.
     fn cell(&mut self, gram: u64) -> Option<&mut u64> {
         let id = self.id(gram::place_of(gram, 0))?;
         let row = self.row(gram >> gram::BITS)?;
         self.cells.get_mut(row << self.shift | id)
     }
 
-    /// The row of a history; none where a symbol has no id.
+    /// Returns the row of a history; None where a symbol has no id.
     fn row(&self, history: u64) -> Option<usize> {
         let mut row = 0;
         for place in (0..self.order.get() - 1).rev() {
@@ -138,7 +139,7 @@ impl DenseTable {
         Some(row)
     }
 
-    /// The history that a row stands for.
+    /// Returns the history of a row.
     fn history(&self, row: usize) -> u64 {
         let mask = (1 << self.shift) - 1;
         let places = (0..self.order.get() - 1).rev();
@@ -150,7 +151,7 @@ impl DenseTable {
         self.symbols[id]
     }
 
-    /// The id of a symbol, 0 for a new one.
+    /// Returns the id of a symbol, 0 for a new one.
     fn known(&self, symbol: u64) -> Option<usize> {
         match symbol.checked_sub(1) {
             None => Some(BOUNDARY as usize),
@@ -161,7 +162,7 @@ impl DenseTable {
         }
     }
 
-    /// The id of a symbol, which a new one gets if there is room.
+    /// Returns the id of a symbol; a new one gets an id if there is room.
     fn id(&mut self, symbol: u64) -> Option<usize> {
         let known = self.known(symbol)?;
         if known > 0 && !self.cells.is_empty() {
@@ -212,7 +213,7 @@ impl DenseTable {
         }
     }
 
-    /// The n-grams that occur.
+    /// Iterates over the n-grams that occur, with their counts.
     fn grams(&self) -> impl Iterator<Item = (u64, u64)> {
         let mask = (1 << self.shift) - 1;
         let used = self.cells.iter().enumerate().filter(|&(_, &count)| count > 0);

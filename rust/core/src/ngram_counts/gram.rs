@@ -1,4 +1,5 @@
-//! N-grams as numbers: symbols side by side, 21 bits each, so that their order is that of texts.
+//! N-grams as numbers: 21 bits for each symbol, the first one highest, so that numbers ascend as
+//! texts do.
 
 use std::collections::HashMap;
 
@@ -9,12 +10,12 @@ use crate::{Error, Result};
 /// The number of bits of a symbol: 0 for the boundary, otherwise a code point plus 1, or an id.
 pub const BITS: u32 = 21;
 
-/// The symbol of a character.
+/// Returns the symbol of a character.
 pub fn symbol(character: char) -> u64 {
     u64::from(u32::from(character)) + 1
 }
 
-/// The character of a symbol; none for the boundary.
+/// Returns the character of a symbol; None for the boundary.
 pub fn character(symbol: u64) -> Option<char> {
     u32::try_from(symbol.checked_sub(1)?).ok().and_then(char::from_u32)
 }
@@ -29,7 +30,7 @@ pub enum Order {
 }
 
 impl Order {
-    /// The order `n`.
+    /// Returns the order `n`.
     ///
     /// # Errors
     /// [`Error::Order`] unless `n` is 2 or 3.
@@ -41,7 +42,7 @@ impl Order {
         }
     }
 
-    /// The order as a number.
+    /// Returns the order as a number.
     #[must_use]
     pub fn get(self) -> usize {
         match self {
@@ -50,12 +51,12 @@ impl Order {
         }
     }
 
-    /// The n-gram that a symbol makes with its history, which is 0 where an item starts.
+    /// Returns the n-gram of a symbol and its history, which is 0 where an item starts.
     pub(super) fn gram(history: u64, symbol: u64) -> u64 {
         history << BITS | symbol
     }
 
-    /// The history of the symbol that comes after this n-gram.
+    /// Returns the history of the symbol after this n-gram.
     pub(super) fn history(self, gram: u64) -> u64 {
         match self {
             Order::Bigrams => gram & ((1 << BITS) - 1),
@@ -63,15 +64,16 @@ impl Order {
         }
     }
 
-    /// The symbols of an n-gram, first to last.
+    /// Iterates over the symbols of an n-gram, first to last.
     pub(super) fn symbols(self, gram: u64) -> impl Iterator<Item = u64> {
         let places = (0..self.get()).rev();
         places.map(move |place| place_of(gram, place))
     }
 }
 
-/// The n-gram that counts, where lines were counted with the boundaries between them: none for a
-/// blank line, and for the first symbol of a line one without the line before.
+/// Returns the n-gram that a counted one stands for, where lines were counted without a break, with
+/// a boundary between two. None for a blank line; for the first symbol of a line, the n-gram
+/// without the line before.
 pub fn meaning(gram: u64) -> Option<u64> {
     match (place_of(gram, 1), place_of(gram, 0)) {
         (0, 0) => None,
@@ -80,7 +82,7 @@ pub fn meaning(gram: u64) -> Option<u64> {
     }
 }
 
-/// The symbol at a place of an n-gram, the last one being at 0.
+/// Returns the symbol at a place of an n-gram; the last one is at 0.
 pub fn place_of(gram: u64, place: usize) -> u64 {
     (0..place).fold(gram, |gram, _| gram >> BITS) & ((1 << BITS) - 1)
 }

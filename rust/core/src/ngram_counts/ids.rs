@@ -1,4 +1,4 @@
-//! Counting over ids that are given.
+//! Counts n-grams of ids.
 #![allow(clippy::indexing_slicing, reason = "ids are checked before they are counted")]
 
 use super::gram::{GramMap, Order};
@@ -16,12 +16,12 @@ const MOST_MAPPED: usize = 1 << 19;
 /// The most cells of a table: 8 MiB.
 const MOST_CELLS: usize = 1 << 20;
 
-/// Counts the n-grams of ids, where one or more 0 stand between items and id i + 1 is
-/// `characters[i]`. The result has exactly these characters, also those that do not occur.
+/// Counts the n-grams of ids, where one or more 0 separate items and id i + 1 is `characters[i]`.
+/// The result has exactly these characters, also those that do not occur.
 ///
 /// # Errors
 /// [`Error::Id`] for an id beyond the characters, [`Error::Characters`] where they do not
-/// ascend, [`Error::Blank`] without any item, and an early end of the work.
+/// ascend, [`Error::Blank`] without any item, and [`Error::Interrupted`].
 pub fn count_ids(
     ids: &[u32],
     characters: Vec<char>,
@@ -51,7 +51,8 @@ fn count_dense(
     mut counts: Vec<u64>,
     progress: &Progress,
 ) -> Result<Vec<(u64, u64)>> {
-    // The row of a history: its ids as a number, of which that of a bigram has only the last one.
+    // The row of a history: its ids as digits in base `symbols`, of which a bigram has only the
+    // last.
     let width = if order == Order::Bigrams { 0 } else { symbols };
     let (mut row, mut last) = (0, 0);
     let mut step = |id: usize| {
@@ -105,7 +106,7 @@ fn count_sparse(ids: &[u32], order: Order, progress: &Progress) -> Result<Vec<(u
     runs.finish(progress)
 }
 
-/// The n-gram of a place in the table.
+/// Returns the n-gram of a place in the table.
 fn gram_at(order: Order, symbols: u64, place: u64) -> u64 {
     let powers = (0u32..).take(order.get()).map(|power| symbols.pow(power));
     let ids: Vec<u64> = powers.map(|power| place / power % symbols).collect();

@@ -7,14 +7,14 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `table` | the result: [`Counts`], which add up |
-//! | `gram` | n-grams as numbers |
+//! | `gram` | n-grams packed into 64 bits |
 //! | `cut` | where a text may be cut into blocks |
 //! | `blocks` | the blocks of a text in memory, of a reader, of a file, in constant memory |
-//! | `parallel` | the threads that count blocks, and the first mistake of all |
-//! | `counter` | the counter of one thread, which picks the way for each block |
-//! | `ascii`, `pairs`, `triples` | the fast way, for ASCII |
-//! | `general` | the way for any alphabet |
-//! | `runs` | counts in order, put together |
+//! | `parallel` | the threads that count blocks; the first error in the order of the text |
+//! | `counter` | the counter of one thread, which picks the method for each block |
+//! | `ascii`, `pairs`, `triples` | the fast method, for ASCII |
+//! | `general` | the method for any alphabet |
+//! | `runs` | sorted counts, merged |
 //! | `ids` | counts of ids |
 
 mod ascii;
@@ -41,7 +41,7 @@ use crate::Result;
 use crate::progress::Progress;
 use blocks::{FileBlocks, MemoryBlocks, ReaderBlocks};
 
-/// A table of counts has at most that many cells: 1 GiB.
+/// The most cells of a table of counts: 1 GiB.
 pub const MAX_CELLS: usize = 1 << 27;
 
 /// The settings of counting a text; only the order changes the result.
@@ -49,7 +49,7 @@ pub const MAX_CELLS: usize = 1 << 27;
 pub struct Settings<'a> {
     /// Bigrams or trigrams.
     pub order: Order,
-    /// The number of threads, from 1 to 8; others are taken as the nearest of these.
+    /// The number of threads, clamped to 1 to 8.
     pub threads: usize,
     /// The text's name, for messages.
     pub name: &'a str,
@@ -58,7 +58,8 @@ pub struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
-    /// One thread, and blocks of 256 KiB, which lie in the second cache with the tables.
+    /// Makes the settings for one thread and blocks of 256 KiB, which fit into the second-level
+    /// cache with the tables.
     #[must_use]
     pub fn new(order: Order, name: &'a str) -> Settings<'a> {
         Settings { order, threads: 1, name, block: 1 << 18 }
@@ -68,18 +69,18 @@ impl<'a> Settings<'a> {
 /// Counts a text in memory; progress is counted in bytes.
 ///
 /// # Errors
-/// [`Error::NotUtf8`], [`Error::Blank`], or an early end of the work.
+/// [`Error::NotUtf8`], [`Error::Blank`], or [`Error::Interrupted`].
 pub fn count_bytes(text: &[u8], settings: &Settings<'_>, progress: &Progress) -> Result<Counts> {
     let threads = settings.threads.min(text.len().div_ceil(settings.block.max(1)));
     let settings = Settings { threads, ..*settings };
     parallel::count(MemoryBlocks::new(text, settings.order, settings.block), &settings, progress)
 }
 
-/// Counts all that a reader gives, in constant memory but for the counts; progress is counted in
-/// bytes. Only one thread at a time reads.
+/// Counts what a reader reads, in constant memory but for the counts; progress is counted in bytes.
+/// Only one thread at a time reads.
 ///
 /// # Errors
-/// [`Error::NotUtf8`], [`Error::Blank`], [`Error::Io`], or an early end of the work.
+/// [`Error::NotUtf8`], [`Error::Blank`], [`Error::Io`], or [`Error::Interrupted`].
 pub fn count_reader<R: Read + Send>(
     reader: R,
     settings: &Settings<'_>,
@@ -89,9 +90,9 @@ pub fn count_reader<R: Read + Send>(
     parallel::count(blocks, settings, progress)
 }
 
-/// Counts a file, or what else can be read at any place, in constant memory but for the counts; the
-/// progress is counted in bytes. Threads read at the same time. `size` is how long it is: what has come
-/// to it by then is counted too.
+/// Counts a file, or anything else that can be read at any offset, in constant memory but for the
+/// counts; progress is counted in bytes. Threads read at the same time. `size` is the file's
+/// length; bytes appended later are counted too.
 ///
 /// # Errors
 /// As [`count_reader`], [`Error::Io`] also where it ends before `size`.

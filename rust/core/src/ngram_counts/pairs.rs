@@ -1,12 +1,12 @@
 //! Raw pairs of ASCII bytes: cells[b·256 + a] += 1 for each pair (a, b) of neighbours.
 //!
 //! Two neighbours in memory, read as one number of 16 bits, are the number of their cell. A cell is
-//! read, raised and written; where the same pair comes again soon, the processor waits for the
-//! write, so that pairs go to two tables in turn. The second one is where a row's second half would
-//! be, for which no ASCII byte has a number.
+//! read, incremented and written. If the same pair comes again soon, the processor waits for the
+//! write: so pairs alternate between two tables. The second table lies in the upper half of each
+//! row, for which `a` would have to be 128 or more, which ASCII is not.
 //!
-//! Measured, and slower: cell numbers from eight bytes in a register; a loop of vector code before
-//! for them; one table or four or eight; cells of 16 bits; rows that do not lie a power of two
+//! Measured, and slower: cell numbers from eight bytes in a register, or computed by a vectorized
+//! loop before; one table, four or eight; cells of 16 bits; rows that do not lie a power of two
 //! apart; triples at a stride of two, whose tables do not fit into the nearest cache.
 #![allow(clippy::indexing_slicing, reason = "a table has a cell for each pair of bytes")]
 
@@ -15,14 +15,14 @@ use crate::alloc::{demand, zeroed};
 /// Any number of 16 bits has a cell in either table; the upper half of them is never touched.
 const CELLS: usize = (1 << 16) + SECOND;
 
-/// From a cell of the first table to that of the second one.
+/// The distance from a cell of the first table to that of the second one.
 const SECOND: usize = 128;
 
 /// Two tables of counts; a pair's count is their sum.
 pub struct Pairs(Vec<u32>);
 
 impl Pairs {
-    /// Empty tables.
+    /// Makes empty tables.
     pub fn new() -> Pairs {
         Pairs(demand(zeroed(CELLS)))
     }
@@ -48,7 +48,7 @@ impl Pairs {
         }
     }
 
-    /// Counts the pairs that end with a byte.
+    /// Returns the number of pairs that end with a byte.
     pub fn ends(&self, b: u8) -> u64 {
         self.row(b).iter().map(|&cell| u64::from(cell)).sum()
     }
@@ -59,16 +59,16 @@ impl Pairs {
         cells.fold(0, |all, cell| all | cell) == 0
     }
 
-    /// The counts of pairs that end with a byte, from both tables.
+    /// Returns the counts of pairs that end with a byte, of both tables.
     fn row(&self, b: u8) -> &[u32] {
         let start = usize::from(b) << 8;
         &self.0[start..start + 2 * SECOND]
     }
 
-    /// Passes on all pairs that occur with their counts, and empties the tables.
+    /// Calls `give` with each pair that occurs and its count, and empties the tables.
     pub fn take(&mut self, mut give: impl FnMut([u8; 2], u64)) {
         for (b, row) in (0..128u8).zip(self.0.chunks_exact_mut(2 * SECOND)) {
-            // Memory that was never written is not written here: it need not even exist.
+            // A row that was never written is not written here, so that its pages take no memory.
             if row.iter().all(|&cell| cell == 0) {
                 continue;
             }

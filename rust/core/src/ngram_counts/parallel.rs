@@ -77,7 +77,7 @@ fn run_threads<'d, S: Blocks<'d>>(shared: &Shared<'_, S>, threads: usize) -> Res
             workers.push(worker);
         }
         let own = work(shared);
-        // A panic goes on in the thread that called, which knows what to make of it.
+        // A panic is resumed on the calling thread.
         let others = workers.into_iter().map(|worker| match worker.join() {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -106,7 +106,7 @@ fn work<'d, S: Blocks<'d>>(shared: &Shared<'_, S>) -> Result<()> {
 }
 
 impl<S> Shared<'_, S> {
-    /// The next block; none after the last one, and after a mistake.
+    /// Returns the next block; None after the last one, and after a mistake.
     fn next<'b, 'd: 'b>(&self, buffer: &'b mut Vec<u8>) -> Option<Block<&'b [u8]>>
     where
         S: Blocks<'d>,
@@ -171,7 +171,7 @@ impl Lines {
         }
     }
 
-    /// The newlines of all blocks below a number.
+    /// Returns the number of newlines in all blocks below a number.
     fn before(&self, index: u64) -> u64 {
         self.total + self.later.range(..index).map(|(_, lines)| lines).sum::<u64>()
     }

@@ -1,12 +1,12 @@
-//! Counts that come in any order, kept as sorted runs: as compact as the result, and every step of
-//! it so short that the work can end early.
+//! Merges counts that come in any order, as sorted runs: these take no more memory than the result,
+//! and all steps are short, so that the work can be cancelled.
 
 use std::cmp::Ordering;
 
 use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
-/// The n-grams worked through between two checks for a cancel: some milliseconds.
+/// N-grams between two checks for a cancel: some milliseconds.
 pub const CHUNK: usize = 1 << 17;
 
 /// N-grams and their counts.
@@ -20,7 +20,7 @@ impl Runs {
     /// Adds counts; an n-gram may come more than once.
     ///
     /// # Errors
-    /// [`Error::CountOverflow`] for sums beyond 64 bits, and an early end of the work.
+    /// [`Error::CountOverflow`] for sums beyond 64 bits, and [`Error::Interrupted`].
     pub fn add(&mut self, grams: &[(u64, u64)], progress: &Progress) -> Result<()> {
         for chunk in grams.chunks(CHUNK) {
             progress.check()?;
@@ -34,7 +34,7 @@ impl Runs {
         Ok(())
     }
 
-    /// All counts, ascending, each n-gram once.
+    /// Returns all counts, ascending, each n-gram once.
     ///
     /// # Errors
     /// As [`Runs::add`].

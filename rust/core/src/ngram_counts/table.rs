@@ -11,7 +11,7 @@ use crate::progress::Progress;
 use crate::sort::sort;
 use crate::{Error, Result, alloc};
 
-/// The n-grams that pass the heap of the most frequent ones between two checks for a cancel.
+/// N-grams pushed to the heap of [`Counts::top`] between two checks for a cancel.
 const HEAP_CHUNK: usize = 1 << 13;
 
 /// The count of each n-gram of characters in a text.
@@ -29,7 +29,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts from n-grams of code points, ascending.
+    /// Makes counts from n-grams of code points, ascending.
     pub(super) fn from_grams(
         order: Order,
         entries: &[(u64, u64)],
@@ -58,7 +58,7 @@ impl Counts {
         Counts::new(order, characters, entries, progress)
     }
 
-    /// Counts from n-grams of ids, ascending.
+    /// Makes counts from n-grams of ids, ascending.
     pub(super) fn new(
         order: Order,
         characters: Vec<char>,
@@ -76,13 +76,13 @@ impl Counts {
         Ok(Counts { order, characters, items, total, entries })
     }
 
-    /// Counts from their parts, as the other methods return them: `ids` has `order` ids a row, the
-    /// rows ascending, and `counts` a number above 0 for each row.
+    /// Makes counts from their parts, as the other methods return them: `ids` has `order` ids a
+    /// row, the rows ascending, and `counts` a number above 0 for each row.
     ///
     /// # Errors
     /// [`Error`]s for characters that are not ascending, for ids that no character has, for rows
     /// that are not ascending or that no text can have, and for a number of items that differs from
-    /// that of n-grams which end an item; and an early end of the work.
+    /// that of n-grams which end an item; and [`Error::Interrupted`].
     pub fn from_entries(
         order: Order,
         characters: Vec<char>,
@@ -124,13 +124,13 @@ impl Counts {
         }
     }
 
-    /// The order of the n-grams.
+    /// Returns the order of the n-grams.
     #[must_use]
     pub fn order(&self) -> Order {
         self.order
     }
 
-    /// The alphabet without the boundary, ascending.
+    /// Returns the alphabet without the boundary, ascending.
     #[must_use]
     pub fn characters(&self) -> &[char] {
         &self.characters
@@ -160,20 +160,22 @@ impl Counts {
         self.entries.is_empty()
     }
 
-    /// The n-grams that occur, ascending, and how often each does: `order` ids a row, and counts.
+    /// Returns the n-grams that occur, ascending, and their counts: `order` ids per row, and a
+    /// count for each row.
     ///
     /// # Errors
-    /// An early end of the work.
+    /// [`Error::Interrupted`].
     pub fn entries(&self, progress: &Progress) -> Result<(Vec<u32>, Vec<u64>)> {
         self.apart(&self.entries, progress)
     }
 
-    /// The `most` most frequent n-grams, those of the same count ascending, as [`Counts::entries`].
+    /// Returns the `most` most frequent n-grams, as [`Counts::entries`] does; those of equal counts
+    /// ascend.
     ///
     /// # Errors
-    /// An early end of the work.
+    /// [`Error::Interrupted`].
     pub fn top(&self, most: usize, progress: &Progress) -> Result<(Vec<u32>, Vec<u64>)> {
-        // A heap of what is best so far, the worst of it on top.
+        // A heap of the most frequent ones so far, the least frequent of them on top.
         let room = most.min(self.entries.len()) + 1;
         let mut best = BinaryHeap::from(alloc::with_capacity(room)?);
         for chunk in self.entries.chunks(HEAP_CHUNK) {
@@ -191,7 +193,7 @@ impl Counts {
         self.apart(&alloc::collected_under(progress, best)?, progress)
     }
 
-    /// The ids of n-grams, and their counts.
+    /// Splits entries into the ids of their n-grams, and the counts.
     fn apart(&self, entries: &[(u64, u64)], progress: &Progress) -> Result<(Vec<u32>, Vec<u64>)> {
         let mut ids = alloc::with_capacity(entries.len().saturating_mul(self.order.get()))?;
         let mut counts = alloc::with_capacity(entries.len())?;
@@ -204,10 +206,10 @@ impl Counts {
         Ok((ids, counts))
     }
 
-    /// All counts, the last id running fastest: Vⁿ numbers for V symbols and order n.
+    /// Returns all counts in row-major order: Vⁿ numbers for V symbols and order n.
     ///
     /// # Errors
-    /// [`Error::Dense`] where that would be more than 2²⁷ numbers, and an early end of the work.
+    /// [`Error::Dense`] where that would be more than 2²⁷ numbers, and [`Error::Interrupted`].
     pub fn dense(&self, progress: &Progress) -> Result<Vec<u64>> {
         let (symbols, order) = (self.characters.len() + 1, self.order.get());
         let power = u32::try_from(order).ok().and_then(|order| symbols.checked_pow(order));
@@ -225,14 +227,14 @@ impl Counts {
     ///
     /// # Errors
     /// [`Error::Unknown`] for a character of this alphabet that the other one lacks,
-    /// [`Error::Characters`] where it is not ascending, and an early end of the work.
+    /// [`Error::Characters`] where it is not ascending, and [`Error::Interrupted`].
     pub fn with_characters(&self, characters: Vec<char>, progress: &Progress) -> Result<Counts> {
         check_characters(&characters)?;
         let entries = self.entries_over(&characters, progress)?;
         Ok(Counts { characters, entries, ..*self })
     }
 
-    /// The n-grams with the ids of a larger alphabet.
+    /// Returns the entries with the ids of a larger alphabet.
     fn entries_over(&self, characters: &[char], progress: &Progress) -> Result<Entries> {
         let mut numbers = alloc::with_capacity(self.characters.len() + 1)?;
         numbers.push(0);
@@ -247,11 +249,11 @@ impl Counts {
         renumbered(self.order, &self.entries, number, progress)
     }
 
-    /// The counts of both texts together, over both alphabets.
+    /// Returns the counts of both texts together, over both alphabets.
     ///
     /// # Errors
     /// [`Error::Orders`] for different orders, [`Error::CountOverflow`] for sums beyond 64 bits, and
-    /// an early end of the work.
+    /// [`Error::Interrupted`].
     pub fn plus(&self, other: &Counts, progress: &Progress) -> Result<Counts> {
         if self.order != other.order {
             return Err(Error::Orders(self.order.get(), other.order.get()));
@@ -270,7 +272,7 @@ impl Counts {
     /// Compares order, characters and all counts.
     ///
     /// # Errors
-    /// An early end of the work.
+    /// [`Error::Interrupted`].
     pub fn equals(&self, other: &Counts, progress: &Progress) -> Result<bool> {
         let outline = |counts: &Counts| (counts.order, counts.items, counts.total, counts.len());
         if outline(self) != outline(other) || self.characters != other.characters {
@@ -299,7 +301,7 @@ fn each<T>(
     Ok(())
 }
 
-/// Entries whose symbols have other numbers, which keep their order.
+/// Renumbers the symbols of entries; the new numbers must ascend as the old ones do.
 fn renumbered(
     order: Order,
     entries: &[(u64, u64)],
@@ -315,7 +317,8 @@ fn renumbered(
     Ok(new)
 }
 
-/// An n-gram has boundaries before its first character, or one at its end.
+/// Returns true for an n-gram that a text can have: boundaries only before its first character, and
+/// at most one at its end.
 fn is_possible(ids: &[u32]) -> bool {
     let begun = ids.iter().skip_while(|&&id| id == 0);
     let characters = begun.clone().take_while(|&&id| id != 0).count();

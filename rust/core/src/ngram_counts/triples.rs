@@ -1,6 +1,6 @@
 //! Raw triples of ASCII bytes: cells[(c·128 + b)·128 + a] += 1 for each three bytes in a row.
 //!
-//! As for pairs, but with one table: two of them crowd each other out of the cache.
+//! As for pairs, but with one table: two do not fit into the cache together.
 #![allow(clippy::indexing_slicing, reason = "a table has a cell for each triple of bytes")]
 
 use crate::alloc::{demand, zeroed};
@@ -15,7 +15,7 @@ const BATCH: usize = 1024;
 pub struct Triples(Vec<u32>);
 
 impl Triples {
-    /// An empty table; the system provides the pages of it that are touched.
+    /// Makes an empty table; only its pages that are touched take memory.
     pub fn new() -> Triples {
         Triples(demand(zeroed(CELLS)))
     }
@@ -41,7 +41,7 @@ impl Triples {
         }
     }
 
-    /// Counts the triples that end with a byte.
+    /// Returns the number of triples that end with a byte.
     pub fn ends(&self, c: u8) -> u64 {
         let start = usize::from(c) << 14;
         self.0[start..start + (1 << 14)].iter().map(|&cell| u64::from(cell)).sum()
@@ -53,7 +53,7 @@ impl Triples {
         self.0[start..start + 128].iter().fold(0, |all, cell| all | cell) == 0
     }
 
-    /// Passes on all triples that occur with their counts, and empties the table.
+    /// Calls `give` with each triple that occurs and its count, and empties the table.
     pub fn take(&mut self, mut give: impl FnMut([u8; 3], u64)) {
         let pairs = (0..128u8).flat_map(|c| (0..128u8).map(move |b| (b, c)));
         for ((b, c), row) in pairs.zip(self.0.chunks_exact_mut(128)) {

@@ -8,11 +8,10 @@
 //! p(w | u v) = a0 / V + a1 p1(w) + a2 p2(w | v) + a3 p3(w | u v)
 //! ```
 //!
-//! p1, p2, p3 are relative frequencies in the training text; p2 is p1 after a word, and p3 is p2
-//! after two words, that were never seen in front of another one. The weights are not negative, sum
-//! to one, and depend on the bin l(x) = ceil(-ln((1 + x) / T)) of how often u v was seen in front of
-//! a word, x; T is the length of the training text. They are fitted by expectation maximisation on
-//! other text.
+//! p1, p2, p3 are relative frequencies in the training text. Where v was never seen before a word,
+//! p2 is p1; where u v was not, p3 is p2. The weights are not negative, sum to one, and depend on
+//! the bin l(x) = ceil(-ln((1 + x) / T)) of x, the number of times that u v was seen before a word;
+//! T is the length of the training text. They are fitted by expectation maximisation on other text.
 
 use super::trie::{State, Trie};
 use super::{Id, Model, VOCABULARY_CHUNK, add_followers, check, state_after, sum};
@@ -22,7 +21,7 @@ use crate::{Error, Result};
 
 /// The order of the model.
 const ORDER: usize = 3;
-/// The tokens worked through between two checks for a cancel.
+/// Tokens between two checks for a cancel.
 const CHUNK: usize = 1 << 14;
 
 /// The weights of 1/V, p1, p2 and p3.
@@ -37,7 +36,7 @@ pub struct Interpolated {
     trie: Trie,
     /// The relative frequency of each id.
     unigrams: Large<f64>,
-    /// For contexts of k words, at k - 1, how often each was seen in front of a word.
+    /// For contexts of k words, at k - 1, the number of times that each was seen before a word.
     totals: [Large<f64>; ORDER - 1],
     length: f64,
     /// The weights of each bin.
@@ -45,7 +44,7 @@ pub struct Interpolated {
 }
 
 impl Interpolated {
-    /// Counts; all weights are equal.
+    /// Counts the n-grams of a text; all weights are equal.
     ///
     /// # Errors
     /// As [`Trie::new`].
@@ -74,8 +73,8 @@ impl Interpolated {
     /// Fits the weights to a text by expectation maximisation, from equal weights.
     ///
     /// Returns the loss before each iteration, in nats per word; it never grows. The iterations end
-    /// once one has gained less than `tolerance`, or after `most`. A bin that the text has no word
-    /// in keeps equal weights. An early end leaves the model as it was.
+    /// once one has gained less than `tolerance`, or after `most`. A bin with no word of the text
+    /// keeps equal weights. An early end leaves the model as it was.
     ///
     /// # Errors
     /// [`Error::Invalid`] for no ids, or one outside the vocabulary; [`Error::Interrupted`].
@@ -170,7 +169,7 @@ impl Model for Interpolated {
         let contexts = [seen(1), seen(2)];
         let [_, frequency] = contexts.map(|context| context.map_or(0.0, |(_, total)| total));
         let [a0, a1, a2, a3] = self.weights[bin(frequency, self.length)];
-        // The weight of an estimate that there is not goes to the next shorter one.
+        // Without an estimate of this length, its weight goes to the next shorter one.
         let (a1, a2, a3) = match contexts {
             [None, _] => (a1 + a2 + a3, 0.0, 0.0),
             [_, None] => (a1, a2 + a3, 0.0),
@@ -195,7 +194,7 @@ impl Model for Interpolated {
     }
 }
 
-/// The bin of contexts that were seen so often, in a text so long.
+/// Returns the bin of contexts that were seen `frequency` times, in a text of this length.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -221,7 +220,7 @@ fn mix(estimates: Weights, weights: Weights) -> f64 {
     estimates.iter().zip(weights).map(|(estimate, weight)| estimate * weight).sum()
 }
 
-/// One iteration: the loss with the weights, and better weights.
+/// Makes one iteration: returns the loss with the weights, and better weights.
 #[allow(clippy::cast_precision_loss, reason = "no text comes near 2^53 words")]
 fn em_step(
     parts: &[Estimates],

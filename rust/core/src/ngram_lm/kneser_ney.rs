@@ -10,15 +10,16 @@
 //! p(w)     = max(c(w) - D(c(w)), 0) / c(.) + g / V
 //! ```
 //!
-//! For the longest n-grams c is how often they occur, for all shorter ones how many different
-//! words occur in front of them: the beginning of the text is none. Those that begin with the start
-//! of a sentence, in front of which there never is a word, are counted like the longest ones, as
-//! `KenLM` does (Heafield et al., "Scalable modified Kneser-Ney language model estimation", 2013);
-//! the start itself is no word. c(h .) sums over the words
-//! after h, `N_i(h .)` counts those with count i. After a context that was never seen the shorter
-//! one decides. With `n_i` n-grams of count i, each order has the discount D = n1 / (n1 + 2 n2) for
-//! all counts, or, modified, D1 = 1 - 2 D n2 / n1, D2 = 2 - 3 D n3 / n2 and D3 = 3 - 4 D n4 / n3 for
-//! the counts 1, 2, and 3 or more. Where these say nothing, see [`KneserNey::fallbacks`].
+//! For the longest n-grams c is the count, for all shorter ones the continuation count, the number
+//! of different words that occur before them; the beginning of the text is not a word. N-grams that
+//! begin with the start of a sentence, before which no word occurs, have their counts, like the
+//! longest ones, as in `KenLM` (Heafield et al., "Scalable modified Kneser-Ney language model
+//! estimation", 2013); the start itself is not a word. c(h .) sums over the words after h, `N_i(h
+//! .)` counts those with count i. After a context that was never seen p is that after the shorter
+//! one. With `n_i` n-grams of count i, each order has the discount D = n1 / (n1 + 2 n2) for all
+//! counts, or, modified, D1 = 1 - 2 D n2 / n1, D2 = 2 - 3 D n3 / n2 and D3 = 3 - 4 D n4 / n3 for
+//! the counts 1, 2, and 3 or more. Where a discount cannot be computed, see
+//! [`KneserNey::fallbacks`].
 
 use super::trie::{State, Trie};
 use super::{Id, Model, VOCABULARY_CHUNK, add_followers, sum};
@@ -34,7 +35,7 @@ pub type Discounts = [f64; 3];
 struct Context {
     /// c(h .), 0 for a context without words after it.
     total: f64,
-    /// g(h), the share that the shorter context decides about.
+    /// g(h), the back-off weight: the probability mass of the shorter context.
     rest: f64,
 }
 
@@ -46,14 +47,14 @@ pub struct KneserNey {
     discounts: Vec<Discounts>,
     /// Orders whose discounts could not be estimated, with the counts that no n-gram has.
     fallbacks: Vec<(usize, Vec<usize>)>,
-    /// For contexts of k words those at k - 1.
+    /// The contexts of k words, at k - 1.
     contexts: Vec<Large<Context>>,
     /// p(w) for each word.
     unigrams: Large<f64>,
 }
 
 impl KneserNey {
-    /// Counts and estimates.
+    /// Counts the n-grams of a text and estimates the model.
     ///
     /// # Errors
     /// As [`Trie::new`].
@@ -96,15 +97,15 @@ impl KneserNey {
         &self.discounts
     }
 
-    /// The orders whose counts lead to no discounts, so that they have fixed ones; each with those
-    /// of the counts needed that no n-gram has. None is missing where a discount came out as 0 or
-    /// less.
+    /// Returns the orders whose discounts could not be estimated, so that fixed ones are used; each
+    /// with the counts that the estimate needs and no n-gram has. These are none where a discount
+    /// would have been 0 or less.
     #[must_use]
     pub fn fallbacks(&self) -> &[(usize, Vec<usize>)] {
         &self.fallbacks
     }
 
-    /// The discounts for n-grams of an order.
+    /// Returns the discounts for n-grams of an order.
     fn discounts_of(&self, order: usize) -> Discounts {
         self.discounts[order - 1]
     }
@@ -187,11 +188,11 @@ impl Model for KneserNey {
     }
 }
 
-/// Replaces the counts of all levels but the last by how many different ids occur in front, where
-/// any can.
+/// Replaces the counts of all levels but the last by continuation counts, except for n-grams that
+/// begin with the start of a sentence.
 fn count_predecessors(trie: &mut Trie, progress: &Progress) -> Result<()> {
     let order = trie.order();
-    // Of each node of the level, the node of the level before that leaves out the first id.
+    // The suffix link of each node of the level: the node of the level before without the first id.
     let mut tails = Large::<u32>::default();
     for length in 1..order {
         let nodes = trie.levels[length - 1].ids.len();
@@ -236,8 +237,8 @@ fn counts_of_counts(counts: &[u32], progress: &Progress) -> Result<[f64; 4]> {
     Ok(numbers)
 }
 
-/// The discounts that follow from how many n-grams have the counts 1 to 4. Where none do, those of
-/// the counts needed that no n-gram has: 1 for a single discount, 1 to 3 for three.
+/// Returns the discounts, given how many n-grams have the counts 1 to 4. The error holds those of
+/// the counts needed that no n-gram has: of 1 for a single discount, of 1 to 3 for three.
 fn estimate(numbers: [f64; 4], modified: bool) -> std::result::Result<Discounts, Vec<usize>> {
     let needed = numbers.iter().take(if modified { 3 } else { 1 });
     let missing: Vec<usize> =

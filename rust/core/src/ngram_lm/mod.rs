@@ -1,9 +1,9 @@
-//! N-gram models over ids, for running text: a sequence without items, whose contexts know no end,
-//! or one of sentences, each of which starts afresh behind the id that ends the one before it.
+//! N-gram models over the ids of running text: one sequence, in which every id has those before it
+//! as context, or sentences, whose contexts begin after the id that ends the sentence before.
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`trie`] | every n-gram of a text with its count, and a state along a text |
+//! | [`trie`] | every n-gram of a text with its count, and the state of a model after some ids |
 //! | [`kneser_ney`] | interpolated Kneser-Ney, with one discount an order or three |
 //! | [`interpolated`] | a mixture of relative frequencies, weighted by bins of the context's frequency |
 #![allow(
@@ -22,9 +22,9 @@ pub use trie::{State, Trie};
 use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
-/// The tokens scored between two checks for a cancel.
+/// Tokens scored between two checks for a cancel.
 const CHUNK: usize = 1 << 14;
-/// The symbols of the vocabulary worked through between two checks for a cancel.
+/// Ids of the vocabulary between two checks for a cancel.
 const VOCABULARY_CHUNK: usize = 1 << 16;
 /// The orders that are built.
 pub const ORDERS: std::ops::RangeInclusive<usize> = 2..=5;
@@ -35,21 +35,21 @@ impl<T: Copy + Into<u32> + Sync> Id for T {}
 
 /// A distribution of the next id, given those before it.
 pub trait Model {
-    /// The n-grams that the model was made of.
+    /// Returns the n-grams that the model was estimated from.
     fn trie(&self) -> &Trie;
 
-    /// The probability of an id, known to be below the trie's size, where the state has come to;
-    /// the state goes one step on.
+    /// Returns the probability of an id, which is below the trie's size, after the state, and
+    /// advances the state by it.
     fn step(&self, state: &mut State, id: u32) -> f64;
 
-    /// The probabilities of all ids where the state has come to.
+    /// Writes the probabilities of all ids after the state.
     ///
     /// # Errors
     /// [`Error::Interrupted`].
     fn distribution(&self, state: &State, into: &mut [f64], progress: &Progress) -> Result<()>;
 }
 
-/// The probability of each id, given those before it and those of `before`.
+/// Returns the probability of each id, given those of `before` and of `ids` before it.
 ///
 /// # Errors
 /// [`Error::Invalid`] for an id outside the model's vocabulary, [`Error::Interrupted`].
@@ -71,7 +71,7 @@ pub fn score<I: Id>(
     Ok(probabilities)
 }
 
-/// The distributions after contexts of `width` ids each, one after the other.
+/// Returns the distributions after contexts of `width` ids each, one after the other.
 ///
 /// # Errors
 /// [`Error::Invalid`] for an id outside the model's vocabulary, [`Error::Interrupted`].
@@ -94,10 +94,10 @@ pub fn distributions(
     Ok(into)
 }
 
-/// A state that has passed ids.
+/// Returns the state after ids.
 fn state_after<I: Id>(model: &impl Model, ids: &[I]) -> State {
     let mut state = model.trie().start();
-    // More than the longest context is not remembered.
+    // Earlier ids are in no context.
     for &id in &ids[ids.len().saturating_sub(*ORDERS.end())..] {
         state.advance(model.trie(), id.into(), |_, _, _| {});
     }
@@ -132,7 +132,7 @@ fn sum(counts: &[u32], progress: &Progress, number: impl Fn(u32) -> f64) -> Resu
     Ok(sum)
 }
 
-/// Adds to the probability of each id that follows a context a share that its count decides.
+/// Adds `share(count)` to the probability of each id that follows a context.
 fn add_followers(
     into: &mut [f64],
     (ids, counts): (&[u32], &[u32]),

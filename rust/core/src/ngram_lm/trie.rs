@@ -1,13 +1,14 @@
 //! All n-grams of a text, up to an order.
 //!
 //! Level k holds the distinct k-grams in lexicographic order, each by its last id and its count.
-//! The k-grams that go on from a (k-1)-gram stand side by side, so that a binary search among them
-//! finds the one with a given last id. Level 1 has a place for every id of the vocabulary.
+//! The k-grams that continue a (k-1)-gram are contiguous, so that a binary search among them finds
+//! the one with a given last id. Level 1 has a node for every id of the vocabulary.
 //!
-//! All levels come out of one sorted list of the ids that follow each position.
+//! All levels are built from one sorted list of the ids that follow each position.
 //!
-//! Where an id ends sentences, no n-gram reaches beyond one: it may begin with that id, which is
-//! then the sentence's start, `<s>`, or end with it, as `</s>`. In front of the text stands one too.
+//! Where an id, eos, ends sentences, no n-gram crosses the end of a sentence: eos is only its first
+//! id, as the start of a sentence, `<s>`, or its last, as `</s>`. The text is counted with one eos
+//! more in front.
 
 use super::{Id, ORDERS, check};
 use crate::alloc::{self, Large};
@@ -15,20 +16,20 @@ use crate::progress::Progress;
 use crate::sort::sort;
 use crate::{Error, Result};
 
-/// The positions worked through between two checks for a cancel.
+/// Positions between two checks for a cancel.
 const CHUNK: usize = 1 << 16;
 /// The ids of a key: those that follow the first one of an n-gram.
 const FOLLOWERS: usize = *ORDERS.end() - 1;
 
-/// The k-grams of one k.
+/// All k-grams, for one k.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Level {
     /// The last id of each k-gram.
     pub ids: Large<u32>,
-    /// The count of each k-gram, or what a model counts instead.
+    /// The count of each k-gram; a Kneser-Ney model replaces some by continuation counts.
     pub counts: Large<u32>,
-    /// The place in the next level where those that go on from a k-gram begin, and one more at the
-    /// end; empty for the last level.
+    /// For each k-gram the index in the next level where those that continue it begin, and the end
+    /// of the last ones; empty for the last level.
     pub children: Large<u32>,
 }
 
@@ -40,9 +41,9 @@ pub struct Trie {
     eos: Option<u32>,
 }
 
-/// The state of a model after some ids: the last k of them as a node, for each k below the order.
+/// The state of a model after some ids: for each k below the order, the node of the last k ids.
 ///
-/// It is none for a k-gram that the trie does not hold.
+/// None where the trie does not hold these k ids.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct State {
     /// The node of the last k ids is at k - 1.
@@ -50,8 +51,9 @@ pub struct State {
 }
 
 impl State {
-    /// Goes one id on. Calls `visit` for each context that there is, the shortest first, with its
-    /// length, its node, and the node of the context followed by the id, if there is one.
+    /// Advances the state by one id. Calls `visit` for each context that the trie holds, the
+    /// shortest first, with its length, its node, and the node of the context followed by the id,
+    /// if there is one.
     pub(super) fn advance(
         &mut self,
         trie: &Trie,
@@ -117,20 +119,21 @@ impl Trie {
         }
         trie.close()?;
         if let Some(eos) = eos {
-            // That in front of the text is no token of it.
+            // The eos in front of the text is not a token of it.
             trie.levels[0].counts[eos as usize] -= 1;
         }
         Ok(trie)
     }
 
-    /// Returns the state at the start of a text: behind the end of a sentence, where there are any.
+    /// Returns the state at the start of a text: after eos, where sentences have ends.
     pub(super) fn start(&self) -> State {
         let mut state = State::default();
         state.nodes[0] = self.eos;
         state
     }
 
-    /// The nodes of level `length` that begin with the start of a sentence, side by side.
+    /// Returns the nodes of level `length` that begin with the start of a sentence; they are
+    /// contiguous.
     pub(super) fn sentence_starts(&self, length: usize) -> std::ops::Range<usize> {
         let Some(eos) = self.eos else { return 0..0 };
         let first = eos as usize..eos as usize + 1;
@@ -139,13 +142,13 @@ impl Trie {
         })
     }
 
-    /// The longest n-grams.
+    /// Returns the order: the length of the longest n-grams.
     #[must_use]
     pub fn order(&self) -> usize {
         self.levels.len()
     }
 
-    /// The size of the vocabulary.
+    /// Returns the size of the vocabulary.
     #[must_use]
     pub fn size(&self) -> usize {
         self.size
@@ -177,7 +180,7 @@ impl Trie {
         last
     }
 
-    /// Makes room for so many nodes more of a level, counted from 0.
+    /// Reserves memory for `nodes` more nodes of a level, counted from 0.
     fn reserve(&mut self, level: usize, nodes: usize) -> Result<()> {
         let last = level + 1 == self.order();
         let level = &mut self.levels[level];
@@ -186,8 +189,8 @@ impl Trie {
         alloc::reserve(&mut level.children, if last { 0 } else { nodes })
     }
 
-    /// Adds a node to a level (counted from 0) that has room for it, and says where its children
-    /// will begin.
+    /// Adds a node to a level (counted from 0), for which memory is reserved; its children will
+    /// begin at the end of the next level.
     #[allow(clippy::cast_possible_truncation, reason = "no level has more nodes than ids")]
     fn push(&mut self, level: usize, id: u32) {
         let next = self.levels.get(level + 1).map(|next| next.ids.len() as u32);
@@ -215,13 +218,13 @@ impl Trie {
         Ok(())
     }
 
-    /// The nodes that go on from a node of level `length`: their places in the next level.
+    /// Returns the range of a node's children, in the level after `length`.
     pub(super) fn children(&self, length: usize, node: u32) -> std::ops::Range<usize> {
         let children = &self.levels[length - 1].children;
         children[node as usize] as usize..children[node as usize + 1] as usize
     }
 
-    /// The node that goes on with an id from a node of level `length`.
+    /// Returns the child of a node of level `length` with a given last id.
     #[allow(clippy::cast_possible_truncation, reason = "no level has more nodes than ids")]
     pub(super) fn child(&self, length: usize, node: u32, id: u32) -> Option<u32> {
         let range = self.children(length, node);
@@ -230,20 +233,20 @@ impl Trie {
         Some((start + found) as u32)
     }
 
-    /// The count of a node of level `length`.
+    /// Returns the count of a node of level `length`.
     pub(super) fn count_of(&self, length: usize, node: u32) -> u32 {
         self.levels[length - 1].counts[node as usize]
     }
 
-    /// The last ids of the nodes that go on from a node of level `length`, and their counts.
+    /// Returns the last ids of the children of a node of level `length`, and their counts.
     pub(super) fn followers(&self, length: usize, node: u32) -> (&[u32], &[u32]) {
         let (range, next) = (self.children(length, node), &self.levels[length]);
         (&next.ids[range.clone()], &next.counts[range])
     }
 }
 
-/// Counting-sort offsets: where each id begins among the positions sorted by id, and the end; `eos`
-/// is an id in front of the text.
+/// Returns the counting-sort offsets: the start of each id among the positions sorted by id, and
+/// the end; `eos` is counted once more, in front of the text.
 fn starts<I: Id>(
     ids: &[I],
     size: usize,
@@ -273,8 +276,8 @@ fn starts<I: Id>(
 
 /// Returns the ids that follow each position as keys, the positions sorted by their id.
 ///
-/// Of the 32 bits for each follower, the first one highest, 0 says that the text has ended, or the
-/// sentence; ids are one larger.
+/// A key has 32 bits for each follower, the first one in the highest bits: its id plus 1, or 0
+/// behind the end of the text or of the sentence.
 fn keys<I: Id>(
     ids: &[I],
     starts: &[u32],
@@ -306,7 +309,7 @@ fn keys<I: Id>(
     Ok(keys)
 }
 
-/// The follower at a place of a key, from 0; none after the end of the text.
+/// Returns the follower at a place of a key, counted from 0; None behind the end of the text.
 #[allow(clippy::cast_possible_truncation, reason = "32 bits of the key are what is asked for")]
 fn follower(key: u128, place: usize) -> Option<u32> {
     ((key >> (32 * (FOLLOWERS - 1 - place))) as u32).checked_sub(1)

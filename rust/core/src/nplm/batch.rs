@@ -17,11 +17,13 @@ pub const TILE: usize = 192;
 
 /// Up to [`MICRO_BATCH`] examples and their activations.
 ///
-/// Activations are (units, `MICRO_BATCH`): an example is a column. Where the gradient of a matrix
-/// needs them as its right factor, they are transposed as well, into `…rows`: an example is a row.
+/// Activations are (units, `MICRO_BATCH`): an example is a column. The gradient of a matrix, Σ
+/// dy·xᵀ, is a gemm whose B is xᵀ: for it they are stored transposed as well, in `…rows`, where an
+/// example is a row.
 #[derive(Debug)]
 pub struct MicroBatch<T> {
-    /// The number of examples; columns behind them are zero wherever it matters.
+    /// The number of examples. In the columns behind them x and dy are 0, so that they add nothing
+    /// to gradients.
     pub examples: usize,
     /// The ids of the contexts: (examples, c).
     pub ids: Vec<u32>,
@@ -33,7 +35,7 @@ pub struct MicroBatch<T> {
     pub x: Buffer<T>,
     /// The input of the output layer: z = P·a in tied models, otherwise z = a.
     pub z: Activations<T>,
-    /// a = tanh(d + H·x) in tied models; otherwise it is z.
+    /// a = tanh(d + H·x) in tied models; None in others, where z is a.
     pub a: Option<Activations<T>>,
     /// The logits y, then their gradient.
     pub logits: Logits<T>,
@@ -53,7 +55,7 @@ pub struct MicroBatch<T> {
     pub tanh_grad: Buffer<T>,
 }
 
-/// What one layer computes and the next one reads.
+/// The output of one layer, which the next one reads, and its gradient.
 #[derive(Debug)]
 pub struct Activations<T> {
     /// The values: (units, `MICRO_BATCH`).
@@ -61,7 +63,8 @@ pub struct Activations<T> {
     /// The values transposed, `block` units at a time: (`MICRO_BATCH`, `stride`) for each block.
     /// Written by the backward pass.
     pub rows: Buffer<T>,
-    /// The gradient with respect to the values: (units, `MICRO_BATCH`). For a, then that of H·x.
+    /// The gradient with respect to the values: (units, `MICRO_BATCH`). For a it becomes dh, the
+    /// gradient with respect to d + H·x.
     pub grad: Buffer<T>,
     /// Row stride of a block of `rows`.
     pub stride: usize,
@@ -70,13 +73,13 @@ pub struct Activations<T> {
 }
 
 impl<T: Dispatch> Activations<T> {
-    /// Allocates activations of so many units, transposed in one block.
+    /// Allocates activations of `units` units, transposed in one block.
     fn new(units: usize) -> Result<Activations<T>> {
         Activations::in_blocks(units, units.max(1), padded(units))
     }
 
-    /// Allocates activations of so many units, transposed in blocks. Small blocks are for rows that
-    /// are read block by block for each tile of the vocabulary: a block is contiguous.
+    /// Allocates activations of `units` units, transposed in blocks. A block is contiguous, and is
+    /// read once for each tile of the vocabulary: a small one stays in the cache.
     fn in_blocks(units: usize, block: usize, stride: usize) -> Result<Activations<T>> {
         Ok(Activations {
             values: Buffer::zeros(units * MICRO_BATCH)?,
@@ -197,10 +200,10 @@ impl<T: Dispatch> MicroBatch<T> {
         self.a.as_ref().unwrap_or(&self.z)
     }
 
-    /// Takes the examples with these numbers, as many as fit.
+    /// Fills the micro-batch with the examples of these numbers, as many as fit.
     ///
     /// # Panics
-    /// If there is no example of a number.
+    /// If a number is not below that of examples.
     pub fn fill(
         &mut self,
         context_length: usize,
@@ -237,8 +240,8 @@ pub fn micro_batches<T: Dispatch>(
     Ok(batches)
 }
 
-/// Groups micro-batches that go through the model together, so that several use a tile of the output
-/// layer while it is in the cache. Groups do not change results.
+/// Groups micro-batches that one thread takes through the model together, so that all of them use a
+/// tile of the output layer while it is in the cache. Results do not depend on the groups.
 ///
 /// # Errors
 /// [`crate::Error::Memory`].
@@ -247,7 +250,7 @@ pub fn groups<'a, T>(
     threads: usize,
     batches: &'a mut [MicroBatch<T>],
 ) -> Result<Vec<&'a mut [MicroBatch<T>]>> {
-    // As many as have their activations in the second-level cache beside a tile.
+    // As many as fit into the second-level cache with their activations and a tile.
     const MOST: usize = 8;
     let rounds = batches.len().div_ceil(MOST * threads).max(1);
     let several = batches.len().div_ceil(rounds * threads);

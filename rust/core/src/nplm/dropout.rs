@@ -4,7 +4,8 @@
 //! In training, an activation is set to 0 with probability p, and otherwise multiplied by
 //! 1/(1 − p), which keeps its mean: evaluation needs no change.
 //!
-//! The mask is a function of seed, step, example and unit, however work is shared and calls are cut:
+//! The mask is a function of seed, step, example and unit alone, whatever the number of threads and
+//! wherever training is interrupted:
 //!
 //! ```text
 //! example_seed = CounterRng(seed, step).at(number of the example in the mini-batch)
@@ -23,9 +24,9 @@ use crate::rng::CounterRng;
 /// The probabilities of dropping a unit, at least 0 and below 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Dropout {
-    /// Of x.
+    /// For units of x.
     pub embedding: f64,
-    /// Of a.
+    /// For units of a.
     pub hidden: f64,
 }
 

@@ -37,8 +37,8 @@ pub(super) fn backward<T: Dispatch>(cpu: Cpu, masks: Option<&Masks>, batch: &mut
     }
 }
 
-/// C ← C + α·dC, where `place` is the row of `c` that belongs to an id, or [`SKIP`]. A row of dC is
-/// the sum of dx over all places where its token stands, in the order of the examples.
+/// Adds α·dC to `c`, where `place` maps an id to its row of `c`, or to [`SKIP`]. A row of dC is the
+/// sum of dx over all occurrences of its token, in the order of the examples.
 ///
 /// Returns whether the rows that were changed are in range.
 #[must_use]
@@ -62,7 +62,8 @@ pub(super) fn add_gradient<T: Dispatch>(
     in_range
 }
 
-/// Adds α·dC to the rows of C from `first` on, which one owner has: ids of other rows are skipped.
+/// Adds α·dC to the rows of C from `first` on, which one thread owns; the ids of other rows are
+/// skipped.
 #[must_use]
 pub(super) fn add_gradient_of_rows<T: Dispatch>(
     cpu: Cpu,
@@ -86,10 +87,11 @@ fn layout<T>(shape: &Shape, batch: &MicroBatch<T>) -> Layout {
     Layout { dim: embedding_dim, context: context_length, x_stride: batch.x_stride }
 }
 
-/// The rows of C that a mini-batch reads, and their gradients; kept from step to step.
+/// The rows of C that a mini-batch reads, and their gradients. Its buffers are kept from step to
+/// step.
 #[derive(Debug)]
 pub struct SparseGrad<T> {
-    /// For each row of C its place in `used`, or [`SKIP`].
+    /// For each row of C its index in `used`, or [`SKIP`].
     places: Vec<u32>,
     /// The rows, in the order of their first use.
     used: Vec<u32>,
@@ -143,7 +145,8 @@ impl<T: Dispatch> SparseGrad<T> {
         }
     }
 
-    /// Makes the gradients of the used rows, and updates these by a rule that needs them whole.
+    /// Computes the gradients of the used rows, then updates these rows by an update that needs the
+    /// sum over all examples first.
     fn apply(
         &mut self,
         cpu: Cpu,

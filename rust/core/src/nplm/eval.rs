@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::worker_pool::WorkerPool;
 use crate::{Error, Result, alloc};
 
-/// Micro-batches of each thread between two additions to the progress.
+/// Micro-batches per thread between two additions to the progress.
 const AT_ONCE: usize = 8;
 
 /// Returns the mean of −ln p(target) over all examples, summed in doubles in their order.
@@ -105,7 +105,7 @@ pub fn probabilities<T: Dispatch>(
     Ok(result)
 }
 
-/// What a forward pass makes of B contexts, row-major: an example is a row.
+/// The activations of B contexts, row-major: an example is a row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forward<T> {
     /// x, the embeddings side by side: (B, c·m).
@@ -155,8 +155,8 @@ pub fn forward<T: Dispatch>(
     Ok(Forward { embedding, hidden, logits })
 }
 
-/// Writes activations, one unit after the other, as a row an example, at the start of `into`; returns
-/// what is behind them.
+/// Transposes activations, which come unit by unit, to a row per example at the start of `into`;
+/// returns the rest of `into`.
 fn write_rows<T: Copy>(
     examples: usize,
     units: impl ExactSizeIterator<Item = PerExample<T>>,
@@ -172,13 +172,14 @@ fn write_rows<T: Copy>(
     rest
 }
 
-/// Returns how many numbers are so many for each context.
+/// Returns the length of an array that has `width` numbers for each context.
 fn cells(width: usize, shape: &Shape, contexts: &[u32]) -> Result<usize> {
     (contexts.len() / shape.context_length).checked_mul(width).ok_or(Error::Memory)
 }
 
-/// Makes all activations of contexts, (B, c), up to the logits without b, and calls `work` with each
-/// group of micro-batches and what `part` has returned for as many examples, in order.
+/// Computes all activations of contexts (B, c), with logits that lack b, and calls `work` with each
+/// group of micro-batches and its part of the output. `part` returns that part, given the number of
+/// examples of the group; it is called in the order of the examples.
 fn for_each_group<T: Dispatch, P: Send>(
     (op, shape, params, contexts): (&'static str, &Shape, &Params<&[T]>, &[u32]),
     (threads, progress): (usize, &Progress),
@@ -216,7 +217,7 @@ fn for_each_group<T: Dispatch, P: Send>(
 }
 
 /// Returns the mean loss of the examples, taken as one mini-batch, and its gradients; with masks,
-/// those of dropout.
+/// those of a step with dropout.
 ///
 /// # Errors
 /// As of [`Dataset::check`]; [`Error::Cpu`]; [`Error::Interrupted`].
@@ -250,8 +251,9 @@ pub fn gradients<T: Dispatch>(
     Ok((loss, gradients))
 }
 
-/// Calls `work` with the micro-batches of chunks of examples, up to `at_once` of them, in order, on
-/// a thread of the pool; their logits are kept if `kept`.
+/// Splits the examples into chunks of up to `at_once`, and calls `work` with the micro-batches of
+/// each chunk, in order, on a thread of the pool. With `kept`, micro-batches hold the logits of all
+/// tokens, otherwise those of one tile.
 fn for_each_chunk<T: Dispatch>(
     shape: &Shape,
     data: &Dataset<'_>,

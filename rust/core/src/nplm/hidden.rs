@@ -45,7 +45,8 @@ pub(super) fn forward<T: Dispatch>(
     }
 }
 
-/// da ← dh = da·(1 − a²), and dx ← dx + Hᵀ·dh in `dx_rows`, where W has left its part, Wᵀ·dy.
+/// da ← dh = da·(1 − a²), and dx ← dx + Hᵀ·dh in `dx_rows`, which holds Wᵀ·dy if there are direct
+/// connections.
 pub(super) fn backward<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
@@ -53,8 +54,8 @@ pub(super) fn backward<T: Dispatch>(
     masks: Option<&Masks>,
     batch: &mut MicroBatch<T>,
 ) {
-    /// Hidden units whose gradients, and some columns of their rows of H, fit into the first-level
-    /// cache.
+    /// Hidden units per gemm: their gradients, and some columns of their rows of H, fit into the
+    /// first-level cache.
     const AT_ONCE: usize = 128;
     let a = batch.a.as_mut().unwrap_or(&mut batch.z);
     if masks.is_some_and(Masks::of_hidden) {
@@ -82,7 +83,7 @@ pub(super) fn backward<T: Dispatch>(
     }
 }
 
-/// H ← β·H + α·dH and d ← β'·d + α·dd, for the rows from `first` on.
+/// Writes the gradients of H and d, for the rows from `first` on.
 pub(super) fn gradient<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
@@ -145,7 +146,7 @@ pub(super) fn project_backward<T: Dispatch>(
     a.transpose(cpu);
 }
 
-/// P ← β·P + α·dP, for the rows from `first` on.
+/// Writes the gradient of P, for the rows from `first` on.
 pub(super) fn project_gradient<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,

@@ -33,7 +33,7 @@
 //!
 //! # Sums that do not depend on threads
 //!
-//! A mini-batch is cut into micro-batches of [`crate::kernels::MICRO_BATCH`] examples. A step has
+//! A mini-batch is split into micro-batches of [`crate::kernels::MICRO_BATCH`] examples. A step has
 //! two phases, and threads partition each in its own way:
 //!
 //! 1. *Examples*: forward and backward of a micro-batch read parameters and write only its own
@@ -41,8 +41,8 @@
 //! 2. *Rows of parameters*: whoever owns a row sums its gradient over all examples, in their order
 //!    in the mini-batch, and updates it.
 //!
-//! So no sum depends on which thread adds it up, nor on how many there are. What the owner of a row
-//! needs of the others are plain buffers of each micro-batch: activations (`x_rows`, `z.rows`,
+//! So no sum depends on which thread computes it, nor on the number of threads. What the owner of a
+//! row needs of the others are plain buffers of each micro-batch: activations (`x_rows`, `z.rows`,
 //! `a.rows`), their gradients (`dx_rows`, `z.grad`, `a.grad`) and the exponentials of logits. They
 //! could as well have been received from another process, with the same bits as result.
 

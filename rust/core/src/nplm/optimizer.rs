@@ -1,7 +1,8 @@
-//! How a gradient becomes an update of a slice of parameters.
+//! Optimizers: how a gradient becomes an update of a slice of parameters, in [`ParamSlice::apply`].
 //!
-//! A gradient is written straight to where the optimizer wants it, a [`GradTarget`]: under SGD that
-//! is the parameters themselves (p ← keep·p + down·g is one gemm), otherwise a buffer.
+//! A gradient is written to a [`GradTarget`]. For SGD that is the parameters themselves, so that
+//! the gemm that computes the gradient makes the update as well, p ← keep·p + down·g. For momentum
+//! and `AdamW` it is a buffer, which `apply` reads.
 
 use crate::alloc::{self, collected, demand};
 use crate::kernels::gemm::Gemm;
@@ -10,7 +11,7 @@ use crate::kernels::{Cpu, Dispatch, Float, MICRO_BATCH, elementwise};
 
 /// An optimizer and its constants.
 ///
-/// Of C, unless it is tied, any of them updates only the rows that the mini-batch reads: see
+/// Unless C is tied, every optimizer updates only those rows of it that the mini-batch reads: see
 /// [`super::embedding::SparseGrad`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Optimizer {
@@ -72,7 +73,7 @@ impl Optimizer {
 /// What one step does to parameters p with gradient g.
 #[derive(Clone, Copy, Debug)]
 pub enum Update<T> {
-    /// p ← p + g: not a step, it sums gradients.
+    /// p ← p + g: no step, but a sum of gradients over several mini-batches.
     Gradient,
     /// p ← keep·p + down·g.
     Sgd {
@@ -88,7 +89,7 @@ pub enum Update<T> {
 }
 
 impl<T: Float> Update<T> {
-    /// Returns the update without weight decay, which biases get.
+    /// Returns the update for biases, which have no weight decay.
     #[must_use]
     pub fn without_decay(self) -> Update<T> {
         match self {
@@ -112,7 +113,8 @@ impl<T: Float> Update<T> {
     }
 }
 
-/// A slice of parameters and what belongs to them; slices that are not needed are empty.
+/// A slice of parameters, its gradient and its optimizer state; slices that the optimizer does not
+/// need are empty.
 #[derive(Debug, Default)]
 pub struct ParamSlice<'a, T> {
     /// The parameters.
@@ -149,7 +151,7 @@ impl<'a, T: Dispatch> ParamSlice<'a, T> {
         ParamSlice { p: self.p, g: &mut buffer[..needed], states: [first, second] }
     }
 
-    /// Returns where the gradient is to be written.
+    /// Returns the target that the gradient is to be written to.
     pub fn grad_target(&mut self, update: &Update<T>) -> GradTarget<'_, T> {
         let (alpha, beta, into_parameters) = update.factors();
         GradTarget { out: if into_parameters { self.p } else { self.g }, alpha, beta }
@@ -170,7 +172,7 @@ impl<'a, T: Dispatch> ParamSlice<'a, T> {
     }
 }
 
-/// Where a gradient is written: out ← β·out + α·gradient.
+/// The target of a gradient: out ← β·out + α·gradient.
 #[derive(Debug)]
 pub struct GradTarget<'a, T> {
     /// Some rows of a parameter or of its gradient.

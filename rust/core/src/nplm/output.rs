@@ -16,9 +16,9 @@
 //! 2. [`gradient`], for rows of U that one thread owns. It makes dy of a tile from its e, then dU,
 //!    and the optimizer updates the rows while they are in the cache.
 //!
-//! e is kept in between: V numbers an example, the one buffer of this size. Computing the logits
-//! again would be a fourth gemm beside three. Of the last tile, the sums are known before its e are
-//! used, so these become dy at once; a small vocabulary has no other tile.
+//! e is stored in between, V numbers per example: no other buffer is as large. Computing the logits
+//! again would be a fourth gemm beside three. For the last tile Σ e is known before e is used, so
+//! that e becomes dy at once; a small vocabulary has only this tile.
 
 use std::iter;
 use std::ops::Range;
@@ -32,7 +32,7 @@ use crate::kernels::gemm::Gemm;
 use crate::kernels::{Cpu, Dispatch, Float, MICRO_BATCH};
 use crate::progress::Progress;
 
-/// Micro-batches of which dy is made at once: as many as the second-level cache holds.
+/// Micro-batches whose dy is computed at once: as many as the second-level cache holds.
 const DY_AT_ONCE: usize = 16;
 
 /// A tile of the vocabulary, or some neighbouring tokens of one.
@@ -42,7 +42,7 @@ struct VocabTile {
     first: usize,
     /// The number of tokens.
     count: usize,
-    /// Whether they are of the last tile.
+    /// Whether they belong to the last tile.
     last: bool,
 }
 
@@ -64,12 +64,13 @@ impl VocabTile {
         self.first / TILE
     }
 
-    /// Returns their rows of a matrix with a row for each token.
+    /// Returns the tokens' rows of a matrix that has a row for each token of the vocabulary.
     fn rows_of<'a, T>(&self, matrix: &'a [T], width: usize) -> &'a [T] {
         &matrix[self.first * width..(self.first + self.count) * width]
     }
 
-    /// Returns the rows that [`VocabTile::rows_of`] will be asked for next, as far as there are any.
+    /// Returns as many rows behind those of [`VocabTile::rows_of`], to be prefetched; none if there
+    /// are fewer.
     fn rows_behind<'a, T>(&self, matrix: &'a [T], width: usize) -> &'a [T] {
         let start = (self.first + self.count) * width;
         if start + self.count * width <= matrix.len() {
@@ -79,20 +80,20 @@ impl VocabTile {
         }
     }
 
-    /// Returns the position of a token among them.
+    /// Returns the position of a token in the tile.
     fn position(&self, token: u32) -> Option<usize> {
         (token as usize).checked_sub(self.first).filter(|position| *position < self.count)
     }
 }
 
 impl<T: Dispatch> Logits<T> {
-    /// Begins before the first tile.
+    /// Resets the softmax, before the first tile.
     fn reset(&mut self) {
         self.softmax = OnlineSoftmax::new();
         self.target_logits = [0.0; MICRO_BATCH];
     }
 
-    /// Returns where the logits of a tile lie.
+    /// Returns the range of a tile's logits in `values`.
     fn range(&self, tile: VocabTile) -> Range<usize> {
         let first = if self.kept { tile.first } else { tile.first % TILE };
         first * MICRO_BATCH..(first + tile.count) * MICRO_BATCH
@@ -107,7 +108,7 @@ impl<T: Dispatch> Logits<T> {
         &mut self.values[range]
     }
 
-    /// Returns the logits of a tile, and those behind it, to be prefetched, as far as there are any.
+    /// Returns the logits of a tile, and up to as many behind it, to be prefetched.
     fn of_mut_and_behind(&mut self, tile: VocabTile) -> (&mut [T], &[T]) {
         let Range { start, end } = self.range(tile);
         let length = end - start;
@@ -115,7 +116,7 @@ impl<T: Dispatch> Logits<T> {
         (y, &behind[..length.min(behind.len())])
     }
 
-    /// Makes exponentials of a tile's logits; see [`elementwise::online_softmax`].
+    /// Replaces a tile's logits by exponentials; see [`elementwise::online_softmax`].
     fn exponentials(&mut self, cpu: Cpu, tile: VocabTile, b: &[T]) -> PerExample<T> {
         let range = self.range(tile);
         let factors =
@@ -124,7 +125,7 @@ impl<T: Dispatch> Logits<T> {
         factors
     }
 
-    /// Returns the factors that make p·weight of a tile's exponentials.
+    /// Returns the factors that turn a tile's exponentials into p·weight.
     fn factors(&self, cpu: Cpu, tile: VocabTile) -> PerExample<T> {
         let mut factors = self.tile_max[tile.number()];
         for (factor, max) in factors.iter_mut().zip(self.softmax.max) {
@@ -167,7 +168,8 @@ impl<T: Dispatch> MicroBatch<T> {
 
 // Forward -----------------------------------------------------------------------------------------
 
-/// Computes the loss of each example. Ends early, with any result, once the work is cancelled.
+/// Computes the loss of each example. Returns early, with an undefined result, once the work is
+/// cancelled.
 pub(super) fn losses<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
@@ -191,8 +193,8 @@ pub(super) fn losses<T: Dispatch>(
     }
 }
 
-/// Computes the logits of all tokens without b, which are kept: (V, `MICRO_BATCH`) of each micro-batch.
-/// Ends early, with any result, once the work is cancelled.
+/// Computes the logits of all tokens, without b: (V, `MICRO_BATCH`) in each micro-batch. Returns
+/// early, with an undefined result, once the work is cancelled.
 pub(super) fn all_logits<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
@@ -210,7 +212,7 @@ pub(super) fn all_logits<T: Dispatch>(
     }
 }
 
-/// Returns the logits that [`all_logits`] has made, b added, of one token after the other.
+/// Iterates over the logits of [`all_logits`], plus b, token by token.
 pub(super) fn with_biases<T: Dispatch>(
     batch: &MicroBatch<T>,
     b: &[T],
@@ -220,8 +222,8 @@ pub(super) fn with_biases<T: Dispatch>(
     rows.iter().zip(b).map(|(y, &b)| y.map(|y| y + b))
 }
 
-/// Computes the probabilities of all tokens, (examples, V): softmax in doubles of the logits that
-/// [`all_logits`] has made.
+/// Computes the probabilities of all tokens, (examples, V): softmax, in doubles, of the logits of
+/// [`all_logits`].
 pub(super) fn probabilities<T: Dispatch>(
     shape: &Shape,
     params: &Params<&[T]>,
@@ -285,8 +287,8 @@ fn logits<T: Dispatch>(
     }
 }
 
-/// y ← e = exp(y + b − max) of a tile, noting the targets' logits. Returns the factors that rescale
-/// what was made of former tiles.
+/// Computes the logits y of a tile, notes those of targets, and replaces them by e = exp(y + b −
+/// max). Returns the factors that rescale dz and dx of earlier tiles.
 fn exponentials<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
@@ -307,8 +309,8 @@ fn exponentials<T: Dispatch>(
 }
 
 impl<T: Float> MicroBatch<T> {
-    /// Computes the losses once all exponentials are made, and the factors that make p·weight of
-    /// the last tile's exponentials; these are 0 in columns without an example.
+    /// Computes the losses, once all exponentials are summed, and the factors that turn the last
+    /// tile's exponentials into p·weight; these are 0 in columns without an example.
     fn finish_softmax(&mut self, weight: f64) {
         let logits = &mut self.logits;
         logits.weight = T::from_f64(weight);
@@ -325,8 +327,8 @@ impl<T: Float> MicroBatch<T> {
 // Forward and backward ----------------------------------------------------------------------------
 
 /// Computes the loss of each example, dz = Uᵀ·dy, dx = Wᵀ·dy if there are direct connections, and
-/// what [`gradient`] makes dy of; an example counts `weight` in the loss. Ends early, with any
-/// result, once the work is cancelled.
+/// the exponentials that [`gradient`] turns into dy; `weight` is that of an example in the loss.
+/// Returns early, with an undefined result, once the work is cancelled.
 pub(super) fn forward_and_backward<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
@@ -362,7 +364,7 @@ pub(super) fn forward_and_backward<T: Dispatch>(
     }
 }
 
-/// dz ← dz + Uᵀ·e of a tile, and dx ← dx + Wᵀ·e; the first tile sets them. Micro-batch `i` of
+/// dz ← dz + Uᵀ·e of a tile, and dx ← dx + Wᵀ·e; the first tile overwrites them. Micro-batch `i` of
 /// `several` prefetches its part of the next tile of U.
 fn backward<T: Dispatch>(
     cpu: Cpu,
@@ -413,8 +415,8 @@ fn rescale<T: Dispatch>(
     }
 }
 
-/// At the last tile, once all exponentials are made: computes the losses and the tile's dy, rescales
-/// dz and dx of the tiles before it, and subtracts the rows of the targets that were among them.
+/// Computes the losses and the last tile's dy. Then rescales dz and dx, which hold the tiles before
+/// it, and subtracts from them the rows of those tiles' targets.
 fn finish<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
@@ -464,9 +466,9 @@ fn subtract_targets<T: Float>(targets: &[u32], tile: VocabTile, weight: T, dy: &
 
 // Gradients ---------------------------------------------------------------------------------------
 
-/// U ← β·U + α·dU, b ← β'·b + α'·db and W ← β·W + α·dW, for rows of one tile from `first` on.
+/// Writes the gradients of U, b and W, for rows of one tile from `first` on.
 ///
-/// `scratch` is for dy.
+/// `scratch` is a buffer for dy.
 pub(super) fn gradient<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
@@ -485,7 +487,8 @@ pub(super) fn gradient<T: Dispatch>(
     let mut chunks = batches.chunks(DY_AT_ONCE).peekable();
     while let Some(chunk) = chunks.next() {
         let dy = logit_gradients(cpu, tile, chunk, scratch);
-        // Prefetched are these rows of the next chunk, or the next rows of the first one.
+        // Prefetches the logits of these tokens of the next chunk or, after the last chunk, those
+        // of the next tokens of the first.
         let next: Vec<&[T]> = demand(match chunks.peek() {
             Some(next) => collected(next.iter().map(|batch| batch.logits.of(tile))),
             None => collected(
@@ -505,8 +508,8 @@ pub(super) fn gradient<T: Dispatch>(
     }
 }
 
-/// Writes dU = Σ dy·zᵀ, one block of units of `z.rows` after the other; each prefetches its part of
-/// the logits that are needed next.
+/// Writes dU = Σ dy·zᵀ, block by block of `z.rows`; each block prefetches a part of `next`, the
+/// logits that are needed next.
 fn write_weights<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,

@@ -1,7 +1,7 @@
 //! One step of training: forward and backward by example, then gradients and updates by row.
 //!
-//! The two phases are partitioned among threads in different ways, and no sum depends on which
-//! thread adds it up: see [`super`].
+//! Threads partition the two phases in different ways, and no sum depends on which thread computes
+//! it: see [`super`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,8 +47,8 @@ fn backward_hidden<T: Dispatch>(
     embedding::backward(cpu, masks, batch);
 }
 
-/// Computes losses and gradients of all activations; an example counts `weight` in the loss. Returns
-/// the sum of the losses times the weight, summed in the order of the examples.
+/// Computes the losses, and the gradients of all activations; `weight` is that of an example in the
+/// loss. Returns the weighted sum of the losses, summed in the order of the examples.
 ///
 /// # Errors
 /// [`crate::Error::Interrupted`].
@@ -74,8 +74,8 @@ pub(super) fn forward_and_backward<T: Dispatch>(
 
 // Phase 2: rows of parameters ---------------------------------------------------------------------
 
-/// Joins parameters, the first of the sets, with their gradient buffers and the optimizer's states,
-/// the other sets.
+/// Pairs the parameters, which are the first set, with their gradient buffers and with the
+/// optimizer's states, which are the other sets.
 ///
 /// # Panics
 /// If there are no sets.
@@ -106,10 +106,10 @@ struct OutputRows<'a, T> {
     direct: ParamSlice<'a, T>,
 }
 
-/// Makes all gradients and updates the parameters; returns whether they are in range.
+/// Computes all gradients and updates the parameters; returns whether they are in range.
 ///
 /// # Errors
-/// [`crate::Error::Interrupted`]; some parameters were updated then, others not.
+/// [`crate::Error::Interrupted`]; some parameters are updated then, others are not.
 pub(super) fn update_params<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
@@ -129,9 +129,9 @@ pub(super) fn update_params<T: Dispatch>(
     Ok(in_range.into_inner())
 }
 
-/// Returns how many numbers of the matrices make a work item.
+/// Returns the number of matrix elements in a work item.
 fn numbers_per_item(shape: &Shape, examples: usize, threads: usize) -> usize {
-    /// Items for each thread: enough for the others not to wait long for the last one.
+    /// Work items per thread: so many that the others do not wait long for the last one.
     const ITEMS: usize = 8;
     /// Multiplications that take some milliseconds. A cancel is checked for after each item.
     const MOST: usize = 1 << 28;
@@ -141,7 +141,8 @@ fn numbers_per_item(shape: &Shape, examples: usize, threads: usize) -> usize {
     (all / items).min(MOST / examples.max(1))
 }
 
-/// Partitions the parameters into rows with about so many numbers of matrices, biases with them.
+/// Partitions the parameters into work items: rows with about `numbers` matrix elements, and their
+/// biases.
 fn partition<'a, T: Dispatch>(
     shape: &Shape,
     numbers: usize,
@@ -189,7 +190,7 @@ fn partition<'a, T: Dispatch>(
 }
 
 impl<T: Dispatch> Rows<'_, T> {
-    /// Makes the gradient of the rows and updates them; returns whether they are in range.
+    /// Computes the gradient of the rows and updates them; returns whether they are in range.
     fn update(
         &mut self,
         cpu: Cpu,
@@ -234,7 +235,8 @@ impl<'a, T: Dispatch> OutputRows<'a, T> {
         }
     }
 
-    /// Makes the gradients of rows of one tile, and updates them while they are in the cache.
+    /// Computes the gradients of rows of one tile, and updates the rows while they are in the
+    /// cache.
     fn update(
         &mut self,
         cpu: Cpu,
@@ -256,7 +258,7 @@ impl<'a, T: Dispatch> OutputRows<'a, T> {
             // These are rows of C: the embedding's part of the gradient is added to the output's.
             let target = weights.grad_target(update);
             let (alpha, rows) = (target.alpha, target.out);
-            // Whether all are in range, `apply` finds out.
+            // `apply` checks the range of all rows.
             let _ = embedding::add_gradient_of_rows(cpu, shape, batches, alpha, first, rows);
         }
         weights.apply(cpu, update) & biases.apply(cpu, &plain) & direct.apply(cpu, update)

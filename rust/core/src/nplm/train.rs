@@ -1,4 +1,5 @@
-//! Many steps of training: draw a mini-batch, forward, backward, update.
+//! Many steps of training: draw a mini-batch, forward, backward, update. The loop is
+//! `Trainer::steps`.
 
 use super::batch::{self, MicroBatch, ScratchPool};
 use super::dropout::Dropout;
@@ -55,17 +56,17 @@ fn restore<T: Copy>(sets: &mut [Params<&mut [T]>], before: &[Params<&[T]>]) {
     }
 }
 
-/// Trains copies of parameters, and returns these.
+/// Trains copies of the parameters, and returns the copies.
 ///
 /// `before` are the parameters, then [`Optimizer::states`] sets of the optimizer's state, zeros at
 /// first. Example i of step s is drawn uniformly, with replacement, by number i of `Rng(seed, s)`.
 ///
-/// Copies are trained, so that neither an error nor a fork of the process meanwhile finds a step
-/// half-done.
+/// The arrays given do not change, so that an error, or a fork of the process meanwhile, leaves no
+/// step half done.
 ///
-/// A step is undone, and ends the training, if its loss is not finite, or a parameter after it is
-/// not or is as large as [`crate::kernels::Float::LARGE`]: then there are fewer losses than learning
-/// rates. So the parameters returned have a finite loss.
+/// A step is undone, and ends the training, if its loss is not finite, or if one of its new
+/// parameters is not finite or is as large as [`crate::kernels::Float::LARGE`]: then there are
+/// fewer losses than learning rates. So the parameters returned have a finite loss.
 ///
 /// # Errors
 /// [`Error::Empty`], [`Error::Length`], [`Error::Id`] for wrong input, [`Error::Cpu`],
@@ -149,7 +150,7 @@ impl<'a, T: Dispatch> Trainer<'a, T> {
         Ok(Trainer { cpu, shape, config, pool, batches, gradients, sparse, scratch })
     }
 
-    /// Makes a step for each learning rate; the parameters are the first of the sets.
+    /// Makes a step for each learning rate; the first set is the parameters.
     fn steps(
         &mut self,
         sets: &mut [Params<&mut [T]>],

@@ -9,10 +9,10 @@ use crate::{Error, Result};
 
 /// The result of a draw where nothing can follow. No vocabulary is as large.
 pub(super) const NOTHING: u32 = u32::MAX;
-/// The cells made between two checks for a cancel.
+/// Cells between two checks for a cancel.
 const CHUNK: usize = 1 << 16;
 
-/// For each context an alias table of what follows, one after the other.
+/// An alias table of the next symbol for each context, one after the other.
 #[derive(Debug)]
 pub struct AliasTables {
     cells: Large<Cell>,
@@ -25,11 +25,11 @@ pub struct AliasTables {
 }
 
 impl AliasTables {
-    /// The table of `probabilities`, one row of `size` for each of the size^context contexts.
+    /// Makes the tables of `probabilities`: a row of `size` for each of the size^context contexts.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a wrong shape or a row that is no distribution; a row of zeros is
-    /// one of which nothing can be drawn. [`Error::Memory`], [`Error::Interrupted`].
+    /// [`Error::Invalid`] for a wrong shape or a row that is no distribution; of a row of zeros
+    /// nothing can be drawn, which is no error here. [`Error::Memory`], [`Error::Interrupted`].
     pub fn new(
         probabilities: &[f64],
         (size, context): (u32, u32),
@@ -62,28 +62,29 @@ impl AliasTables {
         Ok(AliasTables { cells, size, context, tails: size.pow(context - 1) })
     }
 
-    /// The size of the vocabulary, and the length of a context.
+    /// Returns the size of the vocabulary, and the length of a context.
     #[must_use]
     pub fn shape(&self) -> (u32, u32) {
         (self.size, self.context)
     }
 
-    /// The symbol that a random number draws in a context; [`NOTHING`] where there is none.
+    /// Returns the symbol that a random number draws after a context; [`NOTHING`] where none can
+    /// follow.
     #[inline]
     pub(super) fn draw(&self, context: u32, number: u64) -> u32 {
         let start = context as usize * self.size as usize;
         alias::outcome(number, self.size, |place| self.cells[start + place as usize])
     }
 
-    /// The number of the context that a symbol makes of the one before.
+    /// Returns the number of the context after `context` and a symbol.
     #[inline]
     pub(super) fn follow(&self, context: u32, symbol: u32) -> u32 {
-        // A division is slow, and with one symbol to remember there is nothing to divide.
+        // A division is slow, and a context of one symbol needs none.
         let tail = if self.tails == 1 { 0 } else { context % self.tails };
         tail * self.size + symbol
     }
 
-    /// The symbols of a context.
+    /// Returns the symbols of a context.
     pub(super) fn symbols(&self, mut context: u32) -> Vec<u32> {
         let mut symbols = vec![0; self.context as usize];
         for symbol in symbols.iter_mut().rev() {

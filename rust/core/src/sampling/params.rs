@@ -12,11 +12,11 @@ use crate::{Error, Result};
 
 /// The most by which the sum of a row may differ from 1: enough for probabilities computed in f32.
 const TOLERANCE: f64 = 1e-4;
-/// The weights worked on between checks for a cancel.
+/// Weights between two checks for a cancel.
 const CHUNK: usize = 1 << 16;
-/// The longest row for which a draw is that of [`crate::sampling::AliasTables`].
-/// Of larger vocabularies there are no tables, and building one for a single draw would take
-/// longer than computing the row did (measured: 16,384 symbols, 0.20 ms; a search, 0.04).
+/// The longest row that is drawn from by an alias table, as in [`crate::sampling::AliasTables`].
+/// Models of larger vocabularies have no such tables, and building one for a single draw would take
+/// longer than computing the row did (measured with 16,384 symbols: 0.20 ms, a search 0.04 ms).
 const SMALL: usize = 1024;
 
 /// Longer rows are sorted for top-k, which can be cancelled, rather than partitioned.
@@ -41,7 +41,8 @@ pub enum Row {
 }
 
 impl SamplingParams {
-    /// A temperature of at least 0, and how many symbols may be drawn, at least 1.
+    /// Makes parameters from a temperature of at least 0, and the number of symbols that may be
+    /// drawn, at least 1.
     ///
     /// # Errors
     /// [`Error::Invalid`] for others.
@@ -65,8 +66,8 @@ impl SamplingParams {
     /// w_i = (p_i / max p)^(1/T) = exp((ln p_i - ln max p) / T)      w_i = 0 where p_i = 0
     /// ```
     ///
-    /// T = 0 is the limit with the symbol of the largest probability only. Among equal
-    /// probabilities the first come first in both. T = 1 leaves p as it is.
+    /// T = 0 is greedy: it draws the symbol of the largest probability. Of equal probabilities,
+    /// top-k and T = 0 prefer the first. T = 1 leaves p as it is.
     ///
     /// # Errors
     /// [`Error::Invalid`] if the row holds what is no probability or does not sum to about 1;
@@ -139,7 +140,7 @@ fn first_largest(row: &[f64]) -> u32 {
     best.0 as u32
 }
 
-/// Sets all but the k largest entries, at least 0, to 0; among equal ones the first stay.
+/// Sets all but the k largest entries, which are at least 0, to 0; of equal ones the first stay.
 fn keep_largest(weights: &mut [f64], k: usize, progress: &Progress) -> Result<()> {
     if k >= weights.len() {
         return Ok(());
@@ -162,7 +163,7 @@ fn keep_largest(weights: &mut [f64], k: usize, progress: &Progress) -> Result<()
     Ok(())
 }
 
-/// Draws one symbol from each row of `probabilities` (rows × `size`), with the number of `step` in
+/// Draws one symbol from each row of `probabilities` (rows × `size`), with random number `step` of
 /// the row's stream of `seed`.
 ///
 /// # Errors
@@ -228,7 +229,7 @@ fn search(weights: &[f64], number: u64, progress: &Progress) -> Result<u32> {
             }
         }
     }
-    // A share that is rounded up to the whole belongs to the last symbol there is.
+    // A share that is rounded up to the whole sum is that of the last symbol.
     last.ok_or(Error::Failed)
 }
 

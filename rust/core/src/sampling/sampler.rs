@@ -1,4 +1,4 @@
-//! The sampler: items drawn from alias tables, symbol after symbol.
+//! The sampler: draws items from alias tables, symbol after symbol.
 #![allow(clippy::indexing_slicing, reason = "ends are those of the codes, and prompts checked")]
 
 use std::ops::Range;
@@ -10,7 +10,7 @@ use crate::{Error, Result, alloc};
 
 /// The boundary, which begins contexts and ends items.
 const END: u32 = 0;
-/// The symbols drawn between two checks for a cancel, and allocated at a time.
+/// Symbols drawn between two checks for a cancel, and allocated at a time.
 const CHUNK: usize = 1 << 12;
 /// The most symbols of a part of the work, if items are no longer than that.
 const PART: usize = 1 << 20;
@@ -40,7 +40,7 @@ pub struct Items<C> {
 }
 
 impl<C> Items<C> {
-    /// The items, one by one.
+    /// Iterates over the items.
     pub fn iter(&self) -> impl Iterator<Item = &[C]> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
@@ -52,8 +52,8 @@ impl<C> Items<C> {
 }
 
 impl<'a, C: Copy + Default> Sampler<'a, C> {
-    /// Items that begin with `prompt` and go on until the boundary is drawn or they have
-    /// `max_length` symbols, the prompt's included; symbol i is written `codes[i - 1]`.
+    /// Makes a sampler of items that begin with `prompt` and end when the boundary is drawn or they
+    /// have `max_length` symbols, the prompt's included; symbol i is written as `codes[i - 1]`.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a prompt of symbols that are not there or too long, [`Error::Memory`].
@@ -90,7 +90,7 @@ impl<'a, C: Copy + Default> Sampler<'a, C> {
         Ok(Sampler { table, seed, prompt: alloc::copied(prompt)?, max_length, codes, context })
     }
 
-    /// Returns the most symbols of an item.
+    /// Returns the largest number of symbols in an item.
     #[must_use]
     pub fn max_length(&self) -> usize {
         self.max_length
@@ -144,7 +144,7 @@ impl<'a, C: Copy + Default> Sampler<'a, C> {
         self.codes.get(symbol.wrapping_sub(1) as usize).copied()
     }
 
-    /// An item's end is the boundary; anything else is no symbol.
+    /// Returns the error for a context that no symbol can follow.
     #[cold]
     #[inline(never)]
     fn dead_end(&self, context: u32) -> Error {

@@ -1,7 +1,7 @@
-//! Distinct strings, known by numbers.
+//! An interner: numbers for distinct strings.
 //!
-//! A text may have millions of types. All of them lie in one buffer, so that little is left to free,
-//! and the hash table holds numbers: it grows in one sequential pass, which can be cancelled.
+//! A text may have millions of types. All of them lie in one buffer, which is freed at once, and
+//! the hash table holds numbers only: it grows in one sequential pass, which can be cancelled.
 #![allow(
     clippy::indexing_slicing,
     reason = "numbers and places are the interner's own; the length of the table is a power of two"
@@ -13,7 +13,7 @@ use crate::alloc::{self, Large};
 use crate::progress::Progress;
 use crate::{Error, Result};
 
-/// The entries moved, or copied, between two checks for a cancel.
+/// Slots moved between two checks for a cancel.
 const CHUNK: usize = 1 << 16;
 /// The length of the first table.
 const FIRST: usize = 1 << 6;
@@ -72,7 +72,7 @@ pub struct Interner {
     /// A slot is 0, or has 32 bits of the string's hash above its number plus 1. The first bits of
     /// the hash say where a search begins, so that growth needs no string.
     slots: Large<u64>,
-    /// Keyed, as texts may come from anybody.
+    /// Randomly keyed, as a text may be made to collide.
     hasher: RandomState,
 }
 

@@ -1,9 +1,9 @@
-//! Running text as numbers, one a word: read once, in pieces, and never held as text.
+//! Running text as ids, one per token: read once, in chunks, and never held as text.
 //!
-//! A [`Reader`] is fed bytes. It cuts them into tokens, gives every type (every distinct token) a
+//! A [`Reader`] takes bytes, splits them into tokens, gives every type (every distinct token) a
 //! number in the order of first occurrence, and keeps the numbers of all tokens, four bytes each.
-//! What becomes of it, a [`Text`], is then numbered again: with a vocabulary chosen from its
-//! counts, see [`Text::choose`], or with one that is there already, see [`Text::encode`].
+//! The result, a [`Text`], is then encoded: with a vocabulary chosen from its counts
+//! ([`Text::choose`]), or with an existing one ([`Text::encode`]).
 
 pub mod interner;
 pub mod reader;

@@ -1,4 +1,4 @@
-//! From bytes to the numbers of types.
+//! Reads bytes into the numbers of types.
 
 use super::interner::Interner;
 use super::tokens::{Eos, Tokenizer};
@@ -6,13 +6,13 @@ use crate::progress::Progress;
 use crate::text::{BOM, newlines};
 use crate::{Error, Result, alloc};
 
-/// The bytes read between two checks for a cancel.
+/// Bytes between two checks for a cancel.
 const CHUNK: usize = 1 << 16;
 
-/// The id of what ends a sentence; those of types begin at 1.
+/// The id of the eos token; those of types begin at 1.
 pub(super) const EOS: u32 = 0;
 
-/// Text on its way in, one piece after the other.
+/// A reader of text that comes in chunks.
 #[derive(Debug)]
 pub struct Reader {
     name: String,
@@ -40,7 +40,7 @@ pub struct Text {
 }
 
 impl Reader {
-    /// A reader of nothing yet; the name is that of the text, for messages.
+    /// Makes a reader; `name` is the text's, for messages.
     #[must_use]
     pub fn new(name: String, tokenizer: Tokenizer, eos: Eos) -> Reader {
         Reader {
@@ -56,7 +56,7 @@ impl Reader {
         }
     }
 
-    /// Reads a piece of the text, which may end anywhere.
+    /// Reads a chunk of the text, which may end anywhere.
     ///
     /// # Errors
     /// [`Error::NotUtf8`], [`Error::Interrupted`]; nothing should be read afterwards.
@@ -66,7 +66,7 @@ impl Reader {
 
     fn feed_chunk(&mut self, piece: &[u8], progress: &Progress) -> Result<()> {
         progress.check()?;
-        // No character of several bytes holds one that ASCII has, so this cuts none of them.
+        // A character of several bytes has no ASCII byte, so this splits none of them.
         let whole = piece.iter().rposition(u8::is_ascii_whitespace).map_or(0, |last| last + 1);
         let (now, later) = piece.split_at(whole);
         alloc::reserve(&mut self.pending, piece.len())?;
@@ -91,7 +91,7 @@ impl Reader {
         self.text.types.names().len()
     }
 
-    /// Returns the number of bytes that wait for the whitespace that ends a token.
+    /// Returns the number of bytes that are kept until whitespace ends their token.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.pending.len()
@@ -172,7 +172,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The error for the byte at a place in what was pending.
+    /// Returns the error for the byte at a place in `bytes`, which were pending.
     #[allow(clippy::indexing_slicing, reason = "the place is that of a byte that is there")]
     fn not_utf8(&self, bytes: &[u8], place: usize) -> Error {
         let lines = newlines(&bytes[..place]);

@@ -1,10 +1,10 @@
-//! Where a token begins and ends.
+//! Splits text into tokens.
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use crate::text::is_space;
 
-/// A way to cut text into tokens.
+/// A way to split text into tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tokenizer {
     /// At whitespace, for text that is tokenised already.
@@ -15,14 +15,14 @@ pub enum Tokenizer {
     Simple,
 }
 
-/// After what a sentence ends.
+/// The places where a sentence ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Eos {
-    /// Nothing.
+    /// Nowhere: the text is one sequence.
     None,
-    /// Each line that holds a token.
+    /// After each line that holds a token.
     Line,
-    /// Each run of such lines: paragraphs are separated by lines without a token.
+    /// After each run of such lines: paragraphs are separated by lines without a token.
     Paragraph,
 }
 
@@ -34,7 +34,7 @@ impl Tokenizer {
     }
 }
 
-/// The tokens of what stands between two whitespaces.
+/// The tokens of a run of characters without whitespace.
 struct Tokens<'a> {
     tokenizer: Tokenizer,
     rest: &'a str,
@@ -58,13 +58,13 @@ impl<'a> Iterator for Tokens<'a> {
 /// combining mark (Unicode's category M), a zero-width joiner or non-joiner, or a soft hyphen.
 #[must_use]
 pub fn is_letter(c: char) -> bool {
-    // No mark stands before U+0300, and ASCII must not pay for a look into Unicode's tables.
+    // No mark is below U+0300, so that ASCII needs no look-up in Unicode's tables.
     c.is_alphanumeric()
         || matches!(c, '\u{ad}' | '\u{200c}' | '\u{200d}')
         || (c >= '\u{300}' && c.general_category_group() == GeneralCategoryGroup::Mark)
 }
 
-/// The length in bytes of the first token of a word; 0 where nothing is left of it.
+/// Returns the length in bytes of the first token of a word; 0 for an empty one.
 fn first_length(word: &str) -> usize {
     let mut chars = word.char_indices().peekable();
     let mut end = 0;

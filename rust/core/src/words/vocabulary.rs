@@ -1,4 +1,4 @@
-//! Which types keep an id of their own.
+//! Chooses the types that keep an id of their own, and encodes a text.
 #![allow(clippy::indexing_slicing, reason = "ids are those of a text, and numbers its own")]
 
 use super::interner::Names;
@@ -7,25 +7,25 @@ use crate::progress::Progress;
 use crate::sort::sort;
 use crate::{Error, Result, alloc};
 
-/// The tokens numbered between two checks for a cancel.
+/// Tokens between two checks for a cancel.
 const CHUNK: usize = 1 << 20;
 
 /// The limits of a vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The number of tokens at the beginning that are counted; none stands for all.
+    /// The number of tokens, from the first on, that are counted; None: all of them.
     pub train: Option<usize>,
-    /// The most symbols that there may be, unk and eos included.
+    /// The largest size of the vocabulary, unk and eos included.
     pub max_size: Option<usize>,
     /// The least count of a type that keeps an id of its own; at least 1.
     pub min_count: u64,
     /// The token for all types that have none of their own.
     pub unk: String,
-    /// The token that ends sentences, where they have ends.
+    /// The token that ends sentences, if the text has any.
     pub eos: Option<String>,
 }
 
-/// Numbers of tokens, each in two bytes where that is enough for the vocabulary.
+/// The ids of tokens, in two bytes each where that is enough for the vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ids {
     /// For up to 65,536 symbols.
@@ -34,10 +34,10 @@ pub enum Ids {
     Long(Vec<u32>),
 }
 
-/// A text numbered with a vocabulary of its own.
+/// A text encoded with a vocabulary of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
-    /// A number for each token: its symbol's place in the vocabulary.
+    /// An id for each token: its index in `symbols`.
     pub ids: Ids,
     /// The unk token, the eos token if there is one, and then the types that are
     /// kept: the most frequent first, and of equals the one that occurs first.
@@ -45,7 +45,7 @@ pub struct Encoded {
 }
 
 impl Text {
-    /// Chooses a vocabulary by counts in the training part, and numbers the text with it.
+    /// Chooses a vocabulary by counts in the training part, and encodes the text with it.
     ///
     /// An unk or eos token that the text itself holds is changed, see [`Encoded`]:
     /// a number is put before the bracket at its end, or behind it where there is none.
@@ -79,7 +79,7 @@ impl Text {
             return Err(Error::Invalid(message));
         }
         let mut numbers = alloc::zeroed(counts.len())?;
-        // Without sentences the text does not hold it, and no number is wrong.
+        // A text without sentences does not hold eos, so that this is never read.
         numbers[EOS as usize] = 1;
         for id in kept {
             progress.check()?;
@@ -90,7 +90,7 @@ impl Text {
         Ok(Encoded { ids, symbols })
     }
 
-    /// Numbers the text with a vocabulary; what it does not hold becomes `unk`.
+    /// Encodes the text with a vocabulary; types that it lacks become `unk`.
     ///
     /// # Errors
     /// [`Error::Interrupted`], and [`Error::Memory`] for more symbols than have numbers.
@@ -128,12 +128,13 @@ impl Text {
                 counts[id as usize] += 1;
             }
         }
-        // The eos token is kept at any rate.
+        // The eos token is always kept, and not as a type.
         counts[EOS as usize] = 0;
         Ok(counts)
     }
 
-    /// A symbol like the one wanted that is no type of the text, nor the one that is taken.
+    /// Returns `wanted` or, if it is a type of the text or equal to `taken`, a variant with a
+    /// number.
     fn free_symbol(&self, wanted: &str, taken: &str) -> String {
         let (stem, bracket) = match wanted.strip_suffix('>') {
             Some(stem) => (stem, ">"),
@@ -148,8 +149,8 @@ impl Text {
     }
 }
 
-/// The ids of the types that occur often enough, by count and then by first occurrence, no more than
-/// there is room for.
+/// Returns the ids of up to `room` types that occur at least `min_count` times, sorted by count and
+/// then by first occurrence.
 fn most_frequent(
     counts: &[u64],
     min_count: u64,
@@ -163,7 +164,7 @@ fn most_frequent(
     alloc::collected(kept.into_iter().take(room).map(|(_, id)| id))
 }
 
-/// Puts the new number of each token in the place of its id.
+/// Replaces the id of each token by its new number.
 fn renumber(mut ids: Vec<u32>, numbers: &[u32], size: usize, progress: &Progress) -> Result<Ids> {
     if size > 1 << 16 {
         for part in ids.chunks_mut(CHUNK) {
