@@ -167,7 +167,7 @@ impl Graph for Arena {
         self.marks
     }
 
-    fn look(&self, node: usize) -> (u64, bool) {
+    fn mark_and_leaf(&self, node: usize) -> (u64, bool) {
         (self.nodes[node].mark.get(), self.nodes[node].arity == 0)
     }
 

@@ -26,7 +26,7 @@ use crate::run::pause;
 /// The most characters of an argument in a message.
 const SHOWN: usize = 60;
 
-/// The number of items copied between two checks for a cancel.
+/// Items copied between two checks for a cancel.
 const CHUNK: usize = 1 << 20;
 
 /// The most threads that an argument may ask for.
@@ -37,7 +37,7 @@ pub fn class_name(object: Borrowed<'_, '_, PyAny>) -> String {
     object.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string())
 }
 
-/// Returns an object's repr, shortened to a line; of a long container only the start is asked for.
+/// Returns an object's repr, shortened to a line; of a long container only the start is formatted.
 pub fn shorten(object: Borrowed<'_, '_, PyAny>) -> String {
     let text =
         start(object).map_or_else(|_| "?".into(), |text| text.to_string_lossy().into_owned());
@@ -255,7 +255,7 @@ pub fn array<'py, T: Element, D: Dimension>(
 }
 
 impl<'py, T: Element, D: Dimension> Array<'py, T, D> {
-    /// Refuses an array whose numbers do not lie side by side, in C order.
+    /// Returns the array, or raises `ValueError` if it is not C-contiguous.
     pub fn contiguous(self) -> PyResult<Self> {
         if self.array.is_c_contiguous() {
             return Ok(self);
@@ -279,7 +279,7 @@ impl<'py, T: Element, D: Dimension> Array<'py, T, D> {
         Err(PyValueError::new_err(message))
     }
 
-    /// The length of an axis, which must be one of `D`.
+    /// Returns the length of an axis, which must be one of `D`.
     #[allow(clippy::indexing_slicing, reason = "an axis that is not there is a fault of ours")]
     pub fn axis(&self, axis: usize) -> usize {
         self.array.shape()[axis]
@@ -308,22 +308,22 @@ impl<'py, T: Element, D: Dimension> Array<'py, T, D> {
         PyValueError::new_err(message)
     }
 
-    /// Returns the name, the first address, and the one behind the last.
-    fn range(&self) -> (&str, usize, usize) {
+    /// Returns the name, the first address, and the one behind the last byte.
+    fn byte_bounds(&self) -> (&str, usize, usize) {
         let start = self.array.data() as usize;
         (&self.name, start, start + self.array.len() * size_of::<T>())
     }
 }
 
-/// The address ranges of arrays that must not share memory.
+/// The first and last addresses of arrays that must not share memory.
 #[derive(Clone, Default)]
-pub struct Ranges<'a>(Vec<(&'a str, usize, usize)>);
+pub struct ByteBounds<'a>(Vec<(&'a str, usize, usize)>);
 
-impl<'a> Ranges<'a> {
+impl<'a> ByteBounds<'a> {
     /// Adds an array.
     pub fn add<T: Element, D: Dimension>(&mut self, array: &'a Array<'_, T, D>) {
         if array.array.len() > 0 {
-            self.0.push(array.range());
+            self.0.push(array.byte_bounds());
         }
     }
 
@@ -342,8 +342,8 @@ impl<'a> Ranges<'a> {
     }
 }
 
-/// Copies the numbers of an array in C order; without the GIL, another thread may change the
-/// array.
+/// Copies the numbers of an array in C order. Without the GIL another thread may change the array
+/// meanwhile.
 ///
 /// # Errors
 /// [`fastgrad_core::Error::Memory`], [`fastgrad_core::Error::Interrupted`].
@@ -371,7 +371,7 @@ pub fn copied<T: Copy, D: Dimension>(
     Ok(copy)
 }
 
-/// Returns the numbers of an array in C order, copied only where they do not lie so.
+/// Returns the numbers of an array in C order, copied only if it is not C-contiguous.
 ///
 /// # Errors
 /// [`fastgrad_core::Error::Memory`], [`fastgrad_core::Error::Interrupted`].
@@ -400,8 +400,8 @@ pub fn string_list<'py, 'a>(
 ) -> PyResult<Bound<'py, PyList>> {
     let list = PyList::empty(py);
     for (place, string) in strings.enumerate() {
-        // SAFETY: the buffer holds as many bytes as are told, of UTF-8; the result is a new
-        // reference to a str, or null with an exception.
+        // SAFETY: the buffer holds `length` bytes of UTF-8; the result is a new reference to a str,
+        // or null with an exception.
         let string = unsafe {
             let (start, length) = (string.as_ptr().cast(), string.len().cast_signed());
             Bound::from_owned_ptr_or_err(py, ffi::PyUnicode_FromStringAndSize(start, length))?

@@ -1,9 +1,9 @@
 //! Borrows arrays for calls: by several for reading, or by one for writing.
 //!
-//! The crate numpy keeps such a table, but a process made by `os.fork()` inherits it, with entries
-//! of threads that it does not have: their arrays would be in use for good. This one is emptied
-//! there (`fork.rs`). No entry is needed in the child: calls write to arrays only at their end, under
-//! the GIL, and the threads that would go on reading are gone.
+//! The crate numpy keeps such a table, too. But a process made by `os.fork()` inherits it with the
+//! entries of threads that it does not have, whose arrays could never be borrowed again. This table
+//! is emptied there (`fork.rs`). The child needs no entry: calls write to arrays only at their end,
+//! under the GIL, and the threads that would go on reading are gone.
 
 use std::cell::UnsafeCell;
 
@@ -68,7 +68,7 @@ impl<T: Element, D: Dimension> Drop for Borrowed<'_, T, D> {
     }
 }
 
-/// The first address of an array's elements, and the one behind the last.
+/// Returns the first address of an array's elements, and the one behind the last.
 fn bounds<T: Element, D: Dimension>(array: &Bound<'_, PyArray<T, D>>) -> (usize, usize) {
     let first = array.data() as usize;
     if array.is_empty() {
@@ -85,18 +85,18 @@ fn bounds<T: Element, D: Dimension>(array: &Bound<'_, PyArray<T, D>>) -> (usize,
 pub struct Reading<'py, T: Element, D: Dimension>(Borrowed<'py, T, D>);
 
 impl<'py, T: Element, D: Dimension> Reading<'py, T, D> {
-    /// None while another call writes to the array.
+    /// Borrows the array for reading; None while another call writes to it.
     pub fn new(array: Bound<'py, PyArray<T, D>>) -> Option<Self> {
         Borrowed::new(array, false).map(Reading)
     }
 
-    /// Its numbers.
+    /// Returns the numbers as a view.
     pub fn as_array(&self) -> ArrayView<'_, T, D> {
         // SAFETY: no call writes to it.
         unsafe { self.0.array.as_array() }
     }
 
-    /// Its numbers, where they lie side by side.
+    /// Returns the numbers, if they are contiguous.
     pub fn as_slice(&self) -> Result<&[T], AsSliceError> {
         // SAFETY: no call writes to it.
         unsafe { self.0.array.as_slice() }
@@ -107,24 +107,24 @@ impl<'py, T: Element, D: Dimension> Reading<'py, T, D> {
 pub struct Writing<'py, T: Element, D: Dimension>(Borrowed<'py, T, D>);
 
 impl<'py, T: Element, D: Dimension> Writing<'py, T, D> {
-    /// None while another call uses the array.
+    /// Borrows the array for writing; None while another call uses it.
     pub fn new(array: Bound<'py, PyArray<T, D>>) -> Option<Self> {
         Borrowed::new(array, true).map(Writing)
     }
 
-    /// Its numbers.
+    /// Returns the numbers as a view.
     pub fn as_array(&self) -> ArrayView<'_, T, D> {
         // SAFETY: no other call uses it.
         unsafe { self.0.array.as_array() }
     }
 
-    /// Its numbers, where they lie side by side.
+    /// Returns the numbers, if they are contiguous.
     pub fn as_slice(&self) -> Result<&[T], AsSliceError> {
         // SAFETY: no other call uses it.
         unsafe { self.0.array.as_slice() }
     }
 
-    /// Returns the array as a view to write to.
+    /// Returns the numbers for writing, if they are contiguous.
     pub fn as_slice_mut(&mut self) -> Result<&mut [T], AsSliceError> {
         // SAFETY: no other call uses it.
         unsafe { self.0.array.as_slice_mut() }

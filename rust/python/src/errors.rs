@@ -1,7 +1,7 @@
-//! The core's errors, and its faults, as Python exceptions.
+//! Turns the core's errors and panics into Python exceptions.
 //!
 //! Every entry from Python runs its body in [`guard`], or in [`guard_slot`] where it is a raw slot,
-//! so that a panic becomes an [`InternalError`]: an assert in a kernel is loud and harmless.
+//! so that a panic, such as a failed assertion in a kernel, becomes an [`InternalError`].
 
 use std::any::Any;
 use std::ffi::c_int;
@@ -23,7 +23,7 @@ create_exception!(
     "A fault in fastgrad itself, not in the call; please report it with what led to it."
 );
 
-/// The exception that Python itself raises for the same mistake.
+/// Returns the exception that Python itself raises for the same mistake.
 #[cold]
 pub fn to_python(error: &Error) -> PyErr {
     let message = error.to_string();
@@ -54,11 +54,11 @@ pub fn to_python(error: &Error) -> PyErr {
     }
 }
 
-/// An `OSError` as `open` raises it: Python picks the subclass by the system's number.
+/// Returns an `OSError` as `open` raises it: Python picks the subclass by the system's number.
 fn os_error(name: &str, code: Option<i32>, reason: &str) -> PyErr {
     let reason = reason.split(" (os error").next().unwrap_or(reason).to_owned();
     match code {
-        // Windows has numbers of its own, from which Python derives the other.
+        // Windows has error codes of its own, from which Python derives `errno`.
         Some(code) if cfg!(windows) => PyOSError::new_err((0, reason, name.to_owned(), code)),
         Some(code) => PyOSError::new_err((code, reason, name.to_owned())),
         None => PyOSError::new_err(format!("{name}: {reason}")),
@@ -96,10 +96,10 @@ pub fn guard_slot<R: SlotResult>(slot: impl FnOnce() -> R) -> R {
     })
 }
 
-/// The exception for a panic's payload.
+/// Returns the exception for a panic's payload.
 #[cold]
 pub fn panicked(payload: &(dyn Any + Send)) -> PyErr {
-    // Where work is shared out between threads, an error comes this way too.
+    // A worker thread passes on an error as a panic, see `fastgrad_core::alloc::demand`.
     if let Some(error) = payload.downcast_ref::<Error>() {
         return to_python(error);
     }

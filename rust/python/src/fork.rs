@@ -1,8 +1,8 @@
 //! Cleans up after `os.fork()` in the child.
 //!
-//! The child has only the thread that forked. What others had begun will never end there: passes
-//! over graphs are undone, and arrays are in use no more. Nothing else outlives a call, and what
-//! is set up once is set up on import, where no other thread can be in the middle of it.
+//! The child has only the thread that forked. What other threads had begun never ends there: their
+//! passes over graphs are undone, and their borrows of arrays end. Nothing else outlives a call,
+//! and one-time setup happens on import, when no other thread can be in the middle of it.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;

@@ -1,9 +1,9 @@
 //! State that the GIL guards.
 //!
-//! Nodes, the slab, the pass lock and the weights in use belong to one process and one interpreter,
-//! whose GIL is held by whoever touches them. So two kinds of Python are refused here: builds without
-//! a GIL, when this is compiled, and a second interpreter, which may have a GIL of its own, when it
-//! imports the module.
+//! Nodes, the slab, the pass lock and the cache of weights belong to one interpreter, and are
+//! accessed only with its GIL held. So two kinds of Python are refused here: free-threaded builds,
+//! at compile time, and a second interpreter, which may have a GIL of its own, when it imports the
+//! module.
 
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
@@ -37,15 +37,16 @@ pub struct GilCell<T>(UnsafeCell<T>);
 unsafe impl<T: Send> Sync for GilCell<T> {}
 
 impl<T> GilCell<T> {
-    /// A cell with that content.
+    /// Makes a cell with that content.
     pub const fn new(content: T) -> GilCell<T> {
         GilCell(UnsafeCell::new(content))
     }
 
-    /// The content.
+    /// Returns the content.
     ///
     /// # Safety
-    /// The GIL is held, and while the reference lives no Python code runs and nobody else asks.
+    /// The GIL is held, and while the reference lives no Python code runs and `get` is not called
+    /// again.
     #[inline(always)]
     #[allow(clippy::mut_from_ref, reason = "the contract says that it is the only one")]
     pub unsafe fn get(&self) -> &mut T {
@@ -53,7 +54,7 @@ impl<T> GilCell<T> {
         unsafe { &mut *self.0.get() }
     }
 
-    /// Lets `act` change the content; it runs no Python code and does not come back here.
+    /// Calls `act` with the content. `act` must not run Python code or use this cell again.
     #[inline(always)]
     pub fn with<R>(&self, _: Python<'_>, act: impl FnOnce(&mut T) -> R) -> R {
         // SAFETY: the GIL is held throughout, so this is the only reference.

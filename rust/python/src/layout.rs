@@ -1,4 +1,4 @@
-//! Where the nodes of a drawn graph stand.
+//! Lays out graphs for drawing.
 
 use fastgrad_core::layout::{Gaps, Point, layout as arrange};
 use pyo3::prelude::*;
@@ -14,7 +14,7 @@ const AN_ITEM: u64 = 20_000;
 /// Centers of nodes, routes of edges, width and height, and the number of crossings.
 type Drawn = (Vec<Point>, Vec<Vec<Point>>, Point, u64);
 
-/// Lays out a graph: nodes of (width, height), and edges as pairs of nodes, from left to right.
+/// Lay out a graph from left to right, given nodes as (width, height) and edges as pairs of nodes.
 #[pyfunction]
 #[pyo3(signature = (sizes, edges, layer_gap, node_gap, /))]
 pub fn layout(

@@ -4,24 +4,26 @@
 //!
 //! | module | what it binds |
 //! | --- | --- |
+//! | [`args`] | reads arguments: arrays, numbers and strings; makes arrays of results |
+//! | [`borrow`] | borrows numpy arrays for the length of a call |
+//! | [`run`] | runs work with the GIL released; answers Ctrl-C and reports progress |
+//! | [`errors`] | the core's errors and panics as Python exceptions |
+//! | [`gil_cell`] | state that the GIL guards; refuses Pythons without one GIL |
+//! | [`fork`] | cleans up after `os.fork()` in the child |
+//! | [`memory`] | fallible allocation |
 //! | [`ngram_counts`] | counts of n-grams of characters, from files, bytes, strings and ids |
 //! | [`py_reader`] | a reader of bytes that only Python can provide |
 //! | [`value`] | the type `Value`, on the C interface |
 //! | [`operands`], [`functional`] | ops over lists of Values |
 //! | [`layer`], [`weights`], [`neuron`] | linear maps and the layers of a network |
-//! | [`overrides`], [`written_out`] | where they step aside, and for what |
+//! | [`overrides`], [`written_out`] | detects classes that override ops; the scalar programs that run for them |
 //! | [`layout`] | where the nodes of a drawn graph stand |
-//! | [`memory`] | memory that the system may refuse |
 //! | [`nplm`] | the neural probabilistic language model over numpy arrays |
 //! | [`optim`] | SGD and Adam over lists of Values |
 //! | [`words`], [`ngram_lm`] | running text as ids, and n-gram models over them |
-//! | [`data`] | the names that the package carries |
-//! | [`args`] | arrays, numbers and strings on their way in; arrays on their way out |
+//! | [`data`] | the bundled names and plays |
 //! | [`neural_bigram`] | training of the neural bigram |
 //! | [`sampling`] | items drawn from tables and rows of probabilities |
-//! | [`borrow`] | arrays in use |
-//! | [`fork`] | what is put right in a forked process |
-//! | [`run`] | work with the GIL released, with Ctrl-C and progress |
 
 // Where unsafe code may be, in this crate and in the core: see ADR 1 and ARCHITECTURE.md.
 #![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]
@@ -62,7 +64,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("InternalError", module.py().get_type::<errors::InternalError>())?;
     fork::watch(module)?;
-    // Chosen now: no fork is to catch a thread in the middle of it. Work tells what is wrong.
+    // Chosen on import, as a fork could catch another thread in the middle of it. An error is
+    // raised by the calls that need the choice.
     let _told_later = Cpu::chosen();
     value::add_type(module)?;
     functional::add_functions(module)?;
@@ -92,19 +95,20 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-/// How many nodes are alive in this process; instances of subclasses are not counted.
+/// Return the number of living nodes in this process, instances of subclasses not counted.
 #[pyfunction]
 fn live_nodes(py: Python<'_>) -> usize {
     value::slab::usage(py).0
 }
 
-/// How many bytes the memory of nodes holds from the system, free slots included.
+/// Return the number of bytes that the allocator of nodes holds from the system, free slots
+/// included.
 #[pyfunction]
 fn node_bytes(py: Python<'_>) -> usize {
     value::slab::usage(py).1
 }
 
-/// True when an op, a method, the constructor or a field of Value is another one than fastgrad's.
+/// Return True if a program has replaced an op, a method, the constructor or a field of Value.
 #[pyfunction]
 fn value_is_patched(py: Python<'_>) -> PyResult<bool> {
     value::patches::is_patched(py)

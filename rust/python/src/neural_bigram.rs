@@ -1,4 +1,4 @@
-//! The neural bigram: its loss, its gradient and its config, on arrays that Python owns.
+//! The neural bigram: training, loss and gradient, on arrays that Python owns.
 
 use fastgrad_core::alloc;
 use fastgrad_core::neural_bigram::{self, Config, Examples, Optimizer};
@@ -14,7 +14,7 @@ use crate::run::{Cost, run};
 /// The nanoseconds that a logit or a draw takes.
 const A_LOGIT: u64 = 8;
 
-/// Trains in place for some steps; returns the loss before each of them.
+/// Train in place for some steps and return the loss before each of them.
 #[pyfunction]
 #[pyo3(signature = (
     w, velocity, ids, counts, *, steps, first_step=0, lr=None, momentum=0.0, penalty=0.0,
@@ -74,7 +74,7 @@ pub fn train_bigram<'py>(
     })
 }
 
-/// The total loss at w, the part of the data in it, and the gradient of the total.
+/// Return the total loss at w, the part of it without the penalty, and the gradient of the total.
 #[pyfunction]
 #[pyo3(signature = (w, ids, counts, penalty=0.0))]
 #[allow(clippy::type_complexity, reason = "a tuple of three")]
@@ -99,7 +99,7 @@ pub fn bigram_loss_and_gradient<'py>(
     })
 }
 
-/// N-grams and their counts, for weights whose rows are contexts.
+/// Reads n-grams and their counts, for weights of this shape, whose rows are contexts.
 fn read_examples(
     (rows, size): (usize, usize),
     ids: &Bound<'_, PyAny>,

@@ -1,8 +1,7 @@
-//! Counts of n-grams of characters: the type, and how files, pipes, bytes, strings and ids are counted.
+//! The type `NgramCounts`, and functions that count files, pipes, bytes, strings and ids.
 //!
-//! A regular file is read by the core. Everything else that has a path goes through Python's own
-//! `open`: a missing file raises what `open` raises, and Python waits for a pipe, so that Ctrl-C ends
-//! the waiting.
+//! The core reads regular files. For every other path Python's `open` is called: it raises the
+//! usual error for a missing file, and Ctrl-C ends its wait for a pipe.
 
 use std::fs::File;
 use std::num::NonZero;
@@ -23,13 +22,13 @@ use crate::errors::{guard, to_python};
 use crate::py_reader::run_on_chunks;
 use crate::run::{Cost, run};
 
-/// The nanoseconds that an n-gram takes.
+/// The nanoseconds to process an n-gram.
 const A_GRAM: u64 = 16;
-/// The nanoseconds that a byte takes, on one thread.
+/// The nanoseconds to count a byte, on one thread.
 const A_BYTE: u64 = 1;
 /// A text below this size is counted on one thread.
 const SMALL: usize = 1 << 21;
-/// How many bytes are asked of Python at a time.
+/// The bytes requested from Python at a time.
 const CHUNK: usize = 1 << 18;
 
 /// Adds the type and the functions to the module.
@@ -41,7 +40,7 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(count_ids, module)?)
 }
 
-/// How often each n-gram of characters occurs in a text.
+/// The count of each n-gram of characters in a text.
 #[pyclass(module = "fastgrad._core", frozen)]
 pub struct NgramCounts(pub Counts);
 
@@ -72,19 +71,19 @@ impl NgramCounts {
         })
     }
 
-    /// How many items were counted.
+    /// The number of items counted.
     #[getter]
     fn items(&self) -> u64 {
         self.0.items()
     }
 
-    /// How many n-grams were counted.
+    /// The number of n-grams counted.
     #[getter]
     fn total(&self) -> u64 {
         self.0.total()
     }
 
-    /// All counts: an array of uint64 whose shape is (V,) * order.
+    /// Return all counts: an array of uint64 with the shape (V,) * order.
     fn dense<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         guard(|| {
             let symbols = self.0.characters().len() + 1;
@@ -96,7 +95,8 @@ impl NgramCounts {
         })
     }
 
-    /// The n-grams that occur: ids of shape (K, order) in lexicographic order, and counts.
+    /// Return the n-grams that occur: ids of shape (K, order), in lexicographic order, and counts
+    /// (K,).
     fn entries<'py>(&self, py: Python<'py>) -> PyResult<Entries<'py>> {
         guard(|| {
             let (ids, counts) = self.work(py, 0, |progress| self.0.entries(progress))?;
@@ -105,7 +105,8 @@ impl NgramCounts {
         })
     }
 
-    /// The k most frequent n-grams, as `entries`; of the same count in lexicographic order.
+    /// Return the k most frequent n-grams, as `entries` does; those of equal counts in
+    /// lexicographic order.
     fn top<'py>(&self, py: Python<'py>, k: &Bound<'py, PyAny>) -> PyResult<Entries<'py>> {
         guard(|| {
             let to_size = |k| usize::try_from(k).ok();
@@ -116,7 +117,7 @@ impl NgramCounts {
         })
     }
 
-    /// The same counts over a larger alphabet.
+    /// Return the same counts over a larger alphabet.
     fn with_characters(
         &self,
         py: Python<'_>,
@@ -129,7 +130,7 @@ impl NgramCounts {
         })
     }
 
-    /// Counts from what `entries` returns, checked.
+    /// Make counts from what `entries` returns; `ValueError` for what no text can have.
     #[staticmethod]
     fn from_entries(
         py: Python<'_>,
@@ -192,7 +193,7 @@ impl NgramCounts {
 }
 
 impl NgramCounts {
-    /// Runs work that goes through all n-grams, and so many more.
+    /// Runs work over all n-grams, and `more` others.
     fn work<T: Send>(
         &self,
         py: Python<'_>,
@@ -203,14 +204,14 @@ impl NgramCounts {
     }
 }
 
-/// The order that an argument names.
+/// Reads an order.
 fn read_order(order: &Bound<'_, PyAny>) -> PyResult<Order> {
     let expected = "2 (bigrams) or 3 (trigrams)";
     let check = |order| usize::try_from(order).ok().and_then(|order| Order::new(order).ok());
     args::whole("order", order, expected, check)
 }
 
-/// Counts the n-grams of a file, one item a line; "-" is standard input.
+/// Count the n-grams of a file, one item per line; "-" is standard input.
 #[pyfunction]
 #[pyo3(signature = (path, order=None, threads=None, progress=None))]
 #[pyo3(text_signature = "(path, order=2, threads=None, progress=None)")]
@@ -238,7 +239,8 @@ fn count_what_is_at(
     let name = path.display().to_string();
     if let Some((file, size)) = regular_file(&path) {
         let settings = arguments.settings(&name, Some(size));
-        // The system's own files, as those in /proc, have no length and no places.
+        // Files of the system, such as those in /proc, report no length and cannot be read at an
+        // offset.
         let cost = if size == 0 { Cost::UNKNOWN } else { Cost::of(size, A_BYTE) };
         return run(py, cost, progress, |progress| {
             if size >= SMALL {
@@ -255,7 +257,7 @@ fn count_what_is_at(
     counts
 }
 
-/// Counts the n-grams of a text in memory, one item a line.
+/// Count the n-grams of a text in memory, one item per line.
 #[pyfunction]
 #[pyo3(signature = (data, order=None, threads=None, progress=None))]
 #[pyo3(text_signature = "(data, order=2, threads=None, progress=None)")]
@@ -280,7 +282,7 @@ fn count_bytes(
     })
 }
 
-/// Counts the n-grams of strings, one item each.
+/// Count the n-grams of strings, one item each.
 #[pyfunction]
 #[pyo3(signature = (items, order=None, threads=None))]
 #[pyo3(text_signature = "(items, order=2, threads=None)")]
@@ -325,7 +327,7 @@ fn count_all_items(
     .map(NgramCounts)
 }
 
-/// Counts the n-grams of ids, of which one or more 0 stand between items.
+/// Count the n-grams of ids, in which one or more 0 separate items.
 #[pyfunction]
 #[pyo3(signature = (ids, characters, order=None))]
 #[pyo3(text_signature = "(ids, characters, order=2)")]
@@ -368,10 +370,10 @@ impl Arguments {
         Ok(Arguments { order, threads: threads.map(args::threads).transpose()? })
     }
 
-    /// Settings for a text, whose size may be unknown: all cores, unless it is small.
+    /// Returns the settings for a text, whose size may be unknown: all cores, unless it is small.
     fn settings<'a>(&self, name: &'a str, size: Option<usize>) -> Settings<'a> {
         let threads = self.threads.unwrap_or_else(|| {
-            // To ask for the cores means to read files of the system, which takes a while.
+            // Finding the number of cores reads files of the system, which takes a while.
             let is_small = size.is_some_and(|size| size < SMALL);
             if is_small { 1 } else { available_parallelism().map_or(1, NonZero::get) }
         });
@@ -379,29 +381,30 @@ impl Arguments {
     }
 }
 
-/// A regular file and its size; none where `open` had better say what is wrong.
+/// Returns a regular file and its size; None for anything else, for which Python's `open` raises
+/// the error.
 fn regular_file(path: &Path) -> Option<(File, usize)> {
-    // A pipe is not opened here, as that alone may wait for ever.
+    // Checked before opening, as opening a pipe may wait for ever.
     std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     let file = File::open(path).ok()?;
     let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
     Some((file, usize::try_from(metadata.len()).unwrap_or(usize::MAX)))
 }
 
-/// Counts what a binary file of Python's gives.
+/// Counts what a binary file object of Python reads.
 fn count_python_file(
     file: &Bound<'_, PyAny>,
     settings: &Settings<'_>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<NgramCounts> {
     let py = file.py();
-    // Read what is there, rather than wait for all that was asked for.
+    // `read1` returns what is there, rather than wait for all that was requested.
     let name = if file.hasattr("read1")? { "read1" } else { "read" };
     let read = file.getattr(name)?;
     let produce = || {
         let chunk = read.call1((CHUNK,))?;
         if chunk.is_none() {
-            // Nothing is there yet, and the file is not one that waits.
+            // The file is in non-blocking mode, and nothing is there yet.
             py.detach(|| std::thread::sleep(Duration::from_millis(5)));
             py.check_signals()?;
             return Ok(Some(Vec::new()));
@@ -426,17 +429,17 @@ struct Lines<'py> {
 }
 
 impl Lines<'_> {
-    /// The next few items, one a line; none after the last one.
+    /// Returns the next items, one per line; None after the last one.
     fn next_chunk(&mut self) -> PyResult<Option<Vec<u8>>> {
         let mut chunk = Vec::with_capacity(CHUNK + 64);
         if self.position == 0 {
-            // Behind a blank line a byte order mark is a character, which in an item it always is.
+            // After a blank line a BOM is read as a character, as it is one in an item.
             chunk.push(b'\n');
         }
         let (position, start) = (self.position, chunk.len());
         let mut ends = Vec::new();
         let added = self.add_items(&mut chunk, &mut ends);
-        // One look at all of them is faster than one at each.
+        // Checking all items at once is faster than each by itself.
         if text::newlines(&chunk) > (start + ends.len()) as u64 {
             chunk = one_line_each(self.items.py(), &chunk, start, &ends, position)?;
         }
@@ -444,7 +447,7 @@ impl Lines<'_> {
         Ok(Some(chunk).filter(|_| !ends.is_empty()))
     }
 
-    /// Adds items until a chunk is full, and where each ends.
+    /// Adds items, and the end of each, until a chunk is full.
     fn add_items(&mut self, chunk: &mut Vec<u8>, ends: &mut Vec<usize>) -> PyResult<()> {
         while chunk.len() < CHUNK {
             let Some(item) = self.items.next() else { break };
@@ -470,7 +473,7 @@ impl Lines<'_> {
     }
 }
 
-/// Items of which some hold newlines, without them where they are at an end.
+/// Strips the items, some of which hold newlines; raises `ValueError` where a newline remains.
 fn one_line_each(
     py: Python<'_>,
     chunk: &[u8],

@@ -9,9 +9,9 @@ use crate::args;
 use crate::errors::guard;
 use crate::run::{Cost, run};
 
-/// The nanoseconds that an id takes that is counted or scored, or a symbol that is counted, at most.
+/// The nanoseconds to count or score an id, or to count a symbol of the vocabulary, at most.
 const AN_ID: u64 = 500;
-/// The nanoseconds that a probability of a distribution takes.
+/// The nanoseconds to compute a probability of a distribution.
 const A_PROBABILITY: u64 = 2;
 
 /// Ids in either width.
@@ -37,7 +37,7 @@ macro_rules! with_ids {
     };
 }
 
-/// The numbers of an array, which must stand side by side.
+/// Returns the numbers of an array, which must be contiguous.
 fn slice<'a, T: Element>(array: &'a PyReadonlyArray1<'_, T>) -> PyResult<&'a [T]> {
     array.as_slice().map_err(|_| PyValueError::new_err("ids: the array is not contiguous"))
 }
@@ -72,12 +72,12 @@ fn distributions<'py>(
     args::output(py, probabilities, [rows, size])
 }
 
-/// The cost of counting ids of a vocabulary, all of whose symbols have a place among the counts.
+/// Returns the cost of counting ids; each symbol of the vocabulary takes time, too.
 fn counting<I>(ids: &[I], size: usize) -> Cost {
     Cost::of(ids.len().saturating_add(size), AN_ID)
 }
 
-/// The context before the text, and the text.
+/// Splits ids at `start`: returns the context before the text, and the text.
 fn split<I>(ids: &[I], start: usize) -> PyResult<(&[I], &[I])> {
     ids.split_at_checked(start).ok_or_else(|| {
         let message = format!("start is {start}; expected at most {}", ids.len());
@@ -93,7 +93,7 @@ pub struct KneserNeyTable {
 
 #[pymethods]
 impl KneserNeyTable {
-    /// Counts and estimates from ids below `size`; no n-gram reaches beyond `eos`.
+    /// Count the n-grams of ids below `size` and estimate the model; no n-gram crosses `eos`.
     #[new]
     #[pyo3(signature = (ids, size, order=3, modified=false, eos=None))]
     #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
@@ -113,7 +113,7 @@ impl KneserNeyTable {
         })
     }
 
-    /// The longest n-grams.
+    /// The order: the length of the longest n-grams.
     #[getter]
     fn order(&self) -> usize {
         self.model.trie().order()
@@ -125,7 +125,7 @@ impl KneserNeyTable {
         self.model.trie().size()
     }
 
-    /// How many distinct n-grams there are of each order, from 1.
+    /// The number of distinct n-grams of each order, from 1.
     #[getter]
     fn entries(&self) -> Vec<usize> {
         self.model.trie().entries()
@@ -137,13 +137,14 @@ impl KneserNeyTable {
         self.model.discounts().iter().map(|&discounts| discounts.into()).collect()
     }
 
-    /// The orders that have fixed discounts, with the counts of n-grams that are missing.
+    /// The orders with fixed discounts, since these could not be estimated: for each the counts, of
+    /// those needed, that no n-gram has.
     #[getter]
     fn fallbacks(&self) -> Vec<(usize, Vec<usize>)> {
         self.model.fallbacks().to_vec()
     }
 
-    /// The probability of each id from `start` on, given those before it.
+    /// Return the probability of each id from `start` on, given those before it.
     #[pyo3(signature = (ids, start=0))]
     #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
     fn score<'py>(
@@ -155,7 +156,7 @@ impl KneserNeyTable {
         guard(|| with_ids!(ids, ids => score(py, &self.model, ids, start)))
     }
 
-    /// The distributions after contexts, one a row.
+    /// Return the distributions after contexts, one per row.
     #[pyo3(signature = (contexts, /))]
     #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
     fn distributions<'py>(
@@ -175,7 +176,7 @@ pub struct InterpolatedTable {
 
 #[pymethods]
 impl InterpolatedTable {
-    /// Counts in ids below `size`; all weights are equal. No n-gram reaches beyond `eos`.
+    /// Count the n-grams of ids below `size`; all weights are equal. No n-gram crosses `eos`.
     #[new]
     #[pyo3(signature = (ids, size, eos=None))]
     #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
@@ -208,7 +209,7 @@ impl InterpolatedTable {
         })
     }
 
-    /// Fits the weights to the ids from `start` on; the loss before each iteration.
+    /// Fit the weights to the ids from `start` on and return the loss before each iteration.
     #[pyo3(signature = (ids, start=0, *, tolerance, iterations))]
     #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
     fn fit<'py>(
@@ -230,7 +231,7 @@ impl InterpolatedTable {
         })
     }
 
-    /// The probability of each id from `start` on, given those before it.
+    /// Return the probability of each id from `start` on, given those before it.
     #[pyo3(signature = (ids, start=0))]
     #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
     fn score<'py>(
@@ -242,7 +243,7 @@ impl InterpolatedTable {
         guard(|| with_ids!(ids, ids => score(py, &self.model, ids, start)))
     }
 
-    /// The distributions after contexts, one a row.
+    /// Return the distributions after contexts, one per row.
     #[pyo3(signature = (contexts, /))]
     #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
     fn distributions<'py>(

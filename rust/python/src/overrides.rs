@@ -114,7 +114,7 @@ impl Originals {
         if version != 0 && version == self.version.load(Relaxed) {
             return Ok(true);
         }
-        guard(|| self.look(py))
+        guard(|| self.compare(py))
     }
 }
 
@@ -126,7 +126,7 @@ impl Originals {
     }
 
     #[cold]
-    fn look(&self, py: Python<'_>) -> PyResult<bool> {
+    fn compare(&self, py: Python<'_>) -> PyResult<bool> {
         let class = self.class.bind(py);
         for (name, original) in &self.attributes {
             if !class.getattr_opt(name)?.is_some_and(|now| now.is(original)) {

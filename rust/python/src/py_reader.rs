@@ -60,13 +60,13 @@ pub fn run_on_chunks<T: Send>(
                     break Err(error);
                 }
             }
-            // A signal that has come by now would not end a read that begins after it.
+            // Only a signal during a read ends it, so one that came before is answered first.
             if let Err(error) = py.check_signals() {
                 break Err(error);
             }
             match produce() {
                 Ok(Some(chunk)) => {
-                    // It fails when the work has ended, with an error that is told below.
+                    // Sending fails when the work has ended with an error, which is raised below.
                     if py.detach(|| sender.send(chunk)).is_err() {
                         break Ok(());
                     }
@@ -91,7 +91,7 @@ pub fn run_on_chunks<T: Send>(
         }
     };
     let result = in_background(|| work(reader, &progress), send_chunks);
-    // A signal that came with the last bytes goes before whatever is wrong with them.
+    // A signal that came with the last bytes is answered before an error in them is raised.
     raised.and_then(|()| py.check_signals())?;
     let refused = || PyMemoryError::new_err("the system refuses a thread");
     let value = to_result(result.ok_or_else(refused)?)?;

@@ -1,4 +1,8 @@
-//! Runs work with the GIL released; meanwhile answers Ctrl-C and reports progress.
+//! Runs work with the GIL released; meanwhile answers Ctrl-C and reports progress. //! //! Whatever
+//! takes long goes through [`run`]. The GIL is released elsewhere only where that does not //! fit:
+//! `detach` in `py_reader.rs` and `sampling.rs` (Python objects are made between two parts of //!
+//! the work), in `operands.rs` and `weights.rs` (one large op), and for a moment in [`pause`], in
+//! //! backward passes (`value/backward.rs`) and in waiting for another one (`value/pass_lock.rs`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -14,7 +18,7 @@ use crate::errors::{panicked, to_python};
 /// The time between two checks for signals and reports of progress.
 pub const PERIOD: Duration = Duration::from_millis(40);
 
-/// The number of items that are read between two moments for signals and other threads.
+/// Items between two checks for signals, at which other threads may run.
 pub const PAUSE_EVERY: usize = 1 << 16;
 
 /// An estimate of how long work takes, in nanoseconds.
@@ -22,22 +26,23 @@ pub const PAUSE_EVERY: usize = 1 << 16;
 pub struct Cost(u64);
 
 impl Cost {
-    /// The most that is done on the thread that called: 2 ms, a few dozen times what a thread costs.
+    /// The most work that is done on the calling thread: 2 ms, a few dozen times what starting a
+    /// thread takes.
     pub const QUICK: Cost = Cost(2_000_000);
-    /// Of work whose length is not known beforehand.
+    /// The cost of work whose length is not known beforehand.
     pub const UNKNOWN: Cost = Cost(u64::MAX);
 
-    /// Returns the cost of units of work that take so many nanoseconds each.
+    /// Returns the cost of `units` units of work, which take `nanoseconds` each.
     pub fn of(units: usize, nanoseconds: u64) -> Cost {
         Cost((units as u64).saturating_mul(nanoseconds))
     }
 
-    /// Returns the cost of that work so many times.
+    /// Returns the cost of the work done `count` times.
     pub fn times(self, count: u64) -> Cost {
         Cost(self.0.saturating_mul(count))
     }
 
-    /// Returns true where the work is over before anybody wants to interrupt it.
+    /// Returns true for work that ends before anybody would interrupt it.
     pub fn is_quick(self) -> bool {
         self <= Cost::QUICK
     }
@@ -45,10 +50,10 @@ impl Cost {
 
 /// Runs work without the GIL.
 ///
-/// Python answers signals on its main thread only, which is why work that is not quick gets a
-/// thread of its own while this one waits for it. `callback` is called with the work done so far,
-/// every few dozen milliseconds and at the end; an exception that it or a signal handler raises
-/// stops the work and is passed on. A panic becomes an `InternalError`.
+/// Python answers signals on its main thread only. So work that is not quick runs on a thread of
+/// its own, and this one waits for it. `callback` is called with the work done so far, every few
+/// dozen milliseconds and at the end; an exception that it or a signal handler raises stops the
+/// work and is passed on. A panic becomes an `InternalError`.
 pub fn run<T: Send>(
     py: Python<'_>,
     cost: Cost,
@@ -80,7 +85,7 @@ pub fn run<T: Send>(
                 }
             }
         };
-        // Where the system refuses a thread, signals are answered when the work is done.
+        // Where the system refuses a thread, signals are answered only after the work.
         in_background(&mut work, wait).unwrap_or_else(|| catch_unwind(AssertUnwindSafe(work)))
     });
     raised?;
@@ -90,7 +95,7 @@ pub fn run<T: Send>(
 }
 
 /// Runs work on a thread of its own, and meanwhile `wait` on this one, which gets a channel that
-/// closes when the work has ended; none where the system refuses a thread.
+/// closes when the work has ended; None where the system refuses a thread.
 pub fn in_background<T: Send>(
     work: impl FnOnce() -> T + Send,
     wait: impl FnOnce(&mut Receiver<()>),

@@ -23,7 +23,7 @@ use crate::run::{Cost, report, run};
 /// The nanoseconds to draw a symbol, or to make a cell of a table ready for that.
 const A_SYMBOL: u64 = 30;
 
-/// All distributions of a language model, ready for drawing.
+/// The distributions of a language model as alias tables, to draw from.
 #[pyclass(module = "fastgrad._core", frozen)]
 pub struct TableSampler {
     table: AliasTables,
@@ -63,7 +63,7 @@ impl TableSampler {
         })
     }
 
-    /// Draws the items of `n` streams of a seed, from stream `first` on, as strings.
+    /// Draw the items of `n` streams of a seed, from stream `first` on, and return them as strings.
     #[pyo3(signature = (
         n, seed, prompt, max_length, characters, threads=None, progress=None, first=0
     ))]
@@ -94,7 +94,7 @@ impl TableSampler {
             let codes = args::characters("characters", characters)?;
             let characters = codes.as_slice();
             let strings = Strings { py, list: PyList::empty(py), characters, callback: progress };
-            // Characters up to U+00FF are written as one byte, by Python too.
+            // Python stores strings of characters up to U+00FF in one byte each.
             if characters.iter().all(|&c| u8::try_from(c).is_ok()) {
                 let bytes = written(characters, |c| c as u8)?;
                 let sampler = Sampler::new(&self.table, seed, &prompt, max_length, &bytes);
@@ -108,7 +108,7 @@ impl TableSampler {
     }
 }
 
-/// The list of strings that is being made, and what is needed for that.
+/// The list of strings while it is made, and what making it needs.
 struct Strings<'a, 'py> {
     py: Python<'py>,
     list: Bound<'py, PyList>,
@@ -135,7 +135,7 @@ impl From<PyErr> for Stop {
 }
 
 impl<'py> Strings<'_, 'py> {
-    /// Draws all items without the GIL, and makes the strings of each part with it.
+    /// Draws all items with the GIL released, and takes it to make the strings of each part.
     fn collect<C: Code>(
         self,
         streams: Range<u64>,
@@ -184,8 +184,8 @@ impl<'py> Strings<'_, 'py> {
     }
 }
 
-/// Returns the error for a context that no symbol can follow. The boundary, which only stands in
-/// front, is not shown.
+/// Returns the error for a context that no symbol can follow. Boundaries, which only begin a
+/// context, are not shown.
 fn dead_end(py: Python<'_>, context: &[u32], characters: &[char]) -> PyErr {
     let written = |&symbol: &u32| characters.get(symbol.wrapping_sub(1) as usize);
     let before: String = context.iter().filter_map(written).collect();
@@ -228,10 +228,10 @@ fn append<C: Code>(list: &Bound<'_, PyList>, items: &Items<C>) -> PyResult<()> {
     Ok(())
 }
 
-/// A string of characters.
+/// Makes a string of characters.
 fn string<'py, C: Code>(py: Python<'py>, item: &[C]) -> PyResult<Bound<'py, PyString>> {
-    // SAFETY: the buffer holds as many characters as are told, of the kind that is told, each of
-    // them from a `str`; the result is a new reference to a string, or null with an exception.
+    // SAFETY: the buffer holds `length` characters of this kind, each of them from a `str`; the
+    // result is a new reference to a string, or null with an exception.
     unsafe {
         let (start, length) = (item.as_ptr().cast(), item.len().cast_signed());
         let made = ffi::PyUnicode_FromKindAndData(C::KIND, start, length);
@@ -239,7 +239,7 @@ fn string<'py, C: Code>(py: Python<'py>, item: &[C]) -> PyResult<Bound<'py, PySt
     }
 }
 
-/// Draws one symbol from each row, with the number of a step in the row's stream.
+/// Draw one symbol from each row, with random number `step` of the row's stream.
 #[pyfunction]
 #[pyo3(signature = (probabilities, streams, step, seed, temperature=1.0, top_k=None))]
 pub fn draw_rows<'py>(
@@ -272,7 +272,7 @@ pub fn draw_rows<'py>(
     })
 }
 
-/// Draws numbers of the normal distribution with mean 0 and variance 1.
+/// Draw numbers of the normal distribution with mean 0 and variance 1.
 #[pyfunction]
 #[pyo3(signature = (n, seed, stream=0))]
 pub fn normal_numbers(
@@ -297,7 +297,7 @@ pub fn normal_numbers(
     guard(|| Ok(run(py, Cost::of(n, A_NUMBER), None, draw)?.into_pyarray(py)))
 }
 
-/// Rows of probabilities, their number, and the size of the vocabulary.
+/// Reads rows of probabilities; returns them, their number, and the size of the vocabulary.
 fn read_rows<'py>(given: &Bound<'py, PyAny>) -> PyResult<(Reading<'py, f64, Ix2>, usize, u32)> {
     let array = args::array::<f64, Ix2>("probabilities", given)?;
     let (rows, size) = (array.axis(0), array.axis(1));

@@ -12,10 +12,10 @@ use crate::run::{Cost, run};
 
 /// The nanoseconds that a byte takes.
 const A_BYTE: u64 = 5;
-/// The nanoseconds to number a token.
+/// The nanoseconds to encode a token.
 const A_TOKEN: u64 = 10;
 
-/// A text that is read in pieces, and then numbered, which ends the reader.
+/// A reader of a text that comes in chunks; encoding the text ends the reader.
 #[pyclass(module = "fastgrad._core")]
 pub struct WordReader {
     reader: Option<Reader>,
@@ -23,7 +23,7 @@ pub struct WordReader {
 
 #[pymethods]
 impl WordReader {
-    /// `name` is that of the text, for messages.
+    /// Make a reader; `name` is the text's, for messages.
     #[new]
     #[pyo3(signature = (name, tokenizer="space", marks=None))]
     fn new(name: &Bound<'_, PyAny>, tokenizer: &str, marks: Option<&str>) -> PyResult<WordReader> {
@@ -48,20 +48,20 @@ impl WordReader {
         })
     }
 
-    /// Reads a piece of UTF-8, which may end anywhere; an error ends the reader.
-    #[pyo3(signature = (piece, /))]
-    fn feed(&mut self, py: Python<'_>, piece: &[u8]) -> PyResult<()> {
+    /// Read a chunk of UTF-8, which may end anywhere; an error ends the reader.
+    #[pyo3(signature = (chunk, /))]
+    fn feed(&mut self, py: Python<'_>, chunk: &[u8]) -> PyResult<()> {
         guard(|| {
             let mut reader = self.reader.take().ok_or_else(ended)?;
-            let cost = Cost::of(piece.len(), A_BYTE);
-            run(py, cost, None, |progress| reader.feed(piece, progress))?;
+            let cost = Cost::of(chunk.len(), A_BYTE);
+            run(py, cost, None, |progress| reader.feed(chunk, progress))?;
             self.reader = Some(reader);
             Ok(())
         })
     }
 
-    /// Ends the text, which must have a token, and with it a line or paragraph that is marked; an
-    /// error ends the reader.
+    /// End the text, which must have a token, and its last sentence, if `marks` was given; an error
+    /// ends the reader.
     fn end(&mut self, py: Python<'_>) -> PyResult<()> {
         guard(|| {
             let mut reader = self.reader.take().ok_or_else(ended)?;
@@ -72,19 +72,19 @@ impl WordReader {
         })
     }
 
-    /// How many tokens there are so far, marks included.
+    /// The number of tokens so far, those that end sentences included.
     #[getter]
     fn tokens(&self) -> PyResult<usize> {
         self.reader.as_ref().map(Reader::tokens).ok_or_else(ended)
     }
 
-    /// How many distinct tokens there are so far.
+    /// The number of distinct tokens so far.
     #[getter]
     fn types(&self) -> PyResult<usize> {
         self.reader.as_ref().map(Reader::types).ok_or_else(ended)
     }
 
-    /// Numbers the text with a vocabulary of its own: the ids, and the symbols.
+    /// Encode the text with a vocabulary chosen from its counts; return the ids and the vocabulary.
     #[pyo3(signature = (rare, mark=None, *, train=None, max_size=None, min_count=1))]
     fn choose<'py>(
         &mut self,
@@ -107,7 +107,8 @@ impl WordReader {
         })
     }
 
-    /// Numbers the text with symbols that are given; `rare` and `mark` are places among them.
+    /// Encode the text with a given vocabulary and return the ids; `rare` and `mark` are the ids of
+    /// its unk and eos tokens.
     #[pyo3(signature = (symbols, rare, mark=None))]
     fn encode<'py>(
         &mut self,
@@ -128,7 +129,7 @@ impl WordReader {
     }
 }
 
-/// The cost of numbering what a reader has read, with so many symbols.
+/// Returns the cost of encoding what a reader has read, with a vocabulary of so many symbols.
 fn cost(reader: &Reader, symbols: usize) -> Cost {
     Cost::of(reader.tokens().saturating_add(reader.pending()).saturating_add(symbols), A_TOKEN)
 }

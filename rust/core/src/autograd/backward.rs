@@ -43,7 +43,7 @@ pub trait Graph {
     /// Returns a mark higher than all before.
     fn next_mark(&mut self) -> u64;
     /// Returns the node's mark, and whether it is a leaf: has no parents.
-    fn look(&self, node: Self::Node) -> (u64, bool);
+    fn mark_and_leaf(&self, node: Self::Node) -> (u64, bool);
     /// Sets the node's mark. Marks and gradients lie behind a shared reference, as the nodes
     /// belong to many owners.
     fn set_mark(&self, node: Self::Node, mark: u64);
@@ -226,7 +226,7 @@ impl<N: Copy + Sync> Pass<N> {
         root: N,
     ) -> Result<Pause, Stop<G::Error>> {
         let mark = graph.next_mark();
-        if graph.look(root).1 {
+        if graph.mark_and_leaf(root).1 {
             self.leaves += 1;
             open(graph, &mut self.saved, root, mark, true)?;
         } else {
@@ -253,7 +253,7 @@ impl<N: Copy + Sync> Pass<N> {
 
     #[inline]
     fn enter<G: Graph<Node = N>>(&mut self, graph: &G, node: N, mark: u64) -> Result<(), NoMemory> {
-        if graph.look(node).0 >= mark {
+        if graph.mark_and_leaf(node).0 >= mark {
             return Ok(());
         }
         let Pass { stack, saved, leaves, .. } = self;
@@ -261,7 +261,7 @@ impl<N: Copy + Sync> Pass<N> {
         push(stack, Step::Exit(node))?;
         let mut outcome = Ok(());
         graph.parents(node, |parent| {
-            let (seen, leaf) = graph.look(parent);
+            let (seen, leaf) = graph.mark_and_leaf(parent);
             if seen >= mark {
                 return;
             }

@@ -233,19 +233,19 @@ impl<T: Float, const R: usize, const V: usize, const FULL: bool> Tile<'_, T, R, 
         // A pointer for every three rows, so that the addresses of a step do not depend on each
         // other; without the black box the compiler would chain them again. After the last step the
         // pointers are beyond A, and are not dereferenced.
-        let mut left = [a; 4];
-        for (group, pointer) in left.iter_mut().enumerate() {
+        let mut a_rows = [a; 4];
+        for (group, pointer) in a_rows.iter_mut().enumerate() {
             *pointer = black_box(a.wrapping_add((self.at.row + 3 * group) * rsa));
         }
-        let mut right = b.wrapping_add(self.at.col);
+        let mut b_row = b.wrapping_add(self.at.col);
         for _ in 0..k {
             let mut row = [s.splat(T::default()); V];
             for (v, y) in row.iter_mut().enumerate() {
-                *y = self.load(s, right, v);
+                *y = self.load(s, b_row, v);
             }
             for (r, sums) in sums.iter_mut().enumerate() {
                 // SAFETY: within A, as gemm_prefetching has checked.
-                let x = s.splat(unsafe { *left[r / 3].wrapping_add(r % 3 * rsa) });
+                let x = s.splat(unsafe { *a_rows[r / 3].wrapping_add(r % 3 * rsa) });
                 for (sum, y) in sums.iter_mut().zip(row) {
                     *sum = s.fma(x, y, *sum);
                 }
@@ -253,10 +253,10 @@ impl<T: Float, const R: usize, const V: usize, const FULL: bool> Tile<'_, T, R, 
                 // registers of the sums.
                 compiler_fence(Ordering::SeqCst);
             }
-            for pointer in &mut left {
+            for pointer in &mut a_rows {
                 *pointer = pointer.wrapping_add(csa);
             }
-            right = right.wrapping_add(rsb);
+            b_row = b_row.wrapping_add(rsb);
         }
     }
 

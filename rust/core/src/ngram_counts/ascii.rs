@@ -39,16 +39,16 @@ enum Tables {
 
 /// ASCII text, and what is around it.
 #[derive(Clone, Copy)]
-pub struct Part<'a> {
+pub struct Segment<'a> {
     /// The two bytes before it; newlines where a line begins.
     pub before: [u8; 2],
-    /// The text: ASCII, of [`Part::LEAST`] bytes at least.
+    /// The text: ASCII, of [`Segment::LEAST`] bytes at least.
     pub text: &'a [u8],
     /// True where its last line ends with it.
     pub ended: bool,
 }
 
-impl Part<'_> {
+impl Segment<'_> {
     /// The least length of a text.
     pub const LEAST: usize = 4;
 
@@ -75,17 +75,17 @@ impl Ascii {
 
     /// Counts a text and returns the number of its newlines; counts nothing and returns None where
     /// whitespace has to be stripped first.
-    pub fn count(&mut self, part: Part<'_>) -> Option<u64> {
+    pub fn count(&mut self, segment: Segment<'_>) -> Option<u64> {
         let before = self.ends();
-        self.add::<1>(part);
+        self.add::<1>(segment);
         // The tables show what follows each `\r`, except one at the end of the text or before it.
-        let ends_open = !part.ended && part.text.last() == Some(&b'\r');
-        let shown = !ends_open && !part.before.contains(&b'\r');
+        let ends_open = !segment.ended && segment.text.last() == Some(&b'\r');
+        let shown = !ends_open && !segment.before.contains(&b'\r');
         if shown && self.is_clean() {
-            self.bytes += part.text.len();
-            Some(self.ends() - before - u64::from(part.ends_bare()))
+            self.bytes += segment.text.len();
+            Some(self.ends() - before - u64::from(segment.ends_bare()))
         } else {
-            self.add::<{ u32::MAX }>(part);
+            self.add::<{ u32::MAX }>(segment);
             None
         }
     }
@@ -101,13 +101,13 @@ impl Ascii {
 
     /// Adds `STEP` to the cell of each raw n-gram of a text, wrapping around: `u32::MAX` subtracts
     /// 1.
-    fn add<const STEP: u32>(&mut self, part: Part<'_>) {
-        let Part { before: [b0, b1], text, .. } = part;
+    fn add<const STEP: u32>(&mut self, segment: Segment<'_>) {
+        let Segment { before: [b0, b1], text, .. } = segment;
         let (Some(&[t0, t1]), Some(&[y, z])) = (text.first_chunk(), text.last_chunk()) else {
             return;
         };
         // The n-grams across the borders, then those within.
-        let ends_bare = part.ends_bare();
+        let ends_bare = segment.ends_bare();
         match &mut self.tables {
             Tables::Pairs(pairs) => {
                 pairs.add::<STEP>(&[b1, t0]);

@@ -1,7 +1,7 @@
 //! The counter of one thread: takes blocks of text and counts each in the fastest way it allows.
 #![allow(clippy::indexing_slicing, reason = "positions are those of the text that was searched")]
 
-use super::ascii::{Ascii, Part};
+use super::ascii::{Ascii, Segment};
 use super::blocks::Block;
 use super::cut::Context;
 use super::general::General;
@@ -114,14 +114,14 @@ impl Counter {
     /// returns None where the tables cannot be used.
     fn count_ascii(&mut self, history: u64, text: &[u8], ended: bool) -> Option<u64> {
         let before = bytes_of(history)?;
-        if text.len() < Part::LEAST || !self.uses_ascii() {
+        if text.len() < Segment::LEAST || !self.uses_ascii() {
             return None;
         }
         let tables = self.ascii.get_or_insert_with(|| Ascii::new(self.order));
         if tables.is_full(text.len()) {
             append(&mut self.done, tables.take());
         }
-        tables.count(Part { before, text, ended })
+        tables.count(Segment { before, text, ended })
     }
 
     /// Returns whether tables of ASCII pay: the one of trigrams is too large for a small text.

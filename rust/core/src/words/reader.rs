@@ -60,16 +60,16 @@ impl Reader {
     ///
     /// # Errors
     /// [`Error::NotUtf8`], [`Error::Interrupted`]; nothing should be read afterwards.
-    pub fn feed(&mut self, piece: &[u8], progress: &Progress) -> Result<()> {
-        piece.chunks(CHUNK).try_for_each(|chunk| self.feed_chunk(chunk, progress))
+    pub fn feed(&mut self, chunk: &[u8], progress: &Progress) -> Result<()> {
+        chunk.chunks(CHUNK).try_for_each(|part| self.feed_part(part, progress))
     }
 
-    fn feed_chunk(&mut self, piece: &[u8], progress: &Progress) -> Result<()> {
+    fn feed_part(&mut self, part: &[u8], progress: &Progress) -> Result<()> {
         progress.check()?;
         // A character of several bytes has no ASCII byte, so this splits none of them.
-        let whole = piece.iter().rposition(u8::is_ascii_whitespace).map_or(0, |last| last + 1);
-        let (now, later) = piece.split_at(whole);
-        alloc::reserve(&mut self.pending, piece.len())?;
+        let whole = part.iter().rposition(u8::is_ascii_whitespace).map_or(0, |last| last + 1);
+        let (now, later) = part.split_at(whole);
+        alloc::reserve(&mut self.pending, part.len())?;
         self.pending.extend_from_slice(now);
         if whole > 0 {
             self.read_pending(progress)?;

@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 
 use self::args::{self as nplm_args, Examples, Named, Number};
 use self::cost::TRAINING;
-use crate::args::{Ranges, at_least, count, number, quoted};
+use crate::args::{ByteBounds, at_least, count, number, quoted};
 use crate::borrow::Writing;
 use crate::errors::guard;
 use crate::memory::reserve;
@@ -177,17 +177,17 @@ fn train_with<'py, T: Number>(
         return Err(PyValueError::new_err(message));
     }
 
-    let mut ranges = Ranges::default();
+    let mut bounds = ByteBounds::default();
     for (_, array) in sets.iter().flat_map(|set| set.as_ref().named()) {
         if let Some(array) = array {
-            ranges.add(array);
+            bounds.add(array);
         }
     }
     // Contexts of a text overlap with what follows them.
     for ids in [&examples.inputs, &examples.targets] {
-        let mut ranges = ranges.clone();
-        ranges.add(ids);
-        ranges.check()?;
+        let mut bounds = bounds.clone();
+        bounds.add(ids);
+        bounds.check()?;
     }
 
     let mut borrowed = Vec::with_capacity(sets.len());

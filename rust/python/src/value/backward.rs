@@ -109,7 +109,7 @@ impl Graph for Nodes<'_> {
     }
 
     #[inline(always)]
-    fn look(&self, handle: Handle) -> (u64, bool) {
+    fn mark_and_leaf(&self, handle: Handle) -> (u64, bool) {
         // SAFETY: alive under the root, as everywhere in this impl.
         unsafe {
             match handle.target() {
@@ -121,7 +121,7 @@ impl Graph for Nodes<'_> {
 
     #[inline(always)]
     fn set_mark(&self, handle: Handle, mark: u64) {
-        // SAFETY: see `look`.
+        // SAFETY: see `mark_and_leaf`.
         unsafe {
             match handle.target() {
                 Target::Node(node) => (*node).set_mark(mark),
@@ -145,7 +145,7 @@ impl Graph for Nodes<'_> {
     #[inline(always)]
     fn prefetch_parents(&self, handle: Handle) {
         if let Target::Node(node) = handle.target() {
-            // SAFETY: see `look`. An address that is none, as of a fused node, does no harm.
+            // SAFETY: see `mark_and_leaf`. An address that is none, as of a fused node, does no harm.
             for parent in unsafe { (*node).parents() } {
                 prefetch(parent.cast::<u8>().wrapping_add(HOT_OFFSET));
             }
@@ -154,7 +154,7 @@ impl Graph for Nodes<'_> {
 
     #[inline(always)]
     fn parents(&self, handle: Handle, mut visit: impl FnMut(Handle)) {
-        // SAFETY: see `look`.
+        // SAFETY: see `mark_and_leaf`.
         unsafe {
             if let Target::Node(node) = handle.target()
                 && (*node).op() != Op::Fused
@@ -215,21 +215,21 @@ impl Graph for Nodes<'_> {
         match handle.target() {
             Target::Node(_) => Ok(()),
             Target::FusedOp(_) if !self.nested => Ok(()),
-            // SAFETY: see `look`.
+            // SAFETY: see `mark_and_leaf`.
             Target::FusedOp(fused) => unsafe { set_aside(fused, &mut self.aside.borrow_mut()) },
         }
     }
 
     fn put_back(&self) {
         for (fused, dout) in self.aside.borrow_mut().drain(..) {
-            // SAFETY: see `look`.
+            // SAFETY: see `mark_and_leaf`.
             unsafe { (*fused).dout = dout }
         }
     }
 
     #[inline(always)]
     fn propagate(&mut self, handle: Handle) -> PyResult<()> {
-        // SAFETY: see `look`.
+        // SAFETY: see `mark_and_leaf`.
         unsafe {
             match handle.target() {
                 Target::Node(node) if (*node).is_plain() => send(node),
