@@ -1,7 +1,7 @@
 //! Ops over lists of Values: each makes one node an output.
 //!
-//! Where `Value` is patched, or an operand's class has ops of its own, the written-out program runs
-//! instead, after the fused op has looked at the arguments.
+//! Where `Value` is patched, or an operand's class has ops of its own, the program of scalar ops
+//! (`written_out.rs`) runs instead, after the fused op has checked the arguments.
 
 #![allow(clippy::doc_markdown, reason = "these texts become docstrings")]
 
@@ -20,7 +20,7 @@ use crate::value::node::{self, NodeRef};
 use crate::value::{number, ops, patches};
 use crate::written_out;
 
-/// The sum of Values and numbers as one node, added from left to right.
+/// Return the sum of Values and numbers as one node, added from left to right.
 ///
 /// >>> sum([Value(1.0), Value(2.0), 0.5]).data
 /// 3.5
@@ -37,7 +37,7 @@ fn sum<'py>(py: Python<'py>, values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
     })
 }
 
-/// The larger of two, the first when they are equal; the other one's derivative is 0.
+/// Return the larger of two, the first when they are equal; the other one's derivative is 0.
 ///
 /// >>> max(Value(1.0), 2.0).data
 /// 2.0
@@ -47,7 +47,7 @@ fn max<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
     guard(|| extremum(a, b, "max", ops::max))
 }
 
-/// The smaller of two, the first when they are equal; the other one's derivative is 0.
+/// Return the smaller of two, the first when they are equal; the other one's derivative is 0.
 ///
 /// >>> min(Value(1.0), 2.0).data
 /// 1.0
@@ -59,7 +59,7 @@ fn min<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
 
 type Slot = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
 
-/// The op's slot on both; where the class of `a` has ops of its own, its method.
+/// Calls the op's slot on both or, where the class of `a` has ops of its own, its method.
 fn extremum<'py>(
     a: &Bound<'py, PyAny>,
     b: &Bound<'py, PyAny>,
@@ -79,7 +79,7 @@ fn extremum<'py>(
     }
 }
 
-/// The sum of w[i] * x[i] as one node, added from left to right; ValueError when the lengths
+/// Return the sum of w[i] * x[i] as one node, added from left to right; ValueError when the lengths
 /// differ.
 ///
 /// >>> dot([Value(2.0), Value(3.0)], [10.0, 1.0]).data
@@ -109,7 +109,7 @@ fn dot<'py>(
     })
 }
 
-/// b plus the sum of w[i] * x[i] as one node, added from left to right starting from b;
+/// Return b plus the sum of w[i] * x[i] as one node, added from left to right starting from b;
 /// ValueError when w and x differ in length.
 ///
 /// >>> affine([Value(2.0)], [10.0], Value(1.0)).data
@@ -138,8 +138,8 @@ fn affine<'py>(
     })
 }
 
-/// b + w·x as one node, for a neuron. None where the neuron has to be written out: w is no list or
-/// tuple of Values, b is no Value, or an operand has ops of its own.
+/// Return b + w·x as one node, for a neuron. None where the neuron's own scalar ops have to run: w
+/// is no list or tuple of Values, b is no Value, or an operand has ops of its own.
 #[pyfunction]
 #[pyo3(signature = (w, x, b, /))]
 fn neuron<'py>(
@@ -167,7 +167,7 @@ fn neuron<'py>(
     })
 }
 
-/// The affine map of operands w (n of them), x and b.
+/// Applies the affine map to operands w (n of them), x and b.
 fn fused_affine(py: Python<'_>, operands: Operands, n: usize) -> PyResult<Bound<'_, PyAny>> {
     let made = detached(py, &operands.data, |data| affine_of(data, n));
     let made = made.map_err(|error| to_python(&error))?;
@@ -180,8 +180,8 @@ fn affine_of(data: &[f64], n: usize) -> Result<(f64, Vjp), Error> {
     fused::affine(w, x, *b)
 }
 
-/// Probabilities proportional to exp(logits): one node each, stable at any finite input.
-/// ValueError for no logits.
+/// Return the softmax of the logits, exp(logits) / sum(exp(logits)): one node each, stable at any
+/// finite input. ValueError for no logits.
 ///
 /// >>> [p.data for p in softmax([Value(1e4), Value(1e4)])]
 /// [0.5, 0.5]
@@ -195,7 +195,7 @@ fn softmax<'py>(py: Python<'py>, logits: &Bound<'py, PyAny>) -> PyResult<Bound<'
     })
 }
 
-/// Logarithms of the softmax of the logits: one node each. ValueError for no logits.
+/// Return the logarithms of the softmax of the logits: one node each. ValueError for no logits.
 ///
 /// >>> [p.data for p in log_softmax([Value(0.0)])]
 /// [0.0]
@@ -209,7 +209,7 @@ fn log_softmax<'py>(py: Python<'py>, logits: &Bound<'py, PyAny>) -> PyResult<Bou
     })
 }
 
-/// The negative log-likelihood of class target under the softmax of the logits, as one node.
+/// Return the negative log-likelihood of class target under the softmax of the logits, as one node.
 /// ValueError for no logits, IndexError for a target that is not one of them.
 ///
 /// >>> cross_entropy([Value(0.0), Value(0.0)], 1).data
@@ -236,7 +236,7 @@ fn cross_entropy<'py>(
     })
 }
 
-/// A class index; one that no i64 can hold is out of range as well.
+/// Reads a class index; one that no `i64` can hold is out of range as well.
 fn index(target: &Bound<'_, PyAny>) -> PyResult<i64> {
     target.extract().map_err(|error: PyErr| {
         if error.is_instance_of::<PyOverflowError>(target.py()) {
@@ -251,7 +251,7 @@ fn index(target: &Bound<'_, PyAny>) -> PyResult<i64> {
     })
 }
 
-/// x divided by the root of its mean square: one node each, x[i] * (mean(x²) + eps)**-0.5
+/// Return x divided by the root of its mean square: one node each, x[i] * (mean(x²) + eps)**-0.5
 /// (Zhang and Sennrich 2019, without a gain). ValueError for an empty x.
 ///
 /// >>> [y.data for y in rms_norm([Value(3.0), Value(3.0)], eps=0.0)]
@@ -267,7 +267,7 @@ fn rms_norm<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, eps: f64) -> PyResult<B
     })
 }
 
-/// The outputs of an op, or those of the program that it stands for.
+/// Makes the outputs of an op, or runs the program of scalar ops that it stands for.
 fn several<'py>(
     py: Python<'py>,
     operands: Operands,

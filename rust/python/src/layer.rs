@@ -18,8 +18,8 @@ use crate::run::pause;
 use crate::weights::{Shared, Source, WeightCacheEntry, expect_length, items};
 use crate::written_out;
 
-/// A matrix times a vector: one node for each row, bias[i] + the sum of rows[i][j] * x[j], added
-/// from left to right starting from the bias (or 0). ValueError when lengths do not match.
+/// Return a matrix times a vector: one node for each row, bias[i] + the sum of rows[i][j] * x[j],
+/// added from left to right starting from the bias (or 0). ValueError when lengths do not match.
 ///
 /// >>> [y.data for y in linear([1.0, 2.0], [[Value(3.0), 4.0], [5.0, 6.0]])]
 /// [11.0, 17.0]
@@ -58,7 +58,8 @@ fn linear<'py>(
     })
 }
 
-/// The fused op that earlier calls with the same list made, if nothing in it has changed.
+/// Returns the fused op of weights that an earlier call with the same list has made, if no weight
+/// has changed.
 fn in_use(rows: &Bound<'_, PyAny>, bias: Option<&Bound<'_, PyAny>>, n: usize) -> Option<Shared> {
     let rows = rows.cast_exact::<PyList>().ok()?;
     let bias = match bias {
@@ -81,7 +82,7 @@ fn collect<'py>(
     read_all(items, |_, item| Ok(item))
 }
 
-/// A layer's neurons on one row of inputs: a list of outputs, one node a neuron,
+/// Apply a layer's neurons to one row of inputs; return a list of outputs, one node per neuron,
 /// activation(b + w·x).
 ///
 /// None where each neuron has to be called: neurons is no list of exactly neuron_type's class with
@@ -101,7 +102,7 @@ fn layer<'py>(
     })
 }
 
-/// As layer, for each row of a batch: a list of lists.
+/// Apply a layer's neurons to each row of a batch, as layer does; return a list of lists.
 #[pyfunction]
 #[pyo3(signature = (neurons, neuron_type, rows, /))]
 fn layer_batch<'py>(
@@ -129,7 +130,7 @@ fn layer_batch<'py>(
     })
 }
 
-/// The answer of neurons to a row: see [`layer`].
+/// Applies neurons to a row: see [`layer`].
 fn answer<'py>(
     py: Python<'py>,
     neurons: &Bound<'py, PyList>,
@@ -141,7 +142,7 @@ fn answer<'py>(
         return Ok(None);
     }
     let mut x = Operands::default();
-    // What a row holds may run Python code when it is read, hence the order.
+    // Reading an item of a row may run Python code, so that the neurons are checked after it.
     let read = x.extend(row, "x");
     if !x.unless_strange(read)? || x.have_own_ops(py)? || !neuron_type.intact(py)? {
         return Ok(None);
@@ -150,7 +151,7 @@ fn answer<'py>(
     shared.apply(py, x, layer_op(activation), activation).map(Some)
 }
 
-/// The fields of a neuron that is exactly of the type.
+/// Returns the fields of a neuron that is exactly of the type.
 ///
 /// # Safety
 /// `neuron` stays alive; the type extends `NeuronData`.
@@ -167,7 +168,7 @@ unsafe fn fields<'a, 'py>(
     }
 }
 
-/// The activation that all neurons share, if all are exactly of the type.
+/// Returns the activation of all neurons, if they share one and all are exactly of the type.
 fn common_activation(neurons: &Bound<'_, PyList>, neuron_type: &Originals) -> Option<Activation> {
     let py = neurons.py();
     let base = py.get_type::<NeuronData>();
@@ -187,8 +188,8 @@ fn common_activation(neurons: &Bound<'_, PyList>, neuron_type: &Originals) -> Op
     Some(common.unwrap_or_default())
 }
 
-/// The weights of neurons that `common_activation` has looked at, for inputs of length n; None
-/// where the weights of one are no list of Values, or have ops of their own.
+/// Returns the weights of neurons that `common_activation` has checked, for inputs of length n;
+/// None where those of one are no list of Values, or have ops of their own.
 fn weights_of(
     neurons: &Bound<'_, PyList>,
     neuron_type: &Originals,

@@ -1,4 +1,4 @@
-//! What a neuron keeps, as fields that a layer reads without asking Python.
+//! The fields of a neuron, which a layer reads without running Python code.
 
 use fastgrad_core::autograd::fused::Activation;
 use pyo3::exceptions::{PyAttributeError, PyValueError};
@@ -11,8 +11,8 @@ use crate::value::number;
 
 /// The weights, the bias and the activation of a neuron: the base of the Python class.
 ///
-/// Frozen for `PyO3`, which then keeps no flag of who borrows it (setting one took a third of a
-/// layer's call); the fields are guarded by the GIL.
+/// Frozen for `PyO3`, which then keeps no borrow flag (setting it took a third of a layer's call);
+/// the GIL guards the fields.
 #[pyclass(subclass, frozen, module = "fastgrad._core")]
 #[derive(Default)]
 pub struct NeuronData {
@@ -27,7 +27,7 @@ struct Field<T>(GilCell<T>);
 
 impl<T> Field<T> {
     fn set(&self, py: Python<'_>, value: T) {
-        // The old value is dropped last, as its end may run Python code that comes back here.
+        // The old value is dropped last, as that may run Python code that calls `set` again.
         let old = self.0.with(py, |field| std::mem::replace(field, value));
         drop(old);
     }
@@ -52,7 +52,7 @@ impl Field<Option<Py<PyAny>>> {
 }
 
 impl NeuronData {
-    /// The weights and the bias, once both are set.
+    /// Returns the weights and the bias, once both are set.
     ///
     /// # Safety
     /// The references are not used once Python code has run, which may replace the fields.

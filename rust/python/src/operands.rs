@@ -1,4 +1,4 @@
-//! Lists of operands on their way into the core, and outputs on their way back.
+//! Reads lists of operands for the core, and makes nodes of its outputs.
 
 use std::ptr;
 
@@ -27,7 +27,7 @@ pub struct Operands {
     pub data: Vec<f64>,
     /// an operand's class has ops of its own
     own_ops: bool,
-    /// what was refused is neither Value nor number, but may answer `Value * it`
+    /// the item refused is neither Value nor number, but its class may implement `Value * item`
     stranger: bool,
 }
 
@@ -73,13 +73,13 @@ impl Operands {
         Ok(())
     }
 
-    /// True when the op has to be written out: `Value` is patched, or an operand's class has ops
-    /// of its own.
+    /// Returns true if the scalar program has to run instead: `Value` is patched, or an operand's
+    /// class has ops of its own.
     pub fn have_own_ops(&self, py: Python<'_>) -> PyResult<bool> {
         Ok(self.own_ops || patches::is_patched(py)?)
     }
 
-    /// True when no operand is of a subclass of `Value`.
+    /// Returns true if no operand is of a subclass of `Value`.
     pub fn are_exact(&self) -> bool {
         let mut nodes = self.nodes.iter().filter(|node| !node.is_null());
         // SAFETY: we own a reference to each node.
@@ -96,12 +96,12 @@ impl Operands {
         !is_sequence && (NodeRef::of(source.as_borrowed()).is_some() || is_iterator())
     }
 
-    /// True when the first `n` operands are Values.
+    /// Returns true if the first `n` operands are Values.
     pub fn are_nodes(&self, n: usize) -> bool {
         self.nodes.iter().take(n).all(|node| !node.is_null())
     }
 
-    /// The operands as Python has them; a number as a float.
+    /// Returns the operands as Python objects, a number as a float.
     pub fn objects<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let mut objects = with_capacity(self.data.len())?;
         for (&node, &data) in self.nodes.iter().zip(&self.data) {
@@ -169,7 +169,7 @@ impl Operands {
         Ok(())
     }
 
-    /// The fused op of an op over these operands; the caller has a share of it.
+    /// Makes the fused op of an op over these operands; the caller owns a share of it.
     ///
     /// `name` is what `_op` shows.
     fn into_fused_op(
@@ -182,7 +182,7 @@ impl Operands {
         FusedOp::new(py, name.into(), self.into_parts().0, Some(rule), outputs)
     }
 
-    /// The nodes, whose references become the caller's, and the values.
+    /// Returns the nodes, whose references become the caller's, and the values.
     pub fn into_parts(mut self) -> (Vec<*mut Node>, Vec<f64>) {
         (std::mem::take(&mut self.nodes), std::mem::take(&mut self.data))
     }
@@ -200,7 +200,7 @@ impl Operands {
         outputs.list(py, values.len(), |i| op::pos(values[i]))
     }
 
-    /// As [`Operands::into_outputs`], for an op with one output.
+    /// Makes the output node of an op with one output, as [`Operands::into_outputs`] does.
     pub fn into_output<'py>(
         self,
         py: Python<'py>,
@@ -225,7 +225,7 @@ impl Outputs {
         Outputs(fused)
     }
 
-    /// The output at `index`; `slope` is that of an activation after the op, 1 without one.
+    /// Makes the output at `index`; `slope` is that of an activation after the op, 1 without one.
     #[inline(always)]
     pub fn node<'py>(
         &self,
@@ -245,7 +245,8 @@ impl Outputs {
 }
 
 impl Outputs {
-    /// A list of `n` outputs; `made(i)` gives the value of each and the slope of its activation.
+    /// Makes a list of `n` outputs; `made(i)` returns the value of output i and the slope of its
+    /// activation.
     #[inline(always)]
     pub fn list<'py>(
         &self,
@@ -253,8 +254,8 @@ impl Outputs {
         n: usize,
         mut made: impl FnMut(usize) -> fastgrad_core::Result<Unary>,
     ) -> PyResult<Bound<'py, PyList>> {
-        // Python code may run only while a long list is filled; the collector learns of such a
-        // list when it is full.
+        // Only while a long list is filled may Python code run: the collector tracks it once it is
+        // full.
         let is_long = n >= PAUSE_EVERY;
         // SAFETY: each place of the list is filled once; after an error the rest stay null, as a
         // list may be until it is shown.
@@ -277,8 +278,8 @@ impl Outputs {
         }
     }
 
-    /// As [`Outputs::list`] for a linear map, whose sums the fused op holds in the buffer of its
-    /// adjoints, and which become 0 there.
+    /// Makes a list of the outputs of a linear map, whose sums lie in the fused op's buffer of
+    /// adjoints; the buffer is then 0.
     #[allow(clippy::indexing_slicing, reason = "as many outputs as sums are made")]
     pub fn activated<'py>(
         &self,

@@ -47,7 +47,8 @@ impl Params {
         Ok(state)
     }
 
-    /// Sets the data of all parameters by a rule from data, gradient and state, in one go. An exception leaves parameters and state unchanged.
+    /// Sets the data of each parameter to `rule(data, gradient, state)`, all at once. An exception
+    /// leaves parameters and state unchanged.
     fn update<S: Copy>(
         &self,
         py: Python<'_>,
@@ -66,7 +67,7 @@ impl Params {
         Ok(())
     }
 
-    /// True when `Value` is patched, or a parameter's class has fields of its own.
+    /// Returns true if `Value` is patched, or a parameter's class has fields of its own.
     fn have_own_fields(&self, py: Python<'_>) -> PyResult<bool> {
         if patches::is_patched(py)? {
             return Ok(true);
@@ -80,7 +81,7 @@ impl Params {
         Ok(false)
     }
 
-    /// As [`Params::update`], through the attributes `data` and `grad`.
+    /// Does what [`Params::update`] does through the attributes `data` and `grad`.
     #[cold]
     fn update_by_attributes<S: Copy>(
         &self,
@@ -162,7 +163,7 @@ impl Momentum {
         })
     }
 
-    /// One step of every parameter; in one go, so that an interrupt finds all of them moved or none.
+    /// Make one step: update all parameters at once, so that an interrupt finds all updated or none.
     #[pyo3(signature = (lr, momentum, weight_decay, /))]
     fn step(&mut self, py: Python<'_>, lr: f64, momentum: f64, weight_decay: f64) -> PyResult<()> {
         let rule = Sgd { lr, momentum, weight_decay };
@@ -222,7 +223,7 @@ impl Moments {
         })
     }
 
-    /// One step of every parameter; in one go, so that an interrupt finds all of them moved or none.
+    /// Make one step: update all parameters at once, so that an interrupt finds all updated or none.
     #[pyo3(signature = (lr, beta1, beta2, eps, weight_decay, decoupled, /))]
     #[allow(clippy::too_many_arguments, reason = "the names of the paper, positional")]
     #[allow(clippy::cast_precision_loss, reason = "nobody takes 2^53 steps")]
@@ -255,7 +256,7 @@ impl Moments {
     }
 }
 
-/// Sets the gradient of every Value in a list to 0; what else is in it gets `grad = 0.0`.
+/// Set the gradient of every Value in a list to 0; of other items set the attribute `grad` to 0.0.
 #[pyfunction]
 #[pyo3(signature = (params, /))]
 pub fn zero_grads(params: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -1,8 +1,8 @@
-//! Finds out whether a class does things in its own way, so that fast paths can step aside.
+//! Detects classes that override ops, for which fast paths are not taken.
 //!
-//! Python keeps a version number in every type, which changes with each assignment to an
-//! attribute of the type or of one of its bases: as long as it is the number of the last look,
-//! that look's answer still holds.
+//! Python keeps a version number in every type, which changes with each assignment to an attribute
+//! of the type or of one of its bases: as long as it is that of the last comparison, the result of
+//! the comparison holds.
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
@@ -47,11 +47,11 @@ const OPS: [&str; 28] = [
     "__getattribute__",
 ];
 
-/// The last subclass of `Value` that was found to have none of its own, and its version.
+/// The last subclass of `Value` that was found to override none of [`OPS`], and its version.
 static ORDINARY: (AtomicPtr<ffi::PyTypeObject>, AtomicU32) =
     (AtomicPtr::new(ptr::null_mut()), AtomicU32::new(0));
 
-/// True when a subclass of `Value` has an op or a field of its own.
+/// Returns true if a subclass of `Value` has an op or a field of its own.
 pub fn class_has_own_ops(py: Python<'_>, class: *mut ffi::PyTypeObject) -> PyResult<bool> {
     // SAFETY: the class of a living object.
     let version = unsafe { (*class).tp_version_tag };
@@ -69,7 +69,7 @@ pub fn class_has_own_ops(py: Python<'_>, class: *mut ffi::PyTypeObject) -> PyRes
         }
     }
     ORDINARY.0.store(class, Relaxed);
-    // SAFETY: as above. The look has given the class a version, if it had none.
+    // SAFETY: as above. Looking attributes up has given the class a version, if it had none.
     ORDINARY.1.store(unsafe { (*class).tp_version_tag }, Relaxed);
     Ok(false)
 }
@@ -87,7 +87,7 @@ pub fn answers_multiplication(object: &Bound<'_, PyAny>) -> bool {
 pub struct Originals {
     class: Py<PyType>,
     attributes: Vec<(Py<PyString>, Py<PyAny>)>,
-    /// the class's version at the last look that found nothing changed
+    /// the class's version at the last comparison that found nothing changed
     version: AtomicU32,
 }
 
@@ -119,7 +119,7 @@ impl Originals {
 }
 
 impl Originals {
-    /// The class.
+    /// Returns the class.
     #[inline(always)]
     pub fn class(&self) -> *mut ffi::PyTypeObject {
         self.class.as_ptr().cast()
@@ -133,7 +133,8 @@ impl Originals {
                 return Ok(false);
             }
         }
-        // SAFETY: as in `intact`. The look has given the class a version, if it had none.
+        // SAFETY: as in `intact`. Looking attributes up has given the class a version, if it had
+        // none.
         self.version.store(unsafe { (*self.class()).tp_version_tag }, Relaxed);
         Ok(true)
     }

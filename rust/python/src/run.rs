@@ -1,8 +1,12 @@
-//! Runs work with the GIL released; meanwhile answers Ctrl-C and reports progress. //! //! Whatever
-//! takes long goes through [`run`]. The GIL is released elsewhere only where that does not //! fit:
-//! `detach` in `py_reader.rs` and `sampling.rs` (Python objects are made between two parts of //!
-//! the work), in `operands.rs` and `weights.rs` (one large op), and for a moment in [`pause`], in
-//! //! backward passes (`value/backward.rs`) and in waiting for another one (`value/pass_lock.rs`).
+//! Runs work with the GIL released; meanwhile answers Ctrl-C and reports progress.
+//!
+//! Nearly all long work goes through [`run`]. Elsewhere `detach` releases the GIL
+//!
+//! - where work and Python take turns: `py_reader.rs`, `sampling.rs`;
+//! - for one large op over Values: `operands.rs`, `weights.rs`;
+//! - for a moment, so that other threads run: [`pause`], and backward passes (`value/backward.rs`);
+//! - for a wait: for a pass of another thread (`value/pass_lock.rs`), for a file in non-blocking
+//!   mode (`ngram_counts.rs`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};

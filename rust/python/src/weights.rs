@@ -1,10 +1,10 @@
-//! Weights that many calls share.
+//! Caches the weights of layers, which many calls share.
 //!
 //! A network is called once for each example, with the same weights. The maps of all these calls
-//! share one fused op of weights as long as it is in use: it is found by the address of the list
-//! that the weights came from, and taken only if every weight in it is the same node with the
-//! same value. So a call reads its weights but owns none of them, and a backward pass gathers
-//! their gradients in one place and gives them to the nodes once.
+//! share one fused op of weights as long as it is in use: it is looked up by the address of the
+//! list that the weights came from, and used only if every weight is still the same node with the
+//! same value. So a call compares its weights but takes no reference to any of them, and a backward
+//! pass sums their gradients in one buffer and sends them to the nodes once.
 
 use std::sync::Arc;
 
@@ -20,12 +20,12 @@ use crate::run::pause;
 use crate::value::fused_op::{self, FusedOp};
 use crate::value::node::Node;
 
-/// From how many weights on a map is computed without the GIL.
+/// The least number of weights with which a map is computed without the GIL.
 const DETACHED_FROM: usize = 1 << 18;
 
-/// Where the weights of one call come from.
+/// The weights of one call, as Python objects.
 pub struct Source<'py> {
-    /// what the call got them in; its address is where a fused op in use is looked for
+    /// the list that the call got them in; its address is the key of the cache
     pub key: *mut ffi::PyObject,
     /// m rows of n weights
     pub rows: Vec<Bound<'py, PyAny>>,
@@ -46,7 +46,8 @@ impl Drop for Shared {
     }
 }
 
-/// The fused op of weights that calls with this list use, to be compared with the list as it is.
+/// The fused op of weights that earlier calls with a list used, to be compared with the list as it
+/// is now.
 pub struct WeightCacheEntry {
     fused: *mut FusedOp,
     weights: Arc<Weights>,
@@ -97,7 +98,7 @@ impl WeightCacheEntry {
         items.iter().zip(known).zip(values).all(|((&item, &node), v)| same(item, node, *v))
     }
 
-    /// A share of the fused op; call it before any Python code runs.
+    /// Takes a share of the fused op; called before any Python code runs.
     pub fn share(self) -> Shared {
         // SAFETY: in use.
         unsafe { (*self.fused).share() };
@@ -140,7 +141,7 @@ impl Source<'_> {
     }
 }
 
-/// The items of a list, as long as nobody touches it.
+/// Returns the items of a list, as long as nothing changes it.
 ///
 /// # Safety
 /// No Python code runs while the slice is in use.
@@ -161,7 +162,7 @@ fn same(item: *mut ffi::PyObject, node: *mut Node, value: f64) -> bool {
     item == node.cast() && unsafe { (*node).data }.to_bits() == value.to_bits()
 }
 
-/// An error of the op unless the lengths match.
+/// Raises the op's error unless the lengths match.
 pub fn expect_length(
     op: &'static str,
     argument: impl FnOnce() -> String,
@@ -175,7 +176,7 @@ pub fn expect_length(
 }
 
 impl Shared {
-    /// The map of one input: `name` is what `_op` shows.
+    /// Applies the linear map to one input; `name` is what `_op` shows.
     pub fn apply<'py>(
         &self,
         py: Python<'py>,

@@ -32,7 +32,7 @@ pub fn dot<'py>(py: Python<'py>, w: &[Bound<'py, PyAny>], x: &[Bound<'py, PyAny>
     affine(w, x, &value(py, 0.0)?)
 }
 
-/// An affine map for each of `m` rows; `weights` holds the rows, then `m` biases or none.
+/// Applies an affine map for each of `m` rows; `weights` holds the rows, then `m` biases or none.
 #[allow(clippy::indexing_slicing, reason = "a bias for each row, or none at all")]
 pub fn linear<'py>(
     py: Python<'py>,
@@ -85,7 +85,7 @@ pub fn rms_norm<'py>(py: Python<'py>, x: &[Bound<'py, PyAny>], eps: f64) -> Outp
     list(py, x, |x| scale.mul(x))
 }
 
-/// Each logit less the largest one's number: the shift cancels, so it needs no gradient.
+/// Subtracts the largest logit's number from each: the shift cancels, so it needs no gradient.
 fn shifted<'py>(logits: &[Bound<'py, PyAny>]) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let mut highest = f64::NEG_INFINITY;
     for logit in logits {
@@ -138,7 +138,7 @@ fn is_value(item: &Bound<'_, PyAny>) -> bool {
     NodeRef::of(item.as_borrowed()).is_some()
 }
 
-/// A number as a Value, made by calling the class, as a program would.
+/// Makes a Value of a number by calling the class, as a program would.
 fn value(py: Python<'_>, data: f64) -> Output<'_> {
     // SAFETY: the type lives as long as the module.
     let class = unsafe { PyType::from_borrowed_type_ptr(py, node::value_type()) };

@@ -45,6 +45,18 @@
 //! row needs of the others are plain buffers of each micro-batch: activations (`x_rows`, `z.rows`,
 //! `a.rows`), their gradients (`dx_rows`, `z.grad`, `a.grad`) and the exponentials of logits. They
 //! could as well have been received from another process, with the same bits as result.
+//!
+//! # A second hidden layer
+//!
+//! It would change, in this order:
+//!
+//! 1. `params`: two fields of [`Params`] and its methods, a length in [`Shape`]; and the names of
+//!    parameters in the bindings (`nplm/args.rs`) and in Python (`models/nplm/`);
+//! 2. [`batch`]: one more [`batch::Activations`] in a micro-batch;
+//! 3. [`hidden`]: `forward`, `backward` and `gradient` take x from, and leave dx in, a micro-batch's
+//!    x; they would be given the input and the output, as `project` is;
+//! 4. `step`: `forward_hidden` and `backward_hidden` call both layers, and `partition` makes work
+//!    items of the new rows. [`output`], which reads only z, and [`optimizer`] stay as they are.
 
 #![allow(
     clippy::indexing_slicing,

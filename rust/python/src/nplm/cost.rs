@@ -1,4 +1,4 @@
-//! Estimates how long a call takes, and how many threads are worth while for it.
+//! Estimates how long a call takes, and how many threads it is worth.
 
 use std::num::NonZero;
 use std::thread;
@@ -15,9 +15,9 @@ const PER_NANOSECOND: usize = 15;
 /// Multiplications of a step from which on threads are worth their overhead.
 const WORTH_THREADS: usize = 10_000_000;
 
-/// The gemms per matrix of a forward pass, twice.
+/// Twice the number of gemms per matrix in a forward pass.
 pub const FORWARD: usize = 2;
-/// The gemms per matrix of forward, backward and gradients, twice.
+/// Twice the number of gemms per matrix in forward pass, backward pass and gradients.
 pub const TRAINING: usize = 6;
 
 /// Returns the number of multiplications for so many examples, `passes` being [`FORWARD`] or
@@ -33,8 +33,8 @@ pub fn cost(multiplications: usize) -> Cost {
     Cost::of(multiplications / PER_NANOSECOND, 1)
 }
 
-/// Returns the number of threads: the argument, or as many as so much work at once is worth; no more
-/// than there are micro-batches.
+/// Returns the number of threads: the argument, or as many as the work is worth; at most that of
+/// micro-batches.
 pub fn threads(
     argument: Option<&Bound<'_, PyAny>>,
     multiplications: usize,

@@ -19,7 +19,7 @@ use super::number;
 use crate::args::shorten;
 use crate::errors::guard_slot;
 
-/// The longest format, in characters, that an error repeats as Python tells it.
+/// The longest format, in characters, that an error repeats in Python's words.
 const LONGEST_FORMAT_ECHOED: usize = 100;
 
 c_functions! {
@@ -68,7 +68,7 @@ fn tuple<'a>(
     PyTuple::new(py, nodes.map(NodeRef::object).collect::<Vec<_>>())
 }
 
-/// The parents of a node as a tuple, repeats too.
+/// Returns the parents of a node as a tuple, repeats too.
 pub fn children(value: NodeRef<'_>) -> PyResult<Bound<'_, PyTuple>> {
     tuple(value.py(), value.parents().into_iter().flatten())
 }
@@ -101,7 +101,8 @@ fn takes_two(op: Op) -> bool {
     matches!(op, Add | Sub | Mul | Div | Pow | PowInt | PowFloat | Max | Min)
 }
 
-/// micrograd's names: a power carries its exponent, written as Python would.
+/// Returns the op's name as in micrograd: that of a power with its exponent, written as Python
+/// does.
 pub fn op_name(value: NodeRef<'_>) -> Cow<'_, str> {
     if let Some((fused, _)) = value.fused_op() {
         return Cow::Borrowed(&fused.name);
@@ -113,7 +114,7 @@ pub fn op_name(value: NodeRef<'_>) -> Cow<'_, str> {
     }
 }
 
-/// The float as `repr` writes it.
+/// Returns a float as `repr` writes it.
 pub fn python_repr(x: f64) -> String {
     // SAFETY: the returned string is ours to free, with Python's allocator.
     unsafe {
@@ -192,7 +193,7 @@ fn format_as<'a>(
     }
 }
 
-/// The collector must see a node that has attributes, for only these can close a cycle.
+/// Makes the collector track a node that has attributes, which alone can close a cycle.
 #[inline(always)]
 unsafe fn show_to_collector(object: Object) {
     // SAFETY: a slot of the slab carries the collector's head, as Python's own memory does.
@@ -236,7 +237,7 @@ unsafe extern "C" fn set_dict(object: Object, dict: Object, context: *mut c_void
     }
 }
 
-/// The value's own dict, made when it is first asked for.
+/// Returns the node's dict, which is made when it is first needed.
 pub fn dict(value: NodeRef<'_>) -> PyResult<Bound<'_, PyDict>> {
     // SAFETY: the node is alive; the dict is a new reference, or null with an exception set.
     let dict = unsafe {
@@ -246,7 +247,7 @@ pub fn dict(value: NodeRef<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(dict.cast_into::<PyDict>()?)
 }
 
-/// The descriptors of the type.
+/// Returns the descriptors of the type.
 pub fn getset() -> Vec<ffi::PyGetSetDef> {
     vec![
         attribute(c"data".as_ptr(), get_data, Some(set_data), c"The value, a float.".as_ptr()),

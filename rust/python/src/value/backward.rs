@@ -1,12 +1,11 @@
-//! `backward` and `zero_grad` over nodes: the core's passes, told where our nodes lie.
+//! `backward` and `zero_grad` over nodes: implements the core's [`Graph`] for them.
 //!
-//! A pass holds the GIL, since nodes are Python objects, but lets go of it for a
-//! moment every few thousand nodes: other threads run and Ctrl-C is answered. Only one thread is
-//! inside a pass at a time (`pass_lock.rs`), for a pass keeps its marks and adjoints in the nodes
-//! themselves.
+//! A pass holds the GIL, since nodes are Python objects, but releases it for a moment every few
+//! thousand nodes: other threads run and Ctrl-C is answered. Only one thread is inside a pass at a
+//! time (`pass_lock.rs`), as a pass keeps its marks and adjoints in the nodes themselves.
 //!
-//! A rule may call `backward()` again. The pass inside finds adjoints of the one around it: those
-//! of nodes are set aside like gradients of earlier calls, those of fused ops in [`Walk::aside`].
+//! A rule may call `backward()` again. The inner pass finds adjoints of the outer one: those of
+//! nodes are saved like gradients of earlier calls, those of fused ops in [`Walk::aside`].
 
 use std::cell::RefCell;
 use std::ptr::NonNull;
@@ -85,7 +84,8 @@ impl Undo for Walk {
     }
 }
 
-/// The nodes under a root that the caller holds: edges never change, so all of them stay alive.
+/// The nodes under a root that the caller keeps alive: edges never change, so all of them stay
+/// alive.
 struct Nodes<'a> {
     py: Python<'a>,
     aside: &'a Aside,
@@ -132,7 +132,7 @@ impl Graph for Nodes<'_> {
 
     #[inline(always)]
     fn prefetch(&self, handle: Handle) {
-        // The fields often lie across two lines of the cache.
+        // The fields often span two cache lines.
         prefetch(handle.0.wrapping_add(HOT_OFFSET));
         prefetch(handle.0.wrapping_add(HOT_OFFSET + 40));
     }
@@ -181,8 +181,8 @@ impl Graph for Nodes<'_> {
         set_grad(handle, grad);
     }
 
-    /// Large graphs are bound by memory, of which two threads get more than one: they make the wait for
-    /// an interrupted pass shorter.
+    /// Uses two threads for large graphs, which are bound by memory bandwidth: an interrupted pass
+    /// is then undone sooner.
     fn update_grads<T: Sync>(
         &self,
         items: &[T],
@@ -288,7 +288,7 @@ fn prefetch(address: *const u8) {
     let _ = address;
 }
 
-/// The parents of an output of a fused op, or of a fused op.
+/// Calls `visit` with the parents of an output of a fused op, or of a fused op.
 #[inline(never)]
 unsafe fn fused_parents(handle: Handle, visit: &mut dyn FnMut(Handle)) {
     // SAFETY: the handle is alive under the root.
@@ -362,7 +362,7 @@ unsafe fn set_aside(
 fn call_hook(value: NodeRef<'_>) -> PyResult<()> {
     match hooks::stored(value)? {
         Some(hook) => hook.call0().map(drop),
-        // A program has emptied the dict: the node's own vjp is back.
+        // A program has emptied the dict: the node's own vjp applies again.
         None => send_alone(value),
     }
 }

@@ -23,7 +23,7 @@ data: the value. _children, _op and local_grads make a node of one's own: its op
 and d(self)/d(operand) for each of them, which may also stand in the place of _op, as a tuple or
 list. label: a name to show.
 
-Operators that micrograd writes by means of others call these where a subclass or a patch has
+Operators that micrograd defines by means of others call these where a subclass or a patch has
 changed them: 2 + v is v + 2, -v is v * -1, a - b is a + -b, a / b is a * b**-1.
 
 >>> a, b = Value(2.0), Value(-3.0)
@@ -38,7 +38,7 @@ c_functions! {
     method propagate = |value, _| nothing(value, backward::send_alone(value));
 }
 
-/// `None`, as a method returns it.
+/// Returns `None` as an object.
 fn nothing(value: NodeRef<'_>, outcome: PyResult<()>) -> PyResult<Bound<'_, PyAny>> {
     outcome.map(|()| value.py().None().into_bound(value.py()))
 }
@@ -51,52 +51,53 @@ fn methods() -> Vec<ffi::PyMethodDef> {
             c"backward".as_ptr(),
             backward,
             none,
-            c"backward($self)\n--\n\nAdds d(self)/d(node) to the grad of every node that self depends on, self included."
+            c"backward($self)\n--\n\nAdd d(self)/d(node) to the grad of every node that self depends on, self included."
                 .as_ptr(),
         ),
         method(
             c"zero_grad".as_ptr(),
             zero_grad,
             none,
-            c"zero_grad($self)\n--\n\nSets the grad of every node that self depends on to 0, self included.".as_ptr(),
+            c"zero_grad($self)\n--\n\nSet the grad of every node that self depends on to 0, self included.".as_ptr(),
         ),
         method(
             c"item".as_ptr(),
             attrs::item,
             none,
-            c"item($self)\n--\n\nReturns data, a float.".as_ptr(),
+            c"item($self)\n--\n\nReturn data, a float.".as_ptr(),
         ),
         method(
             c"__format__".as_ptr(),
             attrs::format_with,
             ffi::METH_O,
-            c"__format__($self, spec, /)\n--\n\nReturns data formatted, as in f\"{v:.3f}\".".as_ptr(),
+            c"__format__($self, spec, /)\n--\n\nReturn data formatted, as in f\"{v:.3f}\".".as_ptr(),
         ),
         method(
             c"_propagate".as_ptr(),
             propagate,
             none,
-            c"_propagate($self)\n--\n\nAdds self.grad times d(self)/d(operand) to each operand's grad.".as_ptr(),
+            c"_propagate($self)\n--\n\nAdd self.grad times d(self)/d(operand) to each operand's grad.".as_ptr(),
         ),
     ]);
     methods.push(ffi::PyMethodDef {
         ml_name: c"_repr_mimebundle_".as_ptr(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunctionWithKeywords: attrs::repr_mimebundle },
         ml_flags: ffi::METH_VARARGS | ffi::METH_KEYWORDS,
-        ml_doc: c"_repr_mimebundle_($self, include=None, exclude=None)\n--\n\nReturns what a notebook shows: the text and a picture of the graph.".as_ptr(),
+        ml_doc: c"_repr_mimebundle_($self, include=None, exclude=None)\n--\n\nReturn what a notebook shows: the text and a picture of the graph.".as_ptr(),
     });
     methods.push(ffi::PyMethodDef {
         ml_name: c"__new__".as_ptr(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunctionWithKeywords: init::new_method },
         ml_flags: ffi::METH_VARARGS | ffi::METH_KEYWORDS | ffi::METH_STATIC,
-        ml_doc: c"Makes a Value without data or edges, for __init__ to fill.".as_ptr(),
+        ml_doc: c"Make a Value without data or edges, for __init__ to fill.".as_ptr(),
     });
     methods.extend(pickle::methods());
     methods.extend(refusals::methods());
     methods
 }
 
-/// A table that ends with an empty entry and lives as long as the process, as the type needs it.
+/// Makes a table that ends with an empty entry and lives as long as the process, as the type needs
+/// it.
 fn table<T>(mut entries: Vec<T>, end: T) -> *mut T {
     entries.push(end);
     entries.leak().as_mut_ptr()
@@ -162,7 +163,8 @@ pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
     };
     let class = class.cast_into::<PyType>()?;
     class.setattr("label", "")?;
-    // Between a numpy scalar's and an array's: scalars leave the op to us, arrays distribute it.
+    // Between the priorities of numpy's scalars and arrays: scalars leave the op to Value, arrays
+    // distribute it over their items.
     class.setattr("__array_priority__", -1.0)?;
     patches::remember(&class)?;
     number::real(py)?;

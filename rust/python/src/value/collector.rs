@@ -1,17 +1,17 @@
 //! The slots of Python's cyclic collector for nodes.
 //!
-//! It knows a node once that has attributes, or stands on a node with a rule of its own. Ordinary
-//! graphs it never walks: they cannot be cyclic, and walking them is most of the time of a pure
-//! Python engine. A rule is different: it is a closure over its node and the operands, so a chain
-//! of such nodes is a chain of cycles, which only comes apart if all edges between them are seen,
-//! those of ordinary nodes included:
+//! The collector tracks a node once it has attributes, or has an ancestor with a rule of its own.
+//! It never walks ordinary graphs: they cannot be cyclic, and walking them takes most of the time
+//! of a pure Python engine. A rule is different: it is a closure over its node and the operands, so
+//! that a chain of such nodes is a chain of cycles, which can only be collected if all edges
+//! between them are visited, those of ordinary nodes included:
 //!
 //! ```text
 //! square's rule -> square, x     y = square(x) * 2     square(y)'s rule -> square(y), y -> square(x)
 //! ```
-//! A node that is made above another one before this gets its rule stays unknown.
+//! A node made from another one before the latter gets its rule stays untracked.
 //!
-//! Of a node that it knows the collector is told every reference that the node owns, once.
+//! [`traverse`] visits every reference that a tracked node owns exactly once.
 
 use std::os::raw::{c_int, c_void};
 use std::ptr;
@@ -21,7 +21,7 @@ use pyo3::ffi;
 use super::ffi::Object;
 use super::node::{self, Node};
 
-/// `tp_traverse`: what a node refers to.
+/// `tp_traverse`: visits what a node refers to.
 pub unsafe extern "C" fn traverse(
     object: Object,
     visit: ffi::visitproc,
@@ -47,8 +47,8 @@ pub unsafe extern "C" fn traverse(
     found
 }
 
-/// `tp_clear`: edges lead to older nodes, so a cycle always runs through attributes as well, and
-/// dropping them breaks it. The rest of the graph then goes in a loop, as graphs do.
+/// `tp_clear`: drops the attributes. Edges lead to older nodes, so every cycle runs through
+/// attributes as well, and is broken by this; the graph is then deallocated in a loop, as always.
 pub unsafe extern "C" fn clear(object: Object) -> c_int {
     // SAFETY: called by the collector with a Value.
     unsafe {

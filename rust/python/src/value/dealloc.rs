@@ -29,7 +29,7 @@ impl DeallocQueue {
                 (&raw mut (*node).grad).cast::<*mut Node>().write(self.0);
                 self.0 = node;
             } else {
-                // A subclass ends in its own way.
+                // An instance of a subclass has a `tp_dealloc` of its own.
                 trashcan::give_up(node.cast());
             }
         }
@@ -46,7 +46,7 @@ impl DeallocQueue {
     }
 }
 
-/// Makes a node unreachable for good: the collector forgets it, weak references die.
+/// Makes a node unreachable for good: untracks it and clears weak references.
 #[inline(always)]
 unsafe fn retire(node: *mut Node) {
     // SAFETY: nobody owns the node any more; callbacks that run here cannot get at it.
@@ -71,7 +71,7 @@ unsafe fn retire_slowly(node: *mut Node) {
     }
 }
 
-/// `tp_dealloc`: ends the node and all that only it kept alive.
+/// `tp_dealloc`: deallocates the node, and all nodes that only it kept alive.
 pub unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     // SAFETY: Python calls this once, when the last reference is gone.
     unsafe {

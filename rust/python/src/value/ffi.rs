@@ -11,7 +11,7 @@ use super::node::NodeRef;
 /// A Python object, as C hands it over.
 pub type Object = *mut ffi::PyObject;
 
-/// An object that Python hands to a C function.
+/// Borrows an object that Python passes to a C function.
 ///
 /// # Safety
 /// It lives for `'a`, and the GIL is held as long.
@@ -38,7 +38,7 @@ pub fn raise(error: PyErr) -> Object {
     ptr::null_mut()
 }
 
-/// The new reference that a slot returns, or null with the exception set.
+/// Returns what a slot returns: a new reference, or null with the exception set.
 pub fn answer<T>(outcome: PyResult<Bound<'_, T>>) -> Object {
     outcome.map_or_else(raise, Bound::into_ptr)
 }
@@ -54,7 +54,7 @@ pub fn status(outcome: PyResult<()>) -> c_int {
     )
 }
 
-/// A new reference to `NotImplemented`.
+/// Returns a new reference to `NotImplemented`.
 pub fn not_implemented() -> Object {
     // SAFETY: the singleton is always alive, and slots run with the GIL held.
     unsafe { ffi::Py_NewRef(ffi::Py_NotImplemented()) }
@@ -115,7 +115,7 @@ pub fn call<'a, R>(value: NodeRef<'a>, body: impl FnOnce(NodeRef<'a>) -> R) -> R
     body(value)
 }
 
-/// As [`call`], with an argument that may be missing.
+/// Calls the body of a function with an argument that may be missing.
 #[inline(always)]
 pub fn call_with<'a, R>(
     value: NodeRef<'a>,
@@ -125,7 +125,7 @@ pub fn call_with<'a, R>(
     body(value, argument)
 }
 
-/// A method of the type; `doc` starts with the signature, as `inspect` reads it.
+/// Defines a method of the type; `doc` starts with the signature, as `inspect` reads it.
 pub fn method(
     name: *const c_char,
     function: ffi::PyCFunction,
@@ -140,7 +140,7 @@ pub fn method(
     }
 }
 
-/// An attribute of the type that C functions read and, unless `set` is missing, write.
+/// Defines an attribute of the type that C functions read and, unless `set` is missing, write.
 pub fn attribute(
     name: *const c_char,
     get: ffi::getter,

@@ -1,4 +1,5 @@
-//! What the outputs of one op over lists share: its parents, its rule, and their gradients.
+//! The op that the outputs of one call over lists share: its parents, its vjp, and the outputs'
+//! adjoints.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,13 +15,14 @@ use pyo3::prelude::*;
 use super::node::{self, NewNode, Node, NodeRef};
 use crate::gil_cell::GilCell;
 
-/// One op over lists. Its output nodes share it; the last one to go takes it along.
+/// One op over lists. Each output node owns a share of it; it is freed with the last one.
 pub struct FusedOp {
+    /// the reference count: one for each output node, one for each holder of it in Rust
     shares: usize,
-    /// a parent has a rule of its own, or stands on one
+    /// a parent, or an ancestor further up, has a rule of its own
     on_rule: bool,
-    /// what the collector knows of the fused op: a node to which every share is a reference, which
-    /// has the only share itself; null without
+    /// a node that stands for the fused op in front of the collector: it owns the only share, and
+    /// every further share is a reference to it; null without
     holder: *mut Node,
     /// the mark of the last pass
     pub mark: u64,
@@ -32,15 +34,15 @@ pub struct FusedOp {
     pub dout: Vec<f64>,
     /// the fused op of the weights that several linear maps share; null without
     pub weights: *mut FusedOp,
-    /// where a fused op of weights is looked for
+    /// the key of a fused op of weights in the registry: the address of their list
     pub key: Option<usize>,
     /// what `_op` shows
     pub name: Cow<'static, str>,
 }
 
 impl FusedOp {
-    /// A fused op with a share for the caller, to be given up by [`release_into`]. It takes over the
-    /// references in `parents`.
+    /// Makes a fused op with a share for the caller, to be released by [`release_into`]. It takes
+    /// over the references in `parents`.
     pub fn new(
         py: Python<'_>,
         name: Cow<'static, str>,
@@ -61,8 +63,8 @@ impl FusedOp {
         FusedOp::with(py, name, parents, rule, dout, ptr::null_mut())
     }
 
-    /// The fused op of one input's linear map. It takes a share of the weights; `z`, the sums, serve
-    /// as the buffer of its adjoints once the outputs are made.
+    /// Makes the fused op of a linear map of one input. It takes a share of the weights; `z`, which
+    /// holds the sums, becomes the buffer of its adjoints once the outputs are made.
     ///
     /// # Safety
     /// The caller owns the references in `parents`, and holds a share of the weights.
@@ -113,7 +115,7 @@ impl FusedOp {
         Ok(fused)
     }
 
-    /// One more share.
+    /// Takes one more share.
     pub fn share(&mut self) {
         if self.holder.is_null() {
             self.shares += 1;
@@ -123,20 +125,20 @@ impl FusedOp {
         }
     }
 
-    /// Returns true if a parent has a rule of its own, or stands on one.
+    /// Returns true if a parent, or an ancestor further up, has a rule of its own.
     pub fn is_on_rule(&self) -> bool {
         self.on_rule
     }
 
-    /// Clears the holder if it is this node, which ends.
+    /// Clears the holder if it is this node, which is being deallocated.
     pub fn forget_holder(&mut self, node: *mut Node) {
         if self.holder == node {
             self.holder = ptr::null_mut();
         }
     }
 
-    /// Calls `visit` with what one owner of a share is to tell the collector of: each reference is
-    /// told of once, or not at all if that cannot be.
+    /// Calls `visit` with what one owner of a share shows to the collector: each reference exactly
+    /// once, or not at all if that is impossible.
     pub fn traverse(&self, owner: *mut Node, visit: &mut dyn FnMut(*mut Node)) {
         if !self.holder.is_null() && self.holder != owner {
             visit(self.holder);
@@ -151,8 +153,8 @@ impl FusedOp {
         }
     }
 
-    /// The parents of one output, in operand order; those of a linear map are x, its own row of
-    /// weights and its own bias.
+    /// Returns the parents of one output, in operand order; those of a linear map are x, its own
+    /// row of weights and its own bias.
     #[allow(
         clippy::indexing_slicing,
         reason = "an output of the weights has its places among them"
@@ -181,8 +183,8 @@ impl FusedOp {
         }
     }
 
-    /// d(output)/d(parent) for each of [`FusedOp::parents_of`]: what an adjoint of `slope` sends.
-    /// Nothing for an op without derivatives.
+    /// Returns d(output)/d(parent) for each of [`FusedOp::parents_of`]: what an adjoint of `slope`
+    /// sends. Empty for an op without derivatives.
     #[allow(clippy::indexing_slicing, reason = "the core gives to parents that there are")]
     pub fn local_gradients(&self, output: usize, slope: f64) -> PyResult<Vec<f64>> {
         let Some(rule) = &self.rule else { return Ok(Vec::new()) };
@@ -207,7 +209,7 @@ impl FusedOp {
         Ok(gradients)
     }
 
-    /// Adds what the adjoints in `dout` send to the parents' gradients, and makes `dout` 0 again.
+    /// Sends the adjoints in `dout` to the parents' gradients, and sets `dout` to 0.
     ///
     /// # Errors
     /// [`NoMemory`]; nothing is sent then.
@@ -236,7 +238,7 @@ impl FusedOp {
 }
 
 impl Node {
-    /// The fused op of a fused node, and which of its outputs this is.
+    /// Returns the fused op of a fused node, and the node's index among its outputs.
     #[inline(always)]
     pub fn fused(&self) -> Option<(*mut FusedOp, usize)> {
         (self.op() == Op::Fused).then(|| (self.left.cast(), self.right.addr()))
@@ -244,14 +246,15 @@ impl Node {
 }
 
 impl<'a> NodeRef<'a> {
-    /// The fused op that the node is an output of, and which one it is.
+    /// Returns the fused op that the node is an output of, and its index among the outputs.
     pub fn fused_op(&self) -> Option<(&'a FusedOp, usize)> {
         // SAFETY: a node has a share of its op, so the op lives as long; no pass writes to it while
         // it is read, as Python code runs in neither.
         self.get().fused().map(|(fused, output)| (unsafe { &*fused }, output))
     }
 
-    /// The parents in operand order, repeats too; none for an operand that was a plain number.
+    /// Returns the parents in operand order, repeats too; None for an operand that was a plain
+    /// number.
     pub fn parents(self) -> Vec<Option<NodeRef<'a>>> {
         let parents = match self.fused_op() {
             Some((fused, output)) => fused.parents_of(output),
@@ -295,10 +298,10 @@ pub unsafe fn take_edges(py: Python<'_>, node: *mut Node, from: *mut Node) {
     }
 }
 
-/// Makes the holder of a fused op that stands on a rule; it takes over the only share.
+/// Makes the holder of a fused op with a rule among its ancestors; it takes over the only share.
 ///
-/// The collector must be told of each reference once. The outputs of a fused op share its references
-/// to the parents, so they tell of a reference to the holder each, and it tells of the parents.
+/// The collector must visit each reference once. The outputs of a fused op share its references to
+/// the parents: so each output shows its reference to the holder, and the holder shows the parents.
 unsafe fn hold(py: Python<'_>, fused: *mut FusedOp) -> PyResult<()> {
     let holder = NewNode::leaf(py, 0.0);
     // SAFETY: the fused op and its share are the caller's, the holder is new.
@@ -313,8 +316,8 @@ unsafe fn hold(py: Python<'_>, fused: *mut FusedOp) -> PyResult<()> {
     Ok(())
 }
 
-/// The fused ops of weights in use, by the address of the list that the weights came from. They
-/// are not owned: one that ends takes its entry along.
+/// The fused ops of weights in use, by the address of the list that the weights came from. The
+/// registry owns none of them: one that is freed removes its entry.
 static IN_USE: GilCell<Registry> = GilCell::new(Registry(BTreeMap::new()));
 
 struct Registry(BTreeMap<usize, *mut FusedOp>);
@@ -333,7 +336,7 @@ pub fn register(py: Python<'_>, list: usize, fused: *mut FusedOp) {
     IN_USE.with(py, |in_use| in_use.0.insert(list, fused));
 }
 
-/// Removes the entry of a fused op that ends.
+/// Removes the entry of a fused op that is being freed.
 fn unregister(py: Python<'_>, list: usize, fused: *mut FusedOp) {
     IN_USE.with(py, |in_use| {
         // A newer fused op may have taken the place.
@@ -357,7 +360,7 @@ fn zeros(n: usize) -> PyResult<Vec<f64>> {
     Ok(zeros)
 }
 
-/// Releases a share; with the last one passes every parent to `give_up` and frees the fused op.
+/// Releases a share; the last one frees the fused op and passes every parent to `give_up`.
 ///
 /// # Safety
 /// The caller has a share.
@@ -381,7 +384,8 @@ pub unsafe fn release_into(fused: *mut FusedOp, give_up: &mut dyn FnMut(*mut Nod
     }
 }
 
-/// As [`release_into`], the parents going as any Python object does.
+/// Releases a share as [`release_into`] does, and drops the references to parents as those to any
+/// object.
 ///
 /// # Safety
 /// The caller has a share.

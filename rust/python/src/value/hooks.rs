@@ -50,7 +50,7 @@ fn replace(value: NodeRef<'_>, hook: Option<Borrowed<'_, '_, PyAny>>) -> PyResul
     Ok(())
 }
 
-/// The descriptor of `_backward`.
+/// Returns the descriptor of `_backward`.
 pub fn getset() -> ffi::PyGetSetDef {
     attribute(
         c"_backward".as_ptr(),

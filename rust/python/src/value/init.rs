@@ -2,7 +2,7 @@
 //! `Value(data, children, local_grads)`.
 //!
 //! The edges of a node are set once, before anything can have it as an operand, so that no graph
-//! is a circle: an op refuses a node until `__init__` has run, and `__init__` refuses to give edges
+//! has a cycle: an op refuses a node until `__init__` has run, and `__init__` refuses to give edges
 //! to a node that it has seen before.
 
 use std::os::raw::c_int;
@@ -68,7 +68,7 @@ pub unsafe extern "C" fn new_method(_: Object, args: Object, _: Object) -> Objec
     })
 }
 
-/// Is `Value.__new__` or `Value.__init__` another than ours?
+/// Returns true if a program has replaced `Value.__new__` or `Value.__init__`.
 #[inline(always)]
 fn is_patched() -> bool {
     // SAFETY: the type lives as long as the module.
@@ -79,7 +79,7 @@ fn is_patched() -> bool {
     }
 }
 
-/// The result of an op: the new node, or what a patched constructor makes of it.
+/// Returns the result of an op: the new node, or what a patched constructor makes of it.
 #[inline(always)]
 pub fn finish(made: NewNode<'_>) -> Object {
     match made.get() {
@@ -139,7 +139,8 @@ pub unsafe extern "C" fn vectorcall(
     })
 }
 
-/// The general call: gathers tuple and dict, then `__new__` and `__init__`.
+/// Makes any other call: collects the arguments into tuple and dict, then calls `__new__` and
+/// `__init__`.
 unsafe fn call_slowly<'py>(
     class: Object,
     args: *const Object,
@@ -277,7 +278,7 @@ fn fill(
     Ok(())
 }
 
-/// An error when `__init__` has given the node its edges and this would be another time.
+/// Raises an error if `__init__` has given the node its edges before.
 fn may_get_edges(node: NodeRef<'_>, has_parents: bool) -> PyResult<()> {
     if !node.has(RAW) && (has_parents || node.op() != Op::Leaf) {
         return Err(PyTypeError::new_err("the operands of a Value cannot be changed"));

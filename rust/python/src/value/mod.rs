@@ -10,15 +10,15 @@
 //! | `trashcan.rs` | deallocates attributes and subclass instances |
 //! | `slab.rs` | memory |
 //! | `fused_op.rs` | what the outputs of an op over lists share |
-//! | `number.rs` | what may stand beside a `Value` |
+//! | `number.rs` | reads operands: Values and numbers |
 //! | `ops.rs` | arithmetic |
 //! | `init.rs` | the constructor |
 //! | `attrs.rs`, `hooks.rs` | attributes, `_backward` |
 //! | `backward.rs` | `backward()`, `zero_grad()` |
 //! | `pass_lock.rs` | which thread is inside a pass; forks |
 //! | `pickle.rs` | pickling and copying of leaves |
-//! | `refusals.rs` | what a `Value` is not: `float(v)`, `v > 0` |
-//! | `patches.rs` | notices that a program has patched the type |
+//! | `refusals.rs` | what is refused: `float(v)`, `v > 0` |
+//! | `patches.rs` | detects that a program has patched the type |
 
 pub mod attrs;
 pub mod backward;

@@ -49,7 +49,7 @@ pub(super) const FROM_SLAB: u64 = 1 << 8;
 pub const HAS_RULE: u64 = 1 << 9;
 /// `__init__` has not run: no operand yet.
 pub const RAW: u64 = 1 << 10;
-/// A node below has a rule of its own, and had it when the node above it was made.
+/// An ancestor has a rule of its own, and had it when this node was made.
 const ON_RULE: u64 = 1 << 11;
 const MARK_SHIFT: u32 = 16;
 const FLAGS_AND_OP: u64 = (1 << MARK_SHIFT) - 1;
@@ -58,22 +58,22 @@ const _: () = assert!(size_of::<Node>() == slab::NODE);
 
 /// The offset of the fields that a backward pass touches.
 pub const HOT_OFFSET: usize = std::mem::offset_of!(Node, tag);
-/// Where the gradient lies.
+/// The offset of the gradient.
 pub const GRAD_OFFSET: usize = std::mem::offset_of!(Node, grad);
-/// Where the dict and the list of weak references lie, for the type.
+/// The offset of the dict, which the type needs.
 pub const DICT_OFFSET: usize = std::mem::offset_of!(Node, dict);
-/// See [`DICT_OFFSET`].
+/// The offset of the list of weak references, which the type needs.
 pub const WEAKREFS_OFFSET: usize = std::mem::offset_of!(Node, weakrefs);
 
 static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
 
-/// The type `Value`, once the module is set up.
+/// Returns the type `Value`, once the module is set up.
 #[inline(always)]
 pub fn value_type() -> *mut ffi::PyTypeObject {
     TYPE.load(Relaxed)
 }
 
-/// Makes the type known; called once.
+/// Sets what [`value_type`] returns; called once.
 pub fn set_value_type(value: *mut ffi::PyTypeObject) {
     TYPE.store(value, Relaxed);
 }
@@ -92,7 +92,7 @@ pub unsafe fn is_value(object: *mut ffi::PyObject) -> bool {
 }
 
 /// A new reference to a new node of exact type `Value`, or null with an exception set, as a slot
-/// returns it. It has no `Drop`: whoever holds it turns it into an object.
+/// returns it. It has no `Drop`: its holder must turn it into an object.
 #[must_use]
 #[derive(Clone, Copy)]
 pub struct NewNode<'py> {
@@ -157,7 +157,7 @@ impl<'py> NewNode<'py> {
         NewNode::failed(self.py)
     }
 
-    /// Null, for a caller that has set an exception.
+    /// Returns null, for a caller that has set an exception.
     pub fn failed(py: Python<'py>) -> NewNode<'py> {
         NewNode { node: ptr::null_mut(), py }
     }
@@ -168,19 +168,19 @@ impl<'py> NewNode<'py> {
         self.node.is_null()
     }
 
-    /// The node, unless it is null.
+    /// Returns the node, unless it is null.
     #[inline(always)]
     pub fn get(self) -> Option<NodeRef<'py>> {
         NonNull::new(self.node).map(|node| NodeRef { node, py: self.py })
     }
 
-    /// The reference, which becomes the caller's.
+    /// Returns the reference, which becomes the caller's.
     #[inline(always)]
     pub fn into_ptr(self) -> *mut ffi::PyObject {
         self.node.cast()
     }
 
-    /// The object, or the exception that was set.
+    /// Returns the object, or the exception that was set.
     #[inline(always)]
     pub fn into_bound(self) -> PyResult<Bound<'py, PyAny>> {
         // SAFETY: a new reference, or null with an exception set.
@@ -221,7 +221,8 @@ pub(super) unsafe fn set_parents(
     }
 }
 
-/// Handles parents that are raw (returns false) or stand on a rule, which few do.
+/// Handles parents that are raw (returns false) or have a rule among their ancestors or of their
+/// own, which is rare.
 #[cold]
 unsafe fn settle(node: *mut Node, tags: u64) -> bool {
     if tags & RAW != 0 {
@@ -232,10 +233,10 @@ unsafe fn settle(node: *mut Node, tags: u64) -> bool {
     true
 }
 
-/// Shows a complete node that stands on a rule to the collector.
+/// Makes the collector track a complete node that has a rule among its ancestors.
 #[cold]
 pub(super) unsafe fn put_on_rule(node: *mut Node) {
-    // SAFETY: by contract; an instance of a subclass is known already.
+    // SAFETY: by contract; an instance of a subclass is tracked already.
     unsafe {
         (*node).tag |= ON_RULE;
         if !is_tracked(node) {
@@ -245,7 +246,7 @@ pub(super) unsafe fn put_on_rule(node: *mut Node) {
 }
 
 impl Node {
-    /// The kind of node.
+    /// Returns the kind of node.
     #[inline(always)]
     pub fn op(&self) -> Op {
         let [low, ..] = self.tag.to_le_bytes();
@@ -264,12 +265,12 @@ impl Node {
         if on { self.tag |= flag } else { self.tag &= !flag }
     }
 
-    /// Returns true if the node has a rule of its own, or stands on one.
+    /// Returns true if the node or one of its ancestors has a rule of its own.
     pub fn is_on_rule(&self) -> bool {
         self.has(HAS_RULE | ON_RULE)
     }
 
-    /// The mark of the last pass.
+    /// Returns the mark of the last pass.
     #[inline(always)]
     pub fn mark(&self) -> u64 {
         self.tag >> MARK_SHIFT
@@ -281,28 +282,30 @@ impl Node {
         self.tag = (self.tag & FLAGS_AND_OP) | (mark << MARK_SHIFT);
     }
 
-    /// Nothing to send gradients to: no parents, and no rule of the user's.
+    /// Returns true for a node that sends no gradients: without parents and without a rule of the
+    /// user's.
     #[inline(always)]
     pub fn is_leaf(&self) -> bool {
         self.tag & (HAS_RULE | 0xFF) == Op::Leaf as u64
     }
 
-    /// Op and the flag that decide how a gradient leaves the node, as one number to compare.
+    /// Returns true for a node that sends gradients by its own derivatives: not fused, and without
+    /// a rule of the user's.
     #[inline(always)]
     pub fn is_plain(&self) -> bool {
         self.op() != Op::Fused && !self.has(HAS_RULE)
     }
 
-    /// The parents of a node that is not fused; null where there is none.
+    /// Returns the parents of a node that is not fused; null where there is none.
     #[inline(always)]
     pub fn parents(&self) -> [*mut Node; 2] {
         [self.left, self.right]
     }
 }
 
-/// A living node, for as long as `'a`, in which the GIL is held.
+/// A node that is alive for `'a`, with the GIL held.
 ///
-/// Its fields are read and written one at a time, as the nodes of a graph refer to each other.
+/// Its fields are read and written one at a time: several `NodeRef`s may refer to one node.
 #[derive(Clone, Copy)]
 pub struct NodeRef<'a> {
     node: NonNull<Node>,
@@ -310,7 +313,7 @@ pub struct NodeRef<'a> {
 }
 
 impl<'a> NodeRef<'a> {
-    /// The receiver of a C function.
+    /// Makes the reference of a C function's receiver.
     ///
     /// # Safety
     /// `object` is a `Value` that lives for `'a`, and the GIL is held as long.
@@ -322,14 +325,14 @@ impl<'a> NodeRef<'a> {
         }
     }
 
-    /// The node of an object that is a `Value` or an instance of a subclass.
+    /// Returns the node of an object that is a `Value` or an instance of a subclass.
     #[inline(always)]
     pub fn of(object: Borrowed<'a, '_, PyAny>) -> Option<NodeRef<'a>> {
         // SAFETY: a borrowed object is alive, and the GIL held.
         unsafe { is_value(object.as_ptr()).then(|| NodeRef::received(object.as_ptr())) }
     }
 
-    /// The node of an object of exact type `Value`.
+    /// Returns the node of an object of exact type `Value`.
     #[inline(always)]
     pub fn exact(object: Borrowed<'a, '_, PyAny>) -> Option<NodeRef<'a>> {
         let is_exact = object.get_type_ptr() == value_type();
@@ -337,7 +340,7 @@ impl<'a> NodeRef<'a> {
         is_exact.then(|| unsafe { NodeRef::received(object.as_ptr()) })
     }
 
-    /// The node at an address, none at null.
+    /// Returns the node at an address, None at null.
     ///
     /// # Safety
     /// A node that is there lives for `'a`.
@@ -352,26 +355,26 @@ impl<'a> NodeRef<'a> {
         self.get().base.ob_type == value_type()
     }
 
-    /// The GIL's token.
+    /// Returns the GIL's token.
     #[inline(always)]
     pub fn py(self) -> Python<'a> {
         self.py
     }
 
-    /// The node's address.
+    /// Returns the node's address.
     #[inline(always)]
     pub fn as_ptr(self) -> *mut Node {
         self.node.as_ptr()
     }
 
-    /// The node; nothing may write to it meanwhile.
+    /// Returns the node; nothing may write to it meanwhile.
     #[inline(always)]
     pub(super) fn get(&self) -> &Node {
         // SAFETY: alive for 'a.
         unsafe { self.node.as_ref() }
     }
 
-    /// Lets `write` change the node's fields.
+    /// Calls `write` to change the node's fields.
     #[inline(always)]
     fn write(mut self, write: impl FnOnce(&mut Node)) {
         // SAFETY: alive for 'a; no other reference to the fields is held, as the GIL is, and those
@@ -379,7 +382,7 @@ impl<'a> NodeRef<'a> {
         write(unsafe { self.node.as_mut() });
     }
 
-    /// The value.
+    /// Returns the value.
     #[inline(always)]
     pub fn data(self) -> f64 {
         self.get().data
@@ -391,7 +394,7 @@ impl<'a> NodeRef<'a> {
         self.write(|node| node.data = data);
     }
 
-    /// The gradient.
+    /// Returns the gradient.
     #[inline(always)]
     pub fn grad(self) -> f64 {
         self.get().grad
@@ -403,13 +406,13 @@ impl<'a> NodeRef<'a> {
         self.write(|node| node.grad = grad);
     }
 
-    /// The kind of node.
+    /// Returns the kind of node.
     #[inline(always)]
     pub fn op(self) -> Op {
         self.get().op()
     }
 
-    /// The mark of the last pass.
+    /// Returns the mark of the last pass.
     pub fn mark(self) -> u64 {
         self.get().mark()
     }
@@ -426,18 +429,18 @@ impl<'a> NodeRef<'a> {
         self.write(|node| node.set_flag(flag, on));
     }
 
-    /// The derivatives for two parents, or in the place of one that is missing the number operand.
+    /// Returns the derivatives for two parents, with the number operand in place of a missing one.
     pub fn slopes(self) -> [f64; 2] {
         [self.get().d_left, self.get().d_right]
     }
 
-    /// The object; a new reference.
+    /// Returns the object; a new reference.
     pub fn object(self) -> Bound<'a, PyAny> {
         // SAFETY: alive for 'a.
         unsafe { Bound::from_borrowed_ptr(self.py, self.as_ptr().cast()) }
     }
 
-    /// The dict of attributes, where there is one.
+    /// Returns the dict of attributes, if there is one.
     pub fn dict(self) -> PyResult<Option<Bound<'a, PyDict>>> {
         // SAFETY: the node owns its dict, of which this is a new reference.
         let dict = unsafe { Bound::from_borrowed_ptr_or_opt(self.py, self.get().dict) };
@@ -445,7 +448,7 @@ impl<'a> NodeRef<'a> {
     }
 }
 
-/// Sets up the memory of an instance that Python's own allocator made, for a subclass.
+/// Initialises an instance of a subclass, which Python's own allocator has allocated.
 ///
 /// # Safety
 /// `node` is such memory, zeroed but for refcount and type.

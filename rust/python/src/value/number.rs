@@ -1,4 +1,4 @@
-//! What may stand beside a `Value`: int, float, and whatever registers as a real number.
+//! Reads the operands of a `Value`: Values, int, float, and whatever registers as a real number.
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -30,7 +30,7 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// Whole numbers print without a point in `_op`.
+/// The kind of a plain number: `_op` shows a whole one without a point.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// an int, or a numpy integer
@@ -46,7 +46,7 @@ pub fn quick<'a>(object: Borrowed<'a, '_, PyAny>) -> Option<Operand<'a>> {
     peek(object).filter(|read| !read.node.is_some_and(|node| node.has(RAW)))
 }
 
-/// As [`quick`], a `Value` whose `__init__` has not run included.
+/// Reads an operand as [`quick`] does, a `Value` whose `__init__` has not run included.
 #[inline(always)]
 pub fn peek<'a>(object: Borrowed<'a, '_, PyAny>) -> Option<Operand<'a>> {
     if let Some(node) = NodeRef::exact(object) {
@@ -56,7 +56,7 @@ pub fn peek<'a>(object: Borrowed<'a, '_, PyAny>) -> Option<Operand<'a>> {
     }
 }
 
-/// The number of an exact float. `PyO3`'s casts are not inlined.
+/// Returns the number of an exact float. `PyO3`'s casts are not inlined.
 #[inline(always)]
 pub fn quick_float(object: Borrowed<'_, '_, PyAny>) -> Option<f64> {
     let is_float = object.get_type_ptr() == &raw mut ffi::PyFloat_Type;
@@ -64,7 +64,7 @@ pub fn quick_float(object: Borrowed<'_, '_, PyAny>) -> Option<f64> {
     is_float.then(|| unsafe { ffi::PyFloat_AS_DOUBLE(object.as_ptr()) })
 }
 
-/// The number of an exact int; None when it is too large for a float.
+/// Returns the number of an exact int; None when it is too large for a float.
 #[inline(always)]
 pub fn quick_int(object: Borrowed<'_, '_, PyAny>) -> Option<f64> {
     let is_int = object.get_type_ptr() == &raw mut ffi::PyLong_Type;
@@ -97,8 +97,8 @@ pub fn any<'a>(object: Borrowed<'a, '_, PyAny>, op: &str) -> PyResult<Option<Ope
     }
 }
 
-/// An operand without edges so far, which its `__init__` may still give it: were it an operand
-/// before, it could become its own.
+/// Returns the error for an operand whose `__init__` has not run. `__init__` may still give it
+/// edges, by which it could become its own ancestor.
 #[cold]
 pub fn not_initialised(op: &str) -> PyErr {
     PyValueError::new_err(format!("{op}: Value.__init__ has not run for an operand"))
@@ -142,13 +142,13 @@ fn is_numpy_bool(object: Borrowed<'_, '_, PyAny>) -> bool {
     matches!(name.to_bytes(), b"numpy.bool" | b"numpy.bool_")
 }
 
-/// `numbers.Real`. Looked up on import: no fork is to catch a thread in the middle of it.
+/// `numbers.Real`. Looked up on import, as a fork could catch another thread in the middle of it.
 pub fn real(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     static REAL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     REAL.import(py, "numbers", "Real")
 }
 
-/// The number of an argument that must be one.
+/// Returns the number of an argument that must be one.
 pub fn required(object: Borrowed<'_, '_, PyAny>, argument: &str) -> PyResult<f64> {
     match number(object, argument)? {
         Some((data, _)) => Ok(data),

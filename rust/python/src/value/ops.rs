@@ -1,7 +1,7 @@
 //! The number protocol of `Value`, as raw slots.
 //!
 //! `PyO3`'s own slots cost 50 ns an op, half of it in making and dropping the object; these, with
-//! the slab behind them, cost about what a C extension does. Every function here follows one plan:
+//! the slab behind them, cost about what a C extension does. Every op follows the same steps:
 //!
 //! ```text
 //! read both operands (Value or float without a call, the rest in a cold function)
@@ -31,19 +31,20 @@ use super::number::{self, Kind, Operand};
 use super::patches;
 use crate::errors::{guard_slot, to_python};
 
-/// An operand as Python hands it over.
+/// An operand as Python passes it.
 type Borrow<'a> = Borrowed<'a, 'a, PyAny>;
 
 #[inline(always)]
 fn binary(x: Borrow<'_>, y: Borrow<'_>, kind: Op, f: fn(f64, f64) -> Result<Binary>) -> Object {
     match (number::peek(x), number::peek(y)) {
-        // Both are numbers or of the very type Value: one comparison says that it is pristine.
+        // Both are numbers or of exact type Value, so that one comparison tells that nothing is
+        // patched.
         (Some(a), Some(b)) if patches::is_pristine() => combine(x.py(), a, b, kind, f).into_ptr(),
         _ => binary_slowly(x, y, kind, f),
     }
 }
 
-/// The node of the op, or null.
+/// Makes the node of the op, or null.
 #[inline(always)]
 fn combine<'py>(
     py: Python<'py>,
@@ -63,7 +64,8 @@ fn combine<'py>(
     }
 }
 
-/// A node with these parents, none for a number, which stands among the derivatives; or null.
+/// Makes a node with these parents, None for a number, which stands in place of its derivative; or
+/// null.
 #[inline(always)]
 fn node_of<'py>(
     py: Python<'py>,
@@ -157,7 +159,7 @@ fn rewrite<'a>(
     let py = x.py();
     let mut y = y.to_owned();
     if right.node.is_none() && !y.is_exact_instance_of::<PyInt>() {
-        // numpy's own numbers have rules of their own for a minus and for powers.
+        // numpy's scalars negate and raise to powers by other rules.
         y = PyFloat::new(py, right.data).into_any();
     }
     match kind {
@@ -168,7 +170,7 @@ fn rewrite<'a>(
     }
 }
 
-/// Both operands; None when the other type may still know what to do.
+/// Reads both operands; None when the other type may implement the op.
 fn read_both<'a>(
     x: Borrow<'a>,
     y: Borrow<'a>,
@@ -183,8 +185,8 @@ fn read_both<'a>(
     }
 }
 
-/// Types that can never stand beside a `Value`. Others are asked for their own reflected op, which
-/// an array distributes over its items.
+/// Returns true for an object that can never be an operand. Of others Python tries the reflected
+/// op, which an array distributes over its items.
 fn is_refused(object: Borrowed<'_, '_, PyAny>) -> bool {
     let class = object.get_type();
     let module = class.module().map_or_else(|_| String::new(), |name| name.to_string());
@@ -218,7 +220,7 @@ fn unary_slowly(x: NodeRef<'_>, kind: Op, f: fn(f64) -> Result<Unary>) -> Object
     init::finish(one_parent(x, kind, f))
 }
 
-/// The node of an op of one operand, or null.
+/// Makes the node of an op of one operand, or null.
 #[inline(always)]
 fn one_parent(x: NodeRef<'_>, kind: Op, f: fn(f64) -> Result<Unary>) -> NewNode<'_> {
     let parents = [Some(x), None];
@@ -267,7 +269,7 @@ fn power_of_number(x: NodeRef<'_>, n: f64, kind: Kind) -> Object {
     })
 }
 
-/// A function, unlike an operator, has nobody else to ask.
+/// Calls an op that is a function: unlike an operator, it has no reflected op to try.
 #[inline(always)]
 fn function(x: Borrow<'_>, y: Borrow<'_>, kind: Op, f: fn(f64, f64) -> Result<Binary>) -> Object {
     let answer = binary(x, y, kind, f);
@@ -295,7 +297,7 @@ macro_rules! operators {
             }
         )+
 
-        /// The number protocol's entries of the type.
+        /// Returns the type's slots of the number protocol.
         pub fn number_slots() -> Vec<ffi::PyType_Slot> {
             let entry = |slot: c_int, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
             vec![$(entry(ffi::$entry, $slot as *mut _)),+]
@@ -337,7 +339,7 @@ macro_rules! methods {
             }
         )+
 
-        /// The methods that are ops.
+        /// Returns the methods that are ops.
         pub fn op_methods() -> Vec<ffi::PyMethodDef> {
             vec![
                 $(method(

@@ -1,7 +1,7 @@
-//! One thread at a time is inside a pass, and may be inside several.
+//! A re-entrant lock: one thread at a time is inside a pass, or inside several nested ones.
 //!
-//! The lock's owner is guarded by the GIL. Only waiting needs more: a thread that waits has
-//! released the GIL, and is woken by a condition variable.
+//! The lock's owner is guarded by the GIL. Only waiting needs a condition variable: a thread that
+//! waits has released the GIL.
 //!
 //! A process that `os.fork()` makes has only the thread that forked. If another one held the
 //! lock, its passes are undone there, the innermost first, as they will never end.
@@ -26,7 +26,7 @@ pub trait Undo {
     fn undo(&self, py: Python<'_>);
 }
 
-/// The right to be inside a pass; a thread that has it may take it again.
+/// A guard: its thread is inside a pass, and may take another one.
 pub struct PassGuard<'py> {
     py: Python<'py>,
     depth: usize,
@@ -47,7 +47,7 @@ unsafe impl Send for PassLock {}
 static PASS_LOCK: GilCell<PassLock> =
     GilCell::new(PassLock { owner: None, running: [None; DEEPEST], depth: 0, waiting: 0 });
 
-/// Wakes threads that wait for the lock.
+/// The condition variable that wakes threads which wait for the lock.
 struct Bell {
     /// The number of times that a thread has released the lock.
     changes: Mutex<u64>,
@@ -85,8 +85,8 @@ impl<'py> PassGuard<'py> {
     /// Waits until no other thread is inside a pass.
     pub fn take(py: Python<'py>, pass: NonNull<dyn Undo>) -> PyResult<PassGuard<'py>> {
         let me = thread::current().id();
-        // A thread that has waited goes first: by the GIL alone the lock would go to the thread that
-        // has just released it, which is running.
+        // A thread that has waited goes first. Otherwise the thread that has just released the
+        // lock, which is running, would always get it again.
         let mut has_waited = false;
         loop {
             if let Some(depth) = PASS_LOCK.with(py, |lock| lock.enter(me, has_waited, pass)) {

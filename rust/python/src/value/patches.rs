@@ -1,4 +1,4 @@
-//! Notices that a program has patched `Value`, so that fast paths can step aside.
+//! Detects that a program has patched `Value`, in which case fast paths are not taken.
 //!
 //! `Value.__mul__ = f`, `Value.relu = f`, `Value.data = property(f)`: Python keeps a version number
 //! in every type, which changes with each assignment to one of its attributes. While it is that of
@@ -44,7 +44,7 @@ pub fn remember(class: &Bound<'_, PyType>) -> PyResult<()> {
     Ok(())
 }
 
-/// The type's version, which Python changes with each assignment to one of its attributes.
+/// Returns the type's version, which Python changes with each assignment to one of its attributes.
 #[inline(always)]
 fn version() -> std::os::raw::c_uint {
     // SAFETY: the type lives as long as the module.
@@ -80,8 +80,8 @@ fn compare(py: Python<'_>) -> PyResult<bool> {
     let Some((attributes, new)) = ORIGINAL.get(py) else { unreachable!("remembered on import") };
     let patched = differs(&class, attributes.bind(py))?;
     if !patched {
-        // Python leaves its own function here when a `__new__` that was patched comes back.
-        // SAFETY: as above, with the GIL held.
+        // Python leaves a function of its own here when a patched `__new__` is restored. SAFETY: as
+        // above, with the GIL held.
         unsafe { (*node::value_type()).tp_new = *new }
     }
     let compared = u64::from(version) << 1 | u64::from(patched || version == 0);

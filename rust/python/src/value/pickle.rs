@@ -47,7 +47,7 @@ fn restore<'a>(
     Ok(value.py().None().into_bound(value.py()))
 }
 
-/// The methods that `copy` and `pickle` call.
+/// Returns the methods that `copy` and `pickle` call.
 pub fn methods() -> [ffi::PyMethodDef; 2] {
     [
         method(

@@ -1,7 +1,8 @@
-//! What a `Value` is not: a number to Python's own functions, and something to be ordered.
+//! Refuses what would lose the graph: a `Value` is no number to Python's functions, and has no
+//! order.
 //!
-//! `float(v)`, `math.exp(v)`, `round(v)` and `v > 0` would lose the graph without a word, so each
-//! is a `TypeError` that names the way out.
+//! `float(v)`, `math.exp(v)`, `round(v)` and `v > 0` would lose it silently, so each raises a
+//! `TypeError` that names `.data`.
 
 use std::os::raw::c_int;
 
@@ -66,7 +67,7 @@ unsafe fn identity(x: Object, y: Object, op: c_int) -> Object {
     }
 }
 
-/// `hash(v)`, by identity: a type that compares has to say so.
+/// `hash(v)`, by identity: Python gives a type with a comparison of its own no hash.
 pub unsafe extern "C" fn hash(x: Object) -> ffi::Py_hash_t {
     // SAFETY: x is alive.
     unsafe {

@@ -29,7 +29,8 @@ struct Trashcan {
 }
 
 thread_local! {
-    // Not one for all: Python code at an object's end is to run where the last reference went.
+    // One per thread: Python code of finalizers runs on the thread that released the last
+    // reference.
     static TRASHCAN: Trashcan = const {
         Trashcan { depth: Cell::new(0), waiting: Cell::new(ManuallyDrop::new(Vec::new())) }
     };
@@ -37,8 +38,8 @@ thread_local! {
 
 /// Releases a reference to an object that may hold further nodes, at once or soon.
 ///
-/// An object that waits is still whole: what finds it meanwhile (the collector, a weak reference)
-/// may use it, and even keep it.
+/// An object that waits is still intact: whoever finds it meanwhile (through the collector or a
+/// weak reference) may use it, and even keep it.
 ///
 /// # Safety
 /// The GIL is held; the caller owns the reference.
