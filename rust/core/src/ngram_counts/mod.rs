@@ -69,7 +69,7 @@ impl<'a> Settings<'a> {
 /// Counts a text in memory; progress is counted in bytes.
 ///
 /// # Errors
-/// [`Error::NotUtf8`], [`Error::Blank`], or [`Error::Interrupted`].
+/// [`crate::Error::NotUtf8`], [`crate::Error::Blank`], or [`crate::Error::Interrupted`].
 pub fn count_bytes(text: &[u8], settings: &Settings<'_>, progress: &Progress) -> Result<Counts> {
     let threads = settings.threads.min(text.len().div_ceil(settings.block.max(1)));
     let settings = Settings { threads, ..*settings };
@@ -80,7 +80,8 @@ pub fn count_bytes(text: &[u8], settings: &Settings<'_>, progress: &Progress) ->
 /// Only one thread at a time reads.
 ///
 /// # Errors
-/// [`Error::NotUtf8`], [`Error::Blank`], [`Error::Io`], or [`Error::Interrupted`].
+/// [`crate::Error::NotUtf8`], [`crate::Error::Blank`], [`crate::Error::Io`], or
+/// [`crate::Error::Interrupted`].
 pub fn count_reader<R: Read + Send>(
     reader: R,
     settings: &Settings<'_>,
@@ -95,7 +96,7 @@ pub fn count_reader<R: Read + Send>(
 /// length; bytes appended later are counted too.
 ///
 /// # Errors
-/// As [`count_reader`], [`Error::Io`] also where it ends before `size`.
+/// As [`count_reader`], [`crate::Error::Io`] also where it ends before `size`.
 pub fn count_file(
     file: &dyn ReadAt,
     size: u64,

@@ -17,8 +17,8 @@ pub const TILE: usize = 192;
 
 /// Up to [`MICRO_BATCH`] examples and their activations.
 ///
-/// Activations are (units, `MICRO_BATCH`): an example is a column. The gradient of a matrix, Σ
-/// dy·xᵀ, is a gemm whose B is xᵀ: for it they are stored transposed as well, in `…rows`, where an
+/// Activations are (units, `MICRO_BATCH`): an example is a column. The gradient of a matrix is
+/// Σ dy·xᵀ, a gemm whose B is xᵀ: for it they are stored transposed as well, in `…rows`, where an
 /// example is a row.
 #[derive(Debug)]
 pub struct MicroBatch<T> {
