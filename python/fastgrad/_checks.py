@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import os
 import reprlib
-from collections.abc import Iterable
 from itertools import islice
 from operator import index
 
 # Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from numpy.typing import NDArray
@@ -205,7 +205,7 @@ def strings(name: str, values: Iterable[Any]) -> list[Any]:
     Traceback (most recent call last):
     TypeError: items is 'emma'; expected a list of str, as `read_lines` returns it
     """
-    if isinstance(values, str | bytes | bytearray) or not isinstance(values, Iterable):
+    if isinstance(values, str | bytes | bytearray) or not hasattr(values, "__iter__"):
         hint = ", as `read_lines` returns it" if isinstance(values, str) else ""
         raise TypeError(f"{name} is {shorten(values)}; expected a list of str{hint}")
     return as_list(values)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ._checks import escape, path_name, shorten
 
 # Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from os import PathLike
     from typing import Any, Self
 
 
 def check_names(state: Mapping[str, Any], names: Iterable[str]) -> None:
     """Raise `ValueError` unless `state` has these names and no others; it names the first."""
+    from collections.abc import Mapping  # Here, since it takes as long to import as nn does.
+
     if not isinstance(state, Mapping):
         raise ValueError(f"state is {shorten(state)}; expected a dict, as state_dict returns it")
     expected = list(names)

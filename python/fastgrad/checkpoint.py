@@ -84,7 +84,7 @@ class CheckpointError(ValueError):
 
 
 def previous(path: str | os.PathLike[str]) -> Path:
-    """Say where the checkpoint that `save` replaced is kept."""
+    """Return the name of the file that keeps the checkpoint which `save` replaced."""
     return Path(f"{path_name('path', path)}.previous")
 
 

@@ -276,7 +276,7 @@ class _Watch:
         for place, value in enumerate(order):
             if self._is_bad(value.grad):
                 users = [user for user in order[:place] if any(c is value for c in user._children)]
-                # Where none alone is at fault, or a rule of one's own is, the nearest one is named.
+                # If no single op made it, or a rule of the user's own did, the nearest op is named.
                 at_fault = [user for user in users if self._sends_bad(user, value)] or users[-1:]
                 user = at_fault[0] if at_fault else value
                 raise AnomalyError(

@@ -38,6 +38,13 @@ def test_importing_the_package_loads_next_to_nothing():
     assert "numpy" not in loaded
 
 
+def test_scalar_modules_load_nothing_that_is_slow_to_import():
+    loaded = loaded_by("import fastgrad.engine, fastgrad.nn") - loaded_by("")
+    slow = {"asyncio", "collections", "dataclasses", "difflib", "enum", "functools", "inspect"}
+    slow |= {"json", "numpy", "random", "re", "tempfile", "typing"}
+    assert not loaded & slow
+
+
 def test_names_load_what_they_need_and_no_more():
     loaded = loaded_by("import fastgrad; fastgrad.MLP; fastgrad.SGD; fastgrad.viz")
     ours = {name for name in loaded if name.startswith("fastgrad.")}

@@ -128,7 +128,7 @@ def _first_place(error: ValueError, vocab: Any, text: Text, found: Any) -> click
 
 
 def _explain(model: Any, unseen: list[tuple[str, int]], text: Text) -> None:
-    """Say what in a text has probability zero."""
+    """Print what in a text has probability zero."""
     import numpy as np
 
     times = sum(count for _, count in unseen)

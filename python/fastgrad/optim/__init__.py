@@ -24,7 +24,6 @@ step.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from .._checks import amount, as_list, shorten, whole
 from .._core import Moments, Momentum, Value
@@ -35,7 +34,7 @@ from . import schedules
 # Type checkers read this name as typing.TYPE_CHECKING; importing typing would take time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from .schedules import LearningRate, Schedule

@@ -1,4 +1,4 @@
-"""What happens inside a network while it learns: activations, gradients, updates."""
+"""Pictures of activations, gradients and updates, layer by layer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _GOOD_RATIO = 1e-3
 
 
 class _Outputs(NamedTuple):
-    """What a layer makes of B examples."""
+    """The outputs of one layer for B examples."""
 
     name: str
     values: Floats

@@ -36,7 +36,7 @@ def far(points: NDArray[np.float64]) -> NDArray[np.bool_]:
     distances = np.hypot(*(points - np.median(points, axis=0)).T)
     furthest = np.sort(distances)[::-1]
     for count in range(min(_FEW, len(points) // 10), 0, -1):
-        # Where all others are in one place (a distance of 0), there are no outliers.
+        # If all others coincide (distance 0), there are no outliers.
         if furthest[count - 1] > _FURTHER * furthest[count] > 0:
             return distances >= furthest[count - 1]
     return np.zeros(len(points), dtype=bool)

@@ -120,7 +120,7 @@ def _decode(data: bytes, name: str) -> str:
 
 @contextmanager
 def opened(source: str | os.PathLike[str]) -> Generator[None]:
-    """Say in the error of a missing file that a str is the name of a file."""
+    """Add to the error of a missing file that a str is taken for the name of a file."""
     try:
         if os.fspath(source) == "":
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "")

@@ -37,7 +37,7 @@ class DivergedError(FloatingPointError):
         self.loss = loss
 
     def __str__(self) -> str:
-        """Say what happened, where, and what the model is now."""
+        """Return the message: step, learning rate, loss, and which parameters are left."""
         if self.loss is None:
             return (
                 f"diverged: the loss became nan or infinite at step {self.step}, at lr"

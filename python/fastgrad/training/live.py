@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Seconds between two pictures.
 _EVERY = 0.5
-# Where a curve has more points, every second one is dropped.
+# A curve with more points than this drops every second one.
 _MOST_POINTS = 400
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 560, 280, 56, 30, 36, 24  # pixels
 _TRAIN, _DEV = "#2f6db3", "#d9822b"

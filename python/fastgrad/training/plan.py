@@ -12,7 +12,7 @@ from .learning_rates import LearningRate, LearningRates, plan_lrs
 
 # The number of evaluations in a run by default.
 _EVALUATIONS = 20
-# How many update-to-data ratios a history keeps of each array, about.
+# The number of update-to-data ratios that a history keeps of each array, roughly.
 _RATIOS = 200
 
 
@@ -50,7 +50,7 @@ class Plan:
 
     @property
     def ratio_every(self) -> int:
-        """How many steps lie between two that the update-to-data ratio is kept of."""
+        """The number of steps from one recorded update-to-data ratio to the next."""
         return max(1, self.steps // _RATIOS)
 
 

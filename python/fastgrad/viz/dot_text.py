@@ -10,7 +10,7 @@ from ..engine import Value
 from .drawing import Drawing, draw
 from .graph import op_text
 
-# What `render` writes: the first itself, the others through Graphviz.
+# The formats of `render`: svg is drawn here, the others by Graphviz.
 _FORMATS = ("svg", "png", "pdf", "ps", "eps", "jpg", "gif", "webp", "dot", "plain")
 
 _OPERATION = "shape=oval, width=0.4, height=0.35, margin=0.02"

@@ -76,7 +76,7 @@ class Drawing:
         return f"<div>{style}<small>show </small>{choice}{parts}</div>"
 
     def __repr__(self) -> str:
-        """Say what it is, not the text of it."""
+        """Return the class and the size; the SVG text itself is long."""
         return f"<{type(self).__name__} of {len(self.svg):,} bytes of SVG>"
 
 

@@ -80,7 +80,7 @@ class Explanation:
         )
 
     def __repr__(self) -> str:
-        """Say what it is, not the text of it."""
+        """Return the class and the size; the page itself is long."""
         return f"<Explanation of {len(self.html):,} bytes of HTML>"
 
 
@@ -309,7 +309,7 @@ class _Page:
         return _n(grad), round(max(-1.0, min(1.0, share)), 3)
 
     def _words(self, step: int, sent: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Say what a step does, and why it comes now."""
+        """Return the text of a step: its formula with numbers, and the reason for its place."""
         value, name = self.pass_.order[step], self.names[step]
         children = self._operands(step)
         hidden = len(self.pass_.operands[step]) - len(children)

@@ -289,7 +289,7 @@ def _scale(y: float, strongest: float) -> tuple[str, float]:
 
 
 def _summary(picture: Picture) -> str:
-    """Say in words what there is to see."""
+    """Return a sentence on the graph, for readers that do not see the picture."""
     root = picture.boxes[0]
     shown = sum(box.kind != "more" for box in picture.boxes)
     name = root.title or "a Value"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..._checks import ids as checked_ids
-from ...text import build_dataset, read_lines
+from ...text import build_dataset, encode_items, read_lines
+from ...text.dataset import contexts_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,10 +85,17 @@ def in_blocks(source: CharacterTexts, vocab: Vocab, context: int, name: str) -> 
         block.append(item)
         tokens += len(item) + 1
         if tokens >= _BLOCK:
-            yield Prepared(*build_dataset(block, vocab, context))
+            yield _from_items(block, vocab, context)
             block, tokens = [], 0
     if block:
-        yield Prepared(*build_dataset(block, vocab, context))
+        yield _from_items(block, vocab, context)
+
+
+def _from_items(items: list[str], vocab: Vocab, context: int) -> Prepared:
+    """Return the examples of items that `read_lines` has checked."""
+    # Not `build_dataset`, which would check them once more: that takes as long as encoding them.
+    targets = encode_items(items, vocab)
+    return Prepared(contexts_before(targets, context), targets)
 
 
 def prepare_pair(pair: tuple[Any, ...], vocab_size: int, context: int, name: str) -> Prepared:

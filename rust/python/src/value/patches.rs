@@ -34,7 +34,8 @@ const FREE: [&str; 7] = [
 /// Remembers the type as it is now.
 pub fn remember(class: &Bound<'_, PyType>) -> PyResult<()> {
     let attributes = PyDict::new(class.py());
-    attributes.update(class.getattr("__dict__")?.cast()?)?;
+    // As a method: a cast to a mapping would import `collections.abc`.
+    attributes.call_method1("update", (class.getattr("__dict__")?,))?;
     for name in FREE {
         attributes.del_item(name)?;
     }
