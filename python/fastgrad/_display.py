@@ -66,8 +66,14 @@ def heat_map(numbers: Sequence[Sequence[float]], names: Sequence[str]) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def curves(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_name: str) -> str:
+def curves(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    x_name: str,
+    right: float | None = None,
+) -> str:
     """Return up to two curves as SVG, each of its x and y; what is not finite is left out.
+
+    The x axis goes from 0 to `right` (default: the largest x).
 
     >>> curves({"loss": ([0, 1, 2], [3.0, 2.0, 1.5])}, "steps").count("<polyline")
     1
@@ -79,7 +85,7 @@ def curves(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_name
     points = [point for line in lines.values() for point in line]
     if not points:
         return ""
-    right = max(x for x, _ in points) or 1.0
+    right = right or max(x for x, _ in points) or 1.0
     low, high = min(y for _, y in points), max(y for _, y in points)
     room = (high - low) or 1.0
     width, height = _WIDTH - _LEFT - 10, _HEIGHT - _BOTTOM - 24
