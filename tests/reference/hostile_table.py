@@ -860,8 +860,8 @@ TABLE = {
     },
     "_core.WordReader": {
         "": {"name": "a text", "tokenizer": "simple", "marks": "line"},
-        "feed": {"self": reader, "piece": lambda: bytes(TEXT)},
-        "feed 2": {"self": reader_ended, "piece": lambda: bytes(TEXT)},
+        "feed": {"self": reader, "chunk": lambda: bytes(TEXT)},
+        "feed 2": {"self": reader_ended, "chunk": lambda: bytes(TEXT)},
         "end": {"self": reader_fed},
         "choose": {"self": reader_ended, "rare": "<r>", "mark": "<m>", "train": 20, "max_size": 8}
         | {"min_count": 2},
