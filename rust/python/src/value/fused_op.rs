@@ -293,7 +293,7 @@ pub unsafe fn take_edges(py: Python<'_>, node: *mut Node, from: *mut Node) {
         (*node).tag = ((*node).tag & !0xFF) | (*from).op() as u64;
         let parents = (*from).parents().map(|parent| NodeRef::at(py, parent));
         let slopes = [(*from).d_left, (*from).d_right];
-        let _none_is_raw = node::set_parents(node, parents, slopes);
+        node::set_parents(node, parents, slopes);
         release(fused);
     }
 }

@@ -91,6 +91,19 @@ pub unsafe fn is_value(object: *mut ffi::PyObject) -> bool {
     }
 }
 
+/// What an op makes a node of.
+#[derive(Clone, Copy)]
+pub struct Outcome<'a> {
+    /// the op
+    pub op: Op,
+    /// the value
+    pub value: f64,
+    /// the operands; none for a number, and where there is no second one
+    pub parents: [Option<NodeRef<'a>>; 2],
+    /// d(node)/d(operand); the operand itself where it is a number
+    pub slopes: [f64; 2],
+}
+
 /// A new reference to a new node of exact type `Value`, or null with an exception set, as a slot
 /// returns it. It has no `Drop`: its holder must turn it into an object.
 #[must_use]
@@ -109,63 +122,46 @@ impl<'py> NewNode<'py> {
 
     #[inline(always)]
     fn of(py: Python<'py>, op: Op, data: f64) -> NewNode<'py> {
-        // SAFETY: the GIL is held; the slot is ours and large enough; the type lives as long as the
-        // module.
+        // SAFETY: the GIL is held; the memory is ours.
         unsafe {
             let node = slab::allocate().cast::<Node>();
             if node.is_null() {
                 ffi::PyErr_NoMemory();
-                return NewNode { node, py };
+            } else {
+                set_new(node, op, data);
             }
-            let value_type = value_type();
-            (*node).base.ob_type = value_type;
-            set_refcount(node, 1);
-            ffi::Py_INCREF(value_type.cast());
-            (*node).tag = FROM_SLAB | op as u64;
-            (*node).data = data;
-            (*node).grad = 0.0;
-            (*node).left = ptr::null_mut();
-            (*node).right = ptr::null_mut();
-            (*node).dict = ptr::null_mut();
-            (*node).weakrefs = ptr::null_mut();
             NewNode { node, py }
         }
     }
 
-    /// Makes a node with parents; in the place of one that is missing, `slopes` holds the number
-    /// operand. Null without an exception when a parent is [`RAW`].
+    /// Makes the node of an op; null with `MemoryError` set when the system has no memory.
     #[inline(always)]
-    pub fn with_parents(
-        py: Python<'py>,
-        op: Op,
-        data: f64,
-        parents: [Option<NodeRef<'_>>; 2],
-        slopes: [f64; 2],
-    ) -> NewNode<'py> {
-        let made = NewNode::of(py, op, data);
-        // SAFETY: the node is new and nobody else's.
-        if made.node.is_null() || unsafe { set_parents(made.node, parents, slopes) } {
-            return made;
+    pub fn of_op(py: Python<'py>, outcome: Outcome<'_>) -> NewNode<'py> {
+        let made = NewNode::of(py, outcome.op, outcome.value);
+        if !made.node.is_null() {
+            // SAFETY: the node is new and nobody else's.
+            unsafe { set_parents(made.node, outcome.parents, outcome.slopes) };
         }
-        made.drop_raw()
+        made
     }
 
-    #[cold]
-    fn drop_raw(self) -> NewNode<'py> {
-        // SAFETY: the reference is ours.
-        unsafe { ffi::Py_DECREF(self.node.cast()) };
-        NewNode::failed(self.py)
-    }
-
-    /// Returns null, for a caller that has set an exception.
-    pub fn failed(py: Python<'py>) -> NewNode<'py> {
-        NewNode { node: ptr::null_mut(), py }
-    }
-
-    /// Returns true if no node was made.
+    /// Makes the node of an op as [`NewNode::of_op`] does, unless that takes a call: None, with
+    /// nothing done, where the slab has no slot at hand, or a parent is [`RAW`] or on a rule.
     #[inline(always)]
-    pub fn is_null(self) -> bool {
-        self.node.is_null()
+    pub fn of_op_at_once(py: Python<'py>, outcome: Outcome<'_>) -> Option<NewNode<'py>> {
+        if tags(outcome.parents) & (HAS_RULE | ON_RULE | RAW) != 0 {
+            return None;
+        }
+        // SAFETY: as in `of` and `of_op`.
+        unsafe {
+            let node = slab::allocate_at_hand().cast::<Node>();
+            if node.is_null() {
+                return None;
+            }
+            set_new(node, outcome.op, outcome.value);
+            set_edges(node, outcome.parents, outcome.slopes);
+            Some(NewNode { node, py })
+        }
     }
 
     /// Returns the node, unless it is null.
@@ -188,49 +184,72 @@ impl<'py> NewNode<'py> {
     }
 }
 
-/// Sets a new node's parents and derivatives, taking a reference to each parent; returns false when
-/// one of them is [`RAW`].
+/// Makes a leaf of the memory of a node: all fields but the derivatives, which a leaf has none of.
+///
+/// # Safety
+/// The GIL is held; the memory is from the slab, and nobody else's.
+#[inline(always)]
+unsafe fn set_new(node: *mut Node, op: Op, data: f64) {
+    let value_type = value_type();
+    // SAFETY: by contract; the type lives as long as the module.
+    unsafe {
+        (*node).base.ob_type = value_type;
+        set_refcount(node, 1);
+        ffi::Py_INCREF(value_type.cast());
+        (*node).tag = FROM_SLAB | op as u64;
+        (*node).data = data;
+        (*node).grad = 0.0;
+        (*node).left = ptr::null_mut();
+        (*node).right = ptr::null_mut();
+        (*node).dict = ptr::null_mut();
+        (*node).weakrefs = ptr::null_mut();
+    }
+}
+
+/// Sets a new node's parents, none of which is [`RAW`], and derivatives; takes a reference to each
+/// parent.
 ///
 /// # Safety
 /// `node` is alive and has no parents.
 #[inline(always)]
-#[must_use]
 pub(super) unsafe fn set_parents(
     node: *mut Node,
     parents: [Option<NodeRef<'_>>; 2],
     slopes: [f64; 2],
-) -> bool {
-    // `map` over the array is not inlined.
-    let address = |parent: Option<NodeRef<'_>>| parent.map_or(ptr::null_mut(), NodeRef::as_ptr);
-    let (left, right) = (address(parents[0]), address(parents[1]));
-    // SAFETY: alive by contract, and as long as the `NodeRef`s are.
+) {
+    // SAFETY: by contract.
     unsafe {
-        (*node).left = left;
-        (*node).right = right;
-        [(*node).d_left, (*node).d_right] = slopes;
-        let mut tags = 0;
-        if !left.is_null() {
-            ffi::Py_INCREF(left.cast());
-            tags |= (*left).tag;
+        set_edges(node, parents, slopes);
+        if tags(parents) & (HAS_RULE | ON_RULE) != 0 {
+            put_on_rule(node);
         }
-        if !right.is_null() {
-            ffi::Py_INCREF(right.cast());
-            tags |= (*right).tag;
-        }
-        tags & (HAS_RULE | ON_RULE | RAW) == 0 || settle(node, tags)
     }
 }
 
-/// Handles parents that are raw (returns false) or have a rule among their ancestors or of their
-/// own, which is rare.
-#[cold]
-unsafe fn settle(node: *mut Node, tags: u64) -> bool {
-    if tags & RAW != 0 {
-        return false;
-    }
+/// Sets parents and derivatives as [`set_parents`] does, of parents without a rule.
+#[inline(always)]
+unsafe fn set_edges(node: *mut Node, parents: [Option<NodeRef<'_>>; 2], slopes: [f64; 2]) {
+    // `map` over the array is not inlined.
+    let shared = |parent: Option<NodeRef<'_>>| {
+        parent.map_or(ptr::null_mut(), |parent| {
+            // SAFETY: alive, as the reference is.
+            unsafe { ffi::Py_INCREF(parent.as_ptr().cast()) };
+            parent.as_ptr()
+        })
+    };
     // SAFETY: by contract of `set_parents`.
-    unsafe { put_on_rule(node) }
-    true
+    unsafe {
+        (*node).left = shared(parents[0]);
+        (*node).right = shared(parents[1]);
+        [(*node).d_left, (*node).d_right] = slopes;
+    }
+}
+
+/// Returns the flags that any of the parents has.
+#[inline(always)]
+fn tags(parents: [Option<NodeRef<'_>>; 2]) -> u64 {
+    let tag = |parent: Option<NodeRef<'_>>| parent.map_or(0, |parent| parent.get().tag);
+    tag(parents[0]) | tag(parents[1])
 }
 
 /// Makes the collector track a complete node that has a rule among its ancestors.

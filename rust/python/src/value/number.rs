@@ -19,13 +19,15 @@ pub struct Operand<'a> {
 }
 
 impl<'a> Operand<'a> {
+    /// Makes the operand of a plain number.
     #[inline(always)]
-    fn number(data: f64) -> Operand<'a> {
+    pub fn number(data: f64) -> Operand<'a> {
         Operand { data, node: None }
     }
 
+    /// Makes the operand of a node.
     #[inline(always)]
-    fn value(node: NodeRef<'a>) -> Operand<'a> {
+    pub fn value(node: NodeRef<'a>) -> Operand<'a> {
         Operand { data: node.data(), node: Some(node) }
     }
 }
@@ -43,14 +45,8 @@ pub enum Kind {
 /// or an int that a float can hold. None for the rest.
 #[inline(always)]
 pub fn quick<'a>(object: Borrowed<'a, '_, PyAny>) -> Option<Operand<'a>> {
-    peek(object).filter(|read| !read.node.is_some_and(|node| node.has(RAW)))
-}
-
-/// Reads an operand as [`quick`] does, a `Value` whose `__init__` has not run included.
-#[inline(always)]
-pub fn peek<'a>(object: Borrowed<'a, '_, PyAny>) -> Option<Operand<'a>> {
     if let Some(node) = NodeRef::exact(object) {
-        Some(Operand::value(node))
+        (!node.has(RAW)).then(|| Operand::value(node))
     } else {
         quick_float(object).or_else(|| quick_int(object)).map(Operand::number)
     }

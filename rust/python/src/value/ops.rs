@@ -4,11 +4,13 @@
 //! the slab behind them, cost about what a C extension does. Every op follows the same steps:
 //!
 //! ```text
-//! read both operands (Value or float without a call, the rest in a cold function)
+//! read the operands (exact Values and floats without a call)
 //! compute value and local derivatives in the core
 //! make a node; a number is no parent, and takes the place of its derivative
-//! on an error: set the exception, return null; nothing was made
 //! ```
+//! As long as nothing is unusual, no step makes a call, so that the slot needs no stack frame. What
+//! is unusual starts anew in a function of its own (`binary_slowly`, `unary_slowly`): other operands,
+//! a patched `Value`, no slot at hand, errors.
 //!
 //! Micrograd writes some operators by means of others: `2 + x` is `x + 2`, `-x` is `x * -1`,
 //! `x - y` is `x + -y`, and `x / y` is `x * y**-1`. Here each is an op of its own, unless a program
@@ -17,8 +19,8 @@
 
 use std::os::raw::{c_int, c_void};
 
+use fastgrad_core::Result;
 use fastgrad_core::autograd::op::{self, Binary, Op, Unary};
-use fastgrad_core::{Error, Result};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
@@ -26,7 +28,7 @@ use pyo3::{Borrowed, ffi};
 
 use super::ffi::{Object, answer, borrowed, method, not_implemented, raise};
 use super::init;
-use super::node::{NewNode, NodeRef, RAW};
+use super::node::{NewNode, NodeRef, Outcome, RAW};
 use super::number::{self, Kind, Operand};
 use super::patches;
 use crate::errors::{guard_slot, to_python};
@@ -35,75 +37,78 @@ use crate::errors::{guard_slot, to_python};
 type Borrow<'a> = Borrowed<'a, 'a, PyAny>;
 
 #[inline(always)]
-fn binary(x: Borrow<'_>, y: Borrow<'_>, kind: Op, f: fn(f64, f64) -> Result<Binary>) -> Object {
-    match (number::peek(x), number::peek(y)) {
-        // Both are numbers or of exact type Value, so that one comparison tells that nothing is
-        // patched.
-        (Some(a), Some(b)) if patches::is_pristine() => combine(x.py(), a, b, kind, f).into_ptr(),
-        _ => binary_slowly(x, y, kind, f),
+fn binary(x: Borrow<'_>, y: Borrow<'_>, kind: Op, f: impl Formula) -> Object {
+    match quickly(x, y, kind, f, number::quick_float) {
+        Some(made) => made.into_ptr(),
+        None => binary_by_calls(x, y, kind, f),
     }
 }
 
-/// Makes the node of the op, or null.
+/// Goes on where [`binary`] ends: an int is read by a call. As nothing unwinds out of a C function,
+/// its caller needs no frame to catch it.
+#[allow(improper_ctypes_definitions, reason = "only Rust calls it")]
+#[inline(never)]
+extern "C" fn binary_by_calls(x: Borrow<'_>, y: Borrow<'_>, kind: Op, f: impl Formula) -> Object {
+    guard_slot(|| match quickly(x, y, kind, f, number::quick_int) {
+        Some(made) => made.into_ptr(),
+        None => binary_slowly(x, y, kind, &f),
+    })
+}
+
+/// Makes the node of an op of two Values, or of one and a number that `read` reads, unless
+/// something is unusual.
 #[inline(always)]
-fn combine<'py>(
-    py: Python<'py>,
-    x: Operand<'_>,
-    y: Operand<'_>,
+fn quickly<'a>(
+    x: Borrow<'a>,
+    y: Borrow<'a>,
     kind: Op,
-    f: fn(f64, f64) -> Result<Binary>,
-) -> NewNode<'py> {
-    let parents = [x.node, y.node];
-    match f(x.data, y.data) {
-        Ok(result) => {
-            let dx = if x.node.is_none() { x.data } else { result.dx };
-            let dy = if y.node.is_none() { y.data } else { result.dy };
-            node_of(py, kind, result.value, parents, [dx, dy])
-        }
-        Err(error) => refuse(py, kind, parents, &error),
+    f: impl Formula,
+    read: impl Fn(Borrow<'a>) -> Option<f64>,
+) -> Option<NewNode<'a>> {
+    // A case for each, as the code for a Value then has no tests for numbers.
+    match (NodeRef::exact(x), NodeRef::exact(y)) {
+        (Some(a), Some(b)) => at_once(Operand::value(a), Operand::value(b), kind, f),
+        (Some(a), None) => at_once(Operand::value(a), Operand::number(read(y)?), kind, f),
+        (None, Some(b)) => at_once(Operand::number(read(x)?), Operand::value(b), kind, f),
+        (None, None) => None,
     }
 }
 
-/// Makes a node with these parents, None for a number, which stands in place of its derivative; or
-/// null.
+/// A formula of the core for an op of two operands.
+trait Formula: Fn(f64, f64) -> Result<Binary> + Copy {}
+
+impl<F: Fn(f64, f64) -> Result<Binary> + Copy> Formula for F {}
+
+/// Makes the node of an op of numbers and exact Values, unless something is unusual.
 #[inline(always)]
-fn node_of<'py>(
-    py: Python<'py>,
-    kind: Op,
-    value: f64,
-    parents: [Option<NodeRef<'_>>; 2],
-    slopes: [f64; 2],
-) -> NewNode<'py> {
-    let made = NewNode::with_parents(py, kind, value, parents, slopes);
-    if made.is_null() { not_made(py, kind) } else { made }
-}
-
-/// Sets the exception for a node that was not made, unless there is one.
-#[cold]
-fn not_made(py: Python<'_>, kind: Op) -> NewNode<'_> {
-    match PyErr::take(py) {
-        Some(error) => failed(py, error),
-        None => failed(py, number::not_initialised(kind.name())),
+fn at_once<'a>(x: Operand<'a>, y: Operand<'a>, kind: Op, f: impl Formula) -> Option<NewNode<'a>> {
+    // As neither operand is of a subclass, one comparison tells that nothing is patched.
+    if !patches::is_pristine() {
+        return None;
     }
+    NewNode::of_op_at_once(x.node.or(y.node)?.py(), outcome(x, y, kind, f).ok()?)
 }
 
-/// Sets the exception for what the core refuses; for an operand whose `__init__` has not run, an
-/// error that does not name its data, as it has none.
-#[cold]
-fn refuse<'py>(
-    py: Python<'py>,
-    kind: Op,
-    parents: [Option<NodeRef<'_>>; 2],
-    error: &Error,
-) -> NewNode<'py> {
-    let is_raw = parents.into_iter().flatten().any(|parent| parent.has(RAW));
-    failed(py, if is_raw { number::not_initialised(kind.name()) } else { to_python(error) })
+/// Computes an op of two operands.
+#[inline(always)]
+fn outcome<'a>(
+    x: Operand<'a>,
+    y: Operand<'a>,
+    op: Op,
+    f: impl Fn(f64, f64) -> Result<Binary>,
+) -> Result<Outcome<'a>> {
+    let Binary { value, dx, dy } = f(x.data, y.data)?;
+    let slope = |operand: Operand<'_>, d| if operand.node.is_none() { operand.data } else { d };
+    Ok(Outcome { op, value, parents: [x.node, y.node], slopes: [slope(x, dx), slope(y, dy)] })
 }
 
-#[cold]
-fn failed(py: Python<'_>, error: PyErr) -> NewNode<'_> {
-    raise(error);
-    NewNode::failed(py)
+/// Makes the op's node, or sets the exception for what the core refuses.
+#[inline(always)]
+fn finish(py: Python<'_>, outcome: Result<Outcome<'_>>) -> Object {
+    match outcome {
+        Ok(outcome) => init::finish(NewNode::of_op(py, outcome)),
+        Err(error) => raise(to_python(&error)),
+    }
 }
 
 #[cold]
@@ -112,7 +117,7 @@ fn binary_slowly(
     x: Borrow<'_>,
     y: Borrow<'_>,
     kind: Op,
-    f: fn(f64, f64) -> Result<Binary>,
+    f: &dyn Fn(f64, f64) -> Result<Binary>,
 ) -> Object {
     let looked = patches::is_patched(x.py());
     match looked.and_then(|_| read_both(x, y, kind.name())) {
@@ -123,7 +128,7 @@ fn binary_slowly(
             if changed(x, a) || changed(y, b) {
                 answer(rewrite(x, y, b, kind))
             } else {
-                init::finish(combine(x.py(), a, b, kind, f))
+                finish(x.py(), outcome(a, b, kind, f))
             }
         }
         Ok(None) => not_implemented(),
@@ -204,30 +209,36 @@ fn unsupported(op: &str, x: Borrowed<'_, '_, PyAny>, y: Borrowed<'_, '_, PyAny>)
 #[inline(always)]
 fn unary(x: NodeRef<'_>, kind: Op, f: fn(f64) -> Result<Unary>) -> Object {
     let is_plain = kind != Op::Neg || x.is_exact();
-    if is_plain && patches::is_pristine() {
-        one_parent(x, kind, f).into_ptr()
-    } else {
-        unary_slowly(x, kind, f)
+    if is_plain
+        && patches::is_pristine()
+        && let Ok(outcome) = of_one(x, kind, f)
+        && let Some(made) = NewNode::of_op_at_once(x.py(), outcome)
+    {
+        return made.into_ptr();
     }
+    unary_slowly(x, kind, f)
 }
 
-#[cold]
-fn unary_slowly(x: NodeRef<'_>, kind: Op, f: fn(f64) -> Result<Unary>) -> Object {
-    let object = x.object();
-    if !x.has(RAW) && is_rewritten(object.as_borrowed(), kind, false) {
-        return answer(object.mul(-1));
-    }
-    init::finish(one_parent(x, kind, f))
-}
-
-/// Makes the node of an op of one operand, or null.
+/// Computes an op of one operand.
 #[inline(always)]
-fn one_parent(x: NodeRef<'_>, kind: Op, f: fn(f64) -> Result<Unary>) -> NewNode<'_> {
-    let parents = [Some(x), None];
-    match f(x.data()) {
-        Ok(result) => node_of(x.py(), kind, result.value, parents, [result.dx, 0.0]),
-        Err(error) => refuse(x.py(), kind, parents, &error),
-    }
+fn of_one(x: NodeRef<'_>, op: Op, f: fn(f64) -> Result<Unary>) -> Result<Outcome<'_>> {
+    let Unary { value, dx } = f(x.data())?;
+    Ok(Outcome { op, value, parents: [Some(x), None], slopes: [dx, 0.0] })
+}
+
+#[allow(improper_ctypes_definitions, reason = "only Rust calls it")]
+#[inline(never)]
+extern "C" fn unary_slowly(x: NodeRef<'_>, kind: Op, f: fn(f64) -> Result<Unary>) -> Object {
+    guard_slot(|| {
+        let object = x.object();
+        if x.has(RAW) {
+            raise(number::not_initialised(kind.name()))
+        } else if is_rewritten(object.as_borrowed(), kind, false) {
+            answer(object.mul(-1))
+        } else {
+            finish(x.py(), of_one(x, kind, f))
+        }
+    })
 }
 
 /// `x ** y` and `pow(x, y)`; a third argument is refused.
@@ -261,17 +272,22 @@ fn power_slowly(x: Borrow<'_>, y: Borrow<'_>) -> Object {
 }
 
 fn power_of_number(x: NodeRef<'_>, n: f64, kind: Kind) -> Object {
+    if x.has(RAW) {
+        return raise(number::not_initialised(Op::Pow.name()));
+    }
     let op = if kind == Kind::Whole { Op::PowInt } else { Op::PowFloat };
-    let parents = [Some(x), None];
-    init::finish(match op::pow_number(x.data(), n) {
-        Ok(result) => node_of(x.py(), op, result.value, parents, [result.dx, n]),
-        Err(error) => refuse(x.py(), op, parents, &error),
-    })
+    let outcome = op::pow_number(x.data(), n).map(|Unary { value, dx }| Outcome {
+        op,
+        value,
+        parents: [Some(x), None],
+        slopes: [dx, n],
+    });
+    finish(x.py(), outcome)
 }
 
 /// Calls an op that is a function: unlike an operator, it has no reflected op to try.
 #[inline(always)]
-fn function(x: Borrow<'_>, y: Borrow<'_>, kind: Op, f: fn(f64, f64) -> Result<Binary>) -> Object {
+fn function(x: Borrow<'_>, y: Borrow<'_>, kind: Op, f: impl Formula) -> Object {
     let answer = binary(x, y, kind, f);
     // SAFETY: the singleton; a reference to it is given back.
     unsafe {

@@ -16,9 +16,10 @@ use super::node;
 /// The attributes of the type as it was made, and its slot for `__new__`.
 static ORIGINAL: PyOnceLock<(Py<PyDict>, Option<ffi::newfunc>)> = PyOnceLock::new();
 
-/// The type's version at the last comparison, times two, plus one if it was patched; 1 if it had
-/// none.
-static LAST_COMPARED: AtomicU64 = AtomicU64::new(1);
+/// The last version of the type that a comparison found unchanged, and the last that it found
+/// patched; more bits than a version has stand for none.
+static UNCHANGED: AtomicU64 = AtomicU64::new(u64::MAX);
+static PATCHED: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// Attributes that no op reads.
 const FREE: [&str; 7] = [
@@ -45,30 +46,31 @@ pub fn remember(class: &Bound<'_, PyType>) -> PyResult<()> {
     Ok(())
 }
 
-/// Returns the type's version, which Python changes with each assignment to one of its attributes.
+/// Returns the type's version, which Python changes with each assignment to one of its attributes;
+/// 0 while it has none.
 #[inline(always)]
-fn version() -> std::os::raw::c_uint {
+fn version() -> u64 {
     // SAFETY: the type lives as long as the module.
-    unsafe { (*node::value_type()).tp_version_tag }
+    u64::from(unsafe { (*node::value_type()).tp_version_tag })
 }
 
 /// Returns true if the type is known to be unchanged; after any assignment to one of its attributes
 /// false, until [`is_patched`] has compared it.
 #[inline(always)]
 pub fn is_pristine() -> bool {
-    let version = version();
-    LAST_COMPARED.load(Relaxed) == u64::from(version) << 1
+    UNCHANGED.load(Relaxed) == version()
 }
 
 /// Returns true if a program has replaced an op, a method, the constructor or a field of `Value`.
 #[inline]
 pub fn is_patched(py: Python<'_>) -> PyResult<bool> {
-    let version = version();
-    let last = LAST_COMPARED.load(Relaxed);
-    if version != 0 && last >> 1 == u64::from(version) {
-        return Ok(last & 1 == 1);
+    if is_pristine() {
+        Ok(false)
+    } else if PATCHED.load(Relaxed) == version() {
+        Ok(true)
+    } else {
+        compare(py)
     }
-    compare(py)
 }
 
 #[cold]
@@ -85,8 +87,10 @@ fn compare(py: Python<'_>) -> PyResult<bool> {
         // above, with the GIL held.
         unsafe { (*node::value_type()).tp_new = *new }
     }
-    let compared = u64::from(version) << 1 | u64::from(patched || version == 0);
-    LAST_COMPARED.store(compared, Relaxed);
+    if version != 0 {
+        let last = if patched { &PATCHED } else { &UNCHANGED };
+        last.store(version, Relaxed);
+    }
     Ok(patched)
 }
 

@@ -79,17 +79,30 @@ static SLAB: GilCell<Slab> = GilCell::new(Slab {
 ///
 /// # Safety
 /// The GIL is held.
-#[inline]
+#[inline(always)]
 pub unsafe fn allocate() -> *mut c_void {
+    // SAFETY: the GIL is held, so this is the only reference.
+    unsafe {
+        let slab = SLAB.get();
+        if slab.open.is_null() && !open_chunk(slab) {
+            return ptr::null_mut();
+        }
+        allocate_at_hand()
+    }
+}
+
+/// Allocates memory as [`allocate`] does, where there is a free slot; null where there is none.
+///
+/// # Safety
+/// The GIL is held.
+#[inline(always)]
+pub unsafe fn allocate_at_hand() -> *mut c_void {
     // SAFETY: the GIL is held, so this is the only reference; pointers in the lists are ours.
     unsafe {
         let slab = SLAB.get();
-        let mut chunk = slab.open;
+        let chunk = slab.open;
         if chunk.is_null() {
-            chunk = open_chunk(slab);
-            if chunk.is_null() {
-                return ptr::null_mut();
-            }
+            return ptr::null_mut();
         }
         let mut slot = (*chunk).free;
         if slot.is_null() {
@@ -147,16 +160,17 @@ pub fn expect_room(values: usize) -> PyResult<()> {
     with_capacity::<u8>(bytes).map(std::hint::black_box).map(drop)
 }
 
-/// Puts a chunk of free slots at the head of the open ones: a spare one, or a new one.
+/// Puts a chunk of free slots at the head of the open ones: a spare one, or a new one; returns false
+/// when the system has no memory.
 #[cold]
-unsafe fn open_chunk(slab: &mut Slab) -> *mut Chunk {
+unsafe fn open_chunk(slab: &mut Slab) -> bool {
     // SAFETY: the GIL is held; a spare chunk is in no other list.
     unsafe {
         let mut chunk = slab.spare;
         if chunk.is_null() {
             chunk = new_chunk(slab.chunks >= SPARE);
             if chunk.is_null() {
-                return chunk;
+                return false;
             }
             slab.chunks += 1;
         } else {
@@ -165,7 +179,7 @@ unsafe fn open_chunk(slab: &mut Slab) -> *mut Chunk {
         }
         slab.peak = slab.peak.max(slab.chunks - slab.spares);
         link(slab, chunk);
-        chunk
+        true
     }
 }
 
