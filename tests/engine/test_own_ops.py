@@ -141,7 +141,16 @@ def test_microgpts_own_backward_gives_the_same(make):
         (lambda v: -v, ("v",)),
         (lambda v: v.tanh(), ("v",)),
         (lambda v: v, ()),
-        (lambda v: engine.sum([v, 1.0, v]), ("v", "v")),
+        (lambda v: engine.sum([v, 1.0, v]), ("v", 1.0, "v")),
+        (lambda v: engine.sum([2, 1.0]), (2.0, 1.0)),
+        (lambda v: engine.dot([v, 1.0], [2.0, v]), ("v", 1.0, 2.0, "v")),
+        (lambda v: engine.affine([1.0, v], [v, 2.0], 3.0), (1.0, "v", "v", 2.0, 3.0)),
+        (lambda v: engine.linear([v, 1.0], [[v, 2], [3, v]], [v, 5])[1], (3, "v", "v", 1, 5)),
+        (lambda v: engine.linear([1.0, v], [[v, 2.0]])[0], ("v", 2.0, 1.0, "v")),
+        (lambda v: engine.softmax([v, 1.0])[1], ("v", 1.0)),
+        (lambda v: engine.log_softmax([0.5, v])[0], (0.5, "v")),
+        (lambda v: engine.cross_entropy([v, 2.0], 1), ("v", 2.0, 1.0)),
+        (lambda v: engine.rms_norm([2.0, v], 0.25)[0], (2.0, "v", 0.25)),
     ],
 )
 def test_a_node_knows_its_operands_and_their_sides(make, operands):
@@ -150,6 +159,13 @@ def test_a_node_knows_its_operands_and_their_sides(make, operands):
     assert node._operands == tuple(v if o == "v" else o for o in operands)
     node.backward()  # what stands in a derivative's place is never sent
     assert node._prev == ((v,) if "v" in operands else ())
+
+
+def test_an_output_knows_its_place_among_those_of_its_call():
+    v = Value(4.0)
+    assert [p._output for p in engine.softmax([v, 1.0, v])] == [0, 1, 2]
+    assert [y._output for y in engine.linear([v], [[1.0], [2.0]])] == [0, 1]
+    assert v._output == (v + v)._output == engine.sum([v])._output == 0
 
 
 @pytest.mark.slow

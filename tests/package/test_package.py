@@ -63,7 +63,7 @@ def test_names_load_what_they_need_and_no_more():
             "viz",
             *(
                 f"viz.{name}"
-                for name in ("dot_text", "drawing", "graph", "steps", "svg", "text_tree")
+                for name in "dot_text drawing graph steps svg text_tree written_out".split()
             ),
         )
     }

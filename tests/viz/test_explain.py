@@ -5,19 +5,13 @@ import json
 import math
 import random
 import re
-import shutil
-import subprocess
 
 import pytest
+from browser import in_browser, opened
 from fastgrad import viz
 from fastgrad.engine import Value, dot
 from fastgrad.nn import MLP, mse_loss
 from fastgrad.viz.steps import _backward_order
-
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-in_browser = pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
 
 
 def data(page):
@@ -236,16 +230,6 @@ setTimeout(() => { look("playing"); key(" ");
 }, 2000);
 </script>
 """
-
-
-def opened(path, fragment="", budget=10_000):
-    """The document as a browser has it after so many milliseconds of its own clock."""
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
-    command += [f"--virtual-time-budget={budget}", f"--user-data-dir={path.parent / 'profile'}"]
-    done = subprocess.run(
-        [*command, f"{path.as_uri()}{fragment}"], capture_output=True, text=True, check=True
-    )
-    return done.stdout
 
 
 @pytest.mark.slow

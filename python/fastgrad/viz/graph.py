@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 from .._checks import cut
 from ..engine import Value
+from .written_out import Programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# The levels of folding, from little to much.
-LEVELS = ("nothing", "neurons", "layers")
+# The levels of folding, from little to much; "nothing" writes ops over lists out as scalar ops.
+LEVELS = ("nothing", "ops", "neurons", "layers")
 # The most Values that are looked at: a second's worth. More are counted as "more than".
 MOST_WALKED = 100_000
 # The most characters of a label or an op that a picture shows.
@@ -32,6 +33,10 @@ class Box:
     """The op that made the Value, with its number operands; "" for a leaf."""
     grad: float = 0.0
     """The gradient that gives the box its colour: of several the one farthest from 0."""
+    inside: tuple[Value, ...] = ()
+    """The Values that are drawn where the box is unfolded; empty where nothing is folded."""
+    key: str = ""
+    """The name of the picture of what is inside; "" without one."""
 
 
 @dataclass
@@ -57,21 +62,42 @@ class Picture:
 
 
 class Walk:
-    """The Values under a root, breadth first: the nearest come first."""
+    """The Values under some roots, breadth first: the nearest come first."""
 
-    def __init__(self, root: Value, depth: int | None = None, most: int = MOST_WALKED) -> None:
-        """Look at no more than `most` Values, none of them more than `depth` ops from the root."""
-        self.values = [root]
+    def __init__(
+        self,
+        roots: Sequence[Value],
+        depth: int | None = None,
+        *,
+        scalars: bool = False,
+        inside: bool = False,
+    ) -> None:
+        """Look at no more than MOST_WALKED Values, none of them more than `depth` ops from a root.
+
+        With `scalars`, ops over lists are written out. `inside` a box only its Values, the roots,
+        have operands.
+        """
+        self.values = list(roots)
+        self.roots = len(self.values)
+        self.inside = inside
         self.children: list[list[int]] = []
         """The operands of each Value by their numbers, each once, those looked at."""
         self.unseen = 0
         """The number of operands that were met and left out; there may be more behind them."""
-        numbers = {id(root): 0}
-        depths = [0]
+        self.programs = Programs() if scalars else None
+        self.operands: list[tuple[Value, ...]] = []
+        """The operands of each Value, each once."""
+        self.written_out: dict[int, Value] = {}
+        """By number, the scalar op that is shown in the place of an op over lists."""
+        self._parts: set[int] = set()
+        numbers = {id(root): number for number, root in enumerate(self.values)}
+        most = MOST_WALKED
+        depths = [0] * len(self.values)
         left_out: set[int] = set()
-        for number, value in enumerate(self.values):  # It grows as it goes.
+        for number, _ in enumerate(self.values):  # It grows as it goes.
             found: list[int] = []
-            for child in value._prev:
+            self.operands.append(self._operands_of(number))
+            for child in self.operands[-1]:
                 known = numbers.get(id(child))
                 if known is None:
                     if len(self.values) >= most or (depth is not None and depths[number] >= depth):
@@ -83,10 +109,44 @@ class Walk:
                 found.append(known)
             self.children.append(found)
         self.unseen = len(left_out)
+        if self.programs is not None:
+            self.programs.send_gradients()
+
+    def _operands_of(self, number: int) -> tuple[Value, ...]:
+        """Return the operands of a Value, or of the scalar op that is shown in its place."""
+        value = self.values[number]
+        if self.is_outside(number):
+            return ()
+        is_part = id(value) in self._parts
+        made = self.programs.written_out(value) if self.programs and not is_part else None
+        if made is not None:
+            self.written_out[number] = value = made
+        if self.programs is None or not (is_part or made is not None):
+            return value._prev
+        operands: list[Value] = []
+        for operand in value._prev:
+            original = self.programs.original(operand)
+            if original is None:
+                self._parts.add(id(operand))
+            operands.append(operand if original is None else original)
+        return tuple(operands)
+
+    def is_outside(self, number: int) -> bool:
+        """Return whether a Value is an operand of the box that is drawn from the inside."""
+        is_part = id(self.values[number]) in self._parts
+        return self.inside and number >= self.roots and not is_part
+
+    def maker(self, number: int) -> Value:
+        """Return a Value, or the scalar op that is shown in its place."""
+        return self.written_out.get(number, self.values[number])
 
     def size(self, level: str) -> int:
         """Return the number of boxes of all of it."""
         return len(set(self.owners(level))) + (self.unseen > 0)
+
+    def has_calls(self) -> bool:
+        """Return whether any Value is an output of an op over lists."""
+        return any(value._call_id is not None for value in self.values)
 
     def owners(self, level: str) -> list[int]:
         """Return for each Value the one whose box it is drawn in, itself or an earlier one.
@@ -96,7 +156,7 @@ class Walk:
         the outputs of one call.
         """
         owners = list(range(len(self.values)))
-        if level == "nothing":
+        if level in ("nothing", "ops"):
             return owners
         calls = [value._call_id for value in self.values]
         if level == "layers":
@@ -152,14 +212,18 @@ class _Chosen:
             # Nobody has seen what lies behind the operands that were not looked at.
             is_all = not self.walk.unseen
             title = f"+ {self.left_out:,}{'' if is_all else ' or'} more"
-            lines = {"nothing": [], "neurons": ["folded by neuron"], "layers": ["folded by layer"]}
-            boxes.append(Box("more", title, lines[self.level]))
+            lines = {"neurons": ["folded by neuron"], "layers": ["folded by layer"]}
+            boxes.append(Box("more", title, lines.get(self.level, [])))
         return Picture(boxes, edges, self.has_gradients, self.level)
 
     def _box(self, owner: int, numbers: list[int]) -> Box:
         """Describe the Values of one box."""
         values = [self.walk.values[number] for number in numbers]
         made = [value for value in values if value._op or value._children]
+        op = op_text(self.walk.maker(numbers[values.index(made[0])])) if made else ""
+        if self.walk.is_outside(numbers[0]):
+            op = ""
+        inside = self._inside(values, made)
         leaves = len(values) - len(made)
         if len(values) == 1 or len(made) == 1:
             value = made[0] if made else values[0]
@@ -167,7 +231,7 @@ class _Chosen:
             if len(values) > 1:
                 lines.append(f"+ {_leaves(leaves)}")
             kind = "value" if len(values) == 1 else "folded"
-            return Box(kind, name_of(value), lines, op_text(value), value.grad)
+            return Box(kind, name_of(value), lines, op, value.grad, inside)
         shown = made or values
         title = f"{len(made)} outputs" if made else _leaves(leaves)
         lines = [f"data {_range(value.data for value in shown)}"]
@@ -176,7 +240,14 @@ class _Chosen:
         if made and leaves:
             lines.append(f"+ {_leaves(leaves)}")
         strongest = max(grads, key=lambda grad: math.inf if math.isnan(grad) else abs(grad))
-        return Box("folded", title, lines, op_text(made[0]) if made else "", strongest)
+        return Box("folded", title, lines, op, strongest, inside)
+
+    def _inside(self, values: list[Value], made: list[Value]) -> tuple[Value, ...]:
+        """Return what is drawn where a box is unfolded."""
+        if len(values) > 1:
+            return tuple(made or values)
+        is_call = values[0]._call_id is not None and self.level != "nothing"
+        return (values[0],) if is_call and values[0]._children else ()
 
     def _grad(self, value: Value) -> str:
         return f"{value.grad:.4g}" if self.has_gradients else "-"
@@ -187,22 +258,26 @@ class _Chosen:
         for owner, numbers in self.members.items():
             head = self.boxes[owner]
             for number in numbers:
-                value = self.walk.values[number]
                 children = self.walk.children[number]
                 tails = [self.boxes.get(self.owners[child], more) for child in children]
-                if len(value._prev) > len(children):
+                if len(self.walk.operands[number]) > len(children):
                     tails.append(more)
                 for tail in tails:
                     if tail != head and (tail, head) not in found:
                         found[tail, head] = Edge(tail, head)
                 if len(numbers) == 1:
-                    self._describe(value, children, head, found)
+                    self._describe(number, children, head, found)
         return list(found.values())
 
     def _describe(
-        self, value: Value, children: Sequence[int], head: int, found: dict[tuple[int, int], Edge]
+        self, number: int, children: Sequence[int], head: int, found: dict[tuple[int, int], Edge]
     ) -> None:
         """Write local derivatives and places to the edges from boxes of one Value."""
+        value = self.walk.maker(number)
+        # The operands of a scalar op in the place of another stand for those of the graph.
+        names = {
+            id(x): id(y) for x, y in zip(self.walk.operands[number], value._prev, strict=False)
+        }
         slopes = slopes_of(value) if self.edges else {}
         both = value._op in _ORDERED and len(children) == 2
         for place, child in enumerate(children, 1):
@@ -210,7 +285,7 @@ class _Chosen:
             if tail is None or self.owners[child] != child or len(self.members[child]) > 1:
                 continue
             edge = found[tail, head]
-            slope = slopes.get(id(self.walk.values[child]))
+            slope = slopes.get(names.get(id(self.walk.values[child]), 0))
             edge.text = "" if slope is None else f"{slope:.4g}"
             edge.place = str(place) if both else ""
 

@@ -313,8 +313,13 @@ class _Page:
         value, name = self.pass_.order[step], self.names[step]
         children = self._operands(step)
         hidden = len(self.pass_.operands[step]) - len(children)
-        names = [self._operand_name(child) for child in value._children[:_MOST_OPERANDS]]
-        data = [_in_formula(child.data, value) for child in value._children[:_MOST_OPERANDS]]
+        # Those of an op over lists with the plain numbers; `op_text` writes these for other ops.
+        is_call = value._call_id is not None
+        operands = [x for x in value._operands if is_call or isinstance(x, Value)][:_MOST_OPERANDS]
+        names = [self._operand_name(x) for x in operands]
+        data = [
+            _in_formula(x.data, value) if isinstance(x, Value) else number_text(x) for x in operands
+        ]
         formula = f"{name} = {_formula(value, names)}"
         if len(names) <= 6:
             formula += f" = {_formula(value, data)} = {_n(value.data)}"
@@ -346,7 +351,9 @@ class _Page:
             "after": after,
         }
 
-    def _operand_name(self, child: Value) -> str:
+    def _operand_name(self, child: Value | float) -> str:
+        if not isinstance(child, Value):
+            return number_text(child)
         for number in self.shown:
             if self.pass_.order[number] is child:
                 return self.names[number]
@@ -360,9 +367,7 @@ class _Page:
         key = "**" if value._op.startswith("**") else value._op
         operands = value._operands
         rules = _RULES.get(key) if value._call_id is None else None
-        names = [
-            self._operand_name(x) if isinstance(x, Value) else number_text(x) for x in operands
-        ]
+        names = [self._operand_name(x) for x in operands]
         if rules is None or len(rules) != len(operands):
             return f"d{self.names[step]}/d{self.names[child]}"
         here = self.pass_.order[child]
@@ -426,7 +431,7 @@ def _filled(page: str, parts: dict[str, str]) -> list[str]:
 def _formula(value: Value, names: Sequence[str]) -> str:
     if len(names) > 6:
         names = [*names[:5], "…"]
-    if value._call_id is None or len(names) == len(value._children):
+    if value._call_id is None:
         return op_text(value, names)
     return f"{cut(value._op, LONGEST_NAME)}({', '.join(names)})"
 

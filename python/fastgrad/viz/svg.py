@@ -33,6 +33,8 @@ def style() -> str:
         f".fg text{{font:{SIZE}px {FONT}}}.fg .title{{font-weight:700}}.fg .end{{text-anchor:end}}"
         ".fg .mid{text-anchor:middle}.fg path{fill:none;stroke-width:1.3}"
         ".fg .more{stroke-dasharray:4 3}.fg .halo{paint-order:stroke;stroke-width:4px}"
+        ".fg .opens{cursor:pointer}.fg .opens .title{text-decoration:underline}"
+        ".fg .is-open rect{stroke-width:2.5}"
     )
     dark = "".join(f"{page} " + rule for rule in _rules(DARK) for page in _DARK_PAGES)
     light = "".join(f"{page} " + rule for rule in _rules(LIGHT) for page in _LIGHT_PAGES)
@@ -105,15 +107,16 @@ class Drawn:
             sizes, pairs, LAYER_GAP, NODE_GAP
         )
 
-    def svg(self) -> str:
-        """Return the picture as SVG."""
+    def svg(self, *, styled: bool = True) -> str:
+        """Return the picture as SVG; one that is not styled stands on a page that has the style."""
+        sheet = f"<style>{style()}</style>" if styled else ""
         legend = _legend(self.picture)
         width = max(self.size[0], legend[1]) + 2 * MARGIN
         height = self.size[1] + 2 * MARGIN + legend[2]
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="fg" width="{_n(width)}"'
             f' height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}" role="img">',
-            f"<title>{escape(_summary(self.picture))}</title><style>{style()}</style>",
+            f"<title>{escape(_summary(self.picture))}</title>{sheet}",
             f'<rect class="page" width="{_n(width)}" height="{_n(height)}" rx="6"/>',
             f'<g transform="translate({MARGIN} {MARGIN})">',
             self.edges(),
@@ -168,7 +171,8 @@ def draw_box(
     stack = 4 if box.kind == "folded" else 0
     x, y = center[0] - size[0] / 2, center[1] - size[1] / 2
     op, height = _op_width(box), size[1] - stack
-    parts = [f'<g class="node {box.kind}" id="{name}">']
+    inside = f' data-inside="{box.key}"' if box.key else ""
+    parts = [f'<g class="node {box.kind}" id="{name}"{inside}>']
     if box.op:
         middle = center[1]
         parts.append(

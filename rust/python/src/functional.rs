@@ -215,6 +215,7 @@ fn log_softmax<'py>(py: Python<'py>, logits: &Bound<'py, PyAny>) -> PyResult<Bou
 /// >>> cross_entropy([Value(0.0), Value(0.0)], 1).data
 /// 0.6931471805599453
 #[pyfunction]
+#[allow(clippy::cast_precision_loss, reason = "an index into a list is below 2⁵³")]
 fn cross_entropy<'py>(
     py: Python<'py>,
     logits: &Bound<'py, PyAny>,
@@ -222,7 +223,7 @@ fn cross_entropy<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     guard(|| {
         let target = index(target)?;
-        let operands = Operands::read(logits, "cross_entropy: logits")?;
+        let mut operands = Operands::read(logits, "cross_entropy: logits")?;
         let made = detached(py, &operands.data, |data| fused::cross_entropy(data, target));
         let made = made.map_err(|error| to_python(&error))?;
         if operands.have_own_ops(py)? {
@@ -232,6 +233,7 @@ fn cross_entropy<'py>(
                 usize::try_from(target)?,
             );
         }
+        operands.setting = Some(target as f64);
         operands.into_output(py, "cross_entropy", made)
     })
 }
@@ -260,7 +262,8 @@ fn index(target: &Bound<'_, PyAny>) -> PyResult<i64> {
 #[pyo3(signature = (x, eps=1e-5))]
 fn rms_norm<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, eps: f64) -> PyResult<Bound<'py, PyList>> {
     guard(|| {
-        let operands = Operands::read(x, "rms_norm: x")?;
+        let mut operands = Operands::read(x, "rms_norm: x")?;
+        operands.setting = Some(eps);
         let made = detached(py, &operands.data, |data| fused::rms_norm(data, eps));
         let written = |py: Python<'py>, x: &[Bound<'py, PyAny>]| written_out::rms_norm(py, x, eps);
         several(py, operands, "rms_norm", made, written)

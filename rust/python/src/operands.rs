@@ -25,6 +25,8 @@ pub struct Operands {
     nodes: Vec<*mut Node>,
     /// the values, as they are now
     pub data: Vec<f64>,
+    /// a number of the op itself, as the target of a cross-entropy
+    pub setting: Option<f64>,
     /// an operand's class has ops of its own
     own_ops: bool,
     /// the item refused is neither Value nor number, but its class may implement `Value * item`
@@ -179,7 +181,14 @@ impl Operands {
         rule: Vjp,
         outputs: usize,
     ) -> PyResult<*mut FusedOp> {
-        FusedOp::new(py, name.into(), self.into_parts().0, Some(rule), outputs)
+        let mut numbers = Vec::new();
+        let plain = || self.nodes.iter().zip(&self.data).filter(|(node, _)| node.is_null());
+        reserve(&mut numbers, plain().count() + 1)?;
+        numbers.extend(plain().map(|(_, &number)| number).chain(self.setting));
+        let fused = FusedOp::new(py, name.into(), self.into_parts().0, Some(rule), outputs)?;
+        // SAFETY: the fused op is new, and ours alone.
+        unsafe { (*fused).numbers = numbers.into_boxed_slice() };
+        Ok(fused)
     }
 
     /// Returns the nodes, whose references become the caller's, and the values.

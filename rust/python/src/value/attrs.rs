@@ -37,11 +37,15 @@ c_functions! {
     get get_children = children;
     /// `_local_grads`: d(self)/d(child) for each of `_children`.
     get get_local_grads = |value| PyTuple::new(value.py(), local_gradients(value)?);
-    /// `_operands`: the operands in order, plain numbers as floats; of an op over lists its parents.
+    /// `_operands`: the operands in order, plain numbers as floats.
     get get_operands = operands;
     /// `_call_id`: a number that the outputs of one call over lists have in common, else None.
     get get_call_id = |value| {
         Ok(value.fused_op().map(|(fused, _)| ptr::from_ref(fused).addr()).into_pyobject(value.py())?)
+    };
+    /// `_output`: the index among the outputs of a call over lists, 0 for other nodes.
+    get get_output = |value| {
+        Ok(value.fused_op().map_or(0, |(_, output)| output).into_pyobject(value.py())?)
     };
     get get_op = |value| Ok(PyString::new(value.py(), &op_name(value)));
     /// `v.item()`: the value, as `PyTorch` calls it.
@@ -84,12 +88,13 @@ fn local_gradients(value: NodeRef<'_>) -> PyResult<Vec<f64>> {
 }
 
 fn operands(value: NodeRef<'_>) -> PyResult<Bound<'_, PyTuple>> {
-    if !takes_two(value.op()) {
-        return children(value);
-    }
     let py = value.py();
-    let sides = value.parents().into_iter().zip(value.slopes());
-    let objects = sides.map(|(parent, number)| {
+    let sides = match value.operands_over_lists() {
+        Some(sides) => sides,
+        None if takes_two(value.op()) => value.parents().into_iter().zip(value.slopes()).collect(),
+        None => return children(value),
+    };
+    let objects = sides.into_iter().map(|(parent, number)| {
         parent.map_or_else(|| PyFloat::new(py, number).into_any(), NodeRef::object)
     });
     PyTuple::new(py, objects.collect::<Vec<_>>())
@@ -280,7 +285,8 @@ pub fn getset() -> Vec<ffi::PyGetSetDef> {
             c"_operands".as_ptr(),
             get_operands,
             None,
-            c"The operands in order, plain numbers as floats; of an op over lists its _children."
+            c"The operands in order, plain numbers as floats: of a linear map w, x and b; of others over \
+              lists x, then the op's own number, as a target."
                 .as_ptr(),
         ),
         attribute(
@@ -289,6 +295,12 @@ pub fn getset() -> Vec<ffi::PyGetSetDef> {
             None,
             c"A number that the outputs of one call over lists have in common; None for other nodes."
                 .as_ptr(),
+        ),
+        attribute(
+            c"_output".as_ptr(),
+            get_output,
+            None,
+            c"The index among the outputs of one call over lists; 0 for other nodes.".as_ptr(),
         ),
         attribute(
             c"_op".as_ptr(),

@@ -28,6 +28,9 @@ pub struct FusedOp {
     pub mark: u64,
     /// owned references; null where the operand was a plain number
     pub parents: Vec<*mut Node>,
+    /// the plain numbers in order, then that of the op itself, as the target of a cross-entropy;
+    /// not those of linear maps, whose rule has them
+    pub numbers: Box<[f64]>,
     /// how gradients reach the parents; none for an op that the user made without derivatives
     pub rule: Option<Vjp>,
     /// adjoints of the outputs, all 0 between passes
@@ -101,6 +104,7 @@ impl FusedOp {
             holder: ptr::null_mut(),
             mark: 0,
             parents,
+            numbers: Box::default(),
             rule,
             dout,
             weights,
@@ -169,6 +173,35 @@ impl FusedOp {
             parents.extend(bias.map(|bias| shared[bias]));
         }
         parents
+    }
+
+    /// Returns the operands of one output in order, each a node or, where that is null, a number
+    /// (beside a node it means nothing).
+    /// Those of a linear map are its row of weights, x, and its bias.
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "an output of the weights has its places among them"
+    )]
+    pub fn operands_of(&self, output: usize) -> Vec<(*mut Node, f64)> {
+        if let (Some(Vjp::Linear { x, weights }), false) = (&self.rule, self.weights.is_null()) {
+            // SAFETY: a fused op shares the weights that it names.
+            let shared = unsafe { &(*self.weights).parents };
+            let (row, bias) = weights.places(output);
+            let weight = |i: usize| (shared[i], weights.values()[i]);
+            let inputs = self.parents.iter().copied().zip(x.iter().copied());
+            return row.map(weight).chain(inputs).chain(bias.map(weight)).collect();
+        }
+        let mut numbers = self.numbers.iter().copied();
+        let number_of = |&node: &*mut Node| {
+            if !node.is_null() {
+                return (node, 0.0);
+            }
+            let Some(number) = numbers.next() else { unreachable!("a number for each null") };
+            (node, number)
+        };
+        let mut operands: Vec<_> = self.parents.iter().map(number_of).collect();
+        operands.extend(numbers.map(|number| (ptr::null_mut(), number)));
+        operands
     }
 
     /// Makes the buffer large enough for [`FusedOp::vjp`].
@@ -251,6 +284,15 @@ impl<'a> NodeRef<'a> {
         // SAFETY: a node has a share of its op, so the op lives as long; no pass writes to it while
         // it is read, as Python code runs in neither.
         self.get().fused().map(|(fused, output)| (unsafe { &*fused }, output))
+    }
+
+    /// Returns the operands of an op over lists in order: see [`FusedOp::operands_of`]; None for
+    /// another node.
+    pub fn operands_over_lists(self) -> Option<Vec<(Option<NodeRef<'a>>, f64)>> {
+        let (fused, output) = self.fused_op()?;
+        let operands = fused.operands_of(output).into_iter();
+        // SAFETY: edges never change, so that parents live as long as the node does.
+        Some(operands.map(|(node, x)| (unsafe { NodeRef::at(self.py(), node) }, x)).collect())
     }
 
     /// Returns the parents in operand order, repeats too; None for an operand that was a plain
