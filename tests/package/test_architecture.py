@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "optim": {"_checks", "_core", "_hints", "_state", "engine", "optim"},
     "datasets": {"_checks", "_core", "_hints"},
     "debug": {"_checks", "engine"},
+    "_script": {"_script", "engine"},
     "viz": {"_checks", "_core", "_files", "engine", "viz"},
     "plots": {"_checks", "_files", "_hints", "plots"},
     "text": {"_checks", "_core", "_hints", "text"},

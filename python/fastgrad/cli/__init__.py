@@ -17,11 +17,11 @@ from click.shell_completion import shell_complete
 
 from .._checks import cut, escape
 from .._core import __version__
-from . import demo, evaluate, lr_find, plot, sample, train
+from . import demo, evaluate, lr_find, plot, run, sample, train
 from ._options import Commands, epilog, hint_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
 __all__ = ["main"]
@@ -36,6 +36,7 @@ Examples:
   fastgrad train bigram words.txt -o out  a text of your own, one item a line
   fastgrad eval out other.txt             how well does it predict that text?
   fastgrad plot out                       look at what it has learned
+  fastgrad run microgpt.py                your own engine's script, faster
 
 Exit codes: 0 success, 1 a failure on the way, 2 a command that makes no
 sense, 130 Ctrl-C, 143 SIGTERM. For completion in bash:
@@ -65,7 +66,7 @@ def _fastgrad(ctx: click.Context) -> None:
         ctx.exit(2)
 
 
-for _module in (demo, train, lr_find, sample, evaluate, plot):
+for _module in (demo, train, lr_find, sample, evaluate, plot, run):
     _fastgrad.add_command(_module.command)
 
 
@@ -76,9 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - closed by whoever started us
-    for stream in (sys.stdout, sys.stderr):  # A terminal may know fewer characters than Unicode.
-        if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
-            reconfigure(errors="backslashreplace")
+    errors = getattr(sys.stdout, "errors", None)
+    # A terminal may know fewer characters than Unicode.
+    _escape_as("backslashreplace", sys.stdout, sys.stderr)
     if instruction := os.environ.get(_COMPLETE):
         return shell_complete(_fastgrad, {}, "fastgrad", _COMPLETE, instruction)
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -94,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         # click's own main would turn Ctrl-C into another error, and say less.
         with _fastgrad.make_context("fastgrad", arguments) as ctx:
-            _fastgrad.invoke(ctx)
+            script: Callable[[], int] | None = _fastgrad.invoke(ctx)
         sys.stdout.flush()
     except click.exceptions.Exit as end:
         return end.exit_code
@@ -115,7 +116,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if is_main:
             signal.signal(signal.SIGTERM, before)
-    return 0
+    if script is None:
+        return 0
+    _escape_as(errors, sys.stdout)
+    return script()
+
+
+def _escape_as(errors: str | None, *streams: object) -> None:
+    """Set what becomes of characters that a stream's encoding lacks."""
+    for stream in streams:
+        if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
+            reconfigure(errors=errors)
 
 
 def _fail(reason: str, code: int = 1, start: str = "") -> int:

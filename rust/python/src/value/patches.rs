@@ -22,12 +22,15 @@ static UNCHANGED: AtomicU64 = AtomicU64::new(u64::MAX);
 static PATCHED: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// Attributes that no op reads.
-const FREE: [&str; 7] = [
+const FREE: [&str; 10] = [
     "label",
     "__doc__",
     "__module__",
     "__array_priority__",
     "__repr__",
+    "_prev",
+    "_children",
+    "_local_grads",
     "__reduce__",
     "__setstate__",
 ];

@@ -1,0 +1,183 @@
+"""Runs a script as `python FILE` does, with `engine.Value` in the place of its own scalar class."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import os
+import sys
+import sysconfig
+from importlib.machinery import (
+    BYTECODE_SUFFIXES,
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+    SourcelessFileLoader,
+)
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from .fields import RefusedError
+from .swap import swap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import CodeType
+
+__all__ = ["run"]
+
+# The builtin that is called after a class has been made.
+_HOOK = "__fastgrad_swap__"
+
+
+def run(path: Path, source: bytes, arguments: Sequence[str]) -> int:
+    """Run a script in this process, which is the script's from here on; return the exit code.
+
+    What is swapped is told on standard error. Raises SystemExit where the script does.
+    """
+    file = os.path.abspath(path)
+    folder = os.path.dirname(os.path.realpath(path))
+    main = ModuleType("__main__")
+    main.__dict__.update(__file__=file, __builtins__=builtins, __annotations__={}, __cached__=None)
+    main.__loader__ = SourceFileLoader("__main__", file)
+    sys.modules["__main__"] = main
+    sys.argv = [str(path), *arguments]
+    if not sys.flags.safe_path:
+        sys.path[0] = folder
+    swaps = _Swaps()
+    swaps.reach_modules(folder)
+    try:
+        code = swaps.compile(source, file)
+    except SyntaxError as error:
+        return _show(error.with_traceback(None))
+    try:
+        exec(code, main.__dict__)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        # The first frame is this one.
+        return _show(error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
+    finally:
+        swaps.end(path.name)
+    return 0
+
+
+def _show(error: BaseException) -> int:
+    """Print what Python prints of an exception that nobody has caught; return the exit code."""
+    sys.excepthook(type(error), error, error.__traceback__)
+    return 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def _tell(message: str) -> None:
+    if sys.stderr is not None:
+        print(f"fastgrad run: {message}", file=sys.stderr, flush=True)
+
+
+class _Swaps:
+    """The classes of a script and of the modules beside it, swapped when they have been made."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[ast.ClassDef, ast.Module, str]] = []
+        self.swapped: tuple[str, str] | None = None
+        self.has_told = False
+        setattr(builtins, _HOOK, self.at)
+
+    def compile(self, source: bytes, file: str) -> CodeType:
+        """Compile a module, with a call of `at` behind each class that has a `backward()`."""
+        tree = ast.parse(source, file)
+        self._add_calls(tree.body, tree, file)
+        return compile(tree, file, "exec", dont_inherit=True)
+
+    def _add_calls(self, block: list[ast.stmt], tree: ast.Module, file: str) -> None:
+        done: list[ast.stmt] = []
+        waiting: list[ast.stmt] = []
+        for statement in block:
+            # The class may need functions and modules that come after it.
+            if not isinstance(statement, ast.FunctionDef | ast.Import | ast.ImportFrom):
+                done += waiting
+                waiting = []
+            done.append(statement)
+            if isinstance(statement, ast.ClassDef) and _has_backward(statement):
+                call = f"{_HOOK}({len(self.found)})"
+                self.found.append((statement, tree, file))
+                waiting.append(_at_line_of(statement, ast.parse(call).body[0]))
+            for inner in _blocks(statement):
+                self._add_calls(inner, tree, file)
+        block[:] = done + waiting
+
+    def at(self, index: int) -> None:
+        """Swap a class that has just been made; say what came of it."""
+        node, tree, file = self.found[index]
+        key = (file, node.name)
+        place = f"{node.name} ({os.path.basename(file)}, line {node.lineno})"
+        try:
+            if self.swapped not in (None, key):
+                raise RefusedError(f"fastgrad's is in the place of {self.swapped[1]} already")
+            kept = swap(node, tree, file, sys._getframe(1).f_globals)
+        except RefusedError as reason:
+            message = f"{place} is left as it is: {reason}"
+        except Exception as error:
+            message = f"{place} is left as it is: trying it raises {type(error).__name__}"
+        else:
+            if kept is None:
+                return
+            self.swapped = key
+            message = f"{place} is fastgrad's Value now; "
+            message += f"kept of its own: {', '.join(kept)}" if kept else "all its methods agree"
+        self.has_told = True
+        _tell(message)
+
+    def end(self, name: str) -> None:
+        """Say so if there was nothing to swap."""
+        if not self.has_told:
+            _tell(f"{name} has no scalar Value class of its own; it ran as it is")
+
+    def reach_modules(self, folder: str) -> None:
+        """Have modules in the folder compiled like the script, and their bytecode not kept."""
+        swaps = self
+
+        class Loader(SourceFileLoader):
+            def get_code(self, fullname: str) -> CodeType:
+                file = self.get_filename(fullname)
+                return swaps.compile(self.get_data(file), file)
+
+        paths = sysconfig.get_paths()
+        foreign = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+        foreign.append(str(Path(__file__).parents[1]))
+        loaders: Any = [
+            (ExtensionFileLoader, EXTENSION_SUFFIXES),
+            (Loader, SOURCE_SUFFIXES),
+            (SourcelessFileLoader, BYTECODE_SUFFIXES),
+        ]
+
+        def finder(path: str) -> FileFinder:
+            place = Path(path).resolve()
+            if not place.is_relative_to(folder) or any(map(place.is_relative_to, foreign)):
+                raise ImportError
+            return FileFinder(path, *loaders)
+
+        sys.path_hooks.insert(0, finder)
+        sys.path_importer_cache.clear()
+
+
+def _has_backward(node: ast.ClassDef) -> bool:
+    return any(isinstance(s, ast.FunctionDef) and s.name == "backward" for s in node.body)
+
+
+def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
+    """Yield the blocks of statements of an `if`, `try`, `with` or loop."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return
+    for field in ("body", "orelse", "finalbody"):
+        yield getattr(statement, field, [])
+    for part in (*getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
+        yield part.body
+
+
+def _at_line_of(statement: ast.stmt, call: ast.stmt) -> ast.stmt:
+    for node in ast.walk(call):
+        ast.copy_location(node, statement)
+    return call
