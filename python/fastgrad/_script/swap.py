@@ -60,7 +60,7 @@ _before: dict[str, Any] = {}
 def swap(
     node: ast.ClassDef, tree: ast.Module, filename: str, namespace: dict[str, Any]
 ) -> list[str] | None:
-    """Put `engine.Value` in the place of a class; return the names of what was kept of it.
+    """Put `engine.Value` in the place of a class; return the names of its methods that were kept.
 
     `node` is the statement in `tree` that made the class, `namespace` its module's. Returns None
     for a class without `+`, `*` or `backward()`. Raises `RefusedError` where the script would not
@@ -81,7 +81,8 @@ def swap(
     own = _members(original)
     _keep({name: own.get(name, attribute) for name, attribute in kept.items()})
     namespace[node.name] = comparison.ours
-    return [name for name in kept if name in own]
+    methods = (FunctionType, property, classmethod, staticmethod)
+    return [name for name in kept if isinstance(own.get(name), methods)]
 
 
 def _keep(attributes: dict[str, Any]) -> None:
