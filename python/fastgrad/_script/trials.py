@@ -102,10 +102,15 @@ def _same(a: Any, b: Any) -> bool:
     """Compare numbers to a tolerance, those in texts too."""
     if isinstance(a, str) and isinstance(b, str):
         numbers = [[float(number) for number in _NUMBER.findall(text)] for text in (a, b)]
-        words: list[str | list[str]] = [_NUMBER.sub("", text) for text in (a, b)]
+        words = [list(_NUMBER.sub("", text)) for text in (a, b)]
         if "{" in a:  # A set, whose order is that of addresses.
-            words, numbers = [sorted(word) for word in words], [sorted(part) for part in numbers]
-        return words[0] == words[1] and all(map(_same, *numbers))
+            for part in (*numbers, *words):
+                part.sort()
+        return (
+            words[0] == words[1]
+            and len(numbers[0]) == len(numbers[1])
+            and all(map(_same, *numbers))
+        )
     if not isinstance(a, float | int) or not isinstance(b, float | int):
         return a == b
     if isinstance(a, bool) != isinstance(b, bool):
