@@ -263,7 +263,10 @@ LAST = "import math"
         ({"other.grad += out.grad": "other.grad = out.grad"}, "other gradients"),
         ({"seen.add(v)\n": "seen.add(v); v.grad = 0.0\n"}, "other gradients"),
         ({"visit(self)\n": "visit(self); print(len(order))\n"}, "prints"),
-        ({"self.data = data": "self.data = complex(data)"}, "other gradients"),
+        (
+            {LAST: f"{LAST}, numpy", "self.data = data": "self.data = numpy.array(data)"},
+            "int or float",
+        ),
         ({LAST: f"{LAST}; ids = [0]", OP: f"{OP}; ids[0] += 1"}, "uses ids"),
         ({OP: f"{OP}; self.parts = [data]"}, "'parts' of its own"),
         ({OP: f"{OP}; Value.made += 1", "def __add__": "made = 0\n    def __add__"}, "counts"),

@@ -46,7 +46,7 @@ class Fields:
             if name not in ("data", "grad"):
                 self._add(name, leaf, other, product)
             elif type(getattr(leaf, name)) not in (int, float):
-                raise RefusedError(f"its {name} is not a number")
+                raise RefusedError(f"its {name} is not an int or float")
         if "_children" not in self.sources.values():
             raise RefusedError("its results do not hold their operands")
 
