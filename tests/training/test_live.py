@@ -4,6 +4,7 @@ import sys
 import types
 
 import pytest
+from fastgrad.models import NPLM, NeuralBigram
 from fastgrad.training import live
 from small_nplm import FEW, same, small_model
 
@@ -52,6 +53,22 @@ def test_pictures_come_twice_a_second_at_most(shown, monkeypatch):
 def test_it_changes_no_result(shown):
     assert same(small_model().fit(FEW, live=True, **FIT), small_model().fit(FEW, **FIT))
     assert len(shown) >= 2
+
+
+def test_a_resumed_run_shows_its_curves(shown, tmp_path):
+    path = tmp_path / "run.safetensors"
+    stop = [lambda progress: progress.step == 20]
+    small_model().fit(FEW, checkpoint=path, callbacks=stop, **FIT)
+    assert shown == []
+    NPLM.resume(path, FEW, live=True)
+    assert shown[-1]["text/plain"].startswith("step 60 of 60, loss ")
+
+
+def test_a_neural_bigram_shows_its_curve(shown):
+    model = NeuralBigram().fit(FEW, steps=60, live=True)
+    assert shown[-1]["text/plain"].startswith("step 60 of 60, loss ")
+    assert shown[-1]["text/html"].count("<polyline") == 1
+    assert (model.W == NeuralBigram().fit(FEW, steps=60).W).all()
 
 
 def test_elsewhere_there_is_the_bar_and_no_need_of_ipython(monkeypatch, capsys):

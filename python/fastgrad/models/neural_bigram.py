@@ -12,12 +12,14 @@ from .._checks import amount, list_length, whole
 from .._core import train_bigram
 from .._defaults import L2, NEURAL_BIGRAM_STEPS
 from .._hints import hint_names
-from .._progress import bar
+from .._progress import bar, in_notebook
 from ..base import NotFittedError
 from ..text import Vocab
 from ..text.vocab import check_vocab
 from ..training import DivergedError, History
 from ..training.divergence import Smoothed
+from ..training.history import ratio_interval, update_ratios
+from ..training.live import LiveCurves
 from ._table import TableModel, check_cells
 from .ngram_counts import NgramCounts, check_order, counts_to_learn
 from .saving import read_note
@@ -95,6 +97,8 @@ class NeuralBigram(TableModel):
         seed: int = 0,
         threads: int | None = None,
         progress: bool = False,
+        update_ratio: bool = False,
+        live: bool = False,
     ) -> Self:
         """Train on a text, or on counts, and return the model; `history` is what was seen.
 
@@ -107,6 +111,10 @@ class NeuralBigram(TableModel):
         `W -= lr * gradient`, as in the lecture (which takes 50), with Polyak's `momentum` where
         that is not 0. With `batch_size`, each step sees that many examples, drawn by `seed`,
         instead of all.
+
+        With `update_ratio` the history keeps the update-to-data ratio of W at about 200 of the
+        steps, which `fastgrad.plots.update_ratio` draws. `live` shows the loss in a notebook while
+        it falls, and elsewhere the bar that `progress` shows. Neither changes a result.
 
         Raises what `NgramCounts` raises, `ValueError` or `TypeError` for a setting that makes
         no sense, before anything is counted, and `DivergedError`, a `FloatingPointError`, where the
@@ -137,9 +145,23 @@ class NeuralBigram(TableModel):
         weights = np.zeros((size ** (self.order - 1), size))
         if self._weights is not None:
             weights[:] = self._weights
-        losses = _train(weights, counts, steps, settings, progress)
+        curves = LiveCurves(steps) if live and in_notebook() else None
+        losses, ratios = _train(
+            weights,
+            counts,
+            steps,
+            settings,
+            ratio_every=ratio_interval(steps) if update_ratio else None,
+            progress=bool(progress or live) and curves is None,
+            curves=curves,
+        )
         self._keep(counts.vocab, weights)
-        self._history = History(losses, np.full(steps, math.nan if lr is None else lr))
+        self._history = History(
+            losses,
+            np.full(steps, math.nan if lr is None else lr),
+            update_steps=np.array(list(ratios), dtype=np.int64),
+            update_ratio={"W": np.array(list(ratios.values()))} if ratios else {},
+        )
         return self
 
     def _keep(self, vocab: Vocab, weights: NDArray[np.float64]) -> None:
@@ -154,7 +176,10 @@ class NeuralBigram(TableModel):
         return table
 
     def _to_parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        tensors = {"weights": self.W, "loss": self._history.loss, "lr": self._history.lr}
+        seen = self._history
+        tensors: dict[str, NDArray[Any]] = {"weights": self.W, "loss": seen.loss, "lr": seen.lr}
+        if seen.update_ratio:
+            tensors |= {"update_steps": seen.update_steps, "update_ratio": seen.update_ratio["W"]}
         return tensors, {"vocab": self.vocab.to_config()}
 
     @classmethod
@@ -163,10 +188,15 @@ class NeuralBigram(TableModel):
         # Older files have the loss after the last step as well, and no learning rates.
         losses = tensors["loss"] if "loss" in tensors else tensors["history"][:-1]
         lrs = tensors["lr"] if "lr" in tensors else np.full(len(losses), math.nan)
-        if any(array.dtype != np.float64 for array in (weights, losses, lrs)):
-            raise ValueError("weights or losses are not of float64")
+        floats = (weights, losses, lrs, tensors.get("update_ratio", losses))
+        if any(array.dtype != np.float64 for array in floats):
+            raise ValueError("weights, losses or ratios are not of float64")
         if losses.ndim != 1 or lrs.shape != losses.shape:
             raise ValueError(f"loss has shape {losses.shape} and lr {lrs.shape}; expected (steps,)")
+        ratios = {"W": tensors["update_ratio"]} if "update_ratio" in tensors else {}
+        at = tensors["update_steps"] if ratios else np.empty(0, np.int64)
+        if ratios and (at.dtype != np.int64 or at.ndim != 1 or at.shape != ratios["W"].shape):
+            raise ValueError(f"update_steps has shape {at.shape}; expected that of update_ratio")
         size = len(vocab)
         if weights.shape not in ((size, size), (size * size, size)):
             raise ValueError(f"weights has shape {weights.shape}; expected ({size}, {size})")
@@ -174,7 +204,7 @@ class NeuralBigram(TableModel):
             raise ValueError("weights holds nan or infinity; expected finite numbers")
         model = cls(2 if len(weights) == size else 3)
         model._keep(vocab, weights.copy())
-        model._history = History(losses, lrs)
+        model._history = History(losses, lrs, update_steps=at, update_ratio=ratios)
         model.note = read_note(config)
         return model
 
@@ -195,32 +225,49 @@ def _train(
     counts: NgramCounts,
     steps: int,
     settings: dict[str, Any],
+    *,
+    ratio_every: int | None,
     progress: bool,
-) -> NDArray[np.float64]:
-    """Train in place; return the loss before each step."""
+    curves: LiveCurves | None,
+) -> tuple[NDArray[np.float64], dict[int, float]]:
+    """Train in place; return the loss before each step, and some steps' update-to-data ratios."""
     ids, found = counts.nonzero()
     times = found.astype(np.uint64)
     velocity = np.zeros_like(weights)
     losses = np.empty(steps)
+    ratios: dict[int, float] = {}
     lr = settings["lr"] or math.nan
     smoothed = Smoothed(math.log(len(counts.vocab)), losses[:0])
-    # A step depends on its number alone, not on the call that it is part of.
     stride = max(1, steps // _REPORTS)
+    first = 0
     with bar(progress, steps, "step", "training") as report:
-        for first in range(0, steps, stride):
-            some = min(stride, steps - first)
+        while first < steps:
+            # A step depends on its number alone, not on the call that it is part of.
+            end = min((first // stride + 1) * stride, steps)
+            before = None
+            if ratio_every and first % ratio_every == 0:
+                end, before = first + 1, weights.copy()
+            elif ratio_every:
+                end = min(end, (first // ratio_every + 1) * ratio_every)
             try:
                 found = train_bigram(
-                    weights, velocity, ids, times, steps=some, first_step=first, **settings
+                    weights, velocity, ids, times, steps=end - first, first_step=first, **settings
                 )
             except FloatingPointError as error:
                 raise _diverged(error, lr) from None
             if (place := smoothed.add(found)) is not None:
                 raise DivergedError(first + place, lr, smoothed.loss)
-            losses[first : first + some] = found
+            losses[first:end] = found
+            if before is not None:
+                ratios[first] = update_ratios({"W": before}, {"W": weights})["W"]
+            first = end
             if report is not None:
-                report(first + some, f"loss {found[-1]:.4f}")
-    return losses
+                report(end, f"loss {found[-1]:.4f}")
+            if curves is not None:
+                curves.add(end, smoothed.loss)
+    if curves is not None:
+        curves.draw()
+    return losses, ratios
 
 
 def _diverged(error: FloatingPointError, lr: float) -> DivergedError:

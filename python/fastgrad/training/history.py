@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,11 @@ from .._checks import shorten
 from .._hints import no_attribute
 from .learning_rates import LearningRates
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# The number of update-to-data ratios that a history keeps of each array, roughly.
+_RATIOS = 200
 # Members as they are called elsewhere, and here.
 _MEANT = {
     "losses": "loss",
@@ -106,6 +111,24 @@ class History:
         def __getattr__(self, name):
             """Raise an error that names the right member."""
             raise no_attribute(self, name, _MEANT)
+
+
+def ratio_interval(steps: int) -> int:
+    """Return the number of steps from one recorded update-to-data ratio to the next."""
+    return max(1, steps // _RATIOS)
+
+
+def update_ratios(
+    before: Mapping[str, NDArray[Any]], after: Mapping[str, NDArray[Any]]
+) -> dict[str, float]:
+    """Return the update-to-data ratio of each array after a step."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            name: float(
+                np.divide(np.std(array - before[name], dtype=float), np.std(array, dtype=float))
+            )
+            for name, array in after.items()
+        }
 
 
 class Record:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._checks import escape, shorten
 from .divergence import DivergedError, Smoothed
-from .history import History, Record
+from .history import History, Record, update_ratios
 from .plan import Plan, Progress
 from .report import Report
 from .resuming import write_saved
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..base import TrainingRun
-    from .snapshots import Arrays
 
 # Seconds that a chunk of steps should take: what a call costs is small beside it, and a bar and
 # Ctrl-C are quick enough.
@@ -191,8 +190,11 @@ class Loop:
         if len(losses) < end - first:
             self._not_finite()
         if is_measured:
-            # The newer snapshot is of the arrays before this step.
-            self._record.add_ratios(_ratios(self._last_two.newer.arrays, self._run.arrays))
+            # The newer snapshot is of the arrays before this step; optimizer state has a dot in its
+            # name.
+            before, after = self._last_two.newer.arrays, self._run.arrays
+            parameters = {name: array for name, array in after.items() if "." not in name}
+            self._record.add_ratios(update_ratios(before, parameters))
         self._is_saved = False
         self._seconds += seconds
         start = perf_counter()
@@ -361,18 +363,6 @@ def _identity(path: Path | None) -> tuple[int, ...] | None:
     except FileNotFoundError:
         return None
     return found and (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
-
-
-def _ratios(before: Arrays, after: Arrays) -> dict[str, float]:
-    """Return the update-to-data ratio of each parameter; optimizer state has a dot in its name."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return {
-            name: float(
-                np.divide(np.std(array - before[name], dtype=float), np.std(array, dtype=float))
-            )
-            for name, array in after.items()
-            if "." not in name
-        }
 
 
 def _surely(copy: Callable[[], None]) -> None:

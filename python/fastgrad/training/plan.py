@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .._checks import as_list, path_name, shorten, whole
+from .history import ratio_interval
 from .learning_rates import LearningRate, LearningRates, plan_lrs
 
 # The number of evaluations in a run by default.
 _EVALUATIONS = 20
-# The number of update-to-data ratios that a history keeps of each array, roughly.
-_RATIOS = 200
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Plan:
     @property
     def ratio_every(self) -> int:
         """The number of steps from one recorded update-to-data ratio to the next."""
-        return max(1, self.steps // _RATIOS)
+        return ratio_interval(self.steps)
 
 
 def make_plan(

@@ -303,13 +303,16 @@ class Learner(Network[AnyVocab, AnyTexts]):
         progress: bool = False,
         log: str | os.PathLike[str] | None = None,
         threads: int | None = None,
+        update_ratio: bool | None = None,
+        live: bool = False,
     ) -> Self:
         """Go on with a training run from its checkpoint; return the model when it is done.
 
         With the same `train` and `dev`, the result is bit for bit that of a run that was never
         interrupted. Learning rates were saved with it, even those of a function; `lr` replaces them
         for the steps to come, and is needed where `steps` asks for more than were planned. `log` is
-        continued, and the checkpoint goes on to be saved at `path`.
+        continued, and the checkpoint goes on to be saved at `path`. `live` is that of `fit`, and
+        `update_ratio` too, which is as it was where it is None.
 
         Raises `CheckpointError` where the file is none or holds no training run, and `ValueError`
         where it holds one on other examples.
@@ -338,7 +341,8 @@ class Learner(Network[AnyVocab, AnyTexts]):
             progress=progress,
             log=log,
             checkpoint=file,
-            update_ratio=state.loop.update_ratio,
+            update_ratio=state.loop.update_ratio if update_ratio is None else update_ratio,
+            live=live,
         )
         loop = state.loop
         model._go(Loop(run, plan, loop.history, loop.best, loop.evaluated))
