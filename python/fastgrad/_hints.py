@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     R = TypeVar("R")
 
-__all__ = ["HintedType", "hint_names", "no_attribute", "renamed", "right_name"]
+__all__ = ["HintedType", "hint_names", "needs", "no_attribute", "renamed", "right_name"]
 
 # Arguments as they are called elsewhere, and here.
 _ARGUMENTS = {
@@ -181,6 +181,26 @@ def hint_names(**hints: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
         if has_self and function.__name__ != "__init__":
             return _Method(checked)  # pyright: ignore[reportReturnType] - callable as a method
+        return checked
+
+    return decorate
+
+
+def needs(how: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator of methods whose error for missing arguments says `how` to get them."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        code = function.__code__
+        required = code.co_varnames[: code.co_argcount - len(function.__defaults__ or ())]
+
+        @_wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            missing = [name for name in required[len(args) :] if name not in kwargs]
+            if args and missing:
+                called = f"{type(args[0]).__name__}.{function.__name__}"
+                raise TypeError(f"{called}() needs {' and '.join(missing)}; {how}")
+            return function(*args, **kwargs)
+
         return checked
 
     return decorate

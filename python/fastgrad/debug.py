@@ -55,7 +55,17 @@ class GradcheckResult:
         return self.ok
 
     def __str__(self) -> str:
-        """Return the worst input, its gradient and the slope."""
+        """Say whether the gradients are right, and show the one that is furthest off."""
+        if self.count == 1:
+            start = f"the gradient is {'right' if self.ok else 'wrong'}; "
+        elif self.ok:
+            start = f"all {self.count:,} gradients are right; furthest off is "
+        else:
+            start = f"not all {self.count:,} gradients are right; furthest off is "
+        return start + self.worst()
+
+    def worst(self) -> str:
+        """Return the input whose gradient is furthest off, that gradient, and the slope."""
         return (
             f"{self.name}: backward says {self.gradient!r}, central differences {self.numerical!r}"
         )
@@ -86,7 +96,7 @@ def gradcheck(
 
     >>> from fastgrad import Value, gradcheck
     >>> print(gradcheck(lambda x: x**2, [3.0]))
-    inputs[0]: backward says 6.0, central differences 6.0
+    the gradient is right; inputs[0]: backward says 6.0, central differences 6.0
     >>> def square(x):  # with half of its derivative
     ...     return Value(x.data**2, (x,), "square", local_grads=[x.data])
     >>> gradcheck(square, [3.0], raise_exception=False).gradient
@@ -119,7 +129,9 @@ def gradcheck(
     result = GradcheckResult(off[worst] <= 1, name, gradients[worst], slopes[worst], len(named))
     if raise_exception and not result:
         wrong = sum(each > 1 for each in off)
-        raise GradcheckError(f"{wrong} of {len(named)} gradients are wrong; {result}", result)
+        raise GradcheckError(
+            f"{wrong} of {len(named)} gradients are wrong; {result.worst()}", result
+        )
     return result
 
 

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "datasets": {"_checks", "_core", "_hints"},
     "debug": {"_checks", "engine"},
     "_script": {"_script", "engine"},
-    "viz": {"_checks", "_core", "_files", "engine", "viz"},
+    "viz": {"_checks", "_core", "_files", "_hints", "engine", "viz"},
     "plots": {"_checks", "_files", "_hints", "plots"},
     "text": {"_checks", "_core", "_hints", "text"},
     "base": {"text"},

@@ -7,6 +7,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from .._checks import path_name, shorten, whole
+from .._hints import no_attribute
 from ..engine import Value
 from .graph import LEVELS, Walk, picture_of
 from .svg import Drawn, style
@@ -62,6 +63,20 @@ _SCRIPT = """(root => {
   });
   root.querySelectorAll(":scope>.fg-picture").forEach(picture => prepare(picture, 0));
 })(document.currentScript.parentNode)"""
+
+# Members as they are called elsewhere, and here.
+_SHOWN = "save(path), or leave it as the last line of a notebook's cell"
+MEANT = {
+    "render": "save(path)",
+    "write": "save(path)",
+    "to_file": "save(path)",
+    "draw": _SHOWN,
+    "show": _SHOWN,
+    "view": _SHOWN,
+    "display": _SHOWN,
+    "source": "fastgrad.viz.draw_dot(v).source",
+    "to_svg": "svg",
+}
 
 
 class Drawing:
@@ -143,6 +158,12 @@ class Drawing:
         script = f"<script>{_SCRIPT}</script>" if insides else ""
         choice = f"<small>show </small>{choice}" if choice else ""
         return f"<div><style>{rules}</style>{plain}{choice}{parts}{insides}{script}</div>"
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Raise an error that names the right member."""
+            raise no_attribute(self, name, MEANT)
 
     def __repr__(self) -> str:
         """Return the class and the size; the SVG text itself is long."""

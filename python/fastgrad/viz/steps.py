@@ -8,7 +8,9 @@ import pathlib
 from typing import TYPE_CHECKING
 
 from .._checks import cut, path_name, shorten, whole
+from .._hints import no_attribute
 from ..engine import Value
+from .drawing import MEANT
 from .graph import (
     LONGEST_NAME,
     Box,
@@ -63,6 +65,12 @@ class Explanation:
     def __init__(self, html: str) -> None:
         """Keep the page."""
         self.html = html
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Raise an error that names the right member."""
+            raise no_attribute(self, name, MEANT)
 
     def save(self, path: str | os.PathLike[str]) -> str:
         """Write the page to a file, which any browser opens, and return the file's name."""

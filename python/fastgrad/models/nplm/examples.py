@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
 from ..._checks import ids as checked_ids
+from ..._checks import shorten
 from ...text import build_dataset, encode_items, read_lines
 from ...text.dataset import contexts_before
 
@@ -121,8 +122,19 @@ def checked_examples(
     return Prepared(contexts, targets)
 
 
+def _holds_text(given: Any) -> bool:
+    """Return whether something is a text, or a list that begins with one."""
+    is_list = isinstance(given, (list, tuple)) and len(cast("list[Any]", given)) > 0
+    return isinstance(cast("list[Any]", given)[0] if is_list else given, (str, bytes))
+
+
 def checked_contexts(array: Any, vocab_size: int, context: int, name: str) -> NDArray[np.uint32]:
     """Return contexts as an array of ids; raise for what is not (B, context) of them."""
+    if _holds_text(array):
+        raise TypeError(
+            f"{name} is {shorten(array)}, a text; expected ids (N, {context}), which"
+            " fastgrad.text.build_dataset makes of texts"
+        )
     contexts = checked_ids(name, array, vocab_size, dims=2)
     if contexts.shape[1] != context:
         raise ValueError(f"{name} has shape {contexts.shape}; expected (N, {context})")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, overload
 import numpy as np
 
 from ..._checks import shorten, whole
-from ..._hints import hint_names
+from ..._hints import hint_names, needs
 from ..._tables import Table
 from ...base import AnyTexts, NotFittedError
 from .._model import AnyVocab, Model
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.floating[Any]]
 
 # Messages for a parameter that a network is made without.
+_HOW = "make them by X, Y = fastgrad.text.build_dataset(texts, model.vocab, context_length=...)"
 _WITHOUT = {
     "W": "the network has no direct connections",
     "U": "the weights are tied; C·P is in the place of U",
@@ -173,6 +174,7 @@ class Network(Model[AnyVocab, AnyTexts]):
         total = ("total", "", "", "", f"{shape.num_parameters:,}")
         return Table(title, columns, [*rows, total], "<<<<>")
 
+    @needs(_HOW)
     def forward(self, X: Ids) -> Activations:  # noqa: N803 - the lecture's name
         """Return what each layer makes of contexts: embedding, hidden layer and logits.
 
@@ -194,6 +196,7 @@ class Network(Model[AnyVocab, AnyTexts]):
         contexts = checked_contexts(X, size, self.context_length, "X")
         return Activations(*kernels.forward(self._parameters, contexts))
 
+    @needs(_HOW)
     def gradients(
         self,
         X: Ids,  # noqa: N803 - the lecture's names
