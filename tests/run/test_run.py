@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 
@@ -362,6 +363,30 @@ def test_exit_codes_and_tracebacks_are_those_of_python(tmp_path, source):
     assert fast.returncode == plain.returncode
     told = [line for line in fast.stderr.splitlines() if not line.startswith("fastgrad run: ")]
     assert told == plain.stderr.splitlines()
+
+
+@pytest.mark.parametrize("source", ["def f(:\n    pass\n", "import nowhere\n", "1 / 0\n"])
+def test_tracebacks_of_modules_are_those_of_python(tmp_path, source):
+    (tmp_path / "part.py").write_text(source)
+    (tmp_path / "whole.py").write_text("import part\n")
+    plain, fast = both(tmp_path, "whole.py")
+    told = [line for line in fast.stderr.splitlines() if not line.startswith("fastgrad run: ")]
+    assert told == plain.stderr.splitlines()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent in another way there")
+def test_ctrl_c_ends_with_130_and_where_it_was(tmp_path):
+    (tmp_path / "long.py").write_text("print('on', flush=True)\nwhile True:\n    pass\n")
+    command = [sys.executable, "-m", "fastgrad", "run", "long.py"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout.readline() == "on\n"
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert f'File "{tmp_path / "long.py"}", line' in told
+    assert "KeyboardInterrupt" in told
+    assert "running.py" not in told
 
 
 def test_a_file_that_is_missing_is_refused(tmp_path):

@@ -25,7 +25,7 @@ from .swap import swap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import CodeType
+    from types import CodeType, TracebackType
 
 __all__ = ["run"]
 
@@ -41,7 +41,11 @@ def run(path: Path, source: bytes, arguments: Sequence[str]) -> int:
     file = os.path.abspath(path)
     folder = os.path.dirname(os.path.realpath(path))
     main = ModuleType("__main__")
-    main.__dict__.update(__file__=file, __builtins__=builtins, __annotations__={}, __cached__=None)
+    ours = vars(sys.modules["__main__"])
+    # Not every version of Python has all of these.
+    given: dict[str, Any] = {"__annotations__": {}, "__cached__": None}
+    main.__dict__.update({name: value for name, value in given.items() if name in ours})
+    main.__dict__.update(__file__=file, __builtins__=builtins)
     main.__loader__ = SourceFileLoader("__main__", file)
     sys.modules["__main__"] = main
     sys.argv = [str(path), *arguments]
@@ -50,25 +54,30 @@ def run(path: Path, source: bytes, arguments: Sequence[str]) -> int:
     swaps = _Swaps()
     swaps.reach_modules(folder)
     try:
-        code = swaps.compile(source, file)
-    except SyntaxError as error:
-        return _show(error.with_traceback(None))
-    try:
-        exec(code, main.__dict__)
+        exec(swaps.compile(source, file), main.__dict__)
     except SystemExit:
         raise
     except BaseException as error:
-        # The first frame is this one.
-        return _show(error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
+        error.__traceback__ = _without_ours(error.__traceback__)
+        sys.excepthook(type(error), error, error.__traceback__)
+        return 130 if isinstance(error, KeyboardInterrupt) else 1
     finally:
         swaps.end(path.name)
     return 0
 
 
-def _show(error: BaseException) -> int:
-    """Print what Python prints of an exception that nobody has caught; return the exit code."""
-    sys.excepthook(type(error), error, error.__traceback__)
-    return 130 if isinstance(error, KeyboardInterrupt) else 1
+def _without_ours(trace: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames of this file, and of what it has compile and import the script."""
+    kept: list[TracebackType] = []
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if file not in (__file__, ast.__file__) and not file.startswith("<frozen importlib"):
+            kept.append(trace)
+        trace = trace.tb_next
+    chain: list[TracebackType | None] = [*kept, None]
+    for entry, following in zip(kept, chain[1:], strict=True):
+        entry.tb_next = following
+    return chain[0]
 
 
 def _tell(message: str) -> None:
