@@ -230,6 +230,55 @@ def test_attributes_that_all_values_have_alike(tmp_path):
     replaced(tmp_path, then=then, words=words)
 
 
+def test_whatever_else_a_class_has_stays(tmp_path):
+    more = """
+unit = "m"
+def __eq__(self, other): return isinstance(other, Value) and self.data == other.data
+def __hash__(self): return id(self)
+def __lt__(self, other): return self.data < other.data
+def __float__(self): return self.data
+def __bool__(self): return self.data != 0
+def __iadd__(self, other): return self + other + 1
+def __call__(self): return self.data
+def zero_grad(self): self.grad = 0.0
+@property
+def size(self): return 1
+@staticmethod
+def zero(): return Value(0.0)
+@classmethod
+def of(cls, x): return cls(x)
+"""
+    then = """
+print(a == Value(2.0), a == b, [v.data for v in sorted([a, b])], float(a), bool(Value.zero()))
+print(a(), a.size, Value.of(3.0).data, Value.unit, a.unit, len({a, b, a}))
+d = a * b
+d += 1
+d.backward()
+d.zero_grad()
+print(d.data, d.grad, a.grad)
+"""
+    told = replaced(tmp_path, more, then)
+    assert "__eq__, __hash__, __lt__, __float__, __bool__, __iadd__, __call__" in told
+
+
+def test_a_dataclass_is_a_class(tmp_path):
+    words = {
+        "import math": "from __future__ import annotations\nimport math\n"
+        "from dataclasses import dataclass\n@dataclass(eq=False, repr=False)",
+        'def __init__(self, data, _children=(), _op=""):': """data: float
+    _children: tuple = ()
+    _op: str = ""
+    grad: float = 0.0
+    def __post_init__(self):""",
+        "self.data = data": "pass",
+        "self.grad = 0.0": "pass",
+        "self._op = _op": "pass",
+        "self._prev = set(_children)": "pass",
+        "v._prev": "v._children",
+    }
+    replaced(tmp_path, LEAKY, "print(b.relu().data, len(c._children))\n", words=words)
+
+
 def test_helpers_that_come_after_the_class_are_known(tmp_path):
     words = {
         "other = other if isinstance(other, Value) else Value(other)": "other = lift(other)",

@@ -105,7 +105,7 @@ class _Swaps:
         waiting: list[ast.stmt] = []
         for statement in block:
             # The class may need functions and modules that come after it.
-            if not isinstance(statement, ast.FunctionDef | ast.Import | ast.ImportFrom):
+            if not _only_names(statement):
                 done += waiting
                 waiting = []
             done.append(statement)
@@ -174,6 +174,14 @@ class _Swaps:
 
 def _has_backward(node: ast.ClassDef) -> bool:
     return any(isinstance(s, ast.FunctionDef) and s.name == "backward" for s in node.body)
+
+
+def _only_names(statement: ast.stmt) -> bool:
+    """Return true for an import, and for a function of which nothing runs when it is defined."""
+    if isinstance(statement, ast.FunctionDef):
+        defaults = [*statement.args.defaults, *filter(None, statement.args.kw_defaults)]
+        return not statement.decorator_list and not defaults
+    return isinstance(statement, ast.Import | ast.ImportFrom)
 
 
 def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:

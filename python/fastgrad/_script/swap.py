@@ -24,7 +24,7 @@ from types import FunctionType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
 from ..engine import Value
-from .fields import Fields, RefusedError, adapter, is_called_as_ours
+from .fields import Fields, RefusedError, adapter, attributes, is_called_as_ours
 from .safe import foreign_name
 from .trials import agrees, basis, trials
 
@@ -149,9 +149,13 @@ class _Comparison:
         if strange := sorted(_STRANGE & members.keys()):
             raise RefusedError(f"it has {strange[0]}, as no scalar Value has")
         self._check_module(members)
-        for name in _BASIS:
+        for name in (*_BASIS, *({"__post_init__"} & members.keys())):
             if (foreign := self._foreign(name)) is not None:
                 raise RefusedError(f"its {name} uses {foreign}")
+        # Defaults of what each value has, as dataclasses have them.
+        for name in attributes(twin(1.0)).keys() & members.keys():
+            if not callable(members[name]):
+                del members[name]
         counts = _counts(twin)
         try:
             theirs = basis(twin)
@@ -210,7 +214,8 @@ class _Comparison:
     def _arity(self, name: str) -> int | None:
         """Return how many arguments a method needs; None where it is not tried on numbers."""
         function = getattr(self.twin, name)
-        if name in _BASIS or not isinstance(function, FunctionType):
+        # A hash is one of the address as a rule.
+        if name in (*_BASIS, "__hash__") or not isinstance(function, FunctionType):
             return None
         if self._foreign(name) is not None:
             return None

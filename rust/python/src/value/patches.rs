@@ -22,12 +22,22 @@ static UNCHANGED: AtomicU64 = AtomicU64::new(u64::MAX);
 static PATCHED: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// Attributes that no op reads.
-const FREE: [&str; 10] = [
+const FREE: [&str; 20] = [
     "label",
     "__doc__",
     "__module__",
     "__array_priority__",
     "__repr__",
+    "__format__",
+    "__hash__",
+    "__eq__",
+    "__ne__",
+    "__lt__",
+    "__le__",
+    "__gt__",
+    "__ge__",
+    "__float__",
+    "__int__",
     "_prev",
     "_children",
     "_local_grads",
