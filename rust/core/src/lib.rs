@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`alloc`] | fallible allocation of whatever grows with its input |
+//! | [`reserve`] | the allocator, with a reserve for small requests that the system refuses |
 //! | [`ngram_counts`] | n-gram counts of characters, from text of any size |
 //! | [`error`] | the one error enum |
 //! | [`autograd::op`] | every scalar op: value and local derivatives, once |
@@ -23,7 +24,7 @@
 //! | [`text`] | whitespace, newlines and the UTF-8 BOM |
 //! | [`progress`] | how far a computation is, and whether to cancel it |
 
-// Allowed in `kernels`, and for zeroed memory in `alloc`.
+// Allowed in `kernels`, for zeroed memory in `alloc`, and in the allocator of `reserve`.
 #![deny(unsafe_code)]
 
 pub mod alloc;
@@ -37,6 +38,7 @@ pub mod ngram_lm;
 pub mod nplm;
 pub mod parallel;
 pub mod progress;
+pub mod reserve;
 pub mod rng;
 pub mod sampling;
 pub mod sort;

@@ -55,7 +55,11 @@ mod words;
 mod written_out;
 
 use fastgrad_core::kernels::Cpu;
+use fastgrad_core::reserve::WithReserve;
 use pyo3::prelude::*;
+
+#[global_allocator]
+static ALLOCATOR: WithReserve = WithReserve;
 
 /// The compiled core of fastgrad.
 #[pymodule(gil_used = true)]
