@@ -17,6 +17,9 @@ const ITEMS_PER_CHECK: usize = 1 << 16;
 /// most.
 const LARGE: usize = 1 << 26;
 
+/// Bytes freed at once.
+const PIECE: usize = 1 << 25;
+
 /// A vector whose memory, where it is large, is freed by a thread of its own.
 ///
 /// Freeing a gigabyte takes the system 50 ms, for which a cancel would have to wait.
@@ -54,8 +57,18 @@ impl<T: Copy + Send + 'static> Drop for Large<T> {
         let items = std::mem::take(&mut self.0);
         if items.capacity().saturating_mul(size_of::<T>()) >= LARGE {
             // Where the system refuses a thread, the memory is freed here, with the closure.
-            let _ = Builder::new().spawn(move || drop(items));
+            let _ = Builder::new().spawn(move || free(items));
         }
+    }
+}
+
+/// Frees a vector's memory from its end on, in pieces: while the system frees one, it gives the
+/// process no other memory, not even for a thread that is to free the next vector.
+fn free<T: Copy>(mut items: Vec<T>) {
+    let piece = PIECE / size_of::<T>();
+    items.clear();
+    while items.capacity() > piece {
+        items.shrink_to(items.capacity() - piece);
     }
 }
 

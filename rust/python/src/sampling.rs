@@ -4,11 +4,12 @@ use std::ffi::c_int;
 use std::ops::Range;
 use std::thread;
 
+use fastgrad_core::alloc::{self, Large};
 use fastgrad_core::parallel::ordered_parallel_map;
 use fastgrad_core::progress::Progress;
 use fastgrad_core::rng::Rng;
 use fastgrad_core::sampling::{self, AliasTables, Items, Sampler, SamplingParams};
-use fastgrad_core::{Error, Result, alloc};
+use fastgrad_core::{Error, Result};
 use numpy::{IntoPyArray, Ix1, Ix2, PyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
@@ -264,8 +265,8 @@ pub fn draw_rows<'py>(
         }
         let given = given.as_array();
         let drawn = run(py, Cost::of(given.len(), A_SYMBOL), None, |progress| {
-            let (given, streams) =
-                (args::copied(&given, progress)?, args::copied(&streams, progress)?);
+            let given = Large::from(args::copied(&given, progress)?);
+            let streams = args::copied(&streams, progress)?;
             sampling::draw_rows(&given, size, (seed, &streams, step), params, progress)
         })?;
         Ok(drawn.into_pyarray(py))

@@ -83,17 +83,19 @@ impl SamplingParams {
             return Ok(Row::Empty);
         }
         if self.temperature == 0.0 || self.top_k == Some(1) {
-            return Ok(Row::Certain(first_largest(row)));
+            return Ok(Row::Certain(first_largest(row, progress)?.0));
         }
         weights.clear();
         alloc::reserve(weights, row.len())?;
-        weights.extend_from_slice(row);
+        for part in row.chunks(CHUNK) {
+            progress.check()?;
+            weights.extend_from_slice(part);
+        }
         if let Some(k) = self.top_k {
             keep_largest(weights, k, progress)?;
         }
         if self.temperature != 1.0 {
-            let most = row.iter().copied().fold(0.0, f64::max);
-            let log_most = libm::log(most);
+            let log_most = libm::log(first_largest(row, progress)?.1);
             for part in weights.chunks_mut(CHUNK) {
                 progress.check()?;
                 for weight in part.iter_mut().filter(|weight| **weight > 0.0) {
@@ -128,16 +130,19 @@ fn sum(row: &[f64], number: usize, progress: &Progress) -> Result<f64> {
     Ok(sum)
 }
 
-/// Returns the place of the largest entry, the first of equals.
-#[allow(clippy::cast_possible_truncation, reason = "a vocabulary has fewer than 2^32 symbols")]
-fn first_largest(row: &[f64]) -> u32 {
+/// Returns the largest entry with its place, the first of equals.
+fn first_largest(row: &[f64], progress: &Progress) -> Result<(u32, f64)> {
     let mut best = (0, f64::NEG_INFINITY);
-    for (place, &p) in row.iter().enumerate() {
-        if p > best.1 {
-            best = (place, p);
+    let mut places = 0..;
+    for part in row.chunks(CHUNK) {
+        progress.check()?;
+        for (&p, place) in part.iter().zip(&mut places) {
+            if p > best.1 {
+                best = (place, p);
+            }
         }
     }
-    best.0 as u32
+    Ok(best)
 }
 
 /// Sets all but the k largest entries, which are at least 0, to 0; of equal ones the first stay.
@@ -177,7 +182,7 @@ pub fn draw_rows(
     progress: &Progress,
 ) -> Result<Vec<u32>> {
     let mut builder = Builder::default();
-    let (mut weights, mut cells) = (Vec::new(), alloc::zeroed::<Cell>(size as usize)?);
+    let (mut weights, mut cells) = (Large::default(), alloc::zeroed::<Cell>(size as usize)?);
     let mut drawn = alloc::with_capacity(streams.len())?;
     let rows = probabilities.chunks_exact((size as usize).max(1));
     for (number, (row, &stream)) in rows.zip(streams).enumerate() {
@@ -275,6 +280,17 @@ mod tests {
         }
         let tiny = [0.1; 3].map(|x: f64| x * 1e-300);
         assert_eq!(search(&tiny, u64::MAX, &Progress::new()), Ok(2));
+    }
+
+    #[test]
+    fn a_cancel_ends_the_work() {
+        let progress = Progress::new();
+        progress.cancel();
+        assert_eq!(first_largest(&[1.0], &progress), Err(Error::Interrupted));
+        assert_eq!(search(&[1.0], 0, &progress), Err(Error::Interrupted));
+        let greedy = SamplingParams::new(0.0, None).unwrap();
+        let drawn = draw_rows(&[1.0], 1, (0, &[0], 0), greedy, &progress);
+        assert_eq!(drawn, Err(Error::Interrupted));
     }
 
     #[test]
