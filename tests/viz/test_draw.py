@@ -1,5 +1,6 @@
 """Pictures of graphs: what is in them, read as XML."""
 
+import base64
 import json
 import math
 import random
@@ -296,6 +297,16 @@ def test_a_notebook_lets_the_reader_unfold():
         *("ops", "neurons", "layers", "scalars")
     ]
     assert html.partition("<template")[0].count("<svg") == 4
+
+
+def test_a_notebook_that_is_not_trusted_shows_an_image():
+    html = viz.draw(Value(1.0, label="c") + 1)._repr_html_()
+    # Without style, script, SVG and inputs, what is left is an image, and parts that are hidden.
+    left = re.sub(r"<(style|script|svg|template)\b.*?</\1>|<input[^>]*>", "", html, flags=re.DOTALL)
+    assert re.sub(r"<(\w+)[^>]* hidden>.*?</\1>", "", left).count("<img") == 1
+    picture = re.search(r'src="data:image/svg\+xml;base64,([^"]*)"', left)
+    assert base64.b64decode(picture[1]).decode() == viz.to_svg(Value(1.0, label="c") + 1)
+    assert "<img" not in viz.draw(Value(1.0))._page()
 
 
 def test_pictures_are_saved(tmp_path):

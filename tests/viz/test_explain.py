@@ -274,6 +274,25 @@ def test_a_link_may_name_a_step(tmp_path):
 
 @pytest.mark.slow
 @in_browser
+@pytest.mark.parametrize(
+    ("page", "theme"),
+    [
+        ('data-jp-theme-light="false"', "dark"),
+        ('data-jp-theme-light="true"', "light"),
+        ('data-theme="dark"', "dark"),
+        ('data-vscode-theme-kind="vscode-dark"', "dark"),
+        ('data-vscode-theme-kind="vscode-light"', "light"),
+    ],
+)
+def test_the_page_inside_is_light_or_dark_as_the_notebook(tmp_path, page, theme):
+    path = tmp_path / "notebook.html"
+    shown = viz.explain(neuron())._repr_html_()
+    path.write_text(f"<!doctype html><body {page}>{shown}</body>", encoding="utf-8")
+    assert re.search(rf'<html data-theme=(?:"|&quot;){theme}', opened(path))
+
+
+@pytest.mark.slow
+@in_browser
 def test_a_notebook_shows_the_page_inside(tmp_path):
     path = tmp_path / "notebook.html"
     path.write_text(viz.explain(neuron())._repr_html_(), encoding="utf-8")

@@ -130,7 +130,7 @@ def loss_curve(
         colour = _COLOURS[i % len(_COLOURS)]
         axes.plot(steps, losses, color=colour, linewidth=1.4, marker=marker, label=legible(name))
     if goal is not None:
-        axes.axhline(goal, color="#333333", linewidth=0.9, linestyle="--", label=legible(goal_name))
+        axes.axhline(goal, color="#808080", linewidth=0.9, linestyle="--", label=legible(goal_name))
     axes.set(xlabel="step", ylabel="loss (nats per token)")
     axes.set_title(legible(title), parse_math=False)
     if log_steps:
@@ -139,7 +139,7 @@ def loss_curve(
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.grid(color="#888888", alpha=0.28, linewidth=0.6)
     if any(curves) or goal is not None:
         for text in axes.legend(frameon=False).get_texts():
             text.set_parse_math(False)
@@ -181,7 +181,7 @@ def lr_curve(
     axes.set_ylim(low - margin / 6, high + margin)
     axes.set(xlabel="learning rate", ylabel="loss (nats per token)")
     axes.set_title(legible(title), parse_math=False)
-    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.grid(color="#888888", alpha=0.28, linewidth=0.6)
     axes.legend(frameon=False)
     return finish(axes, path)
 

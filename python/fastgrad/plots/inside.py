@@ -180,7 +180,7 @@ def update_ratio(
         # A logarithmic axis has no place for 0, nor for what is not finite.
         shown = np.where(np.isfinite(ratios) & (ratios > 0), ratios, np.nan)
         axes.plot(seen.update_steps, shown, color=colour, linewidth=1.2, label=legible(name))
-    axes.axhline(_GOOD_RATIO, color="#333333", linewidth=0.9, linestyle="--", label="0.001")
+    axes.axhline(_GOOD_RATIO, color="#808080", linewidth=0.9, linestyle="--", label="0.001")
     axes.set_yscale("log")
     axes.set(xlabel="step", ylabel="std of update / std of parameter")
     return _finished(axes, title, path)
@@ -273,6 +273,6 @@ def _colours(count: int) -> list[str]:
 
 def _finished(axes: Axes, title: str, path: str | PathLike[str] | None) -> Axes:
     axes.set_title(legible(title), parse_math=False)
-    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.grid(color="#888888", alpha=0.28, linewidth=0.6)
     axes.legend(frameon=False, fontsize=9)
     return finish(axes, path)

@@ -99,7 +99,7 @@ def embedding_scatter(
     axes.set_title(legible(title), parse_math=False)
     axes.set_aspect("equal", adjustable="datalim")
     axes.margins(0.07)
-    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.grid(color="#888888", alpha=0.28, linewidth=0.6)
     axes.set_axisbelow(True)
     inside = _INSIDE_DISC if discs else _INSIDE_DOT
     # No word is far off: rows are of length 1, and what lies apart is a group.

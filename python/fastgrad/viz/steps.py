@@ -36,6 +36,15 @@ _MOST_OPERANDS = 30
 _MOST_BYTES = 300_000
 _HEIGHT = 640
 
+# A page inside another one sees the theme of the system, not that of the notebook or site.
+_SAME_THEME = """(frame => {
+  const {jpThemeLight, theme, vscodeThemeKind} = document.body.dataset;
+  const isDark = jpThemeLight === "false" || theme === "dark" || /dark/.test(vscodeThemeKind);
+  const isLight = jpThemeLight === "true" || theme === "light" || vscodeThemeKind;
+  const name = isDark ? "dark" : isLight ? "light" : "";
+  if (name) frame.srcdoc = frame.srcdoc.replace("<html", `<html data-theme="${name}"`);
+})(document.currentScript.previousElementSibling)"""
+
 # d(result)/d(operand), of one operand x and the result y, or of two operands.
 _RULES = {
     "+": ("1", "1"),
@@ -81,10 +90,13 @@ class Explanation:
         return name
 
     def _repr_html_(self) -> str:
-        """Show the page inside a notebook."""
+        """Show the page inside a notebook, light or dark as that is."""
         return (
+            "<style>.fg-plain{display:none}</style>"
+            '<p class="fg-plain">Trust this notebook to go through the steps.</p>'
             f'<iframe srcdoc="{escape(self.html)}" sandbox="allow-scripts" loading="lazy"'
             f' style="width:100%;height:{_HEIGHT}px;border:0" title="backpropagation"></iframe>'
+            f"<script>{_SAME_THEME}</script>"
         )
 
     def __repr__(self) -> str:
