@@ -288,7 +288,7 @@ def test_the_page_inside_is_light_or_dark_as_the_notebook(tmp_path, page, theme)
     path = tmp_path / "notebook.html"
     shown = viz.explain(neuron())._repr_html_()
     path.write_text(f"<!doctype html><body {page}>{shown}</body>", encoding="utf-8")
-    assert re.search(rf'<html data-theme=(?:"|&quot;){theme}', opened(path))
+    assert re.search(rf'html data-theme=(?:"|&quot;){theme}', opened(path))
 
 
 @pytest.mark.slow
