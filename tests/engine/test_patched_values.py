@@ -22,8 +22,11 @@ def test_a_patched_value_is_noticed(monkeypatch, name):
 def test_an_attribute_of_the_programs_own_is_no_patch(monkeypatch):
     monkeypatch.setattr(Value, "softplus", lambda v: (v.exp() + 1).log(), raising=False)
     monkeypatch.setattr(Value, "label", "?")
+    monkeypatch.setattr(Value, "__lt__", lambda v, w: v.data < w.data)
+    monkeypatch.setattr(Value, "_prev", property(lambda v: set(v._children)))
     assert not _core.value_is_patched()
     assert Value(0.0).softplus().data == pytest.approx(0.6931471805599453)
+    assert Value(1.0) < Value(2.0)
 
 
 # What a program does to the class, and an expression that it shows in: plain micrograd is right.
