@@ -379,7 +379,11 @@ def test_a_script_without_such_a_class_runs_as_it_is(tmp_path):
     (tmp_path / "plain.py").write_text("class Value:\n    x = 3\nprint(Value.x)\n")
     plain, fast = both(tmp_path, "plain.py")
     assert fast.stdout == plain.stdout
-    assert "plain.py has no scalar Value class" in fast.stderr
+    assert "plain.py has no scalar class" in fast.stderr
+    (tmp_path / "micro.py").write_text("from micrograd.engine import Value\nprint(Value(2.0))\n")
+    plain, fast = both(tmp_path, "micro.py")
+    assert fast.stdout == plain.stdout
+    assert "fastgrad.engine" in fast.stderr
 
 
 def test_the_script_sees_what_it_sees_under_python(tmp_path):

@@ -141,8 +141,12 @@ class _Swaps:
 
     def end(self, name: str) -> None:
         """Say so if there was nothing to swap."""
-        if not self.has_told:
-            _tell(f"{name} has no scalar Value class of its own; it ran as it is")
+        if self.has_told:
+            return
+        message = f"{name} has no scalar class with data, grad and backward(); it ran as it is"
+        if "micrograd.engine" in sys.modules:
+            message += ". To replace micrograd's, import from fastgrad.engine"
+        _tell(message)
 
     def reach_modules(self, folder: str) -> None:
         """Have modules in the folder compiled like the script, and their bytecode not kept."""
