@@ -123,7 +123,7 @@ def left_alone(folder, *changes, **more):
     [
         ("tiny_gpt.py", ["6"], "all its methods agree"),
         ("moons.py", [], "kept of its own: __repr__, relu, __gt__"),
-        ("three_classes.py", [], "kept of its own: softplus, _of"),
+        ("three_classes.py", [], "kept of its own: __repr__, softplus, _of"),
     ],
 )
 def test_scripts_print_what_they_printed(tmp_path, name, arguments, told):
@@ -181,6 +181,11 @@ def __sub__(self, other): return self + (-other)
 def test_a_repr_of_their_own_stays(tmp_path, repr_):
     told = replaced(tmp_path, f"def __repr__(self): return {repr_}", "print(a, a * b)\n")
     assert "__repr__" in told
+
+
+def test_a_repr_shows_no_label_that_it_did_not_show(tmp_path):
+    more = 'def __repr__(self): return f"Value(data={self.data}, grad={self.grad})"'
+    replaced(tmp_path, more, "a.label = 'a'\nprint(a, b)\n")
 
 
 def test_a_repr_may_show_a_set_in_any_order(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+from contextlib import suppress
 from typing import Any
 
 # Moderate numbers, kinks and poles, and places where clamps show.
@@ -66,6 +67,9 @@ def _trial(cls: Any, name: str, x: float, arguments: tuple[Any, ...], inner: boo
         operands = [leaf, value, *(y for y in arguments if isinstance(y, cls))]
         for operand in operands:
             operand.grad = 0.25
+            # A text may show a label; slots may have no place for one.
+            with suppress(AttributeError):
+                operand.label = "x"
         result = getattr(value, name)(*arguments)
         if isinstance(result, cls):
             for operand in operands:
