@@ -15,7 +15,7 @@ use crate::neuron::NeuronData;
 use crate::operands::Operands;
 use crate::overrides::Originals;
 use crate::run::pause;
-use crate::weights::{Shared, Source, WeightCacheEntry, expect_length, items};
+use crate::weights::{Shared, Source, expect_length, items};
 use crate::written_out;
 
 /// Return a matrix times a vector: one node for each row, bias[i] + the sum of rows[i][j] * x[j],
@@ -66,12 +66,12 @@ fn in_use(rows: &Bound<'_, PyAny>, bias: Option<&Bound<'_, PyAny>>, n: usize) ->
         Some(bias) => Some(bias.cast_exact::<PyList>().ok()?),
         None => None,
     };
-    let known = WeightCacheEntry::find(rows, (rows.len(), n), bias.is_some())?;
+    let known = Shared::find(rows, (rows.len(), n), bias.is_some())?;
     let same_rows = rows.iter().enumerate().all(|(i, row)| known.has_row(i, &row));
     let same_bias = bias.is_none_or(|bias| {
         bias.len() == rows.len() && bias.iter().enumerate().all(|(i, b)| known.has_bias(i, &b))
     });
-    (same_rows && same_bias).then(|| known.share())
+    (same_rows && same_bias).then_some(known)
 }
 
 fn collect<'py>(
@@ -196,7 +196,7 @@ fn weights_of(
     n: usize,
 ) -> PyResult<Option<Shared>> {
     let py = neurons.py();
-    if let Some(known) = WeightCacheEntry::find(neurons, (neurons.len(), n), true) {
+    if let Some(known) = Shared::find(neurons, (neurons.len(), n), true) {
         // SAFETY: the list holds its items, and no Python code runs here.
         let unchanged = unsafe { items(neurons) }.iter().enumerate().all(|(i, &neuron)| {
             // SAFETY: as above; the type extends `NeuronData`, as `common_activation` saw.
@@ -206,7 +206,7 @@ fn weights_of(
             parameters.is_some_and(|(w, b)| known.has_row(i, w) && known.has_bias(i, b))
         });
         if unchanged {
-            return Ok(Some(known.share()));
+            return Ok(Some(known));
         }
     }
     let source = read_neurons(neurons, neuron_type)?;

@@ -1,7 +1,5 @@
 //! Reads lists of operands for the core, and makes nodes of its outputs.
 
-use std::ptr;
-
 use fastgrad_core::autograd::fused::Vjp;
 use fastgrad_core::autograd::op::{self, Unary};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -13,16 +11,16 @@ use crate::errors::to_python;
 use crate::memory::{reserve, with_capacity};
 use crate::overrides;
 use crate::run::{PAUSE_EVERY, pause};
-use crate::value::ffi::borrowed;
-use crate::value::fused_op::{self, FusedOp};
-use crate::value::node::{self, NewNode, Node, NodeRef};
+use crate::value::ffi::{Argument, Receive};
+use crate::value::fused_op::{FusedOp, Share};
+use crate::value::node::{self, NewNode, NodeRef, OwnedNode};
 use crate::value::{number, patches};
 
-/// Values and numbers read from Python: their data, and an owned reference to each node (null
-/// for a number).
+/// Values and numbers read from Python.
 #[derive(Default)]
 pub struct Operands {
-    nodes: Vec<*mut Node>,
+    /// the nodes; none for a number
+    nodes: Vec<Option<OwnedNode>>,
     /// the values, as they are now
     pub data: Vec<f64>,
     /// a number of the op itself, as the target of a cross-entropy
@@ -31,15 +29,6 @@ pub struct Operands {
     own_ops: bool,
     /// the item refused is neither Value nor number, but its class may implement `Value * item`
     stranger: bool,
-}
-
-impl Drop for Operands {
-    fn drop(&mut self) {
-        for node in self.nodes.drain(..).filter(|node| !node.is_null()) {
-            // SAFETY: the reference is ours; operands are only dropped under the GIL.
-            unsafe { ffi::Py_DECREF(node.cast()) }
-        }
-    }
 }
 
 impl Operands {
@@ -83,9 +72,7 @@ impl Operands {
 
     /// Returns true if no operand is of a subclass of `Value`.
     pub fn are_exact(&self) -> bool {
-        let mut nodes = self.nodes.iter().filter(|node| !node.is_null());
-        // SAFETY: we own a reference to each node.
-        nodes.all(|node| unsafe { ffi::Py_TYPE(node.cast()) } == node::value_type())
+        self.nodes.iter().flatten().all(|node| node.is_exact())
     }
 
     /// Returns true for an iterator, which can be read only once, and for a `Value`, which stands for
@@ -100,24 +87,24 @@ impl Operands {
 
     /// Returns true if the first `n` operands are Values.
     pub fn are_nodes(&self, n: usize) -> bool {
-        self.nodes.iter().take(n).all(|node| !node.is_null())
+        self.nodes.iter().take(n).all(Option::is_some)
     }
 
     /// Returns the operands as Python objects, a number as a float.
     pub fn objects<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let mut objects = with_capacity(self.data.len())?;
-        for (&node, &data) in self.nodes.iter().zip(&self.data) {
-            // SAFETY: we own a reference to the node.
-            let object = unsafe { Bound::from_borrowed_ptr_or_opt(py, node.cast()) };
-            objects.push(object.unwrap_or_else(|| PyFloat::new(py, data).into_any()));
+        for (node, &data) in self.nodes.iter().zip(&self.data) {
+            objects.push(match node {
+                Some(node) => node.new_ref().into_bound(py),
+                None => PyFloat::new(py, data).into_any(),
+            });
         }
         Ok(objects)
     }
 
     #[inline(always)]
     fn keep(&mut self, operand: number::Operand<'_>) {
-        self.nodes
-            .push(operand.node.map_or(ptr::null_mut(), |node| node.object().into_ptr().cast()));
+        self.nodes.push(operand.node.map(|node| node.new_ref()));
         self.data.push(operand.data);
     }
 
@@ -161,7 +148,7 @@ impl Operands {
                 return Err(PyValueError::new_err(format!("{argument} changed while it was read")));
             };
             // SAFETY: the list holds the item; `push` runs Python code only with its own reference.
-            let item = unsafe { borrowed(item) };
+            let item = unsafe { Argument::receive(item) };
             match number::quick(item) {
                 Some(operand) => self.keep(operand),
                 None => self.push(&item.to_owned(), argument)?,
@@ -171,29 +158,25 @@ impl Operands {
         Ok(())
     }
 
-    /// Makes the fused op of an op over these operands; the caller owns a share of it.
-    ///
-    /// `name` is what `_op` shows.
-    fn into_fused_op(
+    /// Returns the nodes and the values.
+    pub fn into_parts(self) -> (Vec<Option<OwnedNode>>, Vec<f64>) {
+        (self.nodes, self.data)
+    }
+
+    /// Makes the fused op of an op over these operands; `name` is what `_op` shows.
+    fn into_outputs_of(
         self,
         py: Python<'_>,
         name: &'static str,
         rule: Vjp,
         outputs: usize,
-    ) -> PyResult<*mut FusedOp> {
+    ) -> PyResult<Outputs> {
         let mut numbers = Vec::new();
-        let plain = || self.nodes.iter().zip(&self.data).filter(|(node, _)| node.is_null());
+        let plain = || self.nodes.iter().zip(&self.data).filter(|(node, _)| node.is_none());
         reserve(&mut numbers, plain().count() + 1)?;
         numbers.extend(plain().map(|(_, &number)| number).chain(self.setting));
-        let fused = FusedOp::new(py, name.into(), self.into_parts().0, Some(rule), outputs)?;
-        // SAFETY: the fused op is new, and ours alone.
-        unsafe { (*fused).numbers = numbers.into_boxed_slice() };
-        Ok(fused)
-    }
-
-    /// Returns the nodes, whose references become the caller's, and the values.
-    pub fn into_parts(mut self) -> (Vec<*mut Node>, Vec<f64>) {
-        (std::mem::take(&mut self.nodes), std::mem::take(&mut self.data))
+        let numbers = numbers.into_boxed_slice();
+        FusedOp::make(py, name.into(), self.nodes, Some(rule), outputs, numbers).map(Outputs)
     }
 
     /// Makes the output nodes of an op over these operands, a list with one for each value.
@@ -204,8 +187,7 @@ impl Operands {
         name: &'static str,
         (values, rule): (Vec<f64>, Vjp),
     ) -> PyResult<Bound<'py, PyList>> {
-        // SAFETY: the share is ours.
-        let outputs = unsafe { Outputs::new(self.into_fused_op(py, name, rule, values.len())?) };
+        let outputs = self.into_outputs_of(py, name, rule, values.len())?;
         outputs.list(py, values.len(), |i| op::pos(values[i]))
     }
 
@@ -216,24 +198,14 @@ impl Operands {
         name: &'static str,
         (value, rule): (f64, Vjp),
     ) -> PyResult<Bound<'py, PyAny>> {
-        // SAFETY: the share is ours.
-        let output = unsafe { Outputs::new(self.into_fused_op(py, name, rule, 1)?) };
-        output.node(py, 0, value, 1.0)
+        self.into_outputs_of(py, name, rule, 1)?.node(py, 0, value, 1.0)
     }
 }
 
 /// Makes the output nodes of a fused op; holds a share of it meanwhile.
-pub struct Outputs(*mut FusedOp);
+pub struct Outputs(pub Share);
 
 impl Outputs {
-    /// Takes over the caller's share.
-    ///
-    /// # Safety
-    /// The share is the caller's.
-    pub unsafe fn new(fused: *mut FusedOp) -> Outputs {
-        Outputs(fused)
-    }
-
     /// Makes the output at `index`; `slope` is that of an activation after the op, 1 without one.
     #[inline(always)]
     pub fn node<'py>(
@@ -243,17 +215,11 @@ impl Outputs {
         value: f64,
         slope: f64,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let output = NewNode::leaf(py, value).into_bound()?;
-        // SAFETY: the node is new; the fused op is alive, as we hold a share.
-        unsafe {
-            (*self.0).share();
-            fused_op::set_fused_op(output.as_ptr().cast(), self.0, index, slope);
-        }
-        Ok(output)
+        let output = NewNode::leaf(py, value).into_node()?;
+        output.set_fused_op(self.0.clone(), index, slope);
+        Ok(output.into_bound(py))
     }
-}
 
-impl Outputs {
     /// Makes a list of `n` outputs; `made(i)` returns the value of output i and the slope of its
     /// activation.
     #[inline(always)]
@@ -295,16 +261,10 @@ impl Outputs {
         py: Python<'py>,
         activation: impl Fn(f64) -> fastgrad_core::Result<Unary>,
     ) -> PyResult<Bound<'py, PyList>> {
-        // SAFETY: the fused op is alive, and nobody else has seen it until the list is shown.
-        let sums = unsafe { &mut *(*self.0).dout };
-        self.list(py, sums.len(), |i| activation(std::mem::take(&mut sums[i])))
-    }
-}
-
-impl Drop for Outputs {
-    fn drop(&mut self) {
-        // SAFETY: our own share, given up under the GIL.
-        unsafe { fused_op::release(self.0) }
+        let mut sums = self.0.replace_adjoints(Vec::new());
+        let outputs = self.list(py, sums.len(), |i| activation(std::mem::take(&mut sums[i])));
+        self.0.replace_adjoints(sums);
+        outputs
     }
 }
 

@@ -6,6 +6,7 @@
 //! same value. So a call compares its weights but takes no reference to any of them, and a backward
 //! pass sums their gradients in one buffer and sends them to the nodes once.
 
+use std::ptr;
 use std::sync::Arc;
 
 use fastgrad_core::Error;
@@ -17,8 +18,7 @@ use pyo3::types::PyList;
 use crate::errors::to_python;
 use crate::operands::{Operands, Outputs};
 use crate::run::pause;
-use crate::value::fused_op::{self, FusedOp};
-use crate::value::node::Node;
+use crate::value::fused_op::{self, FusedOp, Share};
 
 /// The least number of weights with which a map is computed without the GIL.
 const DETACHED_FROM: usize = 1 << 18;
@@ -33,40 +33,23 @@ pub struct Source<'py> {
     pub bias: Vec<Bound<'py, PyAny>>,
 }
 
-/// A share of a fused op of weights.
+/// A fused op of weights. One that earlier calls with a list used is to be compared with the list
+/// as it is now.
 pub struct Shared {
-    fused: *mut FusedOp,
+    fused: Share,
     weights: Arc<Weights>,
 }
 
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // SAFETY: our own share, given up under the GIL.
-        unsafe { fused_op::release(self.fused) }
-    }
-}
-
-/// The fused op of weights that earlier calls with a list used, to be compared with the list as it
-/// is now.
-pub struct WeightCacheEntry {
-    fused: *mut FusedOp,
-    weights: Arc<Weights>,
-}
-
-impl WeightCacheEntry {
+impl Shared {
     /// Returns the fused op for the list with m rows of n weights, and m biases or none; `None` if
     /// there is none in use.
-    pub fn find(
-        list: &Bound<'_, PyList>,
-        (m, n): (usize, usize),
-        bias: bool,
-    ) -> Option<WeightCacheEntry> {
+    pub fn find(list: &Bound<'_, PyList>, (m, n): (usize, usize), bias: bool) -> Option<Shared> {
         let fused = fused_op::in_use(list.py(), list.as_ptr().addr())?;
-        // SAFETY: a fused op in use is alive.
-        let Some(Vjp::Shared(weights)) = (unsafe { &(*fused).rule }) else { return None };
+        let Some(Vjp::Shared(weights)) = &fused.rule else { return None };
         let values = m * n + if bias { m } else { 0 };
         let shape = (weights.outputs(), weights.inputs(), weights.values().len());
-        (shape == (m, n, values)).then(|| WeightCacheEntry { fused, weights: weights.clone() })
+        let weights = (shape == (m, n, values)).then(|| weights.clone())?;
+        Some(Shared { fused, weights })
     }
 
     /// Returns true if the list is row `i`, with the same nodes and values.
@@ -91,18 +74,16 @@ impl WeightCacheEntry {
     #[inline(always)]
     #[allow(clippy::indexing_slicing, reason = "the shape is that of the lists")]
     fn has(&self, start: usize, items: &[*mut ffi::PyObject]) -> bool {
-        // SAFETY: the fused op is in use, as long as no Python code runs.
-        let nodes = unsafe { &(*self.fused).parents };
         let end = start + items.len();
-        let (known, values) = (&nodes[start..end], &self.weights.values()[start..end]);
-        items.iter().zip(known).zip(values).all(|((&item, &node), v)| same(item, node, *v))
-    }
-
-    /// Takes a share of the fused op; called before any Python code runs.
-    pub fn share(self) -> Shared {
-        // SAFETY: in use.
-        unsafe { (*self.fused).share() };
-        Shared { fused: self.fused, weights: self.weights }
+        let (nodes, values) = (&self.fused.parents[start..end], &self.weights.values()[start..end]);
+        items.iter().zip(nodes).zip(values).all(|((&item, node), value)| {
+            // Its class is unchanged as well, see `fused_op::unregister_all`.
+            let address = node.as_ref().map_or(ptr::null_mut(), |node| node.as_ptr().cast());
+            // SAFETY: no item of a list is null, so that there is a node. A test more for each weight
+            // would take 1 % of a network's step.
+            item == address
+                && unsafe { node.as_ref().unwrap_unchecked() }.data().to_bits() == value.to_bits()
+        })
     }
 }
 
@@ -131,11 +112,10 @@ impl Source<'_> {
         let outputs = values.len();
         let weights = Arc::new(Weights::new(self.rows.len(), n, values));
         let rule = Vjp::Shared(weights.clone());
-        let fused = FusedOp::new(py, "weights".into(), nodes, Some(rule), outputs)?;
+        let fused =
+            FusedOp::make(py, "weights".into(), nodes, Some(rule), outputs, Box::default())?;
         if findable {
-            // SAFETY: the fused op is new, and only ours.
-            unsafe { (*fused).key = Some(self.key.addr()) };
-            fused_op::register(py, self.key.addr(), fused);
+            fused_op::register(py, self.key.addr(), &fused);
         }
         Ok(Shared { fused, weights })
     }
@@ -151,15 +131,6 @@ pub unsafe fn items<'a>(list: &'a Bound<'_, PyList>) -> &'a [*mut ffi::PyObject]
         let raw = list.as_ptr().cast::<ffi::PyListObject>();
         if list.is_empty() { &[] } else { std::slice::from_raw_parts((*raw).ob_item, list.len()) }
     }
-}
-
-/// Returns true if the item is the known node with the known value. Its class is unchanged as well,
-/// see [`fused_op::unregister_all`].
-#[inline(always)]
-fn same(item: *mut ffi::PyObject, node: *mut Node, value: f64) -> bool {
-    // SAFETY: a node among a fused op's parents is alive; in a number's place there is null, which is
-    // no item.
-    item == node.cast() && unsafe { (*node).data }.to_bits() == value.to_bits()
 }
 
 /// Raises the op's error unless the lengths match.
@@ -195,10 +166,7 @@ impl Shared {
         computed.map_err(|error| to_python(&error))?;
         let (parents, x) = x.into_parts();
         let rule = Vjp::Linear { x, weights: self.weights.clone() };
-        // SAFETY: we hold a share of the weights, and the parents' references and the share of
-        // the new op are ours to give away.
-        let outputs =
-            unsafe { Outputs::new(FusedOp::linear(py, name, parents, rule, z, self.fused)?) };
-        outputs.activated(py, |z| activation.apply(z))
+        let fused = FusedOp::make_linear(py, name, parents, rule, z, self.fused.clone())?;
+        Outputs(fused).activated(py, |z| activation.apply(z))
     }
 }

@@ -5,7 +5,7 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyType};
+use pyo3::types::PyList;
 
 use crate::memory::with_capacity;
 use crate::value::node::{self, NodeRef};
@@ -140,7 +140,5 @@ fn is_value(item: &Bound<'_, PyAny>) -> bool {
 
 /// Makes a Value of a number by calling the class, as a program would.
 fn value(py: Python<'_>, data: f64) -> Output<'_> {
-    // SAFETY: the type lives as long as the module.
-    let class = unsafe { PyType::from_borrowed_type_ptr(py, node::value_type()) };
-    class.call1((data,))
+    node::value_class(py).call1((data,))
 }

@@ -3,55 +3,125 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::c_void;
-use std::os::raw::{c_char, c_int};
+use std::os::raw::c_int;
 use std::ptr;
 
 use fastgrad_core::autograd::op::Op;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyString, PyTuple};
+use pyo3::types::{PyDict, PyFloat, PyInt, PyString, PyTuple};
 use pyo3::{Borrowed, ffi, intern};
 
-use super::ffi::{Object, answer, attribute, c_functions, status};
+use super::ffi::{Argument, Object, answer, attribute, c_functions, status};
 use super::fused_op;
-use super::node::{Node, NodeRef};
+use super::node::NodeRef;
 use super::number;
 use crate::args::shorten;
-use crate::errors::guard_slot;
 
 /// The longest format, in characters, that an error repeats in Python's words.
 const LONGEST_FORMAT_ECHOED: usize = 100;
 
 c_functions! {
-    get get_data = |value| Ok(PyFloat::new(value.py(), value.data()));
-    get get_grad = |value| Ok(PyFloat::new(value.py(), value.grad()));
-    set set_data = |value, new| number_of(new, "data").map(|data| value.set_data(data));
-    set set_grad = |value, new| number_of(new, "grad").map(|grad| value.set_grad(grad));
-    /// `_prev`: the parents themselves, in operand order, each once.
-    get get_prev = |value| {
+    fn get_data(value: NodeRef, _closure: *mut c_void) -> Object {
+        PyFloat::new(value.py(), value.data()).into_ptr()
+    }
+
+    fn get_grad(value: NodeRef, _closure: *mut c_void) -> Object {
+        PyFloat::new(value.py(), value.grad()).into_ptr()
+    }
+
+    fn set_data(value: NodeRef, new: Option<Argument>, _closure: *mut c_void) -> c_int {
+        status(number_of(new, "data").map(|data| value.set_data(data)))
+    }
+
+    fn set_grad(value: NodeRef, new: Option<Argument>, _closure: *mut c_void) -> c_int {
+        status(number_of(new, "grad").map(|grad| value.set_grad(grad)))
+    }
+
+    fn get_prev(value: NodeRef, _closure: *mut c_void) -> Object {
         let mut seen = HashSet::new();
         let parents = value.parents().into_iter().flatten();
-        tuple(value.py(), parents.filter(|parent| seen.insert(parent.as_ptr())))
-    };
-    /// `_children`: the parents, in operand order, repeats too.
-    get get_children = children;
-    /// `_local_grads`: d(self)/d(child) for each of `_children`.
-    get get_local_grads = |value| PyTuple::new(value.py(), local_gradients(value)?);
-    /// `_operands`: the operands in order, plain numbers as floats.
-    get get_operands = operands;
-    /// `_call_id`: a number that the outputs of one call over lists have in common, else None.
-    get get_call_id = |value| {
-        Ok(value.fused_op().map(|(fused, _)| ptr::from_ref(fused).addr()).into_pyobject(value.py())?)
-    };
-    /// `_output`: the index among the outputs of a call over lists, 0 for other nodes.
-    get get_output = |value| {
-        Ok(value.fused_op().map_or(0, |(_, output)| output).into_pyobject(value.py())?)
-    };
-    get get_op = |value| Ok(PyString::new(value.py(), &op_name(value)));
+        answer(tuple(value.py(), parents.filter(|parent| seen.insert(parent.as_ptr()))))
+    }
+
+    fn get_children(value: NodeRef, _closure: *mut c_void) -> Object {
+        answer(children(value))
+    }
+
+    fn get_local_grads(value: NodeRef, _closure: *mut c_void) -> Object {
+        answer(local_gradients(value).and_then(|given| PyTuple::new(value.py(), given)))
+    }
+
+    fn get_operands(value: NodeRef, _closure: *mut c_void) -> Object {
+        answer(operands(value))
+    }
+
+    fn get_call_id(value: NodeRef, _closure: *mut c_void) -> Object {
+        match value.fused_op() {
+            Some((fused, _)) => PyInt::new(value.py(), ptr::from_ref(fused).addr()).into_ptr(),
+            None => value.py().None().into_ptr(),
+        }
+    }
+
+    fn get_output(value: NodeRef, _closure: *mut c_void) -> Object {
+        PyInt::new(value.py(), value.fused_op().map_or(0, |(_, output)| output)).into_ptr()
+    }
+
+    fn get_op(value: NodeRef, _closure: *mut c_void) -> Object {
+        answer(op_name(value).map(|name| PyString::new(value.py(), &name)))
+    }
+
     /// `v.item()`: the value, as `PyTorch` calls it.
-    pub method item = |value, _| Ok(PyFloat::new(value.py(), value.data()));
+    pub fn item(value: NodeRef, _none: Option<Argument>) -> Object {
+        PyFloat::new(value.py(), value.data()).into_ptr()
+    }
+
     /// `format(v, spec)`: the value formatted; without a spec `str(v)`, as for any object.
-    pub method format_with = |value, spec| format_as(value, spec);
+    pub fn format_with(value: NodeRef, spec: Argument) -> Object {
+        answer(format_as(value, spec))
+    }
+
+    /// `repr(v)`.
+    pub fn repr(value: NodeRef) -> Object {
+        answer(shown(value))
+    }
+
+    /// `v._repr_mimebundle_()`, which notebooks call; they pick from what it returns themselves.
+    pub fn repr_mimebundle(value: NodeRef, _args: Option<Argument>, _kwargs: Option<Argument>)
+    -> Object {
+        // Imported here, since most programs show no picture.
+        let viz = value.py().import("fastgrad.viz.drawing");
+        answer(viz.and_then(|viz| viz.call_method1("show", (value.object(),))))
+    }
+
+    /// `v.name = value`, and `del v.name` with null.
+    pub fn setattro(value: NodeRef, name: Argument, new: Option<Argument>) -> c_int {
+        let class = value.class_ptr();
+        // SAFETY: all are alive; a deleted attribute is null.
+        let outcome = unsafe {
+            let new = new.map_or(ptr::null_mut(), Borrowed::as_ptr);
+            ffi::PyObject_GenericSetAttr(value.as_ptr().cast(), name.as_ptr(), new)
+        };
+        if value.class_ptr() != class {
+            fused_op::unregister_all(value.py());
+        }
+        show_to_collector(value);
+        outcome
+    }
+
+    fn get_dict(value: NodeRef, _closure: *mut c_void) -> Object {
+        answer(own_dict(value))
+    }
+
+    fn set_dict(value: NodeRef, dict: Option<Argument>, _closure: *mut c_void) -> c_int {
+        // SAFETY: both are alive; null raises an error.
+        let outcome = unsafe {
+            let dict = dict.map_or(ptr::null_mut(), Borrowed::as_ptr);
+            ffi::PyObject_GenericSetDict(value.as_ptr().cast(), dict, ptr::null_mut())
+        };
+        show_to_collector(value);
+        outcome
+    }
 }
 
 #[inline(always)]
@@ -108,44 +178,24 @@ fn takes_two(op: Op) -> bool {
 
 /// Returns the op's name as in micrograd: that of a power with its exponent, written as Python
 /// does.
-pub fn op_name(value: NodeRef<'_>) -> Cow<'_, str> {
+pub fn op_name(value: NodeRef<'_>) -> PyResult<Cow<'_, str>> {
     if let Some((fused, _)) = value.fused_op() {
-        return Cow::Borrowed(&fused.name);
+        return Ok(Cow::Borrowed(&fused.name));
     }
-    match (value.op(), value.slopes()) {
+    Ok(match (value.op(), value.slopes()) {
         (Op::PowInt, [_, exponent]) => format!("**{exponent:.0}").into(),
-        (Op::PowFloat, [_, exponent]) => format!("**{}", python_repr(exponent)).into(),
-        (op, _) => op.name().into(),
-    }
-}
-
-/// Returns a float as `repr` writes it.
-pub fn python_repr(x: f64) -> String {
-    // SAFETY: the returned string is ours to free, with Python's allocator.
-    unsafe {
-        let flags = ffi::Py_DTSF_ADD_DOT_0;
-        let text: *mut c_char =
-            ffi::PyOS_double_to_string(x, b'r'.cast_signed(), 0, flags, ptr::null_mut());
-        if text.is_null() {
-            ffi::PyErr_Clear();
-            return format!("{x:?}");
+        (Op::PowFloat, [_, exponent]) => {
+            format!("**{}", PyFloat::new(value.py(), exponent).repr()?).into()
         }
-        let owned = std::ffi::CStr::from_ptr(text).to_string_lossy().into_owned();
-        ffi::PyMem_Free(text.cast());
-        owned
-    }
+        (op, _) => op.name().into(),
+    })
 }
 
-/// `repr(v)`: `Value(data=-4.0, grad=0.0)`.
-pub unsafe extern "C" fn repr(object: Object) -> Object {
-    guard_slot(|| {
-        // SAFETY: Python calls this with a Value, the GIL held.
-        let value = unsafe { NodeRef::received(object) };
-        let (data, grad) = (python_repr(value.data()), python_repr(value.grad()));
-        answer(label(value).map(|label| {
-            PyString::new(value.py(), &format!("Value(data={data}, grad={grad}{label})"))
-        }))
-    })
+fn shown(value: NodeRef<'_>) -> PyResult<Bound<'_, PyString>> {
+    let py = value.py();
+    let repr = |number| PyFloat::new(py, number).repr();
+    let (data, grad, label) = (repr(value.data())?, repr(value.grad())?, label(value)?);
+    Ok(PyString::new(py, &format!("Value(data={data}, grad={grad}{label})")))
 }
 
 /// `, label='a'`, or nothing where the node has no label of its own.
@@ -160,23 +210,8 @@ fn label(value: NodeRef<'_>) -> PyResult<String> {
     }
 }
 
-/// `v._repr_mimebundle_()`, which notebooks call; they pick from what it returns themselves.
-pub unsafe extern "C" fn repr_mimebundle(object: Object, _: Object, _: Object) -> Object {
-    guard_slot(|| {
-        // SAFETY: Python calls this with a Value, the GIL held.
-        let value = unsafe { NodeRef::received(object) };
-        // Imported here, since most programs show no picture.
-        let viz = value.py().import("fastgrad.viz.drawing");
-        answer(viz.and_then(|viz| viz.call_method1("show", (value.object(),))))
-    })
-}
-
-fn format_as<'a>(
-    value: NodeRef<'a>,
-    spec: Option<Borrowed<'a, 'a, PyAny>>,
-) -> PyResult<Bound<'a, PyAny>> {
-    let spec = spec.and_then(|spec| spec.cast::<PyString>().ok().map(Borrowed::to_owned));
-    let Some(spec) = spec else {
+fn format_as<'a>(value: NodeRef<'a>, spec: Argument<'a>) -> PyResult<Bound<'a, PyAny>> {
+    let Ok(spec) = spec.cast::<PyString>() else {
         return Err(PyTypeError::new_err("the format of a Value must be a str"));
     };
     if spec.len()? == 0 {
@@ -200,56 +235,25 @@ fn format_as<'a>(
 
 /// Makes the collector track a node that has attributes, which alone can close a cycle.
 #[inline(always)]
-unsafe fn show_to_collector(object: Object) {
-    // SAFETY: a slot of the slab carries the collector's head, as Python's own memory does.
-    unsafe {
-        let has_dict = !(*object.cast::<Node>()).dict.is_null();
-        if has_dict && ffi::PyObject_GC_IsTracked(object) == 0 {
-            ffi::PyObject_GC_Track(object.cast());
-        }
-    }
-}
-
-/// `v.name = value`, and `del v.name` with null.
-pub unsafe extern "C" fn setattro(object: Object, name: Object, value: Object) -> c_int {
-    // SAFETY: called by Python with a Value.
-    unsafe {
-        let class = ffi::Py_TYPE(object);
-        let outcome = ffi::PyObject_GenericSetAttr(object, name, value);
-        if ffi::Py_TYPE(object) != class {
-            fused_op::unregister_all(Python::assume_attached());
-        }
-        show_to_collector(object);
-        outcome
-    }
-}
-
-unsafe extern "C" fn get_dict(object: Object, context: *mut c_void) -> Object {
-    // SAFETY: called by Python with a Value.
-    unsafe {
-        let dict = ffi::PyObject_GenericGetDict(object, context);
-        show_to_collector(object);
-        dict
-    }
-}
-
-unsafe extern "C" fn set_dict(object: Object, dict: Object, context: *mut c_void) -> c_int {
-    // SAFETY: called by Python with a Value.
-    unsafe {
-        let outcome = ffi::PyObject_GenericSetDict(object, dict, context);
-        show_to_collector(object);
-        outcome
+fn show_to_collector(value: NodeRef<'_>) {
+    if value.has_dict() {
+        value.set_tracked(true);
     }
 }
 
 /// Returns the node's dict, which is made when it is first needed.
 pub fn dict(value: NodeRef<'_>) -> PyResult<Bound<'_, PyDict>> {
+    Ok(own_dict(value)?.cast_into::<PyDict>()?)
+}
+
+fn own_dict(value: NodeRef<'_>) -> PyResult<Bound<'_, PyAny>> {
     // SAFETY: the node is alive; the dict is a new reference, or null with an exception set.
     let dict = unsafe {
-        let dict = get_dict(value.as_ptr().cast(), ptr::null_mut());
-        Bound::from_owned_ptr_or_err(value.py(), dict)?
+        let dict = ffi::PyObject_GenericGetDict(value.as_ptr().cast(), ptr::null_mut());
+        Bound::from_owned_ptr_or_err(value.py(), dict)
     };
-    Ok(dict.cast_into::<PyDict>()?)
+    show_to_collector(value);
+    dict
 }
 
 /// Returns the descriptors of the type.

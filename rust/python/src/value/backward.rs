@@ -8,16 +8,16 @@
 //! nodes are saved like gradients of earlier calls, those of fused ops in [`Walk::aside`].
 
 use std::cell::RefCell;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::{self, Builder};
 
+use fastgrad_core::alloc::filled;
 use fastgrad_core::autograd::backward::{Graph, NoMemory, Pass, Pause, Stop};
-use fastgrad_core::autograd::op::Op;
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 
-use super::fused_op::FusedOp;
+use super::fused_op::{Edges, FusedOp};
 use super::hooks;
 use super::node::{GRAD_OFFSET, HAS_RULE, HOT_OFFSET, Node, NodeRef};
 use super::pass_lock::{PassGuard, Undo};
@@ -31,45 +31,49 @@ const KEEP: usize = 1 << 20;
 /// From this many nodes on, gradients are put back on two threads.
 const MANY: usize = 1 << 18;
 
-/// A node, or (with the lowest bit set) a fused op.
+/// A node, or (with the lowest bit set) a fused op: alive during the pass, as it is under the root,
+/// which the caller keeps alive.
 #[derive(Clone, Copy)]
-struct Handle(*mut u8);
+struct Handle(*const u8);
 
 // SAFETY: a pass shares handles with threads of its own only, in `update_grads`, where each thread
 // touches nodes that no other does.
 unsafe impl Sync for Handle {}
 
 /// The target of a handle.
-enum Target {
-    Node(*mut Node),
-    FusedOp(*mut FusedOp),
+enum Target<'a> {
+    Node(&'a Node),
+    FusedOp(&'a FusedOp),
 }
 
 impl Handle {
     #[inline(always)]
-    fn node(node: *mut Node) -> Handle {
+    fn node(node: &Node) -> Handle {
         // SAFETY: nodes are aligned; told so, the compiler drops the test for a fused op.
-        unsafe { std::hint::assert_unchecked(node.addr() & 1 == 0) };
-        Handle(node.cast())
+        unsafe { std::hint::assert_unchecked(node.as_ptr().addr() & 1 == 0) };
+        Handle(node.as_ptr().cast())
     }
 
     #[inline(always)]
-    fn fused(fused: *mut FusedOp) -> Handle {
-        Handle(fused.cast::<u8>().wrapping_add(1))
+    fn fused(fused: &FusedOp) -> Handle {
+        Handle(ptr::from_ref(fused).cast::<u8>().wrapping_add(1))
     }
 
     #[inline(always)]
-    fn target(self) -> Target {
-        if self.0.addr() & 1 == 0 {
-            Target::Node(self.0.cast())
-        } else {
-            Target::FusedOp(self.0.wrapping_sub(1).cast())
+    fn target<'a>(self) -> Target<'a> {
+        // SAFETY: made of a reference, to what lives during the pass; none is kept beyond it.
+        unsafe {
+            if self.0.addr() & 1 == 0 {
+                Target::Node(&*self.0.cast())
+            } else {
+                Target::FusedOp(&*self.0.wrapping_sub(1).cast())
+            }
         }
     }
 }
 
 /// Fused ops with the adjoints that an enclosing pass has left in them.
-type Aside = RefCell<Vec<(*mut FusedOp, Vec<f64>)>>;
+type Aside = RefCell<Vec<(Handle, Vec<f64>)>>;
 
 /// The state of a pass outside of the nodes.
 #[derive(Default)]
@@ -110,23 +114,17 @@ impl Graph for Nodes<'_> {
 
     #[inline(always)]
     fn mark_and_leaf(&self, handle: Handle) -> (u64, bool) {
-        // SAFETY: alive under the root, as everywhere in this impl.
-        unsafe {
-            match handle.target() {
-                Target::Node(node) => ((*node).mark(), (*node).is_leaf()),
-                Target::FusedOp(fused) => ((*fused).mark, false),
-            }
+        match handle.target() {
+            Target::Node(node) => (node.mark(), node.is_leaf()),
+            Target::FusedOp(fused) => (fused.mark.get(), false),
         }
     }
 
     #[inline(always)]
     fn set_mark(&self, handle: Handle, mark: u64) {
-        // SAFETY: see `mark_and_leaf`.
-        unsafe {
-            match handle.target() {
-                Target::Node(node) => (*node).set_mark(mark),
-                Target::FusedOp(fused) => (*fused).mark = mark,
-            }
+        match handle.target() {
+            Target::Node(node) => node.set_mark(mark),
+            Target::FusedOp(fused) => fused.mark.set(mark),
         }
     }
 
@@ -145,29 +143,27 @@ impl Graph for Nodes<'_> {
     #[inline(always)]
     fn prefetch_parents(&self, handle: Handle) {
         if let Target::Node(node) = handle.target() {
-            // SAFETY: see `mark_and_leaf`. An address that is none, as of a fused node, does no harm.
-            for parent in unsafe { (*node).parents() } {
-                prefetch(parent.cast::<u8>().wrapping_add(HOT_OFFSET));
+            // An address that is none, as of a fused node, does no harm.
+            for parent in node.addresses() {
+                prefetch(parent.wrapping_add(HOT_OFFSET));
             }
         }
     }
 
     #[inline(always)]
     fn parents(&self, handle: Handle, mut visit: impl FnMut(Handle)) {
-        // SAFETY: see `mark_and_leaf`.
-        unsafe {
-            if let Target::Node(node) = handle.target()
-                && (*node).op() != Op::Fused
-            {
-                // One call for both, so that it is worth inlining.
-                for parent in (*node).parents() {
-                    if !parent.is_null() {
-                        visit(Handle::node(parent));
-                    }
+        if let Target::Node(node) = handle.target()
+            && let Edges::Parents(parents) = node.edges()
+        {
+            // One call for both, so that it is worth inlining.
+            #[allow(clippy::manual_flatten, reason = "`flatten` of an array is not inlined")]
+            for parent in parents {
+                if let Some(parent) = parent {
+                    visit(Handle::node(parent));
                 }
-            } else {
-                fused_parents(handle, &mut visit);
             }
+        } else {
+            fused_parents(handle, &mut visit);
         }
     }
 
@@ -215,31 +211,30 @@ impl Graph for Nodes<'_> {
         match handle.target() {
             Target::Node(_) => Ok(()),
             Target::FusedOp(_) if !self.nested => Ok(()),
-            // SAFETY: see `mark_and_leaf`.
-            Target::FusedOp(fused) => unsafe { set_aside(fused, &mut self.aside.borrow_mut()) },
+            Target::FusedOp(fused) => set_aside(fused, &mut self.aside.borrow_mut()),
         }
     }
 
     fn put_back(&self) {
-        for (fused, dout) in self.aside.borrow_mut().drain(..) {
-            // SAFETY: see `mark_and_leaf`.
-            unsafe { (*fused).dout = dout }
+        for (handle, dout) in self.aside.borrow_mut().drain(..) {
+            if let Target::FusedOp(fused) = handle.target() {
+                fused.replace_adjoints(dout);
+            }
         }
     }
 
     #[inline(always)]
     fn propagate(&mut self, handle: Handle) -> PyResult<()> {
-        // SAFETY: see `mark_and_leaf`.
-        unsafe {
-            match handle.target() {
-                Target::Node(node) if (*node).is_plain() => send(node),
-                Target::Node(node) if (*node).has(HAS_RULE) => {
-                    call_hook(NodeRef::received(node.cast()))?;
-                }
-                Target::Node(node) => send_to_fused_op(node),
-                Target::FusedOp(fused) => {
-                    (*fused).vjp(&mut self.scratch).map_err(|NoMemory| no_memory())?;
-                }
+        match handle.target() {
+            Target::Node(node) if node.has(HAS_RULE) => {
+                return call_hook(NodeRef::new(self.py, node));
+            }
+            Target::Node(node) => match node.edges() {
+                Edges::Parents(parents) => send(node, parents),
+                Edges::Output(fused, index) => send_to_fused_op(node, fused, index),
+            },
+            Target::FusedOp(fused) => {
+                fused.vjp(&mut self.scratch).map_err(|NoMemory| no_memory())?;
             }
         }
         Ok(())
@@ -258,8 +253,7 @@ impl Graph for Nodes<'_> {
 #[inline(always)]
 fn grad(handle: Handle) -> f64 {
     match handle.target() {
-        // SAFETY: alive under the root.
-        Target::Node(node) => unsafe { (*node).grad },
+        Target::Node(node) => node.grad(),
         // Its adjoints are 0 between passes.
         Target::FusedOp(_) => 0.0,
     }
@@ -267,12 +261,9 @@ fn grad(handle: Handle) -> f64 {
 
 #[inline(always)]
 fn set_grad(handle: Handle, grad: f64) {
-    // SAFETY: alive under the root.
-    unsafe {
-        match handle.target() {
-            Target::Node(node) => (*node).grad = grad,
-            Target::FusedOp(fused) => (*fused).dout.fill(grad),
-        }
+    match handle.target() {
+        Target::Node(node) => node.set_grad(grad),
+        Target::FusedOp(fused) => fused.fill_adjoints(grad),
     }
 }
 
@@ -290,69 +281,45 @@ fn prefetch(address: *const u8) {
 
 /// Calls `visit` with the parents of an output of a fused op, or of a fused op.
 #[inline(never)]
-unsafe fn fused_parents(handle: Handle, visit: &mut dyn FnMut(Handle)) {
-    // SAFETY: the handle is alive under the root.
-    unsafe {
-        match handle.target() {
-            Target::Node(node) => {
-                if let Some((fused, _)) = (*node).fused() {
-                    visit(Handle::fused(fused));
-                }
+fn fused_parents(handle: Handle, visit: &mut dyn FnMut(Handle)) {
+    match handle.target() {
+        Target::Node(node) => {
+            if let Edges::Output(fused, _) = node.edges() {
+                visit(Handle::fused(fused));
             }
-            Target::FusedOp(fused) => {
-                let shared = (*fused).weights;
-                if !shared.is_null() {
-                    visit(Handle::fused(shared));
-                }
-                let parents = &(*fused).parents;
-                parents.iter().filter(|p| !p.is_null()).for_each(|&p| visit(Handle::node(p)));
-            }
+        }
+        Target::FusedOp(fused) => {
+            fused.weights.iter().for_each(|weights| visit(Handle::fused(weights)));
+            fused.parents.iter().flatten().for_each(|parent| visit(Handle::node(parent)));
         }
     }
 }
 
 /// grad(parent) += d(node)/d(parent) · grad(node)
 #[inline(always)]
-unsafe fn send(node: *mut Node) {
-    // SAFETY: the node and its parents are alive.
-    unsafe {
-        let g = (*node).grad;
-        let [left, right] = (*node).parents();
-        if !left.is_null() {
-            (*left).grad += (*node).d_left * g;
-        }
-        if !right.is_null() {
-            (*right).grad += (*node).d_right * g;
-        }
+fn send(node: &Node, [left, right]: [Option<&Node>; 2]) {
+    let (g, [d_left, d_right]) = (node.grad(), node.slopes());
+    if let Some(left) = left {
+        left.add_grad(d_left * g);
+    }
+    if let Some(right) = right {
+        right.add_grad(d_right * g);
     }
 }
 
 #[inline(always)]
-#[allow(clippy::indexing_slicing, reason = "an output's index is below their count")]
-unsafe fn send_to_fused_op(node: *mut Node) {
-    // SAFETY: a fused node shares its fused op.
-    unsafe {
-        if let Some((fused, index)) = (*node).fused() {
-            let dout = &mut (*fused).dout;
-            dout[index] += (*node).grad * (*node).d_left;
-        }
-    }
+fn send_to_fused_op(node: &Node, fused: &FusedOp, index: usize) {
+    let [slope, _] = node.slopes();
+    fused.add_adjoint(index, node.grad() * slope);
 }
 
 /// Sets aside the adjoints of a fused op, if there are any.
 #[cold]
-unsafe fn set_aside(
-    fused: *mut FusedOp,
-    aside: &mut Vec<(*mut FusedOp, Vec<f64>)>,
-) -> Result<(), NoMemory> {
-    // SAFETY: the fused op is alive under the root.
-    let dout = unsafe { &mut (*fused).dout };
-    if dout.iter().any(|adjoint| *adjoint != 0.0) {
+fn set_aside(fused: &FusedOp, aside: &mut Vec<(Handle, Vec<f64>)>) -> Result<(), NoMemory> {
+    if fused.has_adjoints() {
         aside.try_reserve(1).map_err(|_| NoMemory)?;
-        let mut zeros = Vec::new();
-        zeros.try_reserve_exact(dout.len()).map_err(|_| NoMemory)?;
-        zeros.resize(dout.len(), 0.0);
-        aside.push((fused, std::mem::replace(dout, zeros)));
+        let zeros = filled(0.0, fused.outputs()).map_err(|_| NoMemory)?;
+        aside.push((Handle::fused(fused), fused.replace_adjoints(zeros)));
     }
     Ok(())
 }
@@ -369,25 +336,21 @@ fn call_hook(value: NodeRef<'_>) -> PyResult<()> {
 
 /// Adds the node's gradient to its parents', as `node._backward()` does outside of a pass.
 pub fn send_alone(value: NodeRef<'_>) -> PyResult<()> {
-    let node = value.as_ptr();
-    // SAFETY: the node is alive, and with it what it refers to.
-    unsafe {
-        let Some((fused, _)) = (*node).fused() else {
-            send(node);
-            return Ok(());
-        };
-        let mut scratch = Vec::new();
-        // Inside a pass this sends what other outputs have left in the op, too: their adjoints are
-        // complete, and the op's own turn sends what comes later.
-        // Nothing is sent where there is no memory.
-        (*fused).reserve(&mut scratch).map_err(|NoMemory| no_memory())?;
-        send_to_fused_op(node);
-        let sent = (*fused).vjp(&mut scratch).and_then(|()| match (*fused).weights.as_mut() {
-            Some(weights) => weights.vjp(&mut scratch),
-            None => Ok(()),
-        });
-        sent.map_err(|NoMemory| no_memory())
+    match value.edges() {
+        Edges::Parents(parents) => send(&value, parents),
+        Edges::Output(fused, index) => {
+            let mut scratch = Vec::new();
+            // Nothing is sent where there is no memory.
+            fused.reserve(&mut scratch).map_err(|NoMemory| no_memory())?;
+            send_to_fused_op(&value, fused, index);
+            // Inside a pass this sends what other outputs have left in the op, too: their adjoints
+            // are complete, and the op's own turn sends what comes later.
+            for op in [Some(fused), fused.weights.as_deref()].into_iter().flatten() {
+                op.vjp(&mut scratch).map_err(|NoMemory| no_memory())?;
+            }
+        }
     }
+    Ok(())
 }
 
 #[cold]
@@ -397,12 +360,12 @@ fn no_memory() -> PyErr {
 
 /// `root.backward()`.
 pub fn backward(root: NodeRef<'_>) -> PyResult<()> {
-    run(root.py(), |pass, nodes| pass.backward(nodes, Handle::node(root.as_ptr())))
+    run(root.py(), |pass, nodes| pass.backward(nodes, Handle::node(&root)))
 }
 
 /// `root.zero_grad()`.
 pub fn zero_grad(root: NodeRef<'_>) -> PyResult<()> {
-    run(root.py(), |pass, nodes| pass.zero_grad(nodes, Handle::node(root.as_ptr())))
+    run(root.py(), |pass, nodes| pass.zero_grad(nodes, Handle::node(&root)))
 }
 
 type Outcome = std::result::Result<(), Stop<PyErr>>;

@@ -7,12 +7,11 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use super::ffi::{Object, answer, c_functions, method};
+use super::ffi::{Argument, Object, c_functions, method, none};
 use super::node::{self, Node, NodeRef};
 use super::{
     attrs, backward, collector, dealloc, hooks, init, number, ops, patches, pickle, refusals,
 };
-use crate::errors::guard_slot;
 
 const DOC: &std::ffi::CStr = c"Value(data, _children=(), _op='', label='', *, local_grads=None)
 --
@@ -33,37 +32,40 @@ changed them: 2 + v is v + 2, -v is v * -1, a - b is a + -b, a / b is a * b**-1.
 (-2.0, 1.0, 2.0)";
 
 c_functions! {
-    method backward = |value, _| nothing(value, backward::backward(value));
-    method zero_grad = |value, _| nothing(value, backward::zero_grad(value));
-    method propagate = |value, _| nothing(value, backward::send_alone(value));
-}
+    fn backward(value: NodeRef, _none: Option<Argument>) -> Object {
+        none(value.py(), backward::backward(value))
+    }
 
-/// Returns `None` as an object.
-fn nothing(value: NodeRef<'_>, outcome: PyResult<()>) -> PyResult<Bound<'_, PyAny>> {
-    outcome.map(|()| value.py().None().into_bound(value.py()))
+    fn zero_grad(value: NodeRef, _none: Option<Argument>) -> Object {
+        none(value.py(), backward::zero_grad(value))
+    }
+
+    fn propagate(value: NodeRef, _none: Option<Argument>) -> Object {
+        none(value.py(), backward::send_alone(value))
+    }
 }
 
 fn methods() -> Vec<ffi::PyMethodDef> {
-    let none = ffi::METH_NOARGS;
+    let no_argument = ffi::METH_NOARGS;
     let mut methods = ops::op_methods();
     methods.extend([
         method(
             c"backward".as_ptr(),
             backward,
-            none,
+            no_argument,
             c"backward($self)\n--\n\nAdd d(self)/d(node) to the grad of every node that self depends on, self included."
                 .as_ptr(),
         ),
         method(
             c"zero_grad".as_ptr(),
             zero_grad,
-            none,
+            no_argument,
             c"zero_grad($self)\n--\n\nSet the grad of every node that self depends on to 0, self included.".as_ptr(),
         ),
         method(
             c"item".as_ptr(),
             attrs::item,
-            none,
+            no_argument,
             c"item($self)\n--\n\nReturn data, a float.".as_ptr(),
         ),
         method(
@@ -75,7 +77,7 @@ fn methods() -> Vec<ffi::PyMethodDef> {
         method(
             c"_propagate".as_ptr(),
             propagate,
-            none,
+            no_argument,
             c"_propagate($self)\n--\n\nAdd self.grad times d(self)/d(operand) to each operand's grad.".as_ptr(),
         ),
     ]);
@@ -98,8 +100,8 @@ fn methods() -> Vec<ffi::PyMethodDef> {
 
 /// Makes a table that ends with an empty entry and lives as long as the process, as the type needs
 /// it.
-fn table<T>(mut entries: Vec<T>, end: T) -> *mut T {
-    entries.push(end);
+fn table<T: Default>(mut entries: Vec<T>) -> *mut T {
+    entries.push(T::default());
     entries.leak().as_mut_ptr()
 }
 
@@ -120,9 +122,6 @@ fn members() -> Vec<ffi::PyMemberDef> {
 /// Makes the type and adds it to the module.
 pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    // SAFETY: an all-zero entry is what ends each table.
-    let (no_method, no_getset, no_member) =
-        unsafe { (std::mem::zeroed(), std::mem::zeroed(), std::mem::zeroed()) };
     let slot = |slot: c_int, pfunc: *mut std::ffi::c_void| ffi::PyType_Slot { slot, pfunc };
     let mut attributes = attrs::getset();
     attributes.push(hooks::getset());
@@ -135,13 +134,14 @@ pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
         slot(ffi::Py_tp_clear, collector::clear as *mut _),
         slot(ffi::Py_tp_repr, attrs::repr as *mut _),
         slot(ffi::Py_tp_richcompare, refusals::richcompare as *mut _),
-        slot(ffi::Py_tp_hash, refusals::hash as *mut _),
+        // By identity: Python gives a type with a comparison of its own no hash.
+        slot(ffi::Py_tp_hash, hash_of_object()),
         slot(ffi::Py_nb_float, refusals::nb_float as *mut _),
         slot(ffi::Py_nb_int, refusals::nb_int as *mut _),
         slot(ffi::Py_tp_setattro, attrs::setattro as *mut _),
-        slot(ffi::Py_tp_methods, table(methods(), no_method).cast()),
-        slot(ffi::Py_tp_getset, table(attributes, no_getset).cast()),
-        slot(ffi::Py_tp_members, table(members(), no_member).cast()),
+        slot(ffi::Py_tp_methods, table(methods()).cast()),
+        slot(ffi::Py_tp_getset, table(attributes).cast()),
+        slot(ffi::Py_tp_members, table(members()).cast()),
         slot(0, ptr::null_mut()),
     ]);
     let flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE | ffi::Py_TPFLAGS_HAVE_GC;
@@ -166,12 +166,19 @@ pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // Between the priorities of numpy's scalars and arrays: scalars leave the op to Value, arrays
     // distribute it over their items.
     class.setattr("__array_priority__", -1.0)?;
-    patches::remember(&class)?;
+    patches::remember(&class, init::new)?;
     number::real(py)?;
     module.add("Value", class.clone())?;
     // The module may go before the last node does.
     let _kept = class.into_ptr();
     Ok(())
+}
+
+/// Returns the function that hashes an `object`.
+fn hash_of_object() -> *mut std::ffi::c_void {
+    // SAFETY: a static of Python's, whose slots are set before any module is imported.
+    let hash = unsafe { ffi::PyBaseObject_Type.tp_hash };
+    hash.map_or(ptr::null_mut(), |hash| hash as *mut _)
 }
 
 fn flags_word(flags: c_ulong) -> PyResult<c_uint> {

@@ -14,12 +14,12 @@
 //! [`traverse`] visits every reference that a tracked node owns exactly once.
 
 use std::os::raw::{c_int, c_void};
-use std::ptr;
 
 use pyo3::ffi;
 
-use super::ffi::Object;
-use super::node::{self, Node};
+use super::ffi::{Object, Receive, c_functions};
+use super::fused_op::Edges;
+use super::node::{Node, NodeRef};
 
 /// `tp_traverse`: visits what a node refers to.
 pub unsafe extern "C" fn traverse(
@@ -27,7 +27,6 @@ pub unsafe extern "C" fn traverse(
     visit: ffi::visitproc,
     arg: *mut c_void,
 ) -> c_int {
-    let node = object.cast::<Node>();
     let mut found = 0;
     let mut tell = |object: Object| {
         if found == 0 && !object.is_null() {
@@ -36,29 +35,24 @@ pub unsafe extern "C" fn traverse(
         }
     };
     // SAFETY: called by the collector with a Value.
-    unsafe {
-        tell((*node).dict);
-        tell(ffi::Py_TYPE(object).cast());
-        match (*node).fused() {
-            Some((fused, _)) => (*fused).traverse(node, &mut |parent| tell(parent.cast())),
-            None => (*node).parents().into_iter().for_each(|parent| tell(parent.cast())),
-        }
+    let node = unsafe { NodeRef::receive(object) };
+    tell(node.dict_ptr());
+    tell(node.class_ptr().cast());
+    let mut tell_node = |node: &Node| tell(node.as_ptr().cast());
+    match node.edges() {
+        Edges::Output(fused, _) => fused.traverse(&node, &mut tell_node),
+        Edges::Parents(parents) => parents.into_iter().flatten().for_each(tell_node),
     }
     found
 }
 
-/// `tp_clear`: drops the attributes. Edges lead to older nodes, so every cycle runs through
-/// attributes as well, and is broken by this; the graph is then deallocated in a loop, as always.
-pub unsafe extern "C" fn clear(object: Object) -> c_int {
-    // SAFETY: called by the collector with a Value.
-    unsafe {
-        let node = object.cast::<Node>();
-        let dict = (*node).dict;
-        (*node).dict = ptr::null_mut();
-        if node::is_tracked(node) {
-            ffi::PyObject_GC_UnTrack(object.cast());
-        }
-        ffi::Py_XDECREF(dict);
+c_functions! {
+    /// `tp_clear`: drops the attributes. Edges lead to older nodes, so every cycle runs through
+    /// attributes as well, and is broken by this; the graph is then deallocated in a loop, as always.
+    pub fn clear(node: NodeRef) -> c_int {
+        let dict = node.take_dict(node.py());
+        node.set_tracked(false);
+        drop(dict);
+        0
     }
-    0
 }

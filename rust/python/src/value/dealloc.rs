@@ -1,123 +1,129 @@
 //! Deallocates nodes.
 //!
 //! Nodes are deallocated in a loop, not by recursion: a node whose last reference goes is chained
-//! into a list through its `grad` field, and its memory is freed when its turn comes.
+//! into a list through its `weakrefs` field, and its memory is freed when its turn comes.
 
-use std::ptr;
+use std::ops::Deref;
+use std::ptr::{self, NonNull};
 
-use fastgrad_core::autograd::op::Op;
 use pyo3::ffi;
+use pyo3::prelude::*;
 
-use super::fused_op::{self, FusedOp};
-use super::node::{FROM_SLAB, Node, is_tracked, set_refcount, value_type};
+use super::ffi::Object;
+use super::fused_op::{Edges, GiveUp, OwnedEdges};
+use super::node::{FROM_SLAB, Node, OwnedNode, set_refcount};
 use super::{slab, trashcan};
 
-/// Nodes to be freed, chained through `grad`; nothing else can reach them.
-struct DeallocQueue(*mut Node);
+/// A node that nobody can reach any more: untracked, without weak references.
+struct Retired(NonNull<Node>);
 
-impl DeallocQueue {
-    /// Releases one reference to a parent; queues it when that was the last one.
+impl Deref for Retired {
+    type Target = Node;
+
     #[inline(always)]
-    unsafe fn give_up(&mut self, node: *mut Node) {
-        // SAFETY: the caller owns the reference.
+    fn deref(&self) -> &Node {
+        // SAFETY: nobody else can get at it, and `free` consumes this.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Retired {
+    /// Makes a node unreachable for good, of which this is the last reference.
+    #[inline(always)]
+    fn new(last: OwnedNode) -> Retired {
+        debug_assert!(!last.has_other_owners(), "somebody still has the node");
+        let node = last.into_raw();
+        // SAFETY: the last reference is taken away.
+        unsafe { set_refcount(node, 0) };
+        let retired = Retired(node);
+        if retired.is_tracked() || !retired.weakrefs.get().is_null() {
+            retired.untrack_slowly();
+        }
+        retired
+    }
+
+    #[cold]
+    fn untrack_slowly(&self) {
+        self.set_tracked(false);
+        if !self.weakrefs.get().is_null() {
+            // SAFETY: a node without references, as it should be. Callbacks run here, which cannot
+            // get at the node.
+            unsafe { ffi::PyObject_ClearWeakRefs(self.as_ptr().cast()) }
+        }
+    }
+
+    /// Frees the node's attributes and memory, and returns its edges.
+    #[inline(always)]
+    fn free(self, py: Python<'_>) -> OwnedEdges {
+        // SAFETY: the node is ours alone, and not used again.
         unsafe {
-            if ffi::Py_REFCNT(node.cast()) > 1 {
-                // Not the last: a plain decrement, which cannot reach zero.
-                ffi::Py_DECREF(node.cast());
-            } else if ffi::Py_TYPE(node.cast()) == value_type() {
-                retire(node);
-                (&raw mut (*node).grad).cast::<*mut Node>().write(self.0);
-                self.0 = node;
-            } else {
-                // An instance of a subclass has a `tp_dealloc` of its own.
-                trashcan::give_up(node.cast());
+            let edges = self.give_edges();
+            if let Edges::Output(fused, _) = self.edges() {
+                fused.forget_holder(self.0);
             }
+            if self.has_dict()
+                && let Some(dict) = self.take_dict(py)
+            {
+                trashcan::give_up(dict);
+            }
+            let class = self.class_ptr();
+            if self.has(FROM_SLAB) {
+                slab::release(py, self.0.cast());
+            } else if let Some(free) = (*class).tp_free {
+                free(self.0.as_ptr().cast());
+            }
+            ffi::Py_DECREF(class.cast());
+            edges
         }
     }
+}
 
+/// Nodes to be freed, chained through `weakrefs`; nothing else can reach them.
+struct DeallocQueue<'py> {
+    first: *mut Node,
+    py: Python<'py>,
+}
+
+impl GiveUp for DeallocQueue<'_> {
+    /// Releases one reference to a parent; queues the node when that was the last one.
     #[inline(always)]
-    unsafe fn pop(&mut self) -> *mut Node {
-        let node = self.0;
-        if !node.is_null() {
-            // SAFETY: `grad` of a listed node holds the next one's address.
-            self.0 = unsafe { (&raw const (*node).grad).cast::<*mut Node>().read() };
-        }
-        node
-    }
-}
-
-/// Makes a node unreachable for good: untracks it and clears weak references.
-#[inline(always)]
-unsafe fn retire(node: *mut Node) {
-    // SAFETY: nobody owns the node any more; callbacks that run here cannot get at it.
-    unsafe {
-        set_refcount(node, 0);
-        if is_tracked(node) || !(*node).weakrefs.is_null() {
-            retire_slowly(node);
+    fn give_up(&mut self, node: OwnedNode) {
+        if node.has_other_owners() {
+            drop(node);
+        } else if node.is_exact() {
+            let node = Retired::new(node);
+            node.weakrefs.set(self.first.cast());
+            self.first = node.as_ptr();
+        } else {
+            // An instance of a subclass has a `tp_dealloc` of its own.
+            trashcan::give_up(node.into_bound(self.py));
         }
     }
 }
 
-#[cold]
-unsafe fn retire_slowly(node: *mut Node) {
-    // SAFETY: as in `retire`.
-    unsafe {
-        if is_tracked(node) {
-            ffi::PyObject_GC_UnTrack(node.cast());
-        }
-        if !(*node).weakrefs.is_null() {
-            ffi::PyObject_ClearWeakRefs(node.cast());
-        }
+impl DeallocQueue<'_> {
+    #[inline(always)]
+    fn pop(&mut self) -> Option<Retired> {
+        let node = NonNull::new(self.first).map(Retired)?;
+        self.first = node.weakrefs.get().cast();
+        Some(node)
     }
 }
 
 /// `tp_dealloc`: deallocates the node, and all nodes that only it kept alive.
-pub unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    // SAFETY: Python calls this once, when the last reference is gone.
-    unsafe {
-        let mut queue = DeallocQueue(ptr::null_mut());
-        let mut node = object.cast::<Node>();
-        retire(node);
-        loop {
-            let (left, right, fused) = ((*node).left, (*node).right, (*node).op() == Op::Fused);
-            if fused {
-                (*left.cast::<FusedOp>()).forget_holder(node);
-            }
-            end(node);
-            if fused {
-                fused_op::release_into(left.cast(), &mut |parent| queue.give_up(parent));
-            } else {
-                if !left.is_null() {
-                    queue.give_up(left);
-                }
-                if !right.is_null() {
-                    queue.give_up(right);
-                }
-            }
-            node = queue.pop();
-            if node.is_null() {
-                return;
-            }
+pub unsafe extern "C" fn dealloc(object: Object) {
+    // SAFETY: Python calls this once, when it has taken the last reference off the count, with the GIL
+    // held.
+    let (py, last) = unsafe {
+        (Python::assume_attached(), OwnedNode::from_raw(NonNull::new_unchecked(object.cast())))
+    };
+    let mut node = Retired::new(last);
+    let mut queue = DeallocQueue { first: ptr::null_mut(), py };
+    loop {
+        node.free(py).release_into(&mut queue);
+        match queue.pop() {
+            Some(next) => node = next,
+            None => return,
         }
-    }
-}
-
-/// Frees a retired node's attributes and memory; its parents are the caller's.
-#[inline(always)]
-unsafe fn end(node: *mut Node) {
-    // SAFETY: the node is retired.
-    unsafe {
-        let class = ffi::Py_TYPE(node.cast());
-        let dict = (*node).dict;
-        if !dict.is_null() {
-            (*node).dict = ptr::null_mut();
-            trashcan::give_up(dict);
-        }
-        if (*node).has(FROM_SLAB) {
-            slab::release(node.cast());
-        } else if let Some(free) = (*class).tp_free {
-            free(node.cast());
-        }
-        ffi::Py_DECREF(class.cast());
     }
 }

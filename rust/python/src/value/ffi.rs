@@ -1,28 +1,113 @@
 //! C functions with a `Value` as receiver, and what they return to Python.
 
-use std::os::raw::{c_char, c_int};
+use std::os::raw::{c_char, c_int, c_void};
 use std::ptr;
 
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 use pyo3::{Borrowed, ffi};
-
-use super::node::NodeRef;
 
 /// A Python object, as C hands it over.
 pub type Object = *mut ffi::PyObject;
 
-/// Borrows an object that Python passes to a C function.
-///
-/// # Safety
-/// It lives for `'a`, and the GIL is held as long.
-#[inline(always)]
-pub unsafe fn borrowed<'a>(object: Object) -> Borrowed<'a, 'a, PyAny> {
-    // SAFETY: by contract; a living object has an address, which the compiler would test again.
-    unsafe {
-        std::hint::assert_unchecked(!object.is_null());
-        Borrowed::from_ptr(Python::assume_attached(), object)
+/// An argument of a C function.
+pub type Argument<'a> = Borrowed<'a, 'a, PyAny>;
+
+/// A parameter of a C function that [`c_functions`] defines.
+pub trait Receive {
+    /// What Python passes.
+    type Raw;
+
+    /// Makes the parameter of what Python passes.
+    ///
+    /// # Safety
+    /// Python calls the C function with this in the place of such a parameter: objects stay alive
+    /// during the call and the GIL is held, so the parameter is not kept beyond it.
+    unsafe fn receive(raw: Self::Raw) -> Self;
+}
+
+impl Receive for Argument<'_> {
+    type Raw = Object;
+
+    #[inline(always)]
+    unsafe fn receive(object: Object) -> Self {
+        // SAFETY: by contract; a living object has an address, which the compiler would test again.
+        unsafe {
+            std::hint::assert_unchecked(!object.is_null());
+            Borrowed::from_ptr(Python::assume_attached(), object)
+        }
     }
 }
+
+/// A type as the receiver of `__new__`.
+pub type Class<'a> = Borrowed<'a, 'a, PyType>;
+
+impl Receive for Class<'_> {
+    type Raw = *mut ffi::PyTypeObject;
+
+    #[inline(always)]
+    unsafe fn receive(class: *mut ffi::PyTypeObject) -> Self {
+        // SAFETY: by contract.
+        unsafe { Argument::receive(class.cast()).cast_unchecked() }
+    }
+}
+
+/// An argument that may be missing: null, as where an attribute is deleted.
+impl Receive for Option<Argument<'_>> {
+    type Raw = Object;
+
+    #[inline(always)]
+    unsafe fn receive(object: Object) -> Self {
+        // SAFETY: by contract.
+        unsafe { Borrowed::from_ptr_or_opt(Python::assume_attached(), object) }
+    }
+}
+
+/// The operator of a comparison.
+impl Receive for c_int {
+    type Raw = c_int;
+
+    #[inline(always)]
+    unsafe fn receive(number: c_int) -> Self {
+        number
+    }
+}
+
+/// A pointer that was given for the attribute, and is not used.
+impl Receive for *mut c_void {
+    type Raw = *mut c_void;
+
+    #[inline(always)]
+    unsafe fn receive(closure: *mut c_void) -> Self {
+        closure
+    }
+}
+
+/// Defines C functions that Python calls, from bodies of safe code: here raw pointers become
+/// borrowed objects, and panics exceptions.
+macro_rules! c_functions {
+    ($(
+        $(#[$doc:meta])*
+        $vis:vis fn $name:ident($($parameter:ident: $kind:ty),*) -> $result:ty $body:block
+    )+) => {
+        $(
+            $(#[$doc])*
+            $vis unsafe extern "C" fn $name(
+                $($parameter: <$kind as $crate::value::ffi::Receive>::Raw),*
+            ) -> $result {
+                $crate::errors::guard_slot(|| {
+                    use $crate::value::ffi::Receive;
+                    $(
+                        // SAFETY: Python calls this, with such arguments.
+                        let $parameter = unsafe { <$kind>::receive($parameter) };
+                    )*
+                    $body
+                })
+            }
+        )+
+    };
+}
+pub(crate) use c_functions;
 
 /// Sets the exception; null is what a slot returns then.
 #[cold]
@@ -43,6 +128,11 @@ pub fn answer<T>(outcome: PyResult<Bound<'_, T>>) -> Object {
     outcome.map_or_else(raise, Bound::into_ptr)
 }
 
+/// Returns what a method without a result returns: `None`, or null with the exception set.
+pub fn none(py: Python<'_>, outcome: PyResult<()>) -> Object {
+    answer(outcome.map(|()| py.None().into_bound(py)))
+}
+
 /// Returns a slot's status: 0, or -1 with the exception set.
 pub fn status(outcome: PyResult<()>) -> c_int {
     outcome.map_or_else(
@@ -55,74 +145,8 @@ pub fn status(outcome: PyResult<()>) -> c_int {
 }
 
 /// Returns a new reference to `NotImplemented`.
-pub fn not_implemented() -> Object {
-    // SAFETY: the singleton is always alive, and slots run with the GIL held.
-    unsafe { ffi::Py_NewRef(ffi::Py_NotImplemented()) }
-}
-
-/// Defines C functions from bodies that are given the receiver as a `NodeRef`: `get` and `set` for
-/// attributes (a deleted one sets `None`), `method` for methods without or with one argument.
-macro_rules! c_functions {
-    (@get $(#[$doc:meta])* $vis:vis $name:ident $body:expr) => {
-        $(#[$doc])*
-        $vis unsafe extern "C" fn $name(object: Object, _: *mut std::ffi::c_void) -> Object {
-            guard_slot(|| {
-                // SAFETY: Python calls a getter with a living Value and the GIL held.
-                let value = unsafe { NodeRef::received(object) };
-                answer($crate::value::ffi::call(value, $body))
-            })
-        }
-    };
-    (@set $(#[$doc:meta])* $vis:vis $name:ident $body:expr) => {
-        $(#[$doc])*
-        $vis unsafe extern "C" fn $name(
-            object: Object,
-            new: Object,
-            _: *mut std::ffi::c_void,
-        ) -> std::ffi::c_int {
-            guard_slot(|| {
-                // SAFETY: as for a getter; the new value is alive, or null when it is deleted.
-                let (value, new) = unsafe {
-                    let value = NodeRef::received(object);
-                    (value, pyo3::Borrowed::from_ptr_or_opt(value.py(), new))
-                };
-                status($crate::value::ffi::call_with(value, new, $body))
-            })
-        }
-    };
-    (@method $(#[$doc:meta])* $vis:vis $name:ident $body:expr) => {
-        $(#[$doc])*
-        $vis unsafe extern "C" fn $name(object: Object, argument: Object) -> Object {
-            guard_slot(|| {
-                // SAFETY: as for a getter; the argument is alive, or null where there is none.
-                let (value, argument) = unsafe {
-                    let value = NodeRef::received(object);
-                    (value, pyo3::Borrowed::from_ptr_or_opt(value.py(), argument))
-                };
-                answer($crate::value::ffi::call_with(value, argument, $body))
-            })
-        }
-    };
-    ($($(#[$doc:meta])* $vis:vis $kind:ident $name:ident = $body:expr;)+) => {
-        $($crate::value::ffi::c_functions!(@$kind $(#[$doc])* $vis $name $body);)+
-    };
-}
-pub(crate) use c_functions;
-
-/// Calls the body of a function that [`c_functions`] defines; its bounds give the body its types.
-#[inline(always)]
-pub fn call<'a, R>(value: NodeRef<'a>, body: impl FnOnce(NodeRef<'a>) -> R) -> R {
-    body(value)
-}
-
-/// Calls the body of a function with an argument that may be missing.
-#[inline(always)]
-pub fn call_with<'a, R>(
-    value: NodeRef<'a>,
-    argument: Option<Borrowed<'a, 'a, PyAny>>,
-    body: impl FnOnce(NodeRef<'a>, Option<Borrowed<'a, 'a, PyAny>>) -> R,
-) -> R {
-    body(value, argument)
+pub fn not_implemented(py: Python<'_>) -> Object {
+    py.NotImplemented().into_ptr()
 }
 
 /// Defines a method of the type; `doc` starts with the signature, as `inspect` reads it.

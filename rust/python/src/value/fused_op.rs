@@ -2,159 +2,244 @@
 //! adjoints.
 
 use std::borrow::Cow;
+use std::cell::{Cell, UnsafeCell};
 use std::collections::BTreeMap;
-use std::ptr;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::ptr::{self, NonNull};
 
 use fastgrad_core::autograd::backward::NoMemory;
 use fastgrad_core::autograd::fused::Vjp;
 use fastgrad_core::autograd::op::Op;
+use pyo3::Borrowed;
 use pyo3::exceptions::PyMemoryError;
-use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
-use super::node::{self, NewNode, Node, NodeRef};
+use super::node::{NewNode, Node, NodeRef, OwnedNode};
 use crate::gil_cell::GilCell;
+use crate::memory::filled;
 
 /// One op over lists. Each output node owns a share of it; it is freed with the last one.
 pub struct FusedOp {
     /// the reference count: one for each output node, one for each holder of it in Rust
-    shares: usize,
+    shares: Cell<usize>,
     /// a parent, or an ancestor further up, has a rule of its own
     on_rule: bool,
     /// a node that stands for the fused op in front of the collector: it owns the only share, and
-    /// every further share is a reference to it; null without
-    holder: *mut Node,
+    /// every further share is a reference to it; none without
+    holder: Cell<Option<NonNull<Node>>>,
     /// the mark of the last pass
-    pub mark: u64,
-    /// owned references; null where the operand was a plain number
-    pub parents: Vec<*mut Node>,
+    pub mark: Cell<u64>,
+    /// the operands; none in the place of a plain number
+    pub parents: Vec<Option<OwnedNode>>,
     /// the plain numbers in order, then that of the op itself, as the target of a cross-entropy;
     /// not those of linear maps, whose rule has them
     pub numbers: Box<[f64]>,
     /// how gradients reach the parents; none for an op that the user made without derivatives
     pub rule: Option<Vjp>,
     /// adjoints of the outputs, all 0 between passes
-    pub dout: Vec<f64>,
-    /// the fused op of the weights that several linear maps share; null without
-    pub weights: *mut FusedOp,
+    dout: UnsafeCell<Vec<f64>>,
+    /// the fused op of the weights that several linear maps share
+    pub weights: Option<Share>,
     /// the key of a fused op of weights in the registry: the address of their list
-    pub key: Option<usize>,
+    key: Cell<Option<usize>>,
     /// what `_op` shows
     pub name: Cow<'static, str>,
 }
 
-impl FusedOp {
-    /// Makes a fused op with a share for the caller, to be released by [`release_into`]. It takes
-    /// over the references in `parents`.
-    pub fn new(
-        py: Python<'_>,
-        name: Cow<'static, str>,
-        parents: Vec<*mut Node>,
-        rule: Option<Vjp>,
-        outputs: usize,
-    ) -> PyResult<*mut FusedOp> {
-        let mut dout = Vec::new();
-        if dout.try_reserve_exact(outputs).is_err() {
-            // SAFETY: the references are ours.
-            parents
-                .iter()
-                .filter(|p| !p.is_null())
-                .for_each(|p| unsafe { ffi::Py_DECREF(p.cast()) });
-            return Err(PyMemoryError::new_err("no memory for the gradients of an op's outputs"));
-        }
-        dout.resize(outputs, 0.0);
-        FusedOp::with(py, name, parents, rule, dout, ptr::null_mut())
-    }
+/// What becomes of the references to parents that nothing needs any more.
+pub(super) trait GiveUp {
+    /// Releases a reference, now or later.
+    fn give_up(&mut self, parent: OwnedNode);
+}
 
-    /// Makes the fused op of a linear map of one input. It takes a share of the weights; `z`, which
-    /// holds the sums, becomes the buffer of its adjoints once the outputs are made.
+/// Drops references at once.
+struct AtOnce;
+
+impl GiveUp for AtOnce {
+    fn give_up(&mut self, parent: OwnedNode) {
+        drop(parent);
+    }
+}
+
+/// A share of a fused op, which it keeps alive.
+pub struct Share(NonNull<FusedOp>);
+
+impl Share {
+    /// Takes over a share.
     ///
     /// # Safety
-    /// The caller owns the references in `parents`, and holds a share of the weights.
-    pub unsafe fn linear(
+    /// The share is the caller's, who does not use it again.
+    #[inline(always)]
+    pub(super) unsafe fn from_raw(fused: NonNull<FusedOp>) -> Share {
+        Share(fused)
+    }
+
+    /// Returns the share, which becomes the caller's.
+    #[inline(always)]
+    pub(super) fn into_raw(self) -> NonNull<FusedOp> {
+        ManuallyDrop::new(self).0
+    }
+
+    /// Releases the share; the last one frees the fused op and gives up every parent.
+    pub(super) fn release_into(self, parents: &mut dyn GiveUp) {
+        // With a holder there is one share only.
+        let shares = self.shares.get();
+        if shares > 1 {
+            self.shares.set(shares - 1);
+            std::mem::forget(self);
+        } else {
+            self.release_last(parents);
+        }
+    }
+
+    fn release_last(self, parents: &mut dyn GiveUp) {
+        let fused = self.into_raw();
+        // SAFETY: where there is a holder, the share is a reference to it; otherwise the fused op is
+        // ours alone.
+        unsafe {
+            let op = fused.as_ref();
+            if let Some(holder) = op.holder.get() {
+                return parents.give_up(OwnedNode::from_raw(holder));
+            }
+            if let Some(list) = op.key.get() {
+                unregister(Python::assume_attached(), list, fused);
+            }
+            let mut op = Box::from_raw(fused.as_ptr());
+            if let Some(weights) = op.weights.take() {
+                weights.release_into(parents);
+            }
+            for parent in std::mem::take(&mut op.parents).into_iter().flatten() {
+                parents.give_up(parent);
+            }
+        }
+    }
+}
+
+impl Deref for Share {
+    type Target = FusedOp;
+
+    #[inline(always)]
+    fn deref(&self) -> &FusedOp {
+        // SAFETY: alive, as we own a share.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Clone for Share {
+    #[inline(always)]
+    fn clone(&self) -> Share {
+        match self.holder() {
+            // The reference is the share.
+            Some(holder) => drop(holder.new_ref().into_raw()),
+            None => self.shares.set(self.shares.get() + 1),
+        }
+        Share(self.0)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        Share(self.0).release_into(&mut AtOnce);
+    }
+}
+
+impl FusedOp {
+    /// Makes a fused op.
+    pub fn make(
+        py: Python<'_>,
+        name: Cow<'static, str>,
+        parents: Vec<Option<OwnedNode>>,
+        rule: Option<Vjp>,
+        outputs: usize,
+        numbers: Box<[f64]>,
+    ) -> PyResult<Share> {
+        FusedOp::with(py, name, parents, rule, filled(0.0, outputs)?, None, numbers)
+    }
+
+    /// Makes the fused op of a linear map of one input, with its own share of the weights; `z`, which
+    /// holds the sums, becomes the buffer of its adjoints once the outputs are made.
+    pub fn make_linear(
         py: Python<'_>,
         name: &'static str,
-        parents: Vec<*mut Node>,
+        parents: Vec<Option<OwnedNode>>,
         rule: Vjp,
         z: Vec<f64>,
-        weights: *mut FusedOp,
-    ) -> PyResult<*mut FusedOp> {
-        // SAFETY: the caller holds a share of the weights.
-        unsafe { (*weights).share() };
-        FusedOp::with(py, name.into(), parents, Some(rule), z, weights)
+        weights: Share,
+    ) -> PyResult<Share> {
+        let numbers = Box::default();
+        FusedOp::with(py, name.into(), parents, Some(rule), z, Some(weights), numbers)
     }
 
     fn with(
         py: Python<'_>,
         name: Cow<'static, str>,
-        parents: Vec<*mut Node>,
+        parents: Vec<Option<OwnedNode>>,
         rule: Option<Vjp>,
         dout: Vec<f64>,
-        weights: *mut FusedOp,
-    ) -> PyResult<*mut FusedOp> {
-        // SAFETY: parents and weights are alive.
-        let on_rule = unsafe {
-            parents.iter().any(|&p| !p.is_null() && (*p).is_on_rule())
-                || (!weights.is_null() && (*weights).on_rule)
-        };
+        weights: Option<Share>,
+        numbers: Box<[f64]>,
+    ) -> PyResult<Share> {
+        let on_rule = parents.iter().flatten().any(|parent| parent.is_on_rule())
+            || weights.as_ref().is_some_and(|weights| weights.on_rule);
         let has_several_owners = dout.len() > 1 || matches!(rule, Some(Vjp::Shared(_)));
-        let fused = FusedOp {
-            shares: 1,
+        let fused = Box::new(FusedOp {
+            shares: Cell::new(1),
             on_rule,
-            holder: ptr::null_mut(),
-            mark: 0,
+            holder: Cell::new(None),
+            mark: Cell::new(0),
             parents,
-            numbers: Box::default(),
+            numbers,
             rule,
-            dout,
+            dout: UnsafeCell::new(dout),
             weights,
-            key: None,
+            key: Cell::new(None),
             name,
-        };
-        let fused = Box::into_raw(Box::new(fused));
-        if on_rule && has_several_owners {
-            // SAFETY: the fused op is new, and the share ours.
-            unsafe { hold(py, fused) }?;
-        }
-        Ok(fused)
-    }
-
-    /// Takes one more share.
-    pub fn share(&mut self) {
-        if self.holder.is_null() {
-            self.shares += 1;
-        } else {
-            // SAFETY: a holder is alive as long as its fused op names it.
-            unsafe { ffi::Py_INCREF(self.holder.cast()) }
-        }
+        });
+        let share = Share(NonNull::from(Box::leak(fused)));
+        if on_rule && has_several_owners { hold(py, share) } else { Ok(share) }
     }
 
     /// Returns true if a parent, or an ancestor further up, has a rule of its own.
+    #[inline(always)]
     pub fn is_on_rule(&self) -> bool {
         self.on_rule
     }
 
+    #[inline(always)]
+    fn holder(&self) -> Option<&Node> {
+        // SAFETY: a holder is alive as long as its fused op names it.
+        self.holder.get().map(|holder| unsafe { holder.as_ref() })
+    }
+
     /// Clears the holder if it is this node, which is being deallocated.
-    pub fn forget_holder(&mut self, node: *mut Node) {
-        if self.holder == node {
-            self.holder = ptr::null_mut();
+    #[inline(always)]
+    pub(super) fn forget_holder(&self, node: NonNull<Node>) {
+        if self.holder.get() == Some(node) {
+            self.holder.set(None);
         }
     }
 
     /// Calls `visit` with what one owner of a share shows to the collector: each reference exactly
     /// once, or not at all if that is impossible.
-    pub fn traverse(&self, owner: *mut Node, visit: &mut dyn FnMut(*mut Node)) {
-        if !self.holder.is_null() && self.holder != owner {
-            visit(self.holder);
-        } else if self.shares == 1 {
-            self.parents.iter().filter(|p| !p.is_null()).for_each(|&p| visit(p));
-            // SAFETY: a fused op shares the weights that it names.
-            if let Some(weights) = unsafe { self.weights.as_ref() }
-                && !weights.holder.is_null()
-            {
-                visit(weights.holder);
+    pub fn traverse(&self, owner: &Node, visit: &mut dyn FnMut(&Node)) {
+        if let Some(holder) = self.holder()
+            && !ptr::eq(holder, owner)
+        {
+            visit(holder);
+        } else if self.shares.get() == 1 {
+            self.parents.iter().flatten().for_each(|parent| visit(parent));
+            if let Some(holder) = self.weights.as_ref().and_then(|weights| weights.holder()) {
+                visit(holder);
             }
         }
+    }
+
+    /// Returns true if these are the parents.
+    pub fn has_parents(&self, objects: &Bound<'_, PyTuple>) -> bool {
+        let parents = self.parents.iter().flatten().map(|parent| parent.as_ptr().cast());
+        objects.iter_borrowed().map(Borrowed::as_ptr).eq(parents)
     }
 
     /// Returns the parents of one output, in operand order; those of a linear map are x, its own
@@ -163,44 +248,38 @@ impl FusedOp {
         clippy::indexing_slicing,
         reason = "an output of the weights has its places among them"
     )]
-    pub fn parents_of(&self, output: usize) -> Vec<*mut Node> {
-        let mut parents = self.parents.clone();
-        if let (Some(Vjp::Linear { weights, .. }), false) = (&self.rule, self.weights.is_null()) {
-            // SAFETY: a fused op shares the weights that it names.
-            let shared = unsafe { &(*self.weights).parents };
+    pub fn parents_of(&self, output: usize) -> Vec<Option<&Node>> {
+        let mut parents: Vec<_> = self.parents.iter().map(Option::as_deref).collect();
+        if let (Some(Vjp::Linear { weights, .. }), Some(shared)) = (&self.rule, &self.weights) {
             let (row, bias) = weights.places(output);
-            parents.extend(&shared[row]);
-            parents.extend(bias.map(|bias| shared[bias]));
+            let places = shared.parents[row].iter().chain(bias.map(|bias| &shared.parents[bias]));
+            parents.extend(places.map(Option::as_deref));
         }
         parents
     }
 
-    /// Returns the operands of one output in order, each a node or, where that is null, a number
-    /// (beside a node it means nothing).
-    /// Those of a linear map are its row of weights, x, and its bias.
+    /// Returns the operands of one output in order, each a node or else a number (beside a node it
+    /// means nothing). Those of a linear map are its row of weights, x, and its bias.
     #[allow(
         clippy::indexing_slicing,
         reason = "an output of the weights has its places among them"
     )]
-    pub fn operands_of(&self, output: usize) -> Vec<(*mut Node, f64)> {
-        if let (Some(Vjp::Linear { x, weights }), false) = (&self.rule, self.weights.is_null()) {
-            // SAFETY: a fused op shares the weights that it names.
-            let shared = unsafe { &(*self.weights).parents };
+    fn operands_of(&self, output: usize) -> Vec<(Option<&Node>, f64)> {
+        if let (Some(Vjp::Linear { x, weights }), Some(shared)) = (&self.rule, &self.weights) {
             let (row, bias) = weights.places(output);
-            let weight = |i: usize| (shared[i], weights.values()[i]);
-            let inputs = self.parents.iter().copied().zip(x.iter().copied());
+            let weight = |i: usize| (shared.parents[i].as_deref(), weights.values()[i]);
+            let inputs = self.parents.iter().map(Option::as_deref).zip(x.iter().copied());
             return row.map(weight).chain(inputs).chain(bias.map(weight)).collect();
         }
         let mut numbers = self.numbers.iter().copied();
-        let number_of = |&node: &*mut Node| {
-            if !node.is_null() {
-                return (node, 0.0);
-            }
-            let Some(number) = numbers.next() else { unreachable!("a number for each null") };
-            (node, number)
-        };
-        let mut operands: Vec<_> = self.parents.iter().map(number_of).collect();
-        operands.extend(numbers.map(|number| (ptr::null_mut(), number)));
+        let mut operands = Vec::new();
+        for parent in &self.parents {
+            operands.push(match parent {
+                Some(node) => (Some(&**node), 0.0),
+                None => (None, numbers.next().unwrap_or_else(|| unreachable!("one for each"))),
+            });
+        }
+        operands.extend(numbers.map(|number| (None, number)));
         operands
     }
 
@@ -222,12 +301,12 @@ impl FusedOp {
     pub fn local_gradients(&self, output: usize, slope: f64) -> PyResult<Vec<f64>> {
         let Some(rule) = &self.rule else { return Ok(Vec::new()) };
         let weights = match rule {
-            Vjp::Linear { weights, .. } if !self.weights.is_null() => Some(weights),
+            Vjp::Linear { weights, .. } if self.weights.is_some() => Some(weights),
             _ => None,
         };
-        let mut dout = zeros(self.dout.len())?;
-        let mut gradients = zeros(self.parents.len())?;
-        let mut shared = zeros(weights.map_or(0, |weights| weights.values().len()))?;
+        let mut dout = filled(0.0, self.outputs())?;
+        let mut gradients = filled(0.0, self.parents.len())?;
+        let mut shared = filled(0.0, weights.map_or(0, |weights| weights.values().len()))?;
         dout[output] = slope;
         let mut scratch = Vec::new();
         self.reserve(&mut scratch).map_err(|NoMemory| PyMemoryError::new_err(()))?;
@@ -246,97 +325,185 @@ impl FusedOp {
     ///
     /// # Errors
     /// [`NoMemory`]; nothing is sent then.
-    ///
-    /// # Safety
-    /// The parents are alive and nobody else holds a reference to their fields.
     #[allow(clippy::indexing_slicing, reason = "the core gives to parents that there are")]
-    pub unsafe fn vjp(&mut self, scratch: &mut Vec<f64>) -> Result<(), NoMemory> {
+    pub fn vjp(&self, scratch: &mut Vec<f64>) -> Result<(), NoMemory> {
         self.reserve(scratch)?;
-        if let Some(rule) = &self.rule {
-            let parents = &self.parents;
-            // SAFETY: shared weights are another fused op, whose adjoints nobody else holds.
-            let shared = unsafe { self.weights.as_mut() }.map(|weights| &mut weights.dout[..]);
-            let shared = shared.unwrap_or_default();
-            rule.vjp(&self.dout, parents.len(), shared, scratch, |i, gradient| {
-                let parent = parents[i];
-                if !parent.is_null() {
-                    // SAFETY: alive by contract.
-                    unsafe { (*parent).grad += gradient }
+        self.with_dout(|dout| {
+            if let Some(rule) = &self.rule {
+                let parents = &self.parents;
+                let mut send = |shared: &mut [f64]| {
+                    rule.vjp(dout, parents.len(), shared, scratch, |i, gradient| {
+                        if let Some(parent) = &parents[i] {
+                            parent.add_grad(gradient);
+                        }
+                    });
+                };
+                match &self.weights {
+                    Some(weights) => weights.with_dout(|shared| send(shared)),
+                    None => send(&mut []),
                 }
-            });
-        }
-        self.dout.fill(0.0);
+            }
+            dout.fill(0.0);
+        });
         Ok(())
+    }
+
+    /// Returns the number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.with_dout(|dout| dout.len())
+    }
+
+    /// Adds to the adjoint of an output.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "an output's index is below their count")]
+    pub fn add_adjoint(&self, output: usize, adjoint: f64) {
+        self.with_dout(|dout| dout[output] += adjoint);
+    }
+
+    /// Returns true if an adjoint is not 0.
+    pub fn has_adjoints(&self) -> bool {
+        self.with_dout(|dout| dout.iter().any(|adjoint| *adjoint != 0.0))
+    }
+
+    /// Sets all adjoints to the same number.
+    #[inline(always)]
+    pub fn fill_adjoints(&self, adjoint: f64) {
+        self.with_dout(|dout| dout.fill(adjoint));
+    }
+
+    /// Replaces the adjoints of all outputs, and returns those before.
+    pub fn replace_adjoints(&self, adjoints: Vec<f64>) -> Vec<f64> {
+        self.with_dout(|dout| std::mem::replace(dout, adjoints))
+    }
+
+    /// Calls `act` with the adjoints. `act` must not use those of this op in any other way.
+    #[inline(always)]
+    fn with_dout<R>(&self, act: impl FnOnce(&mut Vec<f64>) -> R) -> R {
+        // SAFETY: a cell stays on the thread that holds the GIL, where this is the only reference: all
+        // calls are in this impl, and none runs Python code or uses the adjoints of the same op.
+        act(unsafe { &mut *self.dout.get() })
+    }
+}
+
+/// What a node refers to.
+pub enum Edges<'a> {
+    /// the operands; none for a number, and where there is no second one
+    Parents([Option<&'a Node>; 2]),
+    /// the fused op that the node is an output of, and its index among the outputs
+    Output(&'a FusedOp, usize),
+}
+
+/// The references of a node that has given them away. They are raw, and leak unless released: an
+/// enum of owners, with its drops, costs a node's deallocation a dozen instructions.
+pub(super) struct OwnedEdges {
+    left: *mut Node,
+    right: *mut Node,
+    is_fused: bool,
+}
+
+impl OwnedEdges {
+    /// Releases the share of a fused op, or gives up each parent.
+    #[inline(always)]
+    pub(super) fn release_into(self, parents: &mut impl GiveUp) {
+        // SAFETY: the node owned a share of its fused op, or a reference to each parent.
+        unsafe {
+            if self.is_fused {
+                let share = Share::from_raw(NonNull::new_unchecked(self.left.cast()));
+                return share.release_into(parents);
+            }
+            if let Some(left) = NonNull::new(self.left) {
+                parents.give_up(OwnedNode::from_raw(left));
+            }
+            if let Some(right) = NonNull::new(self.right) {
+                parents.give_up(OwnedNode::from_raw(right));
+            }
+        }
     }
 }
 
 impl Node {
-    /// Returns the fused op of a fused node, and the node's index among its outputs.
+    /// Returns what the node refers to. It stays alive as long as the node does, as edges are set
+    /// once (see [`Node::take_parents`]).
     #[inline(always)]
-    pub fn fused(&self) -> Option<(*mut FusedOp, usize)> {
-        (self.op() == Op::Fused).then(|| (self.left.cast(), self.right.addr()))
+    pub fn edges(&self) -> Edges<'_> {
+        let (left, right) = (self.left.get(), self.right.get());
+        // SAFETY: the node owns a reference to each parent, and a fused node a share of its op.
+        unsafe {
+            if self.op() == Op::Fused {
+                Edges::Output(&*left.cast(), right.addr())
+            } else {
+                Edges::Parents([left.as_ref(), right.as_ref()])
+            }
+        }
+    }
+
+    /// Gives the edges away, of a node that is not used again.
+    ///
+    /// # Safety
+    /// The node's edges are not read any more.
+    #[inline(always)]
+    pub(super) unsafe fn give_edges(&self) -> OwnedEdges {
+        let is_fused = self.op() == Op::Fused;
+        OwnedEdges { left: self.left.get(), right: self.right.get(), is_fused }
+    }
+
+    /// Makes a new node the output `index` of a fused op, `slope` being that of an activation.
+    #[inline(always)]
+    pub fn set_fused_op(&self, fused: Share, index: usize, slope: f64) {
+        self.set_op(Op::Fused);
+        let on_rule = fused.is_on_rule();
+        self.left.set(fused.into_raw().as_ptr().cast());
+        self.right.set(ptr::without_provenance_mut(index));
+        self.d_left.set(slope);
+        if on_rule {
+            self.put_on_rule();
+        }
+    }
+
+    /// Replaces a node's fused op by the edges of another node, which has the same parents.
+    ///
+    /// # Safety
+    /// The node is fused and `from` is not; no reference to the fused op is in use.
+    pub(super) unsafe fn take_parents(&self, from: NodeRef<'_>) {
+        // SAFETY: by contract; the edges are replaced.
+        let before = unsafe { self.give_edges() };
+        self.set_op(from.op());
+        if let Edges::Parents(parents) = from.edges() {
+            let known = parents.map(|parent| parent.map(|node| NodeRef::new(from.py(), node)));
+            self.set_parents(known, from.slopes());
+        }
+        before.release_into(&mut AtOnce);
     }
 }
 
 impl<'a> NodeRef<'a> {
     /// Returns the fused op that the node is an output of, and its index among the outputs.
-    pub fn fused_op(&self) -> Option<(&'a FusedOp, usize)> {
-        // SAFETY: a node has a share of its op, so the op lives as long; no pass writes to it while
-        // it is read, as Python code runs in neither.
-        self.get().fused().map(|(fused, output)| (unsafe { &*fused }, output))
+    pub fn fused_op(self) -> Option<(&'a FusedOp, usize)> {
+        match self.node().edges() {
+            Edges::Output(fused, index) => Some((fused, index)),
+            Edges::Parents(_) => None,
+        }
     }
 
-    /// Returns the operands of an op over lists in order: see [`FusedOp::operands_of`]; None for
-    /// another node.
+    /// Returns the operands of an op over lists in order, each a node or else a number; None for
+    /// another node. Those of a linear map are its row of weights, x, and its bias.
     pub fn operands_over_lists(self) -> Option<Vec<(Option<NodeRef<'a>>, f64)>> {
         let (fused, output) = self.fused_op()?;
+        let known = |node| NodeRef::new(self.py(), node);
         let operands = fused.operands_of(output).into_iter();
-        // SAFETY: edges never change, so that parents live as long as the node does.
-        Some(operands.map(|(node, x)| (unsafe { NodeRef::at(self.py(), node) }, x)).collect())
+        Some(operands.map(|(node, number)| (node.map(known), number)).collect())
     }
 
     /// Returns the parents in operand order, repeats too; None for an operand that was a plain
     /// number.
     pub fn parents(self) -> Vec<Option<NodeRef<'a>>> {
-        let parents = match self.fused_op() {
-            Some((fused, output)) => fused.parents_of(output),
-            None => self.get().parents().to_vec(),
-        };
-        // SAFETY: edges never change, so that parents live as long as the node does.
-        parents.into_iter().map(|node| unsafe { NodeRef::at(self.py(), node) }).collect()
-    }
-}
-
-/// Makes a new node the output `index` of a fused op; takes over a share of the fused op.
-///
-/// # Safety
-/// `node` is new; `fused` is alive, and the share the caller's.
-pub unsafe fn set_fused_op(node: *mut Node, fused: *mut FusedOp, index: usize, slope: f64) {
-    // SAFETY: alive by contract.
-    unsafe {
-        (*node).tag = ((*node).tag & !0xFF) | Op::Fused as u64;
-        (*node).left = fused.cast();
-        (*node).right = ptr::without_provenance_mut(index);
-        (*node).d_left = slope;
-        if (*fused).is_on_rule() {
-            node::put_on_rule(node);
+        let known = |node| NodeRef::new(self.py(), node);
+        match self.node().edges() {
+            Edges::Output(fused, index) => {
+                fused.parents_of(index).into_iter().map(|node| node.map(known)).collect()
+            }
+            Edges::Parents(parents) => parents.into_iter().map(|node| node.map(known)).collect(),
         }
-    }
-}
-
-/// Replaces a node's fused op by the edges of another node, which has the same parents.
-///
-/// # Safety
-/// Both are alive; `node` is fused, `from` is not.
-pub unsafe fn take_edges(py: Python<'_>, node: *mut Node, from: *mut Node) {
-    // SAFETY: alive by contract; the share is the node's own.
-    unsafe {
-        let fused = (*node).left.cast::<FusedOp>();
-        (*node).tag = ((*node).tag & !0xFF) | (*from).op() as u64;
-        let parents = (*from).parents().map(|parent| NodeRef::at(py, parent));
-        let slopes = [(*from).d_left, (*from).d_right];
-        node::set_parents(node, parents, slopes);
-        release(fused);
     }
 }
 
@@ -344,45 +511,41 @@ pub unsafe fn take_edges(py: Python<'_>, node: *mut Node, from: *mut Node) {
 ///
 /// The collector must visit each reference once. The outputs of a fused op share its references to
 /// the parents: so each output shows its reference to the holder, and the holder shows the parents.
-unsafe fn hold(py: Python<'_>, fused: *mut FusedOp) -> PyResult<()> {
-    let holder = NewNode::leaf(py, 0.0);
-    // SAFETY: the fused op and its share are the caller's, the holder is new.
-    unsafe {
-        let Some(node) = holder.get() else {
-            release(fused);
-            return Err(PyErr::fetch(py));
-        };
-        set_fused_op(node.as_ptr(), fused, 0, 1.0);
-        (*fused).holder = node.as_ptr();
-    }
-    Ok(())
+fn hold(py: Python<'_>, share: Share) -> PyResult<Share> {
+    let holder = NewNode::leaf(py, 0.0).into_node()?;
+    let fused = share.0;
+    holder.set_fused_op(share, 0, 1.0);
+    // The reference to the holder becomes the share.
+    let share = Share(fused);
+    share.holder.set(Some(holder.into_raw()));
+    Ok(share)
 }
 
 /// The fused ops of weights in use, by the address of the list that the weights came from. The
 /// registry owns none of them: one that is freed removes its entry.
 static IN_USE: GilCell<Registry> = GilCell::new(Registry(BTreeMap::new()));
 
-struct Registry(BTreeMap<usize, *mut FusedOp>);
+struct Registry(BTreeMap<usize, ManuallyDrop<Share>>);
 
 // SAFETY: fused ops belong to no thread.
 unsafe impl Send for Registry {}
 
-/// Returns the fused op of weights that came from the list at this address. It is alive until
-/// Python code runs.
-pub fn in_use(py: Python<'_>, list: usize) -> Option<*mut FusedOp> {
-    IN_USE.with(py, |in_use| in_use.0.get(&list).copied())
+/// Returns a share of the fused op of weights that came from the list at this address.
+pub fn in_use(py: Python<'_>, list: usize) -> Option<Share> {
+    IN_USE.with(py, |in_use| in_use.0.get(&list).map(|fused| Share::clone(fused)))
 }
 
-/// Registers a fused op of weights under its `key`, in place of an older one.
-pub fn register(py: Python<'_>, list: usize, fused: *mut FusedOp) {
-    IN_USE.with(py, |in_use| in_use.0.insert(list, fused));
+/// Registers a fused op of weights under its list's address, in place of an older one.
+pub fn register(py: Python<'_>, list: usize, fused: &Share) {
+    fused.key.set(Some(list));
+    IN_USE.with(py, |in_use| in_use.0.insert(list, ManuallyDrop::new(Share(fused.0))));
 }
 
 /// Removes the entry of a fused op that is being freed.
-fn unregister(py: Python<'_>, list: usize, fused: *mut FusedOp) {
+fn unregister(py: Python<'_>, list: usize, fused: NonNull<FusedOp>) {
     IN_USE.with(py, |in_use| {
         // A newer fused op may have taken the place.
-        if in_use.0.get(&list) == Some(&fused) {
+        if in_use.0.get(&list).is_some_and(|known| known.0 == fused) {
             in_use.0.remove(&list);
         }
     });
@@ -393,45 +556,4 @@ fn unregister(py: Python<'_>, list: usize, fused: *mut FusedOp) {
 #[cold]
 pub fn unregister_all(py: Python<'_>) {
     IN_USE.with(py, |in_use| in_use.0.clear());
-}
-
-fn zeros(n: usize) -> PyResult<Vec<f64>> {
-    let mut zeros = Vec::new();
-    zeros.try_reserve_exact(n).map_err(|_| PyMemoryError::new_err(()))?;
-    zeros.resize(n, 0.0);
-    Ok(zeros)
-}
-
-/// Releases a share; the last one frees the fused op and passes every parent to `give_up`.
-///
-/// # Safety
-/// The caller has a share.
-pub unsafe fn release_into(fused: *mut FusedOp, give_up: &mut dyn FnMut(*mut Node)) {
-    // SAFETY: the share keeps the fused op alive; with the last one it is ours alone.
-    unsafe {
-        if !(*fused).holder.is_null() {
-            return give_up((*fused).holder);
-        }
-        (*fused).shares -= 1;
-        if (*fused).shares == 0 {
-            if let Some(list) = (*fused).key {
-                unregister(Python::assume_attached(), list, fused);
-            }
-            let fused = Box::from_raw(fused);
-            if !fused.weights.is_null() {
-                release_into(fused.weights, give_up);
-            }
-            fused.parents.iter().filter(|parent| !parent.is_null()).for_each(|&p| give_up(p));
-        }
-    }
-}
-
-/// Releases a share as [`release_into`] does, and drops the references to parents as those to any
-/// object.
-///
-/// # Safety
-/// The caller has a share.
-pub unsafe fn release(fused: *mut FusedOp) {
-    // SAFETY: the fused op owned the references.
-    unsafe { release_into(fused, &mut |parent| ffi::Py_DECREF(parent.cast())) }
 }

@@ -1,22 +1,29 @@
 //! `node._backward`: reading a node's vjp as a callable, replacing it, calling it.
 
+use std::os::raw::{c_int, c_void};
+
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::{Borrowed, ffi, intern};
+use pyo3::{ffi, intern};
 
 use super::attrs;
-use super::ffi::{Object, answer, attribute, c_functions, status};
+use super::ffi::{Argument, Object, answer, attribute, c_functions, status};
 use super::node::{HAS_RULE, NodeRef};
 use super::number;
-use crate::errors::guard_slot;
 
 c_functions! {
     /// The callable that was assigned, or one that sends the node's gradient on.
-    get get = |value| match stored(value)? {
-        Some(hook) => Ok(hook),
-        None => value.object().getattr(intern!(value.py(), "_propagate")),
-    };
-    set set = replace;
+    fn get(value: NodeRef, _closure: *mut c_void) -> Object {
+        answer(match stored(value) {
+            Ok(Some(hook)) => Ok(hook),
+            Ok(None) => value.object().getattr(intern!(value.py(), "_propagate")),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn set(value: NodeRef, hook: Option<Argument>, _closure: *mut c_void) -> c_int {
+        status(replace(value, hook))
+    }
 }
 
 /// Returns the callable that replaced the node's vjp, if one did.
@@ -28,7 +35,7 @@ pub fn stored(value: NodeRef<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
 }
 
 /// Keeps the callable in the node's dict, where Python would keep it.
-fn replace(value: NodeRef<'_>, hook: Option<Borrowed<'_, '_, PyAny>>) -> PyResult<()> {
+fn replace(value: NodeRef<'_>, hook: Option<Argument<'_>>) -> PyResult<()> {
     let dict = attrs::dict(value)?;
     let name = intern!(value.py(), "_backward");
     match hook {

@@ -6,7 +6,6 @@
 //! to a node that it has seen before.
 
 use std::os::raw::c_int;
-use std::ptr;
 
 use fastgrad_core::autograd::fused::Vjp;
 use fastgrad_core::autograd::op::Op;
@@ -16,56 +15,55 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use pyo3::{ffi, intern};
 
 use super::attrs;
-use super::ffi::{Object, answer, borrowed, raise, status};
-use super::fused_op::{self, FusedOp};
-use super::node::{self, NewNode, NodeRef, RAW};
+use super::ffi::{Argument, Class, Object, Receive, answer, c_functions, raise, status};
+use super::fused_op::FusedOp;
+use super::node::{self, NewNode, NodeRef, OwnedNode, RAW};
 use super::number;
 use super::patches;
 use crate::args::read_all;
 use crate::errors::guard_slot;
 
-/// `Value.__new__`: a leaf of 0; any arguments are for `__init__`, which a subclass may redefine.
-pub unsafe extern "C" fn new(
-    class: *mut ffi::PyTypeObject,
-    _args: Object,
-    _kwargs: Object,
-) -> Object {
-    // SAFETY: called by Python with Value or a subclass, the GIL held.
-    guard_slot(|| unsafe {
-        if class == node::value_type() {
-            let made = NewNode::leaf(Python::assume_attached(), 0.0);
-            if let Some(node) = made.get() {
-                node.set_flag(RAW, true);
-            }
-            return made.into_ptr();
+c_functions! {
+    /// `Value.__new__`: a leaf of 0; any arguments are for `__init__`, which a subclass may redefine.
+    pub fn new(class: Class, _args: Option<Argument>, _kwargs: Option<Argument>) -> Object {
+        make(class)
+    }
+
+    /// `Value.__new__` as a plain static method. Python's own wrapper of the slot refuses to be
+    /// called by a `__new__` that a program has put in its place.
+    pub fn new_method(_none: Option<Argument>, args: Argument, _kwargs: Option<Argument>) -> Object {
+        let value = node::value_class(args.py());
+        let class = args.get_item(0).ok().and_then(|class| class.cast_into::<PyType>().ok());
+        if let Some(class) = class.filter(|class| matches!(class.is_subclass(&value), Ok(true))) {
+            return make(class.as_borrowed());
         }
-        let object = ffi::PyType_GenericAlloc(class, 0);
-        if !object.is_null() {
-            node::set_leaf(object.cast());
-        }
-        object
-    })
+        raise(PyTypeError::new_err("Value.__new__() takes Value or a subclass of it"))
+    }
+
+    /// `Value.__init__`.
+    pub fn init(value: NodeRef, args: Argument, kwargs: Option<Argument>) -> c_int {
+        status(fill(value, args, kwargs))
+    }
 }
 
-/// `Value.__new__` as a plain static method. Python's own wrapper of the slot refuses to be called
-/// by a `__new__` that a program has put in its place.
-pub unsafe extern "C" fn new_method(_: Object, args: Object, _: Object) -> Object {
-    // SAFETY: called by Python with a tuple.
-    guard_slot(|| unsafe {
-        let class = if ffi::PyTuple_GET_SIZE(args) > 0 {
-            ffi::PyTuple_GET_ITEM(args, 0)
-        } else {
-            ptr::null_mut()
-        };
-        if class.is_null()
-            || ffi::PyType_Check(class) == 0
-            || ffi::PyType_IsSubtype(class.cast(), node::value_type()) == 0
-        {
-            let message = "Value.__new__() takes Value or a subclass of it";
-            return raise(PyTypeError::new_err(message));
+/// Makes an instance of `Value` or a subclass.
+fn make(class: Class<'_>) -> Object {
+    if class.as_type_ptr() == node::value_type() {
+        let made = NewNode::leaf(class.py(), 0.0);
+        if let Some(node) = made.get() {
+            node.set_flag(RAW, true);
         }
-        new(class.cast(), ptr::null_mut(), ptr::null_mut())
-    })
+        return made.into_ptr();
+    }
+    // SAFETY: a type with the layout of a node or a longer one; its instance is zeroed, but for
+    // refcount and type, or null with an exception set.
+    unsafe {
+        let object = ffi::PyType_GenericAlloc(class.as_type_ptr(), 0);
+        if !object.is_null() {
+            NodeRef::receive(object).set_leaf();
+        }
+        object
+    }
 }
 
 /// Returns true if a program has replaced `Value.__new__` or `Value.__init__`.
@@ -82,35 +80,36 @@ fn is_patched() -> bool {
 /// Returns the result of an op: the new node, or what a patched constructor makes of it.
 #[inline(always)]
 pub fn finish(made: NewNode<'_>) -> Object {
-    match made.get() {
-        Some(node) if !patches::is_pristine() => answer(construct(node, made)),
-        _ => made.into_ptr(),
+    if made.is_null() || patches::is_pristine() {
+        return made.into_ptr();
+    }
+    match made.into_bound() {
+        Ok(made) => answer(construct(made.as_borrowed())),
+        Err(error) => raise(error),
     }
 }
 
 /// Calls the type as micrograd's ops do, `Value(data, (self, other), op)`, and gives what it makes
 /// the edges of the op.
 #[cold]
-fn construct<'py>(op: NodeRef<'py>, made: NewNode<'py>) -> PyResult<Bound<'py, PyAny>> {
-    let plain = made.into_bound()?;
-    let py = plain.py();
+fn construct(made: Argument<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let py = made.py();
     if !patches::is_patched(py)? || !is_patched() {
-        return Ok(plain);
+        return Ok(made.to_owned());
     }
+    let Some(op) = NodeRef::exact(made) else { unreachable!("made by an op") };
     let children = attrs::children(op)?;
-    // SAFETY: the type lives as long as the module.
-    let class = unsafe { PyType::from_borrowed_type_ptr(py, node::value_type()) };
-    let value = class.call1((op.data(), &children, attrs::op_name(op)))?;
+    let value = node::value_class(py).call1((op.data(), &children, attrs::op_name(op)?))?;
     // Only of the same parents, and where no pass is under way, so that nothing but the rule
     // changes.
     if let Some(node) = NodeRef::of(value.as_borrowed())
         && let Some((fused, _)) = node.fused_op()
         && fused.rule.is_none()
         && node.mark() == 0
-        && children.iter().map(|c| c.as_ptr().cast()).eq(fused.parents.iter().copied())
+        && fused.has_parents(&children)
     {
-        // SAFETY: both are alive, and `fused` is not used any more.
-        unsafe { fused_op::take_edges(py, node.as_ptr(), op.as_ptr()) };
+        // SAFETY: `fused` is not used any more.
+        unsafe { node.take_parents(op) };
     }
     Ok(value)
 }
@@ -122,68 +121,61 @@ pub unsafe extern "C" fn vectorcall(
     flagged_count: usize,
     names: Object,
 ) -> Object {
-    // SAFETY: called by Python with the type itself, the GIL held; the arguments are alive.
+    // SAFETY: called by Python with the type itself, the GIL held; `args` holds `count` positional
+    // arguments, then one for each name.
     guard_slot(|| unsafe {
-        let count = ffi::PyVectorcall_NARGS(flagged_count);
+        let count = ffi::PyVectorcall_NARGS(flagged_count).cast_unsigned();
         if count == 1 && names.is_null() && !is_patched() {
-            let data = borrowed(*args);
-            if let Some(number) = number::quick_float(data) {
-                return NewNode::leaf(data.py(), number).into_ptr();
-            }
-            return match number::required(data, "data") {
-                Ok(number) => NewNode::leaf(data.py(), number).into_ptr(),
-                Err(error) => raise(error),
-            };
+            return of_number(Argument::receive(*args));
         }
-        answer(call_slowly(class, args, count, names))
+        let class = Class::receive(class.cast());
+        let at = |i: usize| Argument::receive(*args.add(i)).to_owned();
+        let names = Bound::from_borrowed_ptr_or_opt(class.py(), names);
+        answer(call_slowly(class, (0..count).map(at).collect(), names, |i| at(count + i)))
     })
 }
 
-/// Makes any other call: collects the arguments into tuple and dict, then calls `__new__` and
-/// `__init__`.
-unsafe fn call_slowly<'py>(
-    class: Object,
-    args: *const Object,
-    count: ffi::Py_ssize_t,
-    names: Object,
-) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: `args` holds `count` positional arguments, then one for each name.
-    unsafe {
-        let py = Python::assume_attached();
-        let count = count.cast_unsigned();
-        let at = |i: usize| Bound::from_borrowed_ptr(py, *args.add(i));
-        let positional = PyTuple::new(py, (0..count).map(at).collect::<Vec<_>>())?;
-        let named = PyDict::new(py);
-        if let Some(names) = Bound::from_borrowed_ptr_or_opt(py, names) {
-            for (i, name) in names.cast::<PyTuple>()?.iter().enumerate() {
-                named.set_item(name, at(count + i))?;
-            }
-        }
-        if is_patched()
-            && patches::is_patched(py)?
-            && let Some(call) = ffi::PyType_Type.tp_call
-        {
-            let made = call(class, positional.as_ptr(), named.as_ptr());
-            return Bound::from_owned_ptr_or_err(py, made);
-        }
-        let made = new(class.cast(), ptr::null_mut(), ptr::null_mut());
-        let value = Bound::from_owned_ptr_or_err(py, made)?;
-        fill(&value, &positional, Some(&named))?;
-        Ok(value)
+#[inline(always)]
+fn of_number(data: Argument<'_>) -> Object {
+    let number = match number::quick_float(data) {
+        Some(number) => Ok(number),
+        None => number::required(data, "data"),
+    };
+    match number {
+        Ok(number) => NewNode::leaf(data.py(), number).into_ptr(),
+        Err(error) => raise(error),
     }
 }
 
-/// `Value.__init__`.
-pub unsafe extern "C" fn init(object: Object, args: Object, kwargs: Object) -> c_int {
-    // SAFETY: called by Python with a Value, a tuple, and a dict or null.
-    guard_slot(|| unsafe {
-        let py = Python::assume_attached();
-        let value = Bound::from_borrowed_ptr(py, object);
-        let args = Bound::from_borrowed_ptr(py, args).cast_into_unchecked::<PyTuple>();
-        let kwargs = Bound::from_borrowed_ptr_or_opt(py, kwargs);
-        let kwargs = kwargs.map(|d| d.cast_into_unchecked::<PyDict>());
-        status(fill(&value, &args, kwargs.as_ref()))
-    })
+/// Makes any other call: collects the arguments into tuple and dict, then calls `__new__` and
+/// `__init__`. `named_at` returns the argument of each name.
+fn call_slowly<'py>(
+    class: Class<'py>,
+    positional: Vec<Bound<'py, PyAny>>,
+    names: Option<Bound<'py, PyAny>>,
+    named_at: impl Fn(usize) -> Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    let positional = PyTuple::new(py, positional)?.into_any();
+    let named = PyDict::new(py);
+    if let Some(names) = names {
+        for (i, name) in names.cast::<PyTuple>()?.iter().enumerate() {
+            named.set_item(name, named_at(i))?;
+        }
+    }
+    let is_patched = is_patched() && patches::is_patched(py)?;
+    // SAFETY: the call returns a new reference, or null with an exception set.
+    let value = unsafe {
+        let made = match ffi::PyType_Type.tp_call {
+            Some(call) if is_patched => call(class.as_ptr(), positional.as_ptr(), named.as_ptr()),
+            _ => make(class),
+        };
+        Bound::from_owned_ptr_or_err(py, made)?
+    };
+    if !is_patched && let Some(node) = NodeRef::of(value.as_borrowed()) {
+        fill(node, positional.as_borrowed(), Some(named.as_any().as_borrowed()))?;
+    }
+    Ok(value)
 }
 
 /// The arguments of `Value`, as given.
@@ -238,12 +230,10 @@ impl<'py> Arguments<'py> {
 }
 
 /// Reads and checks everything, then changes the node.
-fn fill(
-    value: &Bound<'_, PyAny>,
-    args: &Bound<'_, PyTuple>,
-    kwargs: Option<&Bound<'_, PyDict>>,
-) -> PyResult<()> {
-    let read = Arguments::read(args, kwargs)?;
+fn fill(node: NodeRef<'_>, args: Argument<'_>, kwargs: Option<Argument<'_>>) -> PyResult<()> {
+    let py = node.py();
+    let kwargs = kwargs.map(|kwargs| kwargs.to_owned().cast_into::<PyDict>()).transpose()?;
+    let read = Arguments::read(&*args.cast::<PyTuple>()?, kwargs.as_ref())?;
     let Some(data) = &read.data else {
         return Err(PyTypeError::new_err("Value() missing 1 required argument: 'data'"));
     };
@@ -254,17 +244,15 @@ fn fill(
         Some(op) => op.cast::<PyString>().map_err(|_| type_error("_op", "a str", op))?.to_string(),
         None => String::new(),
     };
-    let Some(node) = NodeRef::of(value.as_borrowed()) else { unreachable!("called with a Value") };
     let has_parents = !children.is_empty() || !op.is_empty();
     may_get_edges(node, has_parents)?;
     if let Some(label) = &read.label {
-        value.setattr(intern!(value.py(), "label"), label)?;
+        node.object().setattr(intern!(py, "label"), label)?;
         // A setter of the program's own may have run `__init__`.
         may_get_edges(node, has_parents)?;
     }
     let fused = if has_parents {
-        let parents = children.into_iter().map(|child| child.into_ptr().cast()).collect();
-        Some(FusedOp::new(value.py(), op.into(), parents, rule, 1)?)
+        Some(FusedOp::make(py, op.into(), children, rule, 1, Box::default())?)
     } else {
         None
     };
@@ -272,8 +260,7 @@ fn fill(
     node.set_grad(0.0);
     node.set_flag(RAW, false);
     if let Some(fused) = fused {
-        // SAFETY: the node has no edges yet, and the share is ours.
-        unsafe { fused_op::set_fused_op(node.as_ptr(), fused, 0, 1.0) };
+        node.set_fused_op(fused, 0, 1.0);
     }
     Ok(())
 }
@@ -286,17 +273,14 @@ fn may_get_edges(node: NodeRef<'_>, has_parents: bool) -> PyResult<()> {
     Ok(())
 }
 
-fn children_of<'py>(given: Option<&Bound<'py, PyAny>>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+fn children_of(given: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Option<OwnedNode>>> {
     let Some(given) = given else { return Ok(Vec::new()) };
     let items =
         given.try_iter().map_err(|_| type_error("_children", "an iterable of Values", given))?;
-    read_all(items, |_, child| {
-        match NodeRef::of(child.as_borrowed()) {
-            None => return Err(type_error("_children", "Values only", &child)),
-            Some(node) if node.has(RAW) => return Err(number::not_initialised("_children")),
-            Some(_) => {}
-        }
-        Ok(child)
+    read_all(items, |_, child| match NodeRef::of(child.as_borrowed()) {
+        None => Err(type_error("_children", "Values only", &child)),
+        Some(node) if node.has(RAW) => Err(number::not_initialised("_children")),
+        Some(node) => Ok(Some(node.new_ref())),
     })
 }
 

@@ -10,37 +10,44 @@
 //! the op. The head is part of every slot, but few nodes are tracked by the collector
 //! (`collector.rs`).
 
+use std::cell::{Cell, UnsafeCell};
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use fastgrad_core::autograd::op::Op;
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyType};
 use pyo3::{Borrowed, ffi};
 
+use super::ffi::{Object, Receive};
 use super::slab;
 
 /// A scalar in a graph; the memory behind every `Value`.
+///
+/// Whoever has a `&Node` keeps the node alive and is on the thread that holds the GIL, as cells
+/// cannot be shared between threads. (`backward.rs` has one exception.)
 #[repr(C)]
 pub struct Node {
-    base: ffi::PyObject,
-    /// the value
-    pub data: f64,
-    pub(super) dict: *mut ffi::PyObject,
-    pub(super) weakrefs: *mut ffi::PyObject,
+    base: UnsafeCell<ffi::PyObject>,
+    data: Cell<f64>,
+    dict: Cell<Object>,
+    pub(super) weakrefs: Cell<Object>,
     /// mark of the last pass (48 bits), flags (8), op (8)
-    pub(super) tag: u64,
+    tag: Cell<u64>,
     /// d(root)/d(node), summed over calls
-    pub grad: f64,
+    grad: Cell<f64>,
     /// first parent, or null; of a fused node the fused op
-    pub(super) left: *mut Node,
+    pub(super) left: Cell<*mut Node>,
     /// second parent, or null; of a fused node the output's index
-    pub(super) right: *mut Node,
+    pub(super) right: Cell<*mut Node>,
     /// d(node)/d(left), or without it the operand, a plain number; of a fused node the slope of its
     /// activation
-    pub d_left: f64,
+    pub(super) d_left: Cell<f64>,
     /// d(node)/d(right), or without it the operand, a plain number
-    pub d_right: f64,
+    d_right: Cell<f64>,
 }
 
 /// The memory came from the slab.
@@ -78,17 +85,10 @@ pub fn set_value_type(value: *mut ffi::PyTypeObject) {
     TYPE.store(value, Relaxed);
 }
 
-/// Returns true for a `Value` or an instance of a subclass.
-///
-/// # Safety
-/// `object` is alive.
-#[inline(always)]
-pub unsafe fn is_value(object: *mut ffi::PyObject) -> bool {
-    // SAFETY: alive by contract.
-    unsafe {
-        ffi::Py_TYPE(object) == value_type()
-            || ffi::PyType_IsSubtype(ffi::Py_TYPE(object), value_type()) != 0
-    }
+/// Returns the type `Value` as an object.
+pub fn value_class(py: Python<'_>) -> Borrowed<'_, '_, PyType> {
+    // SAFETY: a type, which lives as long as the module.
+    unsafe { Borrowed::from_ptr(py, value_type().cast()).cast_unchecked() }
 }
 
 /// What an op makes a node of.
@@ -104,17 +104,16 @@ pub struct Outcome<'a> {
     pub slopes: [f64; 2],
 }
 
-/// A new reference to a new node of exact type `Value`, or null with an exception set, as a slot
-/// returns it. It has no `Drop`: its holder must turn it into an object.
+/// A new reference to a new node of exact type `Value`, or none with an exception set, as a slot
+/// returns it.
 #[must_use]
-#[derive(Clone, Copy)]
 pub struct NewNode<'py> {
-    node: *mut Node,
+    node: Option<OwnedNode>,
     py: Python<'py>,
 }
 
 impl<'py> NewNode<'py> {
-    /// Makes a node without parents; null with `MemoryError` set when the system has no memory.
+    /// Makes a node without parents; none with `MemoryError` set when the system has no memory.
     #[inline(always)]
     pub fn leaf(py: Python<'py>, data: f64) -> NewNode<'py> {
         NewNode::of(py, Op::Leaf, data)
@@ -122,25 +121,19 @@ impl<'py> NewNode<'py> {
 
     #[inline(always)]
     fn of(py: Python<'py>, op: Op, data: f64) -> NewNode<'py> {
-        // SAFETY: the GIL is held; the memory is ours.
-        unsafe {
-            let node = slab::allocate().cast::<Node>();
-            if node.is_null() {
-                ffi::PyErr_NoMemory();
-            } else {
-                set_new(node, op, data);
-            }
-            NewNode { node, py }
+        let node = slab::allocate(py).map(|memory| OwnedNode::new(memory.cast(), op, data));
+        if node.is_none() {
+            PyMemoryError::new_err(()).restore(py);
         }
+        NewNode { node, py }
     }
 
-    /// Makes the node of an op; null with `MemoryError` set when the system has no memory.
+    /// Makes the node of an op; none with `MemoryError` set when the system has no memory.
     #[inline(always)]
     pub fn of_op(py: Python<'py>, outcome: Outcome<'_>) -> NewNode<'py> {
         let made = NewNode::of(py, outcome.op, outcome.value);
-        if !made.node.is_null() {
-            // SAFETY: the node is new and nobody else's.
-            unsafe { set_parents(made.node, outcome.parents, outcome.slopes) };
+        if let Some(node) = &made.node {
+            node.set_parents(outcome.parents, outcome.slopes);
         }
         made
     }
@@ -152,136 +145,203 @@ impl<'py> NewNode<'py> {
         if tags(outcome.parents) & (HAS_RULE | ON_RULE | RAW) != 0 {
             return None;
         }
-        // SAFETY: as in `of` and `of_op`.
-        unsafe {
-            let node = slab::allocate_at_hand().cast::<Node>();
-            if node.is_null() {
-                return None;
-            }
-            set_new(node, outcome.op, outcome.value);
-            set_edges(node, outcome.parents, outcome.slopes);
-            Some(NewNode { node, py })
-        }
+        let memory = slab::allocate_at_hand(py)?;
+        let node = OwnedNode::new(memory.cast(), outcome.op, outcome.value);
+        node.set_edges(outcome.parents, outcome.slopes);
+        Some(NewNode { node: Some(node), py })
     }
 
-    /// Returns the node, unless it is null.
+    /// Returns true if no node was made.
     #[inline(always)]
-    pub fn get(self) -> Option<NodeRef<'py>> {
-        NonNull::new(self.node).map(|node| NodeRef { node, py: self.py })
+    pub fn is_null(&self) -> bool {
+        self.node.is_none()
     }
 
-    /// Returns the reference, which becomes the caller's.
+    /// Returns the node, if there is one.
     #[inline(always)]
-    pub fn into_ptr(self) -> *mut ffi::PyObject {
-        self.node.cast()
+    pub fn get(&self) -> Option<NodeRef<'_>> {
+        self.node.as_ref().map(|node| NodeRef { node, py: self.py })
+    }
+
+    /// Returns the reference, which becomes the caller's; null without a node.
+    #[inline(always)]
+    pub fn into_ptr(self) -> Object {
+        self.node.map_or(ptr::null_mut(), |node| node.into_raw().as_ptr().cast())
+    }
+
+    /// Returns the reference, or the exception that was set.
+    #[inline(always)]
+    pub fn into_node(self) -> PyResult<OwnedNode> {
+        self.node.ok_or_else(|| PyErr::fetch(self.py))
     }
 
     /// Returns the object, or the exception that was set.
     #[inline(always)]
     pub fn into_bound(self) -> PyResult<Bound<'py, PyAny>> {
-        // SAFETY: a new reference, or null with an exception set.
-        unsafe { Bound::from_owned_ptr_or_err(self.py, self.node.cast()) }
+        let py = self.py;
+        self.into_node().map(|node| node.into_bound(py))
     }
 }
 
-/// Makes a leaf of the memory of a node: all fields but the derivatives, which a leaf has none of.
+/// An owned reference to a node.
 ///
-/// # Safety
-/// The GIL is held; the memory is from the slab, and nobody else's.
-#[inline(always)]
-unsafe fn set_new(node: *mut Node, op: Op, data: f64) {
-    let value_type = value_type();
-    // SAFETY: by contract; the type lives as long as the module.
-    unsafe {
-        (*node).base.ob_type = value_type;
-        set_refcount(node, 1);
-        ffi::Py_INCREF(value_type.cast());
-        (*node).tag = FROM_SLAB | op as u64;
-        (*node).data = data;
-        (*node).grad = 0.0;
-        (*node).left = ptr::null_mut();
-        (*node).right = ptr::null_mut();
-        (*node).dict = ptr::null_mut();
-        (*node).weakrefs = ptr::null_mut();
+/// No other thread can get it, so that it is dropped where the GIL is held.
+pub struct OwnedNode(NonNull<Node>);
+
+impl OwnedNode {
+    /// Makes a node of exact type `Value` without parents, in memory from the slab.
+    #[inline(always)]
+    fn new(memory: NonNull<Node>, op: Op, data: f64) -> OwnedNode {
+        let value_type = value_type();
+        // SAFETY: the memory is nobody else's and large enough; the type lives as long as the module.
+        // The derivatives, which a leaf has none of, may be any numbers.
+        let node = unsafe {
+            (*memory.as_ref().base.get()).ob_type = value_type;
+            set_refcount(memory, 1);
+            ffi::Py_INCREF(value_type.cast());
+            OwnedNode(memory)
+        };
+        node.tag.set(FROM_SLAB | op as u64);
+        node.data.set(data);
+        node.grad.set(0.0);
+        node.left.set(ptr::null_mut());
+        node.right.set(ptr::null_mut());
+        node.dict.set(ptr::null_mut());
+        node.weakrefs.set(ptr::null_mut());
+        node
+    }
+
+    /// Takes over a reference.
+    ///
+    /// # Safety
+    /// The reference is the caller's, who does not use it again.
+    #[inline(always)]
+    pub(super) unsafe fn from_raw(node: NonNull<Node>) -> OwnedNode {
+        OwnedNode(node)
+    }
+
+    /// Returns the reference, which becomes the caller's.
+    #[inline(always)]
+    pub(super) fn into_raw(self) -> NonNull<Node> {
+        ManuallyDrop::new(self).0
+    }
+
+    /// Returns true if this is not the only reference.
+    #[inline(always)]
+    pub(super) fn has_other_owners(&self) -> bool {
+        // SAFETY: alive, as we own a reference.
+        unsafe { ffi::Py_REFCNT(self.0.as_ptr().cast()) > 1 }
+    }
+
+    /// Returns the object.
+    #[inline(always)]
+    pub fn into_bound(self, py: Python<'_>) -> Bound<'_, PyAny> {
+        // SAFETY: the reference was ours.
+        unsafe { Bound::from_owned_ptr(py, self.into_raw().as_ptr().cast()) }
     }
 }
 
-/// Sets a new node's parents, none of which is [`RAW`], and derivatives; takes a reference to each
-/// parent.
-///
-/// # Safety
-/// `node` is alive and has no parents.
-#[inline(always)]
-pub(super) unsafe fn set_parents(
-    node: *mut Node,
-    parents: [Option<NodeRef<'_>>; 2],
-    slopes: [f64; 2],
-) {
-    // SAFETY: by contract.
-    unsafe {
-        set_edges(node, parents, slopes);
-        if tags(parents) & (HAS_RULE | ON_RULE) != 0 {
-            put_on_rule(node);
-        }
+impl Deref for OwnedNode {
+    type Target = Node;
+
+    #[inline(always)]
+    fn deref(&self) -> &Node {
+        // SAFETY: alive, as we own a reference.
+        unsafe { self.0.as_ref() }
     }
 }
 
-/// Sets parents and derivatives as [`set_parents`] does, of parents without a rule.
-#[inline(always)]
-unsafe fn set_edges(node: *mut Node, parents: [Option<NodeRef<'_>>; 2], slopes: [f64; 2]) {
-    // `map` over the array is not inlined.
-    let shared = |parent: Option<NodeRef<'_>>| {
-        parent.map_or(ptr::null_mut(), |parent| {
-            // SAFETY: alive, as the reference is.
-            unsafe { ffi::Py_INCREF(parent.as_ptr().cast()) };
-            parent.as_ptr()
-        })
-    };
-    // SAFETY: by contract of `set_parents`.
-    unsafe {
-        (*node).left = shared(parents[0]);
-        (*node).right = shared(parents[1]);
-        [(*node).d_left, (*node).d_right] = slopes;
-    }
-}
-
-/// Returns the flags that any of the parents has.
-#[inline(always)]
-fn tags(parents: [Option<NodeRef<'_>>; 2]) -> u64 {
-    let tag = |parent: Option<NodeRef<'_>>| parent.map_or(0, |parent| parent.get().tag);
-    tag(parents[0]) | tag(parents[1])
-}
-
-/// Makes the collector track a complete node that has a rule among its ancestors.
-#[cold]
-pub(super) unsafe fn put_on_rule(node: *mut Node) {
-    // SAFETY: by contract; an instance of a subclass is tracked already.
-    unsafe {
-        (*node).tag |= ON_RULE;
-        if !is_tracked(node) {
-            ffi::PyObject_GC_Track(node.cast());
-        }
+impl Drop for OwnedNode {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: the reference is ours, and the GIL held.
+        unsafe { ffi::Py_DECREF(self.0.as_ptr().cast()) }
     }
 }
 
 impl Node {
+    /// Returns the node's address.
+    #[inline(always)]
+    pub fn as_ptr(&self) -> *mut Node {
+        ptr::from_ref(self).cast_mut()
+    }
+
+    /// Returns a new reference to the node.
+    #[inline(always)]
+    pub fn new_ref(&self) -> OwnedNode {
+        // SAFETY: alive, with the GIL held.
+        unsafe { ffi::Py_INCREF(self.as_ptr().cast()) };
+        OwnedNode(NonNull::from(self))
+    }
+
+    /// Returns the node's class: `Value` or a subclass.
+    #[inline(always)]
+    pub fn class_ptr(&self) -> *mut ffi::PyTypeObject {
+        // SAFETY: alive, with the GIL held.
+        unsafe { ffi::Py_TYPE(self.as_ptr().cast()) }
+    }
+
+    /// Returns true for a node of exact type `Value`.
+    #[inline(always)]
+    pub fn is_exact(&self) -> bool {
+        self.class_ptr() == value_type()
+    }
+
+    /// Returns the value.
+    #[inline(always)]
+    pub fn data(&self) -> f64 {
+        self.data.get()
+    }
+
+    /// Sets the value.
+    #[inline(always)]
+    pub fn set_data(&self, data: f64) {
+        self.data.set(data);
+    }
+
+    /// Returns the gradient.
+    #[inline(always)]
+    pub fn grad(&self) -> f64 {
+        self.grad.get()
+    }
+
+    /// Sets the gradient.
+    #[inline(always)]
+    pub fn set_grad(&self, grad: f64) {
+        self.grad.set(grad);
+    }
+
+    /// Adds to the gradient.
+    #[inline(always)]
+    pub fn add_grad(&self, gradient: f64) {
+        self.grad.set(self.grad.get() + gradient);
+    }
+
     /// Returns the kind of node.
     #[inline(always)]
     pub fn op(&self) -> Op {
-        let [low, ..] = self.tag.to_le_bytes();
+        let [low, ..] = self.tag.get().to_le_bytes();
         // SAFETY: the low byte is only ever written from an `Op`.
         unsafe { std::mem::transmute::<u8, Op>(low) }
+    }
+
+    /// Sets the kind of node.
+    #[inline(always)]
+    pub(super) fn set_op(&self, op: Op) {
+        self.tag.set((self.tag.get() & !0xFF) | op as u64);
     }
 
     /// Returns true if the flag is set.
     #[inline(always)]
     pub fn has(&self, flag: u64) -> bool {
-        self.tag & flag != 0
+        self.tag.get() & flag != 0
     }
 
     /// Sets or clears a flag.
-    pub fn set_flag(&mut self, flag: u64, on: bool) {
-        if on { self.tag |= flag } else { self.tag &= !flag }
+    #[inline(always)]
+    pub fn set_flag(&self, flag: u64, on: bool) {
+        let tag = self.tag.get();
+        self.tag.set(if on { tag | flag } else { tag & !flag });
     }
 
     /// Returns true if the node or one of its ancestors has a rule of its own.
@@ -292,63 +352,150 @@ impl Node {
     /// Returns the mark of the last pass.
     #[inline(always)]
     pub fn mark(&self) -> u64 {
-        self.tag >> MARK_SHIFT
+        self.tag.get() >> MARK_SHIFT
     }
 
     /// Sets the mark.
     #[inline(always)]
-    pub fn set_mark(&mut self, mark: u64) {
-        self.tag = (self.tag & FLAGS_AND_OP) | (mark << MARK_SHIFT);
+    pub fn set_mark(&self, mark: u64) {
+        self.tag.set((self.tag.get() & FLAGS_AND_OP) | (mark << MARK_SHIFT));
     }
 
     /// Returns true for a node that sends no gradients: without parents and without a rule of the
     /// user's.
     #[inline(always)]
     pub fn is_leaf(&self) -> bool {
-        self.tag & (HAS_RULE | 0xFF) == Op::Leaf as u64
+        self.tag.get() & (HAS_RULE | 0xFF) == Op::Leaf as u64
     }
 
-    /// Returns true for a node that sends gradients by its own derivatives: not fused, and without
-    /// a rule of the user's.
+    /// Returns the derivatives for two parents, with the number operand in place of a missing one;
+    /// of a fused node first the slope of its activation.
     #[inline(always)]
-    pub fn is_plain(&self) -> bool {
-        self.op() != Op::Fused && !self.has(HAS_RULE)
+    pub fn slopes(&self) -> [f64; 2] {
+        [self.d_left.get(), self.d_right.get()]
     }
 
-    /// Returns the parents of a node that is not fused; null where there is none.
+    /// Returns the addresses of both parents, to prefetch them; any addresses for a fused node.
     #[inline(always)]
-    pub fn parents(&self) -> [*mut Node; 2] {
-        [self.left, self.right]
+    pub fn addresses(&self) -> [*const u8; 2] {
+        [self.left.get().cast_const().cast(), self.right.get().cast_const().cast()]
     }
+
+    /// Sets a new node's parents, none of which is [`RAW`], and derivatives; takes a reference to
+    /// each parent.
+    #[inline(always)]
+    pub(super) fn set_parents(&self, parents: [Option<NodeRef<'_>>; 2], slopes: [f64; 2]) {
+        self.set_edges(parents, slopes);
+        if tags(parents) & (HAS_RULE | ON_RULE) != 0 {
+            self.put_on_rule();
+        }
+    }
+
+    /// Sets parents and derivatives as [`Node::set_parents`] does, of parents without a rule.
+    #[inline(always)]
+    fn set_edges(&self, parents: [Option<NodeRef<'_>>; 2], slopes: [f64; 2]) {
+        // `map` over the array is not inlined.
+        let owned = |parent: Option<NodeRef<'_>>| {
+            parent.map_or(ptr::null_mut(), |parent| parent.new_ref().into_raw().as_ptr())
+        };
+        self.left.set(owned(parents[0]));
+        self.right.set(owned(parents[1]));
+        self.d_left.set(slopes[0]);
+        self.d_right.set(slopes[1]);
+    }
+
+    /// Makes the collector track a complete node that has a rule among its ancestors.
+    #[cold]
+    pub(super) fn put_on_rule(&self) {
+        self.set_flag(ON_RULE, true);
+        self.set_tracked(true);
+    }
+
+    /// Initialises an instance of a subclass, which Python's allocator has zeroed.
+    pub(super) fn set_leaf(&self) {
+        self.tag.set(Op::Leaf as u64 | RAW);
+    }
+
+    /// Returns true if the collector tracks the node: its head, right before the node, is in a list
+    /// then. Instances of subclasses are tracked even without attributes.
+    #[inline(always)]
+    pub fn is_tracked(&self) -> bool {
+        // SAFETY: every node has a head, be it from the slab or from Python's own allocator.
+        unsafe { (*self.as_ptr().cast::<[usize; 2]>().sub(1))[0] != 0 }
+    }
+
+    /// Makes the collector track a complete node, or forget it.
+    #[inline(always)]
+    pub fn set_tracked(&self, tracked: bool) {
+        if self.is_tracked() != tracked {
+            let node = self.as_ptr().cast();
+            // SAFETY: the node has a collector's head, which is not in that state yet.
+            unsafe {
+                if tracked { ffi::PyObject_GC_Track(node) } else { ffi::PyObject_GC_UnTrack(node) }
+            }
+        }
+    }
+
+    /// Returns the dict of attributes, or null.
+    #[inline(always)]
+    pub fn dict_ptr(&self) -> Object {
+        self.dict.get()
+    }
+
+    /// Returns true if the node has attributes.
+    #[inline(always)]
+    pub fn has_dict(&self) -> bool {
+        !self.dict_ptr().is_null()
+    }
+
+    /// Takes the dict of attributes away, if there is one.
+    #[inline(always)]
+    pub fn take_dict<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        let dict = self.dict.replace(ptr::null_mut());
+        // SAFETY: the node owned its dict.
+        unsafe { Bound::from_owned_ptr_or_opt(py, dict) }
+    }
+}
+
+/// Returns the flags that any of the parents has.
+#[inline(always)]
+fn tags(parents: [Option<NodeRef<'_>>; 2]) -> u64 {
+    let tag = |parent: Option<NodeRef<'_>>| parent.map_or(0, |parent| parent.tag.get());
+    tag(parents[0]) | tag(parents[1])
 }
 
 /// A node that is alive for `'a`, with the GIL held.
-///
-/// Its fields are read and written one at a time: several `NodeRef`s may refer to one node.
 #[derive(Clone, Copy)]
 pub struct NodeRef<'a> {
-    node: NonNull<Node>,
+    node: &'a Node,
     py: Python<'a>,
 }
 
-impl<'a> NodeRef<'a> {
-    /// Makes the reference of a C function's receiver.
-    ///
-    /// # Safety
-    /// `object` is a `Value` that lives for `'a`, and the GIL is held as long.
+impl Deref for NodeRef<'_> {
+    type Target = Node;
+
     #[inline(always)]
-    pub unsafe fn received(object: *mut ffi::PyObject) -> NodeRef<'a> {
-        // SAFETY: by contract; a living object has an address.
-        unsafe {
-            NodeRef { node: NonNull::new_unchecked(object.cast()), py: Python::assume_attached() }
-        }
+    fn deref(&self) -> &Node {
+        self.node
+    }
+}
+
+impl<'a> NodeRef<'a> {
+    /// Makes the reference where the GIL is known to be held.
+    #[inline(always)]
+    pub fn new(py: Python<'a>, node: &'a Node) -> NodeRef<'a> {
+        NodeRef { node, py }
     }
 
     /// Returns the node of an object that is a `Value` or an instance of a subclass.
     #[inline(always)]
     pub fn of(object: Borrowed<'a, '_, PyAny>) -> Option<NodeRef<'a>> {
         // SAFETY: a borrowed object is alive, and the GIL held.
-        unsafe { is_value(object.as_ptr()).then(|| NodeRef::received(object.as_ptr())) }
+        unsafe {
+            let class = object.get_type_ptr();
+            let is_value = class == value_type() || ffi::PyType_IsSubtype(class, value_type()) != 0;
+            is_value.then(|| NodeRef::receive(object.as_ptr()))
+        }
     }
 
     /// Returns the node of an object of exact type `Value`.
@@ -356,22 +503,13 @@ impl<'a> NodeRef<'a> {
     pub fn exact(object: Borrowed<'a, '_, PyAny>) -> Option<NodeRef<'a>> {
         let is_exact = object.get_type_ptr() == value_type();
         // SAFETY: as in `of`.
-        is_exact.then(|| unsafe { NodeRef::received(object.as_ptr()) })
+        is_exact.then(|| unsafe { NodeRef::receive(object.as_ptr()) })
     }
 
-    /// Returns the node at an address, None at null.
-    ///
-    /// # Safety
-    /// A node that is there lives for `'a`.
+    /// Returns the node.
     #[inline(always)]
-    pub unsafe fn at(py: Python<'a>, node: *mut Node) -> Option<NodeRef<'a>> {
-        NonNull::new(node).map(|node| NodeRef { node, py })
-    }
-
-    /// Returns true for a node of exact type `Value`.
-    #[inline(always)]
-    pub fn is_exact(self) -> bool {
-        self.get().base.ob_type == value_type()
+    pub fn node(self) -> &'a Node {
+        self.node
     }
 
     /// Returns the GIL's token.
@@ -380,121 +518,45 @@ impl<'a> NodeRef<'a> {
         self.py
     }
 
-    /// Returns the node's address.
-    #[inline(always)]
-    pub fn as_ptr(self) -> *mut Node {
-        self.node.as_ptr()
-    }
-
-    /// Returns the node; nothing may write to it meanwhile.
-    #[inline(always)]
-    pub(super) fn get(&self) -> &Node {
-        // SAFETY: alive for 'a.
-        unsafe { self.node.as_ref() }
-    }
-
-    /// Calls `write` to change the node's fields.
-    #[inline(always)]
-    fn write(mut self, write: impl FnOnce(&mut Node)) {
-        // SAFETY: alive for 'a; no other reference to the fields is held, as the GIL is, and those
-        // given out by `get` end within the methods below.
-        write(unsafe { self.node.as_mut() });
-    }
-
-    /// Returns the value.
-    #[inline(always)]
-    pub fn data(self) -> f64 {
-        self.get().data
-    }
-
-    /// Sets the value.
-    #[inline(always)]
-    pub fn set_data(self, data: f64) {
-        self.write(|node| node.data = data);
-    }
-
-    /// Returns the gradient.
-    #[inline(always)]
-    pub fn grad(self) -> f64 {
-        self.get().grad
-    }
-
-    /// Sets the gradient.
-    #[inline(always)]
-    pub fn set_grad(self, grad: f64) {
-        self.write(|node| node.grad = grad);
-    }
-
-    /// Returns the kind of node.
-    #[inline(always)]
-    pub fn op(self) -> Op {
-        self.get().op()
-    }
-
-    /// Returns the mark of the last pass.
-    pub fn mark(self) -> u64 {
-        self.get().mark()
-    }
-
-    /// Returns true if the flag is set.
-    #[inline(always)]
-    pub fn has(self, flag: u64) -> bool {
-        self.get().has(flag)
-    }
-
-    /// Sets or clears a flag.
-    #[inline(always)]
-    pub fn set_flag(self, flag: u64, on: bool) {
-        self.write(|node| node.set_flag(flag, on));
-    }
-
-    /// Returns the derivatives for two parents, with the number operand in place of a missing one.
-    pub fn slopes(self) -> [f64; 2] {
-        [self.get().d_left, self.get().d_right]
-    }
-
     /// Returns the object; a new reference.
     pub fn object(self) -> Bound<'a, PyAny> {
-        // SAFETY: alive for 'a.
-        unsafe { Bound::from_borrowed_ptr(self.py, self.as_ptr().cast()) }
+        self.node.new_ref().into_bound(self.py)
     }
 
     /// Returns the dict of attributes, if there is one.
     pub fn dict(self) -> PyResult<Option<Bound<'a, PyDict>>> {
         // SAFETY: the node owns its dict, of which this is a new reference.
-        let dict = unsafe { Bound::from_borrowed_ptr_or_opt(self.py, self.get().dict) };
+        let dict = unsafe { Bound::from_borrowed_ptr_or_opt(self.py, self.node.dict.get()) };
         Ok(dict.map(Bound::cast_into).transpose()?)
     }
 }
 
-/// Initialises an instance of a subclass, which Python's own allocator has allocated.
-///
-/// # Safety
-/// `node` is such memory, zeroed but for refcount and type.
-pub unsafe fn set_leaf(node: *mut Node) {
-    // SAFETY: by contract.
-    unsafe { (*node).tag = Op::Leaf as u64 | RAW }
-}
+impl Receive for NodeRef<'_> {
+    type Raw = Object;
 
-#[inline(always)]
-pub(super) unsafe fn set_refcount(node: *mut Node, count: ffi::Py_ssize_t) {
-    // SAFETY: by contract of the callers; a node is never immortal.
-    unsafe {
-        #[cfg(Py_3_12)]
-        {
-            (*node).base.ob_refcnt.ob_refcnt = count;
-        }
-        #[cfg(not(Py_3_12))]
-        {
-            (*node).base.ob_refcnt = count;
-        }
+    #[inline(always)]
+    unsafe fn receive(object: Object) -> Self {
+        // SAFETY: by contract; the object is a Value.
+        unsafe { NodeRef { node: &*object.cast(), py: Python::assume_attached() } }
     }
 }
 
-/// Returns true if the collector tracks the node: its head, right before the node, is in a list
-/// then. Instances of subclasses are tracked even without attributes.
+/// Sets a node's reference count.
+///
+/// # Safety
+/// The count is that of the references that there are.
 #[inline(always)]
-pub unsafe fn is_tracked(node: *mut Node) -> bool {
-    // SAFETY: every node has a head, be it from the slab or from Python's own allocator.
-    unsafe { (*node.cast::<[usize; 2]>().sub(1))[0] != 0 }
+pub(super) unsafe fn set_refcount(node: NonNull<Node>, count: ffi::Py_ssize_t) {
+    // SAFETY: the memory is that of a node, which is never immortal.
+    unsafe {
+        let base = node.as_ref().base.get();
+        #[cfg(Py_3_12)]
+        {
+            (*base).ob_refcnt.ob_refcnt = count;
+        }
+        #[cfg(not(Py_3_12))]
+        {
+            (*base).ob_refcnt = count;
+        }
+    }
 }

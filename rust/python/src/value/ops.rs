@@ -26,18 +26,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 use pyo3::{Borrowed, ffi};
 
-use super::ffi::{Object, answer, borrowed, method, not_implemented, raise};
+use super::ffi::{Argument, Object, answer, c_functions, method, not_implemented, raise};
 use super::init;
 use super::node::{NewNode, NodeRef, Outcome, RAW};
 use super::number::{self, Kind, Operand};
 use super::patches;
 use crate::errors::{guard_slot, to_python};
 
-/// An operand as Python passes it.
-type Borrow<'a> = Borrowed<'a, 'a, PyAny>;
-
 #[inline(always)]
-fn binary(x: Borrow<'_>, y: Borrow<'_>, kind: Op, f: impl Formula) -> Object {
+fn binary(x: Argument<'_>, y: Argument<'_>, kind: Op, f: impl Formula) -> Object {
     match quickly(x, y, kind, f, number::quick_float) {
         Some(made) => made.into_ptr(),
         None => binary_by_calls(x, y, kind, f),
@@ -48,7 +45,12 @@ fn binary(x: Borrow<'_>, y: Borrow<'_>, kind: Op, f: impl Formula) -> Object {
 /// its caller needs no frame to catch it.
 #[allow(improper_ctypes_definitions, reason = "only Rust calls it")]
 #[inline(never)]
-extern "C" fn binary_by_calls(x: Borrow<'_>, y: Borrow<'_>, kind: Op, f: impl Formula) -> Object {
+extern "C" fn binary_by_calls(
+    x: Argument<'_>,
+    y: Argument<'_>,
+    kind: Op,
+    f: impl Formula,
+) -> Object {
     guard_slot(|| match quickly(x, y, kind, f, number::quick_int) {
         Some(made) => made.into_ptr(),
         None => binary_slowly(x, y, kind, &f),
@@ -59,11 +61,11 @@ extern "C" fn binary_by_calls(x: Borrow<'_>, y: Borrow<'_>, kind: Op, f: impl Fo
 /// something is unusual.
 #[inline(always)]
 fn quickly<'a>(
-    x: Borrow<'a>,
-    y: Borrow<'a>,
+    x: Argument<'a>,
+    y: Argument<'a>,
     kind: Op,
     f: impl Formula,
-    read: impl Fn(Borrow<'a>) -> Option<f64>,
+    read: impl Fn(Argument<'a>) -> Option<f64>,
 ) -> Option<NewNode<'a>> {
     // A case for each, as the code for a Value then has no tests for numbers.
     match (NodeRef::exact(x), NodeRef::exact(y)) {
@@ -114,15 +116,15 @@ fn finish(py: Python<'_>, outcome: Result<Outcome<'_>>) -> Object {
 #[cold]
 #[inline(never)]
 fn binary_slowly(
-    x: Borrow<'_>,
-    y: Borrow<'_>,
+    x: Argument<'_>,
+    y: Argument<'_>,
     kind: Op,
     f: &dyn Fn(f64, f64) -> Result<Binary>,
 ) -> Object {
     let looked = patches::is_patched(x.py());
     match looked.and_then(|_| read_both(x, y, kind.name())) {
         Ok(Some((a, b))) => {
-            let changed = |object: Borrow<'_>, operand: Operand<'_>| {
+            let changed = |object: Argument<'_>, operand: Operand<'_>| {
                 operand.node.is_some() && is_rewritten(object, kind, a.node.is_none())
             };
             if changed(x, a) || changed(y, b) {
@@ -131,13 +133,13 @@ fn binary_slowly(
                 finish(x.py(), outcome(a, b, kind, f))
             }
         }
-        Ok(None) => not_implemented(),
+        Ok(None) => not_implemented(x.py()),
         Err(error) => raise(error),
     }
 }
 
 /// Returns true if micrograd writes this op with operators that the value's class has replaced.
-fn is_rewritten(value: Borrow<'_>, kind: Op, left_is_number: bool) -> bool {
+fn is_rewritten(value: Argument<'_>, kind: Op, left_is_number: bool) -> bool {
     // SAFETY: Value and its subclasses have number slots.
     let now = unsafe { &*(*value.get_type_ptr()).tp_as_number };
     let add = || now.nb_add.is_none_or(|f| f as usize != nb_add as *const () as usize);
@@ -156,8 +158,8 @@ fn is_rewritten(value: Borrow<'_>, kind: Op, left_is_number: bool) -> bool {
 
 /// Calls the operators that micrograd calls for this op; `right` is y as read.
 fn rewrite<'a>(
-    x: Borrow<'a>,
-    y: Borrow<'a>,
+    x: Argument<'a>,
+    y: Argument<'a>,
     right: Operand<'_>,
     kind: Op,
 ) -> PyResult<Bound<'a, PyAny>> {
@@ -177,8 +179,8 @@ fn rewrite<'a>(
 
 /// Reads both operands; None when the other type may implement the op.
 fn read_both<'a>(
-    x: Borrow<'a>,
-    y: Borrow<'a>,
+    x: Argument<'a>,
+    y: Argument<'a>,
     op: &str,
 ) -> PyResult<Option<(Operand<'a>, Operand<'a>)>> {
     match (number::any(x, op)?, number::any(y, op)?) {
@@ -243,7 +245,7 @@ extern "C" fn unary_slowly(x: NodeRef<'_>, kind: Op, f: fn(f64) -> Result<Unary>
 
 /// `x ** y` and `pow(x, y)`; a third argument is refused.
 #[inline(always)]
-fn power(x: Borrow<'_>, y: Borrow<'_>, modulus: Borrow<'_>) -> Object {
+fn power(x: Argument<'_>, y: Argument<'_>, modulus: Argument<'_>) -> Object {
     if !modulus.is_none() {
         return raise(PyTypeError::new_err("pow() of a Value takes no third argument"));
     }
@@ -259,14 +261,14 @@ fn power(x: Borrow<'_>, y: Borrow<'_>, modulus: Borrow<'_>) -> Object {
 }
 
 #[cold]
-fn power_slowly(x: Borrow<'_>, y: Borrow<'_>) -> Object {
+fn power_slowly(x: Argument<'_>, y: Argument<'_>) -> Object {
     let (Some(base), None) = (NodeRef::of(x), NodeRef::of(y)) else {
         return binary(x, y, Op::Pow, op::pow);
     };
     match number::number(y, "**") {
         Ok(Some((n, kind))) => power_of_number(base, n, kind),
         Ok(None) if is_refused(y) => raise(unsupported("**", x, y)),
-        Ok(None) => not_implemented(),
+        Ok(None) => not_implemented(x.py()),
         Err(error) => raise(error),
     }
 }
@@ -287,7 +289,7 @@ fn power_of_number(x: NodeRef<'_>, n: f64, kind: Kind) -> Object {
 
 /// Calls an op that is a function: unlike an operator, it has no reflected op to try.
 #[inline(always)]
-fn function(x: Borrow<'_>, y: Borrow<'_>, kind: Op, f: impl Formula) -> Object {
+fn function(x: Argument<'_>, y: Argument<'_>, kind: Op, f: impl Formula) -> Object {
     let answer = binary(x, y, kind, f);
     // SAFETY: the singleton; a reference to it is given back.
     unsafe {
@@ -301,17 +303,10 @@ fn function(x: Borrow<'_>, y: Borrow<'_>, kind: Op, f: impl Formula) -> Object {
 
 /// One row an operator: the C function, its entry in the type, its operands, what it does.
 macro_rules! operators {
-    ($($slot:ident $entry:ident ($($operand:ident: $read:path),+) $body:expr;)+) => {
-        $(
-            unsafe extern "C" fn $slot($($operand: Object),+) -> Object {
-                guard_slot(|| {
-                    // SAFETY: Python hands living operands to a slot, at least one of them a
-                    // Value, which that of a unary op is.
-                    $(let $operand = unsafe { $read($operand) };)+
-                    $body
-                })
-            }
-        )+
+    ($($slot:ident $entry:ident ($($operand:ident: $kind:ty),+) $body:expr;)+) => {
+        c_functions! {
+            $(fn $slot($($operand: $kind),+) -> Object { $body })+
+        }
 
         /// Returns the type's slots of the number protocol.
         pub fn number_slots() -> Vec<ffi::PyType_Slot> {
@@ -322,14 +317,14 @@ macro_rules! operators {
 }
 
 operators! {
-    nb_add Py_nb_add (x: borrowed, y: borrowed) binary(x, y, Op::Add, op::add);
-    nb_subtract Py_nb_subtract (x: borrowed, y: borrowed) binary(x, y, Op::Sub, op::sub);
-    nb_multiply Py_nb_multiply (x: borrowed, y: borrowed) binary(x, y, Op::Mul, op::mul);
-    nb_true_divide Py_nb_true_divide (x: borrowed, y: borrowed) binary(x, y, Op::Div, op::div);
-    nb_power Py_nb_power (x: borrowed, y: borrowed, modulus: borrowed) power(x, y, modulus);
-    nb_negative Py_nb_negative (x: NodeRef::received) unary(x, Op::Neg, op::neg);
-    nb_positive Py_nb_positive (x: NodeRef::received) unary(x, Op::Pos, op::pos);
-    nb_absolute Py_nb_absolute (x: NodeRef::received) unary(x, Op::Abs, op::abs);
+    nb_add Py_nb_add (x: Argument, y: Argument) binary(x, y, Op::Add, op::add);
+    nb_subtract Py_nb_subtract (x: Argument, y: Argument) binary(x, y, Op::Sub, op::sub);
+    nb_multiply Py_nb_multiply (x: Argument, y: Argument) binary(x, y, Op::Mul, op::mul);
+    nb_true_divide Py_nb_true_divide (x: Argument, y: Argument) binary(x, y, Op::Div, op::div);
+    nb_power Py_nb_power (x: Argument, y: Argument, modulus: Argument) power(x, y, modulus);
+    nb_negative Py_nb_negative (x: NodeRef) unary(x, Op::Neg, op::neg);
+    nb_positive Py_nb_positive (x: NodeRef) unary(x, Op::Pos, op::pos);
+    nb_absolute Py_nb_absolute (x: NodeRef) unary(x, Op::Abs, op::abs);
 }
 
 /// One row a method: its name and the core's function, its kind, its docstring.
@@ -338,22 +333,17 @@ macro_rules! methods {
         unary { $($name:ident $kind:ident $doc:literal;)+ }
         binary { $($name2:ident $kind2:ident $doc2:literal;)+ }
     ) => {
-        $(
-            unsafe extern "C" fn $name(x: Object, _: Object) -> Object {
-                // SAFETY: a method's receiver is a living Value.
-                guard_slot(|| unary(unsafe { NodeRef::received(x) }, Op::$kind, op::$name))
-            }
-        )+
-        $(
-            #[doc = concat!("`x.", stringify!($name2), "(y)`, and the module's function.")]
-            pub unsafe extern "C" fn $name2(x: Object, y: Object) -> Object {
-                guard_slot(|| {
-                    // SAFETY: Python hands a living receiver and argument to a method.
-                    let (x, y) = unsafe { (borrowed(x), borrowed(y)) };
+        c_functions! {
+            $(fn $name(x: NodeRef, _none: Option<Argument>) -> Object {
+                unary(x, Op::$kind, op::$name)
+            })+
+            $(
+                #[doc = concat!("`x.", stringify!($name2), "(y)`, and the module's function.")]
+                pub fn $name2(x: Argument, y: Argument) -> Object {
                     function(x, y, Op::$kind2, op::$name2)
-                })
-            }
-        )+
+                }
+            )+
+        }
 
         /// Returns the methods that are ops.
         pub fn op_methods() -> Vec<ffi::PyMethodDef> {

@@ -7,7 +7,6 @@
 //! lock, its passes are undone there, the innermost first, as they will never end.
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -39,13 +38,21 @@ struct PassLock {
     running: [Option<NonNull<dyn Undo>>; DEEPEST],
     depth: usize,
     waiting: usize,
+    /// The bell in use: after a fork a new one, as a thread that is gone may have held the old one's
+    /// mutex.
+    bell: &'static Bell,
 }
 
 // SAFETY: the passes are those of the owner, which is stopped or waits for the GIL meanwhile.
 unsafe impl Send for PassLock {}
 
-static PASS_LOCK: GilCell<PassLock> =
-    GilCell::new(PassLock { owner: None, running: [None; DEEPEST], depth: 0, waiting: 0 });
+static PASS_LOCK: GilCell<PassLock> = GilCell::new(PassLock {
+    owner: None,
+    running: [None; DEEPEST],
+    depth: 0,
+    waiting: 0,
+    bell: &FIRST_BELL,
+});
 
 /// The condition variable that wakes threads which wait for the lock.
 struct Bell {
@@ -55,16 +62,8 @@ struct Bell {
 }
 
 static FIRST_BELL: Bell = Bell { changes: Mutex::new(0), changed: Condvar::new() };
-/// The bell in use: after a fork a new one, as a thread that is gone may have held the old one's
-/// mutex.
-static BELL: AtomicPtr<Bell> = AtomicPtr::new((&raw const FIRST_BELL).cast_mut());
 
 impl Bell {
-    fn in_use() -> &'static Bell {
-        // SAFETY: bells are never freed.
-        unsafe { &*BELL.load(Relaxed) }
-    }
-
     fn changes(&self) -> MutexGuard<'_, u64> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,8 +91,10 @@ impl<'py> PassGuard<'py> {
             if let Some(depth) = PASS_LOCK.with(py, |lock| lock.enter(me, has_waited, pass)) {
                 return depth.map(|depth| PassGuard { py, depth });
             }
-            PASS_LOCK.with(py, |lock| lock.waiting += 1);
-            let bell = Bell::in_use();
+            let bell = PASS_LOCK.with(py, |lock| {
+                lock.waiting += 1;
+                lock.bell
+            });
             let seen = *bell.changes();
             py.detach(|| bell.wait(seen));
             PASS_LOCK.with(py, |lock| lock.waiting -= 1);
@@ -135,7 +136,7 @@ impl PassLock {
         if self.depth == 0 {
             self.owner = None;
             if self.waiting > 0 {
-                Bell::in_use().ring();
+                self.bell.ring();
             }
         }
     }
@@ -149,9 +150,8 @@ impl Drop for PassGuard<'_> {
 
 /// Undoes the passes of threads that are gone: called in the child of a fork, on its only thread.
 pub fn after_fork(py: Python<'_>) {
-    let bell = Bell { changes: Mutex::new(0), changed: Condvar::new() };
-    BELL.store(Box::into_raw(Box::new(bell)), Relaxed);
     PASS_LOCK.with(py, |lock| {
+        lock.bell = Box::leak(Box::new(Bell { changes: Mutex::new(0), changed: Condvar::new() }));
         lock.waiting = 0;
         if lock.owner.is_some_and(|owner| owner != thread::current().id()) {
             for pass in lock.running.iter().take(lock.depth).rev().flatten() {

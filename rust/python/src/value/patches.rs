@@ -14,7 +14,7 @@ use pyo3::types::{PyDict, PyType};
 use super::node;
 
 /// The attributes of the type as it was made, and its slot for `__new__`.
-static ORIGINAL: PyOnceLock<(Py<PyDict>, Option<ffi::newfunc>)> = PyOnceLock::new();
+static ORIGINAL: PyOnceLock<(Py<PyDict>, ffi::newfunc)> = PyOnceLock::new();
 
 /// The last version of the type that a comparison found unchanged, and the last that it found
 /// patched; more bits than a version has stand for none.
@@ -46,15 +46,13 @@ const FREE: [&str; 20] = [
 ];
 
 /// Remembers the type as it is now.
-pub fn remember(class: &Bound<'_, PyType>) -> PyResult<()> {
+pub fn remember(class: &Bound<'_, PyType>, new: ffi::newfunc) -> PyResult<()> {
     let attributes = PyDict::new(class.py());
     // As a method: a cast to a mapping would import `collections.abc`.
     attributes.call_method1("update", (class.getattr("__dict__")?,))?;
     for name in FREE {
         attributes.del_item(name)?;
     }
-    // SAFETY: the type is alive.
-    let new = unsafe { (*class.as_type_ptr()).tp_new };
     let _ = ORIGINAL.set(class.py(), (attributes.unbind(), new));
     Ok(())
 }
@@ -88,8 +86,7 @@ pub fn is_patched(py: Python<'_>) -> PyResult<bool> {
 
 #[cold]
 fn compare(py: Python<'_>) -> PyResult<bool> {
-    // SAFETY: the type lives as long as the module.
-    let class = unsafe { PyType::from_borrowed_type_ptr(py, node::value_type()) };
+    let class = node::value_class(py);
     // Looking an attribute up gives a type that has changed its new version.
     class.getattr("_op")?;
     let version = version();
@@ -98,7 +95,7 @@ fn compare(py: Python<'_>) -> PyResult<bool> {
     if !patched {
         // Python leaves a function of its own here when a patched `__new__` is restored. SAFETY: as
         // above, with the GIL held.
-        unsafe { (*node::value_type()).tp_new = *new }
+        unsafe { (*node::value_type()).tp_new = Some(*new) }
     }
     if version != 0 {
         let last = if patched { &PATCHED } else { &UNCHANGED };

@@ -5,16 +5,20 @@ use fastgrad_core::autograd::op::Op;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use pyo3::{Borrowed, ffi, intern};
+use pyo3::{ffi, intern};
 
 use super::attrs;
-use super::ffi::{Object, answer, c_functions, method};
+use super::ffi::{Argument, Object, answer, c_functions, method, none};
 use super::node::{HAS_RULE, NodeRef, RAW};
-use crate::errors::guard_slot;
 
 c_functions! {
-    method reduce = |value, _| state_of(value);
-    method setstate = restore;
+    fn reduce(value: NodeRef, _none: Option<Argument>) -> Object {
+        answer(state_of(value))
+    }
+
+    fn setstate(value: NodeRef, state: Argument) -> Object {
+        none(value.py(), restore(value, state))
+    }
 }
 
 /// `(copyreg.__newobj__, (class,), (data, grad, attributes))`.
@@ -30,12 +34,9 @@ fn state_of(value: NodeRef<'_>) -> PyResult<Bound<'_, PyTuple>> {
     PyTuple::new(py, [make, class.into_any(), state.into_any()])
 }
 
-fn restore<'a>(
-    value: NodeRef<'a>,
-    state: Option<Borrowed<'a, 'a, PyAny>>,
-) -> PyResult<Bound<'a, PyAny>> {
-    let read = state.map(Borrowed::extract::<(f64, f64, Option<Bound<'_, PyDict>>)>);
-    let Some(Ok((data, grad, attributes))) = read else {
+fn restore(value: NodeRef<'_>, state: Argument<'_>) -> PyResult<()> {
+    let Ok((data, grad, attributes)) = state.extract::<(f64, f64, Option<Bound<'_, PyDict>>)>()
+    else {
         return Err(PyValueError::new_err("state must be (data, grad, attributes or None)"));
     };
     if let Some(attributes) = attributes {
@@ -44,7 +45,7 @@ fn restore<'a>(
     value.set_data(data);
     value.set_grad(grad);
     value.set_flag(RAW, false);
-    Ok(value.py().None().into_bound(value.py()))
+    Ok(())
 }
 
 /// Returns the methods that `copy` and `pickle` call.

@@ -7,11 +7,10 @@
 use std::os::raw::c_int;
 
 use pyo3::exceptions::PyTypeError;
-use pyo3::{Borrowed, Python, ffi};
+use pyo3::ffi;
 
-use super::ffi::{Object, method, not_implemented, raise};
+use super::ffi::{Argument, Object, c_functions, method, not_implemented, raise};
 use super::number;
-use crate::errors::guard_slot;
 
 #[cold]
 fn refuse(what: &str) -> Object {
@@ -19,24 +18,23 @@ fn refuse(what: &str) -> Object {
     raise(PyTypeError::new_err(message))
 }
 
-/// `float(v)`, and with it all of `math`.
-pub unsafe extern "C" fn nb_float(_: Object) -> Object {
-    guard_slot(|| refuse("float()"))
-}
+c_functions! {
+    /// `float(v)`, and with it all of `math`.
+    pub fn nb_float(_value: Argument) -> Object {
+        refuse("float()")
+    }
 
-/// `int(v)`.
-pub unsafe extern "C" fn nb_int(_: Object) -> Object {
-    guard_slot(|| refuse("int()"))
-}
+    /// `int(v)`.
+    pub fn nb_int(_value: Argument) -> Object {
+        refuse("int()")
+    }
 
-unsafe extern "C" fn round(_: Object, _: Object) -> Object {
-    guard_slot(|| refuse("round()"))
-}
+    fn round(_value: Argument, _digits: Argument) -> Object {
+        refuse("round()")
+    }
 
-/// `==` and `!=` as any object has them, by identity; no order among Values and numbers.
-pub unsafe extern "C" fn richcompare(x: Object, y: Object, op: c_int) -> Object {
-    // SAFETY: called by Python with living objects, the GIL held.
-    guard_slot(|| unsafe {
+    /// `==` and `!=` as any object has them, by identity; no order among Values and numbers.
+    pub fn richcompare(x: Argument, y: Argument, op: c_int) -> Object {
         let sign = match op {
             ffi::Py_LT => "<",
             ffi::Py_LE => "<=",
@@ -44,38 +42,24 @@ pub unsafe extern "C" fn richcompare(x: Object, y: Object, op: c_int) -> Object 
             ffi::Py_GE => ">=",
             _ => return identity(x, y, op),
         };
-        let py = Python::assume_attached();
-        let other = Borrowed::from_ptr(py, y);
-        if let Ok(None) = number::any(other, sign) {
+        if let Ok(None) = number::any(y, sign) {
             // Another type may know how to compare itself with us.
-            return not_implemented();
+            return not_implemented(y.py());
         }
-        let (x, y) = (number::class_name(Borrowed::from_ptr(py, x)), number::class_name(other));
+        let (x, y) = (number::class_name(x), number::class_name(y));
         raise(PyTypeError::new_err(format!(
             "'{sign}' not supported between instances of '{x}' and '{y}': use .data"
         )))
-    })
-}
-
-unsafe fn identity(x: Object, y: Object, op: c_int) -> Object {
-    // SAFETY: `object` has the slot; both are alive.
-    unsafe {
-        match ffi::PyBaseObject_Type.tp_richcompare {
-            Some(compare) => compare(x, y, op),
-            None => not_implemented(),
-        }
     }
 }
 
-/// `hash(v)`, by identity: Python gives a type with a comparison of its own no hash.
-pub unsafe extern "C" fn hash(x: Object) -> ffi::Py_hash_t {
-    // SAFETY: x is alive.
+fn identity(x: Argument<'_>, y: Argument<'_>, op: c_int) -> Object {
+    // SAFETY: the function that `object` compares with; both are alive.
     unsafe {
-        if let Some(hash) = ffi::PyBaseObject_Type.tp_hash {
-            return hash(x);
+        match ffi::PyBaseObject_Type.tp_richcompare {
+            Some(compare) => compare(x.as_ptr(), y.as_ptr(), op),
+            None => not_implemented(x.py()),
         }
-        raise(PyTypeError::new_err("object has no hash"));
-        -1
     }
 }
 

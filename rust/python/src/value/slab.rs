@@ -7,10 +7,12 @@
 
 #![allow(clippy::cast_ptr_alignment, reason = "chunks and slots are multiples of a word")]
 
+use std::cell::Cell;
 #[cfg(target_os = "linux")]
 use std::ffi::c_int;
 use std::ffi::c_void;
-use std::ptr;
+use std::ops::Deref;
+use std::ptr::{self, NonNull};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -38,23 +40,44 @@ const SPARE: usize = 4;
 #[repr(C)]
 struct Chunk {
     /// First freed slot; each holds the address of the next.
-    free: *mut u8,
+    free: Cell<*mut u8>,
     /// First slot that was never used; those behind it were not either.
-    fresh: *mut u8,
+    fresh: Cell<*mut u8>,
     /// The range of memory that the chunk lies in.
-    range: *mut u8,
+    range: *mut c_void,
     /// Slots in use.
-    live: usize,
+    live: Cell<usize>,
     /// Neighbours in the list of chunks that have a free slot.
-    next: *mut Chunk,
-    previous: *mut Chunk,
+    next: Cell<Option<ChunkRef>>,
+    previous: Cell<Option<ChunkRef>>,
+}
+
+/// A chunk that has not been freed.
+#[derive(Clone, Copy)]
+struct ChunkRef(NonNull<Chunk>);
+
+impl Deref for ChunkRef {
+    type Target = Chunk;
+
+    #[inline(always)]
+    fn deref(&self) -> &Chunk {
+        // SAFETY: `retire` frees a chunk that is in no list and has no slot in use; those are all
+        // that lead to one.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl ChunkRef {
+    fn first_slot(self) -> *mut u8 {
+        self.0.as_ptr().wrapping_add(1).cast()
+    }
 }
 
 struct Slab {
     /// Chunks with a free slot; the first one serves.
-    open: *mut Chunk,
+    open: Option<ChunkRef>,
     /// Empty chunks, linked by `next`.
-    spare: *mut Chunk,
+    spare: Option<ChunkRef>,
     spares: usize,
     chunks: usize,
     /// The most chunks in use at once since next to none were.
@@ -66,84 +89,71 @@ struct Slab {
 unsafe impl Send for Slab {}
 
 /// Global, as the nodes of all threads share it.
-static SLAB: GilCell<Slab> = GilCell::new(Slab {
-    open: ptr::null_mut(),
-    spare: ptr::null_mut(),
-    spares: 0,
-    chunks: 0,
-    peak: 0,
-    live: 0,
-});
+static SLAB: GilCell<Slab> =
+    GilCell::new(Slab { open: None, spare: None, spares: 0, chunks: 0, peak: 0, live: 0 });
 
-/// Allocates memory for a node, its collector's head zeroed; null when the system has none.
-///
-/// # Safety
-/// The GIL is held.
+/// Allocates memory for a node, its collector's head zeroed; none when the system has none.
 #[inline(always)]
-pub unsafe fn allocate() -> *mut c_void {
-    // SAFETY: the GIL is held, so this is the only reference.
-    unsafe {
-        let slab = SLAB.get();
-        if slab.open.is_null() && !open_chunk(slab) {
-            return ptr::null_mut();
-        }
-        allocate_at_hand()
-    }
+pub fn allocate(py: Python<'_>) -> Option<NonNull<c_void>> {
+    SLAB.with(py, |slab| if slab.open.is_some() { Some(()) } else { slab.open_chunk() })?;
+    allocate_at_hand(py)
 }
 
-/// Allocates memory as [`allocate`] does, where there is a free slot; null where there is none.
-///
-/// # Safety
-/// The GIL is held.
+/// Allocates memory as [`allocate`] does, where there is a free slot; none where there is none.
 #[inline(always)]
-pub unsafe fn allocate_at_hand() -> *mut c_void {
-    // SAFETY: the GIL is held, so this is the only reference; pointers in the lists are ours.
-    unsafe {
-        let slab = SLAB.get();
-        let chunk = slab.open;
-        if chunk.is_null() {
-            return ptr::null_mut();
-        }
-        let mut slot = (*chunk).free;
-        if slot.is_null() {
-            slot = (*chunk).fresh;
-            (*chunk).fresh = slot.add(SLOT);
-        } else {
-            (*chunk).free = slot.cast::<*mut u8>().read();
-        }
-        (*chunk).live += 1;
+pub fn allocate_at_hand(py: Python<'_>) -> Option<NonNull<c_void>> {
+    SLAB.with(py, |slab| {
+        let chunk = slab.open?;
+        // SAFETY: an open chunk has a slot that was freed, which holds the address of the next, or
+        // one that was never used.
+        let node = unsafe {
+            let mut slot = chunk.free.get();
+            if slot.is_null() {
+                slot = chunk.fresh.get();
+                chunk.fresh.set(slot.add(SLOT));
+            } else {
+                chunk.free.set(slot.cast::<*mut u8>().read());
+            }
+            slot.cast::<CollectorHead>().write([0, 0]);
+            NonNull::new_unchecked(slot.add(HEAD).cast())
+        };
+        chunk.live.set(chunk.live.get() + 1);
         slab.live += 1;
-        if (*chunk).live == SLOTS {
-            unlink(slab, chunk);
+        if chunk.live.get() == SLOTS {
+            slab.unlink(chunk);
         }
-        slot.cast::<CollectorHead>().write([0, 0]);
-        slot.add(HEAD).cast()
-    }
+        Some(node)
+    })
 }
 
 /// Frees a node's memory.
 ///
 /// # Safety
-/// The GIL is held; `node` came from [`allocate`] and is not used again.
+/// `node` came from [`allocate`] and is not used again.
 #[inline]
-pub unsafe fn release(node: *mut c_void) {
-    // SAFETY: as in `allocate`; a chunk is aligned to its size, which the mask relies on.
-    unsafe {
-        let slab = SLAB.get();
-        let slot = node.cast::<u8>().sub(HEAD);
-        let chunk = slot.map_addr(|address| address & !(CHUNK - 1)).cast::<Chunk>();
-        let was_full = (*chunk).live == SLOTS;
-        slot.cast::<*mut u8>().write((*chunk).free);
-        (*chunk).free = slot;
-        (*chunk).live -= 1;
+pub unsafe fn release(py: Python<'_>, node: NonNull<c_void>) {
+    SLAB.with(py, |slab| {
+        // SAFETY: by contract; a chunk is aligned to its size, which the mask relies on.
+        let (slot, chunk) = unsafe {
+            let slot = node.as_ptr().cast::<u8>().sub(HEAD);
+            let chunk = slot.map_addr(|address| address & !(CHUNK - 1));
+            let chunk = ChunkRef(NonNull::new_unchecked(chunk.cast()));
+            slot.cast::<*mut u8>().write(chunk.free.get());
+            (slot, chunk)
+        };
+        chunk.free.set(slot);
+        let live = chunk.live.get();
+        chunk.live.set(live - 1);
         slab.live -= 1;
-        if was_full {
-            link(slab, chunk);
+        // One comparison for both.
+        if !(2..SLOTS).contains(&live) {
+            if live == SLOTS {
+                slab.link(chunk);
+            } else {
+                slab.retire(chunk);
+            }
         }
-        if (*chunk).live == 0 {
-            retire(slab, chunk);
-        }
-    }
+    });
 }
 
 /// Returns the number of living nodes, and the bytes held from the system.
@@ -160,131 +170,118 @@ pub fn expect_room(values: usize) -> PyResult<()> {
     with_capacity::<u8>(bytes).map(std::hint::black_box).map(drop)
 }
 
-/// Puts a chunk of free slots at the head of the open ones: a spare one, or a new one; returns false
-/// when the system has no memory.
-#[cold]
-unsafe fn open_chunk(slab: &mut Slab) -> bool {
-    // SAFETY: the GIL is held; a spare chunk is in no other list.
-    unsafe {
-        let mut chunk = slab.spare;
-        if chunk.is_null() {
-            chunk = new_chunk(slab.chunks >= SPARE);
-            if chunk.is_null() {
-                return false;
-            }
-            slab.chunks += 1;
+impl Slab {
+    /// Puts a chunk of free slots at the head of the open ones: a spare one, or a new one; none when
+    /// the system has no memory.
+    #[cold]
+    fn open_chunk(&mut self) -> Option<()> {
+        let chunk = if let Some(chunk) = self.spare {
+            self.spare = chunk.next.get();
+            self.spares -= 1;
+            chunk
         } else {
-            slab.spare = (*chunk).next;
-            slab.spares -= 1;
+            let chunk = new_chunk(self.chunks >= SPARE)?;
+            self.chunks += 1;
+            chunk
+        };
+        self.peak = self.peak.max(self.chunks - self.spares);
+        self.link(chunk);
+        Some(())
+    }
+
+    /// Keeps an empty chunk as a spare one, or frees it.
+    #[cold]
+    fn retire(&mut self, chunk: ChunkRef) {
+        self.unlink(chunk);
+        if self.peak <= SPARE {
+            // From the start again: slots in the order of their addresses.
+            chunk.free.set(ptr::null_mut());
+            chunk.fresh.set(chunk.first_slot());
+            chunk.next.set(self.spare);
+            self.spare = Some(chunk);
+            self.spares += 1;
+        } else {
+            let arenas = arenas();
+            if let Some(free) = arenas.free {
+                free(arenas.ctx, chunk.range, RANGE);
+            }
+            self.chunks -= 1;
         }
-        slab.peak = slab.peak.max(slab.chunks - slab.spares);
-        link(slab, chunk);
-        true
+        let in_use = self.chunks - self.spares;
+        if in_use <= 1 {
+            self.peak = in_use;
+        }
+    }
+
+    /// Puts a chunk that is in no list at the head of the open ones.
+    fn link(&mut self, chunk: ChunkRef) {
+        chunk.previous.set(None);
+        chunk.next.set(self.open);
+        if let Some(next) = self.open {
+            next.previous.set(Some(chunk));
+        }
+        self.open = Some(chunk);
+    }
+
+    /// Takes a chunk out of the list of open ones.
+    fn unlink(&mut self, chunk: ChunkRef) {
+        let (previous, next) = (chunk.previous.get(), chunk.next.get());
+        match previous {
+            Some(previous) => previous.next.set(next),
+            None => self.open = next,
+        }
+        if let Some(next) = next {
+            next.previous.set(previous);
+        }
     }
 }
 
 /// Advises the system to use huge pages. On a large graph a third of the time of an op went into
 /// page faults, of 4 KiB each.
-unsafe fn ask_for_large_pages(chunk: *mut Chunk) {
+fn ask_for_large_pages(chunk: *mut c_void) {
     #[cfg(target_os = "linux")]
     {
         const MADV_HUGEPAGE: c_int = 14;
         unsafe extern "C" {
             fn madvise(address: *mut c_void, length: usize, advice: c_int) -> c_int;
         }
-        // SAFETY: the chunk is ours, and aligned to its size.
-        let _refused = unsafe { madvise(chunk.cast(), CHUNK, MADV_HUGEPAGE) };
+        // SAFETY: advice on how to back memory, which changes none of it.
+        let _refused = unsafe { madvise(chunk, CHUNK, MADV_HUGEPAGE) };
     }
     #[cfg(not(target_os = "linux"))]
     let _ = chunk;
 }
 
-/// Allocates a chunk of untouched memory; null when the system has none.
+/// Allocates a chunk of untouched memory; none when the system has none.
 ///
 /// It comes from the allocator of Python's arenas, which returns freed ranges to the system at
 /// once; the C library's allocator kept them.
-unsafe fn new_chunk(large_pages: bool) -> *mut Chunk {
-    // SAFETY: within the range there is an aligned chunk.
+fn new_chunk(large_pages: bool) -> Option<ChunkRef> {
+    let arenas = arenas();
+    // SAFETY: the allocator's own function; within a range there is an aligned chunk, which is ours.
     unsafe {
-        let arenas = arenas();
-        let Some(allocate) = arenas.alloc else { return ptr::null_mut() };
-        let range = allocate(arenas.ctx, RANGE).cast::<u8>();
-        if range.is_null() {
-            return ptr::null_mut();
-        }
-        let chunk = range.add(range.align_offset(CHUNK)).cast::<Chunk>();
+        let range = arenas.alloc?(arenas.ctx, RANGE);
+        let start = range.cast::<u8>();
+        let chunk = ChunkRef(NonNull::new(start)?.add(start.align_offset(CHUNK)).cast());
         if large_pages {
             // Before the first touch, which decides.
-            ask_for_large_pages(chunk);
+            ask_for_large_pages(chunk.0.as_ptr().cast());
         }
-        let (free, next, previous) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
-        chunk.write(Chunk { free, fresh: first_slot(chunk), range, live: 0, next, previous });
-        chunk
+        chunk.0.write(Chunk {
+            free: Cell::new(ptr::null_mut()),
+            fresh: Cell::new(chunk.first_slot()),
+            range,
+            live: Cell::new(0),
+            next: Cell::new(None),
+            previous: Cell::new(None),
+        });
+        Some(chunk)
     }
 }
 
-unsafe fn first_slot(chunk: *mut Chunk) -> *mut u8 {
-    // SAFETY: slots follow the header.
-    unsafe { chunk.add(1).cast() }
-}
-
-unsafe fn arenas() -> ffi::PyObjectArenaAllocator {
+fn arenas() -> ffi::PyObjectArenaAllocator {
     let mut arenas = ffi::PyObjectArenaAllocator { ctx: ptr::null_mut(), alloc: None, free: None };
     // SAFETY: fills in the struct.
     unsafe { ffi::PyObject_GetArenaAllocator(&raw mut arenas) };
     arenas
-}
-
-/// Keeps an empty chunk as a spare one, or frees it.
-#[cold]
-unsafe fn retire(slab: &mut Slab, chunk: *mut Chunk) {
-    // SAFETY: the chunk is in the list of open ones and no slot of it is in use.
-    unsafe {
-        unlink(slab, chunk);
-        if slab.peak <= SPARE {
-            // From the start again: slots in the order of their addresses.
-            (*chunk).free = ptr::null_mut();
-            (*chunk).fresh = first_slot(chunk);
-            (*chunk).next = slab.spare;
-            slab.spare = chunk;
-            slab.spares += 1;
-        } else {
-            let arenas = arenas();
-            if let Some(free) = arenas.free {
-                free(arenas.ctx, (*chunk).range.cast(), RANGE);
-            }
-            slab.chunks -= 1;
-        }
-        let in_use = slab.chunks - slab.spares;
-        if in_use <= 1 {
-            slab.peak = in_use;
-        }
-    }
-}
-
-unsafe fn link(slab: &mut Slab, chunk: *mut Chunk) {
-    // SAFETY: the chunk is in no list.
-    unsafe {
-        (*chunk).previous = ptr::null_mut();
-        (*chunk).next = slab.open;
-        if !slab.open.is_null() {
-            (*slab.open).previous = chunk;
-        }
-        slab.open = chunk;
-    }
-}
-
-unsafe fn unlink(slab: &mut Slab, chunk: *mut Chunk) {
-    // SAFETY: the chunk is in the list of open ones.
-    unsafe {
-        let (previous, next) = ((*chunk).previous, (*chunk).next);
-        if previous.is_null() {
-            slab.open = next;
-        } else {
-            (*previous).next = next;
-        }
-        if !next.is_null() {
-            (*next).previous = previous;
-        }
-    }
 }

@@ -12,9 +12,7 @@
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 
-use pyo3::ffi;
-
-use super::ffi::Object;
+use pyo3::prelude::*;
 
 /// The most deallocations that may nest: enough that most objects are freed at once, and, with the
 /// lists and closures between two nodes, some 20 KiB of stack.
@@ -25,7 +23,7 @@ struct Trashcan {
     depth: Cell<usize>,
     /// References still to be given up. Never dropped, as a thread may give up objects while its
     /// locals are being taken down; an empty list owns no memory.
-    waiting: Cell<ManuallyDrop<Vec<Object>>>,
+    waiting: Cell<ManuallyDrop<Vec<Py<PyAny>>>>,
 }
 
 thread_local! {
@@ -40,30 +38,25 @@ thread_local! {
 ///
 /// An object that waits is still intact: whoever finds it meanwhile (through the collector or a
 /// weak reference) may use it, and even keep it.
-///
-/// # Safety
-/// The GIL is held; the caller owns the reference.
 #[cold]
-pub unsafe fn give_up(object: Object) {
-    // SAFETY: by contract.
-    TRASHCAN.with(|trashcan| unsafe { trashcan.give_up(object) });
+pub fn give_up(object: Bound<'_, PyAny>) {
+    TRASHCAN.with(|trashcan| trashcan.give_up(object));
 }
 
 impl Trashcan {
     #[inline(always)]
-    unsafe fn give_up(&self, object: Object) {
+    fn give_up(&self, object: Bound<'_, PyAny>) {
+        let py = object.py();
         let depth = self.depth.get();
-        if depth >= DEEPEST && self.wait(object) {
-            return;
-        }
+        let object = if depth < DEEPEST { Some(object) } else { self.wait(object) };
+        let Some(object) = object else { return };
         self.depth.set(depth + 1);
-        // SAFETY: by contract. Python code may run here, and come back to this function; the list
-        // is in its place meanwhile.
-        unsafe { ffi::Py_DECREF(object) };
+        // Python code may run here, and come back to this function; the list is in its place
+        // meanwhile.
+        drop(object);
         if depth + 1 == DEEPEST {
             while let Some(next) = self.next() {
-                // SAFETY: the list owned the reference.
-                unsafe { ffi::Py_DECREF(next) };
+                drop(next.into_bound(py));
             }
             // A node with many such parents has made a long list.
             drop(ManuallyDrop::into_inner(self.waiting.take()));
@@ -71,18 +64,21 @@ impl Trashcan {
         self.depth.set(depth);
     }
 
-    /// Puts an object on the list; false when there is no memory for it.
-    fn wait(&self, object: Object) -> bool {
+    /// Puts an object on the list; returns it when there is no memory for it.
+    fn wait<'py>(&self, object: Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
         let mut waiting = self.waiting.take();
-        let has_room = waiting.try_reserve(1).is_ok();
-        if has_room {
-            waiting.push(object);
-        }
+        let refused = match waiting.try_reserve(1) {
+            Ok(()) => {
+                waiting.push(object.unbind());
+                None
+            }
+            Err(_) => Some(object),
+        };
         self.waiting.set(waiting);
-        has_room
+        refused
     }
 
-    fn next(&self) -> Option<Object> {
+    fn next(&self) -> Option<Py<PyAny>> {
         let mut waiting = self.waiting.take();
         let next = waiting.pop();
         self.waiting.set(waiting);
