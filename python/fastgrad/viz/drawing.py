@@ -117,7 +117,7 @@ class Drawing:
         """Show the picture with a choice of how far it is folded.
 
         A notebook that is not trusted drops style, script and SVG: it shows an image instead, and
-        what is marked as hidden stays so.
+        not the texts of the rest, as a datalist stays hidden where no style shows it.
         """
         image = base64.b64encode(self.svg.encode()).decode()
         plain = f'<img class="fg-plain" src="data:image/svg+xml;base64,{image}" alt="graph">'
@@ -136,16 +136,15 @@ class Drawing:
         rules = "".join(
             f"#{name}{i}:checked~.{name}{i}{{display:block}}" for i in range(len(shown))
         )
-        hidden = " hidden" if plain else ""
         choice = "".join(
             f'<input type="radio" name="{name}" id="{name}{i}"{" checked" if not i else ""}>'
-            f'<label for="{name}{i}"{hidden}> {level} </label>'
+            f'<label for="{name}{i}"> {level} </label>'
             for i, level in enumerate(shown)
         )
         # The style sheet of the first picture is for all.
         sheet = f"<style>{style()}</style>"
         parts = "".join(
-            f'<div class="fg-picture {name} {name}{i}"{hidden}>'
+            f'<div class="fg-picture {name} {name}{i}">'
             f"{self.pictures[level].replace(sheet, '', 1) if i else self.svg}</div>"
             for i, level in enumerate(shown)
         )
@@ -153,7 +152,7 @@ class Drawing:
             rules, choice = f".{name}{{display:block}}", ""
         rules = (
             f".fg-plain,.{name}{{display:none}}.{name}{{overflow-x:auto}}"
-            f".fg-graph>label,.fg-graph>small{{display:inline}}{rules}"
+            f".fg-graph{{display:block}}{rules}"
         )
         insides = ""
         for key, picture in self.insides.items():
@@ -161,10 +160,10 @@ class Drawing:
             if size < _MOST_HTML:
                 insides += f'<template data-of="{key}">{picture}</template>'
         script = f"<script>{_SCRIPT}</script>" if insides else ""
-        choice = f"<small{hidden}>show </small>{choice}" if choice else ""
+        choice = f"<small>show </small>{choice}" if choice else ""
         return (
-            f'<div class="fg-graph"><style>{rules}</style>{plain}{choice}{parts}{insides}{script}'
-            "</div>"
+            f'<div><style>{rules}</style>{plain}<datalist class="fg-graph">{choice}{parts}{insides}'
+            f"{script}</datalist></div>"
         )
 
     if not TYPE_CHECKING:
