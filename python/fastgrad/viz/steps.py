@@ -94,7 +94,7 @@ class Explanation:
         return (
             "<style>.fg-plain{display:none}</style>"
             '<p class="fg-plain">Trust this notebook to go through the steps.</p>'
-            f'<iframe srcdoc="{escape(self.html)}" sandbox="allow-scripts" loading="lazy"'
+            f'<iframe srcdoc="{escape(self.html)}" sandbox="allow-scripts"'
             f' style="width:100%;height:{_HEIGHT}px;border:0" title="backpropagation"></iframe>'
             f"<script>{_SAME_THEME}</script>"
         )
