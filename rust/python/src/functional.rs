@@ -3,7 +3,11 @@
 //! Where `Value` is patched, or an operand's class has ops of its own, the program of scalar ops
 //! (`written_out.rs`) runs instead, after the fused op has checked the arguments.
 
-#![allow(clippy::doc_markdown, reason = "these texts become docstrings")]
+#![allow(
+    clippy::doc_markdown,
+    rustdoc::broken_intra_doc_links,
+    reason = "these texts become docstrings"
+)]
 
 use fastgrad_core::Error;
 use fastgrad_core::autograd::fused::{self, Vjp};

@@ -1,6 +1,10 @@
 //! Linear maps over Values: `linear`, and the layers of a network.
 
-#![allow(clippy::doc_markdown, reason = "some of these texts become docstrings")]
+#![allow(
+    clippy::doc_markdown,
+    rustdoc::broken_intra_doc_links,
+    reason = "some of these texts become docstrings"
+)]
 
 use fastgrad_core::autograd::fused::Activation;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};

@@ -4,26 +4,26 @@
 //!
 //! | module | what it binds |
 //! | --- | --- |
-//! | [`args`] | reads arguments: arrays, numbers and strings; makes arrays of results |
-//! | [`borrow`] | borrows numpy arrays for the length of a call |
-//! | [`run`] | runs work with the GIL released; answers Ctrl-C and reports progress |
-//! | [`errors`] | the core's errors and panics as Python exceptions |
-//! | [`gil_cell`] | state that the GIL guards; refuses Pythons without one GIL |
-//! | [`fork`] | cleans up after `os.fork()` in the child |
-//! | [`memory`] | fallible allocation |
-//! | [`ngram_counts`] | counts of n-grams of characters, from files, bytes, strings and ids |
-//! | [`py_reader`] | a reader of bytes that only Python can provide |
-//! | [`value`] | the type `Value`, on the C interface |
-//! | [`operands`], [`functional`] | ops over lists of Values |
-//! | [`layer`], [`weights`], [`neuron`] | linear maps and the layers of a network |
-//! | [`overrides`], [`written_out`] | detects classes that override ops; the scalar programs that run for them |
-//! | [`layout`] | where the nodes of a drawn graph stand |
-//! | [`nplm`] | the neural probabilistic language model over numpy arrays |
-//! | [`optim`] | SGD and Adam over lists of Values |
-//! | [`words`], [`ngram_lm`] | running text as ids, and n-gram models over them |
-//! | [`data`] | the bundled names and plays |
-//! | [`neural_bigram`] | training of the neural bigram |
-//! | [`sampling`] | items drawn from tables and rows of probabilities |
+//! | `args` | reads arguments: arrays, numbers and strings; makes arrays of results |
+//! | `borrow` | borrows numpy arrays for the length of a call |
+//! | `run` | runs work with the GIL released; answers Ctrl-C and reports progress |
+//! | `errors` | the core's errors and panics as Python exceptions |
+//! | `gil_cell` | state that the GIL guards; refuses Pythons without one GIL |
+//! | `fork` | cleans up after `os.fork()` in the child |
+//! | `memory` | fallible allocation |
+//! | `ngram_counts` | counts of n-grams of characters, from files, bytes, strings and ids |
+//! | `py_reader` | a reader of bytes that only Python can provide |
+//! | `value` | the type `Value`, on the C interface |
+//! | `operands`, `functional` | ops over lists of Values |
+//! | `layer`, `weights`, `neuron` | linear maps and the layers of a network |
+//! | `overrides`, `written_out` | detects classes that override ops; the scalar programs that run for them |
+//! | `layout` | where the nodes of a drawn graph stand |
+//! | `nplm` | the neural probabilistic language model over numpy arrays |
+//! | `optim` | SGD and Adam over lists of Values |
+//! | `words`, `ngram_lm` | running text as ids, and n-gram models over them |
+//! | `data` | the bundled names and plays |
+//! | `neural_bigram` | training of the neural bigram |
+//! | `sampling` | items drawn from tables and rows of probabilities |
 
 // Where unsafe code may be, in this crate and in the core: see ADR 1 and ARCHITECTURE.md.
 #![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]

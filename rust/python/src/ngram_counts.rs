@@ -58,7 +58,7 @@ impl NgramCounts {
         self.0.order().get()
     }
 
-    /// The alphabet in ascending order, without the boundary; id i + 1 is characters[i].
+    /// The alphabet in ascending order, without the boundary; that of id i + 1 at index i.
     #[getter]
     fn characters(&self) -> PyResult<String> {
         guard(|| {
@@ -481,10 +481,12 @@ fn one_line_each(
     ends: &[usize],
     position: usize,
 ) -> PyResult<Vec<u8>> {
-    let mut lines = chunk.get(..start).unwrap_or_default().to_vec();
+    let Some(before) = chunk.get(..start) else { unreachable!("items end inside of the chunk") };
+    let mut lines = before.to_vec();
     for (place, &end) in (position..).zip(ends) {
-        let item = chunk.get(start..end - 1).unwrap_or_default();
-        let item = str::from_utf8(item).unwrap_or_default();
+        let Some(Ok(item)) = chunk.get(start..end - 1).map(str::from_utf8) else {
+            unreachable!("items are strings inside of the chunk")
+        };
         let line = text::strip(item);
         if line.contains('\n') {
             let item = PyString::new(py, item);

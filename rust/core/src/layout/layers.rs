@@ -40,7 +40,11 @@ pub(super) fn layers(n: usize, edges: &[(u32, u32)], progress: &Progress) -> Res
     for layer in &mut layers {
         *layer -= first;
     }
-    alloc::collected(layers.iter().map(|layer| u32::try_from(*layer).unwrap_or(0)))
+    let numbers = layers.iter().map(|&layer| {
+        let Ok(layer) = u32::try_from(layer) else { unreachable!("the first layer is 0") };
+        layer
+    });
+    alloc::collected(numbers)
 }
 
 /// Returns, as negative layers, the lengths of the longest paths from each node to one without

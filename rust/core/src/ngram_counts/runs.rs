@@ -46,7 +46,9 @@ impl Runs {
     }
 
     fn merge_last(&mut self, progress: &Progress) -> Result<()> {
-        let (short, long) = (self.0.pop().unwrap_or_default(), self.0.pop().unwrap_or_default());
+        let (Some(short), Some(long)) = (self.0.pop(), self.0.pop()) else {
+            unreachable!("there are two runs to merge")
+        };
         self.0.push(merged(&long, &short, progress)?);
         Ok(())
     }

@@ -99,10 +99,17 @@ pub fn probabilities<T: Dispatch>(
     for_each_group(
         ("nplm_probabilities", shape, params, contexts),
         (threads, progress),
-        |examples| rest.split_off_mut(..examples * shape.vocab_size).unwrap_or_default(),
+        |examples| first_rows(&mut rest, examples * shape.vocab_size),
         |group, into| output::probabilities(shape, params, group, into),
     )?;
     Ok(result)
+}
+
+/// Splits numbers off the front of those that groups have not taken yet.
+#[allow(clippy::mut_mut, reason = "what is left has to be replaced")]
+fn first_rows<'a, T>(rest: &mut &'a mut [T], count: usize) -> &'a mut [T] {
+    let Some(rows) = rest.split_off_mut(..count) else { unreachable!("a row for each example") };
+    rows
 }
 
 /// The activations of B contexts, row-major: an example is a row.
@@ -137,11 +144,9 @@ pub fn forward<T: Dispatch>(
         ("nplm_forward", shape, params, contexts),
         (threads, progress),
         |examples| {
-            let mut widths = widths.into_iter();
-            rest.each_mut().map(|rest| {
-                let length = examples * widths.next().unwrap_or(0);
-                rest.split_off_mut(..length).unwrap_or_default()
-            })
+            let [x, a, y] = rest.each_mut();
+            let [inputs, units, tokens] = widths.map(|width| examples * width);
+            [first_rows(x, inputs), first_rows(a, units), first_rows(y, tokens)]
         },
         |group, [mut x, mut a, mut y]| {
             for batch in &*group {

@@ -9,11 +9,11 @@
 //! z is a, or P·a in tied models, whose matrix is C, here called U all the same. The vocabulary is
 //! processed in tiles of [`TILE`] tokens, in two passes:
 //!
-//! 1. [`forward_and_backward`], for a group of micro-batches. While a tile's rows of U are in the
+//! 1. `forward_and_backward`, for a group of micro-batches. While a tile's rows of U are in the
 //!    cache, its logits become e = exp(y − max), max over the tiles so far, and Uᵀ·e is added to dz.
 //!    Whenever max grows, dz is rescaled (online softmax). After the last tile, dz is divided by Σ e
 //!    and the targets' rows are subtracted.
-//! 2. [`gradient`], for rows of U that one thread owns. It makes dy of a tile from its e, then dU,
+//! 2. `gradient`, for rows of U that one thread owns. It makes dy of a tile from its e, then dU,
 //!    and the optimizer updates the rows while they are in the cache.
 //!
 //! e is stored in between, V numbers per example: no other buffer is as large. Computing the logits

@@ -1,5 +1,6 @@
 //! Losses, gradients, activations and probabilities of a model, which stays as it is.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "these become docstrings, with indices")]
 #![allow(clippy::doc_markdown, clippy::doc_link_with_quotes, reason = "these become docstrings")]
 
 use fastgrad_core::Result;

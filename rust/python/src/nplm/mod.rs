@@ -1,5 +1,6 @@
 //! The neural probabilistic language model over arrays that Python owns.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "these become docstrings, with indices")]
 #![allow(clippy::doc_markdown, reason = "these texts become docstrings")]
 #![allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
 
