@@ -21,6 +21,7 @@
 //! | [`sampling`] | items drawn symbol by symbol from a language model's distributions |
 //! | [`parallel`] | an ordered parallel map |
 //! | [`sort`] | a sort that can be cancelled |
+//! | [`tape`] | a scalar program, recorded once and replayed in vectors |
 //! | [`text`] | whitespace, newlines and the UTF-8 BOM |
 //! | [`progress`] | how far a computation is, and whether to cancel it |
 
@@ -42,6 +43,7 @@ pub mod reserve;
 pub mod rng;
 pub mod sampling;
 pub mod sort;
+pub mod tape;
 pub mod text;
 pub mod words;
 pub mod worker_pool;

@@ -59,7 +59,39 @@ pub enum Op {
     Fused,
 }
 
+/// All ops, in the order of their codes.
+const ALL: [Op; 22] = [
+    Op::Leaf,
+    Op::Add,
+    Op::Sub,
+    Op::Mul,
+    Op::Div,
+    Op::PowInt,
+    Op::PowFloat,
+    Op::Pow,
+    Op::Neg,
+    Op::Pos,
+    Op::Abs,
+    Op::Exp,
+    Op::Log,
+    Op::Sqrt,
+    Op::Sin,
+    Op::Cos,
+    Op::Tanh,
+    Op::Sigmoid,
+    Op::Relu,
+    Op::Max,
+    Op::Min,
+    Op::Fused,
+];
+
 impl Op {
+    /// Returns the op of a code, `op as u32`.
+    #[must_use]
+    pub fn from_code(code: u32) -> Option<Op> {
+        ALL.get(code as usize).copied()
+    }
+
     /// Returns the name that `_op` shows; that of a power lacks its exponent.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -105,6 +137,55 @@ pub struct Binary {
     pub dx: f64,
     /// df/dy
     pub dy: f64,
+}
+
+/// Computes a unary op and its derivative.
+///
+/// # Errors
+/// Those of the op.
+///
+/// # Panics
+/// For an op that is not unary.
+#[inline]
+pub fn unary(op: Op, x: f64) -> Result<Unary> {
+    match op {
+        Op::Neg => neg(x),
+        Op::Pos => pos(x),
+        Op::Abs => abs(x),
+        Op::Exp => exp(x),
+        Op::Log => log(x),
+        Op::Sqrt => sqrt(x),
+        Op::Sin => sin(x),
+        Op::Cos => cos(x),
+        Op::Tanh => tanh(x),
+        Op::Sigmoid => sigmoid(x),
+        Op::Relu => relu(x),
+        _ => unreachable!("{op:?} is not unary"),
+    }
+}
+
+/// Computes a binary op and its derivatives; a power with a plain exponent has none for it: nan.
+///
+/// # Errors
+/// Those of the op.
+///
+/// # Panics
+/// For an op that is not binary.
+#[inline]
+pub fn binary(op: Op, x: f64, y: f64) -> Result<Binary> {
+    match op {
+        Op::Add => add(x, y),
+        Op::Sub => sub(x, y),
+        Op::Mul => mul(x, y),
+        Op::Div => div(x, y),
+        Op::Pow => pow(x, y),
+        Op::PowInt | Op::PowFloat => {
+            pow_number(x, y).map(|power| Binary { value: power.value, dx: power.dx, dy: f64::NAN })
+        }
+        Op::Max => max(x, y),
+        Op::Min => min(x, y),
+        _ => unreachable!("{op:?} is not binary"),
+    }
 }
 
 /// x + y.

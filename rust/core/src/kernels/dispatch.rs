@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use super::avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use super::avx512::Avx512;
+#[cfg(target_arch = "x86_64")]
+use super::avx512_double::Avx512Double;
 use super::portable::{Portable32, Portable64};
 use super::simd::{Float, Kernel, Simd};
 use crate::{Error, Result};
@@ -153,13 +155,13 @@ impl Dispatch for f32 {
     }
 }
 
-/// Doubles use the portable vectors, which `run_avx2` and `run_avx512` compile for their features.
+/// With AVX2 doubles use the portable vectors, which `run_avx2` compiles for its features.
 impl Dispatch for f64 {
     type Portable = Portable64;
     #[cfg(target_arch = "x86_64")]
     type Avx2 = Portable64;
     #[cfg(target_arch = "x86_64")]
-    type Avx512 = Portable64;
+    type Avx512 = Avx512Double;
 
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
@@ -169,8 +171,9 @@ impl Dispatch for f64 {
 
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    unsafe fn avx512() -> Portable64 {
-        Portable64
+    unsafe fn avx512() -> Avx512Double {
+        // SAFETY: the caller's promise.
+        unsafe { Avx512Double::new() }
     }
 }
 

@@ -3,10 +3,11 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`simd`] | the traits: number types, vectors, kernels over them |
-//! | `portable`, `avx2`, `avx512` | the backends: vectors of each instruction set |
+//! | `portable`, `avx2`, `avx512`, `avx512_double` | the backends: vectors of each instruction set |
 //! | `vmath` | exp and tanh of `f32` vectors, with their error bounds |
 //! | [`dispatch`] | picks the instruction set once per process, and runs kernels with it |
 //! | [`gemm`] | sums of matrix products, in register tiles |
+//! | [`lanes`] | functions applied number by number, and sums of segments |
 //! | [`elementwise`] | tanh, online softmax, scaling, sums and transposition of activations |
 //! | [`embedding`] | gather and scatter-add of rows by id |
 //! | [`dropout`] | random masks |
@@ -32,12 +33,15 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_double;
 mod buffer;
 pub mod dispatch;
 pub mod dropout;
 pub mod elementwise;
 pub mod embedding;
 pub mod gemm;
+pub mod lanes;
 pub mod optim;
 mod portable;
 pub mod simd;

@@ -4,6 +4,7 @@
 
 use super::dispatch::{Cpu, Dispatch};
 use super::simd::{Float, Kernel, Simd};
+use crate::autograd::optim::{Adam, Sgd};
 
 /// Momentum as `PyTorch`'s SGD has it: v ← μ·v + g + λ·p, then p ← p − η·v.
 #[derive(Clone, Copy, Debug)]
@@ -171,5 +172,68 @@ impl<S: Simd> RangeCheck<S> {
     #[inline(always)]
     pub fn holds(&self, s: S) -> bool {
         s.sum(self.sum) == S::T::default()
+    }
+}
+
+/// Moves parameters by the rule of SGD over scalars.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn scalar_sgd(cpu: Cpu, sgd: Sgd, data: &mut [f64], gradients: &[f64], velocity: &mut [f64]) {
+    assert!(data.len() == gradients.len() && data.len() == velocity.len());
+    cpu.run(ScalarSgd { sgd, data, gradients, velocity });
+}
+
+/// Moves parameters by the rule of Adam over scalars.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn scalar_adam(
+    cpu: Cpu,
+    adam: Adam,
+    data: &mut [f64],
+    gradients: &[f64],
+    (first, second): (&mut [f64], &mut [f64]),
+) {
+    assert!(data.len() == gradients.len());
+    assert!(data.len() == first.len() && data.len() == second.len());
+    cpu.run(ScalarAdam { adam, data, gradients, first, second });
+}
+
+struct ScalarSgd<'a> {
+    sgd: Sgd,
+    data: &'a mut [f64],
+    gradients: &'a [f64],
+    velocity: &'a mut [f64],
+}
+
+impl Kernel<f64> for ScalarSgd<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = f64>>(self, _: S) {
+        for ((p, &g), v) in self.data.iter_mut().zip(self.gradients).zip(self.velocity) {
+            *p = self.sgd.update(*p, g, v);
+        }
+    }
+}
+
+struct ScalarAdam<'a> {
+    adam: Adam,
+    data: &'a mut [f64],
+    gradients: &'a [f64],
+    first: &'a mut [f64],
+    second: &'a mut [f64],
+}
+
+impl Kernel<f64> for ScalarAdam<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = f64>>(self, _: S) {
+        let moments = self.first.iter_mut().zip(self.second);
+        for ((p, &g), (m, v)) in self.data.iter_mut().zip(self.gradients).zip(moments) {
+            *p = self.adam.update(*p, g, m, v);
+        }
     }
 }

@@ -1,0 +1,216 @@
+//! Runs a program over all examples of a batch.
+//!
+//! Examples are partitioned into blocks, and blocks into at most [`CHUNKS`] chunks, by their number
+//! alone. A chunk sums its gradients block by block, and chunks are added up in order: the result
+//! is the same for any number of threads.
+
+use std::ops::Range;
+
+use super::program::Program;
+use super::replay::{Block, Stop, Uniform};
+use crate::kernels::{Cpu, Dispatch};
+use crate::progress::Progress;
+use crate::worker_pool::WorkerPool;
+use crate::{Error, Result, alloc};
+
+/// The most parts that a batch is partitioned into.
+const CHUNKS: usize = 8;
+
+/// The numbers of a block that stay in the second-level cache, gradients not counted.
+const BLOCK: usize = 1 << 15;
+
+/// The memory in which a program is executed.
+#[derive(Debug)]
+pub struct Replayer<T> {
+    cpu: Cpu,
+    lanes: usize,
+    uniform: Uniform<T>,
+    chunks: Vec<Block<T>>,
+    sums: Vec<T>,
+}
+
+/// A replayer in double or in single precision, with parameters and results in double precision.
+#[derive(Debug)]
+pub enum AnyReplayer {
+    /// In `f64`.
+    Double(Replayer<f64>),
+    /// In `f32`, with the parameters and gradients of a batch.
+    Single(Replayer<f32>, Vec<f32>, Vec<f32>),
+}
+
+impl AnyReplayer {
+    /// Allocates memory for a program, in single precision where `single` is set.
+    ///
+    /// # Errors
+    /// [`Error::Memory`], [`Error::Cpu`].
+    pub fn new(program: &Program, single: bool) -> Result<AnyReplayer> {
+        Ok(if single {
+            let numbers = || alloc::zeroed(program.params);
+            AnyReplayer::Single(Replayer::new(program)?, numbers()?, numbers()?)
+        } else {
+            AnyReplayer::Double(Replayer::new(program)?)
+        })
+    }
+
+    /// Does what [`Replayer::run`] does.
+    ///
+    /// # Errors
+    /// The first row that stops, and why.
+    ///
+    /// # Panics
+    /// If the number of parameters, inputs or gradients is not the program's.
+    #[allow(clippy::cast_possible_truncation, reason = "single precision is what is asked for")]
+    pub fn run(
+        &mut self,
+        program: &Program,
+        pool: &WorkerPool<'_>,
+        params: &[f64],
+        rows: &[f64],
+        (outputs, grads): (&mut [f64], Option<(f64, &mut [f64])>),
+    ) -> std::result::Result<(), StopAt> {
+        match self {
+            AnyReplayer::Double(replayer) => {
+                replayer.run(program, pool, params, rows, (outputs, grads))
+            }
+            AnyReplayer::Single(replayer, singles, found) => {
+                for (single, &param) in singles.iter_mut().zip(params) {
+                    *single = param as f32;
+                }
+                found.fill(0.0);
+                let wanted = grads.as_ref().map(|(seed, _)| (*seed, found.as_mut_slice()));
+                replayer.run(program, pool, singles, rows, (outputs, wanted))?;
+                if let Some((_, grads)) = grads {
+                    for (grad, &found) in grads.iter_mut().zip(found.iter()) {
+                        *grad += f64::from(found);
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A row of a batch and why it could not be replayed.
+pub type StopAt = (usize, Stop);
+
+/// A chunk's part of a batch.
+struct Part<'a, T> {
+    block: &'a mut Block<T>,
+    rows: Range<usize>,
+    outputs: &'a mut [f64],
+    result: std::result::Result<(), StopAt>,
+}
+
+impl<T: Dispatch> Replayer<T> {
+    /// Allocates memory for a program; more follows with the first batch.
+    ///
+    /// # Errors
+    /// [`Error::Memory`], [`Error::Cpu`].
+    pub fn new(program: &Program) -> Result<Replayer<T>> {
+        let slots = program.varying.slots.max(1) as usize;
+        Ok(Replayer {
+            cpu: Cpu::chosen()?,
+            lanes: (BLOCK / slots / 8 * 8).clamp(8, 256),
+            uniform: Uniform::new(program)?,
+            chunks: Vec::new(),
+            sums: alloc::zeroed(program.uniform.slots as usize)?,
+        })
+    }
+
+    /// Computes the output of each row of inputs and, with `grads`, adds to them the gradient of
+    /// `seed` times the sum of all outputs by each parameter.
+    ///
+    /// # Errors
+    /// The first row that stops, and why.
+    ///
+    /// # Panics
+    /// If the number of parameters, inputs or gradients is not the program's.
+    pub fn run(
+        &mut self,
+        program: &Program,
+        pool: &WorkerPool<'_>,
+        params: &[T],
+        rows: &[f64],
+        (outputs, grads): (&mut [f64], Option<(f64, &mut [T])>),
+    ) -> std::result::Result<(), StopAt> {
+        let none = |error: Error| (0, Stop::Error(error));
+        assert_eq!(rows.len(), outputs.len() * program.inputs, "inputs");
+        self.uniform.forward(program, self.cpu, params).map_err(|stop| (0, stop))?;
+        let (cpu, lanes) = (self.cpu, self.lanes);
+        let blocks = outputs.len().div_ceil(lanes);
+        let of_chunk = blocks.div_ceil(CHUNKS).max(1) * lanes;
+        let count = outputs.len().div_ceil(of_chunk);
+        let room = lanes.min(outputs.len());
+        for i in 0..count {
+            match self.chunks.get_mut(i) {
+                Some(block) => block.reserve(program, room).map_err(none)?,
+                None => self.chunks.push(Block::new(program, room).map_err(none)?),
+            }
+        }
+        let Replayer { uniform, chunks, sums, .. } = self;
+        let seed = grads.as_ref().map(|(seed, _)| *seed);
+        let mut parts: Vec<Part<'_, T>> = chunks
+            .iter_mut()
+            .zip(outputs.chunks_mut(of_chunk))
+            .enumerate()
+            .map(|(i, (block, outputs))| {
+                let first = i * of_chunk;
+                Part { block, rows: first..first + outputs.len(), outputs, result: Ok(()) }
+            })
+            .collect();
+        let work = |part: &mut Part<'_, T>| {
+            part.result = part.run(program, cpu, uniform, lanes, rows, seed, pool.progress());
+        };
+        if parts.len() > 1 {
+            pool.for_each(&mut parts, work).map_err(none)?;
+        } else {
+            parts.iter_mut().for_each(work);
+        }
+        for part in &parts {
+            part.result.clone()?;
+        }
+        drop(parts);
+        let Some((_, grads)) = grads else { return Ok(()) };
+        sums.fill(T::default());
+        for chunk in &self.chunks[..count] {
+            crate::kernels::lanes::add_to(cpu, &chunk.adjoints, sums);
+        }
+        let found = uniform.backward(program, cpu, sums).map_err(none)?;
+        crate::kernels::lanes::add_to(cpu, found, grads);
+        Ok(())
+    }
+}
+
+impl<T: Dispatch> Part<'_, T> {
+    #[allow(clippy::too_many_arguments, reason = "the state of one batch")]
+    fn run(
+        &mut self,
+        program: &Program,
+        cpu: Cpu,
+        uniform: &Uniform<T>,
+        lanes: usize,
+        rows: &[f64],
+        seed: Option<f64>,
+        progress: &Progress,
+    ) -> std::result::Result<(), StopAt> {
+        self.block.adjoints.fill(T::default());
+        for (i, outputs) in self.outputs.chunks_mut(lanes).enumerate() {
+            let first = self.rows.start + i * lanes;
+            progress.check().map_err(|error| (first, Stop::Error(error)))?;
+            let rows = &rows[first * program.inputs..(first + outputs.len()) * program.inputs];
+            let stopped = |stop: Stop| match stop {
+                Stop::Failed(lane) | Stop::Index(lane) | Stop::Guard(lane, _) => {
+                    (first + lane, stop)
+                }
+                Stop::Error(_) => (first, stop),
+            };
+            self.block.forward(program, cpu, uniform, rows, outputs).map_err(stopped)?;
+            if let Some(seed) = seed {
+                let lanes = outputs.len();
+                let done = self.block.backward(program, cpu, uniform, lanes, seed);
+                done.map_err(|error| (first, Stop::Error(error)))?;
+            }
+        }
+        Ok(())
+    }
+}

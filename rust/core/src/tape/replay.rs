@@ -1,0 +1,667 @@
+//! Executes a program forwards and backwards over a block of examples.
+//!
+//! A slot holds a number for each example of the block, its lanes, side by side. Each instruction
+//! reads its operands as one slice, gathered where they are not one already, and writes its results
+//! as one slice; its backward pass turns the gradients of the results into those of the operands,
+//! and adds them where the operands lie. What is read from the uniform section is the same for all
+//! lanes, so its gradients are summed over them.
+
+use super::program::{Instruction, Operand, Part, Program, Section, Slot};
+use crate::autograd::op::{self, Op};
+use crate::kernels::gemm::Gemm;
+use crate::kernels::{Cpu, Dispatch, elementwise, lanes};
+use crate::{Error, Result, alloc};
+
+/// Why a replay could not give the recorded program's result.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stop {
+    /// The op of an example failed, such as a division by zero; the example's place in the block.
+    Failed(usize),
+    /// An index to select by is not one of its list.
+    Index(usize),
+    /// A comparison comes out otherwise than it was recorded; the guard's place in the program.
+    Guard(usize, u32),
+    /// Anything else.
+    Error(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Error(error)
+    }
+}
+
+/// The numbers of a section, and memory to work in.
+#[derive(Debug)]
+struct Memory<T> {
+    values: Vec<T>,
+    adjoints: Vec<T>,
+    slopes: Vec<T>,
+}
+
+impl<T: Dispatch> Memory<T> {
+    fn new(section: &Section, lanes: usize) -> Result<Memory<T>> {
+        let size = |slots: u32| (slots as usize).checked_mul(lanes).ok_or(Error::Memory);
+        Ok(Memory {
+            values: alloc::zeroed(size(section.slots)?)?,
+            adjoints: alloc::zeroed(size(section.slots)?)?,
+            slopes: alloc::zeroed(size(section.slopes)?)?,
+        })
+    }
+
+    /// Returns true if there is memory for blocks of `lanes` examples.
+    fn fits(&self, section: &Section, lanes: usize) -> bool {
+        self.values.len() >= section.slots as usize * lanes
+    }
+}
+
+/// The uniform section's numbers: parameters, constants, and what follows from them.
+#[derive(Debug)]
+pub struct Uniform<T> {
+    memory: Memory<T>,
+    scratch: Scratch<T>,
+}
+
+impl<T: Dispatch> Uniform<T> {
+    /// Allocates the numbers and sets the constants.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn new(program: &Program) -> Result<Uniform<T>> {
+        let mut memory = Memory::new(&program.uniform, 1)?;
+        for (slot, &number) in memory.values[program.params..].iter_mut().zip(&program.constants) {
+            *slot = T::from_f64(number);
+        }
+        Ok(Uniform { memory, scratch: Scratch::default() })
+    }
+
+    /// Sets the parameters and computes what follows from them.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    ///
+    /// # Panics
+    /// If there are fewer than the program has.
+    pub fn forward(
+        &mut self,
+        program: &Program,
+        cpu: Cpu,
+        params: &[T],
+    ) -> std::result::Result<(), Stop> {
+        self.memory.values[..program.params].copy_from_slice(&params[..program.params]);
+        let Uniform { memory, scratch } = self;
+        Pass { cpu, lanes: 1, outer: &[] }.forward(&program.uniform, memory, scratch)
+    }
+
+    /// Takes the gradients of all slots and computes those of the parameters from them, which it
+    /// returns.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn backward(&mut self, program: &Program, cpu: Cpu, adjoints: &[T]) -> Result<&[T]> {
+        self.memory.adjoints.copy_from_slice(adjoints);
+        let Uniform { memory, scratch } = self;
+        let pass = Pass { cpu, lanes: 1, outer: &[] };
+        pass.backward(&program.uniform, memory, &mut [], scratch)?;
+        Ok(&self.memory.adjoints[..program.params])
+    }
+
+    /// Returns the number of slots.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.memory.values.len()
+    }
+}
+
+/// The varying section's numbers for a block of examples.
+#[derive(Debug)]
+pub struct Block<T> {
+    memory: Memory<T>,
+    scratch: Scratch<T>,
+    /// The gradients of the uniform section's slots, summed over blocks.
+    pub adjoints: Vec<T>,
+}
+
+impl<T: Dispatch> Block<T> {
+    /// Allocates the numbers for blocks of `lanes` examples.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn new(program: &Program, lanes: usize) -> Result<Block<T>> {
+        Ok(Block {
+            memory: Memory::new(&program.varying, lanes)?,
+            scratch: Scratch::default(),
+            adjoints: alloc::zeroed(program.uniform.slots as usize)?,
+        })
+    }
+
+    /// Allocates more memory where `lanes` examples need it.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn reserve(&mut self, program: &Program, lanes: usize) -> Result<()> {
+        if !self.memory.fits(&program.varying, lanes) {
+            self.memory = Memory::new(&program.varying, lanes)?;
+        }
+        Ok(())
+    }
+
+    /// Computes the outputs of examples, a row of inputs each.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    ///
+    /// # Panics
+    /// If the rows do not fit the outputs.
+    pub fn forward(
+        &mut self,
+        program: &Program,
+        cpu: Cpu,
+        uniform: &Uniform<T>,
+        rows: &[f64],
+        outputs: &mut [f64],
+    ) -> std::result::Result<(), Stop> {
+        let lanes = outputs.len();
+        assert_eq!(rows.len(), lanes * program.inputs);
+        for (lane, row) in rows.chunks_exact(program.inputs.max(1)).enumerate() {
+            for (i, &number) in row.iter().enumerate() {
+                self.memory.values[i * lanes + lane] = T::from_f64(number);
+            }
+        }
+        let outer = &uniform.memory.values;
+        let Block { memory, scratch, .. } = self;
+        Pass { cpu, lanes, outer }.forward(&program.varying, memory, scratch)?;
+        self.check_guards(program, uniform, lanes)?;
+        for (lane, output) in outputs.iter_mut().enumerate() {
+            *output = self.number(program.output, uniform, lanes, lane);
+        }
+        Ok(())
+    }
+
+    /// Adds `seed` times the gradient of each example's output to the gradients of the uniform
+    /// section's slots, after [`Block::forward`] of as many examples.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn backward(
+        &mut self,
+        program: &Program,
+        cpu: Cpu,
+        uniform: &Uniform<T>,
+        lanes: usize,
+        seed: f64,
+    ) -> Result<()> {
+        let Block { memory, scratch, adjoints } = self;
+        memory.adjoints[..program.varying.slots as usize * lanes].fill(T::default());
+        let at = program.output.index();
+        if program.output.is_outer() {
+            for _ in 0..lanes {
+                adjoints[at] = adjoints[at] + T::from_f64(seed);
+            }
+        } else {
+            memory.adjoints[at * lanes..(at + 1) * lanes].fill(T::from_f64(seed));
+        }
+        let outer = &uniform.memory.values;
+        Pass { cpu, lanes, outer }.backward(&program.varying, memory, adjoints, scratch)
+    }
+
+    /// Compares what the recorded program compared.
+    fn check_guards(
+        &self,
+        program: &Program,
+        uniform: &Uniform<T>,
+        lanes: usize,
+    ) -> std::result::Result<(), Stop> {
+        for lane in 0..lanes {
+            let number = |slot| self.number(slot, uniform, lanes, lane);
+            for (guard, x, y) in &program.guards {
+                if !guard.holds(number(*x), number(*y)) {
+                    return Err(Stop::Guard(lane, guard.place));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn number(&self, slot: Slot, uniform: &Uniform<T>, lanes: usize, lane: usize) -> f64 {
+        let number = if slot.is_outer() {
+            uniform.memory.values[slot.index()]
+        } else {
+            self.memory.values[slot.index() * lanes + lane]
+        };
+        number.to_f64()
+    }
+}
+
+/// Memory for gathered operands and their gradients.
+#[derive(Debug, Default)]
+struct Scratch<T> {
+    x: Vec<T>,
+    y: Vec<T>,
+    d: Vec<T>,
+}
+
+/// Returns `n` numbers of memory to write to.
+fn room<T: Dispatch>(memory: &mut Vec<T>, n: usize) -> Result<&mut [T]> {
+    if memory.len() < n {
+        memory.try_reserve(n - memory.len()).map_err(|_| Error::Memory)?;
+        memory.resize(n, T::default());
+    }
+    Ok(&mut memory[..n])
+}
+
+/// What an execution of a section needs to know.
+#[derive(Clone, Copy)]
+struct Pass<'a, T> {
+    cpu: Cpu,
+    lanes: usize,
+    /// The numbers of the uniform section.
+    outer: &'a [T],
+}
+
+impl<T: Dispatch> Pass<'_, T> {
+    /// Returns the numbers of an operand, one slot's lanes after the other's.
+    fn fetch<'m>(
+        &'m self,
+        operand: &Operand,
+        own: &'m [T],
+        lanes: usize,
+        memory: &'m mut Vec<T>,
+    ) -> Result<&'m [T]> {
+        if let [Part::Range { slot, len }] = operand.parts[..] {
+            let (first, n) = (slot.index(), len as usize);
+            if !slot.is_outer() {
+                return Ok(&own[first * lanes..(first + n) * lanes]);
+            } else if lanes == 1 {
+                return Ok(&self.outer[first..first + n]);
+            }
+        }
+        let gathered = room(memory, operand.len() * lanes)?;
+        let mut rest = &mut *gathered;
+        for part in &operand.parts {
+            let (to, others) = rest.split_at_mut(part.len() * lanes);
+            rest = others;
+            // Numbers of the uniform section are the same in all lanes.
+            let (from, width) = if part.is_outer() { (self.outer, 1) } else { (own, lanes) };
+            match part {
+                Part::Range { slot, len } if width == lanes => {
+                    let first = slot.index() * lanes;
+                    to.copy_from_slice(&from[first..first + *len as usize * lanes]);
+                }
+                Part::Range { slot, .. } => {
+                    for (to, &number) in to.chunks_exact_mut(lanes).zip(&from[slot.index()..]) {
+                        to.fill(number);
+                    }
+                }
+                Part::Repeat { slot, .. } if width == 1 => to.fill(from[slot.index()]),
+                Part::Repeat { slot, .. } => {
+                    let slot = &from[slot.index() * lanes..(slot.index() + 1) * lanes];
+                    to.chunks_exact_mut(lanes).for_each(|to| to.copy_from_slice(slot));
+                }
+                Part::Gather { indices, .. } if lanes == 1 => {
+                    lanes::gather(self.cpu, from, indices, to);
+                }
+                Part::Gather { outer: true, indices } => {
+                    for (to, &index) in to.chunks_exact_mut(lanes).zip(indices) {
+                        to.fill(from[index as usize]);
+                    }
+                }
+                Part::Gather { indices, .. } => {
+                    for (to, &index) in to.chunks_exact_mut(lanes).zip(indices) {
+                        let first = index as usize * lanes;
+                        to.copy_from_slice(&from[first..first + lanes]);
+                    }
+                }
+            }
+        }
+        Ok(gathered)
+    }
+
+    /// Adds gradients to those of an operand's slots.
+    fn add(&self, operand: &Operand, d: &[T], own: &mut [T], outer: &mut [T], lanes: usize) {
+        let cpu = self.cpu;
+        let mut rest = d;
+        for part in &operand.parts {
+            let (d, others) = rest.split_at(part.len() * lanes);
+            rest = others;
+            // The gradients of all lanes belong to one number of the uniform section.
+            let (to, width) = if part.is_outer() { (&mut *outer, 1) } else { (&mut *own, lanes) };
+            match part {
+                Part::Range { slot, len } if width == lanes => {
+                    let first = slot.index() * lanes;
+                    lanes::add_to(cpu, d, &mut to[first..first + *len as usize * lanes]);
+                }
+                Part::Range { slot, len } => {
+                    let first = slot.index();
+                    lanes::add_sums(cpu, d, lanes, &mut to[first..first + *len as usize]);
+                }
+                Part::Repeat { slot, .. } if width == 1 => {
+                    let to = &mut to[slot.index()];
+                    *to = *to + lanes::sum(cpu, d);
+                }
+                Part::Repeat { slot, .. } => {
+                    let to = &mut to[slot.index() * lanes..(slot.index() + 1) * lanes];
+                    d.chunks_exact(lanes).for_each(|d| lanes::add_to(cpu, d, to));
+                }
+                Part::Gather { indices, .. } if lanes == 1 => {
+                    for (&index, &d) in indices.iter().zip(d) {
+                        to[index as usize] = to[index as usize] + d;
+                    }
+                }
+                Part::Gather { outer: true, indices } => {
+                    for (&index, d) in indices.iter().zip(d.chunks_exact(lanes)) {
+                        to[index as usize] = to[index as usize] + lanes::sum(cpu, d);
+                    }
+                }
+                Part::Gather { indices, .. } => {
+                    for (&index, d) in indices.iter().zip(d.chunks_exact(lanes)) {
+                        let first = index as usize * lanes;
+                        lanes::add_to(cpu, d, &mut to[first..first + lanes]);
+                    }
+                }
+            }
+        }
+    }
+
+    fn forward(
+        &self,
+        section: &Section,
+        memory: &mut Memory<T>,
+        scratch: &mut Scratch<T>,
+    ) -> std::result::Result<(), Stop> {
+        let (cpu, lanes) = (self.cpu, self.lanes);
+        let Memory { values, slopes, .. } = memory;
+        for instruction in &section.instructions {
+            let at = instruction.out() as usize * lanes;
+            let (own, out) = values.split_at_mut(at);
+            let out = &mut out[..instruction.results() * lanes];
+            match instruction {
+                Instruction::Copy { x, .. } => {
+                    out.copy_from_slice(self.fetch(x, own, lanes, &mut scratch.x)?);
+                }
+                Instruction::Unary { op, x, slope, .. } => {
+                    let x = self.fetch(x, own, lanes, &mut scratch.x)?;
+                    let slope = &mut slopes[*slope as usize * lanes..];
+                    unary(cpu, *op, x, out, slope).map_err(|i| Stop::Failed(i % lanes))?;
+                }
+                Instruction::Binary { op, x, y, slope, .. } => {
+                    let x = self.fetch(x, own, lanes, &mut scratch.x)?;
+                    let y = self.fetch(y, own, lanes, &mut scratch.y)?;
+                    let slope = &mut slopes[*slope as usize * lanes..];
+                    binary(cpu, *op, (x, y), out, slope).map_err(|i| Stop::Failed(i % lanes))?;
+                }
+                Instruction::Dots { starts, x, y, .. } => {
+                    let x = self.fetch(x, own, lanes, &mut scratch.x)?;
+                    let y = match y {
+                        Some(y) => Some(self.fetch(y, own, lanes, &mut scratch.y)?),
+                        None => None,
+                    };
+                    lanes::segment_sums(cpu, starts, lanes, (x, y), out);
+                }
+                Instruction::Highest { starts, x, .. } => {
+                    let x = self.fetch(x, own, lanes, &mut scratch.x)?;
+                    for (out, bounds) in out.chunks_exact_mut(lanes).zip(starts.windows(2)) {
+                        let rows = x[bounds[0] as usize * lanes..bounds[1] as usize * lanes]
+                            .chunks_exact(lanes);
+                        out.fill(T::from_f64(f64::NEG_INFINITY));
+                        for row in rows {
+                            for (out, &x) in out.iter_mut().zip(row) {
+                                *out = if x > *out { x } else { *out };
+                            }
+                        }
+                    }
+                }
+                Instruction::MatMul { a, x, rows, inner, cols, .. } => {
+                    let (m, k) = (*rows as usize, *inner as usize);
+                    let n = *cols as usize * lanes;
+                    let a = self.fetch(a, own, 1, &mut scratch.x)?;
+                    let x = self.fetch(x, own, lanes, &mut scratch.y)?;
+                    product(m, k, n).gemm(cpu, &[(a, x)], out);
+                }
+                Instruction::Select { from, choices, index, .. } => {
+                    let index = self.fetch(index, own, lanes, &mut scratch.x)?;
+                    for (i, out) in out.iter_mut().enumerate() {
+                        let choice = chosen(index[i], *choices).ok_or(Stop::Index(i % lanes))?;
+                        let slot = from[i / lanes * *choices as usize + choice];
+                        *out = if slot.is_outer() {
+                            self.outer[slot.index()]
+                        } else {
+                            own[slot.index() * lanes + i % lanes]
+                        };
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn backward(
+        &self,
+        section: &Section,
+        memory: &mut Memory<T>,
+        outer: &mut [T],
+        scratch: &mut Scratch<T>,
+    ) -> Result<()> {
+        let (cpu, lanes) = (self.cpu, self.lanes);
+        let Memory { values, adjoints, slopes } = memory;
+        for instruction in section.instructions.iter().rev() {
+            let at = instruction.out() as usize * lanes;
+            let n = instruction.results() * lanes;
+            let (own, out) = (&values[..at], &values[at..at + n]);
+            let (d_own, d_out) = adjoints.split_at_mut(at);
+            let g = &d_out[..n];
+            match instruction {
+                Instruction::Unary { op, x, slope, .. } if x.active => {
+                    let d = room(&mut scratch.d, n)?;
+                    let slope = slopes.get(*slope as usize * lanes..).unwrap_or(&[]);
+                    let values = self.fetch(x, own, lanes, &mut scratch.x)?;
+                    unary_vjp(cpu, *op, (values, out, slope, g), d);
+                    self.add(x, d, d_own, outer, lanes);
+                }
+                Instruction::Binary { op, x, y, slope, .. } => {
+                    let slope = slopes.get(*slope as usize * lanes..).unwrap_or(&[]);
+                    for (which, operand) in [(0, x), (1, y)] {
+                        if !operand.active {
+                            continue;
+                        }
+                        if which == 0 && matches!(op, Op::Add | Op::Sub) || *op == Op::Add {
+                            self.add(operand, g, d_own, outer, lanes);
+                            continue;
+                        }
+                        let d = room(&mut scratch.d, n)?;
+                        let x = self.fetch(x, own, lanes, &mut scratch.x)?;
+                        let y = self.fetch(y, own, lanes, &mut scratch.y)?;
+                        binary_vjp(cpu, *op, which, [x, y, out, slope, g], d);
+                        self.add(operand, d, d_own, outer, lanes);
+                    }
+                }
+                Instruction::Dots { starts, x, y, .. } => {
+                    for (operand, factor) in [(Some(x), y.as_ref()), (y.as_ref(), Some(x))] {
+                        let Some(operand) = operand.filter(|operand| operand.active) else {
+                            continue;
+                        };
+                        let d = room(&mut scratch.d, operand.len() * lanes)?;
+                        let factor = match factor {
+                            Some(factor) => Some(self.fetch(factor, own, lanes, &mut scratch.x)?),
+                            None => None,
+                        };
+                        lanes::segment_products(cpu, starts, lanes, (factor, g), d);
+                        self.add(operand, d, d_own, outer, lanes);
+                    }
+                }
+                Instruction::MatMul { a, x, rows, inner, cols, .. } => {
+                    let (m, k) = (*rows as usize, *inner as usize);
+                    let columns = *cols as usize * lanes;
+                    if x.active {
+                        let weights = self.fetch(a, own, 1, &mut scratch.x)?;
+                        let d = room(&mut scratch.d, k * columns)?;
+                        let product = Gemm { rsa: 1, csa: k, ..product(k, m, columns) };
+                        product.gemm(cpu, &[(weights, g)], d);
+                        self.add(x, d, d_own, outer, lanes);
+                    }
+                    if a.active {
+                        let x = self.fetch(x, own, lanes, &mut scratch.x)?;
+                        let transposed = room(&mut scratch.y, columns * k)?;
+                        elementwise::transpose(cpu, (x, columns), (k, columns), (transposed, k));
+                        let d = room(&mut scratch.d, m * k)?;
+                        product(m, columns, k).gemm(cpu, &[(g, transposed)], d);
+                        self.add(a, d, d_own, outer, 1);
+                    }
+                }
+                Instruction::Select { from, choices, index, active: true, .. } => {
+                    let index = self.fetch(index, own, lanes, &mut scratch.x)?;
+                    for (i, &g) in g.iter().enumerate() {
+                        let choice = chosen(index[i], *choices).ok_or(Error::Failed)?;
+                        let slot = from[i / lanes * *choices as usize + choice];
+                        let to = if slot.is_outer() {
+                            &mut outer[slot.index()]
+                        } else {
+                            &mut d_own[slot.index() * lanes + i % lanes]
+                        };
+                        *to = *to + g;
+                    }
+                }
+                // Without a gradient, or one that nobody asks for.
+                Instruction::Copy { .. }
+                | Instruction::Highest { .. }
+                | Instruction::Unary { .. }
+                | Instruction::Select { .. } => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The product of a dense (m, k) and a dense (k, n) matrix.
+fn product<T: Dispatch>(m: usize, k: usize, n: usize) -> Gemm<T> {
+    let (alpha, beta) = (T::from_f64(1.0), T::default());
+    Gemm { m, k, n, alpha, rsa: k, csa: 1, rsb: n, beta, rsc: n }
+}
+
+/// Returns an index if it is a whole number below `choices`.
+fn chosen<T: Dispatch>(index: T, choices: u32) -> Option<usize> {
+    let index = index.to_f64();
+    (index >= 0.0 && index < f64::from(choices) && index.fract() == 0.0).then_some(index as usize)
+}
+
+/// Computes f(x) number by number; fails with the position of the first failure.
+fn unary<T: Dispatch>(
+    cpu: Cpu,
+    op: Op,
+    x: &[T],
+    out: &mut [T],
+    slopes: &mut [T],
+) -> std::result::Result<(), usize> {
+    let zero = T::default();
+    match op {
+        Op::Neg => lanes::map(cpu, x, out, |x| -x),
+        Op::Relu => lanes::map(cpu, x, out, |x| if x > zero { x } else { zero }),
+        Op::Abs => lanes::map(cpu, x, out, |x| if x < zero { -x } else { x }),
+        Op::Exp | Op::Log | Op::Sqrt => {
+            for (i, (out, &x)) in out.iter_mut().zip(x).enumerate() {
+                let result = op::unary(op, x.to_f64()).map_err(|_| i)?;
+                *out = T::from_f64(result.value);
+            }
+        }
+        _ => {
+            for (i, ((out, &x), slope)) in out.iter_mut().zip(x).zip(slopes).enumerate() {
+                let result = op::unary(op, x.to_f64()).map_err(|_| i)?;
+                (*out, *slope) = (T::from_f64(result.value), T::from_f64(result.dx));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Computes g·f′(x).
+fn unary_vjp<T: Dispatch>(
+    cpu: Cpu,
+    op: Op,
+    (x, out, slopes, g): (&[T], &[T], &[T], &[T]),
+    d: &mut [T],
+) {
+    let zero = T::default();
+    let divide = |a: T, b: T| T::from_f64(a.to_f64() / b.to_f64());
+    match op {
+        Op::Neg => lanes::map(cpu, g, d, |g| -g),
+        Op::Relu => lanes::zip(cpu, g, x, d, |g, x| if x > zero { g } else { zero }),
+        Op::Abs => lanes::zip(cpu, g, x, d, |g, x| {
+            if x > zero {
+                g
+            } else if x < zero {
+                -g
+            } else {
+                zero * x
+            }
+        }),
+        Op::Exp => lanes::zip(cpu, g, out, d, |g, out| g * out),
+        Op::Log => lanes::zip(cpu, g, x, d, divide),
+        Op::Sqrt => lanes::zip(cpu, g, out, d, |g, out| divide(g, out + out)),
+        _ => lanes::zip(cpu, g, &slopes[..g.len()], d, |g, slope| g * slope),
+    }
+}
+
+/// Computes f(x, y) number by number; fails with the position of the first failure.
+fn binary<T: Dispatch>(
+    cpu: Cpu,
+    op: Op,
+    (x, y): (&[T], &[T]),
+    out: &mut [T],
+    slopes: &mut [T],
+) -> std::result::Result<(), usize> {
+    match op {
+        Op::Add => lanes::zip(cpu, x, y, out, |x, y| x + y),
+        Op::Sub => lanes::zip(cpu, x, y, out, |x, y| x - y),
+        Op::Mul => lanes::zip(cpu, x, y, out, |x, y| x * y),
+        Op::Div => {
+            if let Some(i) = y.iter().position(|&y| y == T::default()) {
+                return Err(i);
+            }
+            lanes::zip(cpu, x, y, out, |x, y| T::from_f64(x.to_f64() / y.to_f64()));
+        }
+        _ => {
+            let n = out.len();
+            for i in 0..n {
+                let result = op::binary(op, x[i].to_f64(), y[i].to_f64()).map_err(|_| i)?;
+                out[i] = T::from_f64(result.value);
+                if matches!(op, Op::Pow | Op::PowFloat) {
+                    slopes[i] = T::from_f64(result.dx);
+                }
+                if op == Op::Pow {
+                    slopes[n + i] = T::from_f64(result.dy);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Computes g·∂f/∂x, or g·∂f/∂y for operand 1.
+fn binary_vjp<T: Dispatch>(
+    cpu: Cpu,
+    op: Op,
+    operand: usize,
+    [x, y, out, slopes, g]: [&[T]; 5],
+    d: &mut [T],
+) {
+    let divide = |a: T, b: T| T::from_f64(a.to_f64() / b.to_f64());
+    match (op, operand) {
+        (Op::Sub, _) => lanes::map(cpu, g, d, |g| -g),
+        (Op::Mul, 0) => lanes::zip(cpu, g, y, d, |g, y| g * y),
+        (Op::Mul, _) => lanes::zip(cpu, g, x, d, |g, x| g * x),
+        (Op::Div, 0) => lanes::zip(cpu, g, y, d, divide),
+        (Op::Div, _) => lanes::zip3(cpu, [g, out, y], d, |g, out, y| -divide(g * out, y)),
+        (Op::Pow | Op::PowFloat, _) => {
+            let slopes = &slopes[operand * g.len()..(operand + 1) * g.len()];
+            lanes::zip(cpu, g, slopes, d, |g, slope| g * slope);
+        }
+        _ => {
+            for (i, d) in d.iter_mut().enumerate() {
+                // The forward pass has computed it without failing.
+                let slope = op::binary(op, x[i].to_f64(), y[i].to_f64())
+                    .map_or(f64::NAN, |result| if operand == 0 { result.dx } else { result.dy });
+                *d = g[i] * T::from_f64(slope);
+            }
+        }
+    }
+}

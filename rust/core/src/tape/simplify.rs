@@ -1,0 +1,129 @@
+//! Drops what a tape computes twice or in vain.
+//!
+//! ```text
+//! for each node, operands replaced by what they became:
+//!     only constants go in        → the constant that comes out
+//!     x + 0, x − 0, x·1, x/1, +x  → x
+//!     detached constants, inputs  → themselves: they have no gradient
+//!     seen before                 → the node that was there
+//! then, from the output and the guards backwards: what nobody reads is left out
+//! ```
+//! x + 0 is −0 where x is: of zeros only the sign may differ from the eager program's.
+
+use super::graph::{Builder, Guard, Id, Node, Tape};
+use crate::autograd::op::{self, Op};
+use crate::{Result, alloc};
+
+/// Folds constants with `fold`, and common subexpressions with `share`.
+///
+/// # Errors
+/// [`crate::Error::Memory`].
+pub fn fold(tape: &Tape, fold: bool, share: bool) -> Result<Tape> {
+    let new = if share { Builder::sharing } else { Builder::new };
+    rebuild(tape, new(tape.params, tape.inputs), |_| true, fold)
+}
+
+/// Leaves out the nodes that neither the output nor a guard depends on.
+///
+/// # Errors
+/// [`crate::Error::Memory`].
+pub fn drop_unused(tape: &Tape) -> Result<Tape> {
+    let mut used = alloc::filled(false, tape.nodes.len())?;
+    used[tape.output as usize] = true;
+    for guard in &tape.guards {
+        used[guard.x as usize] = true;
+        used[guard.y as usize] = true;
+    }
+    for (id, &node) in tape.nodes.iter().enumerate().rev() {
+        if used[id] {
+            tape.each_operand(node, |operand| used[operand as usize] = true);
+        }
+    }
+    rebuild(tape, Builder::new(tape.params, tape.inputs), |id| used[id], false)
+}
+
+fn rebuild(
+    tape: &Tape,
+    mut new: Builder,
+    keep: impl Fn(usize) -> bool,
+    folded: bool,
+) -> Result<Tape> {
+    let mut map: Vec<Id> = alloc::with_capacity(tape.nodes.len())?;
+    for (id, &node) in tape.nodes.iter().enumerate() {
+        if !keep(id) {
+            map.push(Id::MAX);
+            continue;
+        }
+        let to = |id: Id| map[id as usize];
+        let node = match node {
+            Node::Const(_) | Node::Param(_) | Node::Input(_) => node,
+            Node::Detach(x) => Node::Detach(to(x)),
+            Node::Unary(op, x) => Node::Unary(op, to(x)),
+            Node::Binary(op, x, y) => Node::Binary(op, to(x), to(y)),
+            Node::Select { list, index } => {
+                let moved = alloc::collected(tape.lists[list as usize].iter().map(|&x| to(x)))?;
+                Node::Select { list: new.list(&moved)?, index: to(index) }
+            }
+            Node::Highest { list } => {
+                let moved = alloc::collected(tape.lists[list as usize].iter().map(|&x| to(x)))?;
+                Node::Highest { list: new.list(&moved)? }
+            }
+            Node::Dot { pairs } => {
+                let pairs = &tape.pairs[pairs as usize];
+                let moved = alloc::collected(pairs.iter().map(|&(x, y)| (to(x), to(y))))?;
+                map.push(new.dot(moved)?);
+                continue;
+            }
+        };
+        let replaced = if folded { simpler(&new.tape, node) } else { Simpler::Node(node) };
+        map.push(match replaced {
+            Simpler::Node(node) => new.push(node)?,
+            Simpler::Existing(id) => id,
+        });
+    }
+    let to = |id: Id| map[id as usize];
+    let guards = tape.guards.iter().map(|guard| Guard { x: to(guard.x), y: to(guard.y), ..*guard });
+    new.tape.guards = alloc::collected(guards)?;
+    new.tape.output = to(tape.output);
+    Ok(new.tape)
+}
+
+/// What stands for a node.
+enum Simpler {
+    Node(Node),
+    Existing(Id),
+}
+
+#[allow(clippy::float_cmp, reason = "only the exact neutral element changes nothing")]
+fn simpler(tape: &Tape, node: Node) -> Simpler {
+    let number = |id: Id| match tape.nodes[id as usize] {
+        Node::Const(number) => Some(number),
+        _ => None,
+    };
+    match node {
+        Node::Detach(x) => match tape.nodes[x as usize] {
+            Node::Const(_) | Node::Input(_) | Node::Detach(_) => Simpler::Existing(x),
+            _ => Simpler::Node(node),
+        },
+        Node::Unary(Op::Pos, x) => Simpler::Existing(x),
+        // What fails is left to the replay, which tells of it.
+        Node::Unary(op, x) => match number(x).map(|x| op::unary(op, x)) {
+            Some(Ok(result)) => Simpler::Node(Node::Const(result.value)),
+            _ => Simpler::Node(node),
+        },
+        Node::Binary(op, x, y) => match (op, number(x), number(y)) {
+            (_, Some(a), Some(b)) => match op::binary(op, a, b) {
+                Ok(result) => Simpler::Node(Node::Const(result.value)),
+                Err(_) => Simpler::Node(node),
+            },
+            (Op::Add | Op::Sub, _, Some(0.0)) | (Op::Mul | Op::Div, _, Some(1.0)) => {
+                Simpler::Existing(x)
+            }
+            (Op::Add, Some(0.0), _) | (Op::Mul, Some(1.0), _) => Simpler::Existing(y),
+            // x·y and y·x, x + y and y + x are one node.
+            (Op::Add | Op::Mul, ..) if y < x => Simpler::Node(Node::Binary(op, y, x)),
+            _ => Simpler::Node(node),
+        },
+        _ => Simpler::Node(node),
+    }
+}

@@ -1,0 +1,191 @@
+//! Training: batch after batch, gradient and update, without leaving the core.
+
+use super::batch::{AnyReplayer, StopAt};
+use super::program::Program;
+use super::replay::Stop;
+use crate::autograd::optim::{Adam, Sgd};
+use crate::kernels::{Cpu, optim};
+use crate::worker_pool::WorkerPool;
+use crate::{Error, Result, alloc};
+
+/// A program, its examples, and where its parameters are among all.
+#[derive(Debug)]
+pub struct Task<'a> {
+    program: &'a Program,
+    replayer: AnyReplayer,
+    /// All examples, a row of inputs each.
+    rows: &'a [f64],
+    /// The place of each parameter among those of the training.
+    places: &'a [u32],
+    params: Vec<f64>,
+    gradients: Vec<f64>,
+    batch: Vec<f64>,
+    outputs: Vec<f64>,
+    /// The examples of the batch.
+    chosen: Vec<u32>,
+}
+
+impl<'a> Task<'a> {
+    /// Allocates the memory for a program, which is replayed in single precision where `single` is
+    /// set.
+    ///
+    /// # Errors
+    /// [`Error::Memory`], [`Error::Cpu`], [`Error::Invalid`] where lengths do not fit.
+    pub fn new(
+        program: &'a Program,
+        rows: &'a [f64],
+        places: &'a [u32],
+        single: bool,
+    ) -> Result<Task<'a>> {
+        if places.len() != program.params {
+            return Err(Error::Invalid("places of other parameters".into()));
+        }
+        Ok(Task {
+            program,
+            replayer: AnyReplayer::new(program, single)?,
+            rows,
+            places,
+            params: alloc::zeroed(program.params)?,
+            gradients: alloc::zeroed(program.params)?,
+            batch: Vec::new(),
+            outputs: Vec::new(),
+            chosen: Vec::new(),
+        })
+    }
+
+    /// Adds the gradient of `seed` times the outputs of the chosen examples to `gradients`, and
+    /// returns the sum of the outputs.
+    fn add_gradients(
+        &mut self,
+        pool: &WorkerPool<'_>,
+        data: &[f64],
+        seed: f64,
+        gradients: &mut [f64],
+    ) -> std::result::Result<f64, StopAt> {
+        if self.chosen.is_empty() {
+            return Ok(0.0);
+        }
+        let width = self.program.inputs;
+        self.batch.clear();
+        for &row in &self.chosen {
+            let first = row as usize * width;
+            self.batch.extend_from_slice(&self.rows[first..first + width]);
+        }
+        for (param, &place) in self.params.iter_mut().zip(self.places) {
+            *param = data[place as usize];
+        }
+        self.outputs.resize(self.chosen.len(), 0.0);
+        self.gradients.fill(0.0);
+        let wanted = Some((seed, self.gradients.as_mut_slice()));
+        let to = (self.outputs.as_mut_slice(), wanted);
+        let done = self.replayer.run(self.program, pool, &self.params, &self.batch, to);
+        done.map_err(|(row, stop)| (self.chosen[row] as usize, stop))?;
+        for (gradient, &place) in self.gradients.iter().zip(self.places) {
+            gradients[place as usize] += gradient;
+        }
+        Ok(self.outputs.iter().sum())
+    }
+}
+
+/// The rule by which parameters follow their gradients; the learning rate is set for each step.
+#[derive(Clone, Copy, Debug)]
+pub enum Rule {
+    /// Gradient descent; the first moment is its velocity.
+    Sgd(Sgd),
+    /// Adam and `AdamW`.
+    Adam(Adam),
+}
+
+/// What training changes: all of it is that of the last whole step, whenever training stops.
+#[derive(Debug)]
+pub struct State<'a> {
+    /// The parameters; those that are trained come first.
+    pub data: &'a mut [f64],
+    /// The gradients of the last step.
+    pub gradients: &'a mut [f64],
+    /// The first moment or velocity of each trained parameter.
+    pub first: &'a mut [f64],
+    /// The second moment of each trained parameter, for Adam.
+    pub second: &'a mut [f64],
+    /// Steps taken.
+    pub steps: u64,
+}
+
+/// What the steps are made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// The learning rate of each step.
+    pub lrs: &'a [f64],
+    /// The examples of all steps, as task and row.
+    pub order: &'a [[u32; 2]],
+    /// Where each step's examples begin in `order`, and the last one's end.
+    pub starts: &'a [usize],
+}
+
+/// The example at which training cannot go on without another program: task, row and why.
+pub type StopIn = (usize, usize, Stop);
+
+/// Trains for some steps and writes the mean loss of each step's examples, before its update.
+/// Returns the number of steps done and, if it is not all, why.
+///
+/// # Errors
+/// [`Error::Memory`], [`Error::Interrupted`]; `state` is that of the last whole step.
+///
+/// # Panics
+/// If lengths do not fit.
+#[allow(clippy::cast_precision_loss, reason = "nobody has 2^53 examples")]
+pub fn train(
+    tasks: &mut [Task<'_>],
+    rule: Rule,
+    plan: Plan<'_>,
+    state: &mut State<'_>,
+    losses: &mut [f64],
+    pool: &WorkerPool<'_>,
+) -> Result<Option<StopIn>> {
+    assert_eq!(plan.starts.len(), plan.lrs.len() + 1, "starts");
+    assert_eq!(losses.len(), plan.lrs.len(), "losses");
+    let cpu = Cpu::chosen()?;
+    let mut gradients = alloc::zeroed(state.data.len())?;
+    for (step, (&lr, loss)) in plan.lrs.iter().zip(losses).enumerate() {
+        let examples = &plan.order[plan.starts[step]..plan.starts[step + 1]];
+        for task in &mut *tasks {
+            task.chosen.clear();
+        }
+        for &[task, row] in examples {
+            tasks[task as usize].chosen.push(row);
+        }
+        gradients.fill(0.0);
+        let (seed, mut total) = (1.0 / examples.len() as f64, 0.0);
+        for (i, task) in tasks.iter_mut().enumerate() {
+            match task.add_gradients(pool, state.data, seed, &mut gradients) {
+                Ok(sum) => total += sum,
+                Err((_, Stop::Error(error))) => return Err(error),
+                Err((row, stop)) => return Ok(Some((i, row, stop))),
+            }
+        }
+        pool.progress().check()?;
+        *loss = total * seed;
+        update(cpu, rule, lr, &gradients, state);
+        state.gradients.copy_from_slice(&gradients);
+        state.steps += 1;
+        pool.progress().add(1)?;
+    }
+    Ok(None)
+}
+
+/// Moves the trained parameters.
+#[allow(clippy::cast_precision_loss, reason = "nobody takes 2^53 steps")]
+fn update(cpu: Cpu, rule: Rule, lr: f64, gradients: &[f64], state: &mut State<'_>) {
+    let n = state.first.len();
+    let (data, gradients) = (&mut state.data[..n], &gradients[..n]);
+    match rule {
+        Rule::Sgd(sgd) => optim::scalar_sgd(cpu, Sgd { lr, ..sgd }, data, gradients, state.first),
+        Rule::Adam(adam) => {
+            let t = (state.steps + 1) as f64;
+            let (correction1, correction2) = (1.0 - adam.beta1.powf(t), 1.0 - adam.beta2.powf(t));
+            let adam = Adam { lr, correction1, correction2, ..adam };
+            let moments = (&mut *state.first, &mut *state.second);
+            optim::scalar_adam(cpu, adam, data, gradients, moments);
+        }
+    }
+}
