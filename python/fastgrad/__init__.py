@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         viz,
     )
     from ._core import InternalError, __version__
+    from ._jit import JitError, JitWarning, jit, pick, take
     from ._threads import get_num_threads, set_num_threads
     from .base import NotFittedError
     from .debug import AnomalyError, GradcheckError, detect_anomaly, gradcheck
@@ -69,6 +70,8 @@ __all__ = [
     "GradcheckError",
     "InternalError",
     "InterpolatedTrigram",
+    "JitError",
+    "JitWarning",
     "KneserNey",
     "Layer",
     "Mixture",
@@ -91,13 +94,16 @@ __all__ = [
     "engine",
     "get_num_threads",
     "gradcheck",
+    "jit",
     "load",
     "models",
     "nn",
     "optim",
+    "pick",
     "plots",
     "sampling",
     "set_num_threads",
+    "take",
     "text",
     "training",
     "viz",
@@ -127,6 +133,8 @@ _HOMES = {
     "GradcheckError": "debug",
     "InternalError": "_core",
     "InterpolatedTrigram": "models",
+    "JitError": "_jit",
+    "JitWarning": "_jit",
     "KneserNey": "models",
     "Layer": "nn",
     "MLP": "nn",
@@ -147,8 +155,11 @@ _HOMES = {
     "detect_anomaly": "debug",
     "get_num_threads": "_threads",
     "gradcheck": "debug",
+    "jit": "_jit",
     "load": "models",
+    "pick": "_jit",
     "set_num_threads": "_threads",
+    "take": "_jit",
 }
 # Names as they are called elsewhere, and here.
 _MEANT = {
@@ -213,7 +224,22 @@ _MEANT = {
     "gradient_check": "gradcheck",
     "set_threads": "set_num_threads",
     "lm": "fastgrad.models",
-    "grad": "backward(), then grad of each Value",
+    "grad": "backward(), then grad of each Value; of a batch, fastgrad.jit's value_and_grad",
+    "value_and_grad": "jit(function).value_and_grad",
+    "compile": "jit",
+    "Jit": "jit",
+    "njit": "jit",
+    "vmap": "jit(function).value_and_grad, which takes a batch",
+    "pmap": "jit(function).value_and_grad, which takes a batch",
+    "trace": "jit",
+    "make_jaxpr": "jit(function).program",
+    "checkify": "jit(function, check=True)",
+    "stop_gradient": "the data of Values: v.data is a number without gradient",
+    "cond": "an if on data under jit; fastgrad.pick where both ways are Values",
+    "where": "an if on data under jit; fastgrad.pick where both ways are Values",
+    "scan": "a loop, which jit records unrolled",
+    "gather": "take or pick",
+    "index_select": "take",
     "tensor": "Value",
     "Tensor": "Value",
     "manual_seed": "random.seed, from which weights are drawn",

@@ -17,6 +17,7 @@ __all__ = [
     "NeuronData",
     "NgramCounts",
     "Originals",
+    "Recording",
     "TableSampler",
     "Value",
     "WordReader",
@@ -54,6 +55,7 @@ __all__ = [
     "softmax",
     "sum",
     "train_bigram",
+    "train_recorded",
     "value_is_patched",
     "zero_grads",
 ]
@@ -405,6 +407,82 @@ def bigram_loss_and_gradient(
     w: _Floats, ids: _Ids32, counts: NDArray[np.uint64], penalty: float = 0.0
 ) -> tuple[float, float, _Floats]:
     """Compute the total loss, the data's part of it, and the gradient of the total."""
+
+@final
+class Recording:
+    """A scalar program, recorded from the graph of one example, and its parameters."""
+
+    def __new__(
+        cls,
+        output: Value,
+        inputs: Sequence[Value],
+        constants: Sequence[Value],
+        detached: Sequence[tuple[Value, Value]],
+        selected: Sequence[tuple[Value, Sequence[Value], Value]],
+        highest: Sequence[tuple[Value, Sequence[Value]]],
+        guards: Sequence[tuple[str, Value, Value, bool, int]],
+    ) -> Self:
+        """Record the graph of output; each list tells of leaves where their numbers come from.
+
+        selected are (leaf, choices, leaf of the index), guards (comparison, x, y, outcome, place).
+        """
+    @property
+    def params(self) -> list[Value]: ...
+    @property
+    def num_params(self) -> int: ...
+    def replay(
+        self,
+        rows: _Floats,
+        gradients: _Floats,
+        seed: float,
+        single: bool,
+        threads: int | None = None,
+    ) -> float | tuple[int, str, int]:
+        """Compute seed times the sum of the gradients of rows (B, inputs) into gradients.
+
+        Returns the sum of the outputs, or (row, reason, place) of the first row that needs another
+        program. With single it computes in float32.
+        """
+    def add_gradients(self, gradients: _Floats) -> None:
+        """Add gradients (parameters,) to the parameters' grad."""
+    def fits(self, rows: _Floats, single: bool) -> NDArray[np.bool_]:
+        """Tell for each row whether no op fails and all guards come out as recorded."""
+    def describe(
+        self,
+    ) -> tuple[int, int, int, int, list[tuple[str, str, int, tuple[int, int, int] | None]]]:
+        """Return scalars recorded and left, bytes, inputs, (section, name, results, shape)s."""
+    def source(self, name: str, rust: bool) -> str:
+        """Return the program as a function in C or Rust."""
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the program as arrays by name, for a file."""
+    @staticmethod
+    def from_arrays(arrays: dict[str, NDArray[Any]], params: list[Value]) -> Recording:
+        """Make the recording that arrays() wrote, with these parameters."""
+
+def train_recorded(
+    tasks: list[tuple[Recording, _Floats, _Ids32]],
+    rule: tuple[Any, ...],
+    data: _Floats,
+    gradients: _Floats,
+    first: _Floats,
+    second: _Floats,
+    steps: int,
+    lrs: _Floats,
+    order: _Ids32,
+    starts: NDArray[np.uint64],
+    losses: _Floats,
+    done: NDArray[np.uint64],
+    single: bool,
+    threads: int | None = None,
+    progress: _Progress = None,
+) -> tuple[int, int, str, int] | None:
+    """Train data in place over recorded programs, tasks (recording, rows, places in data).
+
+    rule is ("sgd", momentum, weight decay) or ("adam", beta1, beta2, eps, weight decay, decoupled);
+    order (N, 2) holds task and row of the examples of all steps, starts where each step's begin.
+    Sets done[0] to the number of steps made. Returns None, or (task, row, reason, place) of an
+    example that needs another program.
+    """
 
 @final
 class NgramCounts:

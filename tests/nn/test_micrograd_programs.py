@@ -15,6 +15,7 @@ EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
 FEW_STEPS = {
     "from_bigram_to_nplm": ["--quick"],
     "microgpt": ["--steps", "1"],
+    "microgpt_jit": ["--steps", "2"],
     "moons": ["--steps", "2"],
 }
 
@@ -124,6 +125,13 @@ def test_moons_gives_micrograds_losses():
         assert round(100 * history[step][1]) == accuracy, step
 
 
+def test_moons_recorded_by_jit_gives_micrograds_losses():
+    history = [loss for loss, _ in load("moons").main(steps=20, report=quiet)]
+    jitted, accuracy = load("moons_jit").main(steps=20, report=quiet)
+    assert jitted == pytest.approx(history, rel=1e-9)
+    assert accuracy > 0.8
+
+
 @pytest.mark.slow
 def test_moons_in_micrograd():
     micrograd = load("moons", ("fastgrad", "micrograd")).main(steps=2, report=quiet)
@@ -226,3 +234,12 @@ def test_microgpt_without_a_file_and_on_list_operations():
     lists = load("microgpt_fast").main(steps=12, report=quiet)
     assert lines[0] == "26 names, 27 symbols, 4192 parameters"
     assert lists == pytest.approx(scalars, rel=1e-9)
+
+
+def test_microgpt_recorded_by_jit_gives_the_same_losses(names_file):
+    eager, jitted, programs = load("microgpt_jit").main(names_file, steps=6, report=quiet)
+    assert [f"{loss:.4f}" for loss in eager] == MICROGPT
+    assert jitted == pytest.approx(eager, rel=1e-9)
+    names = pathlib.Path(names_file).read_text(encoding="utf-8").split()
+    assert len(programs) <= len({len(name) for name in names})
+    assert all(len(program.instructions) < 100 for program in programs)

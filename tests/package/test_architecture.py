@@ -33,6 +33,10 @@ MAY_IMPORT = {
     "datasets": {"_checks", "_core", "_hints"},
     "debug": {"_checks", "engine"},
     "_script": {"_script", "engine"},
+    "_jit": {
+        *("_checks", "_core", "_jit", "_progress", "_threads", "checkpoint", "optim"),
+        "training.history",
+    },
     "viz": {"_checks", "_core", "_files", "_hints", "engine", "viz"},
     "plots": {"_checks", "_files", "_hints", "plots"},
     "text": {"_checks", "_core", "_hints", "text"},
@@ -50,6 +54,7 @@ MAY_IMPORT = {
             "_core",
             "_fork",
             "_hints",
+            "_jit",
             "_threads",
             "base",
             "checkpoint",

@@ -24,6 +24,8 @@
 //! | `data` | the bundled names and plays |
 //! | `neural_bigram` | training of the neural bigram |
 //! | `sampling` | items drawn from tables and rows of probabilities |
+//! | `recorder` | reads the graph under a Value as a tape |
+//! | `tape` | scalar programs, recorded from a graph and replayed over arrays |
 
 // Where unsafe code may be, in this crate and in the core: see ADR 1 and ARCHITECTURE.md.
 #![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]
@@ -47,8 +49,10 @@ mod operands;
 mod optim;
 mod overrides;
 mod py_reader;
+mod recorder;
 mod run;
 mod sampling;
+mod tape;
 mod value;
 mod weights;
 mod words;
@@ -89,6 +93,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(data::plays, module)?)?;
     module.add_function(wrap_pyfunction!(neural_bigram::train_bigram, module)?)?;
     module.add_function(wrap_pyfunction!(neural_bigram::bigram_loss_and_gradient, module)?)?;
+    module.add_class::<tape::Recording>()?;
+    module.add_function(wrap_pyfunction!(tape::train_recorded, module)?)?;
     module.add_class::<sampling::TableSampler>()?;
     module.add_function(wrap_pyfunction!(sampling::draw_rows, module)?)?;
     module.add_function(wrap_pyfunction!(sampling::normal_numbers, module)?)?;

@@ -87,13 +87,19 @@ pub fn rms_norm<'py>(py: Python<'py>, x: &[Bound<'py, PyAny>], eps: f64) -> Outp
 
 /// Subtracts the largest logit's number from each: the shift cancels, so it needs no gradient.
 fn shifted<'py>(logits: &[Bound<'py, PyAny>]) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let Some(first) = logits.first() else { return Ok(Vec::new()) };
+    let py = first.py();
+    let data = |logit: &Bound<'py, PyAny>| {
+        if is_value(logit) { logit.getattr(intern!(py, "data")) } else { Ok(logit.clone()) }
+    };
+    // A program that is being recorded has numbers of its own, with a maximum of their own.
+    if let Some(max) = data(first)?.getattr_opt(intern!(py, "_max_of"))? {
+        let highest = max.call1((PyList::new(py, logits)?,))?;
+        return each(logits, |logit| as_value(logit)?.sub(&highest));
+    }
     let mut highest = f64::NEG_INFINITY;
     for logit in logits {
-        let data = if is_value(logit) {
-            logit.getattr(intern!(logit.py(), "data"))?.extract::<f64>()?
-        } else {
-            logit.extract()?
-        };
+        let data = data(logit)?.extract()?;
         highest = if data > highest { data } else { highest };
     }
     each(logits, |logit| as_value(logit)?.sub(highest))

@@ -126,7 +126,7 @@ pub unsafe extern "C" fn vectorcall(
     guard_slot(|| unsafe {
         let count = ffi::PyVectorcall_NARGS(flagged_count).cast_unsigned();
         if count == 1 && names.is_null() && !is_patched() {
-            return of_number(Argument::receive(*args));
+            return of_number(Class::receive(class.cast()), Argument::receive(*args));
         }
         let class = Class::receive(class.cast());
         let at = |i: usize| Argument::receive(*args.add(i)).to_owned();
@@ -135,14 +135,24 @@ pub unsafe extern "C" fn vectorcall(
     })
 }
 
+/// Returns the method by which a number of a program that is being recorded gives itself to a new
+/// Value.
+#[cold]
+fn stands_for<'py>(data: Argument<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    data.getattr_opt(intern!(data.py(), "_stands_for"))
+}
+
 #[inline(always)]
-fn of_number(data: Argument<'_>) -> Object {
+fn of_number<'py>(class: Class<'py>, data: Argument<'py>) -> Object {
     let number = match number::quick_float(data) {
         Some(number) => Ok(number),
         None => number::required(data, "data"),
     };
     match number {
         Ok(number) => NewNode::leaf(data.py(), number).into_ptr(),
+        Err(_) if stands_for(data).is_ok_and(|method| method.is_some()) => {
+            answer(call_slowly(class, vec![data.to_owned()], None, |_| data.to_owned()))
+        }
         Err(error) => raise(error),
     }
 }
@@ -237,7 +247,13 @@ fn fill(node: NodeRef<'_>, args: Argument<'_>, kwargs: Option<Argument<'_>>) -> 
     let Some(data) = &read.data else {
         return Err(PyTypeError::new_err("Value() missing 1 required argument: 'data'"));
     };
-    let data = number::required(data.as_borrowed(), "data")?;
+    let data = match number::required(data.as_borrowed(), "data") {
+        Ok(data) => data,
+        Err(error) => match stands_for(data.as_borrowed())? {
+            Some(number) => number.call1((node.object(),))?.extract()?,
+            None => return Err(error),
+        },
+    };
     let children = children_of(read.children.as_ref())?;
     let rule = rule_of(read.local_grads.as_ref(), children.len())?;
     let op = match &read.op {

@@ -1,0 +1,344 @@
+"""Scalar programs at vector speed: `jit` records a function of Values once and replays it.
+
+See `fastgrad.jit`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import sys
+import types
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, overload
+
+import numpy as np
+
+from .._checks import shorten, whole
+from .._core import Recording, Value
+from .._threads import thread_count
+from ..optim import SGD, Adam
+from ..training.history import History
+from . import files
+from .arguments import flatten, rebuild, split_batch
+from .program import Program
+from .recording import JitError, current, pick, record, take
+from .training import train
+
+__all__ = ["Jit", "JitError", "JitWarning", "Program", "jit", "pick", "take"]
+
+P = ParamSpec("P")
+
+# Programs kept for examples of one structure: each stands for another way through the branches.
+_MOST_PROGRAMS = 64
+# The number of programs of one structure from which on a warning tells of it.
+_MANY_PROGRAMS = 8
+# How far a replay may be from a plain call: sums are added in another order.
+_TOLERANCE = 1e-9
+# Where the code of this package is.
+_PACKAGE = os.path.dirname(os.path.dirname(__file__))
+
+
+class JitWarning(UserWarning):
+    """Tells of what makes a jitted function slow."""
+
+    __module__ = "fastgrad"
+
+
+class Jit(Generic[P]):
+    """A function of numbers that is recorded once and replayed; made by `fastgrad.jit`."""
+
+    def __init__(
+        self, function: Callable[P, Any], *, check: bool = False, dtype: str = "float64"
+    ) -> None:
+        if not callable(function):
+            raise TypeError(f"function is {shorten(function)}; expected a function")
+        functools.update_wrapper(self, function)
+        self.function = function
+        if dtype not in ("float64", "float32"):
+            raise ValueError(f"dtype is {shorten(dtype)}; expected 'float64' or 'float32'")
+        self.check = check
+        self.dtype = dtype
+        self._programs: dict[Any, list[Recording]] = {}
+        self._places: Counter[str] = Counter()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Value:
+        """Return the function's Value for one example; its backward() reaches the parameters.
+
+        Numbers, and lists and arrays of numbers, are the example; what else is given belongs to the
+        structure, for each of which the function is recorded anew.
+        """
+        if current() is not None:
+            return self.function(*args, **kwargs)
+        numbers: list[float] = []
+        structure = (
+            tuple(flatten(argument, numbers, f"argument {i}") for i, argument in enumerate(args)),
+            tuple((name, flatten(item, numbers, name)) for name, item in sorted(kwargs.items())),
+        )
+        rows = np.array([numbers], dtype=np.float64)
+        for recording in self._programs.get(structure, ()):
+            if (part := self._replayed(recording, rows, 1.0, None)) is not None:
+                break
+        else:
+            [part] = self._replay(structure, rows, 1.0, None)
+        recording, output, gradients = part
+        made = Value(output, tuple(recording.params), "jit", local_grads=gradients.tolist())
+        if self.check:
+            self._compare(structure, rows[0], made.data, gradients.tolist(), recording.params)
+        return made
+
+    def __get__(self, instance: object, owner: type | None = None) -> Jit[...]:
+        """Return the jitted method of an instance, which has programs of its own."""
+        if instance is None:
+            return self
+        bound = Jit(types.MethodType(self.function, instance), check=self.check)
+        # Found there from now on, without a call of __get__.
+        vars(instance)[self.function.__name__] = bound
+        return bound
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make copies of the function alone, which is recorded anew."""
+        return functools.partial(Jit, check=self.check), (self.function,)
+
+    def value_and_grad(self, *batch: Any, threads: int | None = None) -> float:
+        """Return the mean over a batch; add its gradient to the parameters' `grad`.
+
+        Lists, tuples and arrays hold an item an example: of an array of shape (B, n) each example
+        gets a list of n numbers. A number is the same for all. The result does not depend on the
+        number of threads.
+        """
+        size, groups = split_batch(batch)
+        threads = thread_count(threads)
+        if self.check:
+            self._check_batch(groups)
+        # Gradients are added once nothing can fail any more.
+        done = [
+            part
+            for structure, (_, rows) in groups.items()
+            for part in self._replay((structure, ()), rows, 1.0 / size, threads)
+        ]
+        for recording, _, gradients in done:
+            recording.add_gradients(gradients)
+        return sum(total for _, total, _ in done) / size
+
+    @property
+    def programs(self) -> list[Program]:
+        """The programs recorded so far, one a structure and a way through the branches."""
+        name = getattr(self, "__name__", "a function")
+        return [Program(r, name) for recordings in self._programs.values() for r in recordings]
+
+    @property
+    def program(self) -> Program:
+        """The program that was recorded last; `JitError` before the first call."""
+        programs = self.programs
+        if not programs:
+            raise JitError("nothing is recorded yet; expected a call first")
+        return programs[-1]
+
+    def parameters(self) -> list[Value]:
+        """Return the Values that the programs recorded so far depend on, each once."""
+        every = self._programs.values()
+        found = {id(p): p for recordings in every for r in recordings for p in r.params}
+        return list(found.values())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the programs and the parameters' numbers to a safetensors file.
+
+        Raises `TypeError` where an argument other than numbers, strings and None belongs to a
+        structure, and `OSError` where the file cannot be written.
+        """
+        files.save(path, self._programs, getattr(self, "__name__", ""))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Jit[...]:
+        """Return a jitted function from a file: its programs, with parameters of their own.
+
+        Nothing in the file is executed. What was not recorded before raises `JitError`, as there is
+        no Python function to record. Raises `CheckpointError` for a file that `save` has not
+        written, or that was damaged.
+        """
+        programs, name = files.load(path)
+
+        def missing(*args: Any, **kwargs: Any) -> Any:
+            raise JitError(f"{name} was loaded from a file, which holds no program for this call")
+
+        missing.__name__ = name
+        loaded = cls(missing)
+        loaded._programs = programs
+        return loaded
+
+    def _replay(
+        self, structure: Any, rows: Any, seed: float, threads: int | None
+    ) -> list[tuple[Recording, float, Any]]:
+        """Return programs, each with the sum of its outputs and `seed` times that of gradients."""
+        known = self._programs.get(structure, [])
+        if len(known) == 1 and (part := self._replayed(known[0], rows, seed, threads)) is not None:
+            return [part]
+        parts = [
+            self._replayed(recording, rows[fitting], seed, threads)
+            for recording, fitting in self._partition(structure, rows)
+        ]
+        assert None not in parts, "a program does not hold for an example it was made for"
+        return [part for part in parts if part is not None]
+
+    def fit(
+        self,
+        batch: tuple[Any, ...],
+        *,
+        steps: int,
+        optimizer: SGD | Adam,
+        batch_size: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        progress: bool = True,
+        threads: int | None = None,
+    ) -> History:
+        """Train: in each step the gradient of the mean over a batch, then the optimizer's update.
+
+        `batch` is a tuple of all arguments, as for `value_and_grad`. Each step takes the next
+        `batch_size` examples, all of them by default, in an order drawn anew for each pass, or with
+        `shuffle=False` in the order given. Afterwards parameters, their `grad` and the optimizer
+        are what a loop of `zero_grad`, `value_and_grad` and `step` would leave, also where an
+        exception or Ctrl-C ends it.
+        """
+        if not isinstance(batch, tuple):
+            raise TypeError(f"batch is {shorten(batch)}; expected a tuple of the arguments")
+        whole("steps", steps, least=0)
+        if batch_size is not None:
+            whole("batch_size", batch_size, least=1)
+        return train(
+            *(self._partition, batch, steps, optimizer, batch_size, shuffle, seed, progress),
+            *(self.dtype == "float32", thread_count(threads)),
+        )
+
+    def _replayed(
+        self, recording: Recording, rows: Any, seed: float, threads: int | None
+    ) -> tuple[Recording, float, Any] | None:
+        """Replay a program; return None where it does not hold for a row."""
+        gradients = np.empty(recording.num_params)
+        single = self.dtype == "float32"
+        total = recording.replay(rows, gradients, seed, single, threads)
+        return (recording, total, gradients) if isinstance(total, float) else None
+
+    def _partition(self, structure: Any, rows: Any) -> list[tuple[Recording, Any]]:
+        """Return the programs of a structure with the places of the rows that each can replay."""
+        left = np.arange(len(rows))
+        parts: list[tuple[Recording, Any]] = []
+        programs = iter(self._programs.get(structure, [])[:])
+        while len(left):
+            recording = next(programs, None) or self._record(structure, rows[left[0]])
+            fits = recording.fits(rows[left], self.dtype == "float32")
+            if fits.any():
+                parts.append((recording, left[fits]))
+            left = left[~fits]
+        return parts
+
+    def _check_batch(self, groups: Any) -> None:
+        """Compare the replay of each example with a plain call."""
+        for structure, (_, rows) in groups.items():
+            for row in rows:
+                [(recording, output, gradients)] = self._replay((structure, ()), row[None], 1.0, 1)
+                self._compare((structure, ()), row, output, gradients.tolist(), recording.params)
+
+    def _record(self, structure: Any, row: Any) -> Recording:
+        """Record the function anew with an example for which no program holds."""
+
+        def arguments(tracers: Any) -> tuple[list[Any], dict[str, Any]]:
+            positional, named = structure
+            return (
+                [rebuild(item, tracers) for item in positional],
+                {name: rebuild(item, tracers) for name, item in named},
+            )
+
+        recording, places = record(self.function, row.tolist(), arguments)
+        programs = self._programs.setdefault(structure, [])
+        programs.append(recording)
+        self._places.update(places)
+        if len(programs) == _MANY_PROGRAMS:
+            told = "; ".join(place for place, _ in self._places.most_common(3))
+            warnings.warn(
+                f"{getattr(self, '__name__', 'a jitted function')} was recorded"
+                f" {_MANY_PROGRAMS} times for examples of one structure, as it branches on its"
+                f" numbers at {told}; each recording takes as long as a plain call",
+                JitWarning,
+                stacklevel=_frames_of_ours(),
+            )
+        del programs[:-_MOST_PROGRAMS]
+        return recording
+
+    def _compare(self, structure: Any, row: Any, made: float, gradients: Any, params: Any) -> None:
+        """Raise `JitError` where a replay and a plain call of the function differ."""
+        positional, named = structure
+        numbers = iter(row.tolist())
+        arguments = [rebuild(item, numbers) for item in positional]
+        by_name = {name: rebuild(item, numbers) for name, item in named}
+        function: Callable[..., Any] = self.function
+        plain = function(*arguments, **by_name)
+        number = plain.data if isinstance(plain, Value) else float(plain)
+        if not math.isclose(number, made, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
+            raise JitError(f"the replay gave {made}, a plain call {number}")
+        if not isinstance(plain, Value):
+            return
+        grads = [param.grad for param in params]
+        plain.backward()
+        for param, grad, replayed in zip(params, grads, gradients, strict=True):
+            expected, param.grad = param.grad - grad, grad
+            if not math.isclose(expected, replayed, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
+                raise JitError(
+                    f"the replay gave the gradient {replayed} for {shorten(param)}, a plain call"
+                    f" {expected}"
+                )
+
+
+def _frames_of_ours() -> int:
+    """Return the level at which `warnings.warn`, called by the caller, tells of a user's line."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+@overload
+def jit(function: Callable[P, Any], *, check: bool = False, dtype: str = ...) -> Jit[P]: ...
+@overload
+def jit(*, check: bool = False, dtype: str = ...) -> Callable[[Callable[P, Any]], Jit[P]]: ...
+def jit(function: Any = None, *, check: bool = False, dtype: str = "float64") -> Any:
+    """Record a function of numbers and Values once, and replay it in vectors.
+
+    Write it for one example, with floats and Values. The first call records what it does; calls
+    with other numbers replay that, for one example or for a batch, with the same values and
+    gradients up to rounding. Lists of other lengths, and branches that come out otherwise, are
+    recorded when they first appear.
+
+    >>> import numpy as np
+    >>> from fastgrad import Value, jit
+    >>> w, b = Value(2.0), Value(0.5)
+    >>> @jit
+    ... def loss(x, target):
+    ...     return (w * x + b - target) ** 2
+    >>> loss.value_and_grad(np.array([0.0, 1.0]), np.array([0.5, 2.0]))
+    0.125
+    >>> w.grad, b.grad
+    (0.5, 0.5)
+
+    The Values that the function closes over are its parameters: they are read before each replay,
+    and their `grad` is added to. Replacing a parameter by another Value needs a new `jit`.
+
+    `.data` is a number without gradient, and comparisons of such numbers are recorded as branches;
+    `fastgrad.take` and `fastgrad.pick` select by a number of the example without a branch. What a
+    replay cannot repeat raises `JitError` while it is recorded: setting `.data`, reading `.grad`,
+    calling `backward()`, ops with a rule of their own. What the function does besides (printing,
+    drawing random numbers) happens when it is recorded, and then never again.
+
+    With `check=True` every replay is compared with a plain call, which takes as long as that;
+    a difference raises `JitError`.
+
+    With `dtype="float32"` replays compute in single precision, which is faster for batches; results
+    have about six digits. Parameters and optimizers stay in double precision.
+    """
+    if function is None:
+        return functools.partial(jit, check=check, dtype=dtype)
+    return Jit(function, check=check, dtype=dtype)

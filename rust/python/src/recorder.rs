@@ -1,0 +1,216 @@
+//! Reads the graph under a Value as a tape: each node once, operands first.
+#![allow(clippy::indexing_slicing, reason = "the walk's own positions; a wrong one must be loud")]
+
+use fastgrad_core::autograd::op::{self, Op};
+use fastgrad_core::tape::{Builder, Id, Node, Tape};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use rustc_hash::FxHashMap;
+
+use crate::args;
+use crate::errors::to_python;
+use crate::value::node::{self, NodeRef};
+
+/// What the recorder knows of leaves: where their numbers come from.
+pub enum Origin<'a> {
+    /// A number of the example, by its place.
+    Input(u32),
+    /// A plain number.
+    Constant,
+    /// The number of another Value, without its gradient.
+    Detached(NodeRef<'a>),
+    /// One of a list, at a place that is a Value's number.
+    Selected(Vec<NodeRef<'a>>, NodeRef<'a>),
+    /// The largest number of a list.
+    Highest(Vec<NodeRef<'a>>),
+}
+
+/// A walk through the graph under some Values, operands first.
+pub struct Walk<'a> {
+    builder: Builder,
+    known: FxHashMap<usize, Id>,
+    origins: FxHashMap<usize, Origin<'a>>,
+    /// The leaves that may be parameters.
+    leaves: Vec<(NodeRef<'a>, Id)>,
+    /// How many edges of the graph end at each leaf.
+    edges: FxHashMap<usize, isize>,
+}
+
+/// A node on the walk's stack: to be entered, or to be recorded after its operands.
+enum Visit<'a> {
+    Enter(NodeRef<'a>),
+    Leave(NodeRef<'a>),
+}
+
+impl<'a> Walk<'a> {
+    /// Starts a walk for a program of that many numbers an example.
+    pub fn new(inputs: usize) -> Walk<'a> {
+        Walk {
+            builder: Builder::new(0, inputs),
+            known: FxHashMap::default(),
+            origins: FxHashMap::default(),
+            leaves: Vec::new(),
+            edges: FxHashMap::default(),
+        }
+    }
+
+    /// Tells where the number of a leaf comes from.
+    pub fn set_origin(&mut self, leaf: &'a Bound<'_, PyAny>, origin: Origin<'a>) -> PyResult<()> {
+        self.origins.insert(address(as_node(leaf)?), origin);
+        Ok(())
+    }
+
+    /// Records a Value and all that it depends on.
+    pub fn record(&mut self, value: NodeRef<'a>) -> PyResult<Id> {
+        let mut stack = vec![Visit::Enter(value)];
+        while let Some(visit) = stack.pop() {
+            match visit {
+                Visit::Enter(value) if self.known.contains_key(&address(value)) => {}
+                Visit::Enter(value) => {
+                    stack.push(Visit::Leave(value));
+                    self.enter(value, &mut stack)?;
+                }
+                Visit::Leave(value) => {
+                    let id = self.add(value)?;
+                    self.known.insert(address(value), id);
+                }
+            }
+        }
+        Ok(self.id(value))
+    }
+
+    fn id(&self, value: NodeRef<'_>) -> Id {
+        self.known[&address(value)]
+    }
+
+    /// Pushes what a node is computed from, the first operand on top.
+    fn enter(&mut self, value: NodeRef<'a>, stack: &mut Vec<Visit<'a>>) -> PyResult<()> {
+        if value.has(node::HAS_RULE) || value.fused_op().is_some() {
+            return Err(not_recordable(value)?);
+        }
+        if value.op() != Op::Leaf {
+            for parent in value.parents().into_iter().rev().flatten() {
+                if parent.op() == Op::Leaf {
+                    *self.edges.entry(address(parent)).or_insert(0) += 1;
+                }
+                stack.push(Visit::Enter(parent));
+            }
+            return Ok(());
+        }
+        match self.origins.get(&address(value)) {
+            Some(Origin::Detached(source)) => stack.push(Visit::Enter(*source)),
+            Some(Origin::Highest(list)) => {
+                stack.extend(list.iter().rev().copied().map(Visit::Enter));
+            }
+            Some(Origin::Selected(list, index)) => {
+                stack.push(Visit::Enter(*index));
+                stack.extend(list.iter().rev().copied().map(Visit::Enter));
+            }
+            Some(Origin::Input(_) | Origin::Constant) | None => {}
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, value: NodeRef<'a>) -> PyResult<Id> {
+        if value.op() == Op::Leaf {
+            return self.add_leaf(value);
+        }
+        let core = |error| to_python(&error);
+        let two = takes_two(value.op());
+        let mut data = value.slopes();
+        let mut operands = [0; 2];
+        for (i, parent) in value.parents().into_iter().enumerate().take(2) {
+            if let Some(parent) = parent {
+                operands[i] = self.id(parent);
+                data[i] = parent.data();
+            } else if two {
+                operands[i] = self.builder.push(Node::Const(data[i])).map_err(core)?;
+            }
+        }
+        let (node, now) = if two {
+            let node = Node::Binary(value.op(), operands[0], operands[1]);
+            (node, op::binary(value.op(), data[0], data[1]).map(|result| result.value))
+        } else {
+            let node = Node::Unary(value.op(), operands[0]);
+            (node, op::unary(value.op(), data[0]).map(|result| result.value))
+        };
+        if now.map(f64::to_bits) != Ok(value.data().to_bits()) && !value.data().is_nan() {
+            return Err(PyValueError::new_err(format!(
+                "{} was computed before its operands changed; expected a program that computes \
+                 all that it needs, or .data for a number that stays",
+                args::shorten(value.object().as_borrowed())
+            )));
+        }
+        self.builder.push(node).map_err(core)
+    }
+
+    fn add_leaf(&mut self, value: NodeRef<'a>) -> PyResult<Id> {
+        let core = |error| to_python(&error);
+        let node = match self.origins.get(&address(value)) {
+            Some(&Origin::Input(i)) => Node::Input(i),
+            Some(Origin::Constant) => Node::Const(value.data()),
+            Some(Origin::Detached(source)) => Node::Detach(self.id(*source)),
+            Some(Origin::Highest(list)) => {
+                let ids: Vec<Id> = list.iter().map(|&item| self.id(item)).collect();
+                Node::Highest { list: self.builder.list(&ids).map_err(core)? }
+            }
+            Some(Origin::Selected(list, index)) => {
+                let ids: Vec<Id> = list.iter().map(|&item| self.id(item)).collect();
+                let index = self.id(*index);
+                Node::Select { list: self.builder.list(&ids).map_err(core)?, index }
+            }
+            None => {
+                let id = self.builder.push(Node::Const(value.data())).map_err(core)?;
+                self.leaves.push((value, id));
+                return Ok(id);
+            }
+        };
+        self.builder.push(node).map_err(core)
+    }
+
+    /// Tells parameters from constants: a leaf that only the graph holds is a constant.
+    pub fn finish(self) -> PyResult<(Tape, Vec<Py<PyAny>>)> {
+        let Walk { builder, leaves, edges, .. } = self;
+        let mut tape = builder.tape;
+        let mut params = Vec::new();
+        for (leaf, id) in leaves {
+            let held = edges.get(&address(leaf)).copied().unwrap_or(0);
+            // SAFETY: the object is alive, the GIL held.
+            if unsafe { ffi::Py_REFCNT(leaf.as_ptr().cast()) } > held {
+                tape.nodes[id as usize] = Node::Param(u32::try_from(params.len())?);
+                params.push(leaf.object().unbind());
+            }
+        }
+        tape.params = params.len();
+        Ok((tape, params))
+    }
+}
+
+fn address(value: NodeRef<'_>) -> usize {
+    value.as_ptr().addr()
+}
+
+fn takes_two(op: Op) -> bool {
+    use Op::{Add, Div, Max, Min, Mul, Pow, PowFloat, PowInt, Sub};
+    matches!(op, Add | Sub | Mul | Div | Pow | PowInt | PowFloat | Max | Min)
+}
+
+/// Returns the node of an object that must be a Value.
+pub fn as_node<'a>(object: &'a Bound<'_, PyAny>) -> PyResult<NodeRef<'a>> {
+    NodeRef::of(object.as_borrowed()).ok_or_else(|| {
+        PyTypeError::new_err(format!("{} is no Value", args::shorten(object.as_borrowed())))
+    })
+}
+
+/// Returns the error for a node whose derivatives only Python knows.
+#[cold]
+fn not_recordable(value: NodeRef<'_>) -> PyResult<PyErr> {
+    let object = value.object();
+    let op: String = object.getattr("_op")?.extract()?;
+    Ok(PyTypeError::new_err(format!(
+        "{} has a rule of its own ({}); expected ops of fastgrad, whose derivatives are known",
+        args::shorten(object.as_borrowed()),
+        args::quoted(&op)
+    )))
+}

@@ -1,0 +1,484 @@
+//! Scalar programs, recorded from the graph of one example and replayed over arrays.
+
+use std::sync::Mutex;
+
+use fastgrad_core::Error;
+use fastgrad_core::autograd::optim::{Adam, Sgd};
+use fastgrad_core::tape::batch::{AnyReplayer, StopAt};
+use fastgrad_core::tape::encode::{Encoded, decode, encode};
+use fastgrad_core::tape::export::{Language, export};
+use fastgrad_core::tape::replay::Stop;
+use fastgrad_core::tape::train::{Plan, Rule, State, Task, train};
+use fastgrad_core::tape::{Comparison, Guard, Passes, Program, Tape};
+use fastgrad_core::worker_pool::WorkerPool;
+use numpy::{IntoPyArray, Ix1, Ix2, PyArray1, PyArray2};
+use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+
+use crate::args;
+use crate::errors::{guard, to_python};
+use crate::recorder::{Origin, Walk, as_node};
+use crate::run::{Cost, run};
+use crate::value::node::NodeRef;
+
+/// The nanoseconds that a number of a program takes, forwards and backwards.
+const A_NUMBER: u64 = 3;
+
+/// A recorded program and its parameters.
+#[pyclass(module = "fastgrad._core")]
+pub struct Recording {
+    tape: Tape,
+    /// How many scalars were recorded, before any pass.
+    recorded: usize,
+    program: Program,
+    params: Vec<Py<PyAny>>,
+    /// The memory of the last replay, and whether it was in single precision.
+    memory: Mutex<Option<(bool, AnyReplayer)>>,
+}
+
+type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
+type Selection<'py> = (Bound<'py, PyAny>, Vec<Bound<'py, PyAny>>, Bound<'py, PyAny>);
+type Compared<'py> = (String, Bound<'py, PyAny>, Bound<'py, PyAny>, bool, u32);
+
+#[pymethods]
+impl Recording {
+    /// Record the graph of `output`.
+    ///
+    /// `inputs` are the leaves that stand for the numbers of an example, `constants` those of plain
+    /// numbers, `detached` pairs of a leaf
+    /// and the Value whose number it has, `selected` triples of a leaf, the list that it was
+    /// selected from and the leaf of the index, `highest` pairs of a leaf and the list whose largest
+    /// number it has; `guards` are (comparison, x, y, outcome, place).
+    #[new]
+    #[pyo3(signature = (output, inputs, constants, detached, selected, highest, guards))]
+    fn new(
+        output: &Bound<'_, PyAny>,
+        inputs: &Bound<'_, PyList>,
+        constants: &Bound<'_, PyList>,
+        detached: &Bound<'_, PyList>,
+        selected: &Bound<'_, PyList>,
+        highest: &Bound<'_, PyList>,
+        guards: &Bound<'_, PyList>,
+    ) -> PyResult<Recording> {
+        guard(|| {
+            let inputs: Vec<Bound<'_, PyAny>> = inputs.iter().collect();
+            let constants: Vec<Bound<'_, PyAny>> = constants.iter().collect();
+            let detached: Vec<Pair<'_>> = detached.extract()?;
+            let selected: Vec<Selection<'_>> = selected.extract()?;
+            let highest: Vec<(Bound<'_, PyAny>, Vec<Bound<'_, PyAny>>)> = highest.extract()?;
+            let guards: Vec<Compared<'_>> = guards.extract()?;
+            let mut walk = Walk::new(inputs.len());
+            for (input, i) in inputs.iter().zip(0..) {
+                walk.set_origin(input, Origin::Input(i))?;
+            }
+            for constant in &constants {
+                walk.set_origin(constant, Origin::Constant)?;
+            }
+            for (leaf, source) in &detached {
+                walk.set_origin(leaf, Origin::Detached(as_node(source)?))?;
+            }
+            for (leaf, list, index) in &selected {
+                let list = list.iter().map(as_node).collect::<PyResult<Vec<_>>>()?;
+                walk.set_origin(leaf, Origin::Selected(list, as_node(index)?))?;
+            }
+            for (leaf, list) in &highest {
+                let list = list.iter().map(as_node).collect::<PyResult<Vec<_>>>()?;
+                walk.set_origin(leaf, Origin::Highest(list))?;
+            }
+            let output = walk.record(as_node(output)?)?;
+            let mut read = Vec::new();
+            for (name, x, y, held, place) in &guards {
+                let comparison = match name.as_str() {
+                    "<" => Comparison::Less,
+                    "<=" => Comparison::LessEqual,
+                    "==" => Comparison::Equal,
+                    "is" => Comparison::Same,
+                    _ => return Err(PyValueError::new_err(format!("no comparison {name:?}"))),
+                };
+                let (x, y) = (walk.record(as_node(x)?)?, walk.record(as_node(y)?)?);
+                read.push(Guard { comparison, x, y, held: *held, place: *place });
+            }
+            let (mut tape, params) = walk.finish()?;
+            tape.output = output;
+            tape.guards = read;
+            Recording::compile(&tape, params)
+        })
+    }
+
+    /// The parameters, in the order of the program.
+    #[getter]
+    fn params<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, &self.params)
+    }
+
+    /// Compute `seed` times the sum of all rows' gradients by each parameter into `gradients`.
+    ///
+    /// Returns the sum of the outputs, or (row, reason, place) of the first row that needs another
+    /// program.
+    #[pyo3(signature = (rows, gradients, seed, single, threads=None))]
+    fn replay<'py>(
+        &self,
+        py: Python<'py>,
+        rows: &Bound<'_, PyAny>,
+        gradients: &Bound<'_, PyAny>,
+        seed: f64,
+        single: bool,
+        threads: Option<usize>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        guard(|| {
+            let rows = args::array::<f64, Ix2>("rows", rows)?.contiguous()?.read()?;
+            let mut gradients =
+                args::array::<f64, Ix1>("gradients", gradients)?.contiguous()?.write()?;
+            let mut outputs = crate::memory::filled(0.0, rows.as_array().nrows())?;
+            let rows = rows.as_slice()?;
+            let gradients = gradients.as_slice_mut()?;
+            let given = (rows.len(), gradients.len());
+            let expected = (outputs.len() * self.program.inputs, self.params.len());
+            if given != expected {
+                return Err(PyValueError::new_err(format!(
+                    "rows and gradients have {given:?} numbers; expected {expected:?}"
+                )));
+            }
+            let params = self.numbers(py)?;
+            gradients.fill(0.0);
+            let mut memory = self.memory.try_lock().ok().and_then(|mut memory| memory.take());
+            let numbers = self.program.varying.slots as usize;
+            let cost = Cost::of(numbers.saturating_mul(outputs.len()), A_NUMBER);
+            let threads = if cost.is_quick() { 1 } else { threads.unwrap_or_else(available) };
+            let stopped = run(py, cost, None, |progress| {
+                let mut replayer = match memory.take() {
+                    Some((of, replayer)) if of == single => replayer,
+                    _ => AnyReplayer::new(&self.program, single)?,
+                };
+                let pool = WorkerPool::new(threads, progress);
+                let result = pool.run(|| {
+                    let to = (outputs.as_mut_slice(), Some((seed, &mut *gradients)));
+                    replayer.run(&self.program, &pool, &params, rows, to)
+                });
+                memory = Some((single, replayer));
+                match result {
+                    Ok(()) => Ok(None),
+                    Err((_, Stop::Error(error))) => Err(error),
+                    Err(stop) => Ok(Some(stop)),
+                }
+            })?;
+            if let Ok(mut kept) = self.memory.try_lock() {
+                *kept = memory;
+            }
+            match stopped {
+                Some(stop) => Ok(reason(&stop).into_pyobject(py)?.into_any()),
+                None => Ok(outputs.iter().sum::<f64>().into_pyobject(py)?.into_any()),
+            }
+        })
+    }
+
+    /// Add gradients to the parameters' grad.
+    #[pyo3(signature = (gradients))]
+    fn add_gradients(&self, py: Python<'_>, gradients: &Bound<'_, PyAny>) -> PyResult<()> {
+        guard(|| {
+            let found = args::array::<f64, Ix1>("gradients", gradients)?.contiguous()?.read()?;
+            for (param, gradient) in self.params.iter().zip(found.as_slice()?) {
+                let Some(value) = NodeRef::of(param.bind_borrowed(py)) else {
+                    unreachable!("parameters are Values")
+                };
+                value.set_grad(value.grad() + gradient);
+            }
+            Ok(())
+        })
+    }
+
+    /// The number of parameters.
+    #[getter]
+    fn num_params(&self) -> usize {
+        self.params.len()
+    }
+
+    /// Return an array that tells which rows the program holds for: no op fails, and all guards come
+    /// out as recorded.
+    #[pyo3(signature = (rows, single))]
+    fn fits<'py>(
+        &self,
+        py: Python<'py>,
+        rows: &Bound<'_, PyAny>,
+        single: bool,
+    ) -> PyResult<Bound<'py, PyArray1<bool>>> {
+        guard(|| {
+            let rows = args::array::<f64, Ix2>("rows", rows)?.contiguous()?.read()?;
+            let count = rows.as_array().nrows();
+            let rows = rows.as_slice()?;
+            let mut fits = crate::memory::filled(true, count)?;
+            if self.program.guards.is_empty() && !self.program.can_fail() {
+                return Ok(fits.into_pyarray(py));
+            }
+            let params = self.numbers(py)?;
+            let numbers = self.program.varying.slots as usize;
+            let cost = Cost::of(numbers.saturating_mul(count), A_NUMBER);
+            run(py, cost, None, |progress| {
+                let mut replayer = AnyReplayer::new(&self.program, single)?;
+                let pool = WorkerPool::new(1, progress);
+                let width = self.program.inputs;
+                for (i, fits) in fits.iter_mut().enumerate() {
+                    let row = rows.get(i * width..(i + 1) * width).ok_or(Error::Failed)?;
+                    let mut output = [0.0];
+                    let to = (output.as_mut_slice(), None);
+                    match replayer.run(&self.program, &pool, &params, row, to) {
+                        Ok(()) => {}
+                        Err((_, Stop::Error(error))) => return Err(error),
+                        Err(_) => *fits = false,
+                    }
+                }
+                Ok(())
+            })?;
+            Ok(fits.into_pyarray(py))
+        })
+    }
+
+    /// Return what the passes left: how many scalars were recorded and are left, the bytes of the
+    /// program, the numbers of an example, and the instructions as (section, name, results, shape);
+    /// the shape (rows, inner, columns) is of products of matrices only.
+    #[allow(clippy::type_complexity, reason = "a tuple for Python")]
+    fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        guard(|| {
+            let sections = [("once", &self.program.uniform), ("batch", &self.program.varying)];
+            let mut instructions = Vec::new();
+            for (name, section) in sections {
+                for instruction in &section.instructions {
+                    let shape = instruction.shape();
+                    instructions.push((name, instruction.name(), instruction.results(), shape));
+                }
+            }
+            let bytes = self.tape.bytes() + self.program.bytes();
+            let (nodes, inputs) = (self.tape.nodes.len(), self.program.inputs);
+            (self.recorded, nodes, bytes, inputs, instructions).into_pyobject(py)
+        })
+    }
+
+    /// Return the program as a function in C or, with `rust`, in Rust.
+    #[pyo3(signature = (name, rust))]
+    fn source(&self, name: &str, rust: bool) -> PyResult<String> {
+        guard(|| Ok(export(&self.tape, if rust { Language::Rust } else { Language::C }, name)))
+    }
+
+    /// Return the program as arrays by name, for a file.
+    fn arrays<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        guard(|| {
+            let encoded = encode(&self.tape).map_err(|error| to_python(&error))?;
+            let arrays = PyDict::new(py);
+            arrays.set_item("nodes", rows(py, encoded.nodes)?)?;
+            arrays.set_item("constants", encoded.constants.into_pyarray(py))?;
+            arrays.set_item("list_starts", encoded.list_starts.into_pyarray(py))?;
+            arrays.set_item("list_items", encoded.list_items.into_pyarray(py))?;
+            arrays.set_item("pair_starts", encoded.pair_starts.into_pyarray(py))?;
+            arrays.set_item("pair_items", rows(py, encoded.pair_items)?)?;
+            arrays.set_item("guards", rows(py, encoded.guards)?)?;
+            arrays.set_item("shape", encoded.shape.to_vec().into_pyarray(py))?;
+            Ok(arrays)
+        })
+    }
+
+    /// Make the recording that `arrays` has written, with these parameters.
+    #[staticmethod]
+    #[pyo3(signature = (arrays, params))]
+    fn from_arrays(arrays: &Bound<'_, PyDict>, params: &Bound<'_, PyList>) -> PyResult<Recording> {
+        guard(|| {
+            let encoded = Encoded {
+                nodes: read_rows(arrays, "nodes")?,
+                constants: read_flat(arrays, "constants")?,
+                list_starts: read_flat(arrays, "list_starts")?,
+                list_items: read_flat(arrays, "list_items")?,
+                pair_starts: read_flat(arrays, "pair_starts")?,
+                pair_items: read_rows(arrays, "pair_items")?,
+                guards: read_rows(arrays, "guards")?,
+                shape: read_flat(arrays, "shape")?
+                    .try_into()
+                    .map_err(|_| PyValueError::new_err("shape: expected three numbers"))?,
+            };
+            let tape = decode(&encoded).map_err(|error| to_python(&error))?;
+            for param in params {
+                as_node(&param)?;
+            }
+            if params.len() != tape.params {
+                return Err(PyValueError::new_err(format!(
+                    "the program has {} parameters; {} are given",
+                    tape.params,
+                    params.len()
+                )));
+            }
+            Recording::compile(&tape, params.iter().map(Bound::unbind).collect())
+        })
+    }
+
+    #[allow(clippy::needless_pass_by_value, reason = "the signature is PyO3's")]
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.params.iter().try_for_each(|param| visit.call(param))
+    }
+}
+
+impl Recording {
+    fn compile(tape: &Tape, params: Vec<Py<PyAny>>) -> PyResult<Recording> {
+        let recorded = tape.nodes.len();
+        let passes = Passes::default();
+        let program = passes.compile(tape).map_err(|error| to_python(&error))?;
+        let tape = passes.simplify(tape).map_err(|error| to_python(&error))?;
+        Ok(Recording { tape, recorded, program, params, memory: Mutex::new(None) })
+    }
+
+    /// Reads the parameters.
+    fn numbers(&self, py: Python<'_>) -> PyResult<Vec<f64>> {
+        let mut numbers = crate::memory::with_capacity(self.params.len())?;
+        for param in &self.params {
+            let Some(value) = NodeRef::of(param.bind_borrowed(py)) else {
+                unreachable!("parameters are Values")
+            };
+            numbers.push(value.data());
+        }
+        Ok(numbers)
+    }
+}
+
+/// Train parameters over recorded programs, in place and step by step.
+///
+/// `tasks` are (recording, rows, places): the examples of each program, and where its parameters
+/// are in `data`. `rule` is ("sgd", momentum, weight decay) or ("adam", beta1, beta2, eps, weight
+/// decay, decoupled). `order` holds task and row of all examples, `starts` where each step's begin.
+/// `done` is set to the number of steps done, also where an exception is raised.
+///
+/// Returns None, or (task, row, reason, place) of the first example that needs another program.
+#[pyfunction]
+#[pyo3(signature = (
+    tasks, rule, data, gradients, first, second, steps, lrs, order, starts, losses, done,
+    single, threads=None, progress=None
+))]
+#[allow(clippy::too_many_arguments, reason = "the state of a training")]
+#[allow(clippy::type_complexity, reason = "a tuple of four")]
+pub fn train_recorded(
+    py: Python<'_>,
+    tasks: &Bound<'_, PyList>,
+    rule: &Bound<'_, PyTuple>,
+    data: &Bound<'_, PyAny>,
+    gradients: &Bound<'_, PyAny>,
+    first: &Bound<'_, PyAny>,
+    second: &Bound<'_, PyAny>,
+    steps: u64,
+    lrs: &Bound<'_, PyAny>,
+    order: &Bound<'_, PyAny>,
+    starts: &Bound<'_, PyAny>,
+    losses: &Bound<'_, PyAny>,
+    done: &Bound<'_, PyAny>,
+    single: bool,
+    threads: Option<usize>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Option<(usize, usize, &'static str, u32)>> {
+    guard(|| {
+        let mut recordings = Vec::new();
+        let mut arrays = Vec::new();
+        for task in tasks {
+            let (recording, rows, places) =
+                task.extract::<(PyRef<'_, Recording>, Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
+            let rows = args::array::<f64, Ix2>("rows", &rows)?.contiguous()?.read()?;
+            let places = args::array::<u32, Ix1>("places", &places)?.contiguous()?.read()?;
+            recordings.push(recording);
+            arrays.push((rows, places));
+        }
+        let programs: Vec<&Program> =
+            recordings.iter().map(|recording| &recording.program).collect();
+        let mut slices = Vec::new();
+        for (rows, places) in &arrays {
+            slices.push((rows.as_slice()?, places.as_slice()?));
+        }
+        let rule = read_rule(rule)?;
+        let mut data = args::array::<f64, Ix1>("data", data)?.contiguous()?.write()?;
+        let mut gradients =
+            args::array::<f64, Ix1>("gradients", gradients)?.contiguous()?.write()?;
+        let mut first = args::array::<f64, Ix1>("first", first)?.contiguous()?.write()?;
+        let mut second = args::array::<f64, Ix1>("second", second)?.contiguous()?.write()?;
+        let lrs = args::array::<f64, Ix1>("lrs", lrs)?.contiguous()?.read()?;
+        let order = args::array::<u32, Ix2>("order", order)?.contiguous()?.read()?;
+        let starts = args::array::<u64, Ix1>("starts", starts)?.contiguous()?.read()?;
+        let mut losses = args::array::<f64, Ix1>("losses", losses)?.contiguous()?.write()?;
+        let mut done = args::array::<u64, Ix1>("done", done)?.contiguous()?.write()?;
+        let starts = starts.as_slice()?.iter().map(|&start| usize::try_from(start));
+        let starts = starts.collect::<Result<Vec<usize>, _>>()?;
+        let (order, _) = order.as_slice()?.as_chunks::<2>();
+        let plan = Plan { lrs: lrs.as_slice()?, order, starts: &starts };
+        let mut state = State {
+            data: data.as_slice_mut()?,
+            gradients: gradients.as_slice_mut()?,
+            first: first.as_slice_mut()?,
+            second: second.as_slice_mut()?,
+            steps,
+        };
+        let losses = losses.as_slice_mut()?;
+        let each = programs.iter().map(|program| program.varying.slots as usize).max();
+        let cost = Cost::of(each.unwrap_or(0).saturating_mul(order.len()), A_NUMBER);
+        let threads = threads.unwrap_or(1);
+        let result = run(py, cost, progress, |progress| {
+            let pool = WorkerPool::new(threads, progress);
+            let mut tasks = Vec::new();
+            for (program, &(rows, places)) in programs.iter().zip(&slices) {
+                tasks.push(Task::new(program, rows, places, single)?);
+            }
+            pool.run(|| train(&mut tasks, rule, plan, &mut state, losses, &pool))
+        });
+        done.as_slice_mut()?.fill(state.steps - steps);
+        Ok(result?.map(|(task, row, stop)| {
+            let (row, why, place) = reason(&(row, stop));
+            (task, row, why, place)
+        }))
+    })
+}
+
+fn read_rule(given: &Bound<'_, PyTuple>) -> PyResult<Rule> {
+    if let Ok((_, momentum, weight_decay)) = given.extract::<(String, f64, f64)>() {
+        return Ok(Rule::Sgd(Sgd { lr: 0.0, momentum, weight_decay }));
+    }
+    let (_, beta1, beta2, eps, weight_decay, decoupled) =
+        given.extract::<(String, f64, f64, f64, f64, bool)>()?;
+    let (lr, correction1, correction2) = (0.0, 1.0, 1.0);
+    let adam = Adam { lr, beta1, beta2, eps, weight_decay, decoupled, correction1, correction2 };
+    Ok(Rule::Adam(adam))
+}
+
+/// Makes an array of rows.
+fn rows<const N: usize>(py: Python<'_>, rows: Vec<[u32; N]>) -> PyResult<Bound<'_, PyArray2<u32>>> {
+    let shape = (rows.len(), N);
+    args::output(py, rows.into_flattened(), numpy::ndarray::Dim([shape.0, shape.1]))
+}
+
+fn read_flat<T: numpy::Element + Copy>(arrays: &Bound<'_, PyDict>, name: &str) -> PyResult<Vec<T>> {
+    let array = arrays
+        .get_item(name)?
+        .ok_or_else(|| PyValueError::new_err(format!("the array {name:?} is missing")))?;
+    let array = args::array::<T, Ix1>(name, &array)?.contiguous()?.read()?;
+    Ok(array.as_slice()?.to_vec())
+}
+
+fn read_rows<const N: usize>(arrays: &Bound<'_, PyDict>, name: &str) -> PyResult<Vec<[u32; N]>> {
+    let array = arrays
+        .get_item(name)?
+        .ok_or_else(|| PyValueError::new_err(format!("the array {name:?} is missing")))?;
+    let array = args::array::<u32, Ix2>(name, &array)?.contiguous()?.read()?;
+    if array.as_array().ncols() != N {
+        return Err(PyValueError::new_err(format!(
+            "{name} has {} columns; expected {N}",
+            array.as_array().ncols()
+        )));
+    }
+    let (rows, _) = array.as_slice()?.as_chunks::<N>();
+    Ok(rows.to_vec())
+}
+
+fn available() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn reason((row, stop): &StopAt) -> (usize, &'static str, u32) {
+    match stop {
+        Stop::Failed(_) => (*row, "failed", 0),
+        Stop::Index(_) => (*row, "index", 0),
+        Stop::Guard(_, place) => (*row, "guard", *place),
+        Stop::Error(_) => (*row, "error", 0),
+    }
+}

@@ -1,0 +1,68 @@
+"""What surrounds a jitted function: methods, copies, and what messages and programs show."""
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+from fastgrad import JitError, JitWarning, Value, jit
+
+
+class Line:
+    def __init__(self, slope):
+        self.slope = Value(slope)
+
+    @jit
+    def loss(self, x, target):
+        return (self.slope * x - target) ** 2
+
+
+def test_a_method_is_recorded_for_each_instance():
+    one, other = Line(2.0), Line(3.0)
+    x, target = np.array([1.0, 2.0]), np.array([0.0, 1.0])
+    assert one.loss.value_and_grad(x, target) == pytest.approx((4 + 9) / 2)
+    assert other.loss.value_and_grad(x, target) == pytest.approx((9 + 25) / 2)
+    assert one.loss.parameters() == [one.slope]
+    assert other.loss.parameters() == [other.slope]
+    assert one.loss is one.loss
+
+
+def test_a_copy_of_an_instance_trains_its_own_parameters():
+    one = Line(2.0)
+    one.loss(1.0, 0.0)
+    other = copy.deepcopy(one)
+    other.slope.data = 5.0
+    assert other.loss(1.0, 0.0).data == 25.0
+    assert one.loss(1.0, 0.0).data == 4.0
+
+
+def test_a_warning_tells_the_line_of_the_call():
+    w = Value(1.0)
+    f = jit(lambda x: w * int(x))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        f.value_and_grad(np.arange(20.0))
+    assert [warning.category for warning in told] == [JitWarning]
+    assert told[0].filename == __file__
+
+
+def test_remainders_hold_for_one_number():
+    w = Value(1.0)
+    f = jit(lambda x: w * (x % 3) + x // 2 + 7 % x + 9 // x)
+    for x in (5.0, 6.0, 5.0):
+        assert f(x).data == f.function(x).data
+    assert len(f.programs) == 2
+
+
+def test_own_ops_are_a_jit_error():
+    w = Value(1.0)
+    f = jit(lambda x: Value((w * x).data, (w,), "mine", local_grads=(2.0,)))
+    with pytest.raises(JitError, match="mine"):
+        f(1.0)
+
+
+def test_a_program_shows_its_sizes():
+    w = Value(1.0)
+    f = jit(lambda x: (w * x).exp())
+    f(1.0)
+    assert str(f.program).startswith("Program of <lambda>: 1 parameter, 1 number an example\n")
