@@ -44,8 +44,8 @@ class JaxStep:
         return clock.seconds / STEPS_A_SAMPLE
 
 
-def training_step(points: Any, labels: Any, penalty: float) -> Callable:
-    def loss_of(layers: list) -> Any:
+def loss_of(points: Any, labels: Any, penalty: float) -> Callable:
+    def loss(layers: list) -> Any:
         x = points
         for weights, biases in layers[:-1]:
             x = jax.nn.relu(x @ weights.T + biases)
@@ -54,8 +54,14 @@ def training_step(points: Any, labels: Any, penalty: float) -> Callable:
         squares = sum((array**2).sum() for layer in layers for array in layer)
         return jax.nn.relu(1 - labels * scores).mean() + penalty * squares
 
+    return loss
+
+
+def training_step(points: Any, labels: Any, penalty: float) -> Callable:
+    loss_and_gradients = jax.value_and_grad(loss_of(points, labels, penalty))
+
     def step(layers: list, rate: float) -> tuple[Any, list]:
-        loss, gradients = jax.value_and_grad(loss_of)(layers)
+        loss, gradients = loss_and_gradients(layers)
         return loss, jax.tree.map(lambda p, g: p - rate * g, layers, gradients)
 
     return step

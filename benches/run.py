@@ -14,6 +14,7 @@ from pathlib import Path
 
 import alone
 import counting
+import jitted
 import nplm
 import programs
 import sampling_names
@@ -34,6 +35,8 @@ GROUPS: dict[str, dict[str, Callable[[Settings], list[Row]]]] = {
         "tanh-demo": programs.tanh_demo,
         "jax-demo": programs.jax_demo,
         "microgpt": programs.microgpt,
+        "jit-demo": jitted.demo,
+        "jit-microgpt": jitted.microgpt,
         "import": alone.imports,
         "wheel": alone.wheel,
     },
