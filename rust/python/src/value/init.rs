@@ -138,7 +138,7 @@ pub unsafe extern "C" fn vectorcall(
 /// Returns the method by which a number of a program that is being recorded gives itself to a new
 /// Value.
 #[cold]
-fn stands_for<'py>(data: Argument<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+fn stands_for(data: Argument<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     data.getattr_opt(intern!(data.py(), "_stands_for"))
 }
 
