@@ -325,6 +325,46 @@ def moments():
     return _core.Moments(values())
 
 
+def linear_loss():
+    w, b = Value(2.0), Value(0.5)
+    return lambda x, target: (w * x + b - target) ** 2
+
+
+def jitted():
+    made = fastgrad.jit(linear_loss())
+    made(1.0, 2.0)
+    return made
+
+
+def recording():
+    return jitted().program._recording
+
+
+def core_rows():
+    return np.array([[1.0, 2.0], [0.5, 1.0], [2.0, 3.0]])
+
+
+def tasks():
+    return [(recording(), core_rows(), np.array([0, 1], dtype=np.uint32))]
+
+
+def trained_recorded(rule, second):
+    """All arguments of train_recorded: two steps, of an example and of two."""
+    return {"tasks": tasks, "rule": lambda: rule, "data": lambda: np.array([2.0, 0.5])} | {
+        "gradients": lambda: np.zeros(2),
+        "first": lambda: np.zeros(2),
+        "second": lambda: np.zeros(second),
+        "steps": 3,
+        "lrs": lambda: np.full(2, 0.1),
+        "order": lambda: np.array([[0, 0], [0, 1], [0, 2]], dtype=np.uint32),
+        "starts": lambda: np.array([0, 1, 3], dtype=np.uint64),
+        "losses": lambda: np.zeros(2),
+        "done": lambda: np.zeros(1, dtype=np.uint64),
+        "threads": 2,
+        "progress": told,
+    }
+
+
 def tensors():
     return {"w": np.arange(6.0).reshape(2, 3), "n": np.array([1, 2], dtype=np.int64)}
 
@@ -377,6 +417,7 @@ def write_files():
     for make in (neuron, layer, mlp, sgd, adam, adamw):
         make().save(f"{make.__name__}.json")
     trigram().save("trigram.safetensors")
+    jitted().save("jitted.safetensors")
     checkpoint.save("arrays.safetensors", tensors(), {"a": 1})
     whole = pathlib.Path("run.safetensors").read_bytes()
     pathlib.Path("damaged").write_bytes(whole[: len(whole) // 2])
@@ -542,6 +583,30 @@ TABLE = {
         "get_num_threads": {},
         "set_num_threads": {"n": lambda: fastgrad.get_num_threads()},
         "load": {"path": file_of("word.safetensors")},
+        "jit": {"function": lambda: linear_loss(), "check": True},
+        "take": {"table": lambda: [values(), values()], "index": 1},
+        "pick": {"values": values, "index": 2},
+        "JitError": {},
+        "JitWarning": {},
+    },
+    "_jit": {"Program": {"recording": recording, "name": "loss"}},
+    "_jit.Program": {
+        "to_c": {"self": lambda: jitted().program, "name": "loss"},
+        "to_rust": {"self": lambda: jitted().program, "name": "loss"},
+        "__repr__": {"self": lambda: jitted().program},
+    },
+    "_jit.Jit": {
+        "": {"function": lambda: linear_loss(), "check": True},
+        "__call__": {"self": jitted, "args": (1.0, 2.0)},
+        "value_and_grad": {"self": jitted, "batch": lambda: ([1.0, 2.0], np.ones(2)), "threads": 2},
+        "fit": {"self": jitted, "batch": lambda: ([1.0, 2.0], np.ones(2)), "steps": 3}
+        | {"optimizer": lambda: optim.SGD(values(), lr=0.1), "batch_size": 1, "shuffle": True}
+        | {"seed": 1, "progress": False, "threads": 2},
+        "fit 2": {"self": jitted, "batch": lambda: ([1.0, 2.0], np.ones(2)), "steps": 3}
+        | {"optimizer": adam, "progress": False},
+        "parameters": {"self": jitted},
+        "save": {"self": jitted, "path": OUT},
+        "load": {"path": file_of("jitted.safetensors")},
     },
     "base": {"NotFittedError": {}},
     "datasets": {
@@ -835,6 +900,8 @@ TABLE = {
         | {"steps": 3, "lr": 0.1, "momentum": 0.9, "penalty": 0.1, "batch": 3, "progress": told},
         "train_bigram 2": {"w": square, "velocity": square, "ids": ngram_ids}
         | {"counts": ngram_counts, "steps": 3},
+        "train_recorded": trained_recorded(("sgd", 0.9, 0.0), 0),
+        "train_recorded 2": trained_recorded(("adam", 0.9, 0.99, 1e-8, 0.1, True), 2),
         "bigram_loss_and_gradient": {"w": square, "ids": ngram_ids, "counts": ngram_counts}
         | {"penalty": 0.1},
         "draw_rows": {"probabilities": probability_rows, "streams": streams, "step": 1, "seed": 2}
@@ -867,6 +934,25 @@ TABLE = {
         | {"min_count": 2},
         "choose 2": {"self": reader_fed, "rare": "<r>"},
         "encode": {"self": reader_ended, "symbols": ["<r>", "<m>", "the"], "rare": 0, "mark": 1},
+    },
+    "_core.Recording": {
+        "": {
+            "output": lambda: graph(),
+            "inputs": values,
+            "constants": values,
+            "detached": lambda: [],
+        }
+        | {"selected": lambda: [(Value(1.0), values(), Value(0.0))]}
+        | {"highest": lambda: [(Value(2.0), values())]}
+        | {"guards": lambda: [("<", Value(1.0), Value(2.0), True, 0)]},
+        "replay": {"self": recording, "rows": core_rows, "outputs": lambda: np.zeros(3)}
+        | {"gradients": lambda: np.zeros(2), "seed": 0.5, "threads": 2},
+        "add_gradients": {"self": recording, "gradients": lambda: np.ones(2)},
+        "fits": {"self": recording, "rows": core_rows},
+        "describe": {"self": recording},
+        "source": {"self": recording, "name": "loss", "rust": False},
+        "arrays": {"self": recording},
+        "from_arrays": {"arrays": lambda: recording().arrays(), "params": lambda: values()[:2]},
     },
     "_core.KneserNeyTable": {
         "": {"ids": ids, "size": 20, "order": 3, "modified": True},

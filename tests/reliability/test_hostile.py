@@ -94,7 +94,7 @@ NOT_CALLED |= {debug.AnomalyError, debug.GradcheckError, debug.detect_anomaly}
 NOT_CALLED |= {plots.EmbeddingAnimation, plots.EmbeddingAnimation.save, plots.update_ratio}
 NOT_CALLED |= {_core.NgramCounts, _core.InternalError, checkpoint.CheckpointError}
 MODULES = ["base", "checkpoint", "datasets", "engine", "nn", "optim", "optim.schedules"]
-MODULES += ["sampling", "text", "models", "plots", "training", "viz", "_core"]
+MODULES += ["sampling", "text", "models", "plots", "training", "viz", "_core", "_jit"]
 MODULES = ["fastgrad", *(f"fastgrad.{name}" for name in MODULES)]
 
 
