@@ -319,9 +319,10 @@ impl Recording {
 impl Recording {
     fn compile(tape: &Tape, params: Vec<Py<PyAny>>) -> PyResult<Recording> {
         let recorded = tape.nodes.len();
+        tape.validate().map_err(|error| to_python(&error))?;
         let passes = Passes::default();
-        let program = passes.compile(tape).map_err(|error| to_python(&error))?;
         let tape = passes.simplify(tape).map_err(|error| to_python(&error))?;
+        let program = passes.schedule(&tape).map_err(|error| to_python(&error))?;
         Ok(Recording { tape, recorded, program, params, memory: Mutex::new(None) })
     }
 

@@ -74,12 +74,20 @@ impl Passes {
         simplify::drop_unused(&simpler)
     }
 
+    /// Makes the vector program of a tape that [`Passes::simplify`] has returned.
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`].
+    pub fn schedule(self, simplified: &Tape) -> Result<Program> {
+        schedule::schedule(simplified, self.matrices)
+    }
+
     /// Compiles a tape.
     ///
     /// # Errors
     /// [`crate::Error::Memory`], and [`crate::Error::Invalid`] for a tape that is none.
     pub fn compile(self, tape: &Tape) -> Result<Program> {
         tape.validate()?;
-        schedule::schedule(&self.simplify(tape)?, self.matrices)
+        self.schedule(&self.simplify(tape)?)
     }
 }
