@@ -66,3 +66,17 @@ def test_a_program_shows_its_sizes():
     f = jit(lambda x: (w * x).exp())
     f(1.0)
     assert str(f.program).startswith("Program of <lambda>: 1 parameter, 1 number an example\n")
+
+
+def test_copies_and_methods_keep_the_settings():
+    class Single:
+        def __init__(self):
+            self.w = Value(1.0)
+
+        @jit(dtype="float32")
+        def loss(self, x):
+            return self.w * x
+
+    made = Single()
+    assert made.loss.dtype == copy.deepcopy(made).loss.dtype == "float32"
+    assert copy.copy(jit(abs, check=True)).check

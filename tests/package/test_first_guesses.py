@@ -78,6 +78,22 @@ GUESSES = {
         ("engine.softmax([Value(1.0), Value(2.0)])", None),
         ("engine.cross_entropy([Value(1.0), Value(2.0)], 1)", None),
     ],
+    "jit, as JAX and PyTorch": [
+        ("w = Value(2.0)\nf = jit(lambda x: w * x)\nf(1.0).backward()", None),
+        (
+            "w = Value(2.0)\n@fastgrad.jit\ndef f(x):\n    return w * x\nf.value_and_grad([1.0, 2.0])",
+            None,
+        ),
+        ("w = Value(2.0)\njit(lambda x: w * x)(Value(1.0))", "closes over"),
+        ("w = Value(2.0)\njit(lambda x: w * x).value_and_grad(1.0)", "batch"),
+        ("w = Value(2.0)\njit(lambda x: w * x).program", "call first"),
+        ("fastgrad.value_and_grad", "jit"),
+        ("fastgrad.compile", "jit"),
+        ("fastgrad.grad", "backward"),
+        ("fastgrad.vmap", "batch"),
+        ("fastgrad.Jit", "jit"),
+        ("fastgrad.stop_gradient", "data"),
+    ],
     "nn and optim, as PyTorch": [
         ("nn.mse_loss([Value(1.0)], [2.0])", None),
         ("nn.hinge_loss([Value(1.0)], [1])", None),

@@ -59,7 +59,7 @@ CHANGES = "changed size during iteration", "mutated during iteration", "while x 
 CHANGES += ("StopIteration", "concurrently")
 # These may rightly end half-way: training keeps what was learned, and counting up what was seen.
 HALF_WAY = {"fit", "resume", "go", "lr_find", "step", "zero_grad", "zero_grads", "feed", "end"}
-HALF_WAY |= {"choose", "backward"}
+HALF_WAY |= {"choose", "backward", "train_recorded"}
 PLOTS_OF_TEN = 0.1  # the share of calls of slow things
 
 

@@ -360,6 +360,7 @@ def trained_recorded(rule, second):
         "starts": lambda: np.array([0, 1, 3], dtype=np.uint64),
         "losses": lambda: np.zeros(2),
         "done": lambda: np.zeros(1, dtype=np.uint64),
+        "single": False,
         "threads": 2,
         "progress": told,
     }
@@ -583,7 +584,7 @@ TABLE = {
         "get_num_threads": {},
         "set_num_threads": {"n": lambda: fastgrad.get_num_threads()},
         "load": {"path": file_of("word.safetensors")},
-        "jit": {"function": lambda: linear_loss(), "check": True},
+        "jit": {"function": linear_loss, "check": True, "dtype": "float32"},
         "take": {"table": lambda: [values(), values()], "index": 1},
         "pick": {"values": values, "index": 2},
         "JitError": {},
@@ -596,7 +597,7 @@ TABLE = {
         "__repr__": {"self": lambda: jitted().program},
     },
     "_jit.Jit": {
-        "": {"function": lambda: linear_loss(), "check": True},
+        "": {"function": linear_loss, "check": True, "dtype": "float32"},
         "__call__": {"self": jitted, "args": (1.0, 2.0)},
         "value_and_grad": {"self": jitted, "batch": lambda: ([1.0, 2.0], np.ones(2)), "threads": 2},
         "fit": {"self": jitted, "batch": lambda: ([1.0, 2.0], np.ones(2)), "steps": 3}
@@ -945,10 +946,10 @@ TABLE = {
         | {"selected": lambda: [(Value(1.0), values(), Value(0.0))]}
         | {"highest": lambda: [(Value(2.0), values())]}
         | {"guards": lambda: [("<", Value(1.0), Value(2.0), True, 0)]},
-        "replay": {"self": recording, "rows": core_rows, "outputs": lambda: np.zeros(3)}
-        | {"gradients": lambda: np.zeros(2), "seed": 0.5, "threads": 2},
+        "replay": {"self": recording, "rows": core_rows, "gradients": lambda: np.zeros(2)}
+        | {"seed": 0.5, "single": False, "threads": 2},
         "add_gradients": {"self": recording, "gradients": lambda: np.ones(2)},
-        "fits": {"self": recording, "rows": core_rows},
+        "fits": {"self": recording, "rows": core_rows, "single": True},
         "describe": {"self": recording},
         "source": {"self": recording, "name": "loss", "rust": False},
         "arrays": {"self": recording},

@@ -27,7 +27,10 @@ from fastgrad import (
     Vocab,
     WordNPLM,
     WordVocab,
+    jit,
     load,
+    pick,
+    take,
 )
 from fastgrad.base import LanguageModel
 from fastgrad.datasets import make_moons, names, shakespeare
@@ -248,3 +251,28 @@ decision_boundary(lambda point: point[0] - 0.5, [[0, 1], [1, 0]], [0, 1])
 
 fastgrad.set_num_threads(2)
 print(read_lines("names.txt")[:2], fastgrad.get_num_threads(), fastgrad.__version__)
+
+# Recorded functions.
+slope_of, table = Value(2.0), [[Value(1.0), Value(2.0)]]
+
+
+@jit
+def recorded(x: float, symbol: int) -> Value:
+    return slope_of * x + pick(take(table, symbol), 1)
+
+
+recorded(1.0, 0).backward()
+mean: float = recorded.value_and_grad(np.ones(3), np.zeros(3))
+trained: History = recorded.fit(
+    (np.ones(3), np.zeros(3)), steps=10, optimizer=SGD([slope_of], lr=0.1), batch_size=2
+)
+print(recorded.program, recorded.program.to_c("recorded"), recorded.parameters())
+recorded.save("recorded.safetensors")
+
+
+@jit(check=True, dtype="float32")
+def checked(x: float) -> Value:
+    return slope_of * x
+
+
+checked(2.0).backward()

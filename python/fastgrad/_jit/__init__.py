@@ -94,14 +94,15 @@ class Jit(Generic[P]):
         """Return the jitted method of an instance, which has programs of its own."""
         if instance is None:
             return self
-        bound = Jit(types.MethodType(self.function, instance), check=self.check)
+        method = types.MethodType(self.function, instance)
+        bound = Jit(method, check=self.check, dtype=self.dtype)
         # Found there from now on, without a call of __get__.
         vars(instance)[self.function.__name__] = bound
         return bound
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Make copies of the function alone, which is recorded anew."""
-        return functools.partial(Jit, check=self.check), (self.function,)
+        return functools.partial(Jit, check=self.check, dtype=self.dtype), (self.function,)
 
     def value_and_grad(self, *batch: Any, threads: int | None = None) -> float:
         """Return the mean over a batch; add its gradient to the parameters' `grad`.
