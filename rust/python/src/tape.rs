@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use fastgrad_core::Error;
 use fastgrad_core::autograd::optim::{Adam, Sgd};
-use fastgrad_core::tape::batch::{AnyReplayer, StopAt};
+use fastgrad_core::tape::batch::{AnyReplayer, CHUNKS, StopAt};
 use fastgrad_core::tape::encode::{Encoded, decode, encode};
 use fastgrad_core::tape::export::{Language, export};
 use fastgrad_core::tape::replay::Stop;
@@ -152,7 +152,7 @@ impl Recording {
                     Some((of, replayer)) if of == single => replayer,
                     _ => AnyReplayer::new(&self.program, single)?,
                 };
-                let pool = WorkerPool::new(threads, progress);
+                let pool = WorkerPool::new(threads.min(CHUNKS), progress);
                 let result = pool.run(|| {
                     let to = (outputs.as_mut_slice(), Some((seed, &mut *gradients)));
                     replayer.run(&self.program, &pool, &params, rows, to)
@@ -414,7 +414,7 @@ pub fn train_recorded(
         let losses = losses.as_slice_mut()?;
         let each = programs.iter().map(|program| program.varying.slots as usize).max();
         let cost = Cost::of(each.unwrap_or(0).saturating_mul(order.len()), A_NUMBER);
-        let threads = threads.unwrap_or(1);
+        let threads = threads.unwrap_or(1).min(CHUNKS);
         let result = run(py, cost, progress, |progress| {
             let pool = WorkerPool::new(threads, progress);
             let mut tasks = Vec::new();

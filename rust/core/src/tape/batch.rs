@@ -13,8 +13,8 @@ use crate::progress::Progress;
 use crate::worker_pool::WorkerPool;
 use crate::{Error, Result, alloc};
 
-/// The most parts that a batch is partitioned into.
-const CHUNKS: usize = 8;
+/// The most parts that a batch is partitioned into, which more threads would not make faster.
+pub const CHUNKS: usize = 8;
 
 /// The numbers of a block that stay in the second-level cache, gradients not counted.
 const BLOCK: usize = 1 << 15;

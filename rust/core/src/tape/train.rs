@@ -130,9 +130,7 @@ pub type StopIn = (usize, usize, Stop);
 ///
 /// # Errors
 /// [`Error::Memory`], [`Error::Interrupted`]; `state` is that of the last whole step.
-///
-/// # Panics
-/// If lengths do not fit.
+/// [`Error::Invalid`] if lengths or places do not fit.
 #[allow(clippy::cast_precision_loss, reason = "nobody has 2^53 examples")]
 pub fn train(
     tasks: &mut [Task<'_>],
@@ -142,8 +140,7 @@ pub fn train(
     losses: &mut [f64],
     pool: &WorkerPool<'_>,
 ) -> Result<Option<StopIn>> {
-    assert_eq!(plan.starts.len(), plan.lrs.len() + 1, "starts");
-    assert_eq!(losses.len(), plan.lrs.len(), "losses");
+    check(tasks, rule, plan, state, losses)?;
     let cpu = Cpu::chosen()?;
     let mut gradients = alloc::zeroed(state.data.len())?;
     for (step, (&lr, loss)) in plan.lrs.iter().zip(losses).enumerate() {
@@ -171,6 +168,42 @@ pub fn train(
         pool.progress().add(1)?;
     }
     Ok(None)
+}
+
+/// Checks that all lengths and places fit.
+fn check(
+    tasks: &[Task<'_>],
+    rule: Rule,
+    plan: Plan<'_>,
+    state: &State<'_>,
+    losses: &[f64],
+) -> Result<()> {
+    let fits = |task: &Task<'_>, row: u32| {
+        let end = (row as usize + 1).checked_mul(task.program.inputs);
+        end.is_some_and(|end| end <= task.rows.len())
+    };
+    let numbers = state.data.len();
+    let moments = matches!(rule, Rule::Sgd(_)) || state.second.len() == state.first.len();
+    let steps = plan.lrs.len();
+    let found = [
+        ("starts", plan.starts.len() == steps + 1 && plan.starts.is_sorted_by(|a, b| a < b)),
+        ("starts", plan.starts.last().is_some_and(|&end| end <= plan.order.len())),
+        ("losses", losses.len() == steps),
+        ("gradients", state.gradients.len() == numbers),
+        ("first", state.first.len() <= numbers),
+        ("second", moments),
+        ("places", tasks.iter().all(|t| t.places.iter().all(|&at| (at as usize) < numbers))),
+        (
+            "order",
+            plan.order
+                .iter()
+                .all(|&[task, row]| tasks.get(task as usize).is_some_and(|task| fits(task, row))),
+        ),
+    ];
+    match found.iter().find(|(_, right)| !right) {
+        Some((name, _)) => Err(Error::Invalid(format!("{name} do not fit the training"))),
+        None => Ok(()),
+    }
 }
 
 /// Moves the trained parameters.
