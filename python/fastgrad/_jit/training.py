@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,15 +40,15 @@ def train(
     size, groups = split_batch(batch)
     examples = _Examples(size, groups, partition, optimizer.params, single)
     state = _State(optimizer, examples)
-    drawn = _order(size, batch_size or size, shuffle, seed)
     per_step = batch_size or size
+    order = _Order(size, shuffle and batch_size is not None, seed)
     losses, lrs = np.empty(steps), np.empty(steps)
     made = 0
     try:
         with bar(progress, steps, "step") as report:
             while made < steps:
                 count = min(steps - made, _CHUNK, max(1, _LISTED // per_step))
-                chosen = np.concatenate([next(drawn) for _ in range(count)])
+                chosen = order.next(count * per_step)
                 lrs[made : made + count] = [state.lr(step) for step in range(count)]
                 end, base = made + count, made
 
@@ -74,20 +74,25 @@ def train(
     return History(loss=losses[:made], lr=lrs[:made])
 
 
-def _order(size: int, batch_size: int, shuffle: bool, seed: int) -> Iterator[Any]:
-    """Yield the examples of each step: one pass over all after the other."""
-    rng = np.random.default_rng(seed)
-    everything = np.arange(size, dtype=np.int64)
-    if batch_size == size and not shuffle:
-        while True:
-            yield everything
-    left = np.empty(0, dtype=np.int64)
-    while True:
-        while len(left) < batch_size:
-            again = rng.permutation(size) if shuffle else everything
-            left = np.concatenate([left, again])
-        yield left[:batch_size]
-        left = left[batch_size:]
+class _Order:
+    """The examples of all steps: one pass over all after the other."""
+
+    def __init__(self, size: int, shuffle: bool, seed: int) -> None:
+        self._everything = np.arange(size, dtype=np.int64)
+        self._rng = np.random.default_rng(seed) if shuffle else None
+        self._left = np.empty(0, dtype=np.int64)
+
+    def next(self, count: int) -> Any:
+        """Return the next examples, (count,) int64."""
+        passes = -(-(count - len(self._left)) // len(self._everything))
+        rng = self._rng
+        if rng is None:
+            drawn = [np.tile(self._everything, max(passes, 0))]
+        else:
+            drawn = [rng.permutation(self._everything) for _ in range(passes)]
+        found = np.concatenate([self._left, *drawn])
+        self._left = found[count:]
+        return found[:count]
 
 
 class _Examples:
