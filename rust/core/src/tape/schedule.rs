@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! depth of a node   1 + the largest depth of its operands; parameters, inputs, constants: 0
-//! group             nodes of one section, depth and op, ordered by where their first operand is
+//! group             nodes of one section, depth and op, ordered by where an operand is
 //! sums of products  those over the same second factors are the rows of one matrix; columns with
 //!                   the same rows make one product of matrices, A·X
 //! ```
@@ -169,7 +169,7 @@ impl Groups {
                 // Short sums first, so that their loops are predictable.
                 group.sort_by_key(|&id| pairs_of(tape, id).len());
             } else {
-                group.sort_by_key(|&id| self.slots[first_operand(tape, id) as usize]);
+                self.sort_by_operand(tape, &mut group);
             }
             if group.is_empty() {
                 continue;
@@ -179,6 +179,20 @@ impl Groups {
             section.instructions.push(instruction);
         }
         Ok(section)
+    }
+
+    /// Sorts a group by where its operands lie: by the first or the second, whichever is less often
+    /// the same number, so that it is read in order.
+    fn sort_by_operand(&self, tape: &Tape, group: &mut [Id]) {
+        let slot = |id: Id, second: bool| self.slots[operand_of(tape, id, second) as usize];
+        let distinct = |second: bool| {
+            let mut slots: Vec<u32> = group.iter().map(|&id| slot(id, second)).collect();
+            slots.sort_unstable();
+            slots.dedup();
+            slots.len()
+        };
+        let second = distinct(true) > distinct(false);
+        group.sort_by_key(|&id| (slot(id, second), slot(id, !second)));
     }
 
     /// Gives the nodes of a group slots, one after the other; returns the first.
@@ -363,11 +377,20 @@ fn pairs_of(tape: &Tape, id: Id) -> &[(Id, Id)] {
     }
 }
 
-fn first_operand(tape: &Tape, id: Id) -> Id {
+/// Returns a node's first or second operand, the only one of a node that has one. Of a selection
+/// these are the first choice and the index.
+fn operand_of(tape: &Tape, id: Id, second: bool) -> Id {
     match tape.nodes[id as usize] {
-        Node::Detach(x) | Node::Unary(_, x) | Node::Binary(_, x, _) => x,
-        Node::Select { index, .. } => index,
-        Node::Highest { list } => tape.lists[list as usize][0],
+        Node::Detach(x) | Node::Unary(_, x) => x,
+        Node::Binary(_, x, y) => {
+            if second {
+                y
+            } else {
+                x
+            }
+        }
+        Node::Select { index, .. } if second => index,
+        Node::Select { list, .. } | Node::Highest { list } => tape.lists[list as usize][0],
         _ => id,
     }
 }
