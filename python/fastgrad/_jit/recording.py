@@ -12,12 +12,14 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from .._checks import shorten
 from .._core import Recording, Value
 
 __all__ = ["JitError", "Recorder", "Tracer", "current", "pick", "record", "take"]
+
+T = TypeVar("T")
 
 _DATA: Any = Value.__dict__["data"]
 # Patches of Value are seen by all threads, so that one records at a time.
@@ -308,7 +310,7 @@ def record(
         return made, recorder.places
 
 
-def take(table: Sequence[Sequence[Any]], index: Any) -> list[Any]:
+def take(table: Sequence[Sequence[T]], index: float) -> list[T]:
     """Return a copy of row `index` of a table of Values.
 
     In a function under `jit`, `index` may be a number of the example: the recorded program then
@@ -322,10 +324,12 @@ def take(table: Sequence[Sequence[Any]], index: Any) -> list[Any]:
     """
     if not isinstance(index, Tracer):
         return list(table[_position(index, len(table))])
-    return [index.recorder.select(column, index) for column in zip(*table, strict=True)]
+    columns: Any = zip(*table, strict=True)
+    row: list[Any] = [index.recorder.select(column, index) for column in columns]
+    return row
 
 
-def pick(values: Sequence[Any], index: Any) -> Any:
+def pick(values: Sequence[T], index: float) -> T:
     """Return `values[index]`, also where `index` is a number of a recorded example.
 
     Raises `IndexError` for an index that is not from 0 to len(values) - 1.
@@ -336,4 +340,5 @@ def pick(values: Sequence[Any], index: Any) -> Any:
     """
     if not isinstance(index, Tracer):
         return values[_position(index, len(values))]
-    return index.recorder.select(values, index)
+    chosen: Any = index.recorder.select(values, index)
+    return chosen
