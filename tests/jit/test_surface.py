@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from fastgrad import JitError, JitWarning, Value, jit
+from fastgrad._jit import Jit
 
 
 class Line:
@@ -80,3 +81,12 @@ def test_copies_and_methods_keep_the_settings():
     made = Single()
     assert made.loss.dtype == copy.deepcopy(made).loss.dtype == "float32"
     assert copy.copy(jit(abs, check=True)).check
+
+
+def test_single_precision_is_checked_and_saved(tmp_path):
+    w = Value(0.3)
+    f = jit(lambda x: (w * x).tanh() ** 2, check=True, dtype="float32")
+    mean = f.value_and_grad([1.1, 2.3])
+    assert mean == pytest.approx((np.tanh(0.33) ** 2 + np.tanh(0.69) ** 2) / 2, rel=1e-5)
+    f.save(tmp_path / "f.safetensors")
+    assert Jit.load(tmp_path / "f.safetensors").dtype == "float32"

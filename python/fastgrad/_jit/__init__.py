@@ -37,7 +37,7 @@ _MOST_PROGRAMS = 64
 # The number of programs of one structure from which on a warning tells of it.
 _MANY_PROGRAMS = 8
 # How far a replay may be from a plain call: sums are added in another order.
-_TOLERANCE = 1e-9
+_TOLERANCES = {"float64": 1e-9, "float32": 1e-4}
 # Where the code of this package is.
 _PACKAGE = os.path.dirname(os.path.dirname(__file__))
 
@@ -151,7 +151,7 @@ class Jit(Generic[P]):
         Raises `TypeError` where an argument other than numbers, strings and None belongs to a
         structure, and `OSError` where the file cannot be written.
         """
-        files.save(path, self._programs, getattr(self, "__name__", ""))
+        files.save(path, self._programs, getattr(self, "__name__", ""), self.dtype)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Jit[...]:
@@ -161,13 +161,13 @@ class Jit(Generic[P]):
         no Python function to record. Raises `CheckpointError` for a file that `save` has not
         written, or that was damaged.
         """
-        programs, name = files.load(path)
+        programs, name, dtype = files.load(path)
 
         def missing(*args: Any, **kwargs: Any) -> Any:
             raise JitError(f"{name} was loaded from a file, which holds no program for this call")
 
         missing.__name__ = name
-        loaded = cls(missing)
+        loaded = cls(missing, dtype=dtype)
         loaded._programs = programs
         return loaded
 
@@ -279,7 +279,8 @@ class Jit(Generic[P]):
         function: Callable[..., Any] = self.function
         plain = function(*arguments, **by_name)
         number = plain.data if isinstance(plain, Value) else float(plain)
-        if not math.isclose(number, made, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
+        tolerance = _TOLERANCES[self.dtype]
+        if not math.isclose(number, made, rel_tol=tolerance, abs_tol=tolerance):
             raise JitError(f"the replay gave {made}, a plain call {number}")
         if not isinstance(plain, Value):
             return
@@ -287,7 +288,7 @@ class Jit(Generic[P]):
         plain.backward()
         for param, grad, replayed in zip(params, grads, gradients, strict=True):
             expected, param.grad = param.grad - grad, grad
-            if not math.isclose(expected, replayed, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
+            if not math.isclose(expected, replayed, rel_tol=tolerance, abs_tol=tolerance):
                 raise JitError(
                     f"the replay gave the gradient {replayed} for {shorten(param)}, a plain call"
                     f" {expected}"

@@ -18,7 +18,9 @@ __all__ = ["load", "save"]
 _KIND = "jit"
 
 
-def save(path: str | os.PathLike[str], programs: dict[Any, list[Recording]], name: str) -> None:
+def save(
+    path: str | os.PathLike[str], programs: dict[Any, list[Recording]], name: str, dtype: str
+) -> None:
     """Write the programs of all structures, and the parameters' numbers, as a checkpoint."""
     params: list[Value] = []
     places: dict[int, int] = {}
@@ -37,10 +39,12 @@ def save(path: str | os.PathLike[str], programs: dict[Any, list[Recording]], nam
             found["params"] = np.array([places[id(p)] for p in recording.params], dtype=np.uint32)
             arrays |= {f"{number}.{key}": array for key, array in found.items()}
     arrays["data"] = np.array([param.data for param in params])
-    checkpoint.save(path, arrays, {"kind": _KIND, "name": name, "structures": structures})
+    checkpoint.save(
+        path, arrays, {"kind": _KIND, "name": name, "dtype": dtype, "structures": structures}
+    )
 
 
-def load(path: str | os.PathLike[str]) -> tuple[dict[Any, list[Recording]], str]:
+def load(path: str | os.PathLike[str]) -> tuple[dict[Any, list[Recording]], str, str]:
     """Read what `save` has written; the parameters are new Values."""
     tensors, config = checkpoint.load(path)
     named = escape(path_name("path", path))
@@ -60,7 +64,9 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[Any, list[Recording]], str]
             recording = Recording.from_arrays(arrays, own)
             structure = _from_json(positional), tuple((n, _from_json(item)) for n, item in names)
             programs.setdefault(structure, []).append(recording)
-        return programs, str(config["name"])
+        if config["dtype"] not in ("float64", "float32"):
+            raise CheckpointError(f"{named}: damaged: dtype is {cut(str(config['dtype']))}")
+        return programs, str(config["name"]), config["dtype"]
     except KeyError as error:
         raise CheckpointError(f"{named}: damaged, {cut(str(error))} is missing") from None
     except (LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
