@@ -30,7 +30,7 @@ from .training import train
 
 __all__ = ["Jit", "JitError", "JitWarning", "Program", "jit", "pick", "take"]
 
-P = ParamSpec("P")
+Arguments = ParamSpec("Arguments")
 
 # Programs kept for examples of one structure: each stands for another way through the branches.
 _MOST_PROGRAMS = 64
@@ -48,11 +48,11 @@ class JitWarning(UserWarning):
     __module__ = "fastgrad"
 
 
-class Jit(Generic[P]):
+class Jit(Generic[Arguments]):
     """A function of numbers that is recorded once and replayed; made by `fastgrad.jit`."""
 
     def __init__(
-        self, function: Callable[P, Any], *, check: bool = False, dtype: str = "float64"
+        self, function: Callable[Arguments, Any], *, check: bool = False, dtype: str = "float64"
     ) -> None:
         if not callable(function):
             raise TypeError(f"function is {shorten(function)}; expected a function")
@@ -65,7 +65,7 @@ class Jit(Generic[P]):
         self._programs: dict[Any, list[Recording]] = {}
         self._places: Counter[str] = Counter()
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Value:
+    def __call__(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Value:
         """Return the function's Value for one example; its backward() reaches the parameters.
 
         Numbers, and lists and arrays of numbers, are the example; what else is given belongs to the
@@ -304,9 +304,13 @@ def _frames_of_ours() -> int:
 
 
 @overload
-def jit(function: Callable[P, Any], *, check: bool = False, dtype: str = ...) -> Jit[P]: ...
+def jit(
+    function: Callable[Arguments, Any], *, check: bool = False, dtype: str = ...
+) -> Jit[Arguments]: ...
 @overload
-def jit(*, check: bool = False, dtype: str = ...) -> Callable[[Callable[P, Any]], Jit[P]]: ...
+def jit(
+    *, check: bool = False, dtype: str = ...
+) -> Callable[[Callable[Arguments, Any]], Jit[Arguments]]: ...
 def jit(function: Any = None, *, check: bool = False, dtype: str = "float64") -> Any:
     """Record a function of numbers and Values once, and replay it in vectors.
 
