@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         viz,
     )
     from ._core import InternalError, __version__
-    from ._jit import JitError, JitWarning, jit, pick, take
+    from ._jit import Jit, JitError, JitWarning, jit, pick, take
     from ._threads import get_num_threads, set_num_threads
     from .base import NotFittedError
     from .debug import AnomalyError, GradcheckError, detect_anomaly, gradcheck
@@ -70,6 +70,7 @@ __all__ = [
     "GradcheckError",
     "InternalError",
     "InterpolatedTrigram",
+    "Jit",
     "JitError",
     "JitWarning",
     "KneserNey",
@@ -133,6 +134,7 @@ _HOMES = {
     "GradcheckError": "debug",
     "InternalError": "_core",
     "InterpolatedTrigram": "models",
+    "Jit": "_jit",
     "JitError": "_jit",
     "JitWarning": "_jit",
     "KneserNey": "models",

@@ -244,3 +244,24 @@ def test_no_warning_without_branches():
         warnings.simplefilter("error")
         assert f.value_and_grad([[1.0] * n for n in range(1, 30)]) == 15.0
     assert len(f.programs) == 29
+
+
+def test_fit_goes_on_where_the_loop_would_and_leaves_what_it_would():
+    from fastgrad import Adam
+
+    w = Value(1.0)
+    f = jit(lambda x: w * x)
+    optimizer = Adam([w], lr=0.1)
+    history = f.fit((np.array([np.nan]),), steps=2, optimizer=optimizer, progress=False)
+    assert np.isnan(history.loss).all()
+    assert np.isnan(w.data)
+    assert optimizer.steps == 2
+
+
+def test_fit_needs_a_parameter_of_the_function():
+    from fastgrad import SGD
+
+    w = Value(1.0)
+    f = jit(lambda x: w * x)
+    with pytest.raises(ValueError, match="optimizer"):
+        f.fit((np.ones(2),), steps=1, optimizer=SGD([Value(1.0)], lr=0.1), progress=False)

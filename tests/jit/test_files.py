@@ -6,8 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from fastgrad import JitError, Value, jit, pick, set_num_threads
-from fastgrad._jit import Jit
+from fastgrad import Jit, JitError, Value, jit, pick, set_num_threads
 from fastgrad.checkpoint import CheckpointError
 
 

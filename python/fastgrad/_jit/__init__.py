@@ -125,6 +125,12 @@ class Jit(Generic[Arguments]):
             recording.add_gradients(gradients)
         return sum(total for _, total, _ in done) / size
 
+    def __repr__(self) -> str:
+        """Show the function's name and how often it was recorded."""
+        count = len(self.programs)
+        name = getattr(self, "__name__", "a function")
+        return f"jit({name}; {count} program{'' if count == 1 else 's'})"
+
     @property
     def programs(self) -> list[Program]:
         """The programs recorded so far, one a structure and a way through the branches."""

@@ -39,6 +39,14 @@ def train(
         raise TypeError(f"optimizer is {shorten(optimizer)}; expected one of fastgrad.optim")
     size, groups = split_batch(batch)
     examples = _Examples(size, groups, partition, optimizer.params, single)
+    if all(
+        int(places.min(initial=len(optimizer.params))) >= len(optimizer.params)
+        for _, _, places in examples.tasks
+    ):
+        raise ValueError(
+            "the optimizer holds none of the function's parameters; expected some of"
+            " parameters() of the jitted function"
+        )
     state = _State(optimizer, examples)
     per_step = batch_size or size
     order = _Order(size, shuffle and batch_size is not None, seed)
@@ -222,4 +230,4 @@ class _State:
         for param, number in zip(self._values, self._gradients.tolist(), strict=False):
             param.grad = number
         columns = [self._first] + ([self._second] if len(self._second) else [])
-        self._optimizer._restore(np.stack(columns, axis=1).tolist(), self._start + self._made)
+        self._optimizer._set(np.stack(columns, axis=1).tolist(), self._start + self._made)

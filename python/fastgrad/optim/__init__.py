@@ -133,6 +133,8 @@ class _Optimizer(Stateful):
     """The base of all optimizers: the parameters, the learning rate and the count of steps."""
 
     _settings: tuple[str, ...] = ()
+    # The numbers that the state has for each parameter.
+    _width: int = 0
     lr: float | Schedule = _setting(_lr_or_schedule)
     weight_decay: float = _setting(amount)
 
@@ -187,10 +189,15 @@ class _Optimizer(Stateful):
         raise NotImplementedError
 
     def _restore(self, state: Any, steps: int) -> None:
+        self._set(self._checked_state(state), steps)
+
+    def _set(self, rows: list[list[float]], steps: int) -> None:
+        """Take over the numbers of each parameter."""
         raise NotImplementedError
 
-    def _checked_state(self, state: list[list[float]], width: int) -> list[list[float]]:
-        """Return a list of `width` numbers for each parameter."""
+    def _checked_state(self, state: list[list[float]]) -> list[list[float]]:
+        """Return a list of `_width` numbers for each parameter."""
+        width = self._width
         rows = list(state) if isinstance(state, (list, tuple)) else []
         each = f"expected {width} numbers for each of {len(self.params)} parameters"
         if len(rows) != len(self.params):
@@ -222,6 +229,7 @@ class SGD(_Optimizer):
     """
 
     _settings = ("momentum", "weight_decay")
+    _width = 1
     momentum: float = _setting(_fraction)
 
     @hint_names()
@@ -245,8 +253,8 @@ class SGD(_Optimizer):
     def _state(self) -> list[Any]:
         return [[velocity] for velocity in self._velocity.__reduce__()[2]]
 
-    def _restore(self, state: Any, steps: int) -> None:
-        self._velocity.__setstate__([row[0] for row in self._checked_state(state, 1)])
+    def _set(self, rows: list[list[float]], steps: int) -> None:
+        self._velocity.__setstate__([row[0] for row in rows])
         self._steps = steps
 
 
@@ -269,6 +277,7 @@ class Adam(_Optimizer):
     """
 
     _settings = ("betas", "eps", "weight_decay")
+    _width = 2
     betas: tuple[float, float] = _setting(_two_fractions)
     eps: float = _setting(_positive)
     _decoupled = False
@@ -297,9 +306,8 @@ class Adam(_Optimizer):
     def _state(self) -> list[Any]:
         return [list(pair) for pair in self._moments.__reduce__()[2][1]]
 
-    def _restore(self, state: Any, steps: int) -> None:
-        pairs = [(row[0], row[1]) for row in self._checked_state(state, 2)]
-        self._moments.__setstate__((steps, pairs))
+    def _set(self, rows: list[list[float]], steps: int) -> None:
+        self._moments.__setstate__((steps, [(first, second) for first, second in rows]))
         self._steps = steps
 
 
