@@ -229,7 +229,6 @@ _MEANT = {
     "grad": "backward(), then grad of each Value; of a batch, fastgrad.jit's value_and_grad",
     "value_and_grad": "jit(function).value_and_grad",
     "compile": "jit",
-    "Jit": "jit",
     "njit": "jit",
     "vmap": "jit(function).value_and_grad, which takes a batch",
     "pmap": "jit(function).value_and_grad, which takes a batch",

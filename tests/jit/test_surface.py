@@ -5,8 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from fastgrad import JitError, JitWarning, Value, jit
-from fastgrad._jit import Jit
+from fastgrad import Jit, JitError, JitWarning, Value, jit
 
 
 class Line:

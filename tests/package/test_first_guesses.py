@@ -91,7 +91,7 @@ GUESSES = {
         ("fastgrad.compile", "jit"),
         ("fastgrad.grad", "backward"),
         ("fastgrad.vmap", "batch"),
-        ("fastgrad.Jit", "jit"),
+        ("fastgrad.Jit(lambda x: Value(2.0) * x)(1.0)", None),
         ("fastgrad.stop_gradient", "data"),
     ],
     "nn and optim, as PyTorch": [

@@ -325,8 +325,12 @@ def moments():
     return _core.Moments(values())
 
 
+# The parameters of the jitted function, which an optimizer of it needs.
+LINE = [Value(2.0), Value(0.5)]
+
+
 def linear_loss():
-    w, b = Value(2.0), Value(0.5)
+    w, b = LINE
     return lambda x, target: (w * x + b - target) ** 2
 
 
@@ -601,10 +605,10 @@ TABLE = {
         "__call__": {"self": jitted, "args": (1.0, 2.0)},
         "value_and_grad": {"self": jitted, "batch": lambda: ([1.0, 2.0], np.ones(2)), "threads": 2},
         "fit": {"self": jitted, "batch": lambda: ([1.0, 2.0], np.ones(2)), "steps": 3}
-        | {"optimizer": lambda: optim.SGD(values(), lr=0.1), "batch_size": 1, "shuffle": True}
+        | {"optimizer": lambda: optim.SGD(LINE, lr=0.1), "batch_size": 1, "shuffle": True}
         | {"seed": 1, "progress": False, "threads": 2},
         "fit 2": {"self": jitted, "batch": lambda: ([1.0, 2.0], np.ones(2)), "steps": 3}
-        | {"optimizer": adam, "progress": False},
+        | {"optimizer": lambda: optim.Adam(LINE), "progress": False},
         "parameters": {"self": jitted},
         "save": {"self": jitted, "path": OUT},
         "load": {"path": file_of("jitted.safetensors")},
