@@ -295,3 +295,61 @@ def test_a_fork_waits_for_an_import_of_another_thread(outer, name):
         [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
+
+
+WHILE_RECORDING = """
+import os, sys, threading
+from fastgrad import Value, jit
+
+w = Value(2.0)
+inside, over = threading.Event(), threading.Event()
+
+def slow(x):
+    inside.set()
+    over.wait(60)
+    return w * x
+
+thread = threading.Thread(target=jit(slow), args=(1.0,))
+thread.start()
+inside.wait(60)
+pid = os.fork()
+if pid == 0:
+    # The child has no such thread: Value is as it was, and the child can record.
+    y = w * 3.0
+    y.backward()
+    right = type(y.data) is float and w.grad == 3.0
+    right &= type(Value.__dict__["data"]) is not property
+    right &= jit(lambda x: w * x)(4.0).data == 8.0
+    os._exit(0 if right else 1)
+over.set()
+thread.join()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_a_child_forked_while_a_thread_records_is_free_of_it():
+    child = subprocess.run([sys.executable, "-W", "ignore", "-c", WHILE_RECORDING], timeout=120)
+    assert child.returncode == 0
+
+
+def test_other_threads_see_nothing_of_a_recording():
+    import threading
+
+    from fastgrad import Value, jit
+
+    w, seen = Value(2.0), []
+
+    def other():
+        y = w * 3.0
+        y.backward()
+        seen.append((type(y.data), y.data, w.grad))
+        w.grad = 0.0
+
+    def slow(x):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        return w * x
+
+    assert jit(slow)(1.0).data == 2.0
+    assert seen == [(float, 6.0, 3.0)]

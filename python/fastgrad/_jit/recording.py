@@ -9,6 +9,7 @@ numbers at hand and kept as a guard.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -23,8 +24,10 @@ T = TypeVar("T")
 
 _DATA: Any = Value.__dict__["data"]
 # Patches of Value are seen by all threads, so that one records at a time.
-_LOCK = threading.RLock()
+_lock = threading.RLock()
 _active: Recorder | None = None
+# The attributes of Value that are patched now.
+_originals: dict[str, Any] = {}
 
 
 class JitError(TypeError):
@@ -241,13 +244,12 @@ def current() -> Recorder | None:
 def _patched(recorder: Recorder) -> Generator[None]:
     """Patch Value for the length of a recording; other threads get what they are used to."""
     global _active
-    originals = {name: Value.__dict__[name] for name in ("data", "grad", "backward")}
-    grad, backward = originals["grad"], originals["backward"]
+    data, grad, backward = (Value.__dict__[name] for name in ("data", "grad", "backward"))
 
     def read(value: Value) -> Any:
-        if current() is None or isinstance(value, Tracer):
-            return value if current() is not None else _DATA.__get__(value)
-        return recorder.detach(value)
+        if current() is None:
+            return data.__get__(value)
+        return value if isinstance(value, Tracer) else recorder.detach(value)
 
     def refuse(what: str, allowed: Callable[..., Any]) -> Callable[..., Any]:
         def refused(*arguments: Any) -> Any:
@@ -261,19 +263,38 @@ def _patched(recorder: Recorder) -> Generator[None]:
         return refused
 
     patches = {
-        "data": property(read, refuse("data is set", _DATA.__set__)),
+        "data": property(read, refuse("data is set", data.__set__)),
         "grad": property(refuse("grad is read", grad.__get__), refuse("grad is set", grad.__set__)),
         "backward": refuse("backward() is called", backward),
     }
+    _originals.update(data=data, grad=grad, backward=backward)
     for name, patch in patches.items():
         setattr(Value, name, patch)
     _active = recorder
     try:
         yield
     finally:
-        _active = None
-        for name, original in originals.items():
-            setattr(Value, name, original)
+        _restore()
+
+
+def _restore() -> None:
+    """Take the patches of Value back."""
+    global _active
+    _active = None
+    while _originals:
+        setattr(Value, *_originals.popitem())
+
+
+def _after_fork() -> None:
+    """End, in a forked child, the recording of a thread that the child does not have."""
+    global _lock
+    if current() is None:
+        _lock = threading.RLock()
+        _restore()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def record(
@@ -283,7 +304,7 @@ def record(
 
     `arguments` makes positional and named arguments of the tracers.
     """
-    with _LOCK:
+    with _lock:
         recorder = Recorder()
         recorder.inputs = [recorder.tracer(number) for number in numbers]
         with _patched(recorder):
