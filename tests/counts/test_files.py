@@ -106,8 +106,15 @@ def progress(done):
         "print('ready', flush=True); count_path('-')",
         "os.mkfifo('pipe'); print('ready', flush=True); count_path('pipe')",
         "count_path('/dev/zero', progress=progress)",
-        "count_items(iter(lambda: print('ready', flush=True) or 'ab', None))",
+        # Only once: a full pipe would keep the process from ending.
+        "told = []\n"
+        "def item():\n"
+        "    if not told:\n"
+        "        told.append(print('ready', flush=True))\n"
+        "    return 'ab'\n"
+        "count_items(iter(item, None))",
     ],
+    ids=["stdin", "pipe", "endless file", "endless iterable"],
 )
 def test_ctrl_c_ends_the_waiting(call, tmp_path):
     process = subprocess.Popen(

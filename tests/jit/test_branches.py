@@ -265,3 +265,12 @@ def test_fit_needs_a_parameter_of_the_function():
     f = jit(lambda x: w * x)
     with pytest.raises(ValueError, match="optimizer"):
         f.fit((np.ones(2),), steps=1, optimizer=SGD([Value(1.0)], lr=0.1), progress=False)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -0.0, -2.0])
+def test_kinks_keep_special_numbers(number):
+    w = Value(1.0)
+    for function in (lambda x: (w * x).relu(), lambda x: abs(w * x), lambda x: (w * x).max(-1.0)):
+        f = jit(function)
+        replayed, plain = both(f, [w], number)
+        assert repr(replayed) == repr(plain)

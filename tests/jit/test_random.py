@@ -8,10 +8,12 @@ import pytest
 import random_programs
 import slow_value
 from fastgrad import Value, jit
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 TINY = 1e-300
+# What the programs compare Values with most often.
+PLAIN_NUMBERS = (2, -1, 0.5, -3, 1.5, 0.1, 1)
 
 
 def programs(most_steps=60):
@@ -35,9 +37,26 @@ for name in random_programs.FUNCTIONS:
     setattr(GivenLeaves, name, staticmethod(getattr(fastgrad.engine, name)))
 
 
+def is_near_a_kink(root):
+    """Tell whether the gradient rests on a number that rounding could move across a kink.
+
+    A replay adds sums in another order: what is 0 in one may be 1e-17 in the other.
+    """
+    for node in slow_value.in_topological_order(root):
+        x, *others = [operand.data for operand in node._children] or [0.0]
+        kinks = {"ReLU": [0.0], "abs": [0.0], "max": others, "min": others}.get(node._op, [])
+        if node._op in ("max", "min") and not others:
+            # The other operand is a number, which only the program's text tells.
+            kinks = PLAIN_NUMBERS
+        if any(abs(x - kink) < 1e-9 for kink in kinks):
+            return True
+    return False
+
+
 def check(program):
     slow = program.run(slow_value)
     slow["root"].backward()
+    assume(not is_near_a_kink(slow["root"]))
     params = [Value(number) for number in program.leaves]
     factor = Value(1.0)
 

@@ -555,8 +555,8 @@ fn unary<T: Dispatch>(
     let zero = T::default();
     match op {
         Op::Neg => lanes::map(cpu, x, out, |x| -x),
-        Op::Relu => lanes::map(cpu, x, out, |x| if x > zero { x } else { zero }),
-        Op::Abs => lanes::map(cpu, x, out, |x| if x < zero { -x } else { x }),
+        Op::Relu => lanes::map(cpu, x, out, |x| if x < zero { zero } else { x }),
+        Op::Abs => lanes::map(cpu, x, out, |x| if x > zero { x } else { zero - x }),
         Op::Exp | Op::Log | Op::Sqrt => {
             for (i, (out, &x)) in out.iter_mut().zip(x).enumerate() {
                 let result = op::unary(op, x.to_f64()).map_err(|_| i)?;
