@@ -50,7 +50,13 @@ MICROGRAD_RUST = Engine(
 FLOOR = Engine("floor", "clink", None, "set FASTGRAD_FLOOR to the folder that holds clink.so")
 
 # Other peers: their modules, and the packages that these come from.
-PACKAGES = {"jax": "jax", "numpy": "numpy", "polars": "polars", "sklearn": "scikit-learn"}
+PACKAGES = {
+    "jax": "jax",
+    "casadi": "casadi",
+    "numpy": "numpy",
+    "polars": "polars",
+    "sklearn": "scikit-learn",
+}
 
 ENGINES = {engine.name: engine for engine in (FASTGRAD, FLOOR, MICROGRAD, MICROGRAD_RUST)}
 

@@ -16,6 +16,8 @@ TITLES = {
     "tanh demo": "The same with what micrograd-rust knows (tanh, squared error), one step",
     "jax demo": "micrograd's demo, one step, beside arrays",
     "microgpt": "A GPT of scalars, one step (a name of six letters, 54,000 operations)",
+    "jit demo": "micrograd's demo through fastgrad.jit: scalars, recorded",
+    "jit microgpt": "A GPT of scalars through fastgrad.jit, trained by fit",
     "counting": "Bigrams of the lecture's 32,033 names, in memory",
     "counting a file": "Bigrams of a file of the same names, many times over",
     "sampling": "Names drawn from a model, as a list of strings",
