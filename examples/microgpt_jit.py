@@ -151,7 +151,7 @@ def train_jitted(weights, examples, steps):
 
 
 def invent(weights, letters):
-    """Make up a name, one letter drawn after the other."""
+    """Draw a name, one letter after the other."""
     end = len(letters)
     symbol, keys, values, name = end, [], [], ""
     for position in range(BLOCK):

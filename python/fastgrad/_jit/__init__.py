@@ -36,14 +36,14 @@ Arguments = ParamSpec("Arguments")
 _MOST_PROGRAMS = 64
 # The number of programs of one structure from which on a warning tells of it.
 _MANY_PROGRAMS = 8
-# How far a replay may be from a plain call: sums are added in another order.
+# The largest difference from a plain call: a replay adds sums in another order.
 _TOLERANCES = {"float64": 1e-9, "float32": 1e-4}
-# Where the code of this package is.
+# The folder of this package's code.
 _PACKAGE = os.path.dirname(os.path.dirname(__file__))
 
 
 class JitWarning(UserWarning):
-    """Tells of what makes a jitted function slow."""
+    """A jitted function is slow, for the reason that the message gives."""
 
     __module__ = "fastgrad"
 

@@ -1,4 +1,4 @@
-"""What was recorded, to look at: the programs of a jitted function."""
+"""The programs of a jitted function, to look at."""
 
 from __future__ import annotations
 

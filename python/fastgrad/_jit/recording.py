@@ -31,13 +31,13 @@ _originals: dict[str, Any] = {}
 
 
 class JitError(TypeError):
-    """Tells what a function does that a recording cannot repeat."""
+    """A function does what a recording cannot repeat; the message names it."""
 
     __module__ = "fastgrad"
 
 
 class Recorder:
-    """What a recording knows beside the graph: where the numbers of leaves come from.
+    """The origin of the numbers of leaves, which the graph does not tell, and the guards.
 
     `places` are the lines at which the function rested on a number, by the guards' numbers.
     """

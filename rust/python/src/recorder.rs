@@ -117,7 +117,7 @@ impl<'a> Walk<'a> {
             return self.add_leaf(value);
         }
         let core = |error| to_python(&error);
-        let two = takes_two(value.op());
+        let two = value.op().is_binary();
         let mut data = value.slopes();
         let mut operands = [0; 2];
         for (i, parent) in value.parents().into_iter().enumerate().take(2) {
@@ -189,11 +189,6 @@ impl<'a> Walk<'a> {
 
 fn address(value: NodeRef<'_>) -> usize {
     value.as_ptr().addr()
-}
-
-fn takes_two(op: Op) -> bool {
-    use Op::{Add, Div, Max, Min, Mul, Pow, PowFloat, PowInt, Sub};
-    matches!(op, Add | Sub | Mul | Div | Pow | PowInt | PowFloat | Max | Min)
 }
 
 /// Returns the node of an object that must be a Value.

@@ -92,6 +92,20 @@ impl Op {
         ALL.get(code as usize).copied()
     }
 
+    /// Returns true for an op of one operand.
+    #[must_use]
+    pub fn is_unary(self) -> bool {
+        use Op::{Abs, Cos, Exp, Log, Neg, Pos, Relu, Sigmoid, Sin, Sqrt, Tanh};
+        matches!(self, Neg | Pos | Abs | Exp | Log | Sqrt | Sin | Cos | Tanh | Sigmoid | Relu)
+    }
+
+    /// Returns true for an op of two operands, of which one may be a plain number.
+    #[must_use]
+    pub fn is_binary(self) -> bool {
+        use Op::{Add, Div, Max, Min, Mul, Pow, PowFloat, PowInt, Sub};
+        matches!(self, Add | Sub | Mul | Div | PowInt | PowFloat | Pow | Max | Min)
+    }
+
     /// Returns the name that `_op` shows; that of a power lacks its exponent.
     #[must_use]
     pub fn name(self) -> &'static str {

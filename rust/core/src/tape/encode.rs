@@ -11,11 +11,11 @@ pub struct Encoded {
     pub nodes: Vec<[u32; 4]>,
     /// The constants, in order.
     pub constants: Vec<f64>,
-    /// Where each list begins, and the last one ends.
+    /// The start of each list, and the end of the last one.
     pub list_starts: Vec<u32>,
     /// The nodes of all lists.
     pub list_items: Vec<u32>,
-    /// Where each list of pairs begins, and the last one ends.
+    /// The start of each list of pairs, and the end of the last one.
     pub pair_starts: Vec<u32>,
     /// The nodes of all pairs, two by two.
     pub pair_items: Vec<[u32; 2]>,

@@ -42,7 +42,7 @@ pub enum Node {
     },
 }
 
-/// How two numbers compare.
+/// A comparison of two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
     /// x < y
@@ -55,7 +55,7 @@ pub enum Comparison {
     Same,
 }
 
-/// What a branch of the recorded program rests on: a comparison that came out so.
+/// A comparison whose outcome decided a branch of the recorded program.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Guard {
     /// The comparison.
@@ -64,7 +64,7 @@ pub struct Guard {
     pub x: Id,
     /// y
     pub y: Id,
-    /// How it came out.
+    /// The outcome.
     pub held: bool,
     /// Who asked: the caller's own number.
     pub place: u32,
@@ -91,13 +91,13 @@ impl Guard {
 pub struct Tape {
     /// All nodes, operands first.
     pub nodes: Vec<Node>,
-    /// What [`Node::Select`] and [`Node::Highest`] select from.
+    /// The lists of [`Node::Select`] and [`Node::Highest`].
     pub lists: Vec<Vec<Id>>,
-    /// What [`Node::Dot`] multiplies and adds up.
+    /// The factors of [`Node::Dot`].
     pub pairs: Vec<Vec<(Id, Id)>>,
     /// The node that the program returns.
     pub output: Id,
-    /// What has to come out as it was recorded.
+    /// The comparisons that must come out as they were recorded.
     pub guards: Vec<Guard>,
     /// The number of parameters.
     pub params: usize,
@@ -169,8 +169,8 @@ impl Tape {
                     self.lists.get(list as usize).is_some_and(|list| !list.is_empty())
                 }
                 Node::Dot { pairs } => (pairs as usize) < self.pairs.len(),
-                Node::Unary(op, _) => is_unary(op),
-                Node::Binary(op, ..) => is_binary(op),
+                Node::Unary(op, _) => op.is_unary(),
+                Node::Binary(op, ..) => op.is_binary(),
                 Node::Const(_) | Node::Detach(_) => true,
             };
             if !exists {
@@ -195,16 +195,6 @@ impl Tape {
         }
         Ok(())
     }
-}
-
-fn is_unary(op: Op) -> bool {
-    use Op::{Abs, Cos, Exp, Log, Neg, Pos, Relu, Sigmoid, Sin, Sqrt, Tanh};
-    matches!(op, Neg | Pos | Abs | Exp | Log | Sqrt | Sin | Cos | Tanh | Sigmoid | Relu)
-}
-
-fn is_binary(op: Op) -> bool {
-    use Op::{Add, Div, Max, Min, Mul, Pow, PowFloat, PowInt, Sub};
-    matches!(op, Add | Sub | Mul | Div | PowInt | PowFloat | Pow | Max | Min)
 }
 
 /// Builds a tape node by node.
@@ -255,6 +245,40 @@ impl Builder {
         Ok(id)
     }
 
+    /// Returns a node of another tape, its operands replaced by what they became here.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn moved(&mut self, from: &Tape, node: Node, to: impl Fn(Id) -> Id) -> Result<Node> {
+        let list = |list: u32| alloc::collected(from.lists[list as usize].iter().map(|&x| to(x)));
+        Ok(match node {
+            Node::Const(_) | Node::Param(_) | Node::Input(_) => node,
+            Node::Detach(x) => Node::Detach(to(x)),
+            Node::Unary(op, x) => Node::Unary(op, to(x)),
+            Node::Binary(op, x, y) => Node::Binary(op, to(x), to(y)),
+            Node::Select { list: number, index } => {
+                Node::Select { list: self.list(&list(number)?)?, index: to(index) }
+            }
+            Node::Highest { list: number } => Node::Highest { list: self.list(&list(number)?)? },
+            Node::Dot { pairs } => {
+                let pairs = &from.pairs[pairs as usize];
+                let moved = alloc::collected(pairs.iter().map(|&(x, y)| (to(x), to(y))))?;
+                Node::Dot { pairs: self.pairs(moved)? }
+            }
+        })
+    }
+
+    /// Ends the tape with the output and the guards of another one.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn finish(mut self, from: &Tape, to: impl Fn(Id) -> Id) -> Result<Tape> {
+        let moved = |guard: &Guard| Guard { x: to(guard.x), y: to(guard.y), ..*guard };
+        self.tape.guards = alloc::collected(from.guards.iter().map(moved))?;
+        self.tape.output = to(from.output);
+        Ok(self.tape)
+    }
+
     /// Returns the number of a list of nodes to select from; equal lists have one number.
     ///
     /// # Errors
@@ -274,9 +298,15 @@ impl Builder {
     /// # Errors
     /// [`Error::Memory`].
     pub fn dot(&mut self, pairs: Vec<(Id, Id)>) -> Result<Id> {
+        let pairs = self.pairs(pairs)?;
+        self.push(Node::Dot { pairs })
+    }
+
+    /// Returns the number of a new list of pairs.
+    fn pairs(&mut self, pairs: Vec<(Id, Id)>) -> Result<u32> {
         let number = u32::try_from(self.tape.pairs.len()).map_err(|_| Error::Memory)?;
         self.tape.pairs.push(pairs);
-        self.push(Node::Dot { pairs: number })
+        Ok(number)
     }
 }
 

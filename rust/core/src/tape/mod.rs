@@ -6,7 +6,7 @@
 //! find sums    chains of acc + a·b become sums of products                 sums.rs
 //! schedule     nodes of one op at one depth become one instruction; sums
 //!              of products with common factors become A·X                  schedule.rs, program.rs
-//! replay       forward and backward over blocks of examples                replay.rs
+//! replay       forward and backward over blocks of examples                replay.rs, elementwise.rs
 //! run          all examples of a batch, on all threads                     batch.rs
 //! train        gradients and updates, step after step                      train.rs
 //! export       the program as a function in C or Rust                      export.rs
@@ -22,6 +22,7 @@
 )]
 
 pub mod batch;
+mod elementwise;
 pub mod encode;
 pub mod export;
 pub mod graph;

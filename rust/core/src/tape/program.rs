@@ -3,7 +3,7 @@
 use super::graph::Guard;
 use crate::autograd::op::Op;
 
-/// Where a number lies, seen from a section: in the section's own memory or, with the highest bit
+/// The place of a number, seen from a section: in the section's own memory or, with the highest bit
 /// set, in that of the uniform section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Slot(u32);
@@ -104,7 +104,7 @@ impl Part {
 /// The numbers that an instruction reads, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Operand {
-    /// Where they lie.
+    /// Their places.
     pub parts: Vec<Part>,
     /// True if a parameter depends on the gradient of one of them.
     pub active: bool,
@@ -278,11 +278,11 @@ pub struct Program {
     pub constants: Vec<f64>,
     /// The numbers of an example: the first slots of the varying section.
     pub inputs: usize,
-    /// What does not depend on the example.
+    /// The instructions that do not depend on the example.
     pub uniform: Section,
-    /// What does.
+    /// Those that do.
     pub varying: Section,
-    /// Where the output lies, seen from the varying section.
+    /// The place of the output, seen from the varying section.
     pub output: Slot,
     /// The guards, with the slots that they compare.
     pub guards: Vec<(Guard, Slot, Slot)>,

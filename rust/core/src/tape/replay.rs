@@ -6,8 +6,9 @@
 //! and adds them where the operands lie. What is read from the uniform section is the same for all
 //! lanes, so its gradients are summed over them.
 
+use super::elementwise::{binary, binary_vjp, unary, unary_vjp};
 use super::program::{Instruction, Operand, Part, Program, Section, Slot};
-use crate::autograd::op::{self, Op};
+use crate::autograd::op::Op;
 use crate::kernels::gemm::Gemm;
 use crate::kernels::{Cpu, Dispatch, elementwise, lanes};
 use crate::{Error, Result, alloc};
@@ -250,7 +251,7 @@ fn room<T: Dispatch>(memory: &mut Vec<T>, n: usize) -> Result<&mut [T]> {
     Ok(&mut memory[..n])
 }
 
-/// What an execution of a section needs to know.
+/// The context of an execution of a section.
 #[derive(Clone, Copy)]
 struct Pass<'a, T> {
     cpu: Cpu,
@@ -542,126 +543,4 @@ fn product<T: Dispatch>(m: usize, k: usize, n: usize) -> Gemm<T> {
 fn chosen<T: Dispatch>(index: T, choices: u32) -> Option<usize> {
     let index = index.to_f64();
     (index >= 0.0 && index < f64::from(choices) && index.fract() == 0.0).then_some(index as usize)
-}
-
-/// Computes f(x) number by number; fails with the position of the first failure.
-fn unary<T: Dispatch>(
-    cpu: Cpu,
-    op: Op,
-    x: &[T],
-    out: &mut [T],
-    slopes: &mut [T],
-) -> std::result::Result<(), usize> {
-    let zero = T::default();
-    match op {
-        Op::Neg => lanes::map(cpu, x, out, |x| -x),
-        Op::Relu => lanes::map(cpu, x, out, |x| if x < zero { zero } else { x }),
-        Op::Abs => lanes::map(cpu, x, out, |x| if x > zero { x } else { zero - x }),
-        Op::Exp | Op::Log | Op::Sqrt => {
-            for (i, (out, &x)) in out.iter_mut().zip(x).enumerate() {
-                let result = op::unary(op, x.to_f64()).map_err(|_| i)?;
-                *out = T::from_f64(result.value);
-            }
-        }
-        _ => {
-            for (i, ((out, &x), slope)) in out.iter_mut().zip(x).zip(slopes).enumerate() {
-                let result = op::unary(op, x.to_f64()).map_err(|_| i)?;
-                (*out, *slope) = (T::from_f64(result.value), T::from_f64(result.dx));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Computes g·f′(x).
-fn unary_vjp<T: Dispatch>(
-    cpu: Cpu,
-    op: Op,
-    (x, out, slopes, g): (&[T], &[T], &[T], &[T]),
-    d: &mut [T],
-) {
-    let zero = T::default();
-    let divide = |a: T, b: T| T::from_f64(a.to_f64() / b.to_f64());
-    match op {
-        Op::Neg => lanes::map(cpu, g, d, |g| -g),
-        Op::Relu => lanes::zip(cpu, g, x, d, |g, x| if x > zero { g } else { zero }),
-        Op::Abs => lanes::zip(cpu, g, x, d, |g, x| {
-            if x > zero {
-                g
-            } else if x < zero {
-                -g
-            } else {
-                zero * x
-            }
-        }),
-        Op::Exp => lanes::zip(cpu, g, out, d, |g, out| g * out),
-        Op::Log => lanes::zip(cpu, g, x, d, divide),
-        Op::Sqrt => lanes::zip(cpu, g, out, d, |g, out| divide(g, out + out)),
-        _ => lanes::zip(cpu, g, &slopes[..g.len()], d, |g, slope| g * slope),
-    }
-}
-
-/// Computes f(x, y) number by number; fails with the position of the first failure.
-fn binary<T: Dispatch>(
-    cpu: Cpu,
-    op: Op,
-    (x, y): (&[T], &[T]),
-    out: &mut [T],
-    slopes: &mut [T],
-) -> std::result::Result<(), usize> {
-    match op {
-        Op::Add => lanes::zip(cpu, x, y, out, |x, y| x + y),
-        Op::Sub => lanes::zip(cpu, x, y, out, |x, y| x - y),
-        Op::Mul => lanes::zip(cpu, x, y, out, |x, y| x * y),
-        Op::Div => {
-            if let Some(i) = y.iter().position(|&y| y == T::default()) {
-                return Err(i);
-            }
-            lanes::zip(cpu, x, y, out, |x, y| T::from_f64(x.to_f64() / y.to_f64()));
-        }
-        _ => {
-            let n = out.len();
-            for i in 0..n {
-                let result = op::binary(op, x[i].to_f64(), y[i].to_f64()).map_err(|_| i)?;
-                out[i] = T::from_f64(result.value);
-                if matches!(op, Op::Pow | Op::PowFloat) {
-                    slopes[i] = T::from_f64(result.dx);
-                }
-                if op == Op::Pow {
-                    slopes[n + i] = T::from_f64(result.dy);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Computes g·∂f/∂x, or g·∂f/∂y for operand 1.
-fn binary_vjp<T: Dispatch>(
-    cpu: Cpu,
-    op: Op,
-    operand: usize,
-    [x, y, out, slopes, g]: [&[T]; 5],
-    d: &mut [T],
-) {
-    let divide = |a: T, b: T| T::from_f64(a.to_f64() / b.to_f64());
-    match (op, operand) {
-        (Op::Sub, _) => lanes::map(cpu, g, d, |g| -g),
-        (Op::Mul, 0) => lanes::zip(cpu, g, y, d, |g, y| g * y),
-        (Op::Mul, _) => lanes::zip(cpu, g, x, d, |g, x| g * x),
-        (Op::Div, 0) => lanes::zip(cpu, g, y, d, divide),
-        (Op::Div, _) => lanes::zip3(cpu, [g, out, y], d, |g, out, y| -divide(g * out, y)),
-        (Op::Pow | Op::PowFloat, _) => {
-            let slopes = &slopes[operand * g.len()..(operand + 1) * g.len()];
-            lanes::zip(cpu, g, slopes, d, |g, slope| g * slope);
-        }
-        _ => {
-            for (i, d) in d.iter_mut().enumerate() {
-                // The forward pass has computed it without failing.
-                let slope = op::binary(op, x[i].to_f64(), y[i].to_f64())
-                    .map_or(f64::NAN, |result| if operand == 0 { result.dx } else { result.dy });
-                *d = g[i] * T::from_f64(slope);
-            }
-        }
-    }
 }

@@ -59,7 +59,7 @@ fn index(n: usize) -> u32 {
     n as u32
 }
 
-/// What nodes of a group have in common.
+/// The op that the nodes of a group have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Copy,
@@ -87,9 +87,9 @@ fn kind(tape: &Tape, node: Node) -> Option<Kind> {
 
 /// Nodes by depth and kind, and where their numbers lie.
 struct Groups {
-    /// Whether each node depends on an input.
+    /// True for each node that depends on an input.
     varying: Vec<bool>,
-    /// Whether each node's gradient reaches a parameter.
+    /// True for each node whose gradient reaches a parameter.
     active: Vec<bool>,
     /// The groups of the uniform section and of the varying one, in order.
     in_order: [Vec<Vec<Id>>; 2],

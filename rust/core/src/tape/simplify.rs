@@ -10,7 +10,7 @@
 //! ```
 //! x + 0 is −0 where x is: of zeros only the sign may differ from the eager program's.
 
-use super::graph::{Builder, Guard, Id, Node, Tape};
+use super::graph::{Builder, Id, Node, Tape};
 use crate::autograd::op::{self, Op};
 use crate::{Result, alloc};
 
@@ -55,40 +55,17 @@ fn rebuild(
             continue;
         }
         let to = |id: Id| map[id as usize];
-        let node = match node {
-            Node::Const(_) | Node::Param(_) | Node::Input(_) => node,
-            Node::Detach(x) => Node::Detach(to(x)),
-            Node::Unary(op, x) => Node::Unary(op, to(x)),
-            Node::Binary(op, x, y) => Node::Binary(op, to(x), to(y)),
-            Node::Select { list, index } => {
-                let moved = alloc::collected(tape.lists[list as usize].iter().map(|&x| to(x)))?;
-                Node::Select { list: new.list(&moved)?, index: to(index) }
-            }
-            Node::Highest { list } => {
-                let moved = alloc::collected(tape.lists[list as usize].iter().map(|&x| to(x)))?;
-                Node::Highest { list: new.list(&moved)? }
-            }
-            Node::Dot { pairs } => {
-                let pairs = &tape.pairs[pairs as usize];
-                let moved = alloc::collected(pairs.iter().map(|&(x, y)| (to(x), to(y))))?;
-                map.push(new.dot(moved)?);
-                continue;
-            }
-        };
+        let node = new.moved(tape, node, to)?;
         let replaced = if folded { simpler(&new.tape, node) } else { Simpler::Node(node) };
         map.push(match replaced {
             Simpler::Node(node) => new.push(node)?,
             Simpler::Existing(id) => id,
         });
     }
-    let to = |id: Id| map[id as usize];
-    let guards = tape.guards.iter().map(|guard| Guard { x: to(guard.x), y: to(guard.y), ..*guard });
-    new.tape.guards = alloc::collected(guards)?;
-    new.tape.output = to(tape.output);
-    Ok(new.tape)
+    new.finish(tape, |id| map[id as usize])
 }
 
-/// What stands for a node.
+/// A node, or the one that takes its place.
 enum Simpler {
     Node(Node),
     Existing(Id),

@@ -13,7 +13,7 @@
 //! The terms keep their order, but are added in vectors: results differ from the eager program's in
 //! the last bits, by what another order of summation brings.
 
-use super::graph::{Builder, Guard, Id, Node, Tape};
+use super::graph::{Builder, Id, Node, Tape};
 use crate::autograd::op::Op;
 use crate::{Result, alloc};
 
@@ -40,24 +40,6 @@ pub fn find_sums(tape: &Tape) -> Result<Tape> {
     for (id, &node) in tape.nodes.iter().enumerate() {
         let to = |id: Id| map[id as usize];
         let made = match node {
-            Node::Const(_) | Node::Param(_) | Node::Input(_) => new.push(node)?,
-            Node::Detach(x) => new.push(Node::Detach(to(x)))?,
-            Node::Unary(op, x) => new.push(Node::Unary(op, to(x)))?,
-            Node::Select { list, index } => {
-                let moved = alloc::collected(tape.lists[list as usize].iter().map(|&x| to(x)))?;
-                let list = new.list(&moved)?;
-                new.push(Node::Select { list, index: to(index) })?
-            }
-            Node::Highest { list } => {
-                let moved = alloc::collected(tape.lists[list as usize].iter().map(|&x| to(x)))?;
-                let list = new.list(&moved)?;
-                new.push(Node::Highest { list })?
-            }
-            Node::Dot { pairs } => {
-                let pairs = &tape.pairs[pairs as usize];
-                let moved = alloc::collected(pairs.iter().map(|&(x, y)| (to(x), to(y))))?;
-                new.dot(moved)?
-            }
             // Part of another sum: computed there.
             Node::Binary(Op::Add | Op::Sub, ..) if inner[id] => Id::MAX,
             Node::Binary(op @ (Op::Add | Op::Sub), x, y) => {
@@ -69,15 +51,14 @@ pub fn find_sums(tape: &Tape) -> Result<Tape> {
                     split.build(&mut new, one)?
                 }
             }
-            Node::Binary(op, x, y) => new.push(Node::Binary(op, to(x), to(y)))?,
+            node => {
+                let node = new.moved(tape, node, to)?;
+                new.push(node)?
+            }
         };
         map.push(made);
     }
-    let to = |id: Id| map[id as usize];
-    let guards = tape.guards.iter().map(|guard| Guard { x: to(guard.x), y: to(guard.y), ..*guard });
-    new.tape.guards = alloc::collected(guards)?;
-    new.tape.output = to(tape.output);
-    Ok(new.tape)
+    new.finish(tape, |id| map[id as usize])
 }
 
 /// A term of a sum, as positions in the old tape.

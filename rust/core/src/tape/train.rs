@@ -96,7 +96,7 @@ pub enum Rule {
     Adam(Adam),
 }
 
-/// What training changes: all of it is that of the last whole step, whenever training stops.
+/// The numbers that training changes: those of the last whole step, whenever training stops.
 #[derive(Debug)]
 pub struct State<'a> {
     /// The parameters; those that are trained come first.
@@ -111,14 +111,14 @@ pub struct State<'a> {
     pub steps: u64,
 }
 
-/// What the steps are made of.
+/// The learning rates and examples of the steps.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan<'a> {
     /// The learning rate of each step.
     pub lrs: &'a [f64],
     /// The examples of all steps, as task and row.
     pub order: &'a [[u32; 2]],
-    /// Where each step's examples begin in `order`, and the last one's end.
+    /// The start of each step's examples in `order`, and the end of the last one's.
     pub starts: &'a [usize],
 }
 

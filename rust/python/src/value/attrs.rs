@@ -161,19 +161,13 @@ fn operands(value: NodeRef<'_>) -> PyResult<Bound<'_, PyTuple>> {
     let py = value.py();
     let sides = match value.operands_over_lists() {
         Some(sides) => sides,
-        None if takes_two(value.op()) => value.parents().into_iter().zip(value.slopes()).collect(),
+        None if value.op().is_binary() => value.parents().into_iter().zip(value.slopes()).collect(),
         None => return children(value),
     };
     let objects = sides.into_iter().map(|(parent, number)| {
         parent.map_or_else(|| PyFloat::new(py, number).into_any(), NodeRef::object)
     });
     PyTuple::new(py, objects.collect::<Vec<_>>())
-}
-
-/// Returns true for an op of two operands, of which one may be a plain number.
-fn takes_two(op: Op) -> bool {
-    use Op::{Add, Div, Max, Min, Mul, Pow, PowFloat, PowInt, Sub};
-    matches!(op, Add | Sub | Mul | Div | Pow | PowInt | PowFloat | Max | Min)
 }
 
 /// Returns the op's name as in micrograd: that of a power with its exponent, written as Python
