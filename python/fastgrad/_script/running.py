@@ -140,7 +140,7 @@ class _Swaps:
         _tell(message)
 
     def end(self, name: str) -> None:
-        """Say so if there was nothing to swap."""
+        """Write a line to standard error if there was nothing to swap."""
         if self.has_told:
             return
         message = f"{name} has no scalar class with data, grad and backward(); it ran as it is"

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 # Without these alike nothing is alike.
 _BASIS = ("__init__", "__add__", "__mul__", "backward")
-# What only classes about arrays have, or such as change what an attribute is.
+# Attributes of classes over arrays only, or of those that change what an attribute is.
 _STRANGE = {
     *("__new__", "__getattr__", "__getattribute__", "__setattr__", "__delattr__", "__del__"),
     *("__len__", "__iter__", "__getitem__", "__setitem__", "__matmul__", "__array__"),
@@ -52,7 +52,7 @@ _TEXTS = ("__repr__", "__str__", "__format__")
 
 _MISSING = object()
 
-# What is put on engine.Value, and what was there before.
+# The attributes put on engine.Value, and those that they replaced.
 _kept: dict[str, Any] = {}
 _before: dict[str, Any] = {}
 
@@ -139,7 +139,7 @@ class _Comparison:
         code = compile(ast.Module([*future, node], []), filename, "exec", dont_inherit=True)
         exec(code, self.module)
         self.twin: Any = self.module[node.name]
-        # What takes the place of the class, and what its methods gave.
+        # The replacement of the class, and the results of its methods.
         self.ours: type = Value
         self.theirs: dict[str, list[Outcome]] = {}
 
@@ -190,7 +190,7 @@ class _Comparison:
         return kept
 
     def _check_module(self, members: dict[str, Any]) -> None:
-        """Refuse a module that does what ours does not bear, or what trials do not show."""
+        """Raise for a module that does what `Value` cannot stand in for, or trials do not show."""
         for step in ast.walk(self.tree):
             if isinstance(step, ast.Call) and isinstance(step.func, ast.Attribute):
                 if step.func.attr == "backward" and (step.args or step.keywords):

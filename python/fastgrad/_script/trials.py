@@ -1,4 +1,4 @@
-"""What a class of scalars gives on sample numbers: data, gradients, texts, errors."""
+"""The results of a class of scalars on sample numbers: data, gradients, texts, errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ARGUMENTS = (2, -1, 3, 0.5, 1.3)
 _TOLERANCE = 1e-12
 _NUMBER = re.compile(r"-?\d+\.?\d*(?:e[-+]?\d+)?")
 
-# What was found: numbers and texts; or an error, which starts with this.
+# The results are numbers and texts, or an error, which starts with this.
 Outcome = tuple[Any, ...]
 _ERROR = "error"
 
