@@ -88,7 +88,7 @@ impl<T: Float, F: Fn(T, T, T) -> T> Kernel<T> for Zip3<'_, T, F> {
     }
 }
 
-/// out = from[indices]
+/// `out = from[indices]`
 ///
 /// # Panics
 /// If an index is out of range, or the slices differ in length.
