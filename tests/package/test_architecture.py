@@ -41,6 +41,7 @@ MAY_IMPORT = {
     "plots": {"_checks", "_files", "_hints", "plots"},
     "text": {"_checks", "_core", "_hints", "text"},
     "base": {"text"},
+    "distributed": {"_checks", "distributed"},
     "checkpoint": {"_checks", "_files"},
     "models": {
         *("_checks", "_core", "_defaults", "_display", "_hints", "_progress", "_tables"),
@@ -60,6 +61,7 @@ MAY_IMPORT = {
             "checkpoint",
             "datasets",
             "debug",
+            "distributed",
             "engine",
         ),
         *("models", "nn", "optim", "plots", "sampling", "text", "training", "viz"),

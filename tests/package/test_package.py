@@ -10,7 +10,7 @@ import sys
 import fastgrad
 import pytest
 
-MODULES = ["base", "checkpoint", "datasets", "engine", "models", "models.nplm", "nn"]
+MODULES = ["base", "checkpoint", "datasets", "distributed", "engine", "models", "models.nplm", "nn"]
 MODULES += ["optim", "optim.schedules", "plots", "sampling", "text", "training", "viz"]
 PACKAGE = pathlib.Path(fastgrad.__file__).parent
 WITH_EXAMPLES = sorted(

@@ -12,6 +12,7 @@ import pathlib
 import fastgrad
 import numpy as np
 from fastgrad import _core, checkpoint, nn, optim, viz
+from fastgrad.distributed import SelfComm
 from fastgrad.engine import Value
 from fastgrad.models import (
     NPLM,
@@ -169,6 +170,12 @@ def reader_ended():
     made = reader_fed()
     made.end()
     return made
+
+
+def alone():
+    comm = SelfComm()
+    comm.send(np.ones(2), 0)
+    return comm
 
 
 def run():
@@ -619,6 +626,16 @@ TABLE = {
         "names": {},
         "names_bytes": {},
         "shakespeare": {},
+    },
+    "distributed": {"as_comm": {"comm": None}},
+    "distributed.SelfComm": {
+        "": {},
+        "allreduce": {"self": alone, "array": lambda: np.ones(3)},
+        "broadcast": {"self": alone, "array": lambda: np.ones(3), "root": 0},
+        "gather": {"self": alone, "array": lambda: np.ones((2, 3)), "root": 0},
+        "send": {"self": alone, "array": lambda: np.ones(3), "to": 0},
+        "receive": {"self": alone, "array": lambda: np.zeros(2), "source": 0},
+        "broadcast_object": {"self": alone, "value": "settings", "root": 0},
     },
     "viz": {
         "dot": {"root": graph},

@@ -20,7 +20,20 @@ import hostile_calls
 import hostile_table
 import numpy as np
 import pytest
-from fastgrad import _core, base, checkpoint, cli, debug, engine, models, nn, optim, plots, viz
+from fastgrad import (
+    _core,
+    base,
+    checkpoint,
+    cli,
+    debug,
+    distributed,
+    engine,
+    models,
+    nn,
+    optim,
+    plots,
+    viz,
+)
 from fastgrad.engine import Value
 
 CALLS = os.environ.get("FASTGRAD_HOSTILE_CALLS", "20000")
@@ -93,7 +106,19 @@ NOT_CALLED |= {viz.Drawing, viz.DotDrawing, viz.Explanation}
 NOT_CALLED |= {debug.AnomalyError, debug.GradcheckError, debug.detect_anomaly}
 NOT_CALLED |= {plots.EmbeddingAnimation, plots.EmbeddingAnimation.save, plots.update_ratio}
 NOT_CALLED |= {_core.NgramCounts, _core.InternalError, checkpoint.CheckpointError}
-MODULES = ["base", "checkpoint", "datasets", "engine", "nn", "optim", "optim.schedules"]
+# What needs other processes, or ends this one.
+NOT_CALLED |= {distributed.Comm, distributed.MPIComm, distributed.TorchComm, distributed.mpi_world}
+NOT_CALLED |= {distributed.SelfComm.abort}
+MODULES = [
+    "base",
+    "checkpoint",
+    "datasets",
+    "distributed",
+    "engine",
+    "nn",
+    "optim",
+    "optim.schedules",
+]
 MODULES += ["sampling", "text", "models", "plots", "training", "viz", "_core", "_jit"]
 MODULES = ["fastgrad", *(f"fastgrad.{name}" for name in MODULES)]
 
