@@ -420,11 +420,14 @@ class Recording:
         detached: Sequence[tuple[Value, Value]],
         selected: Sequence[tuple[Value, Sequence[Value], Value]],
         highest: Sequence[tuple[Value, Sequence[Value]]],
+        local_grads: Sequence[tuple[Value, int, Value]],
         guards: Sequence[tuple[str, Value, Value, bool, int]],
+        passes: Sequence[str],
     ) -> Self:
         """Record the graph of output; each list tells of leaves where their numbers come from.
 
-        selected are (leaf, choices, leaf of the index), guards (comparison, x, y, outcome, place).
+        selected are (leaf, choices, leaf of the index), local_grads (own op, place of an operand,
+        derivative by it), guards (comparison, x, y, outcome, place); passes names those to do.
         """
     @property
     def params(self) -> list[Value]: ...

@@ -1,13 +1,15 @@
 """Recorded programs in files, as source text, in single precision and on threads."""
 
 import ctypes
+import math
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
-from fastgrad import Jit, JitError, Value, jit, pick, set_num_threads
+from fastgrad import Jit, JitError, Value, jit, pick, set_num_threads, take
 from fastgrad.checkpoint import CheckpointError
+from fastgrad.engine import softmax
 
 
 @pytest.fixture
@@ -103,15 +105,72 @@ def test_the_function_in_c_gives_the_same(recorded, tmp_path):
     assert (gradients / len(short)).tolist() == pytest.approx(expected, rel=1e-11)
 
 
+W = [Value(0.5), Value(-0.25), Value(1.5)]
+
+# Programs of every op, and some that do not read their parameters, inputs or gradients.
+SOURCES = {
+    "constant": lambda x: 3.0,
+    "parameter": lambda x: W[0] * 1.0,
+    "number": lambda x: x,
+    "detached": lambda x: W[0] * (W[1] * x).data,
+    "no_gradient": lambda x: Value((W[1] * x).data),
+    "branch": lambda x: W[0] * x if (W[1] * x).data < (W[2] * 5).data else W[1] * x,
+    "kinks": lambda x: abs(W[0] * x) + (W[1] * x).relu() + (W[0] * x).max(W[1]).min(W[1] * -x),
+    "powers": lambda x: (W[0] + x) ** 2 + (W[0] + x) ** -1.5 + 2 ** W[1] + W[2] ** W[1] + W[0] ** 0,
+    "unary": lambda x: (W[0] * x).exp() + (W[2] * x).log() + (W[2] * x).sqrt() + (W[0] * x).sin()
+    - (W[0] * x).cos() * (W[1] * x).sigmoid() / (W[0] * x).tanh() - (-(W[1] * x)),
+    "choices": lambda x: (pick(softmax([w * x for w in W]), 1) * pick([W[0], 2.0, -3.0], x))
+    + sum(take([[W[0], W[1]], [W[2], W[0]]], x)),
+    "infinities": lambda x: (W[0] * x).max(-math.inf).min(math.inf),
+    "own": lambda x: Value((W[0] * x).data ** 2, (W[0],), "own", local_grads=[(W[0] * x).data * x]),
+}  # fmt: skip
+
+
+@pytest.fixture
+def sources():
+    """The programs, each with all passes and without any, after a call with 1.0."""
+    made = {}
+    for name, function in SOURCES.items():
+        made[f"{name}_simplified"] = jit(function)
+        made[f"{name}_recorded"] = jit(function, passes=())
+    for f in made.values():
+        f(1.0)
+    return made
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_functions_in_c_compile_without_a_warning_and_give_the_same(sources, tmp_path):
+    text = "\n".join(f.program.to_c(name) for name, f in sources.items())
+    (tmp_path / "f.c").write_text(text)
+    flags = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O0", "-shared", "-fPIC")
+    subprocess.run(["cc", *flags, "f.c", "-o", "f.so", "-lm"], check=True, cwd=tmp_path)
+    library = ctypes.CDLL(str(tmp_path / "f.so"))
+    floats = np.ctypeslib.ndpointer(np.float64)
+    for name, f in sources.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = ctypes.c_double, (floats, floats, floats)
+        value = f(1.0)
+        value.backward()
+        params = f.parameters()
+        expected = [p.grad for p in params]
+        for p in params:
+            p.grad = 0.0
+        numbers, gradients = np.array([p.data for p in params]), np.zeros(len(params))
+        output = function(numbers, np.array([1.0]), gradients)
+        assert output == pytest.approx(value.data, rel=1e-14), name
+        assert gradients.tolist() == pytest.approx(expected, rel=1e-14), name
+
+
 @pytest.mark.skipif(shutil.which("rustc") is None, reason="there is no Rust compiler")
-def test_the_function_in_rust_compiles(recorded, tmp_path):
-    f, *_ = recorded
-    (tmp_path / "f.rs").write_text(f.program.to_rust("two_numbers"))
-    options = ("--edition", "2021", "--crate-type", "lib", "--out-dir", tmp_path)
-    subprocess.run(["rustc", *options, tmp_path / "f.rs"], check=True)
+def test_functions_in_rust_compile_without_a_warning(sources, recorded, tmp_path):
+    sources["two_numbers"] = recorded[0]
+    text = "\n".join(f.program.to_rust(name) for name, f in sources.items())
+    (tmp_path / "f.rs").write_text(text)
+    options = ("--edition", "2021", "-D", "warnings", "--crate-type", "lib")
+    subprocess.run(["rustc", *options, "f.rs"], check=True, cwd=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["", "1x", "a b", "f;", 3])
+@pytest.mark.parametrize("name", ["", "1x", "a b", "f;", 3, "exp", "const", "match"])
 def test_a_function_needs_a_name(recorded, name):
     with pytest.raises(ValueError, match="name"):
         recorded[0].program.to_c(name)

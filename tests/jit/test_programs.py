@@ -217,3 +217,22 @@ def test_cross_entropy_needs_no_guard():
     assert mean == pytest.approx(expected, rel=1e-13)
     assert found == pytest.approx(right, rel=1e-12, abs=1e-15)
     assert len(loss.programs) == 1
+
+
+def test_targets_of_a_cross_entropy_need_one_recording():
+    weights = [[Value(0.1 * i - 0.2 * j) for j in range(3)] for i in range(4)]
+    params = [p for row in weights for p in row]
+    loss = jit(lambda x, target: cross_entropy(linear(x, weights), target))
+    points, targets = np.random.default_rng(0).normal(size=(50, 3)), np.arange(50) % 4
+    mean = loss.value_and_grad(points, targets)
+    found = gradients(params)
+    examples = list(zip(points.tolist(), targets.tolist(), strict=True))
+    expected, right = plain(loss.function, params, examples)
+    assert mean == pytest.approx(expected, rel=1e-13)
+    assert found == pytest.approx(right, rel=1e-12, abs=1e-15)
+    assert len(loss.programs) == 1
+    for target in (4, -1, 0.5):
+        with pytest.raises(IndexError):
+            loss(points[0], target)
+        with pytest.raises(IndexError):
+            jit(loss.function)(points[0], target)

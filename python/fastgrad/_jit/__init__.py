@@ -5,14 +5,15 @@ See `fastgrad.jit`.
 
 from __future__ import annotations
 
+import copy
 import functools
-import math
 import os
 import sys
 import types
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from itertools import repeat
 from typing import Any, Generic, ParamSpec, overload
 
 import numpy as np
@@ -23,9 +24,10 @@ from .._threads import thread_count
 from ..optim import SGD, Adam
 from ..training.history import History
 from . import files
-from .arguments import flatten, rebuild, split_batch
+from .arguments import flatten, parameter_names, rebuild, split_batch
+from .checking import compare
 from .program import Program
-from .recording import JitError, current, pick, record, take
+from .recording import PACKAGE, JitError, current, pick, record, take
 from .training import train
 
 __all__ = ["Jit", "JitError", "JitWarning", "Program", "jit", "pick", "take"]
@@ -36,10 +38,8 @@ Arguments = ParamSpec("Arguments")
 _MOST_PROGRAMS = 64
 # The number of programs of one structure from which on a warning tells of it.
 _MANY_PROGRAMS = 8
-# The largest difference from a plain call: a replay adds sums in another order.
-_TOLERANCES = {"float64": 1e-9, "float32": 1e-4}
-# The folder of this package's code.
-_PACKAGE = os.path.dirname(os.path.dirname(__file__))
+# The passes over a recording, each of which can be left out.
+_PASSES = ("fold", "share", "sums", "matrices")
 
 
 class JitWarning(UserWarning):
@@ -52,7 +52,12 @@ class Jit(Generic[Arguments]):
     """A function of numbers that is recorded once and replayed; made by `fastgrad.jit`."""
 
     def __init__(
-        self, function: Callable[Arguments, Any], *, check: bool = False, dtype: str = "float64"
+        self,
+        function: Callable[Arguments, Any],
+        *,
+        check: bool = False,
+        dtype: str = "float64",
+        passes: Collection[str] = _PASSES,
     ) -> None:
         if not callable(function):
             raise TypeError(f"function is {shorten(function)}; expected a function")
@@ -60,10 +65,15 @@ class Jit(Generic[Arguments]):
         self.function = function
         if dtype not in ("float64", "float32"):
             raise ValueError(f"dtype is {shorten(dtype)}; expected 'float64' or 'float32'")
+        if not isinstance(passes, Collection) or any(name not in _PASSES for name in passes):
+            raise ValueError(f"passes is {shorten(passes)}; expected some of {_PASSES}")
         self.check = check
         self.dtype = dtype
+        self.passes = tuple(passes)
+        # The structure for which a program was recorded last is the last one.
         self._programs: dict[Any, list[Recording]] = {}
         self._places: Counter[str] = Counter()
+        self._names: list[str] = []
 
     def __call__(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Value:
         """Return the function's Value for one example; its backward() reaches the parameters.
@@ -75,7 +85,7 @@ class Jit(Generic[Arguments]):
             return self.function(*args, **kwargs)
         numbers: list[float] = []
         structure = (
-            tuple(flatten(argument, numbers, f"argument {i}") for i, argument in enumerate(args)),
+            tuple(map(flatten, args, repeat(numbers), self._names_of(len(args)))),
             tuple((name, flatten(item, numbers, name)) for name, item in sorted(kwargs.items())),
         )
         rows = np.array([numbers], dtype=np.float64)
@@ -95,14 +105,48 @@ class Jit(Generic[Arguments]):
         if instance is None:
             return self
         method = types.MethodType(self.function, instance)
-        bound = Jit(method, check=self.check, dtype=self.dtype)
+        bound = Jit(method, **self._settings())
         # Found there from now on, without a call of __get__.
         vars(instance)[self.function.__name__] = bound
         return bound
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Make copies of the function alone, which is recorded anew."""
-        return functools.partial(Jit, check=self.check, dtype=self.dtype), (self.function,)
+    def __copy__(self) -> Jit[...]:
+        """Return a jitted function of its own, which is recorded anew."""
+        return Jit(self.function, **self._settings())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Jit[...]:
+        """Return what `__copy__` does; a method is that of the copied instance."""
+        return Jit(copy.deepcopy(self.function, memo), **self._settings())
+
+    def __reduce__(self) -> Any:
+        """Pickle by name, as functions are; a method as that of its instance."""
+        function: Any = self.function
+        instance: object = getattr(function, "__self__", None)
+        name = getattr(function, "__name__", "")
+        in_class: object = getattr(type(instance), name, None)
+        if isinstance(in_class, Jit):
+            return getattr, (instance, name)
+        if isinstance(function, types.FunctionType):
+            found: Any = sys.modules.get(function.__module__)
+            for part in function.__qualname__.split("."):
+                found = getattr(found, part, None)
+            if found is self:
+                return function.__qualname__
+            if found is not function:
+                raise TypeError(
+                    f"{self!r} cannot be pickled: expected a function that its module holds by its"
+                    " name; save() writes its programs"
+                )
+        return functools.partial(Jit, **self._settings()), (function,)
+
+    def _settings(self) -> dict[str, Any]:
+        return {"check": self.check, "dtype": self.dtype, "passes": self.passes}
+
+    def _names_of(self, count: int) -> list[str]:
+        """Return names of the first arguments, for messages."""
+        if len(self._names) < count:
+            self._names = parameter_names(self.function, count)
+        return self._names
 
     def value_and_grad(self, *batch: Any, threads: int | None = None) -> float:
         """Return the mean over a batch; add its gradient to the parameters' `grad`.
@@ -111,7 +155,7 @@ class Jit(Generic[Arguments]):
         gets a list of n numbers. A number is the same for all. The result does not depend on the
         number of threads.
         """
-        size, groups = split_batch(batch)
+        size, groups = split_batch(batch, self._names_of(len(batch)))
         threads = thread_count(threads)
         if self.check:
             self._check_batch(groups)
@@ -127,7 +171,7 @@ class Jit(Generic[Arguments]):
 
     def __repr__(self) -> str:
         """Show the function's name and how often it was recorded."""
-        count = len(self.programs)
+        count = sum(map(len, self._programs.values()))
         name = getattr(self, "__name__", "a function")
         return f"jit({name}; {count} program{'' if count == 1 else 's'})"
 
@@ -140,10 +184,9 @@ class Jit(Generic[Arguments]):
     @property
     def program(self) -> Program:
         """The program that was recorded last; `JitError` before the first call."""
-        programs = self.programs
-        if not programs:
-            raise JitError("nothing is recorded yet; expected a call first")
-        return programs[-1]
+        for recordings in reversed(self._programs.values()):
+            return Program(recordings[-1], getattr(self, "__name__", "a function"))
+        raise JitError("nothing is recorded yet; expected a call first")
 
     def parameters(self) -> list[Value]:
         """Return the Values that the programs recorded so far depend on, each once."""
@@ -212,12 +255,13 @@ class Jit(Generic[Arguments]):
         exception or Ctrl-C ends it.
         """
         if not isinstance(batch, tuple):
-            raise TypeError(f"batch is {shorten(batch)}; expected a tuple of the arguments")
+            raise TypeError(f"batch is {shorten(batch)}; expected a tuple of arguments, as (x, y)")
         whole("steps", steps, least=0)
         if batch_size is not None:
             whole("batch_size", batch_size, least=1)
+        groups = split_batch(batch, self._names_of(len(batch)))
         return train(
-            *(self._partition, batch, steps, optimizer, batch_size, shuffle, seed, progress),
+            *(self._partition, groups, steps, optimizer, batch_size, shuffle, seed, progress),
             *(self.dtype == "float32", thread_count(threads)),
         )
 
@@ -260,64 +304,64 @@ class Jit(Generic[Arguments]):
                 {name: rebuild(item, tracers) for name, item in named},
             )
 
-        recording, places = record(self.function, row.tolist(), arguments)
-        programs = self._programs.setdefault(structure, [])
+        names = self._names_of(len(structure[0]))
+        recording, places = record(self.function, row.tolist(), arguments, names, self.passes)
+        programs = self._programs.pop(structure, [])
         programs.append(recording)
+        self._programs[structure] = programs
         self._places.update(places)
         if len(programs) == _MANY_PROGRAMS:
             told = "; ".join(place for place, _ in self._places.most_common(3))
             warnings.warn(
                 f"{getattr(self, '__name__', 'a jitted function')} was recorded"
-                f" {_MANY_PROGRAMS} times for examples of one structure, as it branches on its"
-                f" numbers at {told}; each recording takes as long as a plain call",
+                f" {_MANY_PROGRAMS} times for examples of one structure, since what it does depends"
+                f" on their numbers: at {told}. Each recording takes as long as a plain call",
                 JitWarning,
                 stacklevel=_frames_of_ours(),
             )
         del programs[:-_MOST_PROGRAMS]
         return recording
 
-    def _compare(self, structure: Any, row: Any, made: float, gradients: Any, params: Any) -> None:
+    def _compare(
+        self, structure: Any, row: Any, output: float, gradients: Any, params: Any
+    ) -> None:
         """Raise `JitError` where a replay and a plain call of the function differ."""
-        positional, named = structure
         numbers = iter(row.tolist())
-        arguments = [rebuild(item, numbers) for item in positional]
+        positional, named = structure
+        args = [rebuild(item, numbers) for item in positional]
         by_name = {name: rebuild(item, numbers) for name, item in named}
-        function: Callable[..., Any] = self.function
-        plain = function(*arguments, **by_name)
-        number = plain.data if isinstance(plain, Value) else float(plain)
-        tolerance = _TOLERANCES[self.dtype]
-        if not math.isclose(number, made, rel_tol=tolerance, abs_tol=tolerance):
-            raise JitError(f"the replay gave {made}, a plain call {number}")
-        if not isinstance(plain, Value):
-            return
-        grads = [param.grad for param in params]
-        plain.backward()
-        for param, grad, replayed in zip(params, grads, gradients, strict=True):
-            expected, param.grad = param.grad - grad, grad
-            if not math.isclose(expected, replayed, rel_tol=tolerance, abs_tol=tolerance):
-                raise JitError(
-                    f"the replay gave the gradient {replayed} for {shorten(param)}, a plain call"
-                    f" {expected}"
-                )
+        example = dict(zip(self._names_of(len(args)), args, strict=False)) | by_name
+        call: Callable[[], Any] = functools.partial(self.function, *args, **by_name)
+        compare(call, example, output, gradients, params, self.dtype)
 
 
 def _frames_of_ours() -> int:
     """Return the level at which `warnings.warn`, called by the caller, tells of a user's line."""
     level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         level, frame = level + 1, frame.f_back
     return level
 
 
 @overload
 def jit(
-    function: Callable[Arguments, Any], *, check: bool = False, dtype: str = ...
+    function: Callable[Arguments, Any],
+    *,
+    check: bool = False,
+    dtype: str = ...,
+    passes: Collection[str] = ...,
 ) -> Jit[Arguments]: ...
 @overload
 def jit(
-    *, check: bool = False, dtype: str = ...
+    *, check: bool = False, dtype: str = ..., passes: Collection[str] = ...
 ) -> Callable[[Callable[Arguments, Any]], Jit[Arguments]]: ...
-def jit(function: Any = None, *, check: bool = False, dtype: str = "float64") -> Any:
+def jit(
+    function: Any = None,
+    *,
+    check: bool = False,
+    dtype: str = "float64",
+    passes: Collection[str] = _PASSES,
+) -> Any:
     """Record a function of numbers and Values once, and replay it in vectors.
 
     Write it for one example, with floats and Values. The first call records what it does; calls
@@ -342,15 +386,20 @@ def jit(function: Any = None, *, check: bool = False, dtype: str = "float64") ->
     `.data` is a number without gradient, and comparisons of such numbers are recorded as branches;
     `fastgrad.take` and `fastgrad.pick` select by a number of the example without a branch. What a
     replay cannot repeat raises `JitError` while it is recorded: setting `.data`, reading `.grad`,
-    calling `backward()`, ops with a rule of their own. What the function does besides (printing,
-    drawing random numbers) happens when it is recorded, and then never again.
+    calling `backward()`, own ops with a `_backward`; those with `local_grads` are followed.
+    What the function does besides (printing, drawing random numbers) happens when it is recorded,
+    and then never again.
 
     With `check=True` every replay is compared with a plain call, which takes as long as that;
     a difference raises `JitError`.
 
     With `dtype="float32"` replays compute in single precision, which is faster for batches; results
     have about six digits. Parameters and optimizers stay in double precision.
+
+    `passes` are those that simplify a recording, all by default: "fold" computes what depends on
+    constants alone, "share" computes equal scalars once, "sums" makes sums of products, "matrices"
+    makes products of matrices of these. Leave one out to see in `program` what it brings.
     """
     if function is None:
-        return functools.partial(jit, check=check, dtype=dtype)
-    return Jit(function, check=check, dtype=dtype)
+        return functools.partial(jit, check=check, dtype=dtype, passes=passes)
+    return Jit(function, check=check, dtype=dtype, passes=passes)

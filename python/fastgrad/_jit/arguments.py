@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import numbers
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
@@ -11,12 +12,28 @@ import numpy as np
 from .._checks import shorten
 from .._core import Value
 
-__all__ = ["flatten", "rebuild", "split_batch"]
+__all__ = ["flatten", "is_real", "parameter_names", "rebuild", "split_batch"]
 
 # The structure of an argument: NUMBER, a tuple of the structures of a list's items, or a pair
 # of STATIC and an object that is not a number.
 NUMBER = "number"
 STATIC = "static"
+
+
+def parameter_names(function: Any, count: int) -> list[str]:
+    """Return the names of a function's first positional parameters, those in `*args` too."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # Builtins may have no signature.
+        parameters = []
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "arguments")
+    return names + [f"{rest}[{i}]" for i in range(count - len(names))]
+
+
+def is_real(argument: Any) -> bool:
+    """Return true for a float, an int, and those of numpy."""
+    return isinstance(argument, numbers.Real)
 
 
 def flatten(argument: Any, found: list[float], name: str) -> Any:
@@ -32,7 +49,7 @@ def flatten(argument: Any, found: list[float], name: str) -> Any:
         return tuple([flatten(item, found, name) for item in argument])
     if isinstance(argument, bool | str | bytes | type(None)):
         return (STATIC, argument)
-    if isinstance(argument, numbers.Real):
+    if is_real(argument):
         found.append(float(argument))
         return NUMBER
     if isinstance(argument, np.ndarray):
@@ -63,8 +80,10 @@ def rebuild(structure: Any, found: Iterator[Any]) -> Any:
     return [rebuild(item, found) for item in structure]
 
 
-def split_batch(arguments: Sequence[Any]) -> tuple[int, dict[tuple[Any, ...], tuple[Any, Any]]]:
-    """Return the number of examples, and their rows by structure.
+def split_batch(
+    arguments: Sequence[Any], names: Sequence[str]
+) -> tuple[int, dict[tuple[Any, ...], tuple[Any, Any]]]:
+    """Return the number of examples, and their rows by structure; `names` are for messages.
 
     Lists, tuples and arrays hold an item an example; a number or anything else is the same for
     all. The dict maps the structure of an example to (numbers of the examples, rows): their places
@@ -73,13 +92,17 @@ def split_batch(arguments: Sequence[Any]) -> tuple[int, dict[tuple[Any, ...], tu
     if (regular := _regular(arguments)) is not None:
         return regular
     lengths = {
-        f"argument {i}": len(cast(Any, argument))
-        for i, argument in enumerate(arguments)
+        name: len(cast(Any, argument))
+        for name, argument in zip(names, arguments, strict=False)
         if isinstance(argument, list | tuple)
         or (isinstance(argument, np.ndarray) and argument.ndim)
     }
     if not lengths:
-        raise TypeError("no argument is a list or an array; expected a batch of examples")
+        given = zip(names, arguments, strict=False)
+        told = ", ".join(f"{name} is {shorten(argument)}" for name, argument in given)
+        raise TypeError(
+            f"{told or 'no argument is given'}; expected a list or an array of an item an example"
+        )
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise ValueError(f"arguments have lengths {told}; expected an item an example in each")
@@ -91,8 +114,8 @@ def split_batch(arguments: Sequence[Any]) -> tuple[int, dict[tuple[Any, ...], tu
     for i in range(size):
         row: list[float] = []
         structure = tuple(
-            flatten(argument[i] if f"argument {j}" in lengths else argument, row, f"argument {j}")
-            for j, argument in enumerate(arguments)
+            flatten(argument[i] if name in lengths else argument, row, name)
+            for name, argument in zip(names, arguments, strict=False)
         )
         places.setdefault(structure, []).append(i)
         rows.setdefault(structure, []).append(row)
@@ -110,6 +133,8 @@ def _regular(arguments: Sequence[Any]) -> tuple[int, dict[Any, Any]] | None:
     columns: list[Any] = []
     structures: list[Any] = []
     size = len(arguments[0]) if arguments and type(arguments[0]) is np.ndarray else 0
+    if not arguments:
+        return None
     for argument in arguments:
         if (
             type(argument) is not np.ndarray

@@ -10,6 +10,18 @@ from .._core import Recording
 
 __all__ = ["Program"]
 
+# The keywords of C99 and Rust, and what the functions call.
+_TAKEN = {
+    *("abstract", "as", "async", "auto", "await", "become", "box", "break", "case", "char"),
+    *("const", "continue", "cos", "crate", "default", "do", "double", "dyn", "else", "enum"),
+    *("exp", "extern", "fabs", "final", "float", "fmax", "fn", "for", "gen", "goto", "if", "impl"),
+    *("in", "inline", "int", "let", "log", "long", "loop", "macro", "main", "match", "mod", "move"),
+    *("mut", "override", "pow", "priv", "pub", "ref", "register", "restrict", "return", "self"),
+    *("Self", "short", "signed", "sin", "sizeof", "sqrt", "static", "struct", "super", "switch"),
+    *("tanh", "trait", "true", "false", "try", "type", "typedef", "typeof", "union", "unsafe"),
+    *("unsigned", "unsized", "use", "virtual", "void", "volatile", "where", "while", "yield"),
+}
+
 
 class Program:
     """A recorded program: `print` shows its instructions.
@@ -49,7 +61,7 @@ class Program:
 
         `double NAME(const double *params, const double *inputs, double *gradients)` adds the
         gradient by each parameter to `gradients` and returns the output. Guards are left out.
-        Raises `ValueError` for a name that is no identifier.
+        Raises `ValueError` for a name that is no identifier, or that C, Rust or math.h has.
         """
         return self._recording.source(_identifier(name), False)
 
@@ -70,4 +82,6 @@ def _product(shape: tuple[int, int, int]) -> str:
 def _identifier(name: Any) -> str:
     if not isinstance(name, str) or not name.isidentifier() or not name.isascii():
         raise ValueError(f"name is {shorten(name)}; expected an identifier")
+    if name in _TAKEN:
+        raise ValueError(f"name is {name!r}, which C or Rust has already; expected another one")
     return name

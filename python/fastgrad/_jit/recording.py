@@ -9,18 +9,31 @@ numbers at hand and kept as a guard.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+
+import numpy as np
 
 from .._checks import shorten
 from .._core import Recording, Value
+from .arguments import is_real
 
 __all__ = ["JitError", "Recorder", "Tracer", "current", "pick", "record", "take"]
 
 T = TypeVar("T")
+
+# The folder of this package's code.
+PACKAGE = os.path.dirname(os.path.dirname(__file__))
+
+# Why a recording holds for one number only.
+_FLOAT = "a plain float is made there, as float() and math.exp() do; Value(x).exp() makes none"
+_WHOLE = (
+    "a plain number is made there, as int(), round(), % and list[x] do; take and pick make none"
+)
 
 _DATA: Any = Value.__dict__["data"]
 # Patches of Value are seen by all threads, so that one records at a time.
@@ -39,7 +52,8 @@ class JitError(TypeError):
 class Recorder:
     """The origin of the numbers of leaves, which the graph does not tell, and the guards.
 
-    `places` are the lines at which the function rested on a number, by the guards' numbers.
+    `places` are the lines at which the function rested on a number, each with the reason, by the
+    guards' numbers.
     """
 
     def __init__(self) -> None:
@@ -48,6 +62,7 @@ class Recorder:
         self.detached: list[tuple[Value, Value]] = []
         self.selected: list[tuple[Value, list[Value], Value]] = []
         self.highest: list[tuple[Value, list[Value]]] = []
+        self.local_grads: list[tuple[Value, int, Value]] = []
         self.guards: list[tuple[str, Value, Value, bool, int]] = []
         self.places: list[str] = []
         self.thread = threading.get_ident()
@@ -71,10 +86,12 @@ class Recorder:
         self.detached.append((made, value))
         return made
 
-    def guard(self, comparison: str, x: Any, y: Any, outcome: bool) -> bool:
+    def guard(
+        self, comparison: str, x: Any, y: Any, outcome: bool, why: str = "a comparison"
+    ) -> bool:
         """Keep that a comparison of two numbers came out so, and return it."""
         left, right = self.value(x), self.value(y)
-        place = _caller()
+        place = f"{_caller()} ({why})"
         if place not in self.places:
             self.places.append(place)
         self.guards.append((comparison, left, right, outcome, self.places.index(place)))
@@ -91,16 +108,22 @@ class Recorder:
 
 
 def _position(index: Any, length: int) -> int:
-    position = float(_DATA.__get__(index)) if isinstance(index, Value) else index
-    if position != int(position) or not 0 <= position < length:
-        raise IndexError(f"index is {shorten(position)}; expected a whole number below {length}")
-    return int(position)
+    """Return a place in a list of a length; refuse what is none."""
+    if isinstance(index, Value) and not isinstance(index, Tracer):
+        raise TypeError(
+            f"index is {shorten(index)}; expected a number: one of the example, or a Value's .data"
+        )
+    number: Any = index._number() if isinstance(index, Tracer) else index
+    if is_real(number) and 0 <= number < length and number == int(number):
+        return int(number)
+    error = IndexError if is_real(number) else TypeError
+    raise error(f"index is {shorten(number)}; expected a whole number below {length}")
 
 
 def _caller() -> str:
-    """Return the file and line of the code outside of this file that is running."""
+    """Return the file and line of the code outside of this package that is running."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename == __file__:
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
@@ -113,6 +136,11 @@ class Tracer(Value):
 
     recorder: Recorder
 
+    @property
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Be a float for `isinstance`, as in a plain call; and a Value, for what takes Values."""
+        return float
+
     def _max_of(self, values: Sequence[Any]) -> Tracer:
         """Return the largest of some numbers, for ops over lists: it is no branch."""
         nodes = [self.recorder.value(value) for value in values]
@@ -120,55 +148,85 @@ class Tracer(Value):
         self.recorder.highest.append((made, nodes))
         return made
 
-    def _stands_for(self, made: Value) -> float:
-        """Return the number for a new Value, `Value(self)`, whose gradient ends there."""
-        self.recorder.detached.append((made, self))
+    def _pick_from(self, values: Sequence[Any]) -> Any:
+        """Return one of some Values, for ops over lists: the number is its place."""
+        return self.recorder.select(values, self)
+
+    def _whole(self) -> int:
+        """Return the number for `_pick_from`, which must be whole."""
+        number = self._number()
+        if not number.is_integer():
+            raise IndexError(f"cross_entropy: target is {number}; expected a whole number")
+        return int(number)
+
+    def _stands_for(self, made: Value, place: int | None) -> float:
+        """Return the number for a new Value: its data, or its local gradient of an operand."""
+        if place is None:
+            self.recorder.detached.append((made, self))
+        else:
+            self.recorder.local_grads.append((made, place, self))
         return self._number()
 
     def _number(self) -> float:
         return _DATA.__get__(self)
 
-    def _pinned(self) -> float:
+    def _pinned(self, why: str) -> float:
         """Return the number for good: the recording then holds for this number only."""
         number = self._number()
-        self.recorder.guard("is", self, number, True)
+        self.recorder.guard("is", self, number, True, why)
         return number
 
     def __float__(self) -> float:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return self._pinned()
+        return self._pinned(_FLOAT)
 
     def __int__(self) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return int(self._pinned())
+        return int(self._pinned(_WHOLE))
 
     def __trunc__(self) -> int:
-        return int(self._pinned())
+        return int(self._pinned(_WHOLE))
+
+    def __floor__(self) -> int:
+        return math.floor(self._pinned(_WHOLE))
+
+    def __ceil__(self) -> int:
+        return math.ceil(self._pinned(_WHOLE))
 
     def __index__(self) -> int:
-        number = self._pinned()
+        number = self._pinned(_WHOLE)
         if not number.is_integer():
             raise TypeError(f"{number} cannot be an index; expected a whole number")
         return int(number)
 
     def __round__(self, digits: int | None = None) -> Any:
-        return round(self._pinned(), digits)
+        return round(self._pinned(_WHOLE), digits)
 
     def __mod__(self, other: Any) -> Any:
-        return self._pinned() % other
+        return self._pinned(_WHOLE) % other
 
     def __rmod__(self, other: Any) -> Any:
-        return other % self._pinned()
+        return other % self._pinned(_WHOLE)
+
+    def __divmod__(self, other: Any) -> Any:
+        return divmod(self._pinned(_WHOLE), other)
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return divmod(other, self._pinned(_WHOLE))
 
     def __floordiv__(self, other: Any) -> Any:
-        return self._pinned() // other
+        return self._pinned(_WHOLE) // other
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return other // self._pinned()
+        return other // self._pinned(_WHOLE)
+
+    def is_integer(self) -> bool:
+        """Return true for a whole number."""
+        return self._pinned(_WHOLE).is_integer()
 
     def __bool__(self) -> bool:
         return self.recorder.guard("==", self, 0.0, self._number() == 0.0) is False
 
     def __hash__(self) -> int:
-        return hash(self._pinned())
+        return hash(self._pinned("a key of a dict or set"))
 
     def __eq__(self, other: object) -> bool:
         return self._compare("==", other, lambda x, y: x == y)
@@ -298,22 +356,31 @@ if hasattr(os, "register_at_fork"):
 
 
 def record(
-    function: Callable[..., Any], numbers: Sequence[float], arguments: Callable[[Any], Any]
+    function: Callable[..., Any],
+    numbers: Sequence[float],
+    arguments: Callable[[Any], Any],
+    names: Sequence[str],
+    passes: Sequence[str],
 ) -> tuple[Recording, list[str]]:
     """Call a function with tracers of an example's numbers; return its program, and its places.
 
-    `arguments` makes positional and named arguments of the tracers.
+    `arguments` makes positional and named arguments of the tracers; `names` are those of the
+    positional ones, `passes` those to do.
     """
     with _lock:
         recorder = Recorder()
         recorder.inputs = [recorder.tracer(number) for number in numbers]
         with _patched(recorder):
             positional, named = arguments(iter(recorder.inputs))
-            output = function(*positional, **named)
-        if isinstance(output, int | float):
-            output = Value(output)
+            try:
+                output = function(*positional, **named)
+            except AttributeError as error:
+                _explain(error, dict(zip(names, positional, strict=False)) | named)
+                raise
         if not isinstance(output, Value):
-            raise JitError(f"the function returned {shorten(output)}; expected one Value")
+            if not is_real(output):
+                raise JitError(f"the function returned {shorten(output)}; expected one Value")
+            output = Value(output)
         del positional, named
         try:
             made = Recording(
@@ -323,12 +390,41 @@ def record(
                 recorder.detached,
                 recorder.selected,
                 recorder.highest,
+                recorder.local_grads,
                 recorder.guards,
+                passes,
             )
         except TypeError as error:
-            # A node with a rule of its own.
+            # An op that only Python can compute.
             raise JitError(str(error)) from None
         return made, recorder.places
+
+
+def _explain(error: AttributeError, arguments: dict[str, Any]) -> None:
+    """Raise `JitError` where an argument lacks an attribute that it has in a plain call."""
+    lacking: Any = error.obj
+    if isinstance(lacking, Tracer):
+        kind = "a number"
+    elif type(lacking) is list:
+        kind = f"a list of {len(cast(list[Any], lacking))} items"
+    else:
+        return
+    places = [_place_in(argument, error.obj, name) for name, argument in arguments.items()]
+    name = next(filter(None, places), "what is made of the arguments")
+    raise JitError(
+        f"{name} is {kind} in a jitted function, without {error.name!r}; expected what floats and"
+        " lists have: of an array of shape (B, n) each example is a list of n numbers"
+    ) from error
+
+
+def _place_in(argument: Any, item: object, name: str) -> str | None:
+    """Return where an argument holds an item, as `name[0]`."""
+    if argument is item:
+        return name
+    if not isinstance(argument, list):
+        return None
+    inner = enumerate(cast(list[Any], argument))
+    return next(filter(None, (_place_in(x, item, f"{name}[{i}]") for i, x in inner)), None)
 
 
 def take(table: Sequence[Sequence[T]], index: float) -> list[T]:
@@ -337,23 +433,33 @@ def take(table: Sequence[Sequence[T]], index: float) -> list[T]:
     In a function under `jit`, `index` may be a number of the example: the recorded program then
     takes the row that the example asks for, where `table[index]` would hold for one row only.
 
-    Raises `IndexError` for an index that is not from 0 to len(table) - 1.
+    Raises `IndexError` for a number that is not from 0 to len(table) - 1, `TypeError` for what is
+    no number and for a table without rows, `ValueError` where rows have several lengths.
 
     >>> from fastgrad import Value, take
     >>> take([[Value(1.0), Value(2.0)], [Value(3.0), Value(4.0)]], 1)
     [Value(data=3.0, grad=0.0), Value(data=4.0, grad=0.0)]
     """
+    place = _position(index, len(table))
+    if isinstance(table[place], Value) or not isinstance(table[place], Sequence | np.ndarray):
+        raise TypeError(
+            f"table[{place}] is {shorten(table[place])}; expected a row of Values: for one Value of"
+            " a list there is pick"
+        )
     if not isinstance(index, Tracer):
-        return list(table[_position(index, len(table))])
-    columns: Any = zip(*table, strict=True)
-    row: list[Any] = [index.recorder.select(column, index) for column in columns]
+        return list(table[place])
+    lengths = {len(row) for row in table}
+    if len(lengths) > 1:
+        raise ValueError(f"table has rows of lengths {sorted(lengths)}; expected one length")
+    row: list[Any] = [index.recorder.select(column, index) for column in zip(*table, strict=True)]
     return row
 
 
 def pick(values: Sequence[T], index: float) -> T:
     """Return `values[index]`, also where `index` is a number of a recorded example.
 
-    Raises `IndexError` for an index that is not from 0 to len(values) - 1.
+    Raises `IndexError` for a number that is not from 0 to len(values) - 1, `TypeError` for what is
+    no number.
 
     >>> from fastgrad import Value, pick
     >>> pick([Value(1.0), Value(2.0)], 0)

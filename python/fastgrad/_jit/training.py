@@ -12,7 +12,6 @@ from .._core import Recording, Value, train_recorded
 from .._progress import bar
 from ..optim import SGD, Adam
 from ..training.history import History
-from .arguments import split_batch
 
 __all__ = ["train"]
 
@@ -24,7 +23,7 @@ _LISTED = 1 << 20
 
 def train(
     partition: Callable[[Any, Any], list[tuple[Recording, Any]]],
-    batch: tuple[Any, ...],
+    batch: tuple[int, dict[tuple[Any, ...], tuple[Any, Any]]],
     steps: int,
     optimizer: SGD | Adam,
     batch_size: int | None,
@@ -34,10 +33,13 @@ def train(
     single: bool,
     threads: int | None,
 ) -> History:
-    """Train for some steps; `partition` finds the programs of examples of one structure."""
+    """Train for some steps over what `split_batch` has returned.
+
+    `partition` finds the programs of examples of one structure.
+    """
     if not isinstance(optimizer, SGD | Adam):
         raise TypeError(f"optimizer is {shorten(optimizer)}; expected one of fastgrad.optim")
-    size, groups = split_batch(batch)
+    size, groups = batch
     examples = _Examples(size, groups, partition, optimizer.params, single)
     if all(
         int(places.min(initial=len(optimizer.params))) >= len(optimizer.params)

@@ -12,9 +12,9 @@
 use fastgrad_core::Error;
 use fastgrad_core::autograd::fused::{self, Vjp};
 use pyo3::exceptions::{PyIndexError, PyOverflowError, PyTypeError};
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
+use pyo3::{ffi, intern};
 
 use crate::errors::guard;
 use crate::errors::to_python;
@@ -226,20 +226,29 @@ fn cross_entropy<'py>(
     target: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     guard(|| {
-        let target = index(target)?;
+        let picked = recorded(target)?;
+        let place = match &picked {
+            Some(_) => target.call_method0(intern!(py, "_whole"))?.extract()?,
+            None => index(target)?,
+        };
         let mut operands = Operands::read(logits, "cross_entropy: logits")?;
-        let made = detached(py, &operands.data, |data| fused::cross_entropy(data, target));
+        let made = detached(py, &operands.data, |data| fused::cross_entropy(data, place));
         let made = made.map_err(|error| to_python(&error))?;
         if operands.have_own_ops(py)? {
-            return written_out::cross_entropy(
-                py,
-                &operands.objects(py)?,
-                usize::try_from(target)?,
-            );
+            let (objects, place) = (operands.objects(py)?, usize::try_from(place)?);
+            return written_out::cross_entropy(py, &objects, place, picked.as_ref());
         }
-        operands.setting = Some(target as f64);
+        operands.setting = Some(place as f64);
         operands.into_output(py, "cross_entropy", made)
     })
+}
+
+/// Returns the method of a number of a program that is being recorded that picks from a list.
+fn recorded<'py>(target: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match NodeRef::of(target.as_borrowed()) {
+        Some(_) => target.getattr_opt(intern!(target.py(), "_pick_from")),
+        None => Ok(None),
+    }
 }
 
 /// Reads a class index; one that no `i64` can hold is out of range as well.

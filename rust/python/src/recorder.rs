@@ -1,8 +1,9 @@
 //! Reads the graph under a Value as a tape: each node once, operands first.
 #![allow(clippy::indexing_slicing, reason = "the walk's own positions; a wrong one must be loud")]
 
+use fastgrad_core::autograd::fused::Vjp;
 use fastgrad_core::autograd::op::{self, Op};
-use fastgrad_core::tape::{Builder, Id, Node, Tape};
+use fastgrad_core::tape::{Builder, Comparison, Guard, Id, Node, Tape};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -10,6 +11,7 @@ use rustc_hash::FxHashMap;
 
 use crate::args;
 use crate::errors::to_python;
+use crate::value::fused_op::FusedOp;
 use crate::value::node::{self, NodeRef};
 
 /// What the recorder knows of leaves: where their numbers come from.
@@ -31,6 +33,10 @@ pub struct Walk<'a> {
     builder: Builder,
     known: FxHashMap<usize, Id>,
     origins: FxHashMap<usize, Origin<'a>>,
+    /// The numbers that are local gradients of own ops, by op and operand.
+    local_grads: FxHashMap<(usize, usize), NodeRef<'a>>,
+    /// The comparisons on which own ops rest.
+    guards: Vec<Guard>,
     /// The leaves that may be parameters.
     leaves: Vec<(NodeRef<'a>, Id)>,
     /// How many edges of the graph end at each leaf.
@@ -50,6 +56,8 @@ impl<'a> Walk<'a> {
             builder: Builder::new(0, inputs),
             known: FxHashMap::default(),
             origins: FxHashMap::default(),
+            local_grads: FxHashMap::default(),
+            guards: Vec::new(),
             leaves: Vec::new(),
             edges: FxHashMap::default(),
         }
@@ -58,6 +66,17 @@ impl<'a> Walk<'a> {
     /// Tells where the number of a leaf comes from.
     pub fn set_origin(&mut self, leaf: &'a Bound<'_, PyAny>, origin: Origin<'a>) -> PyResult<()> {
         self.origins.insert(address(as_node(leaf)?), origin);
+        Ok(())
+    }
+
+    /// Tells which number is the local gradient of an own op by the operand at a place.
+    pub fn set_local_grad(
+        &mut self,
+        op: &'a Bound<'_, PyAny>,
+        place: usize,
+        number: &'a Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        self.local_grads.insert((address(as_node(op)?), place), as_node(number)?);
         Ok(())
     }
 
@@ -86,15 +105,20 @@ impl<'a> Walk<'a> {
 
     /// Pushes what a node is computed from, the first operand on top.
     fn enter(&mut self, value: NodeRef<'a>, stack: &mut Vec<Visit<'a>>) -> PyResult<()> {
-        if value.has(node::HAS_RULE) || value.fused_op().is_some() {
-            return Err(not_recordable(value)?);
+        if value.has(node::HAS_RULE) {
+            return Err(not_recordable(value, "has a rule of its own")?);
         }
-        if value.op() != Op::Leaf {
+        if let Some((fused, _)) = value.fused_op() {
+            if !fused.is_users_own() {
+                return Err(not_recordable(value, "was computed before the recording")?);
+            }
+            for (i, parent) in operands(value).into_iter().enumerate().rev() {
+                stack.extend(self.local_grads.get(&(address(value), i)).copied().map(Visit::Enter));
+                self.enter_parent(parent, stack);
+            }
+        } else if value.op() != Op::Leaf {
             for parent in value.parents().into_iter().rev().flatten() {
-                if parent.op() == Op::Leaf {
-                    *self.edges.entry(address(parent)).or_insert(0) += 1;
-                }
-                stack.push(Visit::Enter(parent));
+                self.enter_parent(parent, stack);
             }
             return Ok(());
         }
@@ -112,7 +136,17 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    fn enter_parent(&mut self, parent: NodeRef<'a>, stack: &mut Vec<Visit<'a>>) {
+        if parent.op() == Op::Leaf {
+            *self.edges.entry(address(parent)).or_insert(0) += 1;
+        }
+        stack.push(Visit::Enter(parent));
+    }
+
     fn add(&mut self, value: NodeRef<'a>) -> PyResult<Id> {
+        if let Some((fused, _)) = value.fused_op() {
+            return self.add_own(value, fused);
+        }
         if value.op() == Op::Leaf {
             return self.add_leaf(value);
         }
@@ -145,6 +179,44 @@ impl<'a> Walk<'a> {
         self.builder.push(node).map_err(core)
     }
 
+    /// Records an own op: its number, plus g·(x − x') for each operand, where x' is the number of x
+    /// without its gradient. That is 0, and its derivative g; where it is not 0, since x or g is not
+    /// finite, the program does not hold.
+    fn add_own(&mut self, value: NodeRef<'a>, fused: &FusedOp) -> PyResult<Id> {
+        let core = |error| to_python(&error);
+        let mut sum = match self.origins.get(&address(value)) {
+            Some(Origin::Detached(source)) => Node::Detach(self.id(*source)),
+            _ => Node::Const(value.data()),
+        };
+        let Some(Vjp::Gradients(gradients)) = &fused.rule else {
+            return self.builder.push(sum).map_err(core);
+        };
+        for (i, (parent, &gradient)) in operands(value).into_iter().zip(gradients).enumerate() {
+            if gradient * (parent.data() - parent.data()) != 0.0 {
+                return Err(not_recordable(value, "has an operand or a gradient not finite")?);
+            }
+            let gradient = match self.local_grads.get(&(address(value), i)) {
+                Some(number) => Node::Detach(self.id(*number)),
+                None => Node::Const(gradient),
+            };
+            let x = self.id(parent);
+            let mut push = |node| self.builder.push(node).map_err(core);
+            let (so_far, gradient, fixed) = (push(sum)?, push(gradient)?, push(Node::Detach(x))?);
+            let zero = push(Node::Binary(Op::Sub, x, fixed))?;
+            let term = push(Node::Binary(Op::Mul, gradient, zero))?;
+            let y = push(Node::Const(0.0))?;
+            self.guards.push(Guard {
+                comparison: Comparison::Equal,
+                x: term,
+                y,
+                held: true,
+                place: 0,
+            });
+            sum = Node::Binary(Op::Add, so_far, term);
+        }
+        self.builder.push(sum).map_err(core)
+    }
+
     fn add_leaf(&mut self, value: NodeRef<'a>) -> PyResult<Id> {
         let core = |error| to_python(&error);
         let node = match self.origins.get(&address(value)) {
@@ -169,10 +241,12 @@ impl<'a> Walk<'a> {
         self.builder.push(node).map_err(core)
     }
 
-    /// Tells parameters from constants: a leaf that only the graph holds is a constant.
+    /// Tells parameters from constants: a leaf that only the graph holds is a constant. The guards
+    /// of the tape are those of own ops.
     pub fn finish(self) -> PyResult<(Tape, Vec<Py<PyAny>>)> {
-        let Walk { builder, leaves, edges, .. } = self;
+        let Walk { builder, guards, leaves, edges, .. } = self;
         let mut tape = builder.tape;
+        tape.guards = guards;
         let mut params = Vec::new();
         for (leaf, id) in leaves {
             let held = edges.get(&address(leaf)).copied().unwrap_or(0);
@@ -187,6 +261,12 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Returns the operands of an own op.
+fn operands(value: NodeRef<'_>) -> Vec<NodeRef<'_>> {
+    let operands = value.operands_over_lists().unwrap_or_default();
+    operands.into_iter().filter_map(|(operand, _)| operand).collect()
+}
+
 fn address(value: NodeRef<'_>) -> usize {
     value.as_ptr().addr()
 }
@@ -198,14 +278,15 @@ pub fn as_node<'a>(object: &'a Bound<'_, PyAny>) -> PyResult<NodeRef<'a>> {
     })
 }
 
-/// Returns the error for a node whose derivatives only Python knows.
+/// Returns the error for a node that only Python can compute.
 #[cold]
-fn not_recordable(value: NodeRef<'_>) -> PyResult<PyErr> {
+fn not_recordable(value: NodeRef<'_>, why: &str) -> PyResult<PyErr> {
     let object = value.object();
     let op: String = object.getattr("_op")?.extract()?;
     Ok(PyTypeError::new_err(format!(
-        "{} has a rule of its own ({}); expected ops of fastgrad, whose derivatives are known",
+        "{} ({}) {why}; expected ops of fastgrad, or Value(data, children, op, local_grads) with \
+         finite numbers made in the jitted function",
+        args::quoted(&op),
         args::shorten(object.as_borrowed()),
-        args::quoted(&op)
     )))
 }

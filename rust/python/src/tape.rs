@@ -40,6 +40,7 @@ pub struct Recording {
 
 type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 type Selection<'py> = (Bound<'py, PyAny>, Vec<Bound<'py, PyAny>>, Bound<'py, PyAny>);
+type LocalGrad<'py> = (Bound<'py, PyAny>, usize, Bound<'py, PyAny>);
 type Compared<'py> = (String, Bound<'py, PyAny>, Bound<'py, PyAny>, bool, u32);
 
 #[pymethods]
@@ -50,9 +51,15 @@ impl Recording {
     /// numbers, `detached` pairs of a leaf
     /// and the Value whose number it has, `selected` triples of a leaf, the list that it was
     /// selected from and the leaf of the index, `highest` pairs of a leaf and the list whose largest
-    /// number it has; `guards` are (comparison, x, y, outcome, place).
+    /// number it has, `local_grads` triples of an own op, the place of an operand, and the Value
+    /// whose number is the derivative by it; `guards` are (comparison, x, y, outcome, place).
+    /// `passes` are the names of the passes to do.
     #[new]
-    #[pyo3(signature = (output, inputs, constants, detached, selected, highest, guards))]
+    #[pyo3(signature = (
+        output, inputs, constants, detached, selected, highest, local_grads, guards, passes
+    ))]
+    #[allow(clippy::too_many_arguments, reason = "all that the graph does not tell")]
+    #[allow(clippy::needless_pass_by_value, reason = "the signature is PyO3's")]
     fn new(
         output: &Bound<'_, PyAny>,
         inputs: &Bound<'_, PyList>,
@@ -60,7 +67,9 @@ impl Recording {
         detached: &Bound<'_, PyList>,
         selected: &Bound<'_, PyList>,
         highest: &Bound<'_, PyList>,
+        local_grads: &Bound<'_, PyList>,
         guards: &Bound<'_, PyList>,
+        passes: Vec<String>,
     ) -> PyResult<Recording> {
         guard(|| {
             let inputs: Vec<Bound<'_, PyAny>> = inputs.iter().collect();
@@ -68,6 +77,7 @@ impl Recording {
             let detached: Vec<Pair<'_>> = detached.extract()?;
             let selected: Vec<Selection<'_>> = selected.extract()?;
             let highest: Vec<(Bound<'_, PyAny>, Vec<Bound<'_, PyAny>>)> = highest.extract()?;
+            let local_grads: Vec<LocalGrad<'_>> = local_grads.extract()?;
             let guards: Vec<Compared<'_>> = guards.extract()?;
             let mut walk = Walk::new(inputs.len());
             for (input, i) in inputs.iter().zip(0..) {
@@ -87,6 +97,9 @@ impl Recording {
                 let list = list.iter().map(as_node).collect::<PyResult<Vec<_>>>()?;
                 walk.set_origin(leaf, Origin::Highest(list))?;
             }
+            for (op, place, number) in &local_grads {
+                walk.set_local_grad(op, *place, number)?;
+            }
             let output = walk.record(as_node(output)?)?;
             let mut read = Vec::new();
             for (name, x, y, held, place) in &guards {
@@ -102,8 +115,15 @@ impl Recording {
             }
             let (mut tape, params) = walk.finish()?;
             tape.output = output;
-            tape.guards = read;
-            Recording::compile(&tape, params)
+            tape.guards.append(&mut read);
+            let is_done = |name: &str| passes.iter().any(|pass| pass == name);
+            let passes = Passes {
+                fold: is_done("fold"),
+                share: is_done("share"),
+                sums: is_done("sums"),
+                matrices: is_done("matrices"),
+            };
+            Recording::compile(&tape, params, passes)
         })
     }
 
@@ -258,7 +278,10 @@ impl Recording {
     /// Return the program as a function in C or, with `rust`, in Rust.
     #[pyo3(signature = (name, rust))]
     fn source(&self, name: &str, rust: bool) -> PyResult<String> {
-        guard(|| Ok(export(&self.tape, if rust { Language::Rust } else { Language::C }, name)))
+        guard(|| {
+            let language = if rust { Language::Rust } else { Language::C };
+            export(&self.tape, language, name).map_err(|error| to_python(&error))
+        })
     }
 
     /// Return the program as arrays by name, for a file.
@@ -306,7 +329,8 @@ impl Recording {
                     params.len()
                 )));
             }
-            Recording::compile(&tape, params.iter().map(Bound::unbind).collect())
+            let params = params.iter().map(Bound::unbind).collect();
+            Recording::compile(&tape, params, Passes::default())
         })
     }
 
@@ -317,10 +341,9 @@ impl Recording {
 }
 
 impl Recording {
-    fn compile(tape: &Tape, params: Vec<Py<PyAny>>) -> PyResult<Recording> {
+    fn compile(tape: &Tape, params: Vec<Py<PyAny>>, passes: Passes) -> PyResult<Recording> {
         let recorded = tape.nodes.len();
         tape.validate().map_err(|error| to_python(&error))?;
-        let passes = Passes::default();
         let tape = passes.simplify(tape).map_err(|error| to_python(&error))?;
         let program = passes.schedule(&tape).map_err(|error| to_python(&error))?;
         Ok(Recording { tape, recorded, program, params, memory: Mutex::new(None) })

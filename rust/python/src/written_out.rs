@@ -67,16 +67,21 @@ pub fn log_softmax<'py>(py: Python<'py>, logits: &[Bound<'py, PyAny>]) -> Output
     list(py, &shifted, |x| x.sub(&log_total))
 }
 
-/// ln(0 + exp(s₀) + exp(s₁) + …) − s of the target, with sᵢ = xᵢ − max.
+/// ln(0 + exp(s₀) + exp(s₁) + …) − s of the target, with sᵢ = xᵢ − max. A target that is a number
+/// of a program that is being recorded picks its s by a method.
 #[allow(clippy::indexing_slicing, reason = "the fused op has checked the target")]
 pub fn cross_entropy<'py>(
     py: Python<'py>,
     logits: &[Bound<'py, PyAny>],
     target: usize,
+    pick: Option<&Bound<'py, PyAny>>,
 ) -> Output<'py> {
     let shifted = shifted(logits)?;
     let log_total = log_of_total(py, &shifted)?;
-    log_total.sub(&shifted[target])
+    match pick {
+        Some(pick) => log_total.sub(pick.call1((PyList::new(py, &shifted)?,))?),
+        None => log_total.sub(&shifted[target]),
+    }
 }
 
 /// s·xᵢ with s = ((0 + x₀·x₀ + x₁·x₁ + …)/n + eps)^−½.

@@ -201,6 +201,12 @@ impl FusedOp {
         if on_rule && has_several_owners { hold(py, share) } else { Ok(share) }
     }
 
+    /// Returns true for an op that `Value(data, children, op)` has made: only those have a name
+    /// that is not known beforehand.
+    pub fn is_users_own(&self) -> bool {
+        matches!(self.name, Cow::Owned(_))
+    }
+
     /// Returns true if a parent, or an ancestor further up, has a rule of its own.
     #[inline(always)]
     pub fn is_on_rule(&self) -> bool {

@@ -135,24 +135,34 @@ pub unsafe extern "C" fn vectorcall(
     })
 }
 
-/// Returns the method by which a number of a program that is being recorded gives itself to a new
-/// Value.
-#[cold]
-fn stands_for(data: Argument<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
-    data.getattr_opt(intern!(data.py(), "_stands_for"))
+/// Returns the number of an argument of a new Value: of its data or, with a place, of the local
+/// gradient of that operand. A number of a program that is being recorded is told what it is for.
+fn number_of(
+    node: NodeRef<'_>,
+    given: Argument<'_>,
+    argument: &str,
+    place: Option<usize>,
+) -> PyResult<f64> {
+    if NodeRef::of(given).is_some()
+        && let Some(method) = given.getattr_opt(intern!(given.py(), "_stands_for"))?
+    {
+        return method.call1((node.object(), place))?.extract();
+    }
+    number::required(given, argument)
 }
 
 #[inline(always)]
 fn of_number<'py>(class: Class<'py>, data: Argument<'py>) -> Object {
     let number = match number::quick_float(data) {
         Some(number) => Ok(number),
+        // It may be a number of a program that is being recorded.
+        None if NodeRef::of(data).is_some() => {
+            return answer(call_slowly(class, vec![data.to_owned()], None, |_| data.to_owned()));
+        }
         None => number::required(data, "data"),
     };
     match number {
         Ok(number) => NewNode::leaf(data.py(), number).into_ptr(),
-        Err(_) if stands_for(data).is_ok_and(|method| method.is_some()) => {
-            answer(call_slowly(class, vec![data.to_owned()], None, |_| data.to_owned()))
-        }
         Err(error) => raise(error),
     }
 }
@@ -247,15 +257,9 @@ fn fill(node: NodeRef<'_>, args: Argument<'_>, kwargs: Option<Argument<'_>>) -> 
     let Some(data) = &read.data else {
         return Err(PyTypeError::new_err("Value() missing 1 required argument: 'data'"));
     };
-    let data = match number::required(data.as_borrowed(), "data") {
-        Ok(data) => data,
-        Err(error) => match stands_for(data.as_borrowed())? {
-            Some(number) => number.call1((node.object(),))?.extract()?,
-            None => return Err(error),
-        },
-    };
+    let data = number_of(node, data.as_borrowed(), "data", None)?;
     let children = children_of(read.children.as_ref())?;
-    let rule = rule_of(read.local_grads.as_ref(), children.len())?;
+    let rule = rule_of(node, read.local_grads.as_ref(), children.len())?;
     let op = match &read.op {
         Some(op) => op.cast::<PyString>().map_err(|_| type_error("_op", "a str", op))?.to_string(),
         None => String::new(),
@@ -300,11 +304,16 @@ fn children_of(given: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Option<OwnedNod
     })
 }
 
-fn rule_of(local_grads: Option<&Bound<'_, PyAny>>, children: usize) -> PyResult<Option<Vjp>> {
+fn rule_of(
+    node: NodeRef<'_>,
+    local_grads: Option<&Bound<'_, PyAny>>,
+    children: usize,
+) -> PyResult<Option<Vjp>> {
     let Some(given) = local_grads.filter(|given| !given.is_none()) else { return Ok(None) };
     let items =
         given.try_iter().map_err(|_| type_error("local_grads", "an iterable of numbers", given))?;
-    let gradients = read_all(items, |_, item| number::required(item.as_borrowed(), "local_grads"))?;
+    let gradients =
+        read_all(items, |i, item| number_of(node, item.as_borrowed(), "local_grads", Some(i)))?;
     if gradients.len() != children {
         let message = format!(
             "local_grads has length {}, expected one for each of the {children} operands",
