@@ -101,7 +101,8 @@ def split_batch(
         given = zip(names, arguments, strict=False)
         told = ", ".join(f"{name} is {shorten(argument)}" for name, argument in given)
         raise TypeError(
-            f"{told or 'no argument is given'}; expected a list or an array of an item an example"
+            f"{told or 'no argument is given'}; expected a batch: a list or an array of an item an"
+            " example"
         )
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} {length}" for name, length in lengths.items())
