@@ -27,6 +27,7 @@ __all__ = [
     "count_bytes",
     "count_ids",
     "count_items",
+    "count_part",
     "count_path",
     "cross_entropy",
     "dot",
@@ -531,11 +532,29 @@ def count_path(
     order: int = 2,
     threads: int | None = None,
     progress: _Progress = None,
+    blank: bool = False,
 ) -> NgramCounts:
-    """Count a file, one item a line; "-" is standard input. Raises what `open` raises."""
+    """Count a file, one item a line; "-" is standard input. Raises what `open` raises.
+
+    Raises `ValueError` for a file without items, unless `blank` is true.
+    """
+
+def count_part(
+    path: str | os.PathLike[str],
+    start: int,
+    stop: int,
+    order: int = 2,
+    threads: int | None = None,
+    progress: _Progress = None,
+) -> NgramCounts:
+    """Count bytes of a regular file; both ends are starts of lines, or the file's."""
 
 def count_bytes(
-    data: bytes, order: int = 2, threads: int | None = None, progress: _Progress = None
+    data: bytes,
+    order: int = 2,
+    threads: int | None = None,
+    progress: _Progress = None,
+    blank: bool = False,
 ) -> NgramCounts:
     """Count a text in memory, one item a line."""
 

@@ -159,7 +159,7 @@ def test_a_damaged_model_is_refused(capsys, trained):
         (["eval"], "DIR"),
         (["plot", "OUT", "more"], "fastgrad plot: Got unexpected extra argument (more)"),
         (["sample", "OUT", "--prompts", "a"], "no option --prompts; did you mean --prompt?"),
-        (["train", "bigram", "", "-o", "OUT"], "'[FILE]': the name is empty"),
+        (["train", "bigram", "", "-o", "OUT"], "'[FILE]...': the name is empty"),
         (["train", "bigram", "-o", ""], "'-o' / '--out': the name is empty"),
     ],
 )

@@ -46,7 +46,8 @@ MAY_IMPORT = {
     "models": {
         *("_checks", "_core", "_defaults", "_display", "_hints", "_progress", "_tables"),
         *("_threads", "base"),
-        *("checkpoint", "models", "optim.schedules", "sampling", "text", "training"),
+        *("checkpoint", "distributed", "models", "optim.schedules", "sampling", "text"),
+        "training",
     },
     "training": {"_checks", "_display", "_files", "_hints", "_progress", "base", "training"},
     "sampling": {"_checks", "_core", "_hints", "_progress", "_threads", "base", "text"},

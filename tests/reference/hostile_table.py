@@ -929,8 +929,9 @@ TABLE = {
         "draw_rows": {"probabilities": probability_rows, "streams": streams, "step": 1, "seed": 2}
         | {"temperature": 0.5, "top_k": 2},
         "normal_numbers": {"n": 5, "seed": 1, "stream": 2},
-        "count_path": {"path": file_of_items} | FILE,
-        "count_bytes": {"data": lambda: b"ab\nba\n"} | FILE,
+        "count_path": {"path": file_of_items, "blank": True} | FILE,
+        "count_part": {"path": file_of_items, "start": 0, "stop": 6} | FILE,
+        "count_bytes": {"data": lambda: b"ab\nba\n", "blank": True} | FILE,
         "count_items": {"items": lambda: list(ITEMS), "order": 2, "threads": 2},
         "count_ids": {"ids": characters, "characters": "abc", "order": 2},
     },

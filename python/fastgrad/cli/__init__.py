@@ -19,6 +19,7 @@ from .._checks import cut, escape
 from .._core import __version__
 from . import demo, evaluate, lr_find, plot, run, sample, train
 from ._options import Commands, epilog, hint_for
+from ._ranks import end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,6 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 is success, 1 a failure on the way, 2 a command that makes no sense, 130 Ctrl-C, 143 SIGTERM.
     """
+    code = _run(argv)
+    end(code)
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - closed by whoever started us
     errors = getattr(sys.stdout, "errors", None)
@@ -111,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(error)
     except click.ClickException as error:
         return _fail(error.format_message())
-    except (ArithmeticError, MemoryError, OSError, ValueError) as error:
+    except (ArithmeticError, ImportError, MemoryError, OSError, ValueError) as error:
         return _fail(_reason(error))
     finally:
         if is_main:

@@ -154,6 +154,7 @@ _TABLE: dict[str, dict[str, Any]] = {
     ),
     "group-duplicates": _flag("Keep all copies of an item in one part of the random split."),
     "seed": _whole("Seed of all that is random; the same on every machine.", 0, 2**64 - 1),
+    "mpi": _flag("Share the work out between the processes that mpiexec has started."),
     "threads": _whole("Number of threads; the result is the same for any."),
     "tokenizer": _choice("simple space", "Cut words from punctuation, or at whitespace."),
     "eos": _choice("paragraph line none", "What an end-of-sequence token ends; samples end there."),
@@ -199,19 +200,22 @@ def as_command(
     *,
     model: str = "",
     file: str = "",
+    files: str = "",
     examples: str,
     **changes: dict[str, Any],
 ) -> Callable[[Callable[..., None]], click.Command]:
     """Return a decorator that makes a command of a function, with options of the table.
 
-    `model` and `file` are what the help says of the arguments DIR and FILE, which the command has
-    if they are given; `changes` are of single options.
+    `model`, `file` and `files` are what the help says of the arguments DIR, FILE and several FILEs,
+    which the command has if they are given; `changes` are of single options.
     """
     params: list[click.Parameter] = []
     if model:
         params.append(click.Argument(("model",), metavar="DIR", type=_PLACE))
     if file:
         params.append(click.Argument(("file",), required=False, type=Name()))
+    if files:
+        params.append(click.Argument(("files",), nargs=-1, metavar="[FILE]...", type=Name()))
     defaults, shown = defaults or {}, {"threads": "all cores"} | (shown or {})
     for word in options.split():
         field = word.split("/")[0].replace("-", "_")
@@ -220,7 +224,8 @@ def as_command(
         params.append(option(word, None if words else default, words, **more))
 
     def decorate(function: Callable[..., None]) -> click.Command:
-        help = "\n\n".join([cleandoc(function.__doc__ or ""), " ".join([model, file]).strip()])
+        arguments = " ".join([model, file, files]).strip()
+        help = "\n\n".join([cleandoc(function.__doc__ or ""), arguments])
         made = tells_what_was_saved(function)
         return Command(name, callback=made, params=params, help=help, epilog=epilog(examples))
 

@@ -20,32 +20,48 @@ _LARGE = 2**25
 class Text:
     """A text to count or to measure."""
 
-    source: str | bytes
-    """The text as the library's functions take it: a path, "-", or the text itself."""
+    source: str | bytes | tuple[str, ...]
+    """The text as the library's functions take it: a path, "-", the text itself, or paths."""
     name: str
     """The name of the text in messages."""
 
     @property
     def is_small(self) -> bool:
         """True where the text can be read again, into memory."""
-        if isinstance(self.source, bytes):
-            return True
+        paths = self._paths
         # A pipe has no size, and is empty when it has been read.
-        return os.path.isfile(self.source) and os.path.getsize(self.source) <= _LARGE
+        return all(map(os.path.isfile, paths)) and sum(map(os.path.getsize, paths)) <= _LARGE
 
     def items(self) -> list[str]:
         """Read the text item by item; standard input only once."""
-        from ..text import read_lines
+        from ..text.reading import decode, read_bytes, read_lines
 
+        if isinstance(self.source, tuple):
+            # Files may be blank, but not all of them.
+            texts = (decode(read_bytes(path), path) for path in self.source)
+            return read_lines(line for text in texts for line in text.split("\n"))
         return read_lines(self.source)
+
+    def counts(self, order: int, comm: Any = None) -> Any:
+        """Count n-grams: of files, together with other ranks if there are any."""
+        from ..models import NgramCounts
+
+        if isinstance(self.source, tuple) or (self._paths and comm is not None and comm.size > 1):
+            return NgramCounts.from_files(self._paths, order, comm=comm, progress=True)
+        return NgramCounts(self.source, order, progress=True)
+
+    @property
+    def _paths(self) -> tuple[str, ...]:
+        if isinstance(self.source, bytes):
+            return ()
+        return self.source if isinstance(self.source, tuple) else (self.source,)
 
     def where(self) -> dict[str, Any]:
         """Return what is noted of a model's text, so that it is found again."""
-        is_bundled = isinstance(self.source, bytes)
-        is_file = not is_bundled and self.source != "-"
+        found = [] if "-" in self._paths else [os.path.abspath(path) for path in self._paths]
         return {
-            "bundled": is_bundled,
-            "path": os.path.abspath(self.source) if is_file else None,
+            "bundled": isinstance(self.source, bytes),
+            "path": found if len(found) > 1 else next(iter(found), None),
         }
 
     def note(self, items: int, vocab: Any) -> dict[str, Any]:
@@ -71,6 +87,14 @@ def text_of(file: str | None, *, words: bool = False) -> Text:
         return Text(file, "standard input")
     os.stat(file)  # Raises for what is missing before anything is made.
     return Text(file, file)
+
+
+def texts_of(files: tuple[str, ...]) -> Text:
+    """Return the text of a command line's files, or a bundled one where none was named."""
+    if len(files) < 2:
+        return text_of(files[0] if files else None)
+    names = [text_of(file).name for file in files]
+    return Text(files, f"{len(files)} files: {', '.join(names)}")
 
 
 def make_folder(folder: Path, option: str) -> None:
@@ -142,5 +166,10 @@ def noted_text(place: Path, model: Any) -> Text | None:
             return None
     if note.get("bundled"):
         return bundled(words)
-    path = note.get("path")
-    return Text(path, escape(path)) if isinstance(path, str) and os.path.isfile(path) else None
+    found = note.get("path")
+    listed = cast("list[object]", found) if isinstance(found, list) else [found]
+    paths = tuple(path for path in listed if isinstance(path, str) and os.path.isfile(path))
+    if not paths or len(paths) < len(listed):
+        return None
+    source = paths if len(paths) > 1 else next(iter(paths))
+    return Text(source, escape(", ".join(paths)))

@@ -45,14 +45,13 @@ def command(model: Path, file: str | None) -> None:
 
 def _measure(place: Path, model: Any, file: str | None) -> None:
     """Measure a model of characters; of n-grams counts say all, others need all items at once."""
-    from ..models import NgramCounts
     from ..text import UnknownCharacterError
 
     text = _text(place, model, file)
     is_ngram = hasattr(model, "order")
     found: Any = text.items() if not is_ngram else None
     if is_ngram:
-        found = NgramCounts(text.source, order=model.order, progress=True)
+        found = text.counts(model.order)
     try:
         loss, perplexity = model.loss(found), model.perplexity(found)
     except UnknownCharacterError as error:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
+from click.exceptions import Exit
 
 from .._defaults import CHARACTERS, L2, NEURAL_BIGRAM_STEPS, SMOOTHING, WORD_TEXTS, WORDS
 from ._options import Commands, as_command, chosen, epilog, option, require, tells_what_was_saved
+from ._ranks import ranks
 from ._report import grams, show, show_items, show_vocab
 from ._runs import Parts, cut_items, cut_words, keep_input, made_folder, show_saved, train
 from ._runs import resume as resume_run
-from ._texts import Text, text_of
+from ._texts import Text, text_of, texts_of
+
+if TYPE_CHECKING:
+    from ..distributed import Comm
 
 _EXAMPLES = """
 Examples:
@@ -32,6 +38,7 @@ Examples:
   fastgrad train bigram words.txt -o out      a text of yours, one item a line
   fastgrad train ngram words.txt -o out       trigrams
   zcat big.txt.gz | fastgrad train bigram - -o out    any size, little memory
+  mpiexec -n 4 fastgrad train ngram *.txt -o out --mpi    on four processes
 
 Then `fastgrad sample out`, `fastgrad eval out other.txt` and `plot out`.
 """
@@ -88,6 +95,10 @@ ITEMS = """\
 FILE is a text, UTF-8, one item a line, may end in .gz; - is standard input. Without it the
 text is 32,469 first names, which the package carries.
 """
+_FILES = """\
+Each FILE is a text, UTF-8, one item a line, may end in .gz; - is standard input. Without any the
+text is 32,469 first names, which the package carries.
+"""
 _NEURAL_SHOWN = {
     "lr": "none: accelerated steps; the lecture has 50",
     "batch_size": "all; fewer need --lr",
@@ -111,7 +122,7 @@ _WORD_SCHEDULE = {
 # Options of all networks that `fit` and `lr_find` take.
 _FIT = "optimizer seed threads"
 # Options of the three models that are a table.
-_TABLE: dict[str, Any] = {"file": ITEMS, "out": {"required": True}}
+_TABLE: dict[str, Any] = {"files": _FILES, "out": {"required": True}}
 
 
 @click.group(
@@ -138,14 +149,16 @@ def command(resume: Path | None) -> None:
     )
 
 
-@as_command("bigram", "out smoothing", {"smoothing": SMOOTHING}, examples=_NGRAM_EXAMPLES, **_TABLE)
+@as_command(
+    "bigram", "out smoothing mpi", {"smoothing": SMOOTHING}, examples=_NGRAM_EXAMPLES, **_TABLE
+)
 def bigram(**given: Any) -> None:
     """Count how often each token follows another."""
     _count(**given, order=2)
 
 
 @as_command(
-    *("ngram", "out smoothing order", {"smoothing": SMOOTHING, "order": 3}),
+    *("ngram", "out smoothing order mpi", {"smoothing": SMOOTHING, "order": 3}),
     examples=_NGRAM_EXAMPLES,
     **_TABLE,
 )
@@ -154,11 +167,11 @@ def ngram(**given: Any) -> None:
     _count(**given)
 
 
-def _count(file: str | None, out: Path, smoothing: float, order: int) -> None:
-    with made_folder(out):
+def _count(files: tuple[str, ...], out: Path, smoothing: float, order: int, mpi: bool) -> None:
+    with ranks(mpi) as comm, nullcontext() if comm.rank else made_folder(out):
         from ..models import BigramModel, NgramModel
 
-        text, counts = _read(file, order)
+        text, counts = _read(files, order, comm)
         raw = NgramModel(order, smoothing=0).fit(counts)
         _show_loss("loss", raw, counts, "raw counts")
         model = BigramModel(smoothing) if order == 2 else NgramModel(order, smoothing)
@@ -169,13 +182,15 @@ def _count(file: str | None, out: Path, smoothing: float, order: int) -> None:
 
 
 @as_command(
-    *("neural-bigram", "out order steps lr l2 batch-size seed"),
+    *("neural-bigram", "out order steps lr l2 batch-size seed mpi"),
     {"order": 2, "steps": NEURAL_BIGRAM_STEPS, "l2": L2, "seed": 0},
     _NEURAL_SHOWN,
     examples=_NEURAL_EXAMPLES,
     **_TABLE,
 )
-def neural_bigram(file: str | None, out: Path, order: int, **settings: Any) -> None:
+def neural_bigram(
+    files: tuple[str, ...], out: Path, order: int, mpi: bool, **settings: Any
+) -> None:
     """Train a network of one layer to know what counting finds."""
     on_all = settings["batch_size"] is None
     require(on_all or settings["lr"] is not None, "--batch-size: only together with --lr")
@@ -183,10 +198,10 @@ def neural_bigram(file: str | None, out: Path, order: int, **settings: Any) -> N
         not (on_all and settings["seed"]),
         "--seed: only together with --batch-size; all else is not random",
     )
-    with made_folder(out):
+    with ranks(mpi) as comm, nullcontext() if comm.rank else made_folder(out):
         from ..models import NeuralBigram, NgramModel
 
-        text, counts = _read(file, order)
+        text, counts = _read(files, order, comm)
         model = NeuralBigram(order).fit(counts, **settings, progress=True)
         steps = f"{model.history.steps:,}"
         if model.history.steps:
@@ -198,12 +213,14 @@ def neural_bigram(file: str | None, out: Path, order: int, **settings: Any) -> N
         _save(model, text, counts, out)
 
 
-def _read(file: str | None, order: int) -> tuple[Text, Any]:
-    """Count a text, and show what was found."""
-    from ..models import NgramCounts
+def _read(files: tuple[str, ...], order: int, comm: Comm) -> tuple[Text, Any]:
+    """Count a text, and show what was found; of several ranks only the first one goes on."""
+    from ..distributed.together import together
 
-    text = text_of(file)
-    counts = NgramCounts(text.source, order=order, progress=True)
+    text = together(comm, lambda: texts_of(files))
+    counts = text.counts(order, comm)
+    if comm.rank:
+        raise Exit(0)
     vocab, characters = counts.vocab, counts.vocab.characters
     show_items(text, counts.num_items, text.items() if text.is_small else None)
     listed = characters if characters.isprintable() else repr(characters)

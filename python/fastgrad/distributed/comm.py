@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
@@ -14,6 +13,7 @@ import numpy as np
 from .._checks import shorten, whole
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
     from typing import NoReturn
 
     from numpy.typing import NDArray
@@ -273,6 +273,8 @@ class TorchComm:
         tensor = self._tensor(array.copy())
         work = self._dist.isend(tensor, self._global(to), group=self._group)
         if self._sender is None:
+            from concurrent.futures import ThreadPoolExecutor
+
             self._sender = ThreadPoolExecutor(1, "fastgrad-send")
         self._sender.submit(_wait, work, tensor)
 

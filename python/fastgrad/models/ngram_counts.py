@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +9,17 @@ import numpy as np
 
 from .. import _core, _display
 from .._checks import ids as checked_ids
-from .._checks import path_name, shorten, string, whole
+from .._checks import shorten, string, whole
 from .._hints import hint_names, no_attribute
-from .._progress import bar
 from .._tables import Table
 from .._threads import thread_count
-from ..text import NotUtf8Error, UnknownCharacterError, Vocab, name_of
-from ..text.reading import check_iterable, opened, read_bytes
+from ..text import UnknownCharacterError, Vocab
 from ..text.vocab import check_vocab
+from ._counting import count_files, count_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import os
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -108,10 +107,7 @@ class NgramCounts:
         threads = thread_count(threads)
         if vocab is not None:
             check_vocab(vocab)
-        try:
-            counts = _count(texts, order, threads, progress)
-        except UnicodeError as error:
-            raise NotUtf8Error(str(error)) from None
+        counts = count_text(texts, order, threads, progress)
         self._set(counts if vocab is None else _over(counts, vocab))
 
     def _set(self, counts: _core.NgramCounts) -> None:
@@ -144,6 +140,46 @@ class NgramCounts:
         check_vocab(vocab)
         checked: Any = checked_ids("ids", ids, len(vocab))
         return cls._of(_core.count_ids(checked, vocab.characters, order))
+
+    @classmethod
+    @hint_names()
+    def from_files(
+        cls,
+        paths: Iterable[str | os.PathLike[str]],
+        order: int = 2,
+        *,
+        vocab: Vocab | None = None,
+        comm: object = None,
+        threads: int | None = None,
+        progress: bool = False,
+    ) -> NgramCounts:
+        r"""Return the counts of several files together, on one process or on many.
+
+        With `comm`, which may be what `fastgrad.distributed.as_comm` takes, each rank reads a share
+        of the bytes, cut where a line begins, and has `threads` threads; all ranks call this with
+        the same arguments, and get the same counts. They are exactly those of one process. A file
+        that cannot be cut, because its name ends in .gz or it is a pipe, is read by one rank.
+
+        Blank files count for nothing. Raises, on all ranks, what `NgramCounts` raises of a file on
+        any of them, and `ValueError` where there are no files, all are blank, arguments differ
+        between ranks, or "-" is to be shared out.
+
+        >>> import pathlib, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> for name, text in ("a.txt", "emma\n"), ("b.txt", "ava"):
+        ...     _ = (folder / name).write_text(text)
+        >>> counts = NgramCounts.from_files(sorted(folder.glob("*.txt")))
+        >>> counts == NgramCounts(["emma", "ava"])
+        True
+        """
+        from ..distributed import as_comm
+
+        check_order(order)
+        threads = thread_count(threads)
+        if vocab is not None:
+            check_vocab(vocab)
+        counts = count_files(paths, order, threads, progress, as_comm(comm))
+        return cls._of(counts if vocab is None else _over(counts, vocab))
 
     @property
     def order(self) -> int:
@@ -337,27 +373,6 @@ def _over(counts: _core.NgramCounts, vocab: Vocab) -> _core.NgramCounts:
     return counts.with_characters(vocab.characters)
 
 
-def _count(source: Source, order: int, threads: int | None, progress: bool) -> _core.NgramCounts:
-    """Count in the core, each kind of text in its own way."""
-    if isinstance(source, (str, os.PathLike)):
-        path = path_name("texts", source)
-        if path.endswith(".gz"):
-            return _count(read_bytes(source), order, threads, progress)
-        what = f"counting {name_of(source)}"
-        with opened(source), bar(progress, _size_of(path), "B", what) as report:
-            return _core.count_path(path, order, threads, report)
-    if isinstance(source, bytes):
-        with bar(progress, len(source), "B", "counting") as report:
-            return _core.count_bytes(source, order, threads, report)
-    check_iterable(source)
-    try:
-        return _core.count_items(source, order, threads)
-    except (TypeError, ValueError) as error:
-        if not str(error).startswith("items"):
-            raise
-        raise type(error)(f"texts{str(error).removeprefix('items')}") from None
-
-
 def check_order(order: int) -> None:
     """Raise `TypeError` or `ValueError` for an order other than 2 or 3."""
     expected = f"order is {shorten(order)}; expected 2 for bigrams or 3 for trigrams"
@@ -367,14 +382,6 @@ def check_order(order: int) -> None:
         raise TypeError(expected) from None
     if not known:
         raise ValueError(expected)
-
-
-def _size_of(path: str) -> int | None:
-    """Return a file's size for the bar, None where it cannot be known."""
-    try:
-        return os.stat(path).st_size or None
-    except OSError:
-        return None
 
 
 def heat_map_of(table: NDArray[Any], names: Sequence[str]) -> str:

@@ -69,9 +69,9 @@ def read_lines(texts: Source) -> list[str]:
     """
     if isinstance(texts, (str, os.PathLike)):
         data = read_bytes(texts)
-        lines = _decode(data, name_of(texts)).split("\n")
+        lines = decode(data, name_of(texts)).split("\n")
     elif isinstance(texts, bytes):
-        lines = _decode(texts, name_of(texts)).split("\n")
+        lines = decode(texts, name_of(texts)).split("\n")
     else:
         lines = _checked_items(texts)
     items = [item for line in lines if (item := line.strip())]
@@ -106,7 +106,7 @@ def open_text(source: str | os.PathLike[str]) -> Generator[IO[bytes] | gzip.Gzip
                 raise OSError(f"{path} is damaged: {error}") from None
 
 
-def _decode(data: bytes, name: str) -> str:
+def decode(data: bytes, name: str) -> str:
     """Decode UTF-8, less a byte order mark; offsets in messages count from the file's start."""
     try:
         return data.decode("utf-8").removeprefix("\ufeff")

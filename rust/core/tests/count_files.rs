@@ -10,7 +10,9 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use fastgrad_core::ngram_counts::{Counts, Order, ReadAt, Settings, count_bytes, count_file};
+use fastgrad_core::ngram_counts::{
+    Counts, Order, ReadAt, Settings, count_bytes, count_file, count_part,
+};
 use fastgrad_core::progress::Progress;
 use fastgrad_core::{Error, Result};
 
@@ -202,4 +204,46 @@ fn a_read_that_fails() {
         let Error::Io { name, code, .. } = error else { panic!("{error}") };
         assert_eq!((&name[..], code), ("the text", Some(5)));
     }
+}
+
+#[test]
+fn parts_that_begin_with_a_line_add_up_to_the_whole() {
+    let mut random = Random(2003);
+    for round in 0..200 {
+        let length = 1 + random.below(600);
+        let mut text = random.text(ALPHABETS.get(round % ALPHABETS.len()).unwrap(), length);
+        if round % 3 == 0 {
+            text.insert(0, '\u{feff}');
+        }
+        let file = Fake::new(text.as_bytes(), 1 + random.below(50));
+        for n in [2, 3] {
+            let block = 4 + random.below(40);
+            let settings = settings(n, 1 + random.below(3), block);
+            let settings = Settings { may_be_blank: true, ..settings };
+            let whole = count_bytes(text.as_bytes(), &settings, &Progress::new()).unwrap();
+            let starts = text.match_indices('\n').map(|(place, _)| place + 1);
+            let cuts: Vec<u64> = starts.chain([text.len()]).map(|cut| cut as u64).collect();
+            let mut total: Option<Counts> = None;
+            let mut start = 0;
+            for stop in cuts {
+                if stop == text.len() as u64 || random.below(3) == 0 {
+                    let part =
+                        count_part(&file, (start, stop), &settings, &Progress::new()).unwrap();
+                    total = Some(match total {
+                        Some(sum) => sum.plus(&part, &Progress::new()).unwrap(),
+                        None => part,
+                    });
+                    start = stop;
+                }
+            }
+            assert_eq!(total, Some(whole), "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn a_part_tells_of_bytes_by_their_offset_in_the_file() {
+    let file = Fake::new(b"ab\ncd\n\xffe\n", 5);
+    let result = count_part(&file, (3, 9), &settings(2, 1, 4), &Progress::new());
+    assert!(matches!(result, Err(Error::NotUtf8 { line: 2, offset: 6, byte: 0xff, .. })));
 }

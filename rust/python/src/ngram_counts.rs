@@ -35,6 +35,7 @@ const CHUNK: usize = 1 << 18;
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<NgramCounts>()?;
     module.add_function(wrap_pyfunction!(count_path, module)?)?;
+    module.add_function(wrap_pyfunction!(count_part, module)?)?;
     module.add_function(wrap_pyfunction!(count_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(count_items, module)?)?;
     module.add_function(wrap_pyfunction!(count_ids, module)?)
@@ -211,18 +212,51 @@ fn read_order(order: &Bound<'_, PyAny>) -> PyResult<Order> {
     args::whole("order", order, expected, check)
 }
 
-/// Count the n-grams of a file, one item per line; "-" is standard input.
+/// Count the n-grams of a file, one item per line; "-" is standard input. With `blank` a file
+/// without items has counts, of nothing.
 #[pyfunction]
-#[pyo3(signature = (path, order=None, threads=None, progress=None))]
-#[pyo3(text_signature = "(path, order=2, threads=None, progress=None)")]
+#[pyo3(signature = (path, order=None, threads=None, progress=None, blank=false))]
+#[pyo3(text_signature = "(path, order=2, threads=None, progress=None, blank=False)")]
 fn count_path(
     py: Python<'_>,
     path: PathBuf,
     order: Option<&Bound<'_, PyAny>>,
     threads: Option<&Bound<'_, PyAny>>,
     progress: Option<&Bound<'_, PyAny>>,
+    blank: bool,
 ) -> PyResult<NgramCounts> {
-    guard(|| count_what_is_at(py, path, &Arguments::read(order, threads)?, progress))
+    guard(|| count_what_is_at(py, path, &Arguments::read(order, threads, blank)?, progress))
+}
+
+/// Count the n-grams of the bytes from `start` to `stop` of a file, both of them starts of lines or
+/// the file's ends; there may be no items.
+#[pyfunction]
+#[pyo3(signature = (path, start, stop, order=None, threads=None, progress=None))]
+#[pyo3(text_signature = "(path, start, stop, order=2, threads=None, progress=None)")]
+fn count_part(
+    py: Python<'_>,
+    path: &Bound<'_, PyAny>,
+    start: u64,
+    stop: u64,
+    order: Option<&Bound<'_, PyAny>>,
+    threads: Option<&Bound<'_, PyAny>>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<NgramCounts> {
+    guard(|| {
+        let arguments = Arguments::read(order, threads, true)?;
+        let path: PathBuf = path.extract()?;
+        let name = path.display().to_string();
+        let Some((file, _)) = regular_file(&path) else {
+            let message = format!("{name} is no regular file; expected one that has parts");
+            return Err(PyValueError::new_err(message));
+        };
+        let size = usize::try_from(stop.saturating_sub(start)).unwrap_or(usize::MAX);
+        let settings = arguments.settings(&name, Some(size));
+        run(py, Cost::of(size, A_BYTE), progress, |progress| {
+            ngram_counts::count_part(&file, (start, stop), &settings, progress)
+        })
+        .map(NgramCounts)
+    })
 }
 
 fn count_what_is_at(
@@ -257,23 +291,24 @@ fn count_what_is_at(
     counts
 }
 
-/// Count the n-grams of a text in memory, one item per line.
+/// Count the n-grams of a text in memory, one item per line; `blank` is that of `count_path`.
 #[pyfunction]
-#[pyo3(signature = (data, order=None, threads=None, progress=None))]
-#[pyo3(text_signature = "(data, order=2, threads=None, progress=None)")]
+#[pyo3(signature = (data, order=None, threads=None, progress=None, blank=false))]
+#[pyo3(text_signature = "(data, order=2, threads=None, progress=None, blank=False)")]
 fn count_bytes(
     py: Python<'_>,
     data: &Bound<'_, PyAny>,
     order: Option<&Bound<'_, PyAny>>,
     threads: Option<&Bound<'_, PyAny>>,
     progress: Option<&Bound<'_, PyAny>>,
+    blank: bool,
 ) -> PyResult<NgramCounts> {
     guard(|| {
         let Ok(bytes) = data.cast::<PyBytes>() else {
             return Err(args::not_a("data", data, "bytes"));
         };
         let text = bytes.as_bytes();
-        let settings = Arguments::read(order, threads)?;
+        let settings = Arguments::read(order, threads, blank)?;
         let settings = settings.settings("the text", Some(text.len()));
         run(py, Cost::of(text.len(), A_BYTE), progress, |progress| {
             ngram_counts::count_bytes(text, &settings, progress)
@@ -292,7 +327,7 @@ fn count_items(
     order: Option<&Bound<'_, PyAny>>,
     threads: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<NgramCounts> {
-    guard(|| count_all_items(py, items, &Arguments::read(order, threads)?))
+    guard(|| count_all_items(py, items, &Arguments::read(order, threads, false)?))
 }
 
 fn count_all_items(
@@ -338,7 +373,7 @@ fn count_ids(
     order: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<NgramCounts> {
     guard(|| {
-        let order = Arguments::read(order, None)?.order;
+        let order = Arguments::read(order, None, false)?.order;
         let characters = args::characters("characters", characters)?;
         let ids = args::array::<u32, Ix1>("ids", ids)?.read()?;
         let ids = ids.as_array();
@@ -359,15 +394,17 @@ fn count_ids(
 struct Arguments {
     order: Order,
     threads: Option<usize>,
+    may_be_blank: bool,
 }
 
 impl Arguments {
     fn read(
         order: Option<&Bound<'_, PyAny>>,
         threads: Option<&Bound<'_, PyAny>>,
+        may_be_blank: bool,
     ) -> PyResult<Arguments> {
         let order = order.map_or(Ok(Order::Bigrams), read_order)?;
-        Ok(Arguments { order, threads: threads.map(args::threads).transpose()? })
+        Ok(Arguments { order, threads: threads.map(args::threads).transpose()?, may_be_blank })
     }
 
     /// Returns the settings for a text, whose size may be unknown: all cores, unless it is small.
@@ -377,7 +414,8 @@ impl Arguments {
             let is_small = size.is_some_and(|size| size < SMALL);
             if is_small { 1 } else { available_parallelism().map_or(1, NonZero::get) }
         });
-        Settings { threads, ..Settings::new(self.order, name) }
+        let may_be_blank = self.may_be_blank;
+        Settings { threads, may_be_blank, ..Settings::new(self.order, name) }
     }
 }
 

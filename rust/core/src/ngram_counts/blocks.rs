@@ -289,6 +289,8 @@ pub struct FileBlocks<'d> {
     name: &'d str,
     /// Its length when it was opened; it may have grown since.
     size: u64,
+    /// The offset behind which nothing is read.
+    stop: u64,
     position: Position,
 }
 
@@ -301,12 +303,22 @@ impl<'d> FileBlocks<'d> {
         order: Order,
         block: usize,
     ) -> FileBlocks<'d> {
-        FileBlocks { file, name, size, position: Position::new(order, block) }
+        FileBlocks { file, name, size, stop: u64::MAX, position: Position::new(order, block) }
+    }
+
+    /// Takes the bytes from `start` to `stop` only.
+    pub fn part(mut self, start: u64, stop: u64) -> FileBlocks<'d> {
+        self.position.offset = start;
+        self.stop = stop;
+        self
     }
 
     /// Reads from `later` bytes behind the next block's start; returns the number of bytes.
     fn read(&self, buffer: &mut [u8], later: usize) -> Result<usize> {
         let start = self.position.offset + later as u64;
+        let left = usize::try_from(self.stop.saturating_sub(start)).unwrap_or(usize::MAX);
+        let length = buffer.len().min(left);
+        let buffer = &mut buffer[..length];
         fill(buffer, 0, self.name, |free, filled| self.file.read_at(free, start + filled as u64))
     }
 

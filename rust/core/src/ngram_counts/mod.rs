@@ -55,6 +55,8 @@ pub struct Settings<'a> {
     pub name: &'a str,
     /// The bytes that a thread takes at a time.
     pub block: usize,
+    /// True where a text without items has counts, of nothing; otherwise it is an error.
+    pub may_be_blank: bool,
 }
 
 impl<'a> Settings<'a> {
@@ -62,7 +64,7 @@ impl<'a> Settings<'a> {
     /// cache with the tables.
     #[must_use]
     pub fn new(order: Order, name: &'a str) -> Settings<'a> {
-        Settings { order, threads: 1, name, block: 1 << 18 }
+        Settings { order, threads: 1, name, block: 1 << 18, may_be_blank: false }
     }
 }
 
@@ -103,9 +105,30 @@ pub fn count_file(
     settings: &Settings<'_>,
     progress: &Progress,
 ) -> Result<Counts> {
-    let blocks = size.div_ceil(settings.block.max(1) as u64).max(1);
-    let threads = settings.threads.min(usize::try_from(blocks).unwrap_or(usize::MAX));
-    let settings = Settings { threads, ..*settings };
+    let settings = for_size(settings, size);
     let blocks = FileBlocks::new(file, size, settings.name, settings.order, settings.block);
     parallel::count(blocks, &settings, progress)
+}
+
+/// Counts the bytes from `start` to `stop` of a file, both of which are its ends or starts of lines.
+/// A UTF-8 BOM is skipped at the start of the file only.
+///
+/// # Errors
+/// As [`count_file`]; the lines of messages are counted from `start`, offsets from the file's.
+pub fn count_part(
+    file: &dyn ReadAt,
+    (start, stop): (u64, u64),
+    settings: &Settings<'_>,
+    progress: &Progress,
+) -> Result<Counts> {
+    let settings = for_size(settings, stop.saturating_sub(start));
+    let blocks = FileBlocks::new(file, stop, settings.name, settings.order, settings.block);
+    parallel::count(blocks.part(start, stop), &settings, progress)
+}
+
+/// Returns settings with no more threads than a text of this size has blocks.
+fn for_size<'a>(settings: &Settings<'a>, size: u64) -> Settings<'a> {
+    let blocks = size.div_ceil(settings.block.max(1) as u64).max(1);
+    let threads = settings.threads.min(usize::try_from(blocks).unwrap_or(usize::MAX));
+    Settings { threads, ..*settings }
 }

@@ -59,7 +59,7 @@ pub fn count<'d, S: Blocks<'d>>(
         return Err(error_of(settings, index, mistake, &into_inner(shared.lines)));
     }
     let entries = into_inner(shared.runs).finish(progress)?;
-    if entries.is_empty() {
+    if entries.is_empty() && !settings.may_be_blank {
         return Err(Error::Blank { name: settings.name.to_owned() });
     }
     Counts::from_grams(settings.order, &entries, progress)
