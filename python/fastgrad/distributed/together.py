@@ -28,7 +28,7 @@ def together(comm: Comm, work: Callable[[], _T]) -> _T:
         result = work()
     except Exception as raised:
         error = raised
-    told = np.frombuffer(_pickled(comm.rank, error), np.uint8)
+    told = np.frombuffer(pickled(comm.rank, error), np.uint8)
     errors = comm.gather(told)
     first = next((one for one in errors if len(one)), None) if errors else None
     found: Any = comm.broadcast_object(None if first is None else first.tobytes())
@@ -60,7 +60,7 @@ def same(comm: Comm, what: str, value: object) -> None:
     together(comm, check)
 
 
-def _pickled(rank: int, error: Exception | None) -> bytes:
+def pickled(rank: int, error: Exception | None) -> bytes:
     """Return an error for other ranks, in words where it cannot be pickled; empty for none."""
     if error is None:
         return b""
