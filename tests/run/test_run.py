@@ -452,3 +452,69 @@ def test_a_file_that_is_missing_is_refused(tmp_path):
     assert done.returncode == 2
     assert "nothing.py" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def in_a_function(engine_source, then="", call="main()"):
+    """Return a script whose engine, and what uses it, stand in a function."""
+    body = (engine_source + then).replace("import math\n", "")
+    indented = "\n".join(f"    {line}" for line in body.splitlines())
+    return f"import math\ndef main():\n{indented}\n{call}\n"
+
+
+@pytest.mark.parametrize("call", ["main()", 'if __name__ == "__main__":\n    main()\n    main()'])
+def test_a_class_in_a_function_is_replaced(tmp_path, call):
+    engine_source = ENGINE.replace("{more}", LEAKY.replace("\n", "\n    "))
+    then = (
+        "d = (a * b).relu() + 1\nd.backward(); print(d.data, a.grad, type(a), isinstance(d, Value))"
+    )
+    (tmp_path / "inner.py").write_text(in_a_function(engine_source, then, call))
+    plain, fast = both(tmp_path, "inner.py")
+    assert fast.stdout.count("is fastgrad's: True") == call.count("main()")
+    plain.stdout = plain.stdout.replace("is fastgrad's: False", "is fastgrad's: True")
+    assert_same_output(plain, fast)
+    assert "Value (inner.py, line 5) is fastgrad's Value now; kept of its own: relu" in fast.stderr
+    assert fast.stderr.count("\n") == 1
+
+
+def test_a_class_in_a_function_knows_what_is_around_it(tmp_path):
+    words = {
+        "other = other if isinstance(other, Value) else Value(other)": "other = lift(other)",
+        "class Value": "half, seen = 0.5, []\n"
+        "def lift(x): return x if isinstance(x, Value) else Value(x)\n"
+        "def note(x): seen.append(x); print('noted')\n"
+        "class Value",
+    }
+    more = (
+        "\n    def halved(self): return self * half\n    def noted(self): note(self); return self"
+    )
+    source = ENGINE.replace("{more}", more)
+    for old, new in words.items():
+        source = source.replace(old, new)
+    then = "print((a * 2 + 1).halved().noted().data, len(seen))"
+    (tmp_path / "inner.py").write_text(in_a_function(source, then))
+    plain, fast = both(tmp_path, "inner.py")
+    assert "is fastgrad's: True" in fast.stdout, fast.stderr
+    plain.stdout = plain.stdout.replace("is fastgrad's: False", "is fastgrad's: True")
+    assert_same_output(plain, fast)
+
+
+def test_classes_with_other_variables_around_them_are_not_mixed(tmp_path):
+    more = "\n    def scaled(self): return self * scale"
+    source = in_a_function(ENGINE.replace("{more}", more), "return Value", "")
+    source = source.replace("def main()", "def make(scale)")
+    source += "V, W, X = make(3.0), make(5.0), make(3.0)\n"
+    source += "print([cls(2.0).scaled().data for cls in (V, W, X)])\n"
+    (tmp_path / "inner.py").write_text(source)
+    plain, fast = both(tmp_path, "inner.py")
+    assert fast.stdout.splitlines()[-1] == plain.stdout.splitlines()[-1] == "[6.0, 10.0, 6.0]"
+    assert "is fastgrad's Value now" in fast.stderr
+    assert "with other variables around it" in fast.stderr
+
+
+def test_a_class_in_a_function_that_counts_in_it_is_left_alone(tmp_path):
+    source = ENGINE.replace("{more}", "").replace("class Value", "made = 0\nclass Value")
+    source = source.replace("self.grad = 0.0", "nonlocal made; made += 1; self.grad = 0.0", 1)
+    (tmp_path / "inner.py").write_text(in_a_function(source, "print(made)"))
+    plain, fast = both(tmp_path, "inner.py")
+    assert_same_output(plain, fast)
+    assert "is left as it is" in fast.stderr

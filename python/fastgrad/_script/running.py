@@ -7,6 +7,7 @@ import builtins
 import os
 import sys
 import sysconfig
+from contextlib import suppress
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
     EXTENSION_SUFFIXES,
@@ -17,7 +18,7 @@ from importlib.machinery import (
     SourcelessFileLoader,
 )
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .fields import RefusedError
@@ -91,7 +92,9 @@ class _Swaps:
     def __init__(self) -> None:
         self.found: list[tuple[ast.ClassDef, ast.Module, str]] = []
         self.swapped: tuple[str, str] | None = None
-        self.has_told = False
+        # What was said, and the variables around the class, by class.
+        self.told: dict[int, str] = {}
+        self.around: dict[int, dict[str, Any]] = {}
         setattr(builtins, _HOOK, self.at)
 
     def compile(self, source: bytes, file: str) -> CodeType:
@@ -110,38 +113,47 @@ class _Swaps:
                 waiting = []
             done.append(statement)
             if isinstance(statement, ast.ClassDef) and _has_backward(statement):
-                call = f"{_HOOK}({len(self.found)})"
+                name = statement.name
+                call = f"{name} = {_HOOK}({len(self.found)}, {name})"
                 self.found.append((statement, tree, file))
                 waiting.append(_at_line_of(statement, ast.parse(call).body[0]))
             for inner in _blocks(statement):
                 self._add_calls(inner, tree, file)
         block[:] = done + waiting
 
-    def at(self, index: int) -> None:
-        """Swap a class that has just been made; say what came of it."""
+    def at(self, index: int, cls: type) -> type:
+        """Return what takes the place of a class that has just been made; say what came of it."""
         node, tree, file = self.found[index]
         key = (file, node.name)
         place = f"{node.name} ({os.path.basename(file)}, line {node.lineno})"
         try:
             if self.swapped not in (None, key):
                 raise RefusedError(f"fastgrad's is in the place of {self.swapped[1]} already")
-            kept = swap(node, tree, file, sys._getframe(1).f_globals)
+            around = _variables(cls)
+            if not _are_same(self.around.setdefault(index, around), around):
+                raise RefusedError("it was made before, with other variables around it")
+            frame = sys._getframe(1)
+            done = swap(cls, node, tree, file, frame.f_globals, frame.f_locals)
         except RefusedError as reason:
             message = f"{place} is left as it is: {reason}"
         except Exception as error:
             message = f"{place} is left as it is: trying it raises {type(error).__name__}"
         else:
-            if kept is None:
-                return
+            if done is None:
+                return cls
             self.swapped = key
+            cls, kept = done
             message = f"{place} is fastgrad's Value now; "
             message += f"kept of its own: {', '.join(kept)}" if kept else "all its methods agree"
-        self.has_told = True
-        _tell(message)
+        # A function may make its class each time that it is called.
+        if self.told.get(index) != message:
+            self.told[index] = message
+            _tell(message)
+        return cls
 
     def end(self, name: str) -> None:
         """Write a line to standard error if there was nothing to swap."""
-        if self.has_told:
+        if self.told:
             return
         message = f"{name} has no scalar class with data, grad and backward(); it ran as it is"
         if "micrograd.engine" in sys.modules:
@@ -180,6 +192,27 @@ def _has_backward(node: ast.ClassDef) -> bool:
     return any(isinstance(s, ast.FunctionDef) and s.name == "backward" for s in node.body)
 
 
+def _variables(cls: type) -> dict[str, Any]:
+    """Return the variables of functions around a class that its methods use, but for itself."""
+    found: dict[str, Any] = {}
+    for method in vars(cls).values():
+        if isinstance(method, FunctionType) and method.__closure__:
+            for name, cell in zip(method.__code__.co_freevars, method.__closure__, strict=True):
+                # A variable may still have no value.
+                with suppress(ValueError):
+                    if name not in ("__class__", cls.__name__):
+                        found[name] = cell.cell_contents
+    return found
+
+
+def _are_same(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Compare variables: numbers and texts by what they are, others by identity."""
+    return before.keys() == now.keys() and all(
+        now[name] is value or (isinstance(value, int | float | str) and now[name] == value)
+        for name, value in before.items()
+    )
+
+
 def _only_names(statement: ast.stmt) -> bool:
     """Return true for an import, and for a function of which nothing runs when it is defined."""
     if isinstance(statement, ast.FunctionDef):
@@ -189,8 +222,8 @@ def _only_names(statement: ast.stmt) -> bool:
 
 
 def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
-    """Yield the blocks of statements of an `if`, `try`, `with` or loop."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    """Yield the blocks of statements of a function, `if`, `try`, `with` or loop."""
+    if isinstance(statement, ast.ClassDef):
         return
     for field in ("body", "orelse", "finalbody"):
         yield getattr(statement, field, [])

@@ -35,7 +35,9 @@ def foreign_name(
     """
     if not isinstance(function, FunctionType):
         return getattr(function, "__name__", "an unknown object")
-    for name in sorted(set(_used(function.__code__)) - known):
+    # A function in another one uses variables of that.
+    used = {*_used(function.__code__), *function.__code__.co_freevars} - {"__class__"}
+    for name in sorted(used - known):
         value = names.get(name, _MISSING)
         if value is _MISSING:
             if not _is_safe_builtin(name):

@@ -20,7 +20,7 @@ import random
 import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
-from types import FunctionType, MemberDescriptorType
+from types import CellType, FunctionType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
 from ..engine import Value
@@ -29,7 +29,7 @@ from .safe import foreign_name
 from .trials import agrees, basis, trials
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from .trials import Outcome
 
@@ -58,31 +58,36 @@ _before: dict[str, Any] = {}
 
 
 def swap(
-    node: ast.ClassDef, tree: ast.Module, filename: str, namespace: dict[str, Any]
-) -> list[str] | None:
-    """Put `engine.Value` in the place of a class; return the names of its methods that were kept.
+    original: Any,
+    node: ast.ClassDef,
+    tree: ast.Module,
+    filename: str,
+    module: dict[str, Any],
+    names: Mapping[str, Any],
+) -> tuple[type, list[str]] | None:
+    """Return what takes the place of a class, and the names of its methods that were kept.
 
-    `node` is the statement in `tree` that made the class, `namespace` its module's. Returns None
-    for a class without `+`, `*` or `backward()`. Raises `RefusedError` where the script would not
-    do what it did. Both leave all as it was.
+    `node` is the statement in `tree` that made the class, `module` are the globals there and
+    `names` the locals, which are the same outside of functions. Returns None for a class without
+    `+`, `*` or `backward()`. Raises `RefusedError` where the script would not do what it did. Both
+    leave all as it was.
     """
-    original = namespace[node.name]
     if not all(callable(getattr(original, name, None)) for name in _BASIS):
         return None
     earlier = dict(_kept)
     try:
         _keep({})
         with _quiet():
-            comparison = _Comparison(node, tree, filename, namespace)
+            comparison = _Comparison(node, tree, filename, module, names)
             kept = comparison.kept()
     except BaseException:
         _keep(earlier)
         raise
     own = _members(original)
+    kept["__qualname__"] = original.__qualname__
     _keep({name: own.get(name, attribute) for name, attribute in kept.items()})
-    namespace[node.name] = comparison.ours
     methods = (FunctionType, property, classmethod, staticmethod)
-    return [name for name in kept if isinstance(own.get(name), methods)]
+    return comparison.ours, [name for name in kept if isinstance(own.get(name), methods)]
 
 
 def _keep(attributes: dict[str, Any]) -> None:
@@ -117,31 +122,47 @@ class _Comparison:
     """A twin of a class, beside `engine.Value`."""
 
     def __init__(
-        self, node: ast.ClassDef, tree: ast.Module, filename: str, namespace: dict[str, Any]
+        self,
+        node: ast.ClassDef,
+        tree: ast.Module,
+        filename: str,
+        module: dict[str, Any],
+        names: Mapping[str, Any],
     ) -> None:
         self.name = node.name
         self.tree = tree
-        globals_ = (step.names for step in ast.walk(tree) if isinstance(step, ast.Global))
+        declared = (s.names for s in ast.walk(tree) if isinstance(s, ast.Global | ast.Nonlocal))
         # Names that functions assign to.
-        self.varying = frozenset(name for names in globals_ for name in names)
-        # A copy of the module, as far as methods change it.
+        self.varying = frozenset(name for names in declared for name in names)
+        # A copy of the module, and of the locals around the class, as far as methods change it.
         self.module: dict[str, Any] = {}
-        for name, value in namespace.items():
+        # The variables of a function around the class, as the functions in it see them.
+        self.cells = {name: CellType() for name in (names if names is not module else ())}
+        for name, value in {**module, **names}.items():
             if issubclass(type(value), (list, dict, set)):
                 self.module[name] = copy.copy(value)
-            elif isinstance(value, FunctionType) and value.__globals__ is namespace:
-                self.module[name] = _over(value, self.module)
+            elif isinstance(value, FunctionType) and value.__globals__ is module:
+                self.module[name] = _over(value, self.module, self.cells)
             else:
                 self.module[name] = value
+        for name, cell in self.cells.items():
+            cell.cell_contents = self.module[name]
         future = [
             s for s in tree.body if isinstance(s, ast.ImportFrom) and s.module == "__future__"
         ]
         code = compile(ast.Module([*future, node], []), filename, "exec", dont_inherit=True)
         exec(code, self.module)
         self.twin: Any = self.module[node.name]
+        self._name(self.twin)
         # The replacement of the class, and the results of its methods.
         self.ours: type = Value
         self.theirs: dict[str, list[Outcome]] = {}
+
+    def _name(self, cls: Any) -> None:
+        """Let the copied module know a class by the name of the original."""
+        self.module[self.name] = cls
+        if self.name in self.cells:
+            self.cells[self.name].cell_contents = cls
 
     def kept(self) -> dict[str, Any]:
         """Return what `engine.Value` needs of the class, by name; or raise `RefusedError`."""
@@ -171,7 +192,7 @@ class _Comparison:
             raise RefusedError("it counts its values")
         if not fields.ops_are_texts or not is_called_as_ours(self.name, twin, self.tree):
             self.ours = adapter(twin, fields)
-        self.module[self.name] = self.ours
+        self._name(self.ours)
         kept = fields.added
         kept |= {"__name__": self.name, "__qualname__": self.name, "__module__": twin.__module__}
         if twin.__repr__ is object.__repr__:
@@ -234,10 +255,14 @@ class _Comparison:
         return agrees(self.theirs[name], trials(Value, name, arity), least=1)
 
 
-def _over(function: FunctionType, module: dict[str, Any]) -> FunctionType:
-    """Return a function that reads its globals from another module."""
+def _over(
+    function: FunctionType, module: dict[str, Any], cells: dict[str, CellType]
+) -> FunctionType:
+    """Return a function that reads its globals, and the variables around it, from copies."""
     code, defaults = function.__code__, function.__defaults__
-    copied = FunctionType(code, module, function.__name__, defaults, function.__closure__)
+    around = zip(code.co_freevars, function.__closure__ or (), strict=True)
+    closure = tuple(cells.get(name, cell) for name, cell in around)
+    copied = FunctionType(code, module, function.__name__, defaults, closure)
     copied.__kwdefaults__ = function.__kwdefaults__
     return copied
 
