@@ -140,7 +140,7 @@ struct Arena {
 struct Node {
     grad: Cell<f64>,
     mark: Cell<u64>,
-    /// How many of the parents there are.
+    /// The number of parents in use.
     arity: usize,
     parents: [(usize, f64); 2],
 }

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::alloc::{self, Large};
 use crate::progress::Progress;
 
-/// How many items are sorted, or merged, between two checks for a cancel: some milliseconds' worth.
+/// Items sorted or merged between two checks for a cancel: some milliseconds' worth.
 const RUN: usize = 1 << 16;
 
 /// Sorts a list; equal items may change places.

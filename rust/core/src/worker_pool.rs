@@ -16,9 +16,9 @@ use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 use crate::progress::Progress;
 use crate::{Result, alloc};
 
-/// How long a worker spins without work before it sleeps.
+/// The time that a worker spins without work before it sleeps.
 const SPIN: Duration = Duration::from_micros(100);
-/// How long it sleeps before it looks for work again.
+/// The time that it sleeps before it looks for work again.
 const SLEEP: Duration = Duration::from_millis(1);
 
 /// The threads of one call.

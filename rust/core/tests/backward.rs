@@ -14,7 +14,7 @@ struct Node {
     parents: Vec<(usize, f64)>,
 }
 
-/// What goes wrong, and when: the tests plant it.
+/// Failures that a test plants: each at a node, or at a pause.
 #[derive(Default)]
 struct Trouble {
     fails_at: Option<usize>,

@@ -14,7 +14,7 @@ fn numbers<T: Float>(seed: u64, n: usize) -> Vec<T> {
     (0..n).map(|_| T::from_f64(rng.normal())).collect()
 }
 
-/// The product by its definition, in doubles, and the sum of the terms' sizes.
+/// Returns the product by its definition, in doubles, and the sum of the terms' sizes.
 fn naive<T: Float>(shape: &Gemm<T>, pairs: &[(&[T], &[T])], i: usize, j: usize) -> (f64, f64) {
     let (mut sum, mut size) = (0.0, 0.0);
     for (a, b) in pairs {
@@ -159,7 +159,7 @@ fn all_exponents() -> Vec<f32> {
     found
 }
 
-/// How many units in the last place of the exact value a result is off; subnormal units are 2^-149.
+/// Returns a result's error in units in the last place of the exact value, 2^-149 for subnormals.
 fn units_off(result: f32, exact: f64) -> f64 {
     if result.is_nan() && exact.is_nan() || f64::from(result) == exact {
         return 0.0;

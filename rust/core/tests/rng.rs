@@ -43,7 +43,7 @@ fn splitmix_gives_the_published_numbers() {
     assert_eq!(Rng::new(1_234_567, 0).state(), expected[..4]);
 }
 
-/// What `rand_xoshiro` and `rand`'s `SmallRng` give for the seed 0.
+/// The numbers of `rand_xoshiro` and `rand`'s `SmallRng` for the seed 0.
 #[test]
 fn a_seeded_generator_gives_the_numbers_of_others() {
     let mut rng = Rng::new(0, 0);

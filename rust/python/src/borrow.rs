@@ -5,11 +5,13 @@
 //! is emptied there (`fork.rs`). The child needs no entry: calls write to arrays only at their end,
 //! under the GIL, and the threads that would go on reading are gone.
 
-use std::cell::UnsafeCell;
+use std::cell::RefCell;
 
 use numpy::ndarray::{ArrayView, Dimension};
 use numpy::{AsSliceError, Element, PyArray, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::prelude::*;
+
+use crate::gil_cell::GilCell;
 
 /// A call's use of an array.
 #[derive(Clone, Copy)]
@@ -20,51 +22,82 @@ struct Use {
     writes: bool,
 }
 
-/// The uses of arrays by calls that run, and the number of the next one.
-struct Uses(UnsafeCell<(Vec<Use>, u64)>);
-
-// SAFETY: every access happens while the GIL is held.
-unsafe impl Sync for Uses {}
-
-static USES: Uses = Uses(UnsafeCell::new((Vec::new(), 0)));
-
-fn with_uses<R>(_: Python<'_>, act: impl FnOnce(&mut Vec<Use>, &mut u64) -> R) -> R {
-    // SAFETY: the GIL is held and `act` runs no Python code, so this is the only reference.
-    let (uses, next) = unsafe { &mut *USES.0.get() };
-    act(uses, next)
-}
+/// The uses of arrays by calls that run, and the number of the last one.
+static USES: GilCell<RefCell<(Vec<Use>, u64)>> = GilCell::new(RefCell::new((Vec::new(), 0)));
 
 /// Ends all uses: called in the child of a fork.
 pub fn after_fork(py: Python<'_>) {
-    with_uses(py, |uses, _| uses.clear());
+    USES.get(py).borrow_mut().0.clear();
 }
 
-/// An array in use, until this is dropped.
-struct Borrowed<'py, T: Element, D: Dimension> {
+/// An array that a call reads, until this is dropped.
+pub struct Reading<'py, T: Element, D: Dimension> {
     array: Bound<'py, PyArray<T, D>>,
     number: u64,
 }
 
-impl<'py, T: Element, D: Dimension> Borrowed<'py, T, D> {
-    fn new(array: Bound<'py, PyArray<T, D>>, writes: bool) -> Option<Self> {
+impl<'py, T: Element, D: Dimension> Reading<'py, T, D> {
+    /// Borrows the array for reading; None while another call writes to it.
+    pub fn new(array: Bound<'py, PyArray<T, D>>) -> Option<Self> {
+        Reading::borrow(array, false)
+    }
+
+    fn borrow(array: Bound<'py, PyArray<T, D>>, writes: bool) -> Option<Self> {
         let (start, end) = bounds(&array);
-        let number = with_uses(array.py(), |uses, next| {
-            let clashes =
-                |other: &Use| (writes || other.writes) && start < other.end && other.start < end;
-            if uses.iter().any(clashes) || uses.try_reserve(1).is_err() {
-                return None;
-            }
-            *next += 1;
-            uses.push(Use { number: *next, start, end, writes });
-            Some(*next)
-        })?;
-        Some(Borrowed { array, number })
+        let (uses, last) = &mut *USES.get(array.py()).borrow_mut();
+        let clashes =
+            |other: &Use| (writes || other.writes) && start < other.end && other.start < end;
+        if uses.iter().any(clashes) || uses.try_reserve(1).is_err() {
+            return None;
+        }
+        *last += 1;
+        uses.push(Use { number: *last, start, end, writes });
+        Some(Reading { number: *last, array })
+    }
+
+    /// Returns the numbers as a view.
+    pub fn as_array(&self) -> ArrayView<'_, T, D> {
+        // SAFETY: no other call writes to it, nor does this one while the view is in use.
+        unsafe { self.array.as_array() }
+    }
+
+    /// Returns the numbers, if they are contiguous.
+    pub fn as_slice(&self) -> Result<&[T], AsSliceError> {
+        // SAFETY: as in `as_array`.
+        unsafe { self.array.as_slice() }
     }
 }
 
-impl<T: Element, D: Dimension> Drop for Borrowed<'_, T, D> {
+impl<T: Element, D: Dimension> Drop for Reading<'_, T, D> {
     fn drop(&mut self) {
-        with_uses(self.array.py(), |uses, _| uses.retain(|one| one.number != self.number));
+        let (uses, _) = &mut *USES.get(self.array.py()).borrow_mut();
+        uses.retain(|one| one.number != self.number);
+    }
+}
+
+/// An array that a call writes to, until this is dropped.
+pub struct Writing<'py, T: Element, D: Dimension>(Reading<'py, T, D>);
+
+impl<'py, T: Element, D: Dimension> Writing<'py, T, D> {
+    /// Borrows the array for writing; None while another call uses it.
+    pub fn new(array: Bound<'py, PyArray<T, D>>) -> Option<Self> {
+        Reading::borrow(array, true).map(Writing)
+    }
+
+    /// Returns the numbers as a view.
+    pub fn as_array(&self) -> ArrayView<'_, T, D> {
+        self.0.as_array()
+    }
+
+    /// Returns the numbers, if they are contiguous.
+    pub fn as_slice(&self) -> Result<&[T], AsSliceError> {
+        self.0.as_slice()
+    }
+
+    /// Returns the numbers for writing, if they are contiguous.
+    pub fn as_slice_mut(&mut self) -> Result<&mut [T], AsSliceError> {
+        // SAFETY: no other call uses it.
+        unsafe { self.0.array.as_slice_mut() }
     }
 }
 
@@ -79,54 +112,4 @@ fn bounds<T: Element, D: Dimension>(array: &Bound<'_, PyArray<T, D>>) -> (usize,
     let (low, high) =
         offsets.fold((0, 0), |(low, high), offset| (low + offset.min(0), high + offset.max(0)));
     (first.wrapping_add_signed(low), first.wrapping_add_signed(high) + size_of::<T>())
-}
-
-/// An array that is read.
-pub struct Reading<'py, T: Element, D: Dimension>(Borrowed<'py, T, D>);
-
-impl<'py, T: Element, D: Dimension> Reading<'py, T, D> {
-    /// Borrows the array for reading; None while another call writes to it.
-    pub fn new(array: Bound<'py, PyArray<T, D>>) -> Option<Self> {
-        Borrowed::new(array, false).map(Reading)
-    }
-
-    /// Returns the numbers as a view.
-    pub fn as_array(&self) -> ArrayView<'_, T, D> {
-        // SAFETY: no call writes to it.
-        unsafe { self.0.array.as_array() }
-    }
-
-    /// Returns the numbers, if they are contiguous.
-    pub fn as_slice(&self) -> Result<&[T], AsSliceError> {
-        // SAFETY: no call writes to it.
-        unsafe { self.0.array.as_slice() }
-    }
-}
-
-/// An array that is written to.
-pub struct Writing<'py, T: Element, D: Dimension>(Borrowed<'py, T, D>);
-
-impl<'py, T: Element, D: Dimension> Writing<'py, T, D> {
-    /// Borrows the array for writing; None while another call uses it.
-    pub fn new(array: Bound<'py, PyArray<T, D>>) -> Option<Self> {
-        Borrowed::new(array, true).map(Writing)
-    }
-
-    /// Returns the numbers as a view.
-    pub fn as_array(&self) -> ArrayView<'_, T, D> {
-        // SAFETY: no other call uses it.
-        unsafe { self.0.array.as_array() }
-    }
-
-    /// Returns the numbers, if they are contiguous.
-    pub fn as_slice(&self) -> Result<&[T], AsSliceError> {
-        // SAFETY: no other call uses it.
-        unsafe { self.0.array.as_slice() }
-    }
-
-    /// Returns the numbers for writing, if they are contiguous.
-    pub fn as_slice_mut(&mut self) -> Result<&mut [T], AsSliceError> {
-        // SAFETY: no other call uses it.
-        unsafe { self.0.array.as_slice_mut() }
-    }
 }

@@ -20,9 +20,9 @@ use crate::errors::guard;
 use crate::errors::to_python;
 use crate::operands::{Operands, detached};
 use crate::overrides;
-use crate::value::node::{self, NodeRef};
+use crate::value::node::NodeRef;
 use crate::value::{number, ops, patches};
-use crate::written_out;
+use crate::written_out::{self, Output, Outputs};
 
 /// Return the sum of Values and numbers as one node, added from left to right.
 ///
@@ -30,8 +30,9 @@ use crate::written_out;
 /// 3.5
 #[pyfunction]
 #[pyo3(signature = (values, /))]
-fn sum<'py>(py: Python<'py>, values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn sum<'py>(values: &Bound<'py, PyAny>) -> Output<'py> {
     guard(|| {
+        let py = values.py();
         let operands = Operands::read(values, "sum: values")?;
         if operands.have_own_ops(py)? {
             return written_out::sum(py, &operands.objects(py)?);
@@ -47,7 +48,7 @@ fn sum<'py>(py: Python<'py>, values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
 /// 2.0
 #[pyfunction]
 #[pyo3(signature = (a, b, /))]
-fn max<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn max<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> Output<'py> {
     guard(|| extremum(a, b, "max", ops::max))
 }
 
@@ -57,7 +58,7 @@ fn max<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
 /// 1.0
 #[pyfunction]
 #[pyo3(signature = (a, b, /))]
-fn min<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn min<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> Output<'py> {
     guard(|| extremum(a, b, "min", ops::min))
 }
 
@@ -69,18 +70,14 @@ fn extremum<'py>(
     b: &Bound<'py, PyAny>,
     name: &str,
     slot: Slot,
-) -> PyResult<Bound<'py, PyAny>> {
-    let class = a.get_type_ptr();
-    // SAFETY: both are alive; the slot returns a new reference or sets an exception.
-    unsafe {
-        let is_own = NodeRef::of(a.as_borrowed()).is_some()
-            && (patches::is_patched(a.py())?
-                || class != node::value_type() && overrides::class_has_own_ops(a.py(), class)?);
-        if is_own {
-            return a.call_method1(name, (b,));
-        }
-        Bound::from_owned_ptr_or_err(a.py(), slot(a.as_ptr(), b.as_ptr()))
+) -> Output<'py> {
+    let is_own = NodeRef::of(a.as_borrowed()).is_some()
+        && (patches::is_patched(a.py())? || overrides::class_has_own_ops(a)?);
+    if is_own {
+        return a.call_method1(name, (b,));
     }
+    // SAFETY: both are alive; the slot returns a new reference or sets an exception.
+    unsafe { Bound::from_owned_ptr_or_err(a.py(), slot(a.as_ptr(), b.as_ptr())) }
 }
 
 /// Return the sum of w[i] * x[i] as one node, added from left to right; ValueError when the lengths
@@ -90,12 +87,9 @@ fn extremum<'py>(
 /// 23.0
 #[pyfunction]
 #[pyo3(signature = (w, x, /))]
-fn dot<'py>(
-    py: Python<'py>,
-    w: &Bound<'py, PyAny>,
-    x: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
+fn dot<'py>(w: &Bound<'py, PyAny>, x: &Bound<'py, PyAny>) -> Output<'py> {
     guard(|| {
+        let py = w.py();
         let mut operands = Operands::read(w, "dot: w")?;
         let n = operands.data.len();
         operands.extend(x, "dot: x")?;
@@ -120,13 +114,9 @@ fn dot<'py>(
 /// 21.0
 #[pyfunction]
 #[pyo3(signature = (w, x, b, /))]
-fn affine<'py>(
-    py: Python<'py>,
-    w: &Bound<'py, PyAny>,
-    x: &Bound<'py, PyAny>,
-    b: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
+fn affine<'py>(w: &Bound<'py, PyAny>, x: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> Output<'py> {
     guard(|| {
+        let py = w.py();
         let mut operands = Operands::read(w, "affine: w")?;
         let n = operands.data.len();
         operands.extend(x, "affine: x")?;
@@ -147,13 +137,12 @@ fn affine<'py>(
 #[pyfunction]
 #[pyo3(signature = (w, x, b, /))]
 fn neuron<'py>(
-    py: Python<'py>,
     w: &Bound<'py, PyAny>,
     x: &Bound<'py, PyAny>,
     b: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     guard(|| {
-        let mut operands = Operands::default();
+        let (py, mut operands) = (w.py(), Operands::default());
         let listed = w.is_exact_instance_of::<PyList>() || w.is_exact_instance_of::<PyTuple>();
         if !listed || NodeRef::of(b.as_borrowed()).is_none() {
             return Ok(None);
@@ -172,7 +161,7 @@ fn neuron<'py>(
 }
 
 /// Applies the affine map to operands w (n of them), x and b.
-fn fused_affine(py: Python<'_>, operands: Operands, n: usize) -> PyResult<Bound<'_, PyAny>> {
+fn fused_affine(py: Python<'_>, operands: Operands, n: usize) -> Output<'_> {
     let made = detached(py, &operands.data, |data| affine_of(data, n));
     let made = made.map_err(|error| to_python(&error))?;
     operands.into_output(py, "affine", made)
@@ -191,11 +180,10 @@ fn affine_of(data: &[f64], n: usize) -> Result<(f64, Vjp), Error> {
 /// [0.5, 0.5]
 #[pyfunction]
 #[pyo3(signature = (logits, /))]
-fn softmax<'py>(py: Python<'py>, logits: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+fn softmax<'py>(logits: &Bound<'py, PyAny>) -> Outputs<'py> {
     guard(|| {
         let operands = Operands::read(logits, "softmax: logits")?;
-        let made = detached(py, &operands.data, fused::softmax);
-        several(py, operands, "softmax", made, written_out::softmax)
+        several(logits.py(), operands, "softmax", fused::softmax, written_out::softmax)
     })
 }
 
@@ -205,11 +193,10 @@ fn softmax<'py>(py: Python<'py>, logits: &Bound<'py, PyAny>) -> PyResult<Bound<'
 /// [0.0]
 #[pyfunction]
 #[pyo3(signature = (logits, /))]
-fn log_softmax<'py>(py: Python<'py>, logits: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+fn log_softmax<'py>(logits: &Bound<'py, PyAny>) -> Outputs<'py> {
     guard(|| {
         let operands = Operands::read(logits, "log_softmax: logits")?;
-        let made = detached(py, &operands.data, fused::log_softmax);
-        several(py, operands, "log_softmax", made, written_out::log_softmax)
+        several(logits.py(), operands, "log_softmax", fused::log_softmax, written_out::log_softmax)
     })
 }
 
@@ -220,12 +207,9 @@ fn log_softmax<'py>(py: Python<'py>, logits: &Bound<'py, PyAny>) -> PyResult<Bou
 /// 0.6931471805599453
 #[pyfunction]
 #[allow(clippy::cast_precision_loss, reason = "an index into a list is below 2⁵³")]
-fn cross_entropy<'py>(
-    py: Python<'py>,
-    logits: &Bound<'py, PyAny>,
-    target: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
+fn cross_entropy<'py>(logits: &Bound<'py, PyAny>, target: &Bound<'py, PyAny>) -> Output<'py> {
     guard(|| {
+        let py = logits.py();
         let picked = recorded(target)?;
         let place = match &picked {
             Some(_) => target.call_method0(intern!(py, "_whole"))?.extract()?,
@@ -273,25 +257,24 @@ fn index(target: &Bound<'_, PyAny>) -> PyResult<i64> {
 /// [1.0, 1.0]
 #[pyfunction]
 #[pyo3(signature = (x, eps=1e-5))]
-fn rms_norm<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, eps: f64) -> PyResult<Bound<'py, PyList>> {
+fn rms_norm<'py>(x: &Bound<'py, PyAny>, eps: f64) -> Outputs<'py> {
     guard(|| {
         let mut operands = Operands::read(x, "rms_norm: x")?;
         operands.setting = Some(eps);
-        let made = detached(py, &operands.data, |data| fused::rms_norm(data, eps));
-        let written = |py: Python<'py>, x: &[Bound<'py, PyAny>]| written_out::rms_norm(py, x, eps);
-        several(py, operands, "rms_norm", made, written)
+        let op = |data: &[f64]| fused::rms_norm(data, eps);
+        several(x.py(), operands, "rms_norm", op, |py, x| written_out::rms_norm(py, x, eps))
     })
 }
 
-/// Makes the outputs of an op, or runs the program of scalar ops that it stands for.
+/// Applies an op with several outputs, or runs the program of scalar ops that it stands for.
 fn several<'py>(
     py: Python<'py>,
     operands: Operands,
     name: &'static str,
-    made: Result<(Vec<f64>, Vjp), Error>,
-    written: impl FnOnce(Python<'py>, &[Bound<'py, PyAny>]) -> PyResult<Bound<'py, PyList>>,
-) -> PyResult<Bound<'py, PyList>> {
-    let made = made.map_err(|error| to_python(&error))?;
+    op: impl FnOnce(&[f64]) -> Result<(Vec<f64>, Vjp), Error> + Send,
+    written: impl FnOnce(Python<'py>, &[Bound<'py, PyAny>]) -> Outputs<'py>,
+) -> Outputs<'py> {
+    let made = detached(py, &operands.data, op).map_err(|error| to_python(&error))?;
     if operands.have_own_ops(py)? {
         return written(py, &operands.objects(py)?);
     }

@@ -5,7 +5,6 @@
 //! at compile time, and a second interpreter, which may have a GIL of its own, when it imports the
 //! module.
 
-use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use pyo3::exceptions::PyImportError;
@@ -29,35 +28,23 @@ pub fn expect_first_interpreter(_: Python<'_>) -> PyResult<()> {
     }
 }
 
-/// A static or a field that only the holder of the GIL reads and writes.
+/// A static or a field that only the holder of the GIL reads and writes: a `Cell`, or what has cells.
 #[derive(Default)]
-pub struct GilCell<T>(UnsafeCell<T>);
+pub struct GilCell<T>(T);
 
-// SAFETY: every access happens while the GIL is held, which lets one thread run at a time.
+// SAFETY: `get` takes proof that the GIL is held, which lets one thread run at a time. A reference
+// to a cell is not `Send`, so that no closure that runs with the GIL released can use it.
 unsafe impl<T: Send> Sync for GilCell<T> {}
 
 impl<T> GilCell<T> {
     /// Makes a cell with that content.
     pub const fn new(content: T) -> GilCell<T> {
-        GilCell(UnsafeCell::new(content))
+        GilCell(content)
     }
 
     /// Returns the content.
-    ///
-    /// # Safety
-    /// The GIL is held, and while the reference lives no Python code runs and `get` is not called
-    /// again.
     #[inline(always)]
-    #[allow(clippy::mut_from_ref, reason = "the contract says that it is the only one")]
-    pub unsafe fn get(&self) -> &mut T {
-        // SAFETY: by contract.
-        unsafe { &mut *self.0.get() }
-    }
-
-    /// Calls `act` with the content. `act` must not run Python code or use this cell again.
-    #[inline(always)]
-    pub fn with<R>(&self, _: Python<'_>, act: impl FnOnce(&mut T) -> R) -> R {
-        // SAFETY: the GIL is held throughout, so this is the only reference.
-        act(unsafe { self.get() })
+    pub fn get<'py>(&'py self, _: Python<'py>) -> &'py T {
+        &self.0
     }
 }

@@ -20,7 +20,7 @@ use crate::operands::Operands;
 use crate::overrides::Originals;
 use crate::run::pause;
 use crate::weights::{Shared, Source, expect_length, items};
-use crate::written_out;
+use crate::written_out::{self, Outputs};
 
 /// Return a matrix times a vector: one node for each row, bias[i] + the sum of rows[i][j] * x[j],
 /// added from left to right starting from the bias (or 0). ValueError when lengths do not match.
@@ -30,12 +30,12 @@ use crate::written_out;
 #[pyfunction]
 #[pyo3(signature = (x, rows, bias=None))]
 fn linear<'py>(
-    py: Python<'py>,
     x: &Bound<'py, PyAny>,
     rows: &Bound<'py, PyAny>,
     bias: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyList>> {
+) -> Outputs<'py> {
     guard(|| {
+        let py = x.py();
         let x = Operands::read(x, "linear: x")?;
         let n = x.data.len();
         let own_ops = x.have_own_ops(py)?;
@@ -95,14 +95,13 @@ fn collect<'py>(
 #[pyfunction]
 #[pyo3(signature = (neurons, neuron_type, x, /))]
 fn layer<'py>(
-    py: Python<'py>,
     neurons: &Bound<'py, PyAny>,
     neuron_type: &Bound<'py, Originals>,
     x: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, PyList>>> {
     guard(|| {
         let Ok(neurons) = neurons.cast_exact::<PyList>() else { return Ok(None) };
-        answer(py, neurons, neuron_type.get(), x)
+        apply(neurons, neuron_type.get(), x)
     })
 }
 
@@ -110,17 +109,17 @@ fn layer<'py>(
 #[pyfunction]
 #[pyo3(signature = (neurons, neuron_type, rows, /))]
 fn layer_batch<'py>(
-    py: Python<'py>,
     neurons: &Bound<'py, PyAny>,
     neuron_type: &Bound<'py, Originals>,
     rows: &Bound<'py, PyList>,
 ) -> PyResult<Option<Bound<'py, PyList>>> {
     guard(|| {
         let Ok(neurons) = neurons.cast_exact::<PyList>() else { return Ok(None) };
-        let outputs = PyList::empty(py);
+        let py = rows.py();
+        let batch = PyList::empty(py);
         for (i, row) in rows.iter().enumerate() {
-            match answer(py, neurons, neuron_type.get(), &row) {
-                Ok(Some(answer)) => outputs.append(answer)?,
+            match apply(neurons, neuron_type.get(), &row) {
+                Ok(Some(outputs)) => batch.append(outputs)?,
                 Ok(None) => return Ok(None),
                 Err(error) => {
                     let note = format!("in row {i} of a batch of {}", rows.len());
@@ -130,17 +129,17 @@ fn layer_batch<'py>(
             }
             pause(py, i)?;
         }
-        Ok(Some(outputs))
+        Ok(Some(batch))
     })
 }
 
 /// Applies neurons to a row: see [`layer`].
-fn answer<'py>(
-    py: Python<'py>,
+fn apply<'py>(
     neurons: &Bound<'py, PyList>,
     neuron_type: &Originals,
     row: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, PyList>>> {
+    let py = neurons.py();
     let Some(activation) = common_activation(neurons, neuron_type) else { return Ok(None) };
     if Operands::is_no_row(row) {
         return Ok(None);

@@ -1,5 +1,7 @@
 //! The fields of a neuron, which a layer reads without running Python code.
 
+use std::cell::Cell;
+
 use fastgrad_core::autograd::fused::Activation;
 use pyo3::exceptions::{PyAttributeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -16,39 +18,28 @@ use crate::value::number;
 #[pyclass(subclass, frozen, module = "fastgrad._core")]
 #[derive(Default)]
 pub struct NeuronData {
-    w: Field<Option<Py<PyAny>>>,
-    b: Field<Option<Py<PyAny>>>,
-    activation: Field<Activation>,
+    w: Field,
+    b: Field,
+    activation: GilCell<Cell<Activation>>,
 }
 
-/// A field that is read and replaced as a whole.
-#[derive(Default)]
-struct Field<T>(GilCell<T>);
+/// An object, once it is set.
+type Field = GilCell<Cell<Option<Py<PyAny>>>>;
 
-impl<T> Field<T> {
-    fn set(&self, py: Python<'_>, value: T) {
-        // The old value is dropped last, as that may run Python code that calls `set` again.
-        let old = self.0.with(py, |field| std::mem::replace(field, value));
-        drop(old);
-    }
+/// Returns a field's object, if set, without a new reference: a layer's call reads every neuron.
+///
+/// # Safety
+/// The object is not used once Python code has run, which may replace it.
+#[inline(always)]
+unsafe fn peek<'a>(field: &'a Field, py: Python<'a>) -> Option<&'a Py<PyAny>> {
+    // SAFETY: by contract; the GIL is held.
+    unsafe { (*field.get(py).as_ptr()).as_ref() }
 }
 
-impl Field<Option<Py<PyAny>>> {
-    /// Returns the field's value, if set.
-    ///
-    /// # Safety
-    /// The reference is not used once Python code has run, which may replace the field.
-    #[inline(always)]
-    unsafe fn get<'a, 'py>(&'a self, py: Python<'py>) -> Option<&'a Bound<'py, PyAny>> {
-        // SAFETY: by contract; the GIL is held.
-        unsafe { self.0.get() }.as_ref().map(|item| item.bind(py))
-    }
-
-    fn required<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-        let missing = || PyAttributeError::new_err(format!("this neuron has no {name} yet"));
-        // SAFETY: a clone owns a reference of its own.
-        unsafe { self.get(py) }.cloned().ok_or_else(missing)
-    }
+fn required<'py>(field: &Field, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    let missing = || PyAttributeError::new_err(format!("this neuron has no {name} yet"));
+    // SAFETY: a clone owns a reference of its own.
+    unsafe { peek(field, py) }.map(|object| object.bind(py).clone()).ok_or_else(missing)
 }
 
 impl NeuronData {
@@ -62,13 +53,13 @@ impl NeuronData {
         py: Python<'py>,
     ) -> Option<(&'a Bound<'py, PyAny>, &'a Bound<'py, PyAny>)> {
         // SAFETY: by contract.
-        unsafe { Some((self.w.get(py)?, self.b.get(py)?)) }
+        unsafe { Some((peek(&self.w, py)?.bind(py), peek(&self.b, py)?.bind(py))) }
     }
 
     /// Returns the activation that follows the sum.
     #[inline(always)]
     pub fn activation(&self, py: Python<'_>) -> Activation {
-        self.activation.0.with(py, |activation| *activation)
+        self.activation.get(py).get()
     }
 }
 
@@ -83,23 +74,23 @@ impl NeuronData {
     /// The weights, a list of Values.
     #[getter]
     fn w<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.w.required(py, "w")
+        required(&self.w, py, "w")
     }
 
     #[setter]
     fn set_w(&self, weights: Bound<'_, PyAny>) {
-        self.w.set(weights.py(), Some(weights.unbind()));
+        self.w.get(weights.py()).set(Some(weights.unbind()));
     }
 
     /// The bias, a Value.
     #[getter]
     fn b<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.b.required(py, "b")
+        required(&self.b, py, "b")
     }
 
     #[setter]
     fn set_b(&self, bias: Bound<'_, PyAny>) {
-        self.b.set(bias.py(), Some(bias.unbind()));
+        self.b.get(bias.py()).set(Some(bias.unbind()));
     }
 
     /// The name of the activation: 'relu', 'tanh', 'sigmoid' or 'linear'.
@@ -120,21 +111,22 @@ impl NeuronData {
                 "activation is {shown}; expected one of 'relu', 'tanh', 'sigmoid', 'linear'"
             ))
         })?;
-        self.activation.set(name.py(), known);
+        self.activation.get(name.py()).set(known);
         Ok(())
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "the signature is PyO3's")]
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // SAFETY: the collector runs under the GIL and changes nothing.
+        // SAFETY: the collector runs with the GIL held, and no Python code during a visit.
         unsafe {
-            visit.call(self.w.0.get().as_ref())?;
-            visit.call(self.b.0.get().as_ref())
+            let py = Python::assume_attached();
+            visit.call(peek(&self.w, py))?;
+            visit.call(peek(&self.b, py))
         }
     }
 
     fn __clear__(&self, py: Python<'_>) {
-        self.w.set(py, None);
-        self.b.set(py, None);
+        self.w.get(py).set(None);
+        self.b.get(py).set(None);
     }
 }

@@ -1,6 +1,8 @@
 //! N-gram models of words over arrays of ids.
 
-use fastgrad_core::ngram_lm::{self, Id, Interpolated, KneserNey, Model};
+#![allow(clippy::needless_pass_by_value, reason = "PyO3 extracts arguments as values")]
+
+use fastgrad_core::ngram_lm::{self, Interpolated, KneserNey, Model};
 use numpy::{Element, IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -24,7 +26,7 @@ enum Ids<'py> {
 /// Calls a function that takes ids in any width.
 macro_rules! with_ids {
     ($ids:expr, $slice:ident => $body:expr) => {
-        match &$ids {
+        match $ids {
             Ids::Short(array) => {
                 let $slice = slice(array)?;
                 $body
@@ -42,16 +44,20 @@ fn slice<'a, T: Element>(array: &'a PyReadonlyArray1<'_, T>) -> PyResult<&'a [T]
     array.as_slice().map_err(|_| PyValueError::new_err("ids: the array is not contiguous"))
 }
 
-fn score<'py, I: Id>(
+type Scores<'py> = PyResult<Bound<'py, PyArray1<f64>>>;
+type Distributions<'py> = PyResult<Bound<'py, PyArray2<f64>>>;
+
+fn score<'py>(
     py: Python<'py>,
     model: &(impl Model + Sync),
-    ids: &[I],
+    ids: &Ids<'py>,
     start: usize,
-) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let (before, ids) = split(ids, start)?;
-    let cost = Cost::of(ids.len(), AN_ID);
-    let probabilities =
-        run(py, cost, None, |progress| ngram_lm::score(model, before, ids, progress))?;
+) -> Scores<'py> {
+    let probabilities = with_ids!(ids, ids => {
+        let (before, ids) = split(ids, start)?;
+        let cost = Cost::of(ids.len(), AN_ID);
+        run(py, cost, None, |progress| ngram_lm::score(model, before, ids, progress))
+    })?;
     Ok(probabilities.into_pyarray(py))
 }
 
@@ -59,7 +65,7 @@ fn distributions<'py>(
     py: Python<'py>,
     model: &(impl Model + Sync),
     contexts: &PyReadonlyArray2<'py, u32>,
-) -> PyResult<Bound<'py, PyArray2<f64>>> {
+) -> Distributions<'py> {
     let (rows, width) = contexts.as_array().dim();
     let contexts = contexts
         .as_slice()
@@ -96,7 +102,6 @@ impl KneserNeyTable {
     /// Count the n-grams of ids below `size` and estimate the model; no n-gram crosses `eos`.
     #[new]
     #[pyo3(signature = (ids, size, order=3, modified=false, eos=None))]
-    #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
     fn new(
         py: Python<'_>,
         ids: Ids<'_>,
@@ -106,7 +111,7 @@ impl KneserNeyTable {
         eos: Option<u32>,
     ) -> PyResult<KneserNeyTable> {
         guard(|| {
-            let model = with_ids!(ids, ids => run(py, counting(ids, size), None, |progress| {
+            let model = with_ids!(&ids, ids => run(py, counting(ids, size), None, |progress| {
                 KneserNey::new(ids, order, size, eos, modified, progress)
             }))?;
             Ok(KneserNeyTable { model })
@@ -146,24 +151,17 @@ impl KneserNeyTable {
 
     /// Return the probability of each id from `start` on, given those before it.
     #[pyo3(signature = (ids, start=0))]
-    #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
-    fn score<'py>(
-        &self,
-        py: Python<'py>,
-        ids: Ids<'py>,
-        start: usize,
-    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        guard(|| with_ids!(ids, ids => score(py, &self.model, ids, start)))
+    fn score<'py>(&self, py: Python<'py>, ids: Ids<'py>, start: usize) -> Scores<'py> {
+        guard(|| score(py, &self.model, &ids, start))
     }
 
     /// Return the distributions after contexts, one per row.
     #[pyo3(signature = (contexts, /))]
-    #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
     fn distributions<'py>(
         &self,
         py: Python<'py>,
         contexts: PyReadonlyArray2<'py, u32>,
-    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    ) -> Distributions<'py> {
         guard(|| distributions(py, &self.model, &contexts))
     }
 }
@@ -179,7 +177,6 @@ impl InterpolatedTable {
     /// Count the n-grams of ids below `size`; all weights are equal. No n-gram crosses `eos`.
     #[new]
     #[pyo3(signature = (ids, size, eos=None))]
-    #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
     fn new(
         py: Python<'_>,
         ids: Ids<'_>,
@@ -187,7 +184,7 @@ impl InterpolatedTable {
         eos: Option<u32>,
     ) -> PyResult<InterpolatedTable> {
         guard(|| {
-            let model = with_ids!(ids, ids => run(py, counting(ids, size), None, |progress| {
+            let model = with_ids!(&ids, ids => run(py, counting(ids, size), None, |progress| {
                 Interpolated::new(ids, size, eos, progress)
             }))?;
             Ok(InterpolatedTable { model })
@@ -211,7 +208,6 @@ impl InterpolatedTable {
 
     /// Fit the weights to the ids from `start` on and return the loss before each iteration.
     #[pyo3(signature = (ids, start=0, *, tolerance, iterations))]
-    #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
     fn fit<'py>(
         &mut self,
         py: Python<'py>,
@@ -221,7 +217,7 @@ impl InterpolatedTable {
         iterations: usize,
     ) -> PyResult<Vec<f64>> {
         guard(|| {
-            with_ids!(ids, ids => {
+            with_ids!(&ids, ids => {
                 let (before, ids) = split(ids, start)?;
                 let model = &mut self.model;
                 run(py, Cost::of(ids.len(), AN_ID).times(iterations as u64), None, |progress| {
@@ -233,24 +229,17 @@ impl InterpolatedTable {
 
     /// Return the probability of each id from `start` on, given those before it.
     #[pyo3(signature = (ids, start=0))]
-    #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
-    fn score<'py>(
-        &self,
-        py: Python<'py>,
-        ids: Ids<'py>,
-        start: usize,
-    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        guard(|| with_ids!(ids, ids => score(py, &self.model, ids, start)))
+    fn score<'py>(&self, py: Python<'py>, ids: Ids<'py>, start: usize) -> Scores<'py> {
+        guard(|| score(py, &self.model, &ids, start))
     }
 
     /// Return the distributions after contexts, one per row.
     #[pyo3(signature = (contexts, /))]
-    #[allow(clippy::needless_pass_by_value, reason = "PyO3 extracts a value")]
     fn distributions<'py>(
         &self,
         py: Python<'py>,
         contexts: PyReadonlyArray2<'py, u32>,
-    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    ) -> Distributions<'py> {
         guard(|| distributions(py, &self.model, &contexts))
     }
 }

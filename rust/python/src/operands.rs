@@ -13,7 +13,7 @@ use crate::overrides;
 use crate::run::{PAUSE_EVERY, pause};
 use crate::value::ffi::{Argument, Receive};
 use crate::value::fused_op::{FusedOp, Share};
-use crate::value::node::{self, NewNode, NodeRef, OwnedNode};
+use crate::value::node::{NewNode, NodeRef, OwnedNode};
 use crate::value::{number, patches};
 
 /// Values and numbers read from Python.
@@ -54,9 +54,8 @@ impl Operands {
             self.stranger = overrides::answers_multiplication(item);
             return Err(not_an_operand(item, argument));
         };
-        let class = item.get_type_ptr();
-        if operand.node.is_some() && class != node::value_type() && !self.own_ops {
-            self.own_ops = overrides::class_has_own_ops(item.py(), class)?;
+        if operand.node.is_some() && !self.own_ops {
+            self.own_ops = overrides::class_has_own_ops(item)?;
         }
         reserve(&mut self.nodes, 1)?;
         reserve(&mut self.data, 1)?;
@@ -170,13 +169,13 @@ impl Operands {
         name: &'static str,
         rule: Vjp,
         outputs: usize,
-    ) -> PyResult<Outputs> {
+    ) -> PyResult<FusedOutputs> {
         let mut numbers = Vec::new();
         let plain = || self.nodes.iter().zip(&self.data).filter(|(node, _)| node.is_none());
         reserve(&mut numbers, plain().count() + 1)?;
         numbers.extend(plain().map(|(_, &number)| number).chain(self.setting));
         let numbers = numbers.into_boxed_slice();
-        FusedOp::make(py, name.into(), self.nodes, Some(rule), outputs, numbers).map(Outputs)
+        FusedOp::make(py, name.into(), self.nodes, Some(rule), outputs, numbers).map(FusedOutputs)
     }
 
     /// Makes the output nodes of an op over these operands, a list with one for each value.
@@ -203,9 +202,9 @@ impl Operands {
 }
 
 /// Makes the output nodes of a fused op; holds a share of it meanwhile.
-pub struct Outputs(pub Share);
+pub struct FusedOutputs(pub Share);
 
-impl Outputs {
+impl FusedOutputs {
     /// Makes the output at `index`; `slope` is that of an activation after the op, 1 without one.
     #[inline(always)]
     pub fn node<'py>(

@@ -73,8 +73,7 @@ impl Params {
             return Ok(true);
         }
         for param in &self.0 {
-            let class = param.bind(py).get_type_ptr();
-            if class != node::value_type() && overrides::class_has_own_ops(py, class)? {
+            if overrides::class_has_own_ops(param.bind(py))? {
                 return Ok(true);
             }
         }

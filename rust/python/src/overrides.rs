@@ -51,27 +51,38 @@ const OPS: [&str; 28] = [
 static ORDINARY: (AtomicPtr<ffi::PyTypeObject>, AtomicU32) =
     (AtomicPtr::new(ptr::null_mut()), AtomicU32::new(0));
 
-/// Returns true if a subclass of `Value` has an op or a field of its own.
-pub fn class_has_own_ops(py: Python<'_>, class: *mut ffi::PyTypeObject) -> PyResult<bool> {
-    // SAFETY: the class of a living object.
-    let version = unsafe { (*class).tp_version_tag };
-    if version != 0 && ORDINARY.0.load(Relaxed) == class && ORDINARY.1.load(Relaxed) == version {
+/// Returns true if the object's class, `Value` or a subclass, has an op or a field of its own.
+#[inline(always)]
+pub fn class_has_own_ops(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if object.get_type_ptr() == node::value_type() {
         return Ok(false);
     }
-    // SAFETY: as above; both are types.
-    let (own, value) = unsafe {
-        let bound = |class| PyType::from_borrowed_type_ptr(py, class);
-        (bound(class), bound(node::value_type()))
-    };
+    subclass_has_own_ops(&object.get_type())
+}
+
+fn subclass_has_own_ops(class: &Bound<'_, PyType>) -> PyResult<bool> {
+    let known = version(class);
+    let is_last = ORDINARY.0.load(Relaxed) == class.as_type_ptr();
+    if known != 0 && is_last && ORDINARY.1.load(Relaxed) == known {
+        return Ok(false);
+    }
+    let value = node::value_class(class.py());
     for name in OPS {
-        if !own.getattr(name)?.is(&value.getattr(name)?) {
+        if !class.getattr(name)?.is(&value.getattr(name)?) {
             return Ok(true);
         }
     }
-    ORDINARY.0.store(class, Relaxed);
-    // SAFETY: as above. Looking attributes up has given the class a version, if it had none.
-    ORDINARY.1.store(unsafe { (*class).tp_version_tag }, Relaxed);
+    ORDINARY.0.store(class.as_type_ptr(), Relaxed);
+    // Looking attributes up has given the class a version, if it had none.
+    ORDINARY.1.store(version(class), Relaxed);
     Ok(false)
+}
+
+/// Returns a type's version; 0 while it has none.
+#[inline(always)]
+fn version(class: &Bound<'_, PyType>) -> u32 {
+    // SAFETY: a living type, whose fields are read with the GIL held.
+    unsafe { (*class.as_type_ptr()).tp_version_tag }
 }
 
 /// Returns true if the class of an object that is neither a `Value` nor a number may implement
@@ -109,8 +120,7 @@ impl Originals {
 
     /// True as long as none of the attributes has been replaced.
     pub fn intact(&self, py: Python<'_>) -> PyResult<bool> {
-        // SAFETY: the type is alive, as we own a reference.
-        let version = unsafe { (*self.class()).tp_version_tag };
+        let version = version(self.class.bind(py));
         if version != 0 && version == self.version.load(Relaxed) {
             return Ok(true);
         }
@@ -133,9 +143,8 @@ impl Originals {
                 return Ok(false);
             }
         }
-        // SAFETY: as in `intact`. Looking attributes up has given the class a version, if it had
-        // none.
-        self.version.store(unsafe { (*self.class()).tp_version_tag }, Relaxed);
+        // Looking attributes up has given the class a version, if it had none.
+        self.version.store(version(class), Relaxed);
         Ok(true)
     }
 }

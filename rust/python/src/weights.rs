@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::errors::to_python;
-use crate::operands::{Operands, Outputs};
+use crate::operands::{FusedOutputs, Operands};
 use crate::run::pause;
 use crate::value::fused_op::{self, FusedOp, Share};
 
@@ -167,6 +167,6 @@ impl Shared {
         let (parents, x) = x.into_parts();
         let rule = Vjp::Linear { x, weights: self.weights.clone() };
         let fused = FusedOp::make_linear(py, name, parents, rule, z, self.fused.clone())?;
-        Outputs(fused).activated(py, |z| activation.apply(z))
+        FusedOutputs(fused).activated(py, |z| activation.apply(z))
     }
 }

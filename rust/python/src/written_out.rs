@@ -10,8 +10,10 @@ use pyo3::types::PyList;
 use crate::memory::with_capacity;
 use crate::value::node::{self, NodeRef};
 
-type Outputs<'py> = PyResult<Bound<'py, PyList>>;
-type Output<'py> = PyResult<Bound<'py, PyAny>>;
+/// The list of an op's output nodes, or an exception.
+pub type Outputs<'py> = PyResult<Bound<'py, PyList>>;
+/// An op's output node, or an exception.
+pub type Output<'py> = PyResult<Bound<'py, PyAny>>;
 
 /// 0 + v₀ + v₁ + …
 pub fn sum<'py>(py: Python<'py>, values: &[Bound<'py, PyAny>]) -> Output<'py> {

@@ -26,7 +26,7 @@ use std::iter;
 /// Nodes between two calls of [`Graph::pause`]: some tenths of a millisecond.
 const PAUSE_EVERY: usize = 1 << 14;
 
-/// How many nodes ahead the backward pass prefetches.
+/// The number of nodes that the backward pass prefetches ahead.
 const AHEAD: usize = 8;
 
 /// The capacity above which the stack is freed before gradients are sent.
@@ -143,7 +143,7 @@ pub struct Pass<N> {
     saved: Vec<(N, f64)>,
     /// The number of leaves in `saved`.
     leaves: usize,
-    /// Whether the order is complete and gradients are being sent.
+    /// The order is complete, and gradients are being sent.
     is_sweeping: bool,
 }
 

@@ -7,7 +7,7 @@ use super::simd::{Float, Kernel, Simd};
 /// The id of a row that [`scatter_add`] skips, because the matrix it is given does not hold it.
 pub const SKIP: u32 = u32::MAX;
 
-/// How the rows of an example's context lie side by side in a row of x.
+/// The shape of x: each row holds the embeddings of one example's context, side by side.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
     /// m, the length of an embedding.
@@ -65,8 +65,8 @@ impl<T: Float> Kernel<T> for Gather<'_, T> {
 }
 
 /// Adds α times the rows of dx to the rows of `table` with the same ids, in the order of the ids:
-/// the backward pass of [`gather`]. Rows with the id [`SKIP`] are skipped. Returns whether all rows
-/// that were changed are finite and below [`Float::LARGE`].
+/// the backward pass of [`gather`]. Rows with the id [`SKIP`] are skipped. Returns true if all
+/// rows that were changed are finite and below [`Float::LARGE`].
 ///
 /// # Panics
 /// If dx is too short, or another id is no row of the table.

@@ -118,7 +118,7 @@ impl<T: Float> Kernel<T> for AdamWKernel<'_, T> {
     }
 }
 
-/// Returns whether all numbers are finite, and below [`Float::LARGE`].
+/// Returns true if all numbers are finite, and below [`Float::LARGE`].
 pub fn all_in_range<T: Dispatch>(cpu: Cpu, x: &[T]) -> bool {
     cpu.run(AllInRange(x))
 }
@@ -168,7 +168,7 @@ impl<S: Simd> RangeCheck<S> {
         self.sum = s.fma(s.splat(S::T::default()), s.mul(x, self.factor), self.sum);
     }
 
-    /// Returns whether all numbers so far are in range.
+    /// Returns true if all numbers so far are in range.
     #[inline(always)]
     pub fn holds(&self, s: S) -> bool {
         s.sum(self.sum) == S::T::default()

@@ -8,7 +8,7 @@ use crate::{Result, alloc};
 
 /// Rounds of least squares.
 const ROUNDS: usize = 12;
-/// How strongly an edge pulls: between two nodes, node and chain, and within a chain.
+/// The pull of an edge between two nodes, between node and chain, and within a chain.
 const PULL: [f64; 3] = [1.0, 2.0, 8.0];
 
 /// The heights of slots, improved round by round.

@@ -57,7 +57,7 @@ pub struct Layout {
     pub routes: Vec<Vec<Point>>,
     /// Width and height.
     pub size: Point,
-    /// How many times edges cross.
+    /// The number of crossings of edges.
     pub crossings: u64,
 }
 

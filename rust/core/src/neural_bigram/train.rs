@@ -10,7 +10,7 @@ use crate::{Error, Result, alloc};
 /// Examples drawn between two checks for a cancel.
 const DRAWS_PER_CHECK: u64 = 1 << 16;
 
-/// How a gradient g becomes the update of step t.
+/// The rule that makes the update of step t from a gradient g.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Optimizer {
     /// Gradient descent with Polyak's momentum:

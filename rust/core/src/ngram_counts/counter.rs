@@ -24,10 +24,9 @@ pub struct Counter {
     ascii: Option<Ascii>,
     /// Counts that have left the tables.
     done: Vec<(u64, u64)>,
-    /// How many blocks were counted.
+    /// The number of blocks counted.
     blocks: u64,
-    /// Whether the last block had whitespace to be stripped: then the next one probably has some,
-    /// too.
+    /// The last block had whitespace to be stripped, so that the next one probably has some.
     strips: bool,
     /// A text without the whitespace at the ends of its lines.
     stripped: String,
@@ -124,7 +123,7 @@ impl Counter {
         tables.count(Segment { before, text, ended })
     }
 
-    /// Returns whether tables of ASCII pay: the one of trigrams is too large for a small text.
+    /// Returns true if tables of ASCII pay: the one of trigrams is too large for a small text.
     fn uses_ascii(&self) -> bool {
         self.order == Order::Bigrams || self.blocks > 1
     }

@@ -64,7 +64,7 @@ impl Interpolated {
         Ok(Interpolated { trie, unigrams, totals, length, weights })
     }
 
-    /// The weights of 1/V, p1, p2 and p3 in each bin, that of the most frequent contexts first.
+    /// Returns the weights of 1/V, p1, p2 and p3 in each bin, that of the most frequent contexts first.
     #[must_use]
     pub fn weights(&self) -> &[Weights] {
         &self.weights
@@ -102,7 +102,7 @@ impl Interpolated {
         Ok(losses)
     }
 
-    /// The estimates for each id of a text.
+    /// Returns the estimates for each id of a text.
     fn estimates_of<I: Id>(
         &self,
         before: &[I],
@@ -123,7 +123,7 @@ impl Interpolated {
         Ok(parts)
     }
 
-    /// The estimates for an id, and the bin of its context.
+    /// Returns the estimates for an id, and the bin of its context.
     #[allow(clippy::cast_precision_loss, reason = "no vocabulary comes near 2^53")]
     fn parts(&self, state: &mut State, id: u32) -> Estimates {
         let p0 = 1.0 / self.trie.size() as f64;
@@ -215,12 +215,13 @@ fn totals(trie: &Trie, length: usize, progress: &Progress) -> Result<Large<f64>>
     Ok(totals)
 }
 
-/// The mixture of estimates.
+/// Mixes estimates.
 fn mix(estimates: Weights, weights: Weights) -> f64 {
     estimates.iter().zip(weights).map(|(estimate, weight)| estimate * weight).sum()
 }
 
-/// Makes one iteration: returns the loss with the weights, and better weights.
+/// Runs one iteration of expectation maximisation: returns the loss with the weights, and better
+/// weights.
 #[allow(clippy::cast_precision_loss, reason = "no text comes near 2^53 words")]
 fn em_step(
     parts: &[Estimates],

@@ -91,7 +91,7 @@ impl KneserNey {
         Ok(model)
     }
 
-    /// The discounts of each order, from 1.
+    /// Returns the discounts of each order, from 1.
     #[must_use]
     pub fn discounts(&self) -> &[Discounts] {
         &self.discounts

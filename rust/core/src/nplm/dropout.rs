@@ -46,12 +46,12 @@ pub struct Masks {
 }
 
 impl Masks {
-    /// Returns whether x has a mask.
+    /// Returns true if x has a mask.
     pub(super) fn of_embedding(&self) -> bool {
         self.dropout.embedding > 0.0
     }
 
-    /// Returns whether a has a mask.
+    /// Returns true if a has a mask.
     pub(super) fn of_hidden(&self) -> bool {
         self.dropout.hidden > 0.0
     }

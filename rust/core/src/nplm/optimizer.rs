@@ -70,7 +70,7 @@ impl Optimizer {
     }
 }
 
-/// What one step does to parameters p with gradient g.
+/// The change that one step makes to parameters p with gradient g.
 #[derive(Clone, Copy, Debug)]
 pub enum Update<T> {
     /// p ← p + g: no step, but a sum of gradients over several mini-batches.

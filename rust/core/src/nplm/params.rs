@@ -13,9 +13,9 @@ pub struct Shape {
     pub embedding_dim: usize,
     /// h, the number of hidden units; 0 leaves only the direct connections.
     pub hidden_dim: usize,
-    /// Whether there are direct connections, W.
+    /// There are direct connections, W.
     pub direct: bool,
-    /// Whether input and output embeddings are tied: the output layer is C·P·a, and there is no U.
+    /// Input and output embeddings are tied: the output layer is C·P·a, and there is no U.
     pub tied: bool,
 }
 
@@ -186,7 +186,7 @@ impl<'a> Dataset<'a> {
         self.targets.len()
     }
 
-    /// Returns whether N is 0.
+    /// Returns true if N is 0.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.targets.is_empty()

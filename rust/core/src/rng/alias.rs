@@ -105,7 +105,7 @@ impl Builder {
 mod tests {
     use super::*;
 
-    /// How many of all 2^32·n heights belong to each outcome.
+    /// Counts the heights, 2^32·n in all, that belong to each outcome.
     fn shares(cells: &[Cell]) -> Vec<u64> {
         let mut shares = vec![0; cells.len()];
         for (place, cell) in cells.iter().enumerate() {

@@ -192,7 +192,7 @@ fn shown(value: NodeRef<'_>) -> PyResult<Bound<'_, PyString>> {
     Ok(PyString::new(py, &format!("Value(data={data}, grad={grad}{label})")))
 }
 
-/// `, label='a'`, or nothing where the node has no label of its own.
+/// Returns `, label='a'`, or nothing where the node has no label of its own.
 fn label(value: NodeRef<'_>) -> PyResult<String> {
     let Some(dict) = value.dict()? else { return Ok(String::new()) };
     match dict.get_item(intern!(value.py(), "label"))? {

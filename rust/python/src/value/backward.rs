@@ -358,12 +358,12 @@ fn no_memory() -> PyErr {
     PyMemoryError::new_err("no memory for a backward pass")
 }
 
-/// `root.backward()`.
+/// Runs `root.backward()`.
 pub fn backward(root: NodeRef<'_>) -> PyResult<()> {
     run(root.py(), |pass, nodes| pass.backward(nodes, Handle::node(&root)))
 }
 
-/// `root.zero_grad()`.
+/// Runs `root.zero_grad()`.
 pub fn zero_grad(root: NodeRef<'_>) -> PyResult<()> {
     run(root.py(), |pass, nodes| pass.zero_grad(nodes, Handle::node(&root)))
 }
@@ -380,7 +380,8 @@ fn run(
     // A rule may call backward again: the inner pass then finds the buffers gone and makes its own.
     let kept = KEPT.try_with(RefCell::take).ok().flatten();
     let mut own = kept.unwrap_or_default();
-    let guard = PassGuard::take(py, NonNull::from(&mut *own))?;
+    // SAFETY: `own` is dropped, or kept for the next pass, after the guard.
+    let guard = unsafe { PassGuard::take(py, NonNull::from(&mut *own))? };
     let Walk { pass, aside } = &mut *own;
     let outcome = walk(pass, &mut Nodes::new(py, aside, guard.is_nested()));
     aside.get_mut().clear();

@@ -152,26 +152,24 @@ pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
         flags: flags_word(flags)?,
         slots: slots.as_mut_ptr(),
     };
-    // SAFETY: the tables and names live forever, the slots until the type is made.
+    // SAFETY: the tables and names live forever, the slots until the type is made; nobody else has
+    // the new type. An instance is as large as a node, whose fields are where the members say.
     let class = unsafe {
-        let class = Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))?;
-        let raw = class.as_ptr().cast::<ffi::PyTypeObject>();
+        let made = ffi::PyType_FromSpec(&raw mut spec);
+        let class = Bound::from_owned_ptr_or_err(py, made)?.cast_into::<PyType>()?;
+        let raw = class.as_type_ptr();
         (*raw).tp_new = Some(init::new);
         (*raw).tp_vectorcall = Some(init::vectorcall);
-        node::set_value_type(raw);
+        node::set_value_type(&class);
         class
     };
-    let class = class.cast_into::<PyType>()?;
     class.setattr("label", "")?;
     // Between the priorities of numpy's scalars and arrays: scalars leave the op to Value, arrays
     // distribute it over their items.
     class.setattr("__array_priority__", -1.0)?;
     patches::remember(&class, init::new)?;
     number::real(py)?;
-    module.add("Value", class.clone())?;
-    // The module may go before the last node does.
-    let _kept = class.into_ptr();
-    Ok(())
+    module.add("Value", class)
 }
 
 /// Returns the function that hashes an `object`.

@@ -17,36 +17,30 @@ use std::os::raw::{c_int, c_void};
 
 use pyo3::ffi;
 
-use super::ffi::{Object, Receive, c_functions};
+use super::ffi::{Object, c_functions};
 use super::fused_op::Edges;
 use super::node::{Node, NodeRef};
 
-/// `tp_traverse`: visits what a node refers to.
-pub unsafe extern "C" fn traverse(
-    object: Object,
-    visit: ffi::visitproc,
-    arg: *mut c_void,
-) -> c_int {
-    let mut found = 0;
-    let mut tell = |object: Object| {
-        if found == 0 && !object.is_null() {
-            // SAFETY: the object is alive, as the node refers to it.
-            found = unsafe { visit(object, arg) };
-        }
-    };
-    // SAFETY: called by the collector with a Value.
-    let node = unsafe { NodeRef::receive(object) };
-    tell(node.dict_ptr());
-    tell(node.class_ptr().cast());
-    let mut tell_node = |node: &Node| tell(node.as_ptr().cast());
-    match node.edges() {
-        Edges::Output(fused, _) => fused.traverse(&node, &mut tell_node),
-        Edges::Parents(parents) => parents.into_iter().flatten().for_each(tell_node),
-    }
-    found
-}
-
 c_functions! {
+    /// `tp_traverse`: visits what a node refers to.
+    pub fn traverse(node: NodeRef, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+        let mut found = 0;
+        let mut tell = |object: Object| {
+            if found == 0 && !object.is_null() {
+                // SAFETY: the object is alive, as the node refers to it.
+                found = unsafe { visit(object, arg) };
+            }
+        };
+        tell(node.dict_ptr());
+        tell(node.class_ptr().cast());
+        let mut tell_node = |node: &Node| tell(node.as_ptr().cast());
+        match node.edges() {
+            Edges::Output(fused, _) => fused.traverse(&node, &mut tell_node),
+            Edges::Parents(parents) => parents.into_iter().flatten().for_each(tell_node),
+        }
+        found
+    }
+
     /// `tp_clear`: drops the attributes. Edges lead to older nodes, so every cycle runs through
     /// attributes as well, and is broken by this; the graph is then deallocated in a loop, as always.
     pub fn clear(node: NodeRef) -> c_int {

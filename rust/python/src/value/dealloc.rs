@@ -28,12 +28,15 @@ impl Deref for Retired {
 }
 
 impl Retired {
-    /// Makes a node unreachable for good, of which this is the last reference.
+    /// Makes a node unreachable for good.
+    ///
+    /// # Safety
+    /// There is no other reference to the node.
     #[inline(always)]
-    fn new(last: OwnedNode) -> Retired {
+    unsafe fn new(last: OwnedNode) -> Retired {
         debug_assert!(!last.has_other_owners(), "somebody still has the node");
         let node = last.into_raw();
-        // SAFETY: the last reference is taken away.
+        // SAFETY: by contract, the last reference is taken away.
         unsafe { set_refcount(node, 0) };
         let retired = Retired(node);
         if retired.is_tracked() || !retired.weakrefs.get().is_null() {
@@ -91,7 +94,8 @@ impl GiveUp for DeallocQueue<'_> {
         if node.has_other_owners() {
             drop(node);
         } else if node.is_exact() {
-            let node = Retired::new(node);
+            // SAFETY: the node has no other owners.
+            let node = unsafe { Retired::new(node) };
             node.weakrefs.set(self.first.cast());
             self.first = node.as_ptr();
         } else {
@@ -114,10 +118,10 @@ impl DeallocQueue<'_> {
 pub unsafe extern "C" fn dealloc(object: Object) {
     // SAFETY: Python calls this once, when it has taken the last reference off the count, with the GIL
     // held.
-    let (py, last) = unsafe {
-        (Python::assume_attached(), OwnedNode::from_raw(NonNull::new_unchecked(object.cast())))
+    let (py, mut node) = unsafe {
+        let last = OwnedNode::from_raw(NonNull::new_unchecked(object.cast()));
+        (Python::assume_attached(), Retired::new(last))
     };
-    let mut node = Retired::new(last);
     let mut queue = DeallocQueue { first: ptr::null_mut(), py };
     loop {
         node.free(py).release_into(&mut queue);

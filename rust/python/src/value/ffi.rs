@@ -15,7 +15,7 @@ pub type Argument<'a> = Borrowed<'a, 'a, PyAny>;
 
 /// A parameter of a C function that [`c_functions`] defines.
 pub trait Receive {
-    /// What Python passes.
+    /// The type that Python passes.
     type Raw;
 
     /// Makes the parameter of what Python passes.
@@ -73,13 +73,23 @@ impl Receive for c_int {
     }
 }
 
-/// A pointer that was given for the attribute, and is not used.
+/// A pointer that Python was given, and gives back.
 impl Receive for *mut c_void {
     type Raw = *mut c_void;
 
     #[inline(always)]
-    unsafe fn receive(closure: *mut c_void) -> Self {
-        closure
+    unsafe fn receive(pointer: *mut c_void) -> Self {
+        pointer
+    }
+}
+
+/// The collector's function for each object that a node refers to.
+impl Receive for ffi::visitproc {
+    type Raw = ffi::visitproc;
+
+    #[inline(always)]
+    unsafe fn receive(visit: ffi::visitproc) -> Self {
+        visit
     }
 }
 

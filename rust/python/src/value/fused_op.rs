@@ -2,7 +2,7 @@
 //! adjoints.
 
 use std::borrow::Cow;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
@@ -39,7 +39,7 @@ pub struct FusedOp {
     /// how gradients reach the parents; none for an op that the user made without derivatives
     pub rule: Option<Vjp>,
     /// adjoints of the outputs, all 0 between passes
-    dout: UnsafeCell<Vec<f64>>,
+    dout: RefCell<Vec<f64>>,
     /// the fused op of the weights that several linear maps share
     pub weights: Option<Share>,
     /// the key of a fused op of weights in the registry: the address of their list
@@ -48,7 +48,7 @@ pub struct FusedOp {
     pub name: Cow<'static, str>,
 }
 
-/// What becomes of the references to parents that nothing needs any more.
+/// Releases the references that a freed node or op had to its parents.
 pub(super) trait GiveUp {
     /// Releases a reference, now or later.
     fn give_up(&mut self, parent: OwnedNode);
@@ -192,7 +192,7 @@ impl FusedOp {
             parents,
             numbers,
             rule,
-            dout: UnsafeCell::new(dout),
+            dout: RefCell::new(dout),
             weights,
             key: Cell::new(None),
             name,
@@ -334,64 +334,55 @@ impl FusedOp {
     #[allow(clippy::indexing_slicing, reason = "the core gives to parents that there are")]
     pub fn vjp(&self, scratch: &mut Vec<f64>) -> Result<(), NoMemory> {
         self.reserve(scratch)?;
-        self.with_dout(|dout| {
-            if let Some(rule) = &self.rule {
-                let parents = &self.parents;
-                let mut send = |shared: &mut [f64]| {
-                    rule.vjp(dout, parents.len(), shared, scratch, |i, gradient| {
-                        if let Some(parent) = &parents[i] {
-                            parent.add_grad(gradient);
-                        }
-                    });
-                };
-                match &self.weights {
-                    Some(weights) => weights.with_dout(|shared| send(shared)),
-                    None => send(&mut []),
-                }
+        let dout = &mut *self.dout.borrow_mut();
+        if let Some(rule) = &self.rule {
+            let parents = &self.parents;
+            let mut send = |shared: &mut [f64]| {
+                rule.vjp(dout, parents.len(), shared, scratch, |i, gradient| {
+                    if let Some(parent) = &parents[i] {
+                        parent.add_grad(gradient);
+                    }
+                });
+            };
+            match &self.weights {
+                Some(weights) => send(&mut weights.dout.borrow_mut()),
+                None => send(&mut []),
             }
-            dout.fill(0.0);
-        });
+        }
+        dout.fill(0.0);
         Ok(())
     }
 
     /// Returns the number of outputs.
     pub fn outputs(&self) -> usize {
-        self.with_dout(|dout| dout.len())
+        self.dout.borrow().len()
     }
 
     /// Adds to the adjoint of an output.
     #[inline(always)]
     #[allow(clippy::indexing_slicing, reason = "an output's index is below their count")]
     pub fn add_adjoint(&self, output: usize, adjoint: f64) {
-        self.with_dout(|dout| dout[output] += adjoint);
+        self.dout.borrow_mut()[output] += adjoint;
     }
 
     /// Returns true if an adjoint is not 0.
     pub fn has_adjoints(&self) -> bool {
-        self.with_dout(|dout| dout.iter().any(|adjoint| *adjoint != 0.0))
+        self.dout.borrow().iter().any(|adjoint| *adjoint != 0.0)
     }
 
     /// Sets all adjoints to the same number.
     #[inline(always)]
     pub fn fill_adjoints(&self, adjoint: f64) {
-        self.with_dout(|dout| dout.fill(adjoint));
+        self.dout.borrow_mut().fill(adjoint);
     }
 
     /// Replaces the adjoints of all outputs, and returns those before.
     pub fn replace_adjoints(&self, adjoints: Vec<f64>) -> Vec<f64> {
-        self.with_dout(|dout| std::mem::replace(dout, adjoints))
-    }
-
-    /// Calls `act` with the adjoints. `act` must not use those of this op in any other way.
-    #[inline(always)]
-    fn with_dout<R>(&self, act: impl FnOnce(&mut Vec<f64>) -> R) -> R {
-        // SAFETY: a cell stays on the thread that holds the GIL, where this is the only reference: all
-        // calls are in this impl, and none runs Python code or uses the adjoints of the same op.
-        act(unsafe { &mut *self.dout.get() })
+        self.dout.replace(adjoints)
     }
 }
 
-/// What a node refers to.
+/// The references of a node.
 pub enum Edges<'a> {
     /// the operands; none for a number, and where there is no second one
     Parents([Option<&'a Node>; 2]),
@@ -529,37 +520,36 @@ fn hold(py: Python<'_>, share: Share) -> PyResult<Share> {
 
 /// The fused ops of weights in use, by the address of the list that the weights came from. The
 /// registry owns none of them: one that is freed removes its entry.
-static IN_USE: GilCell<Registry> = GilCell::new(Registry(BTreeMap::new()));
+static IN_USE: GilCell<Registry> = GilCell::new(Registry(RefCell::new(BTreeMap::new())));
 
-struct Registry(BTreeMap<usize, ManuallyDrop<Share>>);
+struct Registry(RefCell<BTreeMap<usize, ManuallyDrop<Share>>>);
 
 // SAFETY: fused ops belong to no thread.
 unsafe impl Send for Registry {}
 
 /// Returns a share of the fused op of weights that came from the list at this address.
 pub fn in_use(py: Python<'_>, list: usize) -> Option<Share> {
-    IN_USE.with(py, |in_use| in_use.0.get(&list).map(|fused| Share::clone(fused)))
+    IN_USE.get(py).0.borrow().get(&list).map(|fused| Share::clone(fused))
 }
 
 /// Registers a fused op of weights under its list's address, in place of an older one.
 pub fn register(py: Python<'_>, list: usize, fused: &Share) {
     fused.key.set(Some(list));
-    IN_USE.with(py, |in_use| in_use.0.insert(list, ManuallyDrop::new(Share(fused.0))));
+    IN_USE.get(py).0.borrow_mut().insert(list, ManuallyDrop::new(Share(fused.0)));
 }
 
 /// Removes the entry of a fused op that is being freed.
 fn unregister(py: Python<'_>, list: usize, fused: NonNull<FusedOp>) {
-    IN_USE.with(py, |in_use| {
-        // A newer fused op may have taken the place.
-        if in_use.0.get(&list).is_some_and(|known| known.0 == fused) {
-            in_use.0.remove(&list);
-        }
-    });
+    let mut in_use = IN_USE.get(py).0.borrow_mut();
+    // A newer fused op may have taken the place.
+    if in_use.get(&list).is_some_and(|known| known.0 == fused) {
+        in_use.remove(&list);
+    }
 }
 
 /// Removes all entries, as a node has changed its class, which may have ops of its own: all
 /// registered fused ops hold nodes of exact type `Value`.
 #[cold]
 pub fn unregister_all(py: Python<'_>) {
-    IN_USE.with(py, |in_use| in_use.0.clear());
+    IN_USE.get(py).0.borrow_mut().clear();
 }

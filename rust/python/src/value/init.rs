@@ -34,7 +34,7 @@ c_functions! {
     pub fn new_method(_none: Option<Argument>, args: Argument, _kwargs: Option<Argument>) -> Object {
         let value = node::value_class(args.py());
         let class = args.get_item(0).ok().and_then(|class| class.cast_into::<PyType>().ok());
-        if let Some(class) = class.filter(|class| matches!(class.is_subclass(&value), Ok(true))) {
+        if let Some(class) = class.filter(|class| matches!(class.is_subclass(value), Ok(true))) {
             return make(class.as_borrowed());
         }
         raise(PyTypeError::new_err("Value.__new__() takes Value or a subclass of it"))

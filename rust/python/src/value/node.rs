@@ -19,11 +19,12 @@ use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use fastgrad_core::autograd::op::Op;
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 use pyo3::{Borrowed, ffi};
 
 use super::ffi::{Object, Receive};
-use super::slab;
+use super::slab::{self, Slot};
 
 /// A scalar in a graph; the memory behind every `Value`.
 ///
@@ -73,6 +74,7 @@ pub const DICT_OFFSET: usize = std::mem::offset_of!(Node, dict);
 pub const WEAKREFS_OFFSET: usize = std::mem::offset_of!(Node, weakrefs);
 
 static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(ptr::null_mut());
+static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// Returns the type `Value`, once the module is set up.
 #[inline(always)]
@@ -80,18 +82,23 @@ pub fn value_type() -> *mut ffi::PyTypeObject {
     TYPE.load(Relaxed)
 }
 
-/// Sets what [`value_type`] returns; called once.
-pub fn set_value_type(value: *mut ffi::PyTypeObject) {
-    TYPE.store(value, Relaxed);
+/// Sets what [`value_type`] and [`value_class`] return, and keeps it for good: the module may go
+/// before the last node does.
+///
+/// # Safety
+/// It is the type `Value`, with instances laid out as nodes.
+pub unsafe fn set_value_type(class: &Bound<'_, PyType>) {
+    TYPE.store(class.as_type_ptr(), Relaxed);
+    let _ = CLASS.set(class.py(), class.clone().unbind());
 }
 
 /// Returns the type `Value` as an object.
-pub fn value_class(py: Python<'_>) -> Borrowed<'_, '_, PyType> {
-    // SAFETY: a type, which lives as long as the module.
-    unsafe { Borrowed::from_ptr(py, value_type().cast()).cast_unchecked() }
+pub fn value_class(py: Python<'_>) -> &Bound<'_, PyType> {
+    let Some(class) = CLASS.get(py) else { unreachable!("set on import") };
+    class.bind(py)
 }
 
-/// What an op makes a node of.
+/// The result of an op, before it is made a node.
 #[derive(Clone, Copy)]
 pub struct Outcome<'a> {
     /// the op
@@ -121,7 +128,7 @@ impl<'py> NewNode<'py> {
 
     #[inline(always)]
     fn of(py: Python<'py>, op: Op, data: f64) -> NewNode<'py> {
-        let node = slab::allocate(py).map(|memory| OwnedNode::new(memory.cast(), op, data));
+        let node = slab::allocate(py).map(|slot| OwnedNode::new(slot, op, data));
         if node.is_none() {
             PyMemoryError::new_err(()).restore(py);
         }
@@ -145,8 +152,7 @@ impl<'py> NewNode<'py> {
         if tags(outcome.parents) & (HAS_RULE | ON_RULE | RAW) != 0 {
             return None;
         }
-        let memory = slab::allocate_at_hand(py)?;
-        let node = OwnedNode::new(memory.cast(), outcome.op, outcome.value);
+        let node = OwnedNode::new(slab::allocate_at_hand(py)?, outcome.op, outcome.value);
         node.set_edges(outcome.parents, outcome.slopes);
         Some(NewNode { node: Some(node), py })
     }
@@ -189,11 +195,11 @@ impl<'py> NewNode<'py> {
 pub struct OwnedNode(NonNull<Node>);
 
 impl OwnedNode {
-    /// Makes a node of exact type `Value` without parents, in memory from the slab.
+    /// Makes a node of exact type `Value` without parents.
     #[inline(always)]
-    fn new(memory: NonNull<Node>, op: Op, data: f64) -> OwnedNode {
-        let value_type = value_type();
-        // SAFETY: the memory is nobody else's and large enough; the type lives as long as the module.
+    fn new(slot: Slot, op: Op, data: f64) -> OwnedNode {
+        let (memory, value_type) = (slot.into_raw().cast::<Node>(), value_type());
+        // SAFETY: the slot is ours, and as large as a node; the type lives as long as the module.
         // The derivatives, which a leaf has none of, may be any numbers.
         let node = unsafe {
             (*memory.as_ref().base.get()).ob_type = value_type;

@@ -111,10 +111,10 @@ pub fn number(object: Borrowed<'_, '_, PyAny>, op: &str) -> PyResult<Option<(f64
     if object.is_instance_of::<PyInt>() {
         return Ok(Some((int_to_float(object, op)?, Kind::Whole)));
     }
-    if is_numpy_bool(object) {
-        return Ok(Some((f64::from(u8::from(object.is_truthy()?)), Kind::Whole)));
-    }
     if !object.is_instance(real(py)?)? {
+        if is_numpy_bool(object) {
+            return Ok(Some((f64::from(u8::from(object.is_truthy()?)), Kind::Whole)));
+        }
         return Ok(None);
     }
     let kind = if object.hasattr("__index__")? { Kind::Whole } else { Kind::Fraction };
@@ -131,14 +131,14 @@ fn int_to_float(object: Borrowed<'_, '_, PyAny>, op: &str) -> PyResult<f64> {
     })
 }
 
-/// numpy's bool is no `numbers.Real`, yet a mask is often multiplied with.
+/// Returns true for numpy's bool: it is no `numbers.Real`, yet a mask is often multiplied with.
 fn is_numpy_bool(object: Borrowed<'_, '_, PyAny>) -> bool {
-    // SAFETY: a type's name is a C string that lives as long as the type.
-    let name = unsafe { std::ffi::CStr::from_ptr((*ffi::Py_TYPE(object.as_ptr())).tp_name) };
-    matches!(name.to_bytes(), b"numpy.bool" | b"numpy.bool_")
+    let name = object.get_type().fully_qualified_name();
+    name.is_ok_and(|name| matches!(&*name.to_string_lossy(), "numpy.bool" | "numpy.bool_"))
 }
 
-/// `numbers.Real`. Looked up on import, as a fork could catch another thread in the middle of it.
+/// Returns `numbers.Real`. The first call is on import: later, a fork could catch another thread in
+/// the middle of it.
 pub fn real(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     static REAL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     REAL.import(py, "numbers", "Real")
@@ -152,7 +152,7 @@ pub fn required(object: Borrowed<'_, '_, PyAny>, argument: &str) -> PyResult<f64
     }
 }
 
-/// `TypeError: data must be a real number, not str: 'abc'`.
+/// Returns the error, as in `data must be a real number, not str: 'abc'`.
 #[cold]
 pub fn not_a_number(object: Borrowed<'_, '_, PyAny>, argument: &str) -> PyErr {
     let shown = shorten(object);

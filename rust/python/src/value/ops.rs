@@ -133,6 +133,8 @@ fn binary_slowly(
                 finish(x.py(), outcome(a, b, kind, f))
             }
         }
+        // Functions, unlike operators, have no reflected op to try.
+        Ok(None) if matches!(kind, Op::Max | Op::Min) => raise(unsupported(kind.name(), x, y)),
         Ok(None) => not_implemented(x.py()),
         Err(error) => raise(error),
     }
@@ -287,20 +289,6 @@ fn power_of_number(x: NodeRef<'_>, n: f64, kind: Kind) -> Object {
     finish(x.py(), outcome)
 }
 
-/// Calls an op that is a function: unlike an operator, it has no reflected op to try.
-#[inline(always)]
-fn function(x: Argument<'_>, y: Argument<'_>, kind: Op, f: impl Formula) -> Object {
-    let answer = binary(x, y, kind, f);
-    // SAFETY: the singleton; a reference to it is given back.
-    unsafe {
-        if answer != ffi::Py_NotImplemented() {
-            return answer;
-        }
-        ffi::Py_DECREF(answer);
-    }
-    raise(unsupported(kind.name(), x, y))
-}
-
 /// One row an operator: the C function, its entry in the type, its operands, what it does.
 macro_rules! operators {
     ($($slot:ident $entry:ident ($($operand:ident: $kind:ty),+) $body:expr;)+) => {
@@ -340,7 +328,7 @@ macro_rules! methods {
             $(
                 #[doc = concat!("`x.", stringify!($name2), "(y)`, and the module's function.")]
                 pub fn $name2(x: Argument, y: Argument) -> Object {
-                    function(x, y, Op::$kind2, op::$name2)
+                    binary(x, y, Op::$kind2, op::$name2)
                 }
             )+
         }

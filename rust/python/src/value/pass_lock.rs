@@ -6,6 +6,7 @@
 //! A process that `os.fork()` makes has only the thread that forked. If another one held the
 //! lock, its passes are undone there, the innermost first, as they will never end.
 
+use std::cell::{RefCell, RefMut};
 use std::ptr::NonNull;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
@@ -46,13 +47,16 @@ struct PassLock {
 // SAFETY: the passes are those of the owner, which is stopped or waits for the GIL meanwhile.
 unsafe impl Send for PassLock {}
 
-static PASS_LOCK: GilCell<PassLock> = GilCell::new(PassLock {
-    owner: None,
-    running: [None; DEEPEST],
-    depth: 0,
-    waiting: 0,
-    bell: &FIRST_BELL,
-});
+fn pass_lock(py: Python<'_>) -> RefMut<'_, PassLock> {
+    static LOCK: GilCell<RefCell<PassLock>> = GilCell::new(RefCell::new(PassLock {
+        owner: None,
+        running: [None; DEEPEST],
+        depth: 0,
+        waiting: 0,
+        bell: &FIRST_BELL,
+    }));
+    LOCK.get(py).borrow_mut()
+}
 
 /// The condition variable that wakes threads which wait for the lock.
 struct Bell {
@@ -82,22 +86,25 @@ impl Bell {
 
 impl<'py> PassGuard<'py> {
     /// Waits until no other thread is inside a pass.
-    pub fn take(py: Python<'py>, pass: NonNull<dyn Undo>) -> PyResult<PassGuard<'py>> {
+    ///
+    /// # Safety
+    /// The pass lives as long as the guard, which is dropped, never forgotten.
+    pub unsafe fn take(py: Python<'py>, pass: NonNull<dyn Undo>) -> PyResult<PassGuard<'py>> {
         let me = thread::current().id();
         // A thread that has waited goes first. Otherwise the thread that has just released the
         // lock, which is running, would always get it again.
         let mut has_waited = false;
         loop {
-            if let Some(depth) = PASS_LOCK.with(py, |lock| lock.enter(me, has_waited, pass)) {
+            let mut lock = pass_lock(py);
+            if let Some(depth) = lock.enter(me, has_waited, pass) {
                 return depth.map(|depth| PassGuard { py, depth });
             }
-            let bell = PASS_LOCK.with(py, |lock| {
-                lock.waiting += 1;
-                lock.bell
-            });
+            lock.waiting += 1;
+            let bell = lock.bell;
+            drop(lock);
             let seen = *bell.changes();
             py.detach(|| bell.wait(seen));
-            PASS_LOCK.with(py, |lock| lock.waiting -= 1);
+            pass_lock(py).waiting -= 1;
             has_waited = true;
             py.check_signals()?;
         }
@@ -144,23 +151,22 @@ impl PassLock {
 
 impl Drop for PassGuard<'_> {
     fn drop(&mut self) {
-        PASS_LOCK.with(self.py, PassLock::leave);
+        pass_lock(self.py).leave();
     }
 }
 
 /// Undoes the passes of threads that are gone: called in the child of a fork, on its only thread.
 pub fn after_fork(py: Python<'_>) {
-    PASS_LOCK.with(py, |lock| {
-        lock.bell = Box::leak(Box::new(Bell { changes: Mutex::new(0), changed: Condvar::new() }));
-        lock.waiting = 0;
-        if lock.owner.is_some_and(|owner| owner != thread::current().id()) {
-            for pass in lock.running.iter().take(lock.depth).rev().flatten() {
-                // SAFETY: the owner was stopped inside the pass, so its bookkeeping and the nodes
-                // under its root are still there, and nobody else will ever touch the former.
-                unsafe { pass.as_ref().undo(py) };
-            }
-            lock.depth = 0;
-            lock.owner = None;
+    let mut lock = pass_lock(py);
+    lock.bell = Box::leak(Box::new(Bell { changes: Mutex::new(0), changed: Condvar::new() }));
+    lock.waiting = 0;
+    if lock.owner.is_some_and(|owner| owner != thread::current().id()) {
+        for pass in lock.running.iter().take(lock.depth).rev().flatten() {
+            // SAFETY: the owner was stopped inside the pass, so its bookkeeping and the nodes
+            // under its root are still there, and nobody else will ever touch the former.
+            unsafe { pass.as_ref().undo(py) };
         }
-    });
+        lock.depth = 0;
+        lock.owner = None;
+    }
 }

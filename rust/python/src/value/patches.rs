@@ -91,7 +91,7 @@ fn compare(py: Python<'_>) -> PyResult<bool> {
     class.getattr("_op")?;
     let version = version();
     let Some((attributes, new)) = ORIGINAL.get(py) else { unreachable!("remembered on import") };
-    let patched = differs(&class, attributes.bind(py))?;
+    let patched = differs(class, attributes.bind(py))?;
     if !patched {
         // Python leaves a function of its own here when a patched `__new__` is restored. SAFETY: as
         // above, with the GIL held.

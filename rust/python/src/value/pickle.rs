@@ -21,7 +21,7 @@ c_functions! {
     }
 }
 
-/// `(copyreg.__newobj__, (class,), (data, grad, attributes))`.
+/// Returns `(copyreg.__newobj__, (class,), (data, grad, attributes))`.
 fn state_of(value: NodeRef<'_>) -> PyResult<Bound<'_, PyTuple>> {
     let py = value.py();
     if value.op() != Op::Leaf || value.has(HAS_RULE) {

@@ -63,7 +63,7 @@ fn identity(x: Argument<'_>, y: Argument<'_>, op: c_int) -> Object {
     }
 }
 
-/// `__round__`, which Python looks for by name.
+/// Returns `__round__`, which Python looks for by name.
 pub fn methods() -> [ffi::PyMethodDef; 1] {
     let doc = c"__round__($self, ndigits=None, /)\n--\n\nRaises TypeError: use .data.";
     [method(c"__round__".as_ptr(), round, ffi::METH_VARARGS, doc.as_ptr())]

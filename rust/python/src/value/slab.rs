@@ -75,55 +75,74 @@ impl ChunkRef {
 
 struct Slab {
     /// Chunks with a free slot; the first one serves.
-    open: Option<ChunkRef>,
+    open: Cell<Option<ChunkRef>>,
     /// Empty chunks, linked by `next`.
-    spare: Option<ChunkRef>,
-    spares: usize,
-    chunks: usize,
+    spare: Cell<Option<ChunkRef>>,
+    spares: Cell<usize>,
+    chunks: Cell<usize>,
     /// The most chunks in use at once since next to none were.
-    peak: usize,
-    live: usize,
+    peak: Cell<usize>,
+    live: Cell<usize>,
 }
 
 // SAFETY: its pointers lead to chunks that belong to no thread.
 unsafe impl Send for Slab {}
 
 /// Global, as the nodes of all threads share it.
-static SLAB: GilCell<Slab> =
-    GilCell::new(Slab { open: None, spare: None, spares: 0, chunks: 0, peak: 0, live: 0 });
+static SLAB: GilCell<Slab> = GilCell::new(Slab {
+    open: Cell::new(None),
+    spare: Cell::new(None),
+    spares: Cell::new(0),
+    chunks: Cell::new(0),
+    peak: Cell::new(0),
+    live: Cell::new(0),
+});
+
+/// Memory for a node, which nobody else has.
+pub struct Slot(NonNull<c_void>);
+
+impl Slot {
+    /// Returns the memory, which becomes the caller's.
+    #[inline(always)]
+    pub fn into_raw(self) -> NonNull<c_void> {
+        self.0
+    }
+}
 
 /// Allocates memory for a node, its collector's head zeroed; none when the system has none.
 #[inline(always)]
-pub fn allocate(py: Python<'_>) -> Option<NonNull<c_void>> {
-    SLAB.with(py, |slab| if slab.open.is_some() { Some(()) } else { slab.open_chunk() })?;
+pub fn allocate(py: Python<'_>) -> Option<Slot> {
+    let slab = SLAB.get(py);
+    if slab.open.get().is_none() {
+        slab.open_chunk()?;
+    }
     allocate_at_hand(py)
 }
 
 /// Allocates memory as [`allocate`] does, where there is a free slot; none where there is none.
 #[inline(always)]
-pub fn allocate_at_hand(py: Python<'_>) -> Option<NonNull<c_void>> {
-    SLAB.with(py, |slab| {
-        let chunk = slab.open?;
-        // SAFETY: an open chunk has a slot that was freed, which holds the address of the next, or
-        // one that was never used.
-        let node = unsafe {
-            let mut slot = chunk.free.get();
-            if slot.is_null() {
-                slot = chunk.fresh.get();
-                chunk.fresh.set(slot.add(SLOT));
-            } else {
-                chunk.free.set(slot.cast::<*mut u8>().read());
-            }
-            slot.cast::<CollectorHead>().write([0, 0]);
-            NonNull::new_unchecked(slot.add(HEAD).cast())
-        };
-        chunk.live.set(chunk.live.get() + 1);
-        slab.live += 1;
-        if chunk.live.get() == SLOTS {
-            slab.unlink(chunk);
+pub fn allocate_at_hand(py: Python<'_>) -> Option<Slot> {
+    let slab = SLAB.get(py);
+    let chunk = slab.open.get()?;
+    // SAFETY: an open chunk has a slot that was freed, which holds the address of the next, or one
+    // that was never used.
+    let node = unsafe {
+        let mut slot = chunk.free.get();
+        if slot.is_null() {
+            slot = chunk.fresh.get();
+            chunk.fresh.set(slot.add(SLOT));
+        } else {
+            chunk.free.set(slot.cast::<*mut u8>().read());
         }
-        Some(node)
-    })
+        slot.cast::<CollectorHead>().write([0, 0]);
+        NonNull::new_unchecked(slot.add(HEAD).cast())
+    };
+    chunk.live.update(|live| live + 1);
+    slab.live.update(|live| live + 1);
+    if chunk.live.get() == SLOTS {
+        slab.unlink(chunk);
+    }
+    Some(Slot(node))
 }
 
 /// Frees a node's memory.
@@ -132,33 +151,33 @@ pub fn allocate_at_hand(py: Python<'_>) -> Option<NonNull<c_void>> {
 /// `node` came from [`allocate`] and is not used again.
 #[inline]
 pub unsafe fn release(py: Python<'_>, node: NonNull<c_void>) {
-    SLAB.with(py, |slab| {
-        // SAFETY: by contract; a chunk is aligned to its size, which the mask relies on.
-        let (slot, chunk) = unsafe {
-            let slot = node.as_ptr().cast::<u8>().sub(HEAD);
-            let chunk = slot.map_addr(|address| address & !(CHUNK - 1));
-            let chunk = ChunkRef(NonNull::new_unchecked(chunk.cast()));
-            slot.cast::<*mut u8>().write(chunk.free.get());
-            (slot, chunk)
-        };
-        chunk.free.set(slot);
-        let live = chunk.live.get();
-        chunk.live.set(live - 1);
-        slab.live -= 1;
-        // One comparison for both.
-        if !(2..SLOTS).contains(&live) {
-            if live == SLOTS {
-                slab.link(chunk);
-            } else {
-                slab.retire(chunk);
-            }
+    let slab = SLAB.get(py);
+    // SAFETY: by contract; a chunk is aligned to its size, which the mask relies on.
+    let (slot, chunk) = unsafe {
+        let slot = node.as_ptr().cast::<u8>().sub(HEAD);
+        let chunk = slot.map_addr(|address| address & !(CHUNK - 1));
+        let chunk = ChunkRef(NonNull::new_unchecked(chunk.cast()));
+        slot.cast::<*mut u8>().write(chunk.free.get());
+        (slot, chunk)
+    };
+    chunk.free.set(slot);
+    let live = chunk.live.get();
+    chunk.live.set(live - 1);
+    slab.live.update(|live| live - 1);
+    // One comparison for both.
+    if !(2..SLOTS).contains(&live) {
+        if live == SLOTS {
+            slab.link(chunk);
+        } else {
+            slab.retire(chunk);
         }
-    });
+    }
 }
 
 /// Returns the number of living nodes, and the bytes held from the system.
 pub fn usage(py: Python<'_>) -> (usize, usize) {
-    SLAB.with(py, |slab| (slab.live, slab.chunks * CHUNK))
+    let slab = SLAB.get(py);
+    (slab.live.get(), slab.chunks.get() * CHUNK)
 }
 
 /// Raises `MemoryError` where the system refuses memory for `values` Values.
@@ -174,61 +193,64 @@ impl Slab {
     /// Puts a chunk of free slots at the head of the open ones: a spare one, or a new one; none when
     /// the system has no memory.
     #[cold]
-    fn open_chunk(&mut self) -> Option<()> {
-        let chunk = if let Some(chunk) = self.spare {
-            self.spare = chunk.next.get();
-            self.spares -= 1;
+    fn open_chunk(&self) -> Option<()> {
+        let chunk = if let Some(chunk) = self.spare.get() {
+            self.spare.set(chunk.next.get());
+            self.spares.update(|spares| spares - 1);
             chunk
         } else {
-            let chunk = new_chunk(self.chunks >= SPARE)?;
-            self.chunks += 1;
+            let chunk = new_chunk(self.chunks.get() >= SPARE)?;
+            self.chunks.update(|chunks| chunks + 1);
             chunk
         };
-        self.peak = self.peak.max(self.chunks - self.spares);
+        self.peak.set(self.peak.get().max(self.in_use()));
         self.link(chunk);
         Some(())
     }
 
     /// Keeps an empty chunk as a spare one, or frees it.
     #[cold]
-    fn retire(&mut self, chunk: ChunkRef) {
+    fn retire(&self, chunk: ChunkRef) {
         self.unlink(chunk);
-        if self.peak <= SPARE {
+        if self.peak.get() <= SPARE {
             // From the start again: slots in the order of their addresses.
             chunk.free.set(ptr::null_mut());
             chunk.fresh.set(chunk.first_slot());
-            chunk.next.set(self.spare);
-            self.spare = Some(chunk);
-            self.spares += 1;
+            chunk.next.set(self.spare.replace(Some(chunk)));
+            self.spares.update(|spares| spares + 1);
         } else {
             let arenas = arenas();
             if let Some(free) = arenas.free {
                 free(arenas.ctx, chunk.range, RANGE);
             }
-            self.chunks -= 1;
+            self.chunks.update(|chunks| chunks - 1);
         }
-        let in_use = self.chunks - self.spares;
-        if in_use <= 1 {
-            self.peak = in_use;
+        if self.in_use() <= 1 {
+            self.peak.set(self.in_use());
         }
+    }
+
+    /// Returns the number of chunks that hold nodes.
+    fn in_use(&self) -> usize {
+        self.chunks.get() - self.spares.get()
     }
 
     /// Puts a chunk that is in no list at the head of the open ones.
-    fn link(&mut self, chunk: ChunkRef) {
+    fn link(&self, chunk: ChunkRef) {
+        let next = self.open.replace(Some(chunk));
         chunk.previous.set(None);
-        chunk.next.set(self.open);
-        if let Some(next) = self.open {
+        chunk.next.set(next);
+        if let Some(next) = next {
             next.previous.set(Some(chunk));
         }
-        self.open = Some(chunk);
     }
 
     /// Takes a chunk out of the list of open ones.
-    fn unlink(&mut self, chunk: ChunkRef) {
+    fn unlink(&self, chunk: ChunkRef) {
         let (previous, next) = (chunk.previous.get(), chunk.next.get());
         match previous {
             Some(previous) => previous.next.set(next),
-            None => self.open = next,
+            None => self.open.set(next),
         }
         if let Some(next) = next {
             next.previous.set(previous);
