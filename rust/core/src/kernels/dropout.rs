@@ -3,8 +3,7 @@
 //! The loops use no vector types. As kernels they are compiled for each instruction set, for which
 //! the compiler vectorizes them: numbers are drawn six times as fast.
 
-use super::dispatch::{Cpu, Dispatch};
-use super::simd::{Float, Kernel, MICRO_BATCH, Simd};
+use super::simd::{Float, MICRO_BATCH, kernels};
 use crate::rng::CounterRng;
 
 /// Random numbers drawn at a time.
@@ -34,19 +33,9 @@ impl<T: Float> Bernoulli<T> {
     }
 }
 
-/// Draws a row of factors: 2·i and 2·i + 1 from number i of the RNG.
-pub fn draw_row<T: Dispatch>(cpu: Cpu, mask: Bernoulli<T>, rng: CounterRng, row: &mut [T]) {
-    cpu.run(Row(mask, rng, row));
-}
-
-struct Row<'a, T>(Bernoulli<T>, CounterRng, &'a mut [T]);
-
-impl<T: Float> Kernel<T> for Row<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T = T>>(self, _: S) {
-        let Row(mask, rng, row) = self;
+kernels! {
+    /// Draws a row of factors: 2·i and 2·i + 1 from number i of the RNG.
+    pub fn draw_row(mask: Bernoulli<T>, rng: CounterRng, row: &mut [T]) {} loop(_) {
         for (part, start) in row.chunks_mut(2 * AHEAD).zip((0..).step_by(AHEAD)) {
             let mut numbers = [0; AHEAD];
             for (number, i) in numbers.iter_mut().zip(start..) {
@@ -61,26 +50,11 @@ impl<T: Float> Kernel<T> for Row<'_, T> {
             }
         }
     }
-}
 
-/// Draws factors for activations: column j from RNG j, rows 2·i and 2·i + 1 from its number i.
-pub fn draw_columns<T: Dispatch>(
-    cpu: Cpu,
-    mask: Bernoulli<T>,
-    rngs: &[CounterRng; MICRO_BATCH],
-    factors: &mut [T],
-) {
-    cpu.run(Columns(mask, rngs, factors));
-}
-
-struct Columns<'a, T>(Bernoulli<T>, &'a [CounterRng; MICRO_BATCH], &'a mut [T]);
-
-impl<T: Float> Kernel<T> for Columns<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T = T>>(self, _: S) {
-        let Columns(mask, rngs, factors) = self;
+    /// Draws factors for activations: column j from RNG j, rows 2·i and 2·i + 1 from its number i.
+    pub fn draw_columns(
+        mask: Bernoulli<T>, rngs: &[CounterRng; MICRO_BATCH], factors: &mut [T]
+    ) {} loop(_) {
         for (rows, i) in factors.as_chunks_mut::<MICRO_BATCH>().0.chunks_mut(2).zip(0..) {
             let mut pair = [[T::default(); MICRO_BATCH]; 2];
             let [first, second] = &mut pair;
@@ -92,48 +66,29 @@ impl<T: Float> Kernel<T> for Columns<'_, T> {
             }
         }
     }
-}
 
-/// x ← x·f.
-///
-/// # Panics
-/// If the lengths differ.
-pub fn multiply<T: Dispatch>(cpu: Cpu, x: &mut [T], factors: &[T]) {
-    assert_eq!(x.len(), factors.len(), "lengths differ");
-    cpu.run(Multiply(x, factors));
-}
-
-struct Multiply<'a, T>(&'a mut [T], &'a [T]);
-
-impl<T: Float> Kernel<T> for Multiply<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T = T>>(self, _: S) {
-        for (x, factor) in self.0.iter_mut().zip(self.1) {
+    /// x ← x·f.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn multiply(x: &mut [T], factors: &[T]) {
+        assert_eq!(x.len(), factors.len(), "lengths differ");
+    } loop(_) {
+        for (x, factor) in x.iter_mut().zip(factors) {
             *x = *x * *factor;
         }
     }
-}
 
-/// a ← a·f, and f ← f·(1 − a²), the derivative of dropout(tanh) for the former a, a result of tanh.
-///
-/// # Panics
-/// If the lengths differ.
-pub fn multiply_tanh<T: Dispatch>(cpu: Cpu, a: &mut [T], factors: &mut [T]) {
-    assert_eq!(a.len(), factors.len(), "lengths differ");
-    cpu.run(MultiplyTanh(a, factors));
-}
-
-struct MultiplyTanh<'a, T>(&'a mut [T], &'a mut [T]);
-
-impl<T: Float> Kernel<T> for MultiplyTanh<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T = T>>(self, _: S) {
+    /// a ← a·f, and f ← f·(1 − a²), the derivative of dropout(tanh) for the former a, a result of
+    /// tanh.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn multiply_tanh(a: &mut [T], factors: &mut [T]) {
+        assert_eq!(a.len(), factors.len(), "lengths differ");
+    } loop(_) {
         let one = T::from_f64(1.0);
-        for (a, f) in self.0.iter_mut().zip(self.1) {
+        for (a, f) in a.iter_mut().zip(factors) {
             let (value, factor) = (*a, *f);
             *f = factor * (one - value * value);
             *a = value * factor;

@@ -1,7 +1,7 @@
 //! Elementwise kernels over activations and slices: what is computed between one gemm and the next.
 
 use super::dispatch::{Cpu, Dispatch};
-use super::simd::{Block, Float, Kernel, MICRO_BATCH, Simd};
+use super::simd::{Block, Float, Kernel, MICRO_BATCH, Simd, kernels};
 
 /// A number for each example of a micro-batch.
 pub type PerExample<T> = [T; MICRO_BATCH];
@@ -35,49 +35,6 @@ fn load_at<S: Simd>(s: S, row: &PerExample<S::T>, at: usize) -> S::Reg {
     unsafe { s.load(row.as_ptr().add(at)) }
 }
 
-/// z ← tanh(z + d), one bias per row.
-///
-/// # Panics
-/// If the lengths do not fit.
-pub fn bias_tanh<T: Dispatch>(cpu: Cpu, z: &mut [T], d: &[T]) {
-    struct BiasTanh<'a, T>(&'a mut [T], &'a [T]);
-    impl<T: Float> Kernel<T> for BiasTanh<'_, T> {
-        type Output = ();
-        #[inline(always)]
-        fn run<S: Simd<T = T>>(self, s: S) {
-            for (z, &d) in rows_with(self.0, self.1) {
-                let d = s.splat(d);
-                map_row(s, z, |z, _| s.tanh(s.add(z, d)));
-            }
-        }
-    }
-    assert_eq!(z.len(), d.len() * MICRO_BATCH, "lengths do not fit");
-    cpu.run(BiasTanh(z, d));
-}
-
-/// da ← dz = da·(1 − a²), the backward pass of a = tanh(z).
-///
-/// # Panics
-/// If the lengths differ.
-pub fn tanh_backward<T: Dispatch>(cpu: Cpu, da: &mut [T], a: &[T]) {
-    struct TanhBackward<'a, T>(&'a mut [T], &'a [T]);
-    impl<T: Float> Kernel<T> for TanhBackward<'_, T> {
-        type Output = ();
-        #[inline(always)]
-        fn run<S: Simd<T = T>>(self, s: S) {
-            let one = s.splat(T::from_f64(1.0));
-            for (da, a) in rows_with(self.0, self.1.as_chunks().0) {
-                map_row(s, da, |da, at| {
-                    let a = load_at(s, a, at);
-                    s.mul(da, s.sub(one, s.mul(a, a)))
-                });
-            }
-        }
-    }
-    assert_eq!(da.len(), a.len(), "lengths differ");
-    cpu.run(TanhBackward(da, a));
-}
-
 /// The state of the online softmax of each example, over the logits y so far (Milakov & Gimelshein,
 /// "Online normalizer calculation for softmax", 2018).
 #[derive(Clone, Copy, Debug)]
@@ -103,114 +60,132 @@ impl<T: Float> Default for OnlineSoftmax<T> {
     }
 }
 
-/// Adds the logits y + b, one bias per row, to the state, and replaces y by exponentials: y ← exp(y
-/// + b − max).
-///
-/// Returns exp(former max − max), the factor that rescales sums over earlier exponentials; it is 0
-/// for the first logits.
-///
-/// # Panics
-/// If the lengths do not fit.
-pub fn online_softmax<T: Dispatch>(
-    cpu: Cpu,
-    y: &mut [T],
-    b: &[T],
-    state: &mut OnlineSoftmax<T>,
-) -> PerExample<T> {
-    struct UpdateSoftmax<'a, T>(&'a mut [T], &'a [T], &'a mut OnlineSoftmax<T>);
-    impl<T: Float> Kernel<T> for UpdateSoftmax<'_, T> {
-        type Output = PerExample<T>;
-        #[inline(always)]
-        fn run<S: Simd<T = T>>(self, s: S) -> PerExample<T> {
-            let UpdateSoftmax(y, b, state) = self;
-            let mut max = state.max;
-            for (y, &b) in rows_with(y, b) {
-                let b = s.splat(b);
-                // The maximum may miss a nan among the logits; the sum is nan all the same.
-                map_row(s, &mut max, |max, at| s.max(s.add(load_at(s, y, at), b), max));
-            }
-            let mut factors = state.max;
-            map_row(s, &mut factors, |old, at| s.exp(s.sub(old, load_at(s, &max, at))));
-            let mut sums = [T::default(); MICRO_BATCH];
-            for (y, &b) in rows_with(y, b) {
-                let b = s.splat(b);
-                map_row(s, y, |y, at| s.exp(s.sub(s.add(y, b), load_at(s, &max, at))));
-                map_row(s, &mut sums, |sum, at| s.add(sum, load_at(s, y, at)));
-            }
-            // The tile is summed first, then added: that loses fewer digits of many small numbers.
-            map_row(s, &mut state.sum, |old, at| {
-                s.fma(old, load_at(s, &factors, at), load_at(s, &sums, at))
+kernels! {
+    /// z ← tanh(z + d), one bias per row.
+    ///
+    /// # Panics
+    /// If the lengths do not fit.
+    pub fn bias_tanh(z: &mut [T], d: &[T]) {
+        assert_eq!(z.len(), d.len() * MICRO_BATCH, "lengths do not fit");
+    } loop(s) {
+        for (z, &d) in rows_with(z, d) {
+            let d = s.splat(d);
+            map_row(s, z, |z, _| s.tanh(s.add(z, d)));
+        }
+    }
+
+    /// da ← dz = da·(1 − a²), the backward pass of a = tanh(z).
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn tanh_backward(da: &mut [T], a: &[T]) {
+        assert_eq!(da.len(), a.len(), "lengths differ");
+    } loop(s) {
+        let one = s.splat(T::from_f64(1.0));
+        for (da, a) in rows_with(da, a.as_chunks().0) {
+            map_row(s, da, |da, at| {
+                let a = load_at(s, a, at);
+                s.mul(da, s.sub(one, s.mul(a, a)))
             });
-            state.max = max;
-            factors
         }
     }
-    assert_eq!(y.len(), b.len() * MICRO_BATCH, "lengths do not fit");
-    cpu.run(UpdateSoftmax(y, b, state))
-}
 
-/// Multiplies each example of activations by its factor.
-pub fn scale<T: Dispatch>(cpu: Cpu, x: &mut [T], factors: &PerExample<T>) {
-    struct Scale<'a, T>(&'a mut [T], &'a PerExample<T>);
-    impl<T: Float> Kernel<T> for Scale<'_, T> {
-        type Output = ();
-        #[inline(always)]
-        fn run<S: Simd<T = T>>(self, s: S) {
-            for (row, ()) in rows_with(self.0, std::iter::repeat(())) {
-                map_row(s, row, |x, at| s.mul(x, load_at(s, self.1, at)));
-            }
+    /// Adds the logits y + b, one bias per row, to the state, and replaces y by exponentials: y ← exp(y
+    /// + b − max).
+    ///
+    /// Returns exp(former max − max), the factor that rescales sums over earlier exponentials; it is 0
+    /// for the first logits.
+    ///
+    /// # Panics
+    /// If the lengths do not fit.
+    pub fn online_softmax(
+        y: &mut [T], b: &[T], state: &mut OnlineSoftmax<T>
+    ) -> PerExample<T> {
+        assert_eq!(y.len(), b.len() * MICRO_BATCH, "lengths do not fit");
+    } loop(s) {
+        let mut max = state.max;
+        for (y, &b) in rows_with(y, b) {
+            let b = s.splat(b);
+            // The maximum may miss a nan among the logits; the sum is nan all the same.
+            map_row(s, &mut max, |max, at| s.max(s.add(load_at(s, y, at), b), max));
+        }
+        let mut factors = state.max;
+        map_row(s, &mut factors, |old, at| s.exp(s.sub(old, load_at(s, &max, at))));
+        let mut sums = [T::default(); MICRO_BATCH];
+        for (y, &b) in rows_with(y, b) {
+            let b = s.splat(b);
+            map_row(s, y, |y, at| s.exp(s.sub(s.add(y, b), load_at(s, &max, at))));
+            map_row(s, &mut sums, |sum, at| s.add(sum, load_at(s, y, at)));
+        }
+        // The tile is summed first, then added: that loses fewer digits of many small numbers.
+        map_row(s, &mut state.sum, |old, at| {
+            s.fma(old, load_at(s, &factors, at), load_at(s, &sums, at))
+        });
+        state.max = max;
+        factors
+    }
+
+    /// Multiplies each example of activations by its factor.
+    pub fn scale(x: &mut [T], factors: &PerExample<T>) {} loop(s) {
+        for row in x.as_chunks_mut().0 {
+            map_row(s, row, |x, at| s.mul(x, load_at(s, factors, at)));
         }
     }
-    cpu.run(Scale(x, factors));
-}
 
-/// to ← x, each example multiplied by its factor.
-///
-/// # Panics
-/// If the lengths differ.
-pub fn scale_into<T: Dispatch>(cpu: Cpu, x: &[T], factors: &PerExample<T>, to: &mut [T]) {
-    struct ScaleInto<'a, T>(&'a [T], &'a PerExample<T>, &'a mut [T]);
-    impl<T: Float> Kernel<T> for ScaleInto<'_, T> {
-        type Output = ();
-        #[inline(always)]
-        fn run<S: Simd<T = T>>(self, s: S) {
-            let ScaleInto(x, factors, to) = self;
-            for (to, from) in rows_with(to, x.as_chunks().0) {
-                map_row(s, to, |_, at| s.mul(load_at(s, from, at), load_at(s, factors, at)));
-            }
+    /// to ← x, each example multiplied by its factor.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn scale_into(x: &[T], factors: &PerExample<T>, to: &mut [T]) {
+        assert_eq!(x.len(), to.len(), "lengths differ");
+    } loop(s) {
+        for (to, from) in rows_with(to, x.as_chunks().0) {
+            map_row(s, to, |_, at| s.mul(load_at(s, from, at), load_at(s, factors, at)));
         }
     }
-    assert_eq!(x.len(), to.len(), "lengths differ");
-    cpu.run(ScaleInto(x, factors, to));
-}
 
-/// out ← β·out + α·Σ over all examples of all activations, in their order: the gradient of biases.
-///
-/// # Panics
-/// If activations have fewer rows than `out` has numbers.
-pub fn sum_rows<T: Dispatch>(cpu: Cpu, activations: &[&[T]], alpha: T, beta: T, out: &mut [T]) {
-    struct SumRows<'a, T>(&'a [&'a [T]], T, T, &'a mut [T]);
-    impl<T: Float> Kernel<T> for SumRows<'_, T> {
-        type Output = ();
-        #[inline(always)]
-        fn run<S: Simd<T = T>>(self, s: S) {
-            let SumRows(activations, alpha, beta, out) = self;
-            for (i, out) in out.iter_mut().enumerate() {
-                let mut sum = s.splat(T::default());
-                for x in activations {
-                    assert!(x.len() >= (i + 1) * MICRO_BATCH, "activations too short");
-                    for at in (0..MICRO_BATCH).step_by(S::WIDTH) {
-                        // SAFETY: as asserted, and WIDTH divides MICRO_BATCH.
-                        sum = s.add(sum, unsafe { s.load(x.as_ptr().add(i * MICRO_BATCH + at)) });
-                    }
+    /// out ← β·out + α·Σ over all examples of all activations, in their order: the gradient of
+    /// biases.
+    ///
+    /// # Panics
+    /// If activations have fewer rows than `out` has numbers.
+    pub fn sum_rows(activations: &[&[T]], alpha: T, beta: T, out: &mut [T]) {
+        let rows = out.len() * MICRO_BATCH;
+        assert!(activations.iter().all(|x| x.len() >= rows), "activations too short");
+    } loop(s) {
+        for (i, out) in out.iter_mut().enumerate() {
+            let mut sum = s.splat(T::default());
+            for x in activations {
+                for at in (0..MICRO_BATCH).step_by(S::WIDTH) {
+                    // SAFETY: as asserted, and WIDTH divides MICRO_BATCH.
+                    sum = s.add(sum, unsafe { s.load(x.as_ptr().add(i * MICRO_BATCH + at)) });
                 }
-                let sum = alpha * s.sum(sum);
-                // With β = 0 the former content is not read: it may be nan.
-                *out = if beta == T::default() { sum } else { beta * *out + sum };
             }
+            let sum = alpha * s.sum(sum);
+            // With β = 0 the former content is not read: it may be nan.
+            *out = if beta == T::default() { sum } else { beta * *out + sum };
         }
     }
-    cpu.run(SumRows(activations, alpha, beta, out));
+
+    /// x ← eˣ. The error of `f32` is below 1.5 units in the last place.
+    pub fn exp(x: &mut [T]) {} loop(s) {
+        map_slice(s, x, |x| s.exp(x));
+    }
+
+    /// x ← tanh x. The error of `f32` is below 5 units in the last place, 6.5 on the portable path.
+    pub fn tanh(x: &mut [T]) {} loop(s) {
+        map_slice(s, x, |x| s.tanh(x));
+    }
+}
+
+/// Maps each vector of a slice; the last may be partial.
+#[inline(always)]
+fn map_slice<S: Simd>(s: S, x: &mut [S::T], f: impl Fn(S::Reg) -> S::Reg) {
+    for part in x.chunks_mut(S::WIDTH) {
+        let (at, n) = (part.as_mut_ptr(), part.len());
+        // SAFETY: n numbers, 1 to WIDTH, are borrowed here.
+        unsafe { s.store_first(at, n, f(s.load_first(at, n))) };
+    }
 }
 
 /// Writes the transpose of a (`rows`, `cols`) matrix, block by block; strides are those of rows.
@@ -268,33 +243,4 @@ impl<T: Float> Kernel<T> for Transpose<'_, T> {
             }
         }
     }
-}
-
-/// Defines functions that map a slice, vector by vector.
-macro_rules! of_slices {
-    ($($(#[$doc:meta])* $name:ident, $kernel:ident;)*) => {$(
-        $(#[$doc])*
-        pub fn $name<T: Dispatch>(cpu: Cpu, x: &mut [T]) {
-            struct $kernel<'a, T>(&'a mut [T]);
-            impl<T: Float> Kernel<T> for $kernel<'_, T> {
-                type Output = ();
-                #[inline(always)]
-                fn run<S: Simd<T = T>>(self, s: S) {
-                    for part in self.0.chunks_mut(S::WIDTH) {
-                        let (at, n) = (part.as_mut_ptr(), part.len());
-                        // SAFETY: n numbers, 1 to WIDTH, are borrowed here.
-                        unsafe { s.store_first(at, n, s.$name(s.load_first(at, n))) };
-                    }
-                }
-            }
-            cpu.run($kernel(x));
-        }
-    )*};
-}
-
-of_slices! {
-    /// x ← eˣ. The error of `f32` is below 1.5 units in the last place.
-    exp, Exp;
-    /// x ← tanh x. The error of `f32` is below 5 units in the last place, 6.5 on the portable path.
-    tanh, Tanh;
 }

@@ -1,8 +1,7 @@
 //! Rows of an embedding matrix by id: gather, and scatter-add of their gradients.
 
-use super::dispatch::{Cpu, Dispatch};
 use super::optim::RangeCheck;
-use super::simd::{Float, Kernel, Simd};
+use super::simd::kernels;
 
 /// The id of a row that [`scatter_add`] skips, because the matrix it is given does not hold it.
 pub const SKIP: u32 = u32::MAX;
@@ -28,32 +27,19 @@ impl Layout {
     }
 }
 
-/// Copies rows of `table` to x: row i of x gets the rows with the ids of context i, side by side.
-///
-/// # Panics
-/// If x is too short, or an id is no row of the table.
-pub fn gather<T: Dispatch>(cpu: Cpu, layout: Layout, table: &[T], ids: &[u32], x: &mut [T]) {
-    layout.check(ids.len(), x.len());
-    cpu.run(Gather { layout, table, ids, x });
-}
-
-struct Gather<'a, T> {
-    layout: Layout,
-    table: &'a [T],
-    ids: &'a [u32],
-    x: &'a mut [T],
-}
-
-impl<T: Float> Kernel<T> for Gather<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T = T>>(self, s: S) {
-        let Layout { dim, context, x_stride } = self.layout;
-        let contexts = self.ids.chunks_exact(context);
-        for (ids, x) in contexts.zip(self.x.chunks_exact_mut(x_stride)) {
+kernels! {
+    /// Copies rows of `table` to x: row i of x gets the rows with the ids of context i, side by side.
+    ///
+    /// # Panics
+    /// If x is too short, or an id is no row of the table.
+    pub fn gather(layout: Layout, table: &[T], ids: &[u32], x: &mut [T]) {
+        layout.check(ids.len(), x.len());
+    } loop(s) {
+        let Layout { dim, context, x_stride } = layout;
+        let contexts = ids.chunks_exact(context);
+        for (ids, x) in contexts.zip(x.chunks_exact_mut(x_stride)) {
             for (&id, x) in ids.iter().zip(x.chunks_exact_mut(dim)) {
-                let row = &self.table[id as usize * dim..][..dim];
+                let row = &table[id as usize * dim..][..dim];
                 for (to, from) in x.chunks_mut(S::WIDTH).zip(row.chunks(S::WIDTH)) {
                     let n = to.len();
                     // SAFETY: n numbers, 1 to WIDTH, are borrowed in both, which are of one length.
@@ -62,49 +48,28 @@ impl<T: Float> Kernel<T> for Gather<'_, T> {
             }
         }
     }
-}
 
-/// Adds α times the rows of dx to the rows of `table` with the same ids, in the order of the ids:
-/// the backward pass of [`gather`]. Rows with the id [`SKIP`] are skipped. Returns true if all
-/// rows that were changed are finite and below [`Float::LARGE`].
-///
-/// # Panics
-/// If dx is too short, or another id is no row of the table.
-#[must_use]
-pub fn scatter_add<T: Dispatch>(
-    cpu: Cpu,
-    layout: Layout,
-    alpha: T,
-    dx: &[T],
-    ids: &[u32],
-    table: &mut [T],
-) -> bool {
-    layout.check(ids.len(), dx.len());
-    cpu.run(ScatterAdd { layout, alpha, dx, ids, table })
-}
-
-struct ScatterAdd<'a, T> {
-    layout: Layout,
-    alpha: T,
-    dx: &'a [T],
-    ids: &'a [u32],
-    table: &'a mut [T],
-}
-
-impl<T: Float> Kernel<T> for ScatterAdd<'_, T> {
-    type Output = bool;
-
-    #[inline(always)]
-    fn run<S: Simd<T = T>>(self, s: S) -> bool {
-        let Layout { dim, context, x_stride } = self.layout;
-        let (alpha, mut range) = (s.splat(self.alpha), RangeCheck::new(s));
-        let contexts = self.ids.chunks_exact(context);
-        for (ids, dx) in contexts.zip(self.dx.chunks_exact(x_stride)) {
+    /// Adds α times the rows of dx to the rows of `table` with the same ids, in the order of the ids:
+    /// the backward pass of [`gather`]. Rows with the id [`SKIP`] are skipped. Returns true if all
+    /// rows that were changed are finite and below [`LARGE`](super::Float::LARGE).
+    ///
+    /// # Panics
+    /// If dx is too short, or another id is no row of the table.
+    #[must_use]
+    pub fn scatter_add(
+        layout: Layout, alpha: T, dx: &[T], ids: &[u32], table: &mut [T]
+    ) -> bool {
+        layout.check(ids.len(), dx.len());
+    } loop(s) {
+        let Layout { dim, context, x_stride } = layout;
+        let (alpha, mut range) = (s.splat(alpha), RangeCheck::new(s));
+        let contexts = ids.chunks_exact(context);
+        for (ids, dx) in contexts.zip(dx.chunks_exact(x_stride)) {
             for (&id, dx) in ids.iter().zip(dx.chunks_exact(dim)) {
                 if id == SKIP {
                     continue;
                 }
-                let row = &mut self.table[id as usize * dim..][..dim];
+                let row = &mut table[id as usize * dim..][..dim];
                 for (to, from) in row.chunks_mut(S::WIDTH).zip(dx.chunks(S::WIDTH)) {
                     let n = to.len();
                     // SAFETY: n numbers, 1 to WIDTH, are borrowed in both, which are of one length.

@@ -2,8 +2,8 @@
 //!
 //! SGD without momentum is not here: the gemm that computes the gradient writes p − η·g at once.
 
-use super::dispatch::{Cpu, Dispatch};
-use super::simd::{Float, Kernel, Simd};
+use super::dispatch::Cpu;
+use super::simd::{Float, Kernel, Simd, kernels};
 use crate::autograd::optim::{Adam, Sgd};
 
 /// Momentum as `PyTorch`'s SGD has it: v ← μ·v + g + λ·p, then p ← p − η·v.
@@ -34,23 +34,14 @@ pub struct AdamW<T> {
     pub epsilon: T,
 }
 
-/// Applies momentum to parameters `p` with velocities `v` and gradients `g`.
-///
-/// # Panics
-/// If their lengths differ.
-pub fn momentum<T: Dispatch>(cpu: Cpu, rule: Momentum<T>, p: &mut [T], v: &mut [T], g: &[T]) {
-    assert!(p.len() == v.len() && p.len() == g.len(), "lengths differ");
-    cpu.run(MomentumKernel(rule, p, v, g));
-}
-
-struct MomentumKernel<'a, T>(Momentum<T>, &'a mut [T], &'a mut [T], &'a [T]);
-
-impl<T: Float> Kernel<T> for MomentumKernel<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T = T>>(self, s: S) {
-        let MomentumKernel(rule, p, v, g) = self;
+kernels! {
+    /// Applies momentum to parameters `p` with velocities `v` and gradients `g`.
+    ///
+    /// # Panics
+    /// If their lengths differ.
+    pub fn momentum(rule: Momentum<T>, p: &mut [T], v: &mut [T], g: &[T]) {
+        assert!(p.len() == v.len() && p.len() == g.len(), "lengths differ");
+    } loop(s) {
         let (down, mu) = (s.splat(-rule.lr), s.splat(rule.momentum));
         let decay = s.splat(rule.weight_decay);
         let parts = p.chunks_mut(S::WIDTH).zip(v.chunks_mut(S::WIDTH)).zip(g.chunks(S::WIDTH));
@@ -66,32 +57,14 @@ impl<T: Float> Kernel<T> for MomentumKernel<'_, T> {
             }
         }
     }
-}
 
-/// Applies `AdamW` to parameters `p` with moments `m` and `v` and gradients `g`.
-///
-/// # Panics
-/// If their lengths differ.
-pub fn adamw<T: Dispatch>(
-    cpu: Cpu,
-    rule: AdamW<T>,
-    p: &mut [T],
-    m: &mut [T],
-    v: &mut [T],
-    g: &[T],
-) {
-    assert!(p.len() == m.len() && p.len() == v.len() && p.len() == g.len(), "lengths differ");
-    cpu.run(AdamWKernel(rule, p, m, v, g));
-}
-
-struct AdamWKernel<'a, T>(AdamW<T>, &'a mut [T], &'a mut [T], &'a mut [T], &'a [T]);
-
-impl<T: Float> Kernel<T> for AdamWKernel<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T = T>>(self, s: S) {
-        let AdamWKernel(rule, p, m, v, g) = self;
+    /// Applies `AdamW` to parameters `p` with moments `m` and `v` and gradients `g`.
+    ///
+    /// # Panics
+    /// If their lengths differ.
+    pub fn adamw(rule: AdamW<T>, p: &mut [T], m: &mut [T], v: &mut [T], g: &[T]) {
+        assert!(p.len() == m.len() && p.len() == v.len() && p.len() == g.len(), "lengths differ");
+    } loop(s) {
         let one = T::from_f64(1.0);
         let (keep_m, keep_v) = (s.splat(rule.betas.0), s.splat(rule.betas.1));
         let (add_m, add_v) = (s.splat(one - rule.betas.0), s.splat(one - rule.betas.1));
@@ -116,22 +89,11 @@ impl<T: Float> Kernel<T> for AdamWKernel<'_, T> {
             }
         }
     }
-}
 
-/// Returns true if all numbers are finite, and below [`Float::LARGE`].
-pub fn all_in_range<T: Dispatch>(cpu: Cpu, x: &[T]) -> bool {
-    cpu.run(AllInRange(x))
-}
-
-struct AllInRange<'a, T>(&'a [T]);
-
-impl<T: Float> Kernel<T> for AllInRange<'_, T> {
-    type Output = bool;
-
-    #[inline(always)]
-    fn run<S: Simd<T = T>>(self, s: S) -> bool {
+    /// Returns true if all numbers are finite, and below [`Float::LARGE`].
+    pub fn all_in_range(x: &[T]) -> bool {} loop(s) {
         let (mut even, mut odd) = (RangeCheck::new(s), RangeCheck::new(s));
-        let pairs = self.0.chunks_exact(2 * S::WIDTH);
+        let pairs = x.chunks_exact(2 * S::WIDTH);
         let rest = pairs.remainder();
         for pair in pairs {
             // SAFETY: two vectors are borrowed.

@@ -82,6 +82,42 @@ pub trait Kernel<T: Float> {
     fn run<S: Simd<T = T>>(self, simd: S) -> Self::Output;
 }
 
+/// Defines functions whose loops are compiled for each instruction set.
+///
+/// `fn name[generics](parameters) -> output { checks } loop(s) { … }` becomes a function of a
+/// [`Cpu`](super::Cpu) and the parameters: it checks them, and runs the loop as a [`Kernel`] with
+/// the token s of the vectors `S`, of numbers `T`.
+macro_rules! kernels {
+    ($(
+        $(#[$attribute:meta])*
+        $vis:vis fn $name:ident $([$($generics:tt)*])? ($($parameter:ident: $type:ty),* $(,)?)
+        $(-> $output:ty)? { $($check:tt)* } loop($s:pat) { $($body:tt)* }
+    )*) => {$(
+        $(#[$attribute])*
+        $vis fn $name<T: $crate::kernels::Dispatch, $($($generics)*)?>(
+            cpu: $crate::kernels::Cpu,
+            $($parameter: $type),*
+        ) $(-> $output)? {
+            struct Loop<P>(P);
+            impl<T: $crate::kernels::Float, $($($generics)*)?> $crate::kernels::simd::Kernel<T>
+                for Loop<($($type,)*)>
+            {
+                #[allow(unused_parens, reason = "() is the output of a function without one")]
+                type Output = ($($output)?);
+
+                #[inline(always)]
+                fn run<S: $crate::kernels::simd::Simd<T = T>>(self, $s: S) -> Self::Output {
+                    let Loop(($($parameter,)*)) = self;
+                    $($body)*
+                }
+            }
+            $($check)*
+            cpu.run(Loop(($($parameter,)*)))
+        }
+    )*};
+}
+pub(super) use kernels;
+
 /// Vectors of an instruction set; a value of the type proves that the processor has it.
 ///
 /// All methods are inlined, so that they are compiled with the instructions of the kernel's entry.
