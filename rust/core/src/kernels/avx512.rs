@@ -1,46 +1,21 @@
 //! Vectors of 16 `f32`, with AVX-512F.
 
 use core::arch::x86_64::{
-    __m512, __m512d, __mmask16, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T1,
-    _mm_prefetch, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd, _mm512_div_ps,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps,
-    _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps,
-    _mm512_set1_ps, _mm512_shuffle_f32x4, _mm512_sqrt_ps, _mm512_storeu_ps, _mm512_sub_ps,
-    _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    __m512, __m512d, __mmask16, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm512_add_ps,
+    _mm512_castpd_ps, _mm512_castps_pd, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
+    _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_ps,
+    _mm512_shuffle_f32x4, _mm512_sqrt_ps, _mm512_storeu_ps, _mm512_sub_ps, _mm512_unpackhi_pd,
+    _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 
 use super::simd::{Block, Kernel, Simd, Simd32};
 use super::vmath;
+use super::x86::{instructions, moves, token};
 
-/// Proves that the processor has AVX-512F.
-#[derive(Clone, Copy)]
-pub struct Avx512(());
-
-impl Avx512 {
-    /// # Safety
-    /// The processor has AVX-512F.
-    #[inline(always)]
-    pub unsafe fn new() -> Avx512 {
-        Avx512(())
-    }
-}
-
-/// Runs a kernel as a function of its own.
-///
-/// This one must not be inlined, rather than `run`: rustc 1.95 ignores `inline(never)` on functions
-/// with target features.
-///
-/// # Safety
-/// The processor has AVX-512F.
-#[inline(never)]
-unsafe fn call_outlined<K: Kernel<f32>>(kernel: K) -> K::Output {
-    // SAFETY: the caller's promise.
-    unsafe { run(kernel) }
-}
-
-#[target_feature(enable = "avx512f,avx2,fma")]
-fn run<K: Kernel<f32>>(kernel: K) -> K::Output {
-    kernel.run(Avx512(()))
+token! {
+    /// Proves that the processor has AVX-512F.
+    Avx512, f32, "avx512f,avx2,fma"
 }
 
 /// Returns the mask of the first n lanes.
@@ -92,46 +67,13 @@ fn transpose_16(mut x: [__m512; 16]) -> [__m512; 16] {
     x
 }
 
-/// Functions that are one instruction.
-macro_rules! instructions {
-    ($($name:ident($($arg:ident),*) = $instruction:ident;)*) => {$(
-        #[inline(always)]
-        fn $name(self, $($arg: __m512),*) -> __m512 {
-            // SAFETY: the token is the proof that the processor has the instruction.
-            unsafe { $instruction($($arg),*) }
-        }
-    )*};
-}
-
 impl Simd for Avx512 {
     type T = f32;
     type Reg = __m512;
     const WIDTH: usize = 16;
     const ROWS: usize = 12;
 
-    #[inline(always)]
-    fn call_outlined<K: Kernel<f32>>(self, kernel: K) -> K::Output {
-        // SAFETY: the token is the proof that the processor has the instructions.
-        unsafe { call_outlined(kernel) }
-    }
-
-    #[inline(always)]
-    fn splat(self, x: f32) -> __m512 {
-        // SAFETY: the token is the proof that the processor has the instruction.
-        unsafe { _mm512_set1_ps(x) }
-    }
-
-    #[inline(always)]
-    unsafe fn load(self, from: *const f32) -> __m512 {
-        // SAFETY: the token, and the caller's promise.
-        unsafe { _mm512_loadu_ps(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32, x: __m512) {
-        // SAFETY: the token, and the caller's promise.
-        unsafe { _mm512_storeu_ps(to, x) }
-    }
+    moves!(f32, __m512, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps);
 
     #[inline(always)]
     unsafe fn load_first(self, from: *const f32, n: usize) -> __m512 {
@@ -145,13 +87,7 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_storeu_ps(to, first(n), x) }
     }
 
-    #[inline(always)]
-    fn prefetch(self, at: *const f32) {
-        // SAFETY: no address is wrong for this instruction.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast::<i8>()) }
-    }
-
-    instructions! {
+    instructions! { __m512:
         add(a, b) = _mm512_add_ps;
         sub(a, b) = _mm512_sub_ps;
         mul(a, b) = _mm512_mul_ps;
@@ -208,7 +144,7 @@ impl Simd for Avx512 {
 }
 
 impl Simd32 for Avx512 {
-    instructions! {
+    instructions! { __m512:
         min(a, b) = _mm512_min_ps;
         scale(a, n) = _mm512_scalef_ps;
     }

@@ -4,25 +4,20 @@
 //! added, and exp and tanh are the same functions.
 
 use core::arch::x86_64::{
-    __m512d, __mmask8, _MM_HINT_T1, _mm_prefetch, _mm512_add_pd, _mm512_div_pd, _mm512_loadu_pd,
-    _mm512_mask_storeu_pd, _mm512_maskz_loadu_pd, _mm512_max_pd, _mm512_mul_pd, _mm512_set1_pd,
-    _mm512_sqrt_pd, _mm512_storeu_pd, _mm512_sub_pd,
+    __m512d, __mmask8, _mm512_add_pd, _mm512_div_pd, _mm512_loadu_pd, _mm512_mask_storeu_pd,
+    _mm512_maskz_loadu_pd, _mm512_max_pd, _mm512_mul_pd, _mm512_set1_pd, _mm512_sqrt_pd,
+    _mm512_storeu_pd, _mm512_sub_pd,
 };
 
 use super::simd::{Kernel, Simd};
+use super::x86::{instructions, moves, token};
 
-/// Proves that the processor has AVX-512F.
-#[derive(Clone, Copy)]
-pub struct Avx512Double(());
+token! {
+    /// Proves that the processor has AVX-512F.
+    Avx512Double, f64, "avx512f,avx2,fma"
+}
 
 impl Avx512Double {
-    /// # Safety
-    /// The processor has AVX-512F.
-    #[inline(always)]
-    pub unsafe fn new() -> Avx512Double {
-        Avx512Double(())
-    }
-
     /// Applies a function lane by lane.
     #[inline(always)]
     fn map(self, a: __m512d, f: impl Fn(f64) -> f64) -> __m512d {
@@ -40,36 +35,10 @@ impl Avx512Double {
     }
 }
 
-/// Runs a kernel as a function of its own, which must not be inlined; `run` may be.
-///
-/// # Safety
-/// The processor has AVX-512F.
-#[inline(never)]
-unsafe fn call_outlined<K: Kernel<f64>>(kernel: K) -> K::Output {
-    // SAFETY: the caller's promise.
-    unsafe { run(kernel) }
-}
-
-#[target_feature(enable = "avx512f,avx2,fma")]
-fn run<K: Kernel<f64>>(kernel: K) -> K::Output {
-    kernel.run(Avx512Double(()))
-}
-
 /// Returns the mask of the first n lanes.
 #[inline(always)]
 fn first(n: usize) -> __mmask8 {
     0xff_u8 >> (8 - n.clamp(1, 8))
-}
-
-/// Functions that are one instruction.
-macro_rules! instructions {
-    ($($name:ident($($arg:ident),*) = $instruction:ident;)*) => {$(
-        #[inline(always)]
-        fn $name(self, $($arg: __m512d),*) -> __m512d {
-            // SAFETY: the token is the proof that the processor has the instruction.
-            unsafe { $instruction($($arg),*) }
-        }
-    )*};
 }
 
 impl Simd for Avx512Double {
@@ -78,29 +47,7 @@ impl Simd for Avx512Double {
     const WIDTH: usize = 8;
     const ROWS: usize = 12;
 
-    #[inline(always)]
-    fn call_outlined<K: Kernel<f64>>(self, kernel: K) -> K::Output {
-        // SAFETY: the token is the proof that the processor has the instructions.
-        unsafe { call_outlined(kernel) }
-    }
-
-    #[inline(always)]
-    fn splat(self, x: f64) -> __m512d {
-        // SAFETY: the token is the proof that the processor has the instruction.
-        unsafe { _mm512_set1_pd(x) }
-    }
-
-    #[inline(always)]
-    unsafe fn load(self, from: *const f64) -> __m512d {
-        // SAFETY: the token, and the caller's promise.
-        unsafe { _mm512_loadu_pd(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f64, x: __m512d) {
-        // SAFETY: the token, and the caller's promise.
-        unsafe { _mm512_storeu_pd(to, x) }
-    }
+    moves!(f64, __m512d, _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd);
 
     #[inline(always)]
     unsafe fn load_first(self, from: *const f64, n: usize) -> __m512d {
@@ -114,13 +61,7 @@ impl Simd for Avx512Double {
         unsafe { _mm512_mask_storeu_pd(to, first(n), x) }
     }
 
-    #[inline(always)]
-    fn prefetch(self, at: *const f64) {
-        // SAFETY: no address is wrong for this instruction.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
-    }
-
-    instructions! {
+    instructions! { __m512d:
         add(a, b) = _mm512_add_pd;
         sub(a, b) = _mm512_sub_pd;
         mul(a, b) = _mm512_mul_pd;

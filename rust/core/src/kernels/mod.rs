@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`simd`] | the traits: number types, vectors, kernels over them |
 //! | `portable`, `avx2`, `avx512`, `avx512_double` | the backends: vectors of each instruction set |
+//! | `x86` | the code that the backends of x86 have in common |
 //! | `vmath` | exp and tanh of `f32` vectors, with their error bounds |
 //! | [`dispatch`] | picks the instruction set once per process, and runs kernels with it |
 //! | [`gemm`] | sums of matrix products, in register tiles |
@@ -46,6 +47,8 @@ pub mod optim;
 mod portable;
 pub mod simd;
 mod vmath;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use buffer::{Buffer, copy_of};
 pub use dispatch::{Cpu, Dispatch};

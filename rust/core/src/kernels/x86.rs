@@ -1,0 +1,88 @@
+//! The code that all vectors of x86 have in common.
+
+/// Defines the token of an instruction set, and functions that are compiled for it.
+macro_rules! token {
+    ($(#[$doc:meta])* $token:ident, $number:ty, $features:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        pub struct $token(());
+
+        impl $token {
+            /// Makes the token.
+            ///
+            /// # Safety
+            /// The processor has the instruction set.
+            #[inline(always)]
+            pub unsafe fn new() -> $token {
+                $token(())
+            }
+        }
+
+        /// Runs a kernel as a function of its own.
+        ///
+        /// This one must not be inlined, rather than `run`: rustc 1.95 ignores `inline(never)` on
+        /// functions with target features.
+        ///
+        /// # Safety
+        /// The processor has the instruction set.
+        #[inline(never)]
+        unsafe fn call_outlined<K: Kernel<$number>>(kernel: K) -> K::Output {
+            // SAFETY: the caller's promise.
+            unsafe { run(kernel) }
+        }
+
+        #[target_feature(enable = $features)]
+        fn run<K: Kernel<$number>>(kernel: K) -> K::Output {
+            kernel.run($token(()))
+        }
+    };
+}
+
+/// Defines methods that are one instruction.
+macro_rules! instructions {
+    ($vector:ty: $($name:ident($($arg:ident),*) = $instruction:ident;)*) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: $vector),*) -> $vector {
+            // SAFETY: the token is the proof that the processor has the instruction.
+            unsafe { $instruction($($arg),*) }
+        }
+    )*};
+}
+
+/// Defines the methods of vectors that move whole ones, given the instructions.
+macro_rules! moves {
+    ($number:ty, $vector:ty, $splat:ident, $load:ident, $store:ident) => {
+        #[inline(always)]
+        fn call_outlined<K: Kernel<$number>>(self, kernel: K) -> K::Output {
+            // SAFETY: the token is the proof that the processor has the instructions.
+            unsafe { call_outlined(kernel) }
+        }
+
+        #[inline(always)]
+        fn splat(self, x: $number) -> $vector {
+            // SAFETY: the token is the proof that the processor has the instruction.
+            unsafe { $splat(x) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(self, from: *const $number) -> $vector {
+            // SAFETY: the token, and the caller's promise.
+            unsafe { $load(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut $number, x: $vector) {
+            // SAFETY: the token, and the caller's promise.
+            unsafe { $store(to, x) }
+        }
+
+        #[inline(always)]
+        fn prefetch(self, at: *const $number) {
+            // SAFETY: no address is wrong for this instruction.
+            unsafe {
+                core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T1 }>(at.cast());
+            }
+        }
+    };
+}
+pub(super) use {instructions, moves, token};
