@@ -38,6 +38,7 @@ const SMALL: Shape = Shape {
     hidden_dim: 200,
     direct: false,
     tied: false,
+    shard: None,
 };
 const MIDDLE: Shape = Shape {
     vocab_size: 27,
@@ -46,6 +47,7 @@ const MIDDLE: Shape = Shape {
     hidden_dim: 512,
     direct: false,
     tied: false,
+    shard: None,
 };
 
 /// Small random numbers.
@@ -92,7 +94,7 @@ fn steps(criterion: &mut Criterion) {
                 };
                 first_step += steps as u64;
                 let before: Vec<_> = sets.iter().map(slices).collect();
-                let trained = train(&shape, &before, &data, &config, &Progress::new()).unwrap();
+                let trained = train(&shape, &before, &data, &config, None, &Progress::new()).unwrap();
                 sets = trained.sets;
                 trained.losses
             });

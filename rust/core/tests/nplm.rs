@@ -18,6 +18,7 @@ const SHAPE: Shape = Shape {
     hidden_dim: 9,
     direct: true,
     tied: false,
+    shard: None,
 };
 const TIED: Shape = Shape { tied: true, ..SHAPE };
 const NONE: Dropout = Dropout { embedding: 0.0, hidden: 0.0 };
@@ -109,7 +110,7 @@ fn run_shape(
     let mut sets = vec![example.params.clone()];
     sets.resize(1 + config.optimizer.states(), shape.lengths().map(|n| vec![0.0; n]));
     let slices: Vec<_> = sets.iter().map(|set| set.as_ref().map(|p| &p[..])).collect();
-    let trained = train(shape, &slices, &example.data(), config, progress).unwrap();
+    let trained = train(shape, &slices, &example.data(), config, None, progress).unwrap();
     (trained.sets, trained.losses)
 }
 
@@ -271,7 +272,7 @@ fn an_interruption_ends_the_work() {
     let example = Example::new(&SHAPE, 500);
     let progress = Progress::new();
     progress.cancel();
-    let result = train(&SHAPE, &[example.params()], &example.data(), &CONFIG, &progress);
+    let result = train(&SHAPE, &[example.params()], &example.data(), &CONFIG, None, &progress);
     assert_eq!(result.unwrap_err(), Error::Interrupted);
     assert_eq!(progress.done(), 0);
     let result = eval::loss(&SHAPE, &example.params(), &example.data(), 1, &progress);

@@ -43,6 +43,9 @@ pub struct MicroBatch<T> {
     pub dx: Buffer<T>,
     /// dx transposed: (`MICRO_BATCH`, `x_stride`).
     pub dx_rows: Buffer<T>,
+    /// The rows of U and of W of the targets, where ranks share them: (`MICRO_BATCH`, h) and
+    /// (`MICRO_BATCH`, c·m); otherwise empty. Only those that the ranks so far have are filled in.
+    pub target_rows: [Vec<T>; 2],
     /// −ln p(target) of each example.
     pub losses: [f64; MICRO_BATCH],
     /// Row stride of `x_rows` and `dx_rows`.
@@ -121,7 +124,7 @@ pub struct Logits<T> {
     /// For each tile, the maximum that its exponentials were made with.
     pub tile_max: Vec<PerExample<T>>,
     /// The targets' logits.
-    pub target_logits: [f64; MICRO_BATCH],
+    pub target_logits: PerExample<T>,
     /// The weight of an example in the loss.
     pub weight: T,
     /// weight/Σ exp(y − max); 0 in columns without an example.
@@ -129,18 +132,18 @@ pub struct Logits<T> {
 }
 
 impl<T: Float> Logits<T> {
-    /// Allocates the logits of the vocabulary, or of a tile if they are not kept.
+    /// Allocates the logits of so many tokens, or of a tile if they are not kept.
     ///
     /// # Errors
     /// [`crate::Error::Memory`].
-    fn new(vocab_size: usize, kept: bool) -> Result<Logits<T>> {
-        let rows = if kept { vocab_size } else { vocab_size.min(TILE) };
+    fn new(tokens: usize, kept: bool) -> Result<Logits<T>> {
+        let rows = if kept { tokens } else { tokens.min(TILE) };
         Ok(Logits {
             values: Buffer::zeros(rows * MICRO_BATCH)?,
             kept,
             softmax: OnlineSoftmax::new(),
-            tile_max: alloc::filled([T::default(); MICRO_BATCH], vocab_size.div_ceil(TILE))?,
-            target_logits: [0.0; MICRO_BATCH],
+            tile_max: alloc::filled([T::default(); MICRO_BATCH], tokens.div_ceil(TILE))?,
+            target_logits: [T::default(); MICRO_BATCH],
             weight: T::default(),
             weight_over_sum: [T::default(); MICRO_BATCH],
         })
@@ -157,6 +160,8 @@ impl<T: Dispatch> MicroBatch<T> {
         let x_stride = padded(inputs);
         let width = shape.output_width();
         let tiled = shape.vocab_size > TILE;
+        let copies = if shape.shard.is_some() { MICRO_BATCH } else { 0 };
+        let target_rows = |width| alloc::zeroed(copies * width);
         Ok(MicroBatch {
             examples: 0,
             ids: alloc::zeroed(MICRO_BATCH * shape.context_length)?,
@@ -169,9 +174,10 @@ impl<T: Dispatch> MicroBatch<T> {
                 Activations::new(width)?
             },
             a: shape.tied.then(|| Activations::new(shape.hidden_dim)).transpose()?,
-            logits: Logits::new(shape.vocab_size, kept)?,
+            logits: Logits::new(shape.tokens().len(), kept)?,
             dx: Buffer::zeros(if shape.direct { inputs * MICRO_BATCH } else { 0 })?,
             dx_rows: Buffer::zeros(MICRO_BATCH * x_stride)?,
+            target_rows: [target_rows(width)?, target_rows(if shape.direct { inputs } else { 0 })?],
             losses: [0.0; MICRO_BATCH],
             x_stride,
             number: 0,

@@ -11,17 +11,20 @@ use crate::alloc::{self, demand};
 use crate::kernels::embedding::{self, Layout, SKIP};
 use crate::kernels::{Cpu, Dispatch, MICRO_BATCH, dropout, elementwise};
 
-/// x ← rows of C: `x_rows` (`MICRO_BATCH`, c·m), masked, and x (c·m, `MICRO_BATCH`).
+/// x ← rows of C: `x_rows` (`MICRO_BATCH`, c·m).
+pub(super) fn gather<T: Dispatch>(cpu: Cpu, shape: &Shape, c: &[T], batch: &mut MicroBatch<T>) {
+    let ids = &batch.ids[..batch.examples * shape.context_length];
+    embedding::gather(cpu, layout(shape, batch), c, ids, &mut batch.x_rows);
+}
+
+/// x ← x masked: `x_rows`, and x (c·m, `MICRO_BATCH`).
 pub(super) fn forward<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
-    c: &[T],
     masks: Option<&Masks>,
     batch: &mut MicroBatch<T>,
 ) {
     let (layout, inputs) = (layout(shape, batch), shape.inputs());
-    let ids = &batch.ids[..batch.examples * shape.context_length];
-    embedding::gather(cpu, layout, c, ids, &mut batch.x_rows);
     batch.x_rows[batch.examples * layout.x_stride..].fill(T::default());
     if let Some(masks) = masks.filter(|masks| masks.of_embedding()) {
         masks.drop_embedding(cpu, inputs, batch);
@@ -138,42 +141,53 @@ impl<T: Dispatch> SparseGrad<T> {
             }
             Update::Momentum(_) | Update::AdamW(_) => {
                 self.find_rows(shape, batches);
-                let in_range = self.apply(cpu, shape, batches, update, c);
-                self.clear();
-                in_range
+                self.compute(cpu, shape, batches);
+                self.apply(cpu, shape, update, c)
             }
         }
     }
 
-    /// Computes the gradients of the used rows, then updates these rows by an update that needs the
-    /// sum over all examples first.
-    fn apply(
+    /// Computes, and returns, the gradients of the rows found: the sum over these micro-batches.
+    pub(super) fn compute(
         &mut self,
         cpu: Cpu,
         shape: &Shape,
         batches: &[MicroBatch<T>],
-        update: &Update<T>,
-        c: &mut ParamSlice<'_, T>,
-    ) -> bool {
+    ) -> &mut [T] {
         let SparseGrad { places, used, gradients } = self;
         gradients.clear();
         demand(alloc::lengthen(gradients, used.len() * shape.embedding_dim));
         let place = |id| places[id as usize];
-        let one = T::from_f64(1.0);
-        let mut in_range = add_gradient(cpu, shape, batches, one, place, gradients);
+        // `apply` checks the range of what comes of them.
+        let _ = add_gradient(cpu, shape, batches, T::from_f64(1.0), place, gradients);
+        gradients
+    }
+
+    /// Updates the rows found by their gradients, and forgets them; returns whether they are in
+    /// range.
+    pub(super) fn apply(
+        &mut self,
+        cpu: Cpu,
+        shape: &Shape,
+        update: &Update<T>,
+        c: &mut ParamSlice<'_, T>,
+    ) -> bool {
+        let SparseGrad { used, gradients, .. } = self;
+        let mut in_range = true;
         let ParamSlice { p, states, .. } = c;
         for (&id, g) in used.iter().zip(gradients.chunks_exact_mut(shape.embedding_dim)) {
             let states = states.each_mut().map(|state| {
                 // An optimizer without this state has an empty slice for it.
                 if state.is_empty() { &mut [] } else { row(state, id, shape) }
             });
-            in_range &= ParamSlice { p: row(p, id, shape), g, states }.apply(cpu, update);
+            in_range &= ParamSlice { p: row(p, id, shape), g, states }.apply_gradient(cpu, update);
         }
+        self.clear();
         in_range
     }
 
     /// Finds the rows that the mini-batch reads.
-    fn find_rows(&mut self, shape: &Shape, batches: &[MicroBatch<T>]) {
+    pub(super) fn find_rows(&mut self, shape: &Shape, batches: &[MicroBatch<T>]) {
         for &id in batches.iter().flat_map(|batch| batch.ids(shape)) {
             let place = &mut self.places[id as usize];
             if *place == SKIP {

@@ -71,7 +71,8 @@ pub mod hidden;
 pub mod optimizer;
 pub mod output;
 mod params;
+pub mod ranks;
 mod step;
 pub mod train;
 
-pub use params::{Dataset, Params, Shape};
+pub use params::{Dataset, Params, Shape, Shard};

@@ -157,6 +157,18 @@ impl<'a, T: Dispatch> ParamSlice<'a, T> {
         GradTarget { out: if into_parameters { self.p } else { self.g }, alpha, beta }
     }
 
+    /// Updates the parameters, whose gradient is in `g` whatever the optimizer; returns whether they
+    /// are in range.
+    #[must_use]
+    pub fn apply_gradient(&mut self, cpu: Cpu, update: &Update<T>) -> bool {
+        if let Update::Sgd { down, keep } = *update {
+            for (p, g) in self.p.iter_mut().zip(&*self.g) {
+                *p = keep * *p + down * *g;
+            }
+        }
+        self.apply(cpu, update)
+    }
+
     /// Updates the parameters, whose gradient was written to [`ParamSlice::grad_target`]; returns
     /// whether they are in range.
     #[must_use]

@@ -40,6 +40,8 @@ const DY_AT_ONCE: usize = 16;
 struct VocabTile {
     /// The first token.
     first: usize,
+    /// Its row in the matrices, which have those of the shard only.
+    row: usize,
     /// The number of tokens.
     count: usize,
     /// Whether they belong to the last tile.
@@ -47,32 +49,33 @@ struct VocabTile {
 }
 
 impl VocabTile {
-    /// Splits tokens at the borders of tiles.
-    fn split(shape: &Shape, tokens: Range<usize>) -> impl Iterator<Item = VocabTile> + use<> {
-        let last = shape.vocab_size.saturating_sub(1) / TILE;
-        let mut first = tokens.start;
-        iter::from_fn(move || {
-            let count = (TILE - first % TILE).min(tokens.end.saturating_sub(first));
-            let tile = VocabTile { first, count, last: first / TILE == last };
-            first += count;
-            (count > 0).then_some(tile)
-        })
+    /// Returns a tile, or a part of one.
+    fn new(shape: &Shape, first: usize, count: usize) -> VocabTile {
+        let last = (shape.vocab_size - 1) / TILE;
+        VocabTile { first, row: first - shape.tokens().start, count, last: first / TILE == last }
     }
 
-    /// Returns the number of the tile.
+    /// Returns the tiles of the tokens whose rows are here.
+    fn all(shape: Shape) -> impl Iterator<Item = VocabTile> {
+        let tokens = shape.tokens();
+        let firsts = tokens.clone().step_by(TILE);
+        firsts.map(move |first| VocabTile::new(&shape, first, TILE.min(tokens.end - first)))
+    }
+
+    /// Returns the number of the tile among those that are here.
     fn number(&self) -> usize {
-        self.first / TILE
+        self.row / TILE
     }
 
     /// Returns the tokens' rows of a matrix that has a row for each token of the vocabulary.
     fn rows_of<'a, T>(&self, matrix: &'a [T], width: usize) -> &'a [T] {
-        &matrix[self.first * width..(self.first + self.count) * width]
+        &matrix[self.row * width..(self.row + self.count) * width]
     }
 
     /// Returns as many rows behind those of [`VocabTile::rows_of`], to be prefetched; none if there
     /// are fewer.
     fn rows_behind<'a, T>(&self, matrix: &'a [T], width: usize) -> &'a [T] {
-        let start = (self.first + self.count) * width;
+        let start = (self.row + self.count) * width;
         if start + self.count * width <= matrix.len() {
             &matrix[start..start + self.count * width]
         } else {
@@ -88,14 +91,14 @@ impl VocabTile {
 
 impl<T: Dispatch> Logits<T> {
     /// Resets the softmax, before the first tile.
-    fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.softmax = OnlineSoftmax::new();
-        self.target_logits = [0.0; MICRO_BATCH];
+        self.target_logits = [T::default(); MICRO_BATCH];
     }
 
     /// Returns the range of a tile's logits in `values`.
     fn range(&self, tile: VocabTile) -> Range<usize> {
-        let first = if self.kept { tile.first } else { tile.first % TILE };
+        let first = if self.kept { tile.row } else { tile.row % TILE };
         first * MICRO_BATCH..(first + tile.count) * MICRO_BATCH
     }
 
@@ -148,6 +151,9 @@ struct Term<'a, T> {
     input: &'a [T],
     /// dz or dx: (width, `MICRO_BATCH`).
     grad: &'a mut [T],
+    /// Rows of the matrix for the targets, as other ranks have sent them: (`MICRO_BATCH`, width), or
+    /// empty.
+    target_rows: &'a mut [T],
 }
 
 impl<T: Dispatch> MicroBatch<T> {
@@ -158,10 +164,11 @@ impl<T: Dispatch> MicroBatch<T> {
         params: &Params<&'a [T]>,
     ) -> (&'a mut Logits<T>, impl Iterator<Item = Term<'a, T>> + use<'a, T>) {
         let MicroBatch { z: Activations { values, grad, .. }, x, dx, logits, .. } = self;
+        let [target_rows, direct_target_rows] = &mut self.target_rows;
         let (matrix, width) = (params.output(), shape.output_width());
-        let hidden = Term { matrix, width, input: values, grad };
-        let (matrix, width) = (params.W, shape.inputs());
-        let direct = Term { matrix, width, input: x, grad: dx };
+        let hidden = Term { matrix, width, input: values, grad, target_rows };
+        let (matrix, width, target_rows) = (params.W, shape.inputs(), direct_target_rows);
+        let direct = Term { matrix, width, input: x, grad: dx, target_rows };
         (logits, iter::once(hidden).chain(shape.direct.then_some(direct)))
     }
 }
@@ -180,7 +187,7 @@ pub(super) fn losses<T: Dispatch>(
     for batch in &mut *batches {
         batch.logits.reset();
     }
-    for tile in VocabTile::split(shape, 0..shape.vocab_size) {
+    for tile in VocabTile::all(*shape) {
         if progress.check().is_err() {
             return;
         }
@@ -202,7 +209,7 @@ pub(super) fn all_logits<T: Dispatch>(
     progress: &Progress,
     batches: &mut [MicroBatch<T>],
 ) {
-    for tile in VocabTile::split(shape, 0..shape.vocab_size) {
+    for tile in VocabTile::all(*shape) {
         if progress.check().is_err() {
             return;
         }
@@ -302,7 +309,7 @@ fn exponentials<T: Dispatch>(
     for (example, &target) in batch.targets.iter().enumerate() {
         if let Some(position) = tile.position(target) {
             let y = logits.of(tile)[position * MICRO_BATCH + example];
-            logits.target_logits[example] = (y + b[position]).to_f64();
+            logits.target_logits[example] = y + b[position];
         }
     }
     logits.exponentials(cpu, tile, b)
@@ -311,14 +318,14 @@ fn exponentials<T: Dispatch>(
 impl<T: Float> MicroBatch<T> {
     /// Computes the losses, once all exponentials are summed, and the factors that turn the last
     /// tile's exponentials into p·weight; these are 0 in columns without an example.
-    fn finish_softmax(&mut self, weight: f64) {
+    pub(super) fn finish_softmax(&mut self, weight: f64) {
         let logits = &mut self.logits;
         logits.weight = T::from_f64(weight);
         logits.weight_over_sum = [T::default(); MICRO_BATCH];
         let OnlineSoftmax { max, sum } = logits.softmax;
         for example in 0..self.examples {
             let (max, sum) = (max[example].to_f64(), sum[example].to_f64());
-            self.losses[example] = sum.ln() + max - logits.target_logits[example];
+            self.losses[example] = sum.ln() + max - logits.target_logits[example].to_f64();
             logits.weight_over_sum[example] = T::from_f64(weight / sum);
         }
     }
@@ -333,13 +340,28 @@ pub(super) fn forward_and_backward<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
     params: &Params<&[T]>,
-    (weight, progress): (f64, &Progress),
+    how: (f64, &Progress),
     batches: &mut [MicroBatch<T>],
 ) {
     for batch in &mut *batches {
         batch.logits.reset();
     }
-    for tile in VocabTile::split(shape, 0..shape.vocab_size) {
+    add_tiles(cpu, shape, params, how, batches);
+    for batch in batches {
+        batch.transpose_for_gradients(cpu, shape);
+    }
+}
+
+/// Adds the tiles that are here to the softmax and to dz and dx; the last tile completes them.
+/// Returns early once the work is cancelled.
+pub(super) fn add_tiles<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    (weight, progress): (f64, &Progress),
+    batches: &mut [MicroBatch<T>],
+) {
+    for tile in VocabTile::all(*shape) {
         if progress.check().is_err() {
             return;
         }
@@ -354,12 +376,31 @@ pub(super) fn forward_and_backward<T: Dispatch>(
             backward(cpu, shape, params, tile, batch, (i, several));
         }
     }
-    for batch in batches {
-        batch.z.transpose(cpu);
+}
+
+impl<T: Dispatch> MicroBatch<T> {
+    /// Transposes z, for the gradient of U, and dx, to which the hidden layer adds its part.
+    pub(super) fn transpose_for_gradients(&mut self, cpu: Cpu, shape: &Shape) {
+        self.z.transpose(cpu);
         if shape.direct {
             let inputs = shape.inputs();
-            let to = (&mut *batch.dx_rows, batch.x_stride);
-            elementwise::transpose(cpu, (&batch.dx, MICRO_BATCH), (inputs, MICRO_BATCH), to);
+            let to = (&mut *self.dx_rows, self.x_stride);
+            elementwise::transpose(cpu, (&self.dx, MICRO_BATCH), (inputs, MICRO_BATCH), to);
+        }
+    }
+
+    /// Copies the rows of U and W of those targets that are here to `target_rows`, for the rank
+    /// that has the last tile.
+    pub(super) fn copy_target_rows(&mut self, shape: &Shape, params: &Params<&[T]>) {
+        let (examples, targets, here) = (self.examples, self.targets, shape.tokens());
+        for term in self.terms(shape, params).1 {
+            let rows = term.target_rows.chunks_exact_mut(term.width.max(1));
+            for (row, target) in rows.zip(&targets[..examples]) {
+                if here.contains(&(*target as usize)) {
+                    let start = (*target as usize - here.start) * term.width;
+                    row.copy_from_slice(&term.matrix[start..start + term.width]);
+                }
+            }
         }
     }
 }
@@ -441,11 +482,15 @@ fn finish<T: Dispatch>(
     }
     rescale(cpu, shape, params, &factors, batch);
     let (logits, terms) = batch.terms(shape, params);
-    for Term { matrix, width, grad, .. } in terms {
+    let here = shape.tokens();
+    for Term { matrix, width, grad, target_rows, .. } in terms {
         for (example, &target) in targets.iter().enumerate() {
             let target = target as usize;
             if target < tile.first {
-                let row = &matrix[target * width..(target + 1) * width];
+                let row = match target.checked_sub(here.start) {
+                    Some(row) => &matrix[row * width..][..width],
+                    None => &target_rows[example * width..][..width],
+                };
                 for (d, &u) in grad.iter_mut().skip(example).step_by(MICRO_BATCH).zip(row) {
                     *d = *d - logits.weight * u;
                 }
@@ -482,7 +527,7 @@ pub(super) fn gradient<T: Dispatch>(
     ),
 ) {
     let count = biases.out.len();
-    let tile = VocabTile { first, count, last: first / TILE == (shape.vocab_size - 1) / TILE };
+    let tile = VocabTile::new(shape, first, count);
     assert!(count > 0 && first % TILE + count <= TILE, "rows of more than one tile");
     let mut chunks = batches.chunks(DY_AT_ONCE).peekable();
     while let Some(chunk) = chunks.next() {

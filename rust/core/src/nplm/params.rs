@@ -1,5 +1,8 @@
 //! The shape of a model, its parameters, and its data.
 
+use std::ops::Range;
+
+use super::batch::TILE;
 use crate::{Error, Result};
 
 /// The sizes of a model.
@@ -17,9 +20,39 @@ pub struct Shape {
     pub direct: bool,
     /// Input and output embeddings are tied: the output layer is C·P·a, and there is no U.
     pub tied: bool,
+    /// The part of the output layer that is here; None if it is all of it.
+    pub shard: Option<Shard>,
+}
+
+/// Neighbouring tokens whose rows of the output layer one rank has: of U, b and W, and of C in tied
+/// models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// The first token, at the border of a tile.
+    pub first: usize,
+    /// The number of tokens.
+    pub count: usize,
+}
+
+impl Shard {
+    /// Returns the shard of a rank: whole tiles, as many as the other ranks have, or one more.
+    ///
+    /// The last rank always has the last tile.
+    #[must_use]
+    pub fn of(vocab_size: usize, rank: usize, ranks: usize) -> Shard {
+        let tiles = vocab_size.div_ceil(TILE);
+        let border = |rank: usize| (tiles * rank / ranks * TILE).min(vocab_size);
+        Shard { first: border(rank), count: border(rank + 1) - border(rank) }
+    }
 }
 
 impl Shape {
+    /// Returns the tokens whose rows of the output layer are here.
+    #[must_use]
+    pub fn tokens(&self) -> Range<usize> {
+        self.shard.map_or(0..self.vocab_size, |shard| shard.first..shard.first + shard.count)
+    }
+
     /// Returns c·m, the length of x.
     #[must_use]
     pub fn inputs(&self) -> usize {
@@ -36,14 +69,15 @@ impl Shape {
     #[must_use]
     pub fn lengths(&self) -> Params<usize> {
         let Shape { vocab_size: v, embedding_dim: m, hidden_dim: h, .. } = *self;
+        let rows = self.tokens().len();
         let only_if = |there: bool, length| if there { length } else { 0 };
         Params {
-            C: v * m,
+            C: if self.tied { rows * m } else { v * m },
             H: h * self.inputs(),
             d: h,
-            U: only_if(!self.tied, v * h),
-            b: v,
-            W: only_if(self.direct, v * self.inputs()),
+            U: only_if(!self.tied, rows * h),
+            b: rows,
+            W: only_if(self.direct, rows * self.inputs()),
             P: only_if(self.tied, m * h),
         }
     }

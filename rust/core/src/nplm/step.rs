@@ -25,7 +25,19 @@ pub(super) fn forward_hidden<T: Dispatch>(
     masks: Option<&Masks>,
     batch: &mut MicroBatch<T>,
 ) {
-    embedding::forward(cpu, shape, params.C, masks, batch);
+    embedding::gather(cpu, shape, params.C, batch);
+    forward_from_x(cpu, shape, params, masks, batch);
+}
+
+/// Computes a and z from the rows of C in x.
+pub(super) fn forward_from_x<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    masks: Option<&Masks>,
+    batch: &mut MicroBatch<T>,
+) {
+    embedding::forward(cpu, shape, masks, batch);
     hidden::forward(cpu, shape, params, masks, batch);
     if let Some(a) = &batch.a {
         hidden::project(cpu, shape, params.P, a, &mut batch.z.values);
@@ -33,7 +45,7 @@ pub(super) fn forward_hidden<T: Dispatch>(
 }
 
 /// Computes da, dh and dx from dz, and from the part of dx that the output layer has written.
-fn backward_hidden<T: Dispatch>(
+pub(super) fn backward_hidden<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
     params: &Params<&[T]>,
@@ -69,7 +81,12 @@ pub(super) fn forward_and_backward<T: Dispatch>(
             backward_hidden(cpu, shape, params, masks, batch);
         }
     })?;
-    Ok(batches.iter().flat_map(MicroBatch::losses).sum::<f64>() * weight)
+    Ok(weighted_loss(batches, weight))
+}
+
+/// Returns the sum of the losses in the order of the examples, times the weight of an example.
+pub(super) fn weighted_loss<T: Dispatch>(batches: &[MicroBatch<T>], weight: f64) -> f64 {
+    batches.iter().flat_map(MicroBatch::losses).sum::<f64>() * weight
 }
 
 // Phase 2: rows of parameters ---------------------------------------------------------------------
@@ -136,7 +153,7 @@ fn numbers_per_item(shape: &Shape, examples: usize, threads: usize) -> usize {
     /// Multiplications that take some milliseconds. A cancel is checked for after each item.
     const MOST: usize = 1 << 28;
     let Params { H, W, P, .. } = shape.lengths();
-    let all = H + P + shape.vocab_size * shape.output_width() + W;
+    let all = H + P + shape.tokens().len() * shape.output_width() + W;
     let items = if threads == 1 { 1 } else { ITEMS * threads };
     (all / items).min(MOST / examples.max(1))
 }
@@ -175,7 +192,7 @@ fn partition<'a, T: Dispatch>(
     let direct_width = if shape.direct { inputs } else { 0 };
     let step = rows_of(width + direct_width);
     let step = if shape.vocab_size > TILE { step.next_multiple_of(TILE) } else { step };
-    for first in (0..shape.vocab_size).step_by(step) {
+    for first in shape.tokens().step_by(step) {
         let rows = OutputRows {
             weights: U.take(step * width),
             biases: b.take(step),

@@ -6,6 +6,7 @@ use super::dropout::Dropout;
 use super::embedding::SparseGrad;
 use super::optimizer::Optimizer;
 use super::params::{Dataset, Params, Shape};
+use super::ranks::{Ranks, Reduction, exact, fast};
 use super::step::{forward_and_backward, param_slices, update_params};
 use crate::kernels::{Cpu, Dispatch, copy_of};
 use crate::progress::Progress;
@@ -68,14 +69,18 @@ fn restore<T: Copy>(sets: &mut [Params<&mut [T]>], before: &[Params<&[T]>]) {
 /// parameters is not finite or is as large as [`crate::kernels::Float::LARGE`]: then there are
 /// fewer losses than learning rates. So the parameters returned have a finite loss.
 ///
+/// With ranks, each of them makes this call; see [`super::ranks`]. A cancel on one of them ends the
+/// training on all, after the same step.
+///
 /// # Errors
 /// [`Error::Empty`], [`Error::Length`], [`Error::Id`] for wrong input, [`Error::Cpu`],
-/// [`Error::Memory`], [`Error::Interrupted`].
+/// [`Error::Memory`], [`Error::Interrupted`]; those of the communicator.
 pub fn train<T: Dispatch>(
     shape: &Shape,
     before: &[Params<&[T]>],
     data: &Dataset<'_>,
     config: &Config<'_>,
+    ranks: Option<Ranks<'_, T>>,
     progress: &Progress,
 ) -> Result<Trained<T>> {
     const OP: &str = "nplm_train";
@@ -89,12 +94,15 @@ pub fn train<T: Dispatch>(
     }
     data.check(shape, OP)?;
 
-    let mut sets = copies(before, progress)?;
+    // Ranks agree on a cancel at the end of a step, since each waits for the others within it.
+    let never_cancelled = Progress::new();
+    let of_pool = if ranks.is_some() { &never_cancelled } else { progress };
+    let mut sets = copies(before, of_pool)?;
     let mut slices: Vec<_> =
         sets.iter_mut().map(|set| set.as_mut().map(Vec::as_mut_slice)).collect();
     let done = progress.done();
-    let pool = WorkerPool::new(config.threads, progress);
-    let mut trainer = Trainer::new(cpu, *shape, config, &pool)?;
+    let pool = WorkerPool::new(config.threads, of_pool);
+    let mut trainer = Trainer::new(cpu, *shape, config, ranks, (&pool, progress))?;
     let mut steps = |lr: &[f64], sets: &mut [_]| {
         let result = pool.run(|| trainer.steps(sets, data, lr));
         result.inspect_err(|_| progress.rewind(done))
@@ -124,9 +132,12 @@ struct Trainer<'a, T> {
     cpu: Cpu,
     shape: Shape,
     config: &'a Config<'a>,
+    ranks: Option<Ranks<'a, T>>,
     pool: &'a WorkerPool<'a>,
+    progress: &'a Progress,
     batches: Vec<MicroBatch<T>>,
-    /// Gradients of H, d, b and P, where the optimizer needs them apart from the parameters.
+    /// Gradients of H, d, b and P, where the optimizer needs them apart from the parameters; of all
+    /// but an untied C where ranks sum them.
     gradients: Params<Vec<T>>,
     /// Gradient of C, unless it is tied.
     sparse: SparseGrad<T>,
@@ -139,15 +150,33 @@ impl<'a, T: Dispatch> Trainer<'a, T> {
         cpu: Cpu,
         shape: Shape,
         config: &'a Config<'a>,
-        pool: &'a WorkerPool<'a>,
+        ranks: Option<Ranks<'a, T>>,
+        (pool, progress): (&'a WorkerPool<'a>, &'a Progress),
     ) -> Result<Trainer<'a, T>> {
         let batches = batch::micro_batches(&shape, config.batch_size, true, pool.progress())?;
-        let lengths = Params { C: 0, U: 0, W: 0, ..shape.lengths() };
-        let needed = config.optimizer.states() > 0;
+        let all = shape.lengths();
+        let summed = ranks.is_some_and(|ranks| ranks.reduction == Reduction::Fast);
+        let lengths = if summed {
+            Params { C: if shape.tied { all.C } else { 0 }, ..all }
+        } else {
+            Params { C: 0, U: 0, W: 0, ..all }
+        };
+        let needed = summed || config.optimizer.states() > 0;
         let zeros = |length| alloc::zeroed(if needed { length } else { 0 });
         let gradients = lengths.map(zeros).transpose()?;
         let (sparse, scratch) = (SparseGrad::new(&shape)?, ScratchPool::new());
-        Ok(Trainer { cpu, shape, config, pool, batches, gradients, sparse, scratch })
+        Ok(Trainer {
+            cpu,
+            shape,
+            config,
+            ranks,
+            pool,
+            progress,
+            batches,
+            gradients,
+            sparse,
+            scratch,
+        })
     }
 
     /// Makes a step for each learning rate; the first set is the parameters.
@@ -157,31 +186,82 @@ impl<'a, T: Dispatch> Trainer<'a, T> {
         data: &Dataset<'_>,
         lr: &[f64],
     ) -> Result<(Vec<f64>, Ended)> {
-        let (cpu, shape, pool) = (self.cpu, self.shape, self.pool);
-        #[allow(clippy::cast_precision_loss, reason = "a mini-batch is smaller than 2^53")]
-        let weight = 1.0 / self.config.batch_size as f64;
         let mut losses = alloc::with_capacity(lr.len())?;
         for (&lr, step) in lr.iter().zip(self.config.first_step..) {
             self.draw(data, step);
-            let params = sets[0].read();
-            let batches = &mut self.batches;
-            let masks = self.config.dropout.at(self.config.seed, step);
-            let how = (weight, Some(&masks));
-            let loss = forward_and_backward(cpu, &shape, pool, &params, how, batches)?;
+            let loss = self.forward_and_backward(&sets[0].read(), step)?;
             if !loss.is_finite() {
                 return Ok((losses, Ended::BeforeUpdate));
             }
-            let update = self.config.optimizer.at(step, lr, self.config.weight_decay);
-            let gradients = self.gradients.as_mut().map(|gradient| &mut **gradient);
-            let params = (param_slices(sets, gradients), &mut self.sparse);
-            let buffers = (&*self.batches, &self.scratch);
-            if !update_params(cpu, &shape, pool, buffers, &update, params)? {
+            let in_range = self.update(sets, lr, step)?;
+            if !self.agreed(in_range)? {
                 return Ok((losses, Ended::AfterUpdate));
             }
             losses.push(loss);
-            pool.progress().add(1)?;
+            let checked = self.progress.add(1);
+            if self.ranks.is_none() {
+                checked?;
+            }
         }
         Ok((losses, Ended::Complete))
+    }
+
+    /// Computes the gradients of all activations; returns the loss.
+    fn forward_and_backward(&mut self, params: &Params<&[T]>, step: u64) -> Result<f64> {
+        let Trainer { cpu, shape, config, pool, batches, .. } = self;
+        #[allow(clippy::cast_precision_loss, reason = "a mini-batch is smaller than 2^53")]
+        let weight = 1.0 / config.batch_size as f64;
+        let masks = config.dropout.at(config.seed, step);
+        let how = (weight, Some(&masks));
+        match self.ranks {
+            None => forward_and_backward(*cpu, shape, pool, params, how, batches),
+            Some(Ranks { comm, reduction: Reduction::Exact }) => {
+                exact::forward_and_backward(*cpu, shape, pool, params, how, batches, comm)
+            }
+            Some(Ranks { comm, reduction: Reduction::Fast }) => {
+                let own = fast::part_of(batches, comm);
+                let mut loss = [forward_and_backward(*cpu, shape, pool, params, how, own)?];
+                comm.sum_doubles(&mut loss)?;
+                Ok(loss[0])
+            }
+        }
+    }
+
+    /// Computes the gradients of all parameters, and updates them; returns whether those that this
+    /// rank updates are in range.
+    fn update(&mut self, sets: &mut [Params<&mut [T]>], lr: f64, step: u64) -> Result<bool> {
+        let Trainer { cpu, shape, config, pool, batches, gradients, sparse, scratch, .. } = self;
+        let update = config.optimizer.at(step, lr, config.weight_decay);
+        if let Some(Ranks { comm, reduction: Reduction::Fast }) = self.ranks {
+            let gradients = fast::Gradients { dense: gradients, sparse, scratch };
+            return fast::update_params(
+                *cpu,
+                shape,
+                pool,
+                batches,
+                &update,
+                (sets, gradients),
+                comm,
+            );
+        }
+        let gradients = gradients.as_mut().map(|gradient| &mut **gradient);
+        let params = (param_slices(sets, gradients), sparse);
+        update_params(*cpu, shape, pool, (batches, scratch), &update, params)
+    }
+
+    /// Returns whether the parameters are in range on all ranks.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] where the work is cancelled on one of them.
+    fn agreed(&self, in_range: bool) -> Result<bool> {
+        let Some(Ranks { comm, .. }) = self.ranks else { return Ok(in_range) };
+        let cancelled = self.progress.check().is_err();
+        let mut counts = [!in_range, cancelled].map(|holds| f64::from(u8::from(holds)));
+        comm.sum_doubles(&mut counts)?;
+        match counts.map(|count| count > 0.0) {
+            [_, true] => Err(Error::Interrupted),
+            [out_of_range, false] => Ok(!out_of_range),
+        }
     }
 
     /// Fills the micro-batches with the mini-batch of a step.

@@ -85,6 +85,7 @@ pub fn shape<T: Number>(
         hidden_dim: length(&set.d, 0),
         direct: set.W.is_some(),
         tied: set.P.is_some(),
+        shard: None,
     };
     check_shapes(&shape, set)?;
     let problem = if shape.vocab_size == 0 {
