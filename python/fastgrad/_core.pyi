@@ -50,6 +50,7 @@ __all__ = [
     "nplm_loss",
     "nplm_losses",
     "nplm_probabilities",
+    "nplm_shard",
     "nplm_train",
     "plays",
     "rms_norm",
@@ -62,6 +63,7 @@ __all__ = [
 ]
 
 __version__: str
+__cpu__: str
 
 _Operand: TypeAlias = Value | float
 _Operands: TypeAlias = Iterable[_Operand]
@@ -240,6 +242,7 @@ class Moments:
 # By their names in the paper; all float32 or all float64. The docstrings at run time say more.
 _Params: TypeAlias = dict[str, NDArray[Any]]
 
+def nplm_shard(vocab_size: int, rank: int, size: int) -> tuple[int, int]: ...
 def nplm_train(
     params: _Params,
     state: Sequence[_Params],
@@ -258,6 +261,9 @@ def nplm_train(
     dropout: tuple[float, float] = (0.0, 0.0),
     threads: int | None = None,
     progress: _Progress = None,
+    comm: Comm | None = None,
+    reduction: Literal["exact", "fast"] = "exact",
+    vocab_size: int | None = None,
 ) -> _Floats:
     """Train in place, one step for each rate; losses of the steps done, fewer after a nan."""
 

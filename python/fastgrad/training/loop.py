@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from .._checks import escape, shorten
+from .._checks import escape
 from .divergence import DivergedError, Smoothed
 from .history import History, Record, update_ratios
-from .plan import Plan, Progress
+from .plan import Plan, Progress, check_patience
 from .report import Report
 from .resuming import write_saved
 from .snapshots import Best, LastTwo, Snapshot
@@ -70,10 +70,7 @@ class Loop:
 
         The last evaluation was after `evaluated` steps; by default, where the history has it.
         """
-        if plan.patience is not None and run.dev_loss() is None:
-            raise ValueError(
-                f"patience is {shorten(plan.patience)}, but there is no dev to measure it on"
-            )
+        check_patience(plan.patience, has_dev=plan.patience is None or run.dev_loss() is not None)
         self._run = run
         self._plan = plan
         self._record = Record(plan.lrs, past)

@@ -52,6 +52,16 @@ class Plan:
         """The number of steps from one recorded update-to-data ratio to the next."""
         return ratio_interval(self.steps)
 
+    def settings(self) -> dict[str, object]:
+        """Return what decides the result of a run, in words or as numbers."""
+        some = self.lrs.part(0, min(self.steps, 1000))
+        return {
+            "steps": self.steps,
+            "lr": [float(lr) for lr in some[:: max(1, len(some) // 10)]],
+            "evaluate_every": self.evaluate_every,
+            "patience": self.patience,
+        }
+
 
 def make_plan(
     *,
@@ -88,6 +98,12 @@ def make_plan(
         update_ratio=bool(update_ratio),
         live=bool(live),
     )
+
+
+def check_patience(patience: int | None, *, has_dev: bool) -> None:
+    """Raise `ValueError` where there is nothing to measure patience on."""
+    if patience is not None and not has_dev:
+        raise ValueError(f"patience is {shorten(patience)}, but there is no dev to measure it on")
 
 
 def _checked_callbacks(

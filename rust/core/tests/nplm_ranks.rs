@@ -82,7 +82,7 @@ impl<T: Dispatch> Comm<T> for Threads<'_, T> {
         self.board.slots.len()
     }
 
-    fn send(&self, numbers: &[T], to: usize) -> Result<()> {
+    fn send(&self, numbers: &mut [T], to: usize) -> Result<()> {
         assert_eq!(to, self.rank + 1);
         self.to_next.send(numbers.to_vec()).map_err(|_| Error::Failed)
     }

@@ -74,7 +74,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     fork::watch(module)?;
     // Chosen on import, as a fork could catch another thread in the middle of it. An error is
     // raised by the calls that need the choice.
-    let _told_later = Cpu::chosen();
+    module.add("__cpu__", Cpu::chosen().map_or("none", |cpu| cpu.name()))?;
     value::add_type(module)?;
     functional::add_functions(module)?;
     layer::add_functions(module)?;

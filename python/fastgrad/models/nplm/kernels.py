@@ -8,11 +8,17 @@ from ... import _core
 from ..._threads import thread_count
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Literal, TypeAlias
+
     import numpy as np
     from numpy.typing import NDArray
 
+    from ...distributed import Comm
     from .examples import Prepared
     from .optimizers import Optimizer
+
+    Reduction: TypeAlias = Literal["exact", "fast"]
 
     Parameters = dict[str, NDArray[Any]]
 
@@ -29,10 +35,15 @@ def train(
     seed: int,
     dropout: tuple[float, float],
     threads: int | None,
+    progress: Callable[[int], object] | None = None,
+    comm: Comm | None = None,
+    reduction: Reduction = "exact",
+    vocab_size: int | None = None,
 ) -> NDArray[np.float64]:
     """Make a step for each learning rate, in place; return the losses before each.
 
-    There are fewer losses where one was not finite.
+    There are fewer losses where one was not finite. All ranks of `comm` make this call; what their
+    arrays hold then, `_core.nplm_train` tells.
     """
     return _core.nplm_train(
         parameters,
@@ -50,6 +61,10 @@ def train(
         weight_decay=optimizer.weight_decay,
         dropout=dropout,
         threads=thread_count(threads),
+        progress=progress,
+        comm=comm,
+        reduction=reduction,
+        vocab_size=vocab_size,
     )
 
 

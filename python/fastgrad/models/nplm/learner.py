@@ -15,13 +15,17 @@ from ...base import AnyTexts
 from ...checkpoint import CheckpointError
 from ...optim.schedules import cosine, warmup_cosine
 from ...training import History
+from ...distributed import as_comm
+from ...distributed.together import same, together
+from ...distributed.training import follow, lead
 from ...training.loop import Loop
-from ...training.plan import make_plan
+from ...training.plan import check_patience, make_plan
 from .._model import AnyVocab
 from ..saving import model_path, read_model
 from . import saved
 from .network import Network
 from .optimizers import Optimizer, checked_dropout
+from .ranks import REDUCTIONS, RanksRun
 from .run import NPLMRun, steps_of
 from .shape import INITS, MAX_SEED, Shape, initial
 
@@ -33,6 +37,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..._defaults import Defaults
+    from ...base import TrainingRun
+    from ...distributed import Comm
+    from ...training.plan import Plan
+    from ...training.resuming import Saved
+    from .kernels import Reduction
     from ...training import Progress
     from ...training.learning_rates import LearningRate
     from .examples import Prepared
@@ -166,6 +175,8 @@ class Learner(Network[AnyVocab, AnyTexts]):
         update_ratio: bool = False,
         live: bool = False,
         threads: int | None = None,
+        comm: object = None,
+        reduction: Reduction = "exact",
     ) -> Self:
         """Train the parameters in place, and return the model; `history` is what was seen.
 
@@ -208,6 +219,11 @@ class Learner(Network[AnyVocab, AnyTexts]):
         of the steps, which `fastgrad.plots.update_ratio` draws; it changes no result. `live` shows
         curves of the losses that grow in a notebook, and elsewhere the bar.
 
+        `comm`, a communicator such as `mpi4py.MPI.COMM_WORLD`, trains on all its ranks, which call
+        `fit` with the same arguments, and have the same model at the end: see the page on several
+        machines. `reduction` "exact" has, bit for bit, the parameters of one process; "fast" adds up
+        gradients in the communicator's order. Rank 0 evaluates, calls `callbacks`, writes and shows.
+
         Raises `DivergedError` where the loss becomes nan or infinite, or rises to more than twice
         its start and twice ln V, with good parameters in place (the last, or the best seen);
         `KeyboardInterrupt` on Ctrl-C, with those of the last finished chunk of steps; and what a
@@ -239,8 +255,11 @@ class Learner(Network[AnyVocab, AnyTexts]):
             weight_decay = self._defaults.weight_decay if is_adamw else 0.0
         if dropout is None:
             dropout = self._defaults.dropout if is_adamw else 0.0
-        before = self._vocab, self._shape, self._parameters
-        try:
+        if steps is None and epochs is None:
+            steps, epochs = self._defaults.steps, self._defaults.epochs
+        ranks = None if comm is None else as_comm(comm)
+
+        def prepare() -> tuple[NPLMRun, Plan]:
             run = self._start(
                 train,
                 dev,
@@ -254,17 +273,15 @@ class Learner(Network[AnyVocab, AnyTexts]):
                 seed=seed,
                 threads=threads,
             )
-            examples = len(run.train_examples.targets)
-            if steps is None and epochs is None:
-                steps, epochs = self._defaults.steps, self._defaults.epochs
-            if steps is None:
-                steps = steps_of(examples, epochs, run.batch_size)
-                every = steps_of(examples, 1, run.batch_size)
-                evaluate_every = every if evaluate_every is None else evaluate_every
+            made, every = steps, evaluate_every
+            if made is None:
+                examples = len(run.train_examples.targets)
+                made = steps_of(examples, epochs, run.batch_size)
+                every = steps_of(examples, 1, run.batch_size) if every is None else every
             plan = make_plan(
-                steps=steps,
-                lr=self._default_lr(steps, is_adamw) if lr is None else lr,
-                evaluate_every=evaluate_every,
+                steps=made,
+                lr=self._default_lr(made, is_adamw) if lr is None else lr,
+                evaluate_every=every,
                 patience=patience,
                 callbacks=callbacks,
                 progress=progress,
@@ -273,13 +290,34 @@ class Learner(Network[AnyVocab, AnyTexts]):
                 update_ratio=update_ratio,
                 live=live,
             )
-            loop = Loop(run, plan)
+            check_patience(plan.patience, has_dev=dev is not None)
+            return run, plan
+
+        before = self._vocab, self._shape, self._parameters
+        try:
+            run, plan = self._prepared_on(ranks, reduction, prepare)
         except BaseException:
             # A vocabulary and parameters that only this call brought are gone with it.
             self._vocab, self._shape, self._parameters = before
             raise
-        self._go(loop)
+        self._go(run, plan)
         return self
+
+    def _prepared_on(
+        self, comm: Comm | None, reduction: Reduction, prepare: Callable[[], tuple[NPLMRun, Plan]]
+    ) -> tuple[NPLMRun, Plan]:
+        """Prepare a run, on all ranks of `comm` if there are any; raise what any of them raises."""
+        if reduction not in REDUCTIONS:
+            raise ValueError(
+                f"reduction is {shorten(reduction)}; expected one of {', '.join(REDUCTIONS)}"
+            )
+        if comm is None:
+            return prepare()
+        run, plan = together(comm, prepare)
+        ranks_run = RanksRun(**vars(run), comm=comm, reduction=reduction)
+        for what, value in (ranks_run.settings() | plan.settings()).items():
+            same(comm, what, value)
+        return ranks_run, plan
 
     def _default_lr(self, steps: int, is_adamw: bool) -> LearningRate:
         steps = whole("steps", steps, least=1, most=2**62)
@@ -305,6 +343,8 @@ class Learner(Network[AnyVocab, AnyTexts]):
         threads: int | None = None,
         update_ratio: bool | None = None,
         live: bool = False,
+        comm: object = None,
+        reduction: Reduction = "exact",
     ) -> Self:
         """Go on with a training run from its checkpoint; return the model when it is done.
 
@@ -312,7 +352,8 @@ class Learner(Network[AnyVocab, AnyTexts]):
         interrupted. Learning rates were saved with it, even those of a function; `lr` replaces them
         for the steps to come, and is needed where `steps` asks for more than were planned. `log` is
         continued, and the checkpoint goes on to be saved at `path`. `live` is that of `fit`, and
-        `update_ratio` too, which is as it was where it is None.
+        `update_ratio` too, which is as it was where it is None. With `comm` all ranks read the
+        checkpoint, and train as in `fit`; their number may be another one than before.
 
         Raises `CheckpointError` where the file is none or holds no training run, and `ValueError`
         where it holds one on other examples.
@@ -326,26 +367,38 @@ class Learner(Network[AnyVocab, AnyTexts]):
         >>> longer.history.lr[[0, 19, 20, 49]].tolist()
         [0.1, 0.1, 0.01, 0.01]
         """
+        ranks = None if comm is None else as_comm(comm)
         file = model_path(path)
-        model, state = read_model(file, {cls.kind: partial(saved.read_run, cls)})
-        if state is None:
-            raise CheckpointError(f"{file}: holds a model without a training run; fit starts one")
-        run = model._restart(state, train, dev, threads)
-        total, lrs = state.loop.planned(steps, lr)
-        plan = make_plan(
-            steps=total,
-            lr=lrs,
-            evaluate_every=state.loop.evaluate_every,
-            patience=state.loop.patience,
-            callbacks=callbacks,
-            progress=progress,
-            log=log,
-            checkpoint=file,
-            update_ratio=state.loop.update_ratio if update_ratio is None else update_ratio,
-            live=live,
-        )
-        loop = state.loop
-        model._go(Loop(run, plan, loop.history, loop.best, loop.evaluated))
+
+        def read() -> tuple[Self, saved.RunState]:
+            model, state = read_model(file, {cls.kind: partial(saved.read_run, cls)})
+            if state is None:
+                raise CheckpointError(
+                    f"{file}: holds a model without a training run; fit starts one"
+                )
+            return model, state
+
+        model, state = read() if ranks is None else together(ranks, read)
+        past = state.loop
+
+        def prepare() -> tuple[NPLMRun, Plan]:
+            total, lrs = past.planned(steps, lr)
+            run = model._restart(state, train, dev, threads)
+            plan = make_plan(
+                steps=total,
+                lr=lrs,
+                evaluate_every=past.evaluate_every,
+                patience=past.patience,
+                callbacks=callbacks,
+                progress=progress,
+                log=log,
+                checkpoint=file,
+                update_ratio=past.update_ratio if update_ratio is None else update_ratio,
+                live=live,
+            )
+            return run, plan
+
+        model._go(*model._prepared_on(ranks, reduction, prepare), past)
         return model
 
     def _restart(
@@ -363,11 +416,24 @@ class Learner(Network[AnyVocab, AnyTexts]):
             run, optimizer=state.optimizer, state=state.remembered, dropout=state.dropout
         )
 
-    def _go(self, loop: Loop) -> None:
-        try:
-            loop.go()
-        finally:
-            self._history = loop.history()
+    def _go(self, run: NPLMRun, plan: Plan, past: Saved | None = None) -> None:
+        """Train, from where a run that was saved had come to; on ranks if the run is of them."""
+
+        saved_loop = () if past is None else (past.history, past.best, past.evaluated)
+
+        def go(run: TrainingRun) -> None:
+            loop = Loop(run, plan, *saved_loop)
+            try:
+                loop.go()
+            finally:
+                self._history = loop.history()
+
+        if not isinstance(run, RanksRun):
+            go(run)
+        elif run.comm.rank == 0:
+            lead(run, run.comm, go, lambda: self._history)
+        else:
+            self._history = follow(run, run.comm)
 
     def copy(self) -> Self:
         """Return a model of its own with the same parameters and no history."""

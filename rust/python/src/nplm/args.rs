@@ -2,7 +2,7 @@
 
 use fastgrad_core::kernels::Dispatch;
 use fastgrad_core::nplm::dropout::Dropout;
-use fastgrad_core::nplm::{Dataset, Params, Shape};
+use fastgrad_core::nplm::{Dataset, Params, Shape, Shard};
 use numpy::{Element, IxDyn, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods, dtype};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -66,11 +66,13 @@ pub fn set<'py, T: Number>(
     found.transpose()
 }
 
-/// Returns the shape of a model, from its parameters and the length of its contexts.
+/// Returns the shape of a model, from its parameters and the length of its contexts; `sharded` are
+/// the size of the vocabulary and the shard of the output layer, where the parameters have no more.
 pub fn shape<T: Number>(
     name: &str,
     set: &Params<Option<Named<'_, T>>>,
     context_length: usize,
+    sharded: Option<(usize, Shard)>,
 ) -> PyResult<Shape> {
     // The axes that the shape is read from must be there.
     if let (Some(c), Some(d)) = (&set.C, &set.d) {
@@ -79,13 +81,13 @@ pub fn shape<T: Number>(
     }
     let length = |array: &Option<Named<'_, T>>, axis| array.as_ref().map_or(0, |a| a.axis(axis));
     let shape = Shape {
-        vocab_size: length(&set.C, 0),
+        vocab_size: sharded.map_or_else(|| length(&set.C, 0), |(vocab_size, _)| vocab_size),
         context_length,
         embedding_dim: length(&set.C, 1),
         hidden_dim: length(&set.d, 0),
         direct: set.W.is_some(),
         tied: set.P.is_some(),
-        shard: None,
+        shard: sharded.map(|(_, shard)| shard),
     };
     check_shapes(&shape, set)?;
     let problem = if shape.vocab_size == 0 {
@@ -102,17 +104,18 @@ pub fn shape<T: Number>(
 
 /// Checks the shapes of all parameters.
 pub fn check_shapes<T: Number>(shape: &Shape, set: &Params<Option<Named<'_, T>>>) -> PyResult<()> {
-    let (v, h) = (Some(shape.vocab_size), Some(shape.hidden_dim));
+    let (v, rows) = (Some(shape.vocab_size), Some(shape.tokens().len()));
+    let h = Some(shape.hidden_dim);
     let (m, inputs) = (Some(shape.embedding_dim), Some(shape.inputs()));
     let check = |array: &Option<Named<'_, T>>, expected: &[Option<usize>], letters| {
         array.as_ref().map_or(Ok(()), |array| array.expect_shape(expected, letters))
     };
-    check(&set.C, &[v, m], "(V, m)")?;
+    check(&set.C, &[if shape.tied { rows } else { v }, m], "(V, m)")?;
     check(&set.d, &[h], "(h,)")?;
     check(&set.H, &[h, inputs], "(h, c·m)")?;
-    check(&set.U, &[v, h], "(V, h)")?;
-    check(&set.b, &[v], "(V,)")?;
-    check(&set.W, &[v, inputs], "(V, c·m)")?;
+    check(&set.U, &[rows, h], "(V, h)")?;
+    check(&set.b, &[rows], "(V,)")?;
+    check(&set.W, &[rows, inputs], "(V, c·m)")?;
     check(&set.P, &[m, h], "(m, h)")
 }
 
@@ -187,13 +190,17 @@ impl<'py> Examples<'py> {
         self.targets.axis(0)
     }
 
-    /// Returns the shape of the model that is to see them.
-    pub fn shape<T: Number>(&self, set: &Params<Option<Named<'_, T>>>) -> PyResult<Shape> {
+    /// Returns the shape of the model that is to see them; see [`shape`].
+    pub fn shape<T: Number>(
+        &self,
+        set: &Params<Option<Named<'_, T>>>,
+        sharded: Option<(usize, Shard)>,
+    ) -> PyResult<Shape> {
         let context = match self.inputs.array.ndim() {
             1 => self.inputs.axis(0) + 1 - self.len(),
             _ => self.inputs.axis(1),
         };
-        shape("params", set, context)
+        shape("params", set, context, sharded)
     }
 }
 

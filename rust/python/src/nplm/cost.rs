@@ -24,7 +24,7 @@ pub const TRAINING: usize = 6;
 /// [`TRAINING`].
 pub fn multiplications(shape: &Shape, examples: usize, passes: usize) -> usize {
     let lengths = shape.lengths();
-    let each = lengths.H + lengths.W + lengths.P + shape.vocab_size * shape.output_width();
+    let each = lengths.H + lengths.W + lengths.P + shape.tokens().len() * shape.output_width();
     each.saturating_mul(examples).saturating_mul(passes) / 2
 }
 

@@ -37,7 +37,7 @@ impl<'py> Arguments<'_, 'py> {
     ) -> PyResult<(Params<Option<Named<'py, T>>>, R)> {
         let examples = Examples::parse(self.inputs, self.targets)?;
         let set = nplm_args::set::<T>("params", self.params)?;
-        let shape = examples.shape(&set)?;
+        let shape = examples.shape(&set, None)?;
         let borrowed = nplm_args::borrow(&set, Named::read)?;
         let params = nplm_args::slices(&borrowed)?;
         let (inputs, targets) = (examples.inputs.read()?, examples.targets.read()?);
@@ -240,7 +240,7 @@ fn of_contexts<T: Number, R: Send>(
     let contexts = nplm_args::array::<u32>("contexts", contexts)?;
     let context_length = nplm_args::context_of(&contexts)?;
     let set = nplm_args::set::<T>("params", params)?;
-    let shape = nplm_args::shape("params", &set, context_length)?;
+    let shape = nplm_args::shape("params", &set, context_length, None)?;
     let borrowed = nplm_args::borrow(&set, Named::read)?;
     let params = nplm_args::slices(&borrowed)?;
     let examples = contexts.axis(0);

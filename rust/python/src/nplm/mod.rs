@@ -5,20 +5,25 @@
 #![allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
 
 mod args;
+mod comm;
 mod cost;
 mod eval;
 
+use fastgrad_core::Error;
 use fastgrad_core::nplm::optimizer::Optimizer;
+use fastgrad_core::nplm::ranks::Ranks;
+use fastgrad_core::nplm::Shard;
 use fastgrad_core::nplm::train::{self, Config};
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use self::args::{self as nplm_args, Examples, Named, Number};
+use self::comm::{PyComm, rank_below};
 use self::cost::TRAINING;
 use crate::args::{ByteBounds, at_least, count, number, quoted};
 use crate::borrow::Writing;
-use crate::errors::guard;
+use crate::errors::{guard, to_python};
 use crate::memory::reserve;
 use crate::run::run;
 
@@ -64,13 +69,20 @@ use for_numbers;
 ///     Srivastava et al., "Dropout", JMLR 15 (2014).
 /// threads: number of threads; None chooses. The result does not depend on it.
 /// progress: called with the number of steps done, every few dozen milliseconds.
+/// comm: a fastgrad.distributed.Comm whose ranks all make this call, on the same examples and with
+///     the same settings. With reduction "exact", params and state have of U, b and W (of C in tied
+///     models) only the rows of this rank's tokens, which nplm_shard gives, and vocab_size is V; the
+///     results are, bit for bit, those of one process. With "fast" they have all rows, and gradients
+///     are summed by comm.allreduce.
 ///
 /// Returns float64 (done,). done is less than the number of rates if the loss of step
 /// first_step + done was nan or infinite, or a parameter after it was that or too large to go on
 /// with (2**50 in float32, 2**500 in float64): that step was taken back.
 ///
 /// Any exception, KeyboardInterrupt included, leaves params and state as they were before the call:
-/// they are written to at its end. So does a fork of the process meanwhile, in the child.
+/// they are written to at its end. So does a fork of the process meanwhile, in the child. A
+/// KeyboardInterrupt on one rank is one on all; after any other exception the others wait for this
+/// rank, and must be ended.
 /// TypeError for wrong types or dtypes; ValueError for wrong shapes, values out of range, ids that
 /// are no row of C, arrays that are read-only, not contiguous, or share memory.
 ///
@@ -85,11 +97,12 @@ use for_numbers;
 #[pyo3(signature = (
     params, state, inputs, targets, *, batch, rates, first_step=None, seed=None, optimizer="sgd",
     momentum=0.9, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, dropout=None, threads=None,
-    progress=None
+    progress=None, comm=None, reduction="exact", vocab_size=None
 ))]
 #[pyo3(text_signature = "(params, state, inputs, targets, *, batch, rates, first_step=0, seed=0, \
     optimizer='sgd', momentum=0.9, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, \
-    dropout=(0.0, 0.0), threads=None, progress=None)")]
+    dropout=(0.0, 0.0), threads=None, progress=None, comm=None, reduction='exact', \
+    vocab_size=None)")]
 fn nplm_train<'py>(
     params: &Bound<'py, PyAny>,
     state: &Bound<'py, PyAny>,
@@ -107,6 +120,9 @@ fn nplm_train<'py>(
     dropout: Option<&Bound<'py, PyAny>>,
     threads: Option<&Bound<'py, PyAny>>,
     progress: Option<&Bound<'py, PyAny>>,
+    comm: Option<&Bound<'py, PyAny>>,
+    reduction: &str,
+    vocab_size: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     guard(|| {
         let rates = nplm_args::array::<f64>("rates", rates)?;
@@ -133,7 +149,13 @@ fn nplm_train<'py>(
                 format!("first_step is {}; steps have numbers below 2**64", config.first_step);
             return Err(PyValueError::new_err(message));
         }
-        for_numbers!(params, train_with(params, state, inputs, targets, config, threads, progress))
+        let comm = PyComm::parse(comm, reduction)?;
+        let vocab_size = vocab_size.map(|size| count("vocab_size", size)).transpose()?;
+        let ranks = (comm.as_ref(), vocab_size);
+        for_numbers!(
+            params,
+            train_with(params, state, inputs, targets, config, threads, progress, ranks)
+        )
     })
 }
 
@@ -145,11 +167,14 @@ fn train_with<'py, T: Number>(
     mut config: Config<'_>,
     threads: Option<&Bound<'py, PyAny>>,
     progress: Option<&Bound<'py, PyAny>>,
+    (comm, vocab_size): (Option<&PyComm>, Option<usize>),
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let py = params.py();
     let examples = Examples::parse(inputs, targets)?;
     let set = nplm_args::set::<T>("params", params)?;
-    let shape = examples.shape(&set)?;
+    let sharded = comm.zip(vocab_size);
+    let sharded = sharded.and_then(|(comm, size)| comm.shard(size).map(|shard| (size, shard)));
+    let shape = examples.shape(&set, sharded)?;
     let mut sets = vec![set];
     for (i, dict) in state.try_iter()?.enumerate() {
         py.check_signals()?;
@@ -205,8 +230,21 @@ fn train_with<'py, T: Number>(
     let step = cost::multiplications(&shape, config.batch_size, TRAINING);
     config.threads = cost::threads(threads, step, config.batch_size)?;
     let all = cost::cost(step).times(config.lr.len() as u64);
-    let trained =
-        run(py, all, progress, |progress| train::train(&shape, &before, &data, &config, progress))?;
+    let trained = run(py, all, progress, |progress| {
+        let ranks = comm.map(|comm| Ranks { comm, reduction: comm.reduction });
+        let trained = match train::train(&shape, &before, &data, &config, ranks, progress) {
+            Err(Error::Interrupted) => None,
+            trained => Some(trained?),
+        };
+        if let Some(comm) = comm {
+            comm.ended_together();
+        }
+        Ok(trained)
+    });
+    let trained = match comm {
+        Some(comm) => comm.agree(trained)?,
+        None => trained?.ok_or_else(|| to_python(&Error::Interrupted))?,
+    };
     for (set, new) in borrowed.iter_mut().zip(&trained.sets) {
         let written = set.as_mut().zip(new.as_ref()).map(|(array, new)| match array {
             Some(array) => array.as_slice_mut().map(|numbers| numbers.copy_from_slice(new)),
@@ -215,6 +253,26 @@ fn train_with<'py, T: Number>(
         written.transpose()?;
     }
     Ok(trained.losses.into_pyarray(py))
+}
+
+/// Return the tokens whose rows of the output layer a rank has: the first one, and how many.
+///
+/// vocab_size: the number of tokens. rank, size: the number of the rank, and that of all ranks.
+///
+/// >>> nplm_shard(1000, 0, 2), nplm_shard(1000, 1, 2)
+/// ((0, 576), (576, 424))
+#[pyfunction]
+fn nplm_shard(
+    vocab_size: &Bound<'_, PyAny>,
+    rank: &Bound<'_, PyAny>,
+    size: &Bound<'_, PyAny>,
+) -> PyResult<(usize, usize)> {
+    guard(|| {
+        let (vocab_size, size) = (count("vocab_size", vocab_size)?, count("size", size)?);
+        let rank = rank_below(rank, size)?;
+        let shard = Shard::of(vocab_size, rank, size);
+        Ok((shard.first, shard.count))
+    })
 }
 
 /// Parses an optimizer and its constants.
@@ -238,6 +296,7 @@ fn parse_optimizer(name: &str, momentum: f64, betas: (f64, f64), eps: f64) -> Py
 /// Adds the functions to the module.
 pub fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(nplm_train, module)?)?;
+    module.add_function(wrap_pyfunction!(nplm_shard, module)?)?;
     module.add_function(wrap_pyfunction!(eval::nplm_loss, module)?)?;
     module.add_function(wrap_pyfunction!(eval::nplm_losses, module)?)?;
     module.add_function(wrap_pyfunction!(eval::nplm_gradients, module)?)?;

@@ -48,7 +48,7 @@ pub(in super::super) fn forward_and_backward<T: Dispatch>(
             for batch in &mut *in_flight {
                 batch.copy_target_rows(shape, params);
             }
-            comm.send(&pack(in_flight)?, rank + 1)?;
+            comm.send(&mut pack(in_flight)?, rank + 1)?;
         }
     }
     if rank == last {

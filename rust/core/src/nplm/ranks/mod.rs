@@ -43,11 +43,11 @@ pub trait Comm<T>: Sync {
     /// Returns the number of ranks.
     fn size(&self) -> usize;
 
-    /// Sends numbers to another rank, without waiting until they are received.
+    /// Sends numbers to another rank, without waiting until they are received; they stay as they are.
     ///
     /// # Errors
     /// [`crate::Error::Failed`] where the message cannot be sent.
-    fn send(&self, numbers: &[T], to: usize) -> Result<()>;
+    fn send(&self, numbers: &mut [T], to: usize) -> Result<()>;
 
     /// Receives as many numbers as were sent; messages of a rank come in their order.
     ///

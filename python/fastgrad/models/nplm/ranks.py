@@ -1,0 +1,138 @@
+"""A training run of a network whose steps several ranks make together."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ... import __version__, _core
+from . import kernels
+from .examples import Prepared
+from .run import NPLMRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from ...distributed import Comm
+    from .kernels import Reduction
+
+REDUCTIONS = ("exact", "fast")
+
+# The number of examples that Rust computes side by side, and whose losses it adds up first.
+_MICRO_BATCH = 16
+
+
+@dataclass
+class RanksRun(NPLMRun):
+    """A run of which every rank has the examples, the parameters and the optimizer's state.
+
+    With `reduction` "exact" a rank computes the logits of a part of the vocabulary, and changes the
+    rows of U, b and W (of C where it is tied) that belong to it; after a chunk of steps all ranks
+    get the rows of each. With "fast" it takes a part of each mini-batch, and gradients are added up.
+    """
+
+    comm: Comm
+    reduction: Reduction
+
+    def settings(self) -> dict[str, Any]:
+        """Return what has to be the same on all ranks, in words or as a digest."""
+        model = self.model
+        arrays = hashlib.blake2b(digest_size=16)
+        for name, array in sorted(self.arrays.items()):
+            arrays.update(f"{name} {array.shape} {array.dtype.str}".encode())
+            arrays.update(array.data)
+        return {
+            "fastgrad.__version__": __version__,
+            "the kind of CPU that the kernels run for": _core.__cpu__,
+            "the size of the model": model._shape,
+            "vocab": hashlib.blake2b(repr(list(model.vocab)).encode(), digest_size=16).hexdigest(),
+            "reduction": self.reduction,
+            **self.to_config(),
+            "the parameters at the start": arrays.hexdigest(),
+        }
+
+    def train(
+        self,
+        first_step: int,
+        lrs: NDArray[np.float64],
+        progress: Callable[[int], object] | None = None,
+    ) -> NDArray[np.float64]:
+        """Make as many steps as there are learning rates, on all ranks; return the losses."""
+        parameters, state = self.model._parameters, self.state
+        is_sharded = self.reduction == "exact"
+        losses = kernels.train(
+            self._own_rows(parameters) if is_sharded else parameters,
+            self._own_rows(state) if is_sharded else state,
+            self.train_examples,
+            self.optimizer,
+            lrs,
+            batch_size=self.batch_size,
+            first_step=first_step,
+            seed=self.seed,
+            dropout=self.dropout,
+            threads=self.threads,
+            progress=progress,
+            comm=self.comm,
+            reduction=self.reduction,
+            vocab_size=self._vocab_size,
+        )
+        if is_sharded:
+            for name, array in (parameters | state).items():
+                if self._is_sharded(name):
+                    self._exchange_rows(array)
+        return losses
+
+    def dev_loss(self) -> float | None:
+        """Return the loss on the development text, to which each rank adds its part; on rank 0."""
+        if self.dev_examples is None:
+            return None
+        contexts, targets = self.dev_examples
+        groups = -(-len(targets) // _MICRO_BATCH)
+        first, end = (
+            min(len(targets), groups * rank // self.comm.size * _MICRO_BATCH)
+            for rank in (self.comm.rank, self.comm.rank + 1)
+        )
+        losses = np.zeros(end - first)
+        if end > first:
+            # Of a running text, the ids before the first target belong to its context.
+            width = len(contexts) - len(targets) if contexts.ndim == 1 else 0
+            part = Prepared(contexts[first : end + width], targets[first:end])
+            losses = kernels.losses(self.model._parameters, part, self.threads)
+        parts = self.comm.gather(losses)
+        return None if parts is None else _mean(np.concatenate(parts))
+
+    @property
+    def _vocab_size(self) -> int:
+        return len(self.model.vocab)
+
+    def _is_sharded(self, name: str) -> bool:
+        """Return whether ranks share the rows of an array, such as `U` or `mean.U`."""
+        tied = "P" in self.model._parameters
+        return name.rpartition(".")[2] in ({"C", "b", "W"} if tied else {"U", "b", "W"})
+
+    def _rows(self, rank: int) -> slice:
+        first, count = _core.nplm_shard(self._vocab_size, rank, self.comm.size)
+        return slice(first, first + count)
+
+    def _own_rows(self, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        rows = self._rows(self.comm.rank)
+        return {
+            name: array[rows] if self._is_sharded(name) else array for name, array in arrays.items()
+        }
+
+    def _exchange_rows(self, array: NDArray[Any]) -> None:
+        """Give all ranks the rows that each has changed."""
+        for rank in range(self.comm.size):
+            self.comm.broadcast(array[self._rows(rank)], rank)
+
+
+def _mean(losses: NDArray[np.float64]) -> float:
+    """Return the mean of losses, added up in the order in which Rust does."""
+    padded = np.zeros((-(-len(losses) // _MICRO_BATCH), _MICRO_BATCH))
+    padded.flat[: len(losses)] = losses
+    return float(padded.cumsum(axis=1)[:, -1].cumsum()[-1]) / len(losses)
