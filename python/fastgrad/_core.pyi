@@ -64,6 +64,7 @@ __all__ = [
 
 __version__: str
 __cpu__: str
+MICRO_BATCH: int
 
 _Operand: TypeAlias = Value | float
 _Operands: TypeAlias = Iterable[_Operand]

@@ -128,8 +128,8 @@ def lead(run: SharedRun, comm: Comm, go: Callable[[Leader], Any], result: Callab
             send_arrays(comm, run.arrays)
 
 
-def follow(run: SharedRun, comm: Comm) -> Any:
-    """Do what rank 0 says until its loop has ended; return the result that it gives, or raise.
+def follow(run: SharedRun, comm: Comm, take: Callable[[Any], None]) -> None:
+    """Do what rank 0 says until its loop has ended; take the result, then raise what it raised.
 
     Ctrl-C is for rank 0 to answer.
     """
@@ -150,9 +150,9 @@ def follow(run: SharedRun, comm: Comm) -> Any:
                 error, result = arguments
                 send_arrays(comm, run.arrays)
                 break
+    take(result)
     if error:
         raise pickle.loads(error)
-    return result
 
 
 def send_arrays(comm: Comm, arrays: dict[str, NDArray[Any]]) -> None:

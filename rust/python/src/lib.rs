@@ -58,7 +58,7 @@ mod weights;
 mod words;
 mod written_out;
 
-use fastgrad_core::kernels::Cpu;
+use fastgrad_core::kernels::{Cpu, MICRO_BATCH};
 use fastgrad_core::reserve::WithReserve;
 use pyo3::prelude::*;
 
@@ -74,6 +74,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     fork::watch(module)?;
     // Chosen on import, as a fork could catch another thread in the middle of it. An error is
     // raised by the calls that need the choice.
+    module.add("MICRO_BATCH", MICRO_BATCH)?;
     module.add("__cpu__", Cpu::chosen().map_or("none", |cpu| cpu.name()))?;
     value::add_type(module)?;
     functional::add_functions(module)?;

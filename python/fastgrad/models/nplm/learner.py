@@ -433,7 +433,7 @@ class Learner(Network[AnyVocab, AnyTexts]):
         elif run.comm.rank == 0:
             lead(run, run.comm, go, lambda: self._history)
         else:
-            self._history = follow(run, run.comm)
+            follow(run, run.comm, partial(setattr, self, "_history"))
 
     def copy(self) -> Self:
         """Return a model of its own with the same parameters and no history."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import __version__, _core
+from ..._core import MICRO_BATCH
 from . import kernels
 from .examples import Prepared
 from .run import NPLMRun
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from .kernels import Reduction
 
 REDUCTIONS = ("exact", "fast")
-
-# The number of examples that Rust computes side by side, and whose losses it adds up first.
-_MICRO_BATCH = 16
 
 
 @dataclass
@@ -92,9 +90,9 @@ class RanksRun(NPLMRun):
         if self.dev_examples is None:
             return None
         contexts, targets = self.dev_examples
-        groups = -(-len(targets) // _MICRO_BATCH)
+        groups = -(-len(targets) // MICRO_BATCH)
         first, end = (
-            min(len(targets), groups * rank // self.comm.size * _MICRO_BATCH)
+            min(len(targets), groups * rank // self.comm.size * MICRO_BATCH)
             for rank in (self.comm.rank, self.comm.rank + 1)
         )
         losses = np.zeros(end - first)
@@ -132,7 +130,7 @@ class RanksRun(NPLMRun):
 
 
 def _mean(losses: NDArray[np.float64]) -> float:
-    """Return the mean of losses, added up in the order in which Rust does."""
-    padded = np.zeros((-(-len(losses) // _MICRO_BATCH), _MICRO_BATCH))
+    """Return the mean of losses, added up as Rust does: micro-batch by micro-batch."""
+    padded = np.zeros((-(-len(losses) // MICRO_BATCH), MICRO_BATCH))
     padded.flat[: len(losses)] = losses
     return float(padded.cumsum(axis=1)[:, -1].cumsum()[-1]) / len(losses)

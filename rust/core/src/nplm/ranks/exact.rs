@@ -34,7 +34,8 @@ pub(in super::super) fn forward_and_backward<T: Dispatch>(
         }
         forward_from_x(cpu, shape, params, masks, batch);
     })?;
-    for in_flight in batches.chunks_mut(at_once(pool.threads())) {
+    let at_once = at_once(batches.len(), pool.threads());
+    for in_flight in batches.chunks_mut(at_once) {
         if rank > 0 {
             unpack(in_flight, |message| comm.receive(message, rank - 1))?;
         }
@@ -64,10 +65,13 @@ pub(in super::super) fn forward_and_backward<T: Dispatch>(
     Ok(weighted_loss(batches, weight))
 }
 
-/// Returns the number of micro-batches that go from rank to rank together: few, so that a rank soon
-/// has the first ones, but enough for each thread to use a tile for two.
-fn at_once(threads: usize) -> usize {
-    2 * threads
+/// Returns the number of micro-batches that go from rank to rank together: one for each thread, so
+/// that a rank soon has the first ones, or more where there are many, which then share a tile while
+/// it is in the cache.
+fn at_once(batches: usize, threads: usize) -> usize {
+    /// The number of groups from which on a rank waits little for the first one.
+    const GROUPS: usize = 16;
+    (batches / GROUPS).next_multiple_of(threads).max(threads)
 }
 
 /// x ← rows of C, where each rank has those of its shard.
