@@ -17,6 +17,7 @@ import counting
 import jitted
 import nplm
 import programs
+import ranks
 import sampling_names
 import words
 import workloads
@@ -56,6 +57,9 @@ GROUPS: dict[str, dict[str, Callable[[Settings], list[Row]]]] = {
         "ngrams": words.ngrams,
         "nplm-W": nplm.words,
         "nplm-WL": nplm.many_words,
+    },
+    "ranks": {
+        "ranks": ranks.ranks,
     },
 }
 WORKLOADS = {name: work for group in GROUPS.values() for name, work in group.items()}
