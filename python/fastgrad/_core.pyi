@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
+from .distributed import Comm
+
 __all__ = [
     "InternalError",
     "InterpolatedTable",

@@ -102,7 +102,9 @@ def test_a_run_is_resumed_on_another_number_of_ranks(tmp_path):
     def go_on(comm=None):
         return bits(WordNPLM.resume(tmp_path / "run", TEXT, DEV, comm=comm, threads=1))
 
-    assert [model.history.stopped for model in run_threads(3, begin)] == ["stopped by a callback"] * 3
+    assert [model.history.stopped for model in run_threads(3, begin)] == [
+        "stopped by a callback"
+    ] * 3
     saved = (tmp_path / "run").read_bytes()
     for size in (1, 2):
         (tmp_path / "run").write_bytes(saved)

@@ -155,6 +155,9 @@ _TABLE: dict[str, dict[str, Any]] = {
     "group-duplicates": _flag("Keep all copies of an item in one part of the random split."),
     "seed": _whole("Seed of all that is random; the same on every machine.", 0, 2**64 - 1),
     "mpi": _flag("Share the work out between the processes that mpiexec has started."),
+    "mpi-reduction": _choice(
+        "exact fast", "With --mpi: the bits of one process, or gradients added up in any order."
+    ),
     "threads": _whole("Number of threads; the result is the same for any."),
     "tokenizer": _choice("simple space", "Cut words from punctuation, or at whitespace."),
     "eos": _choice("paragraph line none", "What an end-of-sequence token ends; samples end there."),

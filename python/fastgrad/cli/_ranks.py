@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import os
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING
 
 from click.exceptions import Exit
@@ -20,14 +21,19 @@ _waiting: list[Comm] = []
 def ranks(mpi: bool) -> Generator[Comm]:
     """Yield the processes that run a command; without --mpi this one alone.
 
-    What all ranks raise, the first one tells. What one rank raises, it tells, and `end` ends all.
+    What the others would print is dropped. What all ranks raise, the first one tells. What one rank
+    raises, it tells, and `end` ends all.
     """
     from ..distributed import as_comm, mpi_world
     from ..distributed.together import is_on_all_ranks
 
     comm = mpi_world() if mpi else as_comm(None)
     try:
-        yield comm
+        with (
+            open(os.devnull, "w") as nowhere,
+            redirect_stdout(nowhere) if comm.rank else nullcontext(),
+        ):
+            yield comm
     except Exit:
         raise
     except BaseException as error:

@@ -12,12 +12,16 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.exceptions import Exit
 
+from ._ranks import ranks
 from ._report import show
 from ._texts import Text, folder_of, knows_words, load_model, make_folder, noted_text, read_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    from ..distributed import Comm
 
 
 @contextmanager
@@ -154,7 +158,12 @@ def counted_words(train: Any) -> Any:
     return counted
 
 
-def train(fit: Callable[..., Any], parts: Parts, place: Path, made: int = 0) -> None:
+def on_ranks(mpi: bool, reduction: str, comm: Comm) -> dict[str, Any]:
+    """Return the settings of `fit` on several ranks; none without --mpi."""
+    return {"comm": comm, "reduction": reduction} if mpi else {}
+
+
+def train(fit: Callable[..., Any], parts: Parts, place: Path, comm: Comm, made: int = 0) -> None:
     """Have `fit` make the steps of a run; show the result. `made` were made before."""
     start = perf_counter()
     try:
@@ -166,6 +175,8 @@ def train(fit: Callable[..., Any], parts: Parts, place: Path, made: int = 0) -> 
             " of the run, and the one before the run as *.previous; where the run has learned"
             " nothing, it has the one before"
         ) from None
+    if comm.rank:
+        raise Exit(0)  # The first rank measures and tells.
     seconds = max(perf_counter() - start, 1e-9)
     steps = model.history.steps - made
     done = f"{steps:,} in {seconds:.1f} s, {steps / seconds:,.0f} per second"
@@ -180,8 +191,13 @@ def show_saved(place: Path) -> None:
     show("saved", str(place / "model.safetensors" if place.is_dir() else place))
 
 
-def resume(place: Path) -> None:
+def resume(place: Path, mpi: bool = False, reduction: str = "exact") -> None:
     """Go on with the training run of a folder, or of a model's file in it."""
+    with ranks(mpi) as comm:
+        _resume(place, comm, on_ranks(mpi, reduction, comm))
+
+
+def _resume(place: Path, comm: Comm, more: dict[str, Any]) -> None:
     before = load_model(place, "fastgrad train nplm")
     from ..checkpoint import CheckpointError, previous
     from ..models import NPLM, WordNPLM
@@ -206,11 +222,11 @@ def resume(place: Path) -> None:
 
     def fit(**settings: Any) -> Any:
         try:
-            return type(before).resume(place, **settings)
+            return type(before).resume(place, **settings, **more)
         except CheckpointError:
             raise
         except ValueError as error:
             changed = f"has {parts.text.name} changed?"
             raise click.ClickException(f"{place}: {error}; {changed}") from None
 
-    train(fit, parts, place, made)
+    train(fit, parts, place, comm, made)

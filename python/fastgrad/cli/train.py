@@ -16,7 +16,7 @@ from .._defaults import CHARACTERS, L2, NEURAL_BIGRAM_STEPS, SMOOTHING, WORD_TEX
 from ._options import Commands, as_command, chosen, epilog, option, require, tells_what_was_saved
 from ._ranks import ranks
 from ._report import grams, show, show_items, show_vocab
-from ._runs import Parts, cut_items, cut_words, keep_input, made_folder, show_saved, train
+from ._runs import Parts, cut_items, cut_words, keep_input, made_folder, on_ranks, show_saved, train
 from ._runs import resume as resume_run
 from ._texts import Text, text_of, texts_of
 
@@ -119,6 +119,8 @@ _WORD_SCHEDULE = {
     "help": "How the learning rate falls after the warm-up, with the modern preset.",
     "type": click.Choice(("cosine", "linear", "constant")),
 }
+# Options of networks that are trained on several ranks.
+_MPI = "mpi mpi-reduction"
 # Options of all networks that `fit` and `lr_find` take.
 _FIT = "optimizer seed threads"
 # Options of the three models that are a table.
@@ -248,8 +250,8 @@ def _save(model: Any, text: Text, counts: Any, out: Path) -> None:
 
 @as_command(
     "nplm",
-    f"out resume {NETWORK} steps lr schedule patience {TRAINING}",
-    vars(CHARACTERS) | {"split": "random"},
+    f"out resume {NETWORK} steps lr schedule patience {TRAINING}{_MPI}",
+    vars(CHARACTERS) | {"split": "random", "mpi_reduction": "exact"},
     CHARACTERS_SHOWN,
     file=ITEMS,
     examples=_NPLM_EXAMPLES,
@@ -268,12 +270,13 @@ def nplm(**given: Any) -> None:
         args.patience is None or args.split != "none",
         "--patience: needs a part to measure, not --split none",
     )
-    with made_folder(args.out):
+    with ranks(args.mpi) as comm, nullcontext() if comm.rank else made_folder(args.out):
         parts, model, settings = new_network(args, _text_to_keep(args))
         text = parts.text.note(len(parts.whole), model.vocab)
         model.note = {"text": text, "run": parts.how}
         settings |= {"steps": args.steps, "lr": _lr(args), "patience": args.patience}
-        train(partial(model.fit, checkpoint=args.out, **settings), parts, args.out)
+        settings |= on_ranks(args.mpi, args.mpi_reduction, comm)
+        train(partial(model.fit, checkpoint=args.out, **settings), parts, args.out, comm)
 
 
 def check_split(args: Any) -> None:
@@ -325,8 +328,8 @@ def _lr(args: Any) -> Any:
     "word-nplm",
     "out resume tokenizer eos vocab-size min-count dev-fraction test-fraction"
     f" {NETWORK} tie-weights/--no-tie-weights preset epochs steps batch-size optimizer lr schedule"
-    " weight-decay dropout patience seed threads",
-    vars(WORDS) | vars(WORD_TEXTS) | {"preset": "modern"},
+    f" weight-decay dropout patience seed threads {_MPI}",
+    vars(WORDS) | vars(WORD_TEXTS) | {"preset": "modern", "mpi_reduction": "exact"},
     _WORD_SHOWN,
     schedule=_WORD_SCHEDULE,
     file=_WORD_FILE,
@@ -349,7 +352,7 @@ def word_nplm(**given: Any) -> None:
         args.dev_fraction + args.test_fraction < 1,
         "--dev-fraction and --test-fraction: expected shares that leave some to train on",
     )
-    with made_folder(args.out):
+    with ranks(args.mpi) as comm, nullcontext() if comm.rank else made_folder(args.out):
         from ..models import WordNPLM
         from ..models.nplm.presets import init_for
 
@@ -363,7 +366,8 @@ def word_nplm(**given: Any) -> None:
         model = WordNPLM(parts.whole.vocab, counts=parts.train.counts, **shape)
         show("model", repr(model))
         model.note = {"run": parts.how}
-        train(partial(model.fit, checkpoint=args.out, **settings), parts, args.out)
+        settings |= on_ranks(args.mpi, args.mpi_reduction, comm)
+        train(partial(model.fit, checkpoint=args.out, **settings), parts, args.out, comm)
 
 
 def _read_words(args: Any) -> Parts:
@@ -415,6 +419,10 @@ def _resumed(given: dict[str, Any]) -> bool:
     ctx = click.get_current_context()
     above = ctx.parent.params.get("resume") if ctx.parent else None
     place: Path | None = given.pop("resume") or above
+    require(
+        not (given["mpi"] and given["file"] == "-"),
+        "FILE: not standard input with --mpi, as one rank alone can read it",
+    )
     if place is None:
         require(given["out"] is not None, "missing option -o/--out, the folder for the model")
         return False
@@ -423,9 +431,11 @@ def _resumed(given: dict[str, Any]) -> bool:
         is_option = isinstance(parameter, click.Option)
         written = parameter.opts[-1] if is_option else parameter.make_metavar(ctx)
         require(
-            parameter.name not in given or ctx.get_parameter_source(parameter.name) not in typed,
+            parameter.name not in given
+            or parameter.name in ("mpi", "mpi_reduction")
+            or ctx.get_parameter_source(parameter.name) not in typed,
             f"{written}: not with --resume, which goes on with the text and the settings of its"
             " folder",
         )
-    resume_run(place)
+    resume_run(place, given["mpi"], given["mpi_reduction"])
     return True

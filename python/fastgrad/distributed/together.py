@@ -35,15 +35,24 @@ def together(comm: Comm, work: Callable[[], _T]) -> _T:
     if found is not None:
         # A rank's own error has its traceback.
         own = error is not None and told.tobytes() == found
-        everywhere: Any = error if own else pickle.loads(found)
-        everywhere.on_all_ranks = True
-        raise everywhere
+        everywhere = error if own and error is not None else pickle.loads(found)
+        raise mark_on_all_ranks(everywhere)
     return result  # pyright: ignore[reportReturnType] - nothing was raised
 
 
 def is_on_all_ranks(error: BaseException) -> bool:
-    """Return whether `together` has raised an error, and so all other ranks know of it."""
-    return getattr(error, "on_all_ranks", False) is True
+    """Return whether all other ranks know of an error, or of the one that it was made of."""
+    cause = error.__context__
+    return getattr(error, "on_all_ranks", False) is True or (
+        cause is not None and is_on_all_ranks(cause)
+    )
+
+
+def mark_on_all_ranks(error: BaseException) -> BaseException:
+    """Note that all ranks know of an error, and raise it."""
+    marked: Any = error
+    marked.on_all_ranks = True
+    return error
 
 
 def same(comm: Comm, what: str, value: object) -> None:
@@ -60,7 +69,7 @@ def same(comm: Comm, what: str, value: object) -> None:
     together(comm, check)
 
 
-def pickled(rank: int, error: Exception | None) -> bytes:
+def pickled(rank: int, error: BaseException | None) -> bytes:
     """Return an error for other ranks, in words where it cannot be pickled; empty for none."""
     if error is None:
         return b""

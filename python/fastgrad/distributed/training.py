@@ -12,20 +12,44 @@ import signal
 import sys
 import threading
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import numpy as np
 
-from .together import is_on_all_ranks, pickled
+from .._checks import cut
+from .together import is_on_all_ranks, mark_on_all_ranks, pickled
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from numpy.typing import NDArray
 
     from .comm import Comm
+
+
+@dataclass(frozen=True)
+class _Train:
+    """Make steps; where the loop has put back other arrays, take those of rank 0 before."""
+
+    first_step: int
+    lrs: NDArray[np.float64]
+    is_moved: bool
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """Measure the loss on the development text."""
+
+
+@dataclass(frozen=True)
+class _End:
+    """Take the arrays of rank 0, which has this result, or has raised this error, pickled."""
+
+    error: bytes
+    result: Any
 
 
 class SharedRun(Protocol):
@@ -84,7 +108,7 @@ class Leader:
         # The loop has put back other arrays where it does not go on from the last step.
         is_moved = self._step is not None and first_step != self._step
         with _ending_all(self._comm), _deferred_signals() as answer:
-            self._comm.broadcast_object(("train", first_step, lrs, is_moved))
+            self._comm.broadcast_object(_Train(first_step, lrs, is_moved))
             if is_moved:
                 send_arrays(self._comm, self._run.arrays)
             losses = self._run.train(first_step, lrs, answer)
@@ -94,7 +118,7 @@ class Leader:
     def dev_loss(self) -> float | None:
         """Return the loss on the development text, to which each rank adds its part."""
         with _ending_all(self._comm), _deferred_signals():
-            self._comm.broadcast_object(("dev_loss",))
+            self._comm.broadcast_object(_Measure())
             return self._run.dev_loss()
 
     def save(
@@ -114,18 +138,21 @@ def lead(run: SharedRun, comm: Comm, go: Callable[[Leader], Any], result: Callab
 
     What the loop raises is raised on all ranks.
     """
-    error: BaseException | None = None
+    raised: BaseException | None = None
     try:
         go(Leader(run, comm))
-    except BaseException as raised:
-        error = raised
+    except BaseException as error:
+        raised = error
         raise
     finally:
         with _ending_all(comm), _deferred_signals():
-            if isinstance(error, KeyboardInterrupt):
-                error = KeyboardInterrupt(*error.args)  # What rank 0 adds to it is of no use there.
-            comm.broadcast_object(("end", pickled(0, error), result()))
+            told = raised
+            if isinstance(told, KeyboardInterrupt):
+                told = KeyboardInterrupt(*told.args)  # What rank 0 adds to it is of no use there.
+            comm.broadcast_object(_End(pickled(0, told), result()))
             send_arrays(comm, run.arrays)
+        if raised is not None:
+            mark_on_all_ranks(raised)
 
 
 def follow(run: SharedRun, comm: Comm, take: Callable[[Any], None]) -> None:
@@ -134,25 +161,24 @@ def follow(run: SharedRun, comm: Comm, take: Callable[[Any], None]) -> None:
     Ctrl-C is for rank 0 to answer.
     """
     with _ending_all(comm), _ignored_signals():
-        while True:
-            what, *arguments = comm.broadcast_object(())
-            if what == "train":
-                first_step, lrs, is_moved = arguments
-                if is_moved:
-                    send_arrays(comm, run.arrays)
-                try:
-                    run.train(first_step, lrs)
-                except KeyboardInterrupt:
-                    continue  # It was interrupted on rank 0, which will say what comes next.
-            elif what == "dev_loss":
+        while not isinstance(command := _next_command(comm), _End):
+            if isinstance(command, _Measure):
                 run.dev_loss()
-            else:
-                error, result = arguments
+                continue
+            if command.is_moved:
                 send_arrays(comm, run.arrays)
-                break
-    take(result)
-    if error:
-        raise pickle.loads(error)
+            # After a Ctrl-C on rank 0 that rank will say what comes next.
+            with suppress(KeyboardInterrupt):
+                run.train(command.first_step, command.lrs)
+        send_arrays(comm, run.arrays)
+    take(command.result)
+    if command.error:
+        raise mark_on_all_ranks(pickle.loads(command.error))
+
+
+def _next_command(comm: Comm) -> _Train | _Measure | _End:
+    nothing: Any = None
+    return comm.broadcast_object(nothing)
 
 
 def send_arrays(comm: Comm, arrays: dict[str, NDArray[Any]]) -> None:
@@ -162,7 +188,7 @@ def send_arrays(comm: Comm, arrays: dict[str, NDArray[Any]]) -> None:
 
 
 @contextmanager
-def _ending_all(comm: Comm) -> Iterator[None]:
+def _ending_all(comm: Comm) -> Generator[None]:
     """End all ranks after an error that the others do not share: they would wait for ever."""
     try:
         yield
@@ -176,13 +202,15 @@ def _ending_all(comm: Comm) -> Iterator[None]:
 
 def fail(comm: Comm, error: BaseException) -> NoReturn:
     """Tell of an error, and end all ranks."""
-    told = "".join(traceback.format_exception(error))
-    sys.stderr.write(f"{told}rank {comm.rank} of {comm.size} has failed; all ranks end\n")
+    if not isinstance(error, (MemoryError, OSError)):
+        traceback.print_exception(error)
+    told = f"rank {comm.rank} of {comm.size}: {type(error).__name__}: {error}; all ranks end"
+    sys.stderr.write(f"{cut(told, 500)}\n")
     comm.abort(1)
 
 
 @contextmanager
-def _deferred_signals() -> Iterator[Callable[[int], None]]:
+def _deferred_signals() -> Generator[Callable[[int], None]]:
     """Answer Ctrl-C and SIGTERM at the end of the block, or where the function yielded is called.
 
     An exception between two messages would leave the other ranks waiting.
@@ -210,7 +238,7 @@ def _deferred_signals() -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def _ignored_signals() -> Iterator[None]:
+def _ignored_signals() -> Generator[None]:
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):

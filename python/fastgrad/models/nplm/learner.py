@@ -13,11 +13,11 @@ from ..._hints import hint_names
 from ..._threads import thread_count
 from ...base import AnyTexts
 from ...checkpoint import CheckpointError
-from ...optim.schedules import cosine, warmup_cosine
-from ...training import History
 from ...distributed import as_comm
 from ...distributed.together import same, together
 from ...distributed.training import follow, lead
+from ...optim.schedules import cosine, warmup_cosine
+from ...training import History
 from ...training.loop import Loop
 from ...training.plan import check_patience, make_plan
 from .._model import AnyVocab
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from ..._defaults import Defaults
     from ...base import TrainingRun
     from ...distributed import Comm
-    from ...training.plan import Plan
-    from ...training.resuming import Saved
-    from .kernels import Reduction
     from ...training import Progress
     from ...training.learning_rates import LearningRate
+    from ...training.plan import Plan
+    from ...training.resuming import Saved
     from .examples import Prepared
+    from .kernels import Reduction
 
 # The part of all steps in which the learning rate of AdamW over words climbs.
 _WARMUP = 20
@@ -220,9 +220,9 @@ class Learner(Network[AnyVocab, AnyTexts]):
         curves of the losses that grow in a notebook, and elsewhere the bar.
 
         `comm`, a communicator such as `mpi4py.MPI.COMM_WORLD`, trains on all its ranks, which call
-        `fit` with the same arguments, and have the same model at the end: see the page on several
-        machines. `reduction` "exact" has, bit for bit, the parameters of one process; "fast" adds up
-        gradients in the communicator's order. Rank 0 evaluates, calls `callbacks`, writes and shows.
+        `fit` with the same arguments and have the same model at the end. With `reduction` "exact"
+        that is, bit for bit, the model of one process; with "fast" gradients are added up in the
+        communicator's order. Rank 0 calls `callbacks`, writes files and shows the bar.
 
         Raises `DivergedError` where the loss becomes nan or infinite, or rises to more than twice
         its start and twice ln V, with good parameters in place (the last, or the best seen);
@@ -419,10 +419,11 @@ class Learner(Network[AnyVocab, AnyTexts]):
     def _go(self, run: NPLMRun, plan: Plan, past: Saved | None = None) -> None:
         """Train, from where a run that was saved had come to; on ranks if the run is of them."""
 
-        saved_loop = () if past is None else (past.history, past.best, past.evaluated)
-
         def go(run: TrainingRun) -> None:
-            loop = Loop(run, plan, *saved_loop)
+            if past is None:
+                loop = Loop(run, plan)
+            else:
+                loop = Loop(run, plan, past.history, past.best, past.evaluated)
             try:
                 loop.go()
             finally:

@@ -31,7 +31,7 @@ class RanksRun(NPLMRun):
 
     With `reduction` "exact" a rank computes the logits of a part of the vocabulary, and changes the
     rows of U, b and W (of C where it is tied) that belong to it; after a chunk of steps all ranks
-    get the rows of each. With "fast" it takes a part of each mini-batch, and gradients are added up.
+    get the rows of each. With "fast" it takes a part of each mini-batch, and gradients are added.
     """
 
     comm: Comm
