@@ -17,7 +17,7 @@ import counting
 import jitted
 import nplm
 import programs
-import ranks
+import two_ranks
 import sampling_names
 import words
 import workloads
@@ -59,7 +59,7 @@ GROUPS: dict[str, dict[str, Callable[[Settings], list[Row]]]] = {
         "nplm-WL": nplm.many_words,
     },
     "ranks": {
-        "ranks": ranks.ranks,
+        "ranks": two_ranks.ranks,
     },
 }
 WORKLOADS = {name: work for group in GROUPS.values() for name, work in group.items()}
