@@ -17,8 +17,8 @@ import counting
 import jitted
 import nplm
 import programs
-import two_ranks
 import sampling_names
+import two_ranks
 import words
 import workloads
 from engines import FASTGRAD, MICROGRAD, ROOT, find, missing, versions

@@ -1,6 +1,6 @@
 """A training step of the NPLM on two ranks of one thread, beside one process of two threads.
 
-Each sample starts its processes: `mpiexec -n 2 python benches/two_ranks.py SIZE WAY STEPS`, where WAY
+Each sample starts its processes, `mpiexec -n 2 python benches/two_ranks.py SIZE WAY STEPS`: WAY
 is exact, fast or torch; without mpiexec WAY is alone. The last line printed is JSON: seconds a
 step, and the bytes that rank 0 sent in a step. With `--gloo HOST:PORT RANK` two processes, of two
 hosts or of two network namespaces, use torch.distributed's gloo in place of MPI.

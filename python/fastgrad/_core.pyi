@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-from .distributed import Comm
-
 __all__ = [
     "InternalError",
     "InterpolatedTable",
@@ -264,7 +262,7 @@ def nplm_train(
     dropout: tuple[float, float] = (0.0, 0.0),
     threads: int | None = None,
     progress: _Progress = None,
-    comm: Comm | None = None,
+    comm: Any = None,  # a fastgrad.distributed.Comm
     reduction: Literal["exact", "fast"] = "exact",
     vocab_size: int | None = None,
 ) -> _Floats:

@@ -400,6 +400,10 @@ def file_of_items():
     return pathlib.Path("items.txt")
 
 
+def file_names():
+    return [file_of_items()]
+
+
 def file_of_words():
     return pathlib.Path("words.txt")
 
@@ -766,6 +770,7 @@ TABLE = {
     "models.NgramCounts": {
         "": {"texts": lambda: list(ITEMS), "order": 2, "vocab": vocab, "threads": 2},
         "from_ids": {"ids": characters, "vocab": vocab, "order": 2},
+        "from_files": {"paths": file_names, "order": 2, "vocab": vocab, "threads": 2},
         "nonzero": {"self": counts},
         "with_vocab": {"self": counts, "vocab": lambda: Vocab("abcd")},
         "most_common": {"self": counts, "k": 3},
@@ -911,6 +916,7 @@ TABLE = {
         | {"targets": core_targets, "optimizer": "adamw", "betas": (0.5, 0.9), "eps": 1e-8}
         | {"weight_decay": 0.1}
         | CORE_TRAINING,
+        "nplm_shard": {"vocab_size": 1000, "rank": 1, "size": 2},
         "nplm_loss": {"params": parameters, "inputs": core_inputs, "targets": core_targets},
         "nplm_losses": {"params": parameters, "inputs": core_inputs, "targets": core_targets}
         | {"threads": 2},
@@ -967,6 +973,7 @@ TABLE = {
         }
         | {"selected": lambda: [(Value(1.0), values(), Value(0.0))]}
         | {"highest": lambda: [(Value(2.0), values())]}
+        | {"local_grads": lambda: [], "passes": lambda: ["levels"]}
         | {"guards": lambda: [("<", Value(1.0), Value(2.0), True, 0)]},
         "replay": {"self": recording, "rows": core_rows, "gradients": lambda: np.zeros(2)}
         | {"seed": 0.5, "single": False, "threads": 2},

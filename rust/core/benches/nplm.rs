@@ -94,7 +94,8 @@ fn steps(criterion: &mut Criterion) {
                 };
                 first_step += steps as u64;
                 let before: Vec<_> = sets.iter().map(slices).collect();
-                let trained = train(&shape, &before, &data, &config, None, &Progress::new()).unwrap();
+                let trained =
+                    train(&shape, &before, &data, &config, None, &Progress::new()).unwrap();
                 sets = trained.sets;
                 trained.losses
             });

@@ -159,7 +159,7 @@ fn the_logits_of_a_forward_pass_are_those_of_the_losses() {
 
 #[test]
 fn tiles_of_the_vocabulary_leave_no_trace() {
-    use fastgrad_core::nplm::batch::TILE;
+    use fastgrad_core::nplm::TILE;
     for vocabulary in [TILE - 1, TILE, TILE + 1, 3 * TILE + 5] {
         let shape = Shape { vocab_size: vocabulary, ..SHAPE };
         let example = Example::new(&shape, 70);

@@ -67,7 +67,8 @@ impl<T: Float> Threads<'_, T> {
     fn exchange<R>(&self, own: Vec<f64>, read: impl FnOnce(&[Vec<f64>]) -> R) -> R {
         *self.board.slots[self.rank].lock().unwrap() = own;
         self.board.meeting.wait();
-        let all: Vec<_> = self.board.slots.iter().map(|slot| slot.lock().unwrap().clone()).collect();
+        let all: Vec<_> =
+            self.board.slots.iter().map(|slot| slot.lock().unwrap().clone()).collect();
         self.board.meeting.wait();
         read(&all)
     }
@@ -262,7 +263,9 @@ fn fast_training_differs_by_rounding() {
                         assert!((loss - expected).abs() < 1e-12, "{loss} {expected}");
                     }
                     let sets = trained.sets.into_iter().zip(&expected.sets);
-                    for (now, expected) in sets.flat_map(|(a, b)| a.zip(b.as_ref()).named().map(|n| n.1)) {
+                    for (now, expected) in
+                        sets.flat_map(|(a, b)| a.zip(b.as_ref()).named().map(|n| n.1))
+                    {
                         assert_eq!(now.len(), expected.len());
                         for (now, expected) in now.iter().zip(expected) {
                             assert!((now - expected).abs() < 1e-9, "{now} {expected}");

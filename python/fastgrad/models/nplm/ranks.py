@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ... import __version__, _core
+from ... import _core
 from ..._core import MICRO_BATCH
 from . import kernels
 from .examples import Prepared
@@ -45,7 +45,7 @@ class RanksRun(NPLMRun):
             arrays.update(f"{name} {array.shape} {array.dtype.str}".encode())
             arrays.update(array.data)
         return {
-            "fastgrad.__version__": __version__,
+            "fastgrad.__version__": _core.__version__,
             "the kind of CPU that the kernels run for": _core.__cpu__,
             "the size of the model": model._shape,
             "vocab": hashlib.blake2b(repr(list(model.vocab)).encode(), digest_size=16).hexdigest(),

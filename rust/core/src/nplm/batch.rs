@@ -4,16 +4,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::params::{Dataset, Shape};
+use super::params::{Dataset, Shape, TILE};
 use crate::kernels::elementwise::{self, OnlineSoftmax, PerExample};
 use crate::kernels::{Buffer, Cpu, Dispatch, Float, MICRO_BATCH};
 use crate::progress::Progress;
 use crate::{Result, alloc};
-
-/// Tokens in a tile of the vocabulary: a multiple of the register tile's height, whose logits fill
-/// half of the first-level cache, and whose rows of U, up to 512 numbers long, fill a fifth of the
-/// second-level cache.
-pub const TILE: usize = 192;
 
 /// Up to [`MICRO_BATCH`] examples and their activations.
 ///

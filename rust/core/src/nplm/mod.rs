@@ -75,4 +75,4 @@ pub mod ranks;
 mod step;
 pub mod train;
 
-pub use params::{Dataset, Params, Shape, Shard};
+pub use params::{Dataset, Params, Shape, Shard, TILE};

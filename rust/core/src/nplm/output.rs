@@ -23,9 +23,9 @@
 use std::iter;
 use std::ops::Range;
 
-use super::batch::{Activations, Logits, MicroBatch, TILE};
+use super::batch::{Activations, Logits, MicroBatch};
 use super::optimizer::GradTarget;
-use super::params::{Params, Shape};
+use super::params::{Params, Shape, TILE};
 use crate::alloc::{self, collected, demand};
 use crate::kernels::elementwise::{self, OnlineSoftmax, PerExample};
 use crate::kernels::gemm::Gemm;

@@ -2,8 +2,12 @@
 
 use std::ops::Range;
 
-use super::batch::TILE;
 use crate::{Error, Result};
+
+/// Tokens in a tile of the vocabulary: a multiple of the register tile's height, whose logits fill
+/// half of the first-level cache, and whose rows of U, up to 512 numbers long, fill a fifth of the
+/// second-level cache.
+pub const TILE: usize = 192;
 
 /// The sizes of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

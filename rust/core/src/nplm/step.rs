@@ -5,11 +5,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::batch::{MicroBatch, Scratch, ScratchPool, TILE, groups};
+use super::batch::{MicroBatch, Scratch, ScratchPool, groups};
 use super::dropout::Masks;
 use super::embedding::{self, SparseGrad};
 use super::optimizer::{ParamSlice, Update};
-use super::params::{Params, Shape};
+use super::params::{Params, Shape, TILE};
 use super::{hidden, output};
 use crate::kernels::{Cpu, Dispatch, MICRO_BATCH};
 use crate::worker_pool::WorkerPool;

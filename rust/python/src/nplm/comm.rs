@@ -32,10 +32,8 @@ impl PyComm {
             "exact" => Reduction::Exact,
             "fast" => Reduction::Fast,
             _ => {
-                let message = format!(
-                    "reduction is {}; expected 'exact' or 'fast'",
-                    quoted(reduction)
-                );
+                let message =
+                    format!("reduction is {}; expected 'exact' or 'fast'", quoted(reduction));
                 return Err(PyValueError::new_err(message));
             }
         };
@@ -43,7 +41,14 @@ impl PyComm {
         let size = count("comm.size", &comm.getattr("size")?)?;
         let rank = rank_below(&comm.getattr("rank")?, size)?;
         let comm = comm.clone().unbind();
-        Ok(Some(PyComm { comm, rank, size, reduction, raised: Mutex::new(None), together: AtomicBool::new(false) }))
+        Ok(Some(PyComm {
+            comm,
+            rank,
+            size,
+            reduction,
+            raised: Mutex::new(None),
+            together: AtomicBool::new(false),
+        }))
     }
 
     /// Returns the shard of this rank, if ranks have shards.

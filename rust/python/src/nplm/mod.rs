@@ -10,9 +10,9 @@ mod cost;
 mod eval;
 
 use fastgrad_core::Error;
+use fastgrad_core::nplm::Shard;
 use fastgrad_core::nplm::optimizer::Optimizer;
 use fastgrad_core::nplm::ranks::Ranks;
-use fastgrad_core::nplm::Shard;
 use fastgrad_core::nplm::train::{self, Config};
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::exceptions::PyValueError;
@@ -259,8 +259,14 @@ fn train_with<'py, T: Number>(
 ///
 /// vocab_size: the number of tokens. rank, size: the number of the rank, and that of all ranks.
 ///
-/// >>> nplm_shard(1000, 0, 2), nplm_shard(1000, 1, 2)
-/// ((0, 576), (576, 424))
+/// >>> nplm_shard(1000, 0, 2)
+/// (0, 384)
+/// >>> nplm_shard(1000, 1, 2)
+/// (384, 616)
+/// >>> nplm_shard(1000, 0, 1)
+/// (0, 1000)
+/// >>> nplm_shard(20, 0, 2)
+/// (0, 0)
 #[pyfunction]
 fn nplm_shard(
     vocab_size: &Bound<'_, PyAny>,

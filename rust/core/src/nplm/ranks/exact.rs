@@ -106,13 +106,22 @@ fn gather_from_shards<T: Dispatch>(
 fn state<T: Dispatch>(batch: &mut MicroBatch<T>) -> impl Iterator<Item = &mut [T]> {
     let MicroBatch { logits, z, dx, target_rows: [rows, direct_rows], .. } = batch;
     let softmax = &mut logits.softmax;
-    [&mut softmax.max[..], &mut softmax.sum, &mut logits.target_logits, &mut z.grad, dx, rows, direct_rows]
-        .into_iter()
+    [
+        &mut softmax.max[..],
+        &mut softmax.sum,
+        &mut logits.target_logits,
+        &mut z.grad,
+        dx,
+        rows,
+        direct_rows,
+    ]
+    .into_iter()
 }
 
 /// Returns the states of micro-batches as one message.
 fn pack<T: Dispatch>(batches: &mut [MicroBatch<T>]) -> Result<Vec<T>> {
-    let mut message = alloc::with_capacity(batches.iter_mut().flat_map(state).map(|s| s.len()).sum())?;
+    let mut message =
+        alloc::with_capacity(batches.iter_mut().flat_map(state).map(|s| s.len()).sum())?;
     for part in batches.iter_mut().flat_map(state) {
         message.extend_from_slice(part);
     }
@@ -134,4 +143,3 @@ fn unpack<T: Dispatch>(
     }
     Ok(())
 }
-

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, Builder};
 
-use super::super::batch::{MicroBatch, ScratchPool, TILE};
+use super::super::batch::{MicroBatch, ScratchPool};
 use super::super::embedding::{self, SparseGrad};
 use super::super::optimizer::{GradTarget, ParamSlice, Update};
-use super::super::params::{Params, Shape};
+use super::super::params::{Params, Shape, TILE};
 use super::super::step::param_slices;
 use super::super::{hidden, output};
 use super::Comm;
@@ -132,14 +132,16 @@ fn target<T: Float>(out: &mut [T]) -> GradTarget<'_, T> {
     GradTarget { out, alpha: T::from_f64(1.0), beta: T::default() }
 }
 
-/// Partitions matrices of these widths into parts of `at_once` of their rows, each with the number of
-/// its first row.
-fn parts<'a, T, const N: usize>(
+/// Some rows of several matrices, with the number of the first one.
+type Part<'a, T, const N: usize> = (usize, [&'a mut [T]; N]);
+
+/// Partitions matrices of these widths into parts of `at_once` of their rows.
+fn parts<T, const N: usize>(
     rows: usize,
     at_once: usize,
     widths: [usize; N],
-    mut matrices: [&'a mut [T]; N],
-) -> Result<Vec<(usize, [&'a mut [T]; N])>> {
+    mut matrices: [&mut [T]; N],
+) -> Result<Vec<Part<'_, T, N>>> {
     let at_once = at_once.max(1);
     alloc::collected((0..rows).step_by(at_once).map(|first| {
         let count = at_once.min(rows - first);

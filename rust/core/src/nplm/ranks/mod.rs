@@ -91,4 +91,3 @@ pub struct Ranks<'a, T> {
     /// How they share the work.
     pub reduction: Reduction,
 }
-
