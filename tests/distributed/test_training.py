@@ -11,7 +11,7 @@ import pytest
 from fastgrad.distributed import SelfComm
 from fastgrad.models import NPLM, WordNPLM
 from fastgrad.training import DivergedError
-from ranks import NEEDS_MPI, mpiexec, run_code
+from ranks import NEEDS_MPI, mpiexec, run_code, run_ranks
 from thread_ranks import bits, run_threads
 
 # A vocabulary of several tiles of 192 tokens, so that ranks share it.
@@ -280,3 +280,25 @@ def test_ctrl_c_on_mpiexec_saves_and_a_killed_run_is_resumed_bit_for_bit(tmp_pat
         run.communicate(timeout=60)
         killer.cancel()
     assert bits(WordNPLM.resume(tmp_path / "run", TEXT, DEV, threads=1)) == expected
+
+
+@NEEDS_MPI
+def test_the_command_line_trains_and_resumes_on_ranks(tmp_path):
+    text = tmp_path / "names.txt"
+    text.write_text("\n".join(NAMES * 20))
+    small = ["--hidden-dim", 10, "--embedding-dim", 4, "--context-length", 3, "--steps", 40]
+    command = ["-m", "fastgrad", "train", "nplm", text, *small, "--threads", 1]
+    one = subprocess.run(
+        [sys.executable, "-I", *map(str, [*command, "-o", tmp_path / "one"])],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    done = run_ranks(2, *command, "-o", tmp_path / "two", "--mpi")
+    # Rank 0 alone speaks, and says the same but for the folder and the time.
+    lines = [line for line in done.stdout.splitlines() if not line.startswith(("steps", "saved"))]
+    assert [line for line in one.stdout.splitlines() if line in lines] == lines
+    assert bits(NPLM.load(tmp_path / "two")) == bits(NPLM.load(tmp_path / "one"))
+    resumed = run_ranks(2, "-m", "fastgrad", "train", "nplm", "--resume", tmp_path / "two", "--mpi")
+    assert "none were left to make" in resumed.stdout
+    wrong = run_ranks(2, *command, "-o", tmp_path / "two", "--mpi", "--batch-size", 10**9, status=1)
+    assert wrong.stderr.count("batch_size is 1000000000") == 1
+    assert run_ranks(2, *command[:4], "-", "-o", tmp_path / "x", "--mpi", status=2).returncode == 2
