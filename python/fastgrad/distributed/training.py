@@ -56,6 +56,7 @@ class SharedRun(Protocol):
     """A `fastgrad.base.TrainingRun` whose steps and losses all ranks compute together."""
 
     batch_size: int
+    exchange_seconds: float
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -102,6 +103,11 @@ class Leader:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays of rank 0."""
         return self._run.arrays
+
+    @property
+    def exchange_seconds(self) -> float:
+        """The time that ranks took to exchange what the last chunk of steps had changed."""
+        return self._run.exchange_seconds
 
     def train(self, first_step: int, lrs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Make as many steps as there are learning rates, on all ranks; return the losses."""

@@ -29,6 +29,8 @@ _CHUNK = 0.075
 # … or so many times as long as it takes to copy what a chunk has changed, where that is longer: a
 # call copies it as well, into new memory, which takes some six times as long.
 _COPIES = 200
+# … or so many times as long as ranks take to exchange what a chunk has changed.
+_EXCHANGES = 20
 # … but no longer than this, for work of so many seconds is lost on Ctrl-C.
 _LONGEST = 3.0
 # Seconds between checkpoints, or so many times as long as it takes to save one, where that is
@@ -196,7 +198,9 @@ class Loop:
         self._seconds += seconds
         start = perf_counter()
         self._last_two.take(self._record.steps)
-        fit = min(max(_CHUNK, _COPIES * (perf_counter() - start)), _LONGEST)
+        exchanged: float = getattr(self._run, "exchange_seconds", 0.0)
+        fit = max(_CHUNK, _COPIES * (perf_counter() - start), _EXCHANGES * exchanged)
+        fit = min(fit, _LONGEST)
         # The time of a step varies, so the chunk grows by a factor of 4 at most.
         fitting = int(fit * len(losses) / max(seconds, 1e-9))
         self._chunk = max(1, min(fitting, 4 * self._chunk))

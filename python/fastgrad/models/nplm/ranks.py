@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class RanksRun(NPLMRun):
 
     comm: Comm
     reduction: Reduction
+    exchange_seconds: float = 0.0
+    """The time that ranks took to exchange rows after the last chunk of steps."""
 
     def settings(self) -> dict[str, Any]:
         """Return what has to be the same on all ranks, in words or as a digest."""
@@ -79,10 +82,12 @@ class RanksRun(NPLMRun):
             reduction=self.reduction,
             vocab_size=self._vocab_size,
         )
+        start = perf_counter()
         if is_sharded:
             for name, array in (parameters | state).items():
                 if self._is_sharded(name):
                     self._exchange_rows(array)
+        self.exchange_seconds = perf_counter() - start
         return losses
 
     def dev_loss(self) -> float | None:
