@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     R = TypeVar("R")
 
-__all__ = ["HintedType", "hint_names", "needs", "no_attribute", "renamed", "right_name"]
+__all__ = ["Elsewhere", "HintedType", "hint_names", "needs", "no_attribute", "renamed", "right_name"]
 
 # Arguments as they are called elsewhere, and here.
 _ARGUMENTS = {
@@ -267,6 +267,30 @@ def no_attribute(owner: object, name: str, meant: Mapping[str, str]) -> Attribut
     """Return the error for a missing attribute of an object, which names the right one."""
     hint = f"; use {meant[name]}" if name in meant else ""
     return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}{hint}")
+
+
+class Elsewhere:
+    """A member that a class does not have: its error names the right one.
+
+    `__getattr__` would slow down every attribute of the class.
+    """
+
+    def __init__(self, name: str, meant: str) -> None:
+        """Keep the name, and what is meant."""
+        self.name, self.meant = name, meant
+
+    # Hidden from type checkers, which would otherwise accept the name.
+    if not TYPE_CHECKING:
+
+        def __get__(self, instance, owner=None):
+            """Raise an error that names the right member."""
+            if instance is None:
+                return self
+            raise no_attribute(instance, self.name, {self.name: self.meant})
+
+    def __repr__(self) -> str:
+        """Say what is meant."""
+        return f"<use {self.meant}>"
 
 
 class HintedType(type):

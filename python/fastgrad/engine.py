@@ -52,6 +52,7 @@ from ._core import (
 from ._core import max as max
 from ._core import min as min
 from ._core import sum as sum
+from ._hints import Elsewhere
 
 __all__ = [
     "Value",
@@ -63,3 +64,26 @@ __all__ = [
     "rms_norm",
     "softmax",
 ]
+
+_PICTURE = "fastgrad.viz.draw(v), or leave v as the last line of a notebook's cell"
+# Members of a Value as they are called elsewhere, and here.
+for _name, _meant in {
+    "draw": _PICTURE,
+    "plot": _PICTURE,
+    "show": _PICTURE,
+    "draw_dot": "fastgrad.viz.draw_dot(v)",
+    "explain": "fastgrad.viz.explain(v)",
+    "tree": "fastgrad.viz.tree(v)",
+    "detach": "v.data, a float without gradient",
+    "numpy": "v.data, a float",
+}.items():
+    setattr(Value, _name, Elsewhere(_name, _meant))
+
+
+def _members(value: Value) -> list[str]:
+    """Return what `dir` does, without the names that are elsewhere."""
+    hidden = {name for name, found in vars(Value).items() if isinstance(found, Elsewhere)}
+    return sorted({*object.__dir__(value)} - hidden)
+
+
+Value.__dir__ = _members

@@ -248,10 +248,10 @@ def _draw(
         levels = [fold]
     else:
         # A level that changes nothing is not drawn twice.
-        sizes = {walk.size(level): level for level in ("layers", "neurons", "ops")}
+        sizes = {walk.size(level, max_nodes): level for level in ("layers", "neurons", "ops")}
         fitting = [level for size, level in sizes.items() if size <= max_nodes]
         levels = fitting[::-1] or ["layers"]
-        if scalars and scalars.size("nothing") <= max_nodes and scalars.written_out:
+        if scalars and scalars.size("nothing", max_nodes) <= max_nodes and scalars.written_out:
             levels.append("nothing")
     insides = _Insides(max_nodes, edges)
     pictures: dict[str, str] = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .._checks import cut
 from ..engine import Value
+from .folding import Folding, fold_trees, label_of, with_leaves
 from .written_out import Programs
 
 if TYPE_CHECKING:
@@ -140,42 +141,34 @@ class Walk:
         """Return a Value, or the scalar op that is shown in its place."""
         return self.written_out.get(number, self.values[number])
 
-    def size(self, level: str) -> int:
+    def size(self, level: str, max_nodes: int) -> int:
         """Return the number of boxes of all of it."""
-        return len(set(self.owners(level))) + (self.unseen > 0)
+        return len(set(self.folded(level, max_nodes).owners)) + (self.unseen > 0)
 
     def has_calls(self) -> bool:
         """Return whether any Value is an output of an op over lists."""
         return any(value._call_id is not None for value in self.values)
 
-    def owners(self, level: str) -> list[int]:
-        """Return for each Value the one whose box it is drawn in, itself or an earlier one.
+    def folded(self, level: str, max_nodes: int) -> Folding:
+        """Return in whose box each Value is drawn.
 
         Where neurons are folded, a leaf without a label belongs to the op over lists that alone
         uses it, as weights do; leaves that the same ones use are together. Where layers are, so are
-        the outputs of one call.
+        the outputs of one call. If that leaves too many boxes, plain ops are folded as well.
         """
         owners = list(range(len(self.values)))
         if level in ("nothing", "ops"):
-            return owners
+            return Folding(owners)
         calls = [value._call_id for value in self.values]
         if level == "layers":
             first: dict[int, int] = {}
             owners = [i if call is None else first.setdefault(call, i)
                       for i, call in enumerate(calls)]  # fmt: skip
-        users: dict[int, set[int]] = {}
-        for head, children in enumerate(self.children):
-            for child in children:
-                users.setdefault(child, set()).add(owners[head])
-        together: dict[frozenset[int], int] = {}
-        for number, heads in users.items():
-            value = self.values[number]
-            is_leaf = not (value._children or value._op or _label(value))
-            if is_leaf and all(calls[head] is not None for head in heads):
-                key = frozenset(heads)
-                alone = next(iter(heads)) if len(heads) == 1 else number
-                owners[number] = together.setdefault(key, alone)
-        return owners
+        plain = {number for number, call in enumerate(calls) if call is None}
+        with_leaves(self, owners, not_into=plain)
+        if len(set(owners)) + (self.unseen > 0) <= max_nodes:
+            return Folding(owners)
+        return fold_trees(self, level, max_nodes) or Folding(owners)
 
 
 def picture_of(walk: Walk, level: str, max_nodes: int, edges: bool) -> Picture:
@@ -187,10 +180,11 @@ class _Chosen:
     """A walk on its way to a picture."""
 
     def __init__(self, walk: Walk, level: str, max_nodes: int, edges: bool) -> None:
-        owners = walk.owners(level)
-        self.walk, self.level, self.owners, self.edges = walk, level, owners, edges
+        folded = walk.folded(level, max_nodes)
+        self.walk, self.level, self.edges = walk, level, edges
+        self.owners, self.inner = folded.owners, folded.inner
         members: dict[int, list[int]] = {}
-        for number, owner in enumerate(owners):
+        for number, owner in enumerate(folded.owners):
             members.setdefault(owner, []).append(number)
         # Values come with the nearest first, so that what is left out is farthest from the root.
         everything = len(members) <= max_nodes - (walk.unseen > 0)
@@ -220,27 +214,34 @@ class _Chosen:
         """Describe the Values of one box."""
         values = [self.walk.values[number] for number in numbers]
         made = [value for value in values if value._op or value._children]
-        op = op_text(self.walk.maker(numbers[values.index(made[0])])) if made else ""
-        if self.walk.is_outside(numbers[0]):
-            op = ""
+        outputs = [
+            number for number, value in zip(numbers, values, strict=True)
+            if number not in self.inner and (value._op or value._children)
+        ]  # fmt: skip
+        op = "" if self.walk.is_outside(numbers[0]) else self._op(outputs)
         inside = self._inside(values, made)
-        leaves = len(values) - len(made)
-        if len(values) == 1 or len(made) == 1:
-            value = made[0] if made else values[0]
+        parts = _parts(len(made) - len(outputs), len(values) - len(made))
+        if len(values) == 1 or len(outputs) == 1:
+            value = self.walk.values[outputs[0]] if outputs else values[0]
             lines = [f"data {value.data:.4g}", f"grad {self._grad(value)}"]
-            if len(values) > 1:
-                lines.append(f"+ {_leaves(leaves)}")
             kind = "value" if len(values) == 1 else "folded"
+            if kind == "folded":
+                lines.append(f"+ {parts}")
             return Box(kind, name_of(value), lines, op, value.grad, inside)
-        shown = made or values
-        title = f"{len(made)} outputs" if made else _leaves(leaves)
+        shown = [self.walk.values[number] for number in outputs] or values
+        title = f"{len(outputs):,} outputs" if outputs else parts
         lines = [f"data {_range(value.data for value in shown)}"]
         grads = [value.grad for value in shown]
         lines.append(f"grad {_range(grads) if self.has_gradients else '-'}")
-        if made and leaves:
-            lines.append(f"+ {_leaves(leaves)}")
+        if outputs and parts:
+            lines.append(f"+ {parts}")
         strongest = max(grads, key=lambda grad: math.inf if math.isnan(grad) else abs(grad))
         return Box("folded", title, lines, op, strongest, inside)
+
+    def _op(self, outputs: Sequence[int]) -> str:
+        """Write the op of the outputs of a box; those of a layer may have other number operands."""
+        texts = {op_text(self.walk.maker(number)) for number in outputs}
+        return texts.pop() if len(texts) == 1 else self.walk.values[outputs[0]]._op if texts else ""
 
     def _inside(self, values: list[Value], made: list[Value]) -> tuple[Value, ...]:
         """Return what is drawn where a box is unfolded."""
@@ -349,18 +350,18 @@ def number_text(number: float) -> str:
     return repr(float(number)).removesuffix(".0")
 
 
-def _label(value: Value) -> str:
-    return str(value.label)
-
-
 def name_of(value: Value) -> str:
     """Return the label, shortened; "" without one."""
-    label = _label(value)
-    return cut(label, LONGEST_NAME)
+    return cut(label_of(value), LONGEST_NAME)
 
 
-def _leaves(count: int) -> str:
-    return "1 leaf" if count == 1 else f"{count:,} leaves"
+def _parts(ops: int, leaves: int) -> str:
+    """Count what is folded into a box beside its outputs; "" for nothing."""
+    counts = [
+        f"{ops:,} op{'s' * (ops != 1)}" * bool(ops),
+        ("1 leaf" if leaves == 1 else f"{leaves:,} leaves") * bool(leaves),
+    ]
+    return ", ".join(filter(None, counts))
 
 
 def _range(numbers: Iterable[float]) -> str:
