@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 # The most that a notebook gets of one picture, in all the ways of folding it.
 _MOST_HTML = 300_000
+# The page itself is light or dark as its pictures are.
+_HEAD = (
+    '<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
+    "<title>Graph</title>"
+)
 # Their outputs are neurons.
 _LAYERS = ("affine", "linear")
 _NAMES: dict[str, str] = {
@@ -105,7 +110,7 @@ class Drawing:
             raise ValueError(f"path is {shorten(name)}; expected a name that ends in .svg or .html")
         from .._files import write_atomically  # Here, since most graphs are never written.
 
-        page = '<!doctype html><meta charset="utf-8"><title>Graph</title>' + self._page()
+        page = _HEAD + self._page()
         write_atomically(name, (self.svg if name.endswith(".svg") else page).encode())
         return name
 
@@ -156,8 +161,8 @@ class Drawing:
         )
         insides = ""
         for key, picture in self.insides.items():
-            size += len(picture)
-            if size < _MOST_HTML:
+            if size + len(picture) < _MOST_HTML:
+                size += len(picture)
                 insides += f'<template data-of="{key}">{picture}</template>'
         script = f"<script>{_SCRIPT}</script>" if insides else ""
         choice = f"<small>show </small>{choice}" if choice else ""
@@ -253,15 +258,18 @@ def _draw(
         levels = fitting[::-1] or ["layers"]
         if scalars and scalars.size("nothing", max_nodes) <= max_nodes and scalars.written_out:
             levels.append("nothing")
+    pictures = {
+        level: picture_of(
+            scalars if scalars and level == "nothing" else walk, level, max_nodes, edges
+        )
+        for level in levels
+    }
     insides = _Insides(max_nodes, edges)
-    pictures: dict[str, str] = {}
-    for level in levels:
-        on = scalars if scalars and level == "nothing" else walk
-        picture = picture_of(on, level, max_nodes, edges)
-        if with_insides:
-            insides.find(picture)
-        pictures[_NAMES[level]] = Drawn(picture).svg()
-    return pictures, insides.draw()
+    if with_insides:
+        for level in levels[::-1]:  # There is room for those of the most folded picture at least.
+            insides.find(pictures[level])
+    drawn = {_NAMES[level]: Drawn(picture).svg() for level, picture in pictures.items()}
+    return drawn, insides.draw()
 
 
 class _Insides:
@@ -274,7 +282,7 @@ class _Insides:
 
     def find(self, picture: Picture) -> None:
         """Give a key to each box that something is folded in."""
-        for box in picture.boxes:
+        for box in sorted(picture.boxes, key=lambda box: len(box.inside)):  # Small ones first.
             if box.inside:
                 ids = tuple(map(id, box.inside))
                 if ids not in self.keys:
@@ -297,8 +305,12 @@ class _Insides:
         return drawn
 
     def _picture(self, values: tuple[Value, ...]) -> Picture | None:
-        """Return the neurons of a layer, or the scalar ops of another op; None for neither."""
-        level = "neurons" if len(values) > 1 and values[0]._op.startswith(_LAYERS) else "nothing"
+        """Return the neurons of a layer, the plain ops of a tree, or the scalar ops of another op.
+
+        None where there is nothing inside.
+        """
+        is_plain = values[0]._call_id is None or values[0]._op.startswith(_LAYERS)
+        level = "neurons" if len(values) > 1 and is_plain else "nothing"
         walk = Walk(values, scalars=level == "nothing", inside=True)
         if level == "nothing" and not walk.written_out and len(values) == 1:
             return None

@@ -39,7 +39,8 @@ def with_leaves(
     users: dict[int, set[int]] = {}
     for head, children in enumerate(walk.children):
         for child in children:
-            users.setdefault(child, set()).add(owners[head])
+            if not walk.children[child]:
+                users.setdefault(child, set()).add(owners[head])
     together: dict[frozenset[int], int] = {}
     for number, heads in users.items():
         value = walk.values[number]

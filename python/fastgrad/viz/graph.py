@@ -91,6 +91,7 @@ class Walk:
         self.written_out: dict[int, Value] = {}
         """By number, the scalar op that is shown in the place of an op over lists."""
         self._parts: set[int] = set()
+        self._folded: dict[tuple[str, int], Folding] = {}
         numbers = {id(root): number for number, root in enumerate(self.values)}
         most = MOST_WALKED
         depths = [0] * len(self.values)
@@ -150,7 +151,13 @@ class Walk:
         return any(value._call_id is not None for value in self.values)
 
     def folded(self, level: str, max_nodes: int) -> Folding:
-        """Return in whose box each Value is drawn.
+        """Return in whose box each Value is drawn."""
+        if (level, max_nodes) not in self._folded:
+            self._folded[level, max_nodes] = self._fold(level, max_nodes)
+        return self._folded[level, max_nodes]
+
+    def _fold(self, level: str, max_nodes: int) -> Folding:
+        """Find in whose box each Value is drawn.
 
         Where neurons are folded, a leaf without a label belongs to the op over lists that alone
         uses it, as weights do; leaves that the same ones use are together. Where layers are, so are
