@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     R = TypeVar("R")
 
-__all__ = ["Elsewhere", "HintedType", "hint_names", "needs", "no_attribute", "renamed", "right_name"]
+__all__ = [
+    "Elsewhere",
+    "HintedType",
+    "hint_names",
+    "needs",
+    "no_attribute",
+    "renamed",
+    "right_name",
+]
 
 # Arguments as they are called elsewhere, and here.
 _ARGUMENTS = {

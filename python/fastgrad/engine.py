@@ -80,10 +80,11 @@ for _name, _meant in {
     setattr(Value, _name, Elsewhere(_name, _meant))
 
 
-def _members(value: Value) -> list[str]:
+def _members(self: Value) -> list[str]:
     """Return what `dir` does, without the names that are elsewhere."""
-    hidden = {name for name, found in vars(Value).items() if isinstance(found, Elsewhere)}
-    return sorted({*object.__dir__(value)} - hidden)
+    kind = type(self)
+    names = object.__dir__(self)
+    return [name for name in names if not isinstance(getattr(kind, name, None), Elsewhere)]
 
 
 Value.__dir__ = _members

@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -353,3 +354,20 @@ def test_a_value_that_knows_itself_can_be_copied():
     assert b.me is b
     c = pickle.loads(pickle.dumps(a))
     assert c.me is c
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("draw", "fastgrad.viz.draw(v)"), ("explain", "fastgrad.viz.explain(v)"), ("numpy", "v.data")],
+)
+def test_a_member_from_elsewhere_is_an_attribute_error_that_names_the_right_one(name, meant):
+    a = Value(1.0)
+    with pytest.raises(AttributeError, match=re.escape(f"no attribute '{name}'; use {meant}")):
+        getattr(a, name)
+    assert not hasattr(a, name)
+    assert name not in dir(a)
+    setattr(a, name, 3)  # Attributes are free.
+    assert getattr(a, name) == 3
+    class_ = type("Mine", (Value,), {name: lambda self: self.data})
+    assert getattr(class_(2.0), name)() == 2.0
+    assert name in dir(class_(2.0))

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "_tables": set(),
     "_display": {"_checks"},
     "_progress": {"_checks"},
-    "engine": {"_core"},
+    "engine": {"_core", "_hints"},
     "nn": {"_checks", "_core", "_hints", "_state", "_tables", "engine"},
     "optim": {"_checks", "_core", "_hints", "_state", "engine", "optim"},
     "datasets": {"_checks", "_core", "_hints"},

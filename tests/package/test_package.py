@@ -63,6 +63,7 @@ def test_names_load_what_they_need_and_no_more():
             "viz",
             "viz.dot_text",
             "viz.drawing",
+            "viz.folding",
             "viz.graph",
             "viz.steps",
             "viz.svg",

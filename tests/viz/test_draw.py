@@ -232,6 +232,72 @@ def test_a_large_graph_is_folded_and_then_counted():
     assert found[-1][1] == "folded by layer"
 
 
+def written_out(rows, label=""):
+    """The loss of a 2-16-16-1 network of plain ops."""
+
+    def neuron(inputs):
+        weights = [Value(random.uniform(-1, 1), label=label) for _ in inputs]
+        bias = Value(0.0, label=label)
+
+        def out(x):
+            total = bias
+            for w, number in zip(weights, x, strict=True):
+                total = total + w * number
+            return total
+
+        return out
+
+    random.seed(11)
+    first = [neuron(range(2)) for _ in range(16)]
+    second = [neuron(range(16)) for _ in range(16)]
+    last = neuron(range(16))
+    total = 0.0
+    for _ in range(rows):
+        x = [random.uniform(-1, 1) for _ in range(2)]
+        for layer in (first, second):
+            x = [out(x).tanh() for out in layer]
+        total = total + (last(x) - 1.0) ** 2
+    return total
+
+
+@pytest.mark.parametrize("label", ["", "w"])
+@pytest.mark.parametrize("rows", [1, 5, 50])
+def test_a_network_of_plain_ops_is_folded_into_layers(rows, label):
+    loss = written_out(rows, label)
+    loss.backward()
+    found = nodes(viz.to_svg(loss, fold="layers"))
+    second, first = found[1:3]
+    assert first[:2] == second[:2] == ["tanh", f"{16 * rows:,} outputs"]
+    assert second[-1] == f"+ {16 * rows * 32:,} ops, 272 leaves"
+    assert len(found) == 3
+    assert len(nodes(viz.draw(loss).svg)) <= 200
+
+
+def test_the_neurons_of_a_network_of_plain_ops_are_boxes():
+    drawing = viz.draw(written_out(1))
+    assert list(drawing.pictures) == ["neurons", "layers"]
+    found = nodes(drawing.svg)
+    assert [node[0] for node in found] == ["0 + ·", *["tanh"] * 32]
+    assert found[-1][-1] == "+ 4 ops, 3 leaves"
+    # Unfolded, a neuron of the first layer is its products, sums and tanh, their operands beside.
+    unfolded = [nodes(picture) for picture in drawing.insides.values()]
+    ops = [[op[:3] for op, *_ in inside if op != "data"] for inside in unfolded]
+    assert ["tan", "+", "+", "· *", "· *"] in ops
+    assert min(map(len, unfolded)) == 5 + 3
+
+
+def test_plain_ops_with_a_label_stay_apart_while_there_is_room():
+    x = [Value(float(i)) for i in range(300)]
+    parts = [(a * 2 + 1).tanh() for a in x]
+    parts[7].label = "seventh"
+    out = parts[0]
+    for part in parts[1:]:
+        out = out + part
+    titles = [node[:2] for node in nodes(viz.to_svg(out, fold="layers"))]
+    assert ["tanh", "seventh"] in titles
+    assert ["tanh", "299 outputs"] in titles
+
+
 @pytest.mark.parametrize("max_nodes", [2, 3, 10])
 def test_no_more_boxes_are_drawn_than_asked_for(max_nodes):
     assert len(nodes(viz.to_svg(lecture_neuron(), max_nodes=max_nodes))) <= max_nodes

@@ -291,12 +291,20 @@ def test_the_page_inside_is_light_or_dark_as_the_notebook(tmp_path, page, theme)
     assert re.search(rf'html data-theme=(?:"|&quot;){theme}', opened(path))
 
 
+def frame_height(path, root):
+    path.write_text(viz.explain(root)._repr_html_(), encoding="utf-8")
+    return int(re.search(r"<iframe[^>]*height: ?(\d+)px", opened(path))[1])
+
+
 @pytest.mark.slow
 @in_browser
-def test_a_notebook_shows_the_page_inside(tmp_path):
+def test_a_notebook_shows_the_page_as_high_as_it_is(tmp_path):
     path = tmp_path / "notebook.html"
-    path.write_text(viz.explain(neuron())._repr_html_(), encoding="utf-8")
-    assert "<iframe" in opened(path)
+    small = frame_height(path, Value(2.0, label="a") * 3)
+    neuron_ = frame_height(path, neuron())
+    random.seed(3)
+    large = frame_height(path, mse_loss(MLP(3, [16, 16, 1])([[0.1, 0.2, 0.3]] * 3), [1, 2, 3]))
+    assert 250 < small < neuron_ < large < 900
 
 
 @pytest.mark.slow

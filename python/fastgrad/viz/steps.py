@@ -34,15 +34,22 @@ _MOST_VALUES = 100_000
 # Of an op over more operands only the first are shown.
 _MOST_OPERANDS = 30
 _MOST_BYTES = 300_000
-_HEIGHT = 640
+# The height of the frame in a notebook, until the page inside tells its own.
+_HEIGHT = 480
 
-# A page inside another one sees the theme of the system, not that of the notebook or site.
-_SAME_THEME = """(frame => {
+# A page inside another one sees the theme of the system, not that of the notebook or site, and
+# only itself knows how high it is.
+_FRAME = """(frame => {
   const {jpThemeLight, theme, vscodeThemeKind} = document.body.dataset;
   const isDark = jpThemeLight === "false" || theme === "dark" || /dark/.test(vscodeThemeKind);
   const isLight = jpThemeLight === "true" || theme === "light" || vscodeThemeKind;
   const name = isDark ? "dark" : isLight ? "light" : "";
   if (name) frame.srcdoc = frame.srcdoc.replace("<html", `<html data-theme="${name}"`);
+  frame.onload = () => {
+    const {port1, port2} = new MessageChannel();
+    port1.onmessage = event => { frame.style.height = event.data + "px"; };
+    frame.contentWindow.postMessage(name, "*", [port2]);
+  };
 })(document.currentScript.previousElementSibling)"""
 
 # d(result)/d(operand), of one operand x and the result y, or of two operands.
@@ -90,13 +97,13 @@ class Explanation:
         return name
 
     def _repr_html_(self) -> str:
-        """Show the page inside a notebook, light or dark as that is."""
+        """Show the page inside a notebook, light or dark as that is, and as high as it is."""
         return (
             "<style>.fg-plain{display:none}</style>"
             '<p class="fg-plain">Trust this notebook to go through the steps.</p>'
             f'<iframe srcdoc="{escape(self.html)}" sandbox="allow-scripts"'
             f' style="width:100%;height:{_HEIGHT}px;border:0" title="backpropagation"></iframe>'
-            f"<script>{_SAME_THEME}</script>"
+            f"<script>{_FRAME}</script>"
         )
 
     def __repr__(self) -> str:
