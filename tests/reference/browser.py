@@ -14,8 +14,6 @@ in_browser = pytest.mark.skipif(BROWSER is None, reason="Chromium is not install
 def opened(path, fragment="", budget=10_000):
     """The document as a browser has it after so many milliseconds of its own clock."""
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
-    # A frame in a process of its own would not share the clock.
-    command += ["--disable-features=IsolateSandboxedIframes"]
     command += [f"--virtual-time-budget={budget}", f"--user-data-dir={path.parent / 'profile'}"]
     done = subprocess.run(
         [*command, f"{path.as_uri()}{fragment}"], capture_output=True, text=True, check=True

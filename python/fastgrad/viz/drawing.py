@@ -206,8 +206,11 @@ def draw(
     - "layers": so are the outputs of one call;
     - "auto", the default: the first of "ops", "neurons", "layers" that fits.
 
-    What does not fit is counted, not drawn: a graph of any size is drawn in about a second. A
-    notebook lets the reader choose among all that fit, and a click on a folded box unfolds it.
+    Where neurons and layers do not fit, a network of plain ops is folded as well: an op whose
+    result is used once goes into the box of the op that uses it, and those of one depth are a
+    layer. What still does not fit is counted, not drawn: a graph of any size is drawn in about a
+    second. A notebook lets the reader choose among all that fit, and a click on a folded box
+    unfolds it.
 
     >>> a = Value(2.0, label="a")
     >>> picture = draw(5 - a)

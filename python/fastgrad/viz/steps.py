@@ -98,10 +98,12 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """Show the page inside a notebook, light or dark as that is, and as high as it is."""
+        # No sandbox: Chromium would run the frame in a process of its own, and leave it blank where
+        # JupyterLab has made it out of sight.
         return (
             "<style>.fg-plain{display:none}</style>"
             '<p class="fg-plain">Trust this notebook to go through the steps.</p>'
-            f'<iframe srcdoc="{escape(self.html)}" sandbox="allow-scripts"'
+            f'<iframe srcdoc="{escape(self.html)}"'
             f' style="width:100%;height:{_HEIGHT}px;border:0" title="backpropagation"></iframe>'
             f"<script>{_FRAME}</script>"
         )
