@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import os
 import sys
 import types
@@ -38,6 +39,9 @@ Arguments = ParamSpec("Arguments")
 _MOST_PROGRAMS = 64
 # The number of programs of one structure from which on a warning tells of it.
 _MANY_PROGRAMS = 8
+# The number of structures from which on a warning tells of it.
+_MANY_STRUCTURES = 64
+_NOT_YET = "nothing is recorded yet; expected a call first"
 # The passes over a recording, each of which can be left out.
 _PASSES = ("fold", "share", "sums", "matrices")
 
@@ -104,11 +108,21 @@ class Jit(Generic[Arguments]):
         """Return the jitted method of an instance, which has programs of its own."""
         if instance is None:
             return self
-        method = types.MethodType(self.function, instance)
-        bound = Jit(method, **self._settings())
-        # Found there from now on, without a call of __get__.
-        vars(instance)[self.function.__name__] = bound
-        return bound
+        # One that a subclass hides has a name that hides nothing.
+        name = _attribute(type(instance), lambda found: found is self)
+        name = name or f"jitted {self._name()}"
+        try:
+            # Found there from now on, without a call of __get__ but for a hidden one.
+            kept = vars(instance)
+            if name not in kept:
+                method = types.MethodType(self.function, instance)
+                kept[name] = Jit(method, **self._settings())
+            return kept[name]
+        except TypeError:
+            raise TypeError(
+                f"{shorten(instance)} cannot keep its jitted {name}; expected a method of instances"
+                " that have a __dict__"
+            ) from None
 
     def __copy__(self) -> Jit[...]:
         """Return a jitted function of its own, which is recorded anew."""
@@ -121,11 +135,11 @@ class Jit(Generic[Arguments]):
     def __reduce__(self) -> Any:
         """Pickle by name, as functions are; a method as that of its instance."""
         function: Any = self.function
-        instance: object = getattr(function, "__self__", None)
-        name = getattr(function, "__name__", "")
-        in_class: object = getattr(type(instance), name, None)
-        if isinstance(in_class, Jit):
-            return getattr, (instance, name)
+        if isinstance(function, types.MethodType):
+            plain, instance = function.__func__, function.__self__
+            name = _attribute(type(instance), lambda found: found.function is plain)
+            if name is not None:
+                return getattr, (instance, name)
         if isinstance(function, types.FunctionType):
             found: Any = sys.modules.get(function.__module__)
             for part in function.__qualname__.split("."):
@@ -138,6 +152,9 @@ class Jit(Generic[Arguments]):
                     " name; save() writes its programs"
                 )
         return functools.partial(Jit, **self._settings()), (function,)
+
+    def _name(self) -> str:
+        return getattr(self.function, "__name__", type(self.function).__name__)
 
     def _settings(self) -> dict[str, Any]:
         return {"check": self.check, "dtype": self.dtype, "passes": self.passes}
@@ -172,25 +189,30 @@ class Jit(Generic[Arguments]):
     def __repr__(self) -> str:
         """Show the function's name and how often it was recorded."""
         count = sum(map(len, self._programs.values()))
-        name = getattr(self, "__name__", "a function")
+        name = self._name()
         return f"jit({name}; {count} program{'' if count == 1 else 's'})"
 
     @property
     def programs(self) -> list[Program]:
         """The programs recorded so far, one a structure and a way through the branches."""
-        name = getattr(self, "__name__", "a function")
+        name = self._name()
         return [Program(r, name) for recordings in self._programs.values() for r in recordings]
 
     @property
     def program(self) -> Program:
         """The program that was recorded last; `JitError` before the first call."""
         for recordings in reversed(self._programs.values()):
-            return Program(recordings[-1], getattr(self, "__name__", "a function"))
-        raise JitError("nothing is recorded yet; expected a call first")
+            return Program(recordings[-1], self._name())
+        raise JitError(_NOT_YET)
 
     def parameters(self) -> list[Value]:
-        """Return the Values that the programs recorded so far depend on, each once."""
+        """Return the Values that the programs recorded so far depend on, each once.
+
+        Raises `JitError` before the first call.
+        """
         every = self._programs.values()
+        if not every:
+            raise JitError(_NOT_YET)
         found = {id(p): p for recordings in every for r in recordings for p in r.params}
         return list(found.values())
 
@@ -200,7 +222,7 @@ class Jit(Generic[Arguments]):
         Raises `TypeError` where an argument other than numbers, strings and None belongs to a
         structure, and `OSError` where the file cannot be written.
         """
-        files.save(path, self._programs, getattr(self, "__name__", ""), self.dtype)
+        files.save(path, self._programs, self._name(), self.dtype)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Jit[...]:
@@ -312,15 +334,24 @@ class Jit(Generic[Arguments]):
         self._places.update(places)
         if len(programs) == _MANY_PROGRAMS:
             told = "; ".join(place for place, _ in self._places.most_common(3))
-            warnings.warn(
-                f"{getattr(self, '__name__', 'a jitted function')} was recorded"
-                f" {_MANY_PROGRAMS} times for examples of one structure, since what it does depends"
-                f" on their numbers: at {told}. Each recording takes as long as a plain call",
-                JitWarning,
-                stacklevel=_frames_of_ours(),
+            self._warn(
+                f"{_MANY_PROGRAMS} times for examples of one structure, since what it does depends"
+                f" on their numbers: at {told}"
+            )
+        elif len(programs) == 1 and len(self._programs) == _MANY_STRUCTURES:
+            self._warn(
+                f"for {_MANY_STRUCTURES} structures of its arguments, which differ in lengths of"
+                " lists, or in bools, strings and other objects, where numbers need no recording"
             )
         del programs[:-_MOST_PROGRAMS]
         return recording
+
+    def _warn(self, recorded: str) -> None:
+        warnings.warn(
+            f"{self._name()} was recorded {recorded}. Each recording takes as long as a plain call",
+            JitWarning,
+            stacklevel=_frames_of_ours(),
+        )
 
     def _compare(
         self, structure: Any, row: Any, output: float, gradients: Any, params: Any
@@ -333,6 +364,12 @@ class Jit(Generic[Arguments]):
         example = dict(zip(self._names_of(len(args)), args, strict=False)) | by_name
         call: Callable[[], Any] = functools.partial(self.function, *args, **by_name)
         compare(call, example, output, gradients, params, self.dtype)
+
+
+def _attribute(cls: type, is_it: Callable[[Jit[...]], bool]) -> str | None:
+    """Return the name that a jitted function has in a class, if it has one."""
+    members = ((name, inspect.getattr_static(cls, name)) for name in dir(cls))
+    return next((name for name, found in members if isinstance(found, Jit) and is_it(found)), None)
 
 
 def _frames_of_ours() -> int:

@@ -39,7 +39,8 @@ def is_real(argument: Any) -> bool:
 def flatten(argument: Any, found: list[float], name: str) -> Any:
     """Append the numbers of one argument to `found`; return its structure.
 
-    Numbers are floats, ints and those of numpy; lists, tuples and arrays of them keep their shape.
+    Numbers are floats, ints and those of numpy; lists, tuples, and arrays of any library keep their
+    shape.
     Anything else belongs to the structure, and must be hashable.
     """
     if type(argument) in (float, int):
@@ -61,6 +62,8 @@ def flatten(argument: Any, found: list[float], name: str) -> Any:
             f"{name} is {shorten(argument)}; expected numbers: a jitted function finds the Values"
             " that it closes over by itself"
         )
+    if hasattr(argument, "__array__"):
+        return flatten(np.asarray(argument), found, name)
     try:
         hash(argument)
     except TypeError:
@@ -89,6 +92,10 @@ def split_batch(
     all. The dict maps the structure of an example to (numbers of the examples, rows): their places
     in the batch (n,), and their numbers as float64 (n, numbers of an example).
     """
+    arguments = [
+        np.asarray(argument) if hasattr(argument, "__array__") else argument
+        for argument in arguments
+    ]
     if (regular := _regular(arguments)) is not None:
         return regular
     lengths = {
