@@ -312,6 +312,17 @@ class WordReader:
         min_count: int = 1,
     ) -> tuple[_Ids, list[str]]: ...
     def encode(self, symbols: Sequence[str], rare: int, mark: int | None = None) -> _Ids: ...
+    def take(self) -> _Ids32: ...
+    def vocabulary(
+        self,
+        counts: NDArray[np.uint64],
+        rare: str,
+        mark: str | None = None,
+        *,
+        max_size: int | None = None,
+        min_count: int = 1,
+    ) -> tuple[_Ids32, list[str]]: ...
+    def numbers(self, symbols: Sequence[str], rare: int, mark: int | None = None) -> _Ids32: ...
 
 @final
 class KneserNeyTable:

@@ -39,7 +39,7 @@ MAY_IMPORT = {
     },
     "viz": {"_checks", "_core", "_files", "_hints", "engine", "viz"},
     "plots": {"_checks", "_files", "_hints", "plots"},
-    "text": {"_checks", "_core", "_hints", "text"},
+    "text": {"_checks", "_core", "_files", "_hints", "text"},
     "base": {"text"},
     "distributed": {"_checks", "distributed"},
     "checkpoint": {"_checks", "_files"},

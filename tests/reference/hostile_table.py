@@ -25,7 +25,7 @@ from fastgrad.models import (
     NgramModel,
     WordNPLM,
 )
-from fastgrad.text import Vocab, build_dataset, read_words
+from fastgrad.text import Vocab, build_dataset, read_words, write_tokens
 from fastgrad.training import LRSweep
 from fastgrad.training.learning_rates import plan_lrs
 from fastgrad.training.loop import Loop
@@ -170,6 +170,15 @@ def reader_ended():
     made = reader_fed()
     made.end()
     return made
+
+
+def token_file():
+    write_tokens(TEXT, "opened.npy")
+    return "opened.npy"
+
+
+def type_counts():
+    return np.arange(reader_ended().types + 1, dtype=np.uint64)
 
 
 def alone():
@@ -736,6 +745,11 @@ TABLE = {
         },
         "read_words 2": {"texts": file_of_words, "train": 20, "min_count": 2, "eos": "paragraph"},
         "read_words 3": {"texts": lambda: ["a b", "b c c"]},
+        "write_tokens": {"texts": lambda: bytes(TEXT), "path": "tokens.npy", "train": 0.8}
+        | {"vocab_size": 8, "tokenizer": "simple", "eos": "line"}
+        | {"unk_token": "<r>", "eos_token": "<m>"},
+        "write_tokens 2": {"texts": file_of_words, "path": "tokens.npy", "vocab": word_vocab},
+        "open_tokens": {"path": token_file},
         "Split": {"train": ["ab"], "dev": ["b"], "test": ["c"]},
         "NotUtf8Error": {"message": "m"},
         "UnknownCharacterError": {"character": "z", "position": 2, "item": "abz"},
@@ -962,6 +976,10 @@ TABLE = {
         "choose": {"self": reader_ended, "rare": "<r>", "mark": "<m>", "train": 20, "max_size": 8}
         | {"min_count": 2},
         "choose 2": {"self": reader_fed, "rare": "<r>"},
+        "take": {"self": reader_fed},
+        "vocabulary": {"self": reader_ended, "counts": type_counts, "rare": "<r>", "mark": "<m>"}
+        | {"max_size": 8, "min_count": 2},
+        "numbers": {"self": reader_ended, "symbols": ["<r>", "<m>", "the"], "rare": 0, "mark": 1},
         "encode": {"self": reader_ended, "symbols": ["<r>", "<m>", "the"], "rare": 0, "mark": 1},
     },
     "_core.Recording": {

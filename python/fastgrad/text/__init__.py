@@ -52,6 +52,7 @@ from .._hints import renamed
 from .dataset import build_dataset, encode_items
 from .reading import NotUtf8Error, Source, name_of, read_lines
 from .splits import Split, count_duplicates, count_overlap, split
+from .token_file import open_tokens, write_tokens
 from .vocab import EOS_TOKENS, UnknownCharacterError, Vocab
 from .word_text import WordText, read_words
 from .word_vocab import WordVocab
@@ -70,9 +71,11 @@ __all__ = [
     "count_overlap",
     "encode_items",
     "name_of",
+    "open_tokens",
     "read_lines",
     "read_words",
     "split",
+    "write_tokens",
 ]
 
 if not TYPE_CHECKING:

@@ -31,16 +31,31 @@ def read_tokens(source: Source, tokenizer: Tokenizer, eos: Eos) -> WordReader:
     Raises `OSError` where a file cannot be read, `NotUtf8Error` for a byte that is not UTF-8,
     `ValueError` where an item holds a newline, and `TypeError` for what is not a source.
     """
+    reader = make_reader(source, tokenizer, eos)
+    for _ in read_into(reader, source):
+        pass
+    return reader
+
+
+def make_reader(source: Source, tokenizer: Tokenizer, eos: Eos) -> WordReader:
+    """Return a reader that has not begun."""
     check_reading(tokenizer, eos)
-    name = name_of(source)
-    reader = WordReader(name, tokenizer, eos)
+    return WordReader(name_of(source), tokenizer, eos)
+
+
+def read_into(reader: WordReader, source: Source) -> Iterator[None]:
+    """Have a reader read a text to its end; pause after each chunk, and after the last token.
+
+    Raises what `read_tokens` raises.
+    """
     try:
         for chunk in _chunks(source):
             reader.feed(chunk)
+            yield
         reader.end()
+        yield
     except UnicodeError as error:
         raise NotUtf8Error(str(error)) from None
-    return reader
 
 
 def _chunks(source: Source) -> Iterator[bytes]:

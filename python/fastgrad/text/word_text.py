@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from .word_reading import Eos, Tokenizer, check_reading, read_tokens
 from .word_vocab import WordVocab, check_token
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import TypeAlias
 
     from numpy.typing import ArrayLike, NDArray
@@ -26,6 +27,8 @@ _EOS_TOKENS = {"line": "</s>", "paragraph": "</p>", None: None}
 
 # The most tokens that can be counted.
 _MOST = 2**63 - 1
+# Ids that are looked at at a time.
+_BLOCK = 1 << 22
 
 
 # Members as they are called elsewhere, and here.
@@ -47,7 +50,7 @@ class WordText:
     (3, [1, 1, 1], 'the cat <unk>')
     """
 
-    __slots__ = ("_all", "_start", "types", "vocab")
+    __slots__ = ("_all", "_padding", "_start", "types", "vocab")
 
     vocab: WordVocab
     """The vocabulary of the ids."""
@@ -67,25 +70,50 @@ class WordText:
         self.types = types
         self._all: Ids = kept
         self._start = 0
+        # The ids at the beginning that stand before the text: of those in a file, some do.
+        self._padding = 0
 
     @property
     def ids(self) -> Ids:
-        """The ids, read-only: (T,) uint16 where |V| is at most 65,536, otherwise uint32."""
+        """The ids, read-only: (T,) uint16 where |V| is at most 65,536, otherwise uint32.
+
+        Those of `open_tokens` are uint32.
+        """
         return self._all[self._start :]
 
     def before(self, length: int) -> Ids:
         """Return the last `length` ids before this part, fewer where there are not as many."""
-        return self._all[max(self._start - length, 0) : self._start]
+        return self._all[max(self._start - length, self._padding) : self._start]
+
+    def with_context(self, length: int, front: int) -> NDArray[np.uint32]:
+        """Return the ids with the `length` ids before them, uint32; a view where that is possible.
+
+        `front` stands for ids before the beginning of the text, as it does in files of tokens.
+        """
+        first = self._start - length
+        if first >= 0:
+            return self._all[first:].astype(np.uint32, copy=False)
+        before = self.before(length)
+        padding = np.full(length - len(before), front, dtype=np.uint32)
+        return np.concatenate([padding, before, self.ids], dtype=np.uint32)
 
     @property
     def counts(self) -> NDArray[np.uint64]:
         """The number of times each id occurs: (V,)."""
-        return np.bincount(self.ids, minlength=len(self.vocab)).astype(np.uint64)
+        counts = np.zeros(len(self.vocab), dtype=np.uint64)
+        for block in self._blocks():
+            counts += np.bincount(block, minlength=len(counts)).astype(np.uint64)
+        return counts
 
     @property
     def unk_rate(self) -> float:
         """The share of unknown words, `unk_token`, among the tokens."""
-        return float(np.count_nonzero(self.ids == 0) / len(self))
+        return sum(int(np.count_nonzero(block == 0)) for block in self._blocks()) / len(self)
+
+    def _blocks(self) -> Iterator[Ids]:
+        """Return the ids block by block, so that those of a file need not fit into memory."""
+        for start in range(0, len(self), _BLOCK):
+            yield self.ids[start : start + _BLOCK]
 
     def split(self, *sizes: int | float) -> tuple[WordText, ...]:
         """Return parts of the text by position: so many tokens, the next so many, and the rest.
@@ -97,7 +125,7 @@ class WordText:
         >>> [part.ids.tolist() for part in text.split(2, 1)]
         [[1, 1], [0], [1, 0]]
         """
-        wanted = [_tokens(f"sizes[{i}]", size, len(self)) for i, size in enumerate(sizes)]
+        wanted = [tokens_of(f"sizes[{i}]", size, len(self)) for i, size in enumerate(sizes)]
         if sum(wanted) >= len(self):
             raise ValueError(
                 f"sizes is {shorten(sizes)}, {sum(wanted):,} tokens; expected fewer than the"
@@ -128,18 +156,47 @@ class WordText:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy with the ids before a part."""
-        return _made, (self.vocab, self._all, self._start, self.types)
+        return made, (self.vocab, self._all, self._start, self.types, self._padding)
 
     def _part(self, start: int, end: int) -> WordText:
-        return _made(self.vocab, self._all[:end], start, None)
+        return made(self.vocab, self._all[:end], start, None, self._padding)
 
 
-def _made(vocab: WordVocab, ids: Ids, start: int, types: int | None) -> WordText:
-    """Return a text of checked ids that begins at `start`."""
+def made(vocab: WordVocab, ids: Ids, start: int, types: int | None, padding: int = 0) -> WordText:
+    """Return a text of checked ids that begins at `start`, behind `padding` ids of none."""
     text = WordText.__new__(WordText)
     ids.flags.writeable = False
     text.vocab, text.types, text._all, text._start = vocab, types, ids, start
+    text._padding = padding
     return text
+
+
+class Limits(NamedTuple):
+    """The limits of a vocabulary that a text decides, and its end token."""
+
+    vocab_size: int | None
+    min_count: int
+    eos_token: str | None
+
+
+def check_limits(
+    vocab_size: int | None, min_count: int, eos: Eos, unk_token: str, eos_token: str | None
+) -> Limits:
+    """Return settings of `read_words`; raise `TypeError` or `ValueError` for wrong ones."""
+    if vocab_size is not None:
+        # The token for unknown words, the one for ends, and one word.
+        vocab_size = whole("vocab_size", vocab_size, least=2 + (eos is not None), most=_MOST)
+    min_count = whole("min_count", min_count, least=1, most=_MOST)
+    check_token("unk_token", unk_token)
+    eos_token = _EOS_TOKENS.get(eos) if eos_token is None else eos_token
+    if eos_token is not None:
+        check_token("eos_token", eos_token)
+        if eos is None:
+            raise ValueError(
+                f"eos_token is {shorten(eos_token)}, but eos is None; expected 'line' or"
+                " 'paragraph'"
+            )
+    return Limits(vocab_size, min_count, eos_token)
 
 
 @hint_names(lower="texts, lowered before", lowercase="texts, lowered before")
@@ -177,29 +234,21 @@ def read_words(
     (('<unk>', '</s>', 'a'), [2, 0, 2, 1, 0, 2, 1])
     """
     check_reading(tokenizer, eos)
-    if vocab_size is not None:
-        # The token for unknown words, the one for ends, and one word.
-        vocab_size = whole("vocab_size", vocab_size, least=2 + (eos is not None), most=_MOST)
-    min_count = whole("min_count", min_count, least=1, most=_MOST)
-    check_token("unk_token", unk_token)
-    eos_token = _EOS_TOKENS.get(eos) if eos_token is None else eos_token
-    if eos_token is not None:
-        check_token("eos_token", eos_token)
-        if eos is None:
-            raise ValueError(
-                f"eos_token is {shorten(eos_token)}, but eos is None; expected 'line' or"
-                " 'paragraph'"
-            )
+    limits = check_limits(vocab_size, min_count, eos, unk_token, eos_token)
     reader = read_tokens(texts, tokenizer, eos)
     types = reader.types
-    part = None if train is None else _tokens("train", train, reader.tokens)
+    part = None if train is None else tokens_of("train", train, reader.tokens)
     ids, tokens = reader.choose(
-        unk_token, eos_token, train=part, max_size=vocab_size, min_count=min_count
+        unk_token,
+        limits.eos_token,
+        train=part,
+        max_size=limits.vocab_size,
+        min_count=limits.min_count,
     )
     return WordText(WordVocab(tokens, tokenizer=tokenizer, eos=eos), ids, types=types)
 
 
-def _tokens(name: str, size: int | float, total: int) -> int:
+def tokens_of(name: str, size: int | float, total: int) -> int:
     """Return how many tokens a number of them, or a share of `total`, comes to."""
     if isinstance(size, float) and not 0.0 < size < 1.0:
         raise ValueError(f"{name} is {shorten(size)}; expected an int, or a share between 0 and 1")

@@ -1,7 +1,7 @@
 //! Running text as arrays of ids.
 
 use fastgrad_core::words::{Encoded, Eos, Ids, Limits, Reader, Tokenizer};
-use numpy::IntoPyArray;
+use numpy::{IntoPyArray, Ix1, PyArray1};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -82,6 +82,63 @@ impl WordReader {
     #[getter]
     fn types(&self) -> PyResult<usize> {
         self.reader.as_ref().map(Reader::types).ok_or_else(ended)
+    }
+
+    /// Return the tokens read since the last call, (T,) uint32, which the reader then lacks: 0 for one
+    /// that ends sentences, otherwise the number of its type plus 1.
+    fn take<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u32>>> {
+        guard(|| {
+            let reader = self.reader.as_mut().ok_or_else(ended)?;
+            Ok(reader.take().into_pyarray(py))
+        })
+    }
+
+    /// Choose a vocabulary by how often each of the numbers that `take` returns occurs in a training
+    /// part, (types + 1,) uint64; return the id of each number, and the vocabulary.
+    #[pyo3(signature = (counts, rare, mark=None, *, max_size=None, min_count=1))]
+    fn vocabulary<'py>(
+        &mut self,
+        py: Python<'py>,
+        counts: &Bound<'py, PyAny>,
+        rare: &Bound<'_, PyAny>,
+        mark: Option<&Bound<'_, PyAny>>,
+        max_size: Option<usize>,
+        min_count: u64,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyList>)> {
+        guard(|| {
+            let rare = args::owned("rare", rare)?;
+            let mark = mark.map(|mark| args::owned("mark", mark)).transpose()?;
+            let limits = Limits { train: None, max_size, min_count, unk: rare, eos: mark };
+            let counts = args::array::<u64, Ix1>("counts", counts)?.read()?;
+            let counts = counts.as_array();
+            let reader = self.reader.take().ok_or_else(ended)?;
+            let (numbers, symbols) = run(py, cost(&reader, 0), None, |progress| {
+                let counts = args::contiguous(&counts, progress)?;
+                reader.finish(progress)?.numbers_by_count(&counts, &limits, progress)
+            })?;
+            Ok((to_array(py, Ids::Long(numbers)), args::string_list(py, symbols.iter())?))
+        })
+    }
+
+    /// Return the id that a vocabulary has for each of the numbers that `take` returns; see
+    /// `encode`.
+    #[pyo3(signature = (symbols, rare, mark=None))]
+    fn numbers<'py>(
+        &mut self,
+        py: Python<'py>,
+        symbols: &Bound<'py, PyAny>,
+        rare: u32,
+        mark: Option<u32>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        guard(|| {
+            let symbols = args::strings("symbols", symbols)?;
+            let reader = self.reader.take().ok_or_else(ended)?;
+            let cost = cost(&reader, symbols.len());
+            let numbers = run(py, cost, None, |progress| {
+                reader.finish(progress)?.numbers(&symbols, rare, mark, progress)
+            })?;
+            Ok(to_array(py, Ids::Long(numbers)))
+        })
     }
 
     /// Encode the text with a vocabulary chosen from its counts; return the ids and the vocabulary.

@@ -139,9 +139,7 @@ class WordNPLM(Learner[WordVocab, "WordExamples"], WordModel["WordExamples"]):
         if isinstance(texts, tuple):
             return prepare_pair(texts, len(self.vocab), self.context_length, name)
         text = text_of(texts, self.vocab, name)
-        before = text.before(self.context_length)
-        front = np.full(self.context_length - len(before), self._front, dtype=np.uint32)
-        ids = np.concatenate([front, before, text.ids], dtype=np.uint32)
+        ids = text.with_context(self.context_length, self._front)
         return Prepared(ids[:-1], ids[self.context_length :])
 
 

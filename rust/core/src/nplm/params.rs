@@ -9,6 +9,9 @@ use crate::{Error, Result};
 /// second-level cache.
 pub const TILE: usize = 192;
 
+/// The examples of which all ids are looked at before some are drawn: that takes two milliseconds.
+const FEW: usize = 1 << 22;
+
 /// The sizes of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
@@ -235,9 +238,7 @@ impl<'a> Dataset<'a> {
     /// # Panics
     /// If there is no such example.
     pub(super) fn example(&self, i: usize, context_length: usize) -> (&'a [u32], u32) {
-        // Where both layouts have this length, N or c is 1, and they are the same.
-        let is_matrix = self.inputs.len() == self.len() * context_length;
-        let start = if is_matrix { i * context_length } else { i };
+        let start = self.start(i, context_length);
         (&self.inputs[start..start + context_length], self.targets[i])
     }
 
@@ -246,6 +247,44 @@ impl<'a> Dataset<'a> {
     /// # Errors
     /// [`Error::Empty`], [`Error::Length`] or [`Error::Id`].
     pub fn check(&self, shape: &Shape, op: &'static str) -> Result<()> {
+        self.check_lengths(shape, op)?;
+        check_ids("inputs", self.inputs, shape.vocab_size)?;
+        check_ids("targets", self.targets, shape.vocab_size)
+    }
+
+    /// Checks the lengths, and that the ids of some examples are in the vocabulary; of a short text
+    /// all ids. A long one may be a file that does not fit into memory.
+    ///
+    /// # Errors
+    /// [`Error::Empty`], [`Error::Length`] or [`Error::Id`].
+    pub(super) fn check_examples(
+        &self,
+        shape: &Shape,
+        op: &'static str,
+        numbers: impl Iterator<Item = usize>,
+    ) -> Result<()> {
+        if self.targets.len() < FEW {
+            return self.check(shape, op);
+        }
+        self.check_lengths(shape, op)?;
+        for number in numbers {
+            let (context, target) = self.example(number, shape.context_length);
+            let first = self.start(number, shape.context_length);
+            check_ids("inputs", context, shape.vocab_size).map_err(|error| later(error, first))?;
+            check_ids("targets", &[target], shape.vocab_size)
+                .map_err(|error| later(error, number))?;
+        }
+        Ok(())
+    }
+
+    /// Returns where the context of example i begins.
+    fn start(&self, i: usize, context_length: usize) -> usize {
+        // Where both layouts have this length, N or c is 1, and they are the same.
+        let is_matrix = self.inputs.len() == self.len() * context_length;
+        if is_matrix { i * context_length } else { i }
+    }
+
+    fn check_lengths(&self, shape: &Shape, op: &'static str) -> Result<()> {
         if self.is_empty() {
             return Err(Error::Empty { op, argument: "targets" });
         }
@@ -255,8 +294,18 @@ impl<'a> Dataset<'a> {
             let (argument, got) = ("inputs".to_string(), self.inputs.len());
             return Err(Error::Length { op, argument, got, expected });
         }
-        check_ids("inputs", self.inputs, shape.vocab_size)?;
-        check_ids("targets", self.targets, shape.vocab_size)
+        Ok(())
+    }
+}
+
+/// Returns the error of an id with its place in an array, of which a part from `first` on was
+/// checked.
+fn later(error: Error, first: usize) -> Error {
+    match error {
+        Error::Id { argument, id, position, vocabulary } => {
+            Error::Id { argument, id, position: first + position, vocabulary }
+        }
+        other => other,
     }
 }
 

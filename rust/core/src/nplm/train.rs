@@ -92,7 +92,8 @@ pub fn train<T: Dispatch>(
     for set in before {
         set.check(shape, OP)?;
     }
-    data.check(shape, OP)?;
+    let steps = (config.first_step..).take(config.lr.len());
+    data.check_examples(shape, OP, steps.flat_map(|step| drawn(config, data.len(), step)))?;
 
     // Ranks agree on a cancel at the end of a step, since each waits for the others within it.
     let never_cancelled = Progress::new();
@@ -115,6 +116,13 @@ pub fn train<T: Dispatch>(
         losses = steps(&config.lr[..losses.len()], &mut slices)?.0;
     }
     Ok(Trained { losses, sets })
+}
+
+/// Returns the numbers of the examples of a step's mini-batch.
+fn drawn(config: &Config<'_>, examples: usize, step: u64) -> impl Iterator<Item = usize> {
+    let mut rng = Rng::new(config.seed, step);
+    #[allow(clippy::cast_possible_truncation, reason = "below the number of examples")]
+    (0..config.batch_size).map(move |_| rng.below(examples as u64) as usize)
 }
 
 /// How a run of steps ended.
@@ -266,10 +274,7 @@ impl<'a, T: Dispatch> Trainer<'a, T> {
 
     /// Fills the micro-batches with the mini-batch of a step.
     fn draw(&mut self, data: &Dataset<'_>, step: u64) {
-        let mut rng = Rng::new(self.config.seed, step);
-        let examples = data.len() as u64;
-        #[allow(clippy::cast_possible_truncation, reason = "below the number of examples")]
-        let mut numbers = (0..self.config.batch_size).map(|_| rng.below(examples) as usize);
+        let mut numbers = drawn(self.config, data.len(), step);
         for batch in &mut self.batches {
             batch.fill(self.shape.context_length, data, &mut numbers);
         }

@@ -28,6 +28,8 @@ pub struct Reader {
     blank: bool,
     /// True where there are tokens since the last end of a sentence.
     open: bool,
+    /// The number of tokens that were taken.
+    taken: usize,
     text: Text,
 }
 
@@ -52,6 +54,7 @@ impl Reader {
             lines: 0,
             blank: true,
             open: false,
+            taken: 0,
             text: Text::default(),
         }
     }
@@ -82,7 +85,14 @@ impl Reader {
     /// Returns the number of tokens so far, those that end sentences included.
     #[must_use]
     pub fn tokens(&self) -> usize {
-        self.text.ids.len()
+        self.taken + self.text.ids.len()
+    }
+
+    /// Returns the tokens read since the last call, which the text then lacks: 0 for the eos token,
+    /// or the number of the type plus 1. So a text of any length needs memory for its types only.
+    pub fn take(&mut self) -> Vec<u32> {
+        self.taken += self.text.ids.len();
+        std::mem::take(&mut self.text.ids)
     }
 
     /// Returns the number of types so far.

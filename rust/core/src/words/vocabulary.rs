@@ -54,6 +54,27 @@ impl Text {
     /// [`Error::Invalid`] for limits that the text does not meet, [`Error::Interrupted`].
     pub fn choose(self, limits: &Limits, progress: &Progress) -> Result<Encoded> {
         let counts = self.counts(limits.train, progress)?;
+        let (numbers, symbols) = self.numbers_by_count(&counts, limits, progress)?;
+        let ids = renumber(self.ids, &numbers, symbols.len(), progress)?;
+        Ok(Encoded { ids, symbols })
+    }
+
+    /// Chooses a vocabulary by how often each id that [`super::Reader::take`] returns occurs in the
+    /// training part; returns the new number of each of these ids, and the symbols.
+    ///
+    /// # Errors
+    /// As [`Text::choose`], and [`Error::Invalid`] for another number of counts than of ids.
+    pub fn numbers_by_count(
+        &self,
+        counts: &[u64],
+        limits: &Limits,
+        progress: &Progress,
+    ) -> Result<(Vec<u32>, Names)> {
+        let (got, expected) = (counts.len(), self.types.names().len() + 1);
+        if got != expected {
+            let message = format!("counts has {got} numbers; expected {expected}");
+            return Err(Error::Invalid(message));
+        }
         let mut symbols = Names::default();
         symbols.push(&self.free_symbol(&limits.unk, ""))?;
         if let Some(eos) = &limits.eos {
@@ -68,13 +89,13 @@ impl Text {
                 return Err(Error::Invalid(message));
             }
         };
-        let kept = most_frequent(&counts, limits.min_count.max(1), room, progress)?;
+        let kept = most_frequent(counts, limits.min_count.max(1), room, progress)?;
         if kept.is_empty() {
             let message = format!(
                 "min_count is {}; expected at most the count of the most frequent type of the \
                  training part, {}",
                 limits.min_count,
-                counts.iter().max().unwrap_or(&0)
+                counts.iter().skip(1).max().unwrap_or(&0)
             );
             return Err(Error::Invalid(message));
         }
@@ -86,8 +107,7 @@ impl Text {
             numbers[id] = u32::try_from(symbols.len()).map_err(|_| Error::Memory)?;
             symbols.push(self.types.names().get(id - 1))?;
         }
-        let ids = renumber(self.ids, &numbers, symbols.len(), progress)?;
-        Ok(Encoded { ids, symbols })
+        Ok((numbers, symbols))
     }
 
     /// Encodes the text with a vocabulary; types that it lacks become `unk`.
@@ -101,6 +121,21 @@ impl Text {
         eos: Option<u32>,
         progress: &Progress,
     ) -> Result<Ids> {
+        let numbers = self.numbers(symbols, unk, eos, progress)?;
+        renumber(self.ids, &numbers, symbols.len(), progress)
+    }
+
+    /// Returns the number that a vocabulary has for each id that [`super::Reader::take`] returns.
+    ///
+    /// # Errors
+    /// As [`Text::encode`].
+    pub fn numbers(
+        &self,
+        symbols: &Names,
+        unk: u32,
+        eos: Option<u32>,
+        progress: &Progress,
+    ) -> Result<Vec<u32>> {
         let mut numbers = alloc::filled(unk, self.types.names().len() + 1)?;
         for (number, symbol) in (0u32..).zip(symbols.iter()) {
             progress.check()?;
@@ -109,7 +144,7 @@ impl Text {
             }
         }
         numbers[EOS as usize] = eos.unwrap_or(unk);
-        renumber(self.ids, &numbers, symbols.len(), progress)
+        Ok(numbers)
     }
 
     /// Counts each type among the first tokens.
@@ -128,8 +163,6 @@ impl Text {
                 counts[id as usize] += 1;
             }
         }
-        // The eos token is always kept, and not as a type.
-        counts[EOS as usize] = 0;
         Ok(counts)
     }
 
@@ -157,7 +190,9 @@ fn most_frequent(
     room: usize,
     progress: &Progress,
 ) -> Result<Vec<usize>> {
-    let often = counts.iter().enumerate().filter(|&(_, &count)| count >= min_count);
+    // The eos token is always kept, and not as a type.
+    let types = counts.iter().enumerate().skip(1);
+    let often = types.filter(|&(_, &count)| count >= min_count);
     let mut kept = alloc::with_capacity(often.clone().count())?;
     kept.extend(often.map(|(id, &count)| (u64::MAX - count, id)));
     sort(&mut kept, progress)?;
