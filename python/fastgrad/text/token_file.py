@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
+from itertools import chain
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 # The ids in front of a text: longer contexts than these are copied in memory.
 _PADDING = 256
 # Tokens that are in memory at a time.
-_BLOCK = 1 << 22
+_BLOCK = 1 << 20
 # Ids at both ends of a file that its vocabulary knows it by.
 _EDGE = 4096
 
@@ -98,7 +99,7 @@ def write_tokens(
             header = {"descr": "<u4", "fortran_order": False, "shape": (_PADDING + tokens,)}
             np.lib.format.write_array_header_1_0(file, header)
             padding = np.full(_PADDING, 1 if eos else 0, "<u4")
-            for block in (padding, *(ids[block] for block in _blocks(numbers, tokens))):
+            for block in chain([padding], (ids[block] for block in _blocks(numbers, tokens))):
                 edges.add(block)
                 file.write(block.astype("<u4", copy=False).data)
 
@@ -120,7 +121,10 @@ def open_tokens(path: str | os.PathLike[str]) -> WordText:
     written, or beside which there is the vocabulary of another one.
     """
     name = path_name("path", path)
-    found: Any = np.load(name, mmap_mode="r", allow_pickle=False)
+    try:
+        found: Any = np.lib.format.open_memmap(name, mode="r")
+    except (EOFError, ValueError) as error:
+        raise ValueError(f"{name} is no array of numpy: {error}") from None
     with open(_vocab_path(name), encoding="utf-8") as file:
         text = file.read()
     try:

@@ -28,7 +28,7 @@ _EOS_TOKENS = {"line": "</s>", "paragraph": "</p>", None: None}
 # The most tokens that can be counted.
 _MOST = 2**63 - 1
 # Ids that are looked at at a time.
-_BLOCK = 1 << 22
+_BLOCK = 1 << 20
 
 
 # Members as they are called elsewhere, and here.

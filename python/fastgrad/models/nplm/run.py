@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..._checks import shorten
@@ -107,6 +108,12 @@ class NPLMRun:
             "seed": self.seed,
             "optimizer": self.optimizer.to_config(),
             "dropout": list(self.dropout),
-            "train": self.train_examples.digest(),
-            "dev": None if self.dev_examples is None else self.dev_examples.digest(),
+            "train": self._digests[0],
+            "dev": self._digests[1],
         }
+
+    @cached_property
+    def _digests(self) -> tuple[str, str | None]:
+        """The digests of the examples, which take long where these are many."""
+        dev = self.dev_examples
+        return self.train_examples.digest(), None if dev is None else dev.digest()
