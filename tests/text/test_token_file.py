@@ -59,10 +59,10 @@ def test_parts_know_what_stands_before_them_and_the_first_nothing(tmp_path):
     for opened, expected in zip(text.split(0.5, 7), kept.split(0.5, 7), strict=True):
         for length in (0, 1, 5, 1000):
             assert opened.before(length).tolist() == expected.before(length).tolist()
-            with_context = opened.with_context(length, 1)
-            assert with_context.tolist() == expected.with_context(length, 1).tolist()
+            with_context = opened._with_context(length, 1)
+            assert with_context.tolist() == expected._with_context(length, 1).tolist()
             assert with_context.dtype == np.uint32
-        assert np.shares_memory(opened.with_context(5, 1), text.ids) or opened is text
+        assert np.shares_memory(opened._with_context(5, 1), text.ids) or opened is text
     assert not text.ids.flags.writeable
     assert isinstance(text.ids.base.base, np.memmap)
 

@@ -85,7 +85,7 @@ class WordText:
         """Return the last `length` ids before this part, fewer where there are not as many."""
         return self._all[max(self._start - length, self._padding) : self._start]
 
-    def with_context(self, length: int, front: int) -> NDArray[np.uint32]:
+    def _with_context(self, length: int, front: int) -> NDArray[np.uint32]:
         """Return the ids with the `length` ids before them, uint32; a view where that is possible.
 
         `front` stands for ids before the beginning of the text, as it does in files of tokens.

@@ -139,7 +139,7 @@ class WordNPLM(Learner[WordVocab, "WordExamples"], WordModel["WordExamples"]):
         if isinstance(texts, tuple):
             return prepare_pair(texts, len(self.vocab), self.context_length, name)
         text = text_of(texts, self.vocab, name)
-        ids = text.with_context(self.context_length, self._front)
+        ids = text._with_context(self.context_length, self._front)
         return Prepared(ids[:-1], ids[self.context_length :])
 
 
