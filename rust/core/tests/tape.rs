@@ -158,7 +158,7 @@ fn replay(
     let program = passes.compile(tape).unwrap();
     let progress = Progress::new();
     let pool = WorkerPool::new(threads, &progress);
-    let mut replayer = Replayer::<f64>::new(&program).unwrap();
+    let mut replayer = Replayer::<f64>::new(&program, &program.order).unwrap();
     let mut outputs = vec![0.0; rows.len() / tape.inputs];
     let mut gradients = vec![0.0; params.len()];
     pool.run(|| {
@@ -282,7 +282,7 @@ fn a_guard_that_breaks_stops_the_replay_at_its_row() {
     let program = Passes::default().compile(&tape).unwrap();
     let progress = Progress::new();
     let pool = WorkerPool::new(1, &progress);
-    let mut replayer = Replayer::<f64>::new(&program).unwrap();
+    let mut replayer = Replayer::<f64>::new(&program, &program.order).unwrap();
     let mut outputs = [0.0; 3];
     let result = replayer.run(&program, &pool, &[], &[0.0, 0.5, 2.0], (&mut outputs, None));
     assert_eq!(result, Err((2, Stop::Guard(2, 5))));
@@ -302,7 +302,7 @@ fn failures_and_wrong_indices_stop_at_their_row() {
     let program = Passes::default().compile(&tape).unwrap();
     let progress = Progress::new();
     let pool = WorkerPool::new(1, &progress);
-    let mut replayer = Replayer::<f64>::new(&program).unwrap();
+    let mut replayer = Replayer::<f64>::new(&program, &program.order).unwrap();
     let mut run = |rows: &[f64]| {
         let mut outputs = [0.0; 2];
         replayer.run(&program, &pool, &[], rows, (&mut outputs, None)).map(|()| outputs)

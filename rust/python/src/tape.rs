@@ -170,7 +170,7 @@ impl Recording {
             let stopped = run(py, cost, None, |progress| {
                 let mut replayer = match memory.take() {
                     Some((of, replayer)) if of == single => replayer,
-                    _ => AnyReplayer::new(&self.program, single)?,
+                    _ => AnyReplayer::new(&self.program, &self.program.order, single)?,
                 };
                 let pool = WorkerPool::new(threads.min(CHUNKS), progress);
                 let result = pool.run(|| {
@@ -236,7 +236,7 @@ impl Recording {
             let numbers = self.program.varying.slots as usize;
             let cost = Cost::of(numbers.saturating_mul(count), A_NUMBER);
             run(py, cost, None, |progress| {
-                let mut replayer = AnyReplayer::new(&self.program, single)?;
+                let mut replayer = AnyReplayer::new(&self.program, &self.program.order, single)?;
                 let pool = WorkerPool::new(1, progress);
                 let width = self.program.inputs;
                 for (i, fits) in fits.iter_mut().enumerate() {

@@ -4,7 +4,7 @@
 //! enough to be inlined.
 
 use super::dispatch::{Cpu, Dispatch};
-use super::simd::kernels;
+use super::simd::{Simd, kernels};
 
 kernels! {
     /// out = f(x)
@@ -68,6 +68,107 @@ kernels! {
         }
     }
 
+    /// Row i of `out` = row `at(i)` of `from`; rows have `lanes` numbers.
+    ///
+    /// # Panics
+    /// If a row is out of range.
+    pub fn copy_rows[F: Fn(usize) -> usize](lanes: usize, from: &[T], at: F, out: &mut [T]) {
+    } loop(s) {
+        for (i, out) in out.chunks_exact_mut(lanes).enumerate() {
+            let first = at(i) * lanes;
+            let from = &from[first..first + lanes];
+            for (out, from) in out.chunks_mut(S::WIDTH).zip(from.chunks(S::WIDTH)) {
+                let n = out.len();
+                // SAFETY: both have n numbers, 1 to WIDTH.
+                unsafe { s.store_first(out.as_mut_ptr(), n, s.load_first(from.as_ptr(), n)) };
+            }
+        }
+    }
+
+    /// Row `at(i)` of `sums` += row i of `x`; rows have `lanes` numbers.
+    ///
+    /// # Panics
+    /// If a row is out of range.
+    pub fn add_rows[F: Fn(usize) -> usize](lanes: usize, x: &[T], at: F, sums: &mut [T]) {
+    } loop(s) {
+        for (i, x) in x.chunks_exact(lanes).enumerate() {
+            let first = at(i) * lanes;
+            let sums = &mut sums[first..first + lanes];
+            for (sums, x) in sums.chunks_mut(S::WIDTH).zip(x.chunks(S::WIDTH)) {
+                let n = x.len();
+                // SAFETY: both have n numbers, 1 to WIDTH.
+                unsafe {
+                    let sum = s.add(s.load_first(sums.as_ptr(), n), s.load_first(x.as_ptr(), n));
+                    s.store_first(sums.as_mut_ptr(), n, sum);
+                }
+            }
+        }
+    }
+
+    /// Computes sums Σ x·y, or Σ x without y, lane by lane. The terms lie one after the other, the
+    /// first one of all sums, then the second one of the sums that have one, and so on: term k of the
+    /// first `counts[k]` sums.
+    ///
+    /// # Panics
+    /// If the slices do not fit.
+    pub fn sum_terms(
+        counts: &[u32], lanes: usize, x: &[T], y: Option<&[T]>, out: &mut [T]
+    ) {
+        let terms: usize = counts.iter().map(|&count| count as usize).sum();
+        assert!(x.len() == terms * lanes && y.is_none_or(|y| y.len() == x.len()));
+        assert_eq!(out.len(), counts.first().map_or(0, |&count| count as usize) * lanes);
+    } loop(s) {
+        out.fill(T::default());
+        let mut at = 0;
+        for &count in counts {
+            for sums in out[..count as usize * lanes].chunks_mut(S::WIDTH) {
+                let n = sums.len();
+                let x = &x[at..at + n];
+                // SAFETY: n numbers, 1 to WIDTH, are borrowed from each slice.
+                unsafe {
+                    let mut term = s.load_first(x.as_ptr(), n);
+                    if let Some(y) = y {
+                        term = s.mul(term, s.load_first(y[at..at + n].as_ptr(), n));
+                    }
+                    let sum = s.add(s.load_first(sums.as_ptr(), n), term);
+                    s.store_first(sums.as_mut_ptr(), n, sum);
+                }
+                at += n;
+            }
+        }
+    }
+
+    /// Multiplies each term of [`sum_terms`] by the number of its sum, lane by lane, and by `times`:
+    /// the gradient of one factor from that of the sum, with the other factor as x. Without x it is
+    /// the number itself.
+    ///
+    /// # Panics
+    /// If the slices do not fit.
+    pub fn scale_terms(
+        counts: &[u32], lanes: usize, x: Option<&[T]>, numbers: &[T], times: T, out: &mut [T]
+    ) {
+        let terms: usize = counts.iter().map(|&count| count as usize).sum();
+        assert!(out.len() == terms * lanes && x.is_none_or(|x| x.len() == out.len()));
+    } loop(s) {
+        let times = s.splat(times);
+        let mut at = 0;
+        for &count in counts {
+            for numbers in numbers[..count as usize * lanes].chunks(S::WIDTH) {
+                let n = numbers.len();
+                let out = &mut out[at..at + n];
+                // SAFETY: n numbers, 1 to WIDTH, are borrowed from each slice.
+                unsafe {
+                    let mut term = s.mul(times, s.load_first(numbers.as_ptr(), n));
+                    if let Some(x) = x {
+                        term = s.mul(s.load_first(x[at..at + n].as_ptr(), n), term);
+                    }
+                    s.store_first(out.as_mut_ptr(), n, term);
+                }
+                at += n;
+            }
+        }
+    }
+
     /// Adds to each number the sum of its `lanes` terms, in an order that depends on `lanes` alone.
     ///
     /// # Panics
@@ -98,84 +199,4 @@ pub fn sum<T: Dispatch>(cpu: Cpu, x: &[T]) -> T {
     let mut total = [T::default()];
     add_sums(cpu, x, x.len().max(1), &mut total[..x.len().min(1)]);
     total[0]
-}
-
-/// Sums x·y within segments, or x without y: of each segment's rows of `lanes` numbers the sum, lane
-/// by lane.
-///
-/// # Panics
-/// If a slice is too short.
-pub fn segment_sums<T: Dispatch>(
-    cpu: Cpu,
-    starts: &[u32],
-    lanes: usize,
-    (x, y): (&[T], Option<&[T]>),
-    out: &mut [T],
-) {
-    let rows = starts[starts.len() - 1] as usize;
-    assert_eq!(x.len(), rows * lanes);
-    assert!(y.is_none_or(|y| y.len() == x.len()));
-    assert_eq!(out.len(), (starts.len() - 1) * lanes);
-    match y {
-        Some(y) => sum_segments(cpu, starts, lanes, out, |i: usize| x[i] * y[i]),
-        None => sum_segments(cpu, starts, lanes, out, |i: usize| x[i]),
-    }
-}
-
-/// Multiplies each term of a segment by the segment's number, lane by lane: what
-/// [`segment_sums`] sends back to one factor of its terms. Without `x` it is the number itself.
-///
-/// # Panics
-/// If a slice is too short.
-pub fn segment_products<T: Dispatch>(
-    cpu: Cpu,
-    starts: &[u32],
-    lanes: usize,
-    (x, numbers): (Option<&[T]>, &[T]),
-    out: &mut [T],
-) {
-    let rows = starts[starts.len() - 1] as usize;
-    assert_eq!(out.len(), rows * lanes);
-    assert_eq!(numbers.len(), (starts.len() - 1) * lanes);
-    assert!(x.is_none_or(|x| x.len() == out.len()));
-    match x {
-        Some(x) => map_segments(cpu, starts, lanes, numbers, out, |i: usize, g| x[i] * g),
-        None => map_segments(cpu, starts, lanes, numbers, out, |_: usize, g| g),
-    }
-}
-
-kernels! {
-    fn sum_segments[F: Fn(usize) -> T](starts: &[u32], lanes: usize, out: &mut [T], term: F) {
-    } loop(_) {
-        let bounds = starts.windows(2);
-        if lanes == 1 {
-            for (out, bounds) in out.iter_mut().zip(bounds) {
-                let segment = bounds[0] as usize..bounds[1] as usize;
-                *out = segment.fold(T::default(), |sum, i| sum + term(i));
-            }
-            return;
-        }
-        for (out, bounds) in out.chunks_exact_mut(lanes).zip(bounds) {
-            out.fill(T::default());
-            for row in bounds[0] as usize..bounds[1] as usize {
-                for (lane, out) in out.iter_mut().enumerate() {
-                    *out = *out + term(row * lanes + lane);
-                }
-            }
-        }
-    }
-
-    fn map_segments[F: Fn(usize, T) -> T](
-        starts: &[u32], lanes: usize, numbers: &[T], out: &mut [T], term: F
-    ) {
-    } loop(_) {
-        for (bounds, numbers) in starts.windows(2).zip(numbers.chunks_exact(lanes)) {
-            for row in bounds[0] as usize..bounds[1] as usize {
-                let out = &mut out[row * lanes..(row + 1) * lanes];
-                for (lane, (out, &number)) in out.iter_mut().zip(numbers).enumerate() {
-                    *out = term(row * lanes + lane, number);
-                }
-            }
-        }
-    }
 }

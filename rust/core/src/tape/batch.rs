@@ -11,7 +11,7 @@ use super::replay::{Block, Stop, Uniform};
 use crate::kernels::{Cpu, Dispatch};
 use crate::progress::Progress;
 use crate::worker_pool::WorkerPool;
-use crate::{Error, Result, alloc};
+use crate::{Error, Result};
 
 /// The most parts that a batch is partitioned into, which more threads would not make faster.
 pub const CHUNKS: usize = 8;
@@ -26,29 +26,30 @@ pub struct Replayer<T> {
     lanes: usize,
     uniform: Uniform<T>,
     chunks: Vec<Block<T>>,
-    sums: Vec<T>,
 }
 
-/// A replayer in double or in single precision, with parameters and results in double precision.
+/// A replayer in double or in single precision.
 #[derive(Debug)]
 pub enum AnyReplayer {
     /// In `f64`.
     Double(Replayer<f64>),
-    /// In `f32`, with the parameters and gradients of a batch.
-    Single(Replayer<f32>, Vec<f32>, Vec<f32>),
+    /// In `f32`.
+    Single(Replayer<f32>),
 }
 
 impl AnyReplayer {
-    /// Allocates memory for a program, in single precision where `single` is set.
+    /// Does what [`Replayer::new`] does, in single precision where `single` is set.
     ///
     /// # Errors
     /// [`Error::Memory`], [`Error::Cpu`].
-    pub fn new(program: &Program, single: bool) -> Result<AnyReplayer> {
+    ///
+    /// # Panics
+    /// If there is not a place for each parameter.
+    pub fn new(program: &Program, places: &[u32], single: bool) -> Result<AnyReplayer> {
         Ok(if single {
-            let numbers = || alloc::zeroed(program.params);
-            AnyReplayer::Single(Replayer::new(program)?, numbers()?, numbers()?)
+            AnyReplayer::Single(Replayer::new(program, places)?)
         } else {
-            AnyReplayer::Double(Replayer::new(program)?)
+            AnyReplayer::Double(Replayer::new(program, places)?)
         })
     }
 
@@ -58,34 +59,18 @@ impl AnyReplayer {
     /// The first row that stops, and why.
     ///
     /// # Panics
-    /// If the number of parameters, inputs or gradients is not the program's.
-    #[allow(clippy::cast_possible_truncation, reason = "single precision is what is asked for")]
+    /// If the number of inputs is not the program's, or there are fewer parameters than places.
     pub fn run(
         &mut self,
         program: &Program,
         pool: &WorkerPool<'_>,
         params: &[f64],
         rows: &[f64],
-        (outputs, grads): (&mut [f64], Option<(f64, &mut [f64])>),
+        to: (&mut [f64], Option<(f64, &mut [f64])>),
     ) -> std::result::Result<(), StopAt> {
         match self {
-            AnyReplayer::Double(replayer) => {
-                replayer.run(program, pool, params, rows, (outputs, grads))
-            }
-            AnyReplayer::Single(replayer, singles, found) => {
-                for (single, &param) in singles.iter_mut().zip(params) {
-                    *single = param as f32;
-                }
-                found.fill(0.0);
-                let wanted = grads.as_ref().map(|(seed, _)| (*seed, found.as_mut_slice()));
-                replayer.run(program, pool, singles, rows, (outputs, wanted))?;
-                if let Some((_, grads)) = grads {
-                    for (grad, &found) in grads.iter_mut().zip(found.iter()) {
-                        *grad += f64::from(found);
-                    }
-                }
-                Ok(())
-            }
+            AnyReplayer::Double(replayer) => replayer.run(program, pool, params, rows, to),
+            AnyReplayer::Single(replayer) => replayer.run(program, pool, params, rows, to),
         }
     }
 }
@@ -102,18 +87,21 @@ struct Part<'a, T> {
 }
 
 impl<T: Dispatch> Replayer<T> {
-    /// Allocates memory for a program; more follows with the first batch.
+    /// Allocates memory for a program; more follows with the first batch. `places` tell where, among
+    /// those given to [`Replayer::run`], the parameter of each slot is.
     ///
     /// # Errors
     /// [`Error::Memory`], [`Error::Cpu`].
-    pub fn new(program: &Program) -> Result<Replayer<T>> {
+    ///
+    /// # Panics
+    /// If there is not a place for each parameter.
+    pub fn new(program: &Program, places: &[u32]) -> Result<Replayer<T>> {
         let slots = program.varying.slots.max(1) as usize;
         Ok(Replayer {
             cpu: Cpu::chosen()?,
             lanes: (BLOCK / slots / 8 * 8).clamp(8, 256),
-            uniform: Uniform::new(program)?,
+            uniform: Uniform::new(program, places)?,
             chunks: Vec::new(),
-            sums: alloc::zeroed(program.uniform.slots as usize)?,
         })
     }
 
@@ -124,14 +112,14 @@ impl<T: Dispatch> Replayer<T> {
     /// The first row that stops, and why.
     ///
     /// # Panics
-    /// If the number of parameters, inputs or gradients is not the program's.
+    /// If the number of inputs is not the program's, or there are fewer parameters than places.
     pub fn run(
         &mut self,
         program: &Program,
         pool: &WorkerPool<'_>,
-        params: &[T],
+        params: &[f64],
         rows: &[f64],
-        (outputs, grads): (&mut [f64], Option<(f64, &mut [T])>),
+        (outputs, grads): (&mut [f64], Option<(f64, &mut [f64])>),
     ) -> std::result::Result<(), StopAt> {
         let none = |error: Error| (0, Stop::Error(error));
         assert_eq!(rows.len(), outputs.len() * program.inputs, "inputs");
@@ -147,7 +135,7 @@ impl<T: Dispatch> Replayer<T> {
                 None => self.chunks.push(Block::new(program, room).map_err(none)?),
             }
         }
-        let Replayer { uniform, chunks, sums, .. } = self;
+        let Replayer { uniform, chunks, .. } = self;
         let seed = grads.as_ref().map(|(seed, _)| *seed);
         let mut parts: Vec<Part<'_, T>> = chunks
             .iter_mut()
@@ -171,13 +159,11 @@ impl<T: Dispatch> Replayer<T> {
         }
         drop(parts);
         let Some((_, grads)) = grads else { return Ok(()) };
-        sums.fill(T::default());
-        for chunk in &self.chunks[..count] {
-            crate::kernels::lanes::add_to(cpu, &chunk.adjoints, sums);
+        let Some((first, others)) = self.chunks[..count].split_first_mut() else { return Ok(()) };
+        for chunk in others {
+            crate::kernels::lanes::add_to(cpu, &chunk.adjoints, &mut first.adjoints);
         }
-        let found = uniform.backward(program, cpu, sums).map_err(none)?;
-        crate::kernels::lanes::add_to(cpu, found, grads);
-        Ok(())
+        uniform.backward(program, cpu, &first.adjoints, grads).map_err(none)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Ops number by number over slices: values, and gradients beside them.
 //!
-//! Arithmetic runs in vectors; other functions are those of the op table, one number at a time.
-//! Derivatives that the table computes together with a value are kept as slopes.
+//! Arithmetic and exponentials run in vectors; other functions are those of the op table, one number
+//! at a time. Derivatives that the table computes together with a value are kept as slopes.
 
 use crate::autograd::op::{self, Op};
 use crate::kernels::{Cpu, Dispatch, lanes};
@@ -19,7 +19,16 @@ pub fn unary<T: Dispatch>(
         Op::Neg => lanes::map(cpu, x, out, |x| -x),
         Op::Relu => lanes::map(cpu, x, out, |x| if x < zero { zero } else { x }),
         Op::Abs => lanes::map(cpu, x, out, |x| if x > zero { x } else { zero - x }),
-        Op::Exp | Op::Log | Op::Sqrt => {
+        Op::Exp => {
+            lanes::map(cpu, x, out, |x| T::from_f64(exp(x.to_f64())));
+            for (i, (out, &x)) in out.iter_mut().zip(x).enumerate() {
+                if !in_range(x.to_f64()) {
+                    let result = op::unary(op, x.to_f64()).map_err(|_| i)?;
+                    *out = T::from_f64(result.value);
+                }
+            }
+        }
+        Op::Log | Op::Sqrt => {
             for (i, (out, &x)) in out.iter_mut().zip(x).enumerate() {
                 let result = op::unary(op, x.to_f64()).map_err(|_| i)?;
                 *out = T::from_f64(result.value);
@@ -33,6 +42,39 @@ pub fn unary<T: Dispatch>(
         }
     }
     Ok(())
+}
+
+/// Returns true for the numbers that [`exp`] is for.
+fn in_range(x: f64) -> bool {
+    x.abs() <= 700.0
+}
+
+/// 1/n! for n from 0 to 13.
+const INVERSE_FACTORIALS: [f64; 14] = {
+    let mut inverse = [1.0; 14];
+    let (mut n, mut factorial) = (1, 1.0);
+    while n < inverse.len() {
+        factorial *= n as f64;
+        inverse[n] = 1.0 / factorial;
+        n += 1;
+    }
+    inverse
+};
+
+/// Returns eˣ = 2ᵏ·eʳ with k = round(x/ln 2) and |r| ≤ ½·ln 2, where eʳ is its Taylor series up to
+/// r¹³, which leaves out less than 5·10⁻¹⁸. It has no branch, so that it runs in vectors.
+#[inline(always)]
+fn exp(x: f64) -> f64 {
+    // Added to a number, it leaves the nearest whole number in the last bits.
+    const TO_WHOLE: f64 = 1.5 * (1_u64 << 52) as f64;
+    // ln 2 in two parts; the product of the first one and k is exact.
+    const LN_2: [f64; 2] = [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10];
+    let shifted = x * std::f64::consts::LOG2_E + TO_WHOLE;
+    let k = shifted - TO_WHOLE;
+    let r = (x - k * LN_2[0]) - k * LN_2[1];
+    let sum = INVERSE_FACTORIALS.iter().rev().fold(0.0, |sum, inverse| sum * r + inverse);
+    // k is added to the exponent.
+    f64::from_bits(sum.to_bits().wrapping_add(shifted.to_bits() << 52))
 }
 
 /// Computes g·f′(x).

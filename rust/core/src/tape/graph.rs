@@ -168,7 +168,9 @@ impl Tape {
                 Node::Select { list, .. } | Node::Highest { list } => {
                     self.lists.get(list as usize).is_some_and(|list| !list.is_empty())
                 }
-                Node::Dot { pairs } => (pairs as usize) < self.pairs.len(),
+                Node::Dot { pairs } => {
+                    self.pairs.get(pairs as usize).is_some_and(|pairs| !pairs.is_empty())
+                }
                 Node::Unary(op, _) => op.is_unary(),
                 Node::Binary(op, ..) => op.is_binary(),
                 Node::Const(_) | Node::Detach(_) => true,

@@ -208,10 +208,11 @@ pub enum Instruction {
         /// where the derivatives of powers are kept: df/dx, then df/dy
         slope: u32,
     },
-    /// Σ x·y within each segment, or Σ x without y.
+    /// Σ x·y, or Σ x without y. Operands lie term by term: term k of the first `counts[k]` sums, the
+    /// longest of which come first.
     Dots {
-        /// where each segment begins, and the last one ends
-        starts: Vec<u32>,
+        /// the number of sums that have a term k
+        counts: Vec<u32>,
         /// x
         x: Operand,
         /// y
@@ -219,10 +220,10 @@ pub enum Instruction {
         /// the first result
         out: u32,
     },
-    /// The largest number of each segment; it has no gradient.
+    /// The largest number of each list; it has no gradient. Lists lie as the terms of `Dots` do.
     Highest {
-        /// where each segment begins, and the last one ends
-        starts: Vec<u32>,
+        /// the number of lists that have an item k
+        counts: Vec<u32>,
         /// the numbers
         x: Operand,
         /// the first result
@@ -272,8 +273,8 @@ pub struct Section {
 /// A program that computes an output and its gradient for many examples at once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
-    /// The number of parameters: the first slots of the uniform section.
-    pub params: usize,
+    /// The parameter in each of the first slots of the uniform section.
+    pub order: Vec<u32>,
     /// The constants, in the slots after them.
     pub constants: Vec<f64>,
     /// The numbers of an example: the first slots of the varying section.
@@ -296,6 +297,7 @@ impl Program {
         instructions
             .map(|instruction| size_of::<Instruction>() + instruction.bytes())
             .sum::<usize>()
+            + size_of_val(self.order.as_slice())
             + size_of_val(self.constants.as_slice())
             + size_of_val(self.guards.as_slice())
     }
@@ -346,10 +348,10 @@ impl Instruction {
         match self {
             Instruction::Copy { x, .. } | Instruction::Unary { x, .. } => of(x),
             Instruction::Binary { x, y, .. } => of(x) + of(y),
-            Instruction::Dots { starts, x, y, .. } => {
-                size_of_val(starts.as_slice()) + of(x) + y.as_ref().map_or(0, of)
+            Instruction::Dots { counts, x, y, .. } => {
+                size_of_val(counts.as_slice()) + of(x) + y.as_ref().map_or(0, of)
             }
-            Instruction::Highest { starts, x, .. } => size_of_val(starts.as_slice()) + of(x),
+            Instruction::Highest { counts, x, .. } => size_of_val(counts.as_slice()) + of(x),
             Instruction::MatMul { a, x, .. } => of(a) + of(x),
             Instruction::Select { from, index, .. } => size_of_val(from.as_slice()) + of(index),
         }
@@ -376,8 +378,8 @@ impl Instruction {
             Instruction::Copy { x, .. }
             | Instruction::Unary { x, .. }
             | Instruction::Binary { x, .. } => x.len(),
-            Instruction::Dots { starts, .. } | Instruction::Highest { starts, .. } => {
-                starts.len() - 1
+            Instruction::Dots { counts, .. } | Instruction::Highest { counts, .. } => {
+                counts[0] as usize
             }
             Instruction::MatMul { rows, cols, .. } => *rows as usize * *cols as usize,
             Instruction::Select { index, .. } => index.len(),

@@ -6,6 +6,8 @@
 //! and adds them where the operands lie. What is read from the uniform section is the same for all
 //! lanes, so its gradients are summed over them.
 
+use std::ops::Range;
+
 use super::elementwise::{binary, binary_vjp, unary, unary_vjp};
 use super::program::{Instruction, Operand, Part, Program, Section, Slot};
 use crate::autograd::op::Op;
@@ -56,24 +58,58 @@ impl<T: Dispatch> Memory<T> {
     }
 }
 
+/// Parameters that lie one after the other both in the program and among those of the caller.
+#[derive(Debug)]
+struct Run {
+    slots: Range<usize>,
+    places: Range<usize>,
+}
+
+impl Run {
+    /// Returns the runs of parameters, whose slots are counted, at these places.
+    fn of(places: &[u32]) -> Result<Vec<Run>> {
+        let mut runs: Vec<Run> = Vec::new();
+        for (slot, &place) in places.iter().enumerate() {
+            let place = place as usize;
+            match runs.last_mut() {
+                Some(run) if run.places.end == place => {
+                    (run.slots.end, run.places.end) = (slot + 1, place + 1);
+                }
+                _ => {
+                    runs.try_reserve(1).map_err(|_| Error::Memory)?;
+                    runs.push(Run { slots: slot..slot + 1, places: place..place + 1 });
+                }
+            }
+        }
+        Ok(runs)
+    }
+}
+
 /// The uniform section's numbers: parameters, constants, and what follows from them.
 #[derive(Debug)]
 pub struct Uniform<T> {
+    runs: Vec<Run>,
     memory: Memory<T>,
     scratch: Scratch<T>,
 }
 
 impl<T: Dispatch> Uniform<T> {
-    /// Allocates the numbers and sets the constants.
+    /// Allocates the numbers and sets the constants; `places` are where the caller has the parameter
+    /// of each slot.
     ///
     /// # Errors
     /// [`Error::Memory`].
-    pub fn new(program: &Program) -> Result<Uniform<T>> {
+    ///
+    /// # Panics
+    /// If there is not a place for each parameter.
+    pub fn new(program: &Program, places: &[u32]) -> Result<Uniform<T>> {
+        assert_eq!(places.len(), program.order.len(), "places");
         let mut memory = Memory::new(&program.uniform, 1)?;
-        for (slot, &number) in memory.values[program.params..].iter_mut().zip(&program.constants) {
+        let constants = &mut memory.values[program.order.len()..];
+        for (slot, &number) in constants.iter_mut().zip(&program.constants) {
             *slot = T::from_f64(number);
         }
-        Ok(Uniform { memory, scratch: Scratch::default() })
+        Ok(Uniform { runs: Run::of(places)?, memory, scratch: Scratch::default() })
     }
 
     /// Sets the parameters and computes what follows from them.
@@ -82,29 +118,49 @@ impl<T: Dispatch> Uniform<T> {
     /// [`Stop`].
     ///
     /// # Panics
-    /// If there are fewer than the program has.
+    /// If there are fewer than places.
     pub fn forward(
         &mut self,
         program: &Program,
         cpu: Cpu,
-        params: &[T],
+        params: &[f64],
     ) -> std::result::Result<(), Stop> {
-        self.memory.values[..program.params].copy_from_slice(&params[..program.params]);
-        let Uniform { memory, scratch } = self;
+        let Uniform { runs, memory, scratch } = self;
+        for Run { slots, places } in runs {
+            let slots = &mut memory.values[slots.clone()];
+            for (slot, &number) in slots.iter_mut().zip(&params[places.clone()]) {
+                *slot = T::from_f64(number);
+            }
+        }
         Pass { cpu, lanes: 1, outer: &[] }.forward(&program.uniform, memory, scratch)
     }
 
-    /// Takes the gradients of all slots and computes those of the parameters from them, which it
-    /// returns.
+    /// Takes the gradients of all slots, computes those of the parameters from them, and adds these to
+    /// `grads`.
     ///
     /// # Errors
     /// [`Error::Memory`].
-    pub fn backward(&mut self, program: &Program, cpu: Cpu, adjoints: &[T]) -> Result<&[T]> {
-        self.memory.adjoints.copy_from_slice(adjoints);
-        let Uniform { memory, scratch } = self;
+    ///
+    /// # Panics
+    /// If there are fewer `grads` than places.
+    pub fn backward(
+        &mut self,
+        program: &Program,
+        cpu: Cpu,
+        adjoints: &[T],
+        grads: &mut [f64],
+    ) -> Result<()> {
+        let Uniform { runs, memory, scratch } = self;
+        memory.adjoints.copy_from_slice(adjoints);
         let pass = Pass { cpu, lanes: 1, outer: &[] };
         pass.backward(&program.uniform, memory, &mut [], scratch)?;
-        Ok(&self.memory.adjoints[..program.params])
+        for Run { slots, places } in runs {
+            let found = &memory.adjoints[slots.clone()];
+            for (grad, &found) in grads[places.clone()].iter_mut().zip(found) {
+                *grad += found.to_f64();
+            }
+        }
+        Ok(())
     }
 
     /// Returns the number of slots.
@@ -251,6 +307,16 @@ fn room<T: Dispatch>(memory: &mut Vec<T>, n: usize) -> Result<&mut [T]> {
     Ok(&mut memory[..n])
 }
 
+/// Returns where an operand's numbers lie, if they are one slice, and whether that is in the uniform
+/// section, seen from the varying one.
+fn slice_of(operand: &Operand, lanes: usize) -> Option<(bool, Range<usize>)> {
+    let [Part::Range { slot, len }] = operand.parts[..] else { return None };
+    let (first, len) = (slot.index(), len as usize);
+    // Numbers of the uniform section are the same in all lanes.
+    (lanes == 1 || !slot.is_outer())
+        .then(|| (slot.is_outer(), first * lanes..(first + len) * lanes))
+}
+
 /// The context of an execution of a section.
 #[derive(Clone, Copy)]
 struct Pass<'a, T> {
@@ -269,13 +335,8 @@ impl<T: Dispatch> Pass<'_, T> {
         lanes: usize,
         memory: &'m mut Vec<T>,
     ) -> Result<&'m [T]> {
-        if let [Part::Range { slot, len }] = operand.parts[..] {
-            let (first, n) = (slot.index(), len as usize);
-            if !slot.is_outer() {
-                return Ok(&own[first * lanes..(first + n) * lanes]);
-            } else if lanes == 1 {
-                return Ok(&self.outer[first..first + n]);
-            }
+        if let Some((outer, range)) = slice_of(operand, lanes) {
+            return Ok(if outer { &self.outer[range] } else { &own[range] });
         }
         let gathered = room(memory, operand.len() * lanes)?;
         let mut rest = &mut *gathered;
@@ -296,8 +357,7 @@ impl<T: Dispatch> Pass<'_, T> {
                 }
                 Part::Repeat { slot, .. } if width == 1 => to.fill(from[slot.index()]),
                 Part::Repeat { slot, .. } => {
-                    let slot = &from[slot.index() * lanes..(slot.index() + 1) * lanes];
-                    to.chunks_exact_mut(lanes).for_each(|to| to.copy_from_slice(slot));
+                    lanes::copy_rows(self.cpu, lanes, from, |_| slot.index(), to);
                 }
                 Part::Gather { indices, .. } if lanes == 1 => {
                     lanes::gather(self.cpu, from, indices, to);
@@ -308,10 +368,7 @@ impl<T: Dispatch> Pass<'_, T> {
                     }
                 }
                 Part::Gather { indices, .. } => {
-                    for (to, &index) in to.chunks_exact_mut(lanes).zip(indices) {
-                        let first = index as usize * lanes;
-                        to.copy_from_slice(&from[first..first + lanes]);
-                    }
+                    lanes::copy_rows(self.cpu, lanes, from, |i| indices[i] as usize, to);
                 }
             }
         }
@@ -341,8 +398,7 @@ impl<T: Dispatch> Pass<'_, T> {
                     *to = *to + lanes::sum(cpu, d);
                 }
                 Part::Repeat { slot, .. } => {
-                    let to = &mut to[slot.index() * lanes..(slot.index() + 1) * lanes];
-                    d.chunks_exact(lanes).for_each(|d| lanes::add_to(cpu, d, to));
+                    lanes::add_rows(cpu, lanes, d, |_| slot.index(), to);
                 }
                 Part::Gather { indices, .. } if lanes == 1 => {
                     for (&index, &d) in indices.iter().zip(d) {
@@ -355,13 +411,30 @@ impl<T: Dispatch> Pass<'_, T> {
                     }
                 }
                 Part::Gather { indices, .. } => {
-                    for (&index, d) in indices.iter().zip(d.chunks_exact(lanes)) {
-                        let first = index as usize * lanes;
-                        lanes::add_to(cpu, d, &mut to[first..first + lanes]);
-                    }
+                    lanes::add_rows(cpu, lanes, d, |i| indices[i] as usize, to);
                 }
             }
         }
+    }
+
+    /// Adds a product of matrices to the gradients of an operand's slots, in place where they are one
+    /// slice.
+    fn add_product(
+        &self,
+        product: Gemm<T>,
+        factors: (&[T], &[T]),
+        (operand, lanes): (&Operand, usize),
+        (own, outer, memory): (&mut [T], &mut [T], &mut Vec<T>),
+    ) -> Result<()> {
+        if let Some((is_outer, range)) = slice_of(operand, lanes) {
+            let to = if is_outer { &mut outer[range] } else { &mut own[range] };
+            Gemm { beta: T::from_f64(1.0), ..product }.gemm(self.cpu, &[factors], to);
+        } else {
+            let d = room(memory, operand.len() * lanes)?;
+            product.gemm(self.cpu, &[factors], d);
+            self.add(operand, d, own, outer, lanes);
+        }
+        Ok(())
     }
 
     fn forward(
@@ -391,24 +464,24 @@ impl<T: Dispatch> Pass<'_, T> {
                     let slope = &mut slopes[*slope as usize * lanes..];
                     binary(cpu, *op, (x, y), out, slope).map_err(|i| Stop::Failed(i % lanes))?;
                 }
-                Instruction::Dots { starts, x, y, .. } => {
+                Instruction::Dots { counts, x, y, .. } => {
+                    let is_square = y.as_ref() == Some(x);
                     let x = self.fetch(x, own, lanes, &mut scratch.x)?;
                     let y = match y {
+                        Some(_) if is_square => Some(x),
                         Some(y) => Some(self.fetch(y, own, lanes, &mut scratch.y)?),
                         None => None,
                     };
-                    lanes::segment_sums(cpu, starts, lanes, (x, y), out);
+                    lanes::sum_terms(cpu, counts, lanes, x, y, out);
                 }
-                Instruction::Highest { starts, x, .. } => {
-                    let x = self.fetch(x, own, lanes, &mut scratch.x)?;
-                    for (out, bounds) in out.chunks_exact_mut(lanes).zip(starts.windows(2)) {
-                        let rows = x[bounds[0] as usize * lanes..bounds[1] as usize * lanes]
-                            .chunks_exact(lanes);
-                        out.fill(T::from_f64(f64::NEG_INFINITY));
-                        for row in rows {
-                            for (out, &x) in out.iter_mut().zip(row) {
-                                *out = if x > *out { x } else { *out };
-                            }
+                Instruction::Highest { counts, x, .. } => {
+                    let mut x = self.fetch(x, own, lanes, &mut scratch.x)?;
+                    out.fill(T::from_f64(f64::NEG_INFINITY));
+                    for &count in counts {
+                        let (items, others) = x.split_at(count as usize * lanes);
+                        x = others;
+                        for (out, &x) in out.iter_mut().zip(items) {
+                            *out = if x > *out { x } else { *out };
                         }
                     }
                 }
@@ -421,14 +494,16 @@ impl<T: Dispatch> Pass<'_, T> {
                 }
                 Instruction::Select { from, choices, index, .. } => {
                     let index = self.fetch(index, own, lanes, &mut scratch.x)?;
-                    for (i, out) in out.iter_mut().enumerate() {
-                        let choice = chosen(index[i], *choices).ok_or(Stop::Index(i % lanes))?;
-                        let slot = from[i / lanes * *choices as usize + choice];
-                        *out = if slot.is_outer() {
-                            self.outer[slot.index()]
-                        } else {
-                            own[slot.index() * lanes + i % lanes]
-                        };
+                    let rows = out.chunks_exact_mut(lanes).zip(index.chunks_exact(lanes));
+                    for ((out, index), from) in rows.zip(from.chunks_exact(*choices as usize)) {
+                        for (lane, (out, &index)) in out.iter_mut().zip(index).enumerate() {
+                            let slot = from[chosen(index, *choices).ok_or(Stop::Index(lane))?];
+                            *out = if slot.is_outer() {
+                                self.outer[slot.index()]
+                            } else {
+                                own[slot.index() * lanes + lane]
+                            };
+                        }
                     }
                 }
             }
@@ -476,18 +551,28 @@ impl<T: Dispatch> Pass<'_, T> {
                         self.add(operand, d, d_own, outer, lanes);
                     }
                 }
-                Instruction::Dots { starts, x, y, .. } => {
-                    for (operand, factor) in [(Some(x), y.as_ref()), (y.as_ref(), Some(x))] {
-                        let Some(operand) = operand.filter(|operand| operand.active) else {
-                            continue;
-                        };
+                Instruction::Dots { counts, x, y, .. } => {
+                    let mut terms = |operand: &Operand, factor: Option<&Operand>, times: f64| {
+                        if !operand.active {
+                            return Ok(());
+                        }
                         let d = room(&mut scratch.d, operand.len() * lanes)?;
                         let factor = match factor {
                             Some(factor) => Some(self.fetch(factor, own, lanes, &mut scratch.x)?),
                             None => None,
                         };
-                        lanes::segment_products(cpu, starts, lanes, (factor, g), d);
+                        let times = T::from_f64(times);
+                        lanes::scale_terms(cpu, counts, lanes, factor, g, times, d);
                         self.add(operand, d, d_own, outer, lanes);
+                        Ok::<(), Error>(())
+                    };
+                    match y {
+                        None => terms(x, None, 1.0)?,
+                        Some(y) if y == x => terms(x, Some(x), 2.0)?,
+                        Some(y) => {
+                            terms(x, Some(y), 1.0)?;
+                            terms(y, Some(x), 1.0)?;
+                        }
                     }
                 }
                 Instruction::MatMul { a, x, rows, inner, cols, .. } => {
@@ -495,31 +580,31 @@ impl<T: Dispatch> Pass<'_, T> {
                     let columns = *cols as usize * lanes;
                     if x.active {
                         let weights = self.fetch(a, own, 1, &mut scratch.x)?;
-                        let d = room(&mut scratch.d, k * columns)?;
                         let product = Gemm { rsa: 1, csa: k, ..product(k, m, columns) };
-                        product.gemm(cpu, &[(weights, g)], d);
-                        self.add(x, d, d_own, outer, lanes);
+                        let to = (&mut *d_own, &mut *outer, &mut scratch.d);
+                        self.add_product(product, (weights, g), (x, lanes), to)?;
                     }
                     if a.active {
                         let x = self.fetch(x, own, lanes, &mut scratch.x)?;
                         let transposed = room(&mut scratch.y, columns * k)?;
                         elementwise::transpose(cpu, (x, columns), (k, columns), (transposed, k));
-                        let d = room(&mut scratch.d, m * k)?;
-                        product(m, columns, k).gemm(cpu, &[(g, transposed)], d);
-                        self.add(a, d, d_own, outer, 1);
+                        let to = (&mut *d_own, &mut *outer, &mut scratch.d);
+                        self.add_product(product(m, columns, k), (g, transposed), (a, 1), to)?;
                     }
                 }
                 Instruction::Select { from, choices, index, active: true, .. } => {
                     let index = self.fetch(index, own, lanes, &mut scratch.x)?;
-                    for (i, &g) in g.iter().enumerate() {
-                        let choice = chosen(index[i], *choices).ok_or(Error::Failed)?;
-                        let slot = from[i / lanes * *choices as usize + choice];
-                        let to = if slot.is_outer() {
-                            &mut outer[slot.index()]
-                        } else {
-                            &mut d_own[slot.index() * lanes + i % lanes]
-                        };
-                        *to = *to + g;
+                    let rows = g.chunks_exact(lanes).zip(index.chunks_exact(lanes));
+                    for ((g, index), from) in rows.zip(from.chunks_exact(*choices as usize)) {
+                        for (lane, (&g, &index)) in g.iter().zip(index).enumerate() {
+                            let slot = from[chosen(index, *choices).ok_or(Error::Failed)?];
+                            let to = if slot.is_outer() {
+                                &mut outer[slot.index()]
+                            } else {
+                                &mut d_own[slot.index() * lanes + lane]
+                            };
+                            *to = *to + g;
+                        }
                     }
                 }
                 // Without a gradient, or one that nobody asks for.
@@ -541,6 +626,6 @@ fn product<T: Dispatch>(m: usize, k: usize, n: usize) -> Gemm<T> {
 
 /// Returns an index if it is a whole number below `choices`.
 fn chosen<T: Dispatch>(index: T, choices: u32) -> Option<usize> {
-    let index = index.to_f64();
-    (index >= 0.0 && index < f64::from(choices) && index.fract() == 0.0).then_some(index as usize)
+    let choice = index.to_f64() as u32;
+    (f64::from(choice) == index.to_f64() && choice < choices).then_some(choice as usize)
 }

@@ -3,12 +3,20 @@
 //! ```text
 //! depth of a node   1 + the largest depth of its operands; parameters, inputs, constants: 0
 //! group             nodes of one section, depth and op, ordered by where an operand is
+//! delay             from the last group to the first: a group moves to the last depth that its
+//!                   users allow, if possible to one with a group of the same op, which it joins
 //! sums of products  those over the same second factors are the rows of one matrix; columns with
 //!                   the same rows make one product of matrices, A·X
 //! ```
+//! A part of a program that lacks a step, as attention to a single position does, is ahead of its
+//! like by a depth from there on; delayed, it joins them.
+//!
 //! What depends on no input is computed once for all examples (the uniform section), the rest once
 //! for each block of examples (the varying section). A group's results lie one after the other, so
 //! that the next instruction mostly reads them in order; where it does not, it gathers them.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
@@ -27,10 +35,11 @@ const SMALLEST_PRODUCTS: [usize; 2] = [32, 4];
 /// [`crate::Error::Memory`].
 pub fn schedule(tape: &Tape, matrices: bool) -> Result<Program> {
     let mut groups = Groups::of(tape)?;
+    let order = groups.order_params(tape)?;
     let mut constants = Vec::new();
     for (id, &node) in tape.nodes.iter().enumerate() {
         match node {
-            Node::Param(i) | Node::Input(i) => groups.slots[id] = i,
+            Node::Input(i) => groups.slots[id] = i,
             Node::Const(number) => {
                 groups.slots[id] = index(tape.params + constants.len());
                 constants.push(number);
@@ -43,7 +52,7 @@ pub fn schedule(tape: &Tape, matrices: bool) -> Result<Program> {
     let slot = |id: Id| groups.slot(id, true);
     let guards = tape.guards.iter().map(|&guard| (guard, slot(guard.x), slot(guard.y)));
     Ok(Program {
-        params: tape.params,
+        order,
         inputs: tape.inputs,
         output: slot(tape.output),
         guards: alloc::collected(guards)?,
@@ -66,6 +75,8 @@ enum Kind {
     Unary(u8),
     Binary(u8),
     Dot,
+    /// A sum of products of that many numbers that do not vary with others: a row of a matrix.
+    Row(usize),
     Highest,
     /// The number of choices.
     Select(usize),
@@ -85,6 +96,39 @@ fn kind(tape: &Tape, node: Node) -> Option<Kind> {
     })
 }
 
+/// What the nodes of a group have in common: whether they vary, their depth, their op.
+type Key = (bool, u32, Kind);
+
+/// Delays groups, where all their users come later; returns them by where they are now.
+fn delay(
+    tape: &Tape,
+    varying: &[bool],
+    found: FxHashMap<Key, Vec<Id>>,
+) -> Result<FxHashMap<Key, Vec<Id>>> {
+    let mut by_depth: Vec<(Key, Vec<Id>)> = found.into_iter().collect();
+    by_depth.sort_unstable_by_key(|((_, depth, _), group)| (u32::MAX - depth, group[0]));
+    // The depth before that of each node's first user.
+    let mut latest = alloc::filled(u32::MAX, tape.nodes.len())?;
+    let mut depths: FxHashMap<(bool, Kind), BTreeSet<u32>> = FxHashMap::default();
+    let mut delayed: FxHashMap<Key, Vec<Id>> = FxHashMap::default();
+    for ((is_varying, mut depth, kind), group) in by_depth {
+        let last = group.iter().map(|&id| latest[id as usize]).fold(u32::MAX, u32::min);
+        let alike = depths.entry((is_varying, kind)).or_default();
+        let joined = alike.range(depth..=last).next_back().copied();
+        depth = joined.unwrap_or(if last == u32::MAX { depth } else { last });
+        alike.insert(depth);
+        for &id in &group {
+            tape.each_operand(tape.nodes[id as usize], |x| {
+                if varying[x as usize] == is_varying {
+                    latest[x as usize] = latest[x as usize].min(depth - 1);
+                }
+            });
+        }
+        delayed.entry((is_varying, depth, kind)).or_default().extend(group);
+    }
+    Ok(delayed)
+}
+
 /// Nodes by depth and kind, and where their numbers lie.
 struct Groups {
     /// True for each node that depends on an input.
@@ -102,12 +146,11 @@ impl Groups {
         let n = tape.nodes.len();
         let (mut varying, mut active) = (alloc::filled(false, n)?, alloc::filled(false, n)?);
         let mut depths = alloc::filled(0_u32, n)?;
-        let mut known: FxHashMap<(bool, u32, Kind), Vec<Id>> = FxHashMap::default();
-        let mut order = Vec::new();
+        let mut found: FxHashMap<Key, Vec<Id>> = FxHashMap::default();
         for (id, &node) in tape.nodes.iter().enumerate() {
             varying[id] = matches!(node, Node::Input(_));
             active[id] = matches!(node, Node::Param(_));
-            let Some(kind) = kind(tape, node) else { continue };
+            let Some(mut kind) = kind(tape, node) else { continue };
             let (mut is_varying, mut is_active) = (false, false);
             tape.each_operand(node, |x| {
                 is_varying |= varying[x as usize];
@@ -121,18 +164,19 @@ impl Groups {
             });
             (varying[id], active[id], depths[id]) =
                 (is_varying, is_active && !matches!(kind, Kind::Copy | Kind::Highest), depth + 1);
-            let key = (is_varying, depth + 1, kind);
-            let group = known.entry(key).or_insert_with(|| {
-                order.push(key);
-                Vec::new()
-            });
-            group.push(id as Id);
+            let pairs = pairs_of(tape, id as Id);
+            if kind == Kind::Dot && is_varying && !pairs.iter().any(|&(x, _)| varying[x as usize]) {
+                kind = Kind::Row(pairs.len());
+            }
+            found.entry((is_varying, depth + 1, kind)).or_default().push(id as Id);
         }
+        let mut groups: Vec<(Key, Vec<Id>)> = delay(tape, &varying, found)?.into_iter().collect();
+        groups.iter_mut().for_each(|(_, group)| group.sort_unstable());
         // Within a depth, in the order of first appearance.
-        order.sort_by_key(|&(_, depth, _)| depth);
+        groups.sort_unstable_by_key(|((_, depth, _), group)| (*depth, group[0]));
         let mut in_order = [Vec::new(), Vec::new()];
-        for key in order {
-            in_order[usize::from(key.0)].extend(known.remove(&key));
+        for ((varying, ..), group) in groups {
+            in_order[usize::from(varying)].push(group);
         }
         Ok(Groups { varying, active, in_order, slots: alloc::filled(u32::MAX, n)? })
     }
@@ -145,6 +189,35 @@ impl Groups {
         } else {
             Slot::own(index)
         }
+    }
+
+    /// Gives the parameters slots in the order in which sums have them, those over the same numbers
+    /// one after the other, so that matrices lie in order; returns the parameter of each slot.
+    fn order_params(&mut self, tape: &Tape) -> Result<Vec<u32>> {
+        let mut slots = alloc::filled(u32::MAX, tape.params)?;
+        let mut order = alloc::with_capacity(tape.params)?;
+        let mut put = |param: u32| {
+            if slots[param as usize] == u32::MAX {
+                slots[param as usize] = index(order.len());
+                order.push(param);
+            }
+        };
+        for group in self.in_order.iter().rev().flatten() {
+            let mut sums: Vec<&[(Id, Id)]> = group.iter().map(|&id| pairs_of(tape, id)).collect();
+            sums.sort_by_key(|pairs| pairs.first().map(|&(_, y)| y));
+            for &(x, _) in sums.into_iter().flatten() {
+                if let Node::Param(param) = tape.nodes[x as usize] {
+                    put(param);
+                }
+            }
+        }
+        (0..index(tape.params)).for_each(&mut put);
+        for (node, slot) in tape.nodes.iter().zip(&mut self.slots) {
+            if let Node::Param(param) = *node {
+                *slot = slots[param as usize];
+            }
+        }
+        Ok(order)
     }
 
     fn operand(&self, ids: impl IntoIterator<Item = Id> + Clone, varying: bool) -> Operand {
@@ -161,16 +234,11 @@ impl Groups {
     ) -> Result<Section> {
         let mut section = Section { slots: index(given), ..Section::default() };
         for mut group in std::mem::take(&mut self.in_order[usize::from(varying)]) {
-            let first = tape.nodes[group[0] as usize];
-            if let Node::Dot { .. } = first {
-                if matrices {
-                    group = self.products(tape, &group, varying, &mut section)?;
-                }
-                // Short sums first, so that their loops are predictable.
-                group.sort_by_key(|&id| pairs_of(tape, id).len());
-            } else {
-                self.sort_by_operand(tape, &mut group);
+            if matches!(tape.nodes[group[0] as usize], Node::Dot { .. }) && matrices {
+                group = self.products(tape, &group, varying, &mut section)?;
             }
+            self.sort_by_operand(tape, &mut group);
+            group.sort_by_key(|&id| Reverse(terms(tape, id)));
             if group.is_empty() {
                 continue;
             }
@@ -262,32 +330,28 @@ impl Groups {
                 Instruction::Select { from, choices, index: first, out, active }
             }
             Node::Highest { .. } => {
-                let (mut starts, mut xs) = (vec![0], Vec::new());
-                for &id in group {
-                    if let Node::Highest { list } = tape.nodes[id as usize] {
-                        xs.extend_from_slice(&tape.lists[list as usize]);
-                    }
-                    starts.push(index(xs.len()));
-                }
-                Instruction::Highest { starts, x: self.operand(xs, varying), out }
+                let (counts, xs) = term_by_term(group, |id| match tape.nodes[id as usize] {
+                    Node::Highest { list } => &tape.lists[list as usize],
+                    _ => &[],
+                });
+                Instruction::Highest { counts, x: self.operand(xs, varying), out }
             }
             Node::Dot { .. } => {
-                let (mut starts, mut xs, mut ys) = (vec![0], Vec::new(), Vec::new());
-                for &id in group {
-                    for &(x, y) in pairs_of(tape, id) {
-                        xs.push(x);
-                        ys.push(y);
-                    }
-                    starts.push(index(xs.len()));
-                }
+                let (counts, pairs) = term_by_term(group, |id| pairs_of(tape, id));
+                let (xs, ys): (Vec<Id>, Vec<Id>) = pairs.into_iter().unzip();
                 let is_one = |id: &Id| tape.nodes[*id as usize] == Node::Const(1.0);
                 let y = (!ys.iter().all(is_one)).then(|| self.operand(ys, varying));
-                Instruction::Dots { starts, x: self.operand(xs, varying), y, out }
+                Instruction::Dots { counts, x: self.operand(xs, varying), y, out }
             }
             Node::Const(_) | Node::Param(_) | Node::Input(_) => {
                 unreachable!("they are not computed")
             }
         }
+    }
+
+    /// Returns where the first number of a list lies.
+    fn first_slot(&self, lists: &Lists, number: u32) -> Option<u32> {
+        lists.lists[number as usize].first().map(|&id| self.slots[id as usize])
     }
 
     /// Makes products of matrices of the sums that have factors in common; returns the others.
@@ -317,17 +381,19 @@ impl Groups {
             }
             of_column[column as usize].push((row, id));
         }
-        // Columns with the same rows make one matrix.
+        // Columns with the same rows make one matrix; both lie in the order of their numbers.
         let mut matrices = Lists::default();
         let mut of_matrix: Vec<Vec<u32>> = Vec::new();
-        for (column, members) in (0..).zip(&of_column) {
+        for (column, members) in (0..).zip(&mut of_column) {
+            members.sort_by_key(|&(row, _)| (self.first_slot(&rows, row), row));
             let matrix = matrices.number(members.iter().map(|&(row, _)| row).collect());
             if matrix as usize == of_matrix.len() {
                 of_matrix.push(Vec::new());
             }
             of_matrix[matrix as usize].push(column);
         }
-        for (matrix_rows, matrix_columns) in matrices.lists.iter().zip(&of_matrix) {
+        for (matrix_rows, matrix_columns) in matrices.lists.iter().zip(&mut of_matrix) {
+            matrix_columns.sort_by_key(|&column| (self.first_slot(&columns, column), column));
             let inner = rows.lists[matrix_rows[0] as usize].len();
             let (height, width) = (matrix_rows.len(), matrix_columns.len());
             let cells = (0..height).flat_map(|row| matrix_columns.iter().map(move |&c| (c, row)));
@@ -358,6 +424,21 @@ impl Groups {
     }
 }
 
+/// Lists the first items of the nodes of a group, then the second ones, and so on, with the number of
+/// nodes that have each. The longest lists come first.
+fn term_by_term<'a, T: Copy + 'a>(
+    group: &[Id],
+    list: impl Fn(Id) -> &'a [T],
+) -> (Vec<u32>, Vec<T>) {
+    let (mut counts, mut items) = (Vec::new(), Vec::new());
+    for k in 0..list(group[0]).len() {
+        let before = items.len();
+        items.extend(group.iter().map_while(|&id| list(id).get(k)));
+        counts.push(index(items.len() - before));
+    }
+    (counts, items)
+}
+
 /// Collects items of a known number.
 fn gathered(length: usize, items: impl Iterator<Item = Id>) -> Result<Vec<Id>> {
     let mut gathered = alloc::with_capacity(length)?;
@@ -377,8 +458,17 @@ fn pairs_of(tape: &Tape, id: Id) -> &[(Id, Id)] {
     }
 }
 
+/// Returns the number of terms of a sum, or of the items of a list of which the largest is taken.
+fn terms(tape: &Tape, id: Id) -> usize {
+    match tape.nodes[id as usize] {
+        Node::Dot { pairs } => tape.pairs[pairs as usize].len(),
+        Node::Highest { list } => tape.lists[list as usize].len(),
+        _ => 0,
+    }
+}
+
 /// Returns a node's first or second operand, the only one of a node that has one. Of a selection
-/// these are the first choice and the index.
+/// these are the first choice and the index, of a sum the factors of its first term.
 fn operand_of(tape: &Tape, id: Id, second: bool) -> Id {
     match tape.nodes[id as usize] {
         Node::Detach(x) | Node::Unary(_, x) => x,
@@ -388,6 +478,10 @@ fn operand_of(tape: &Tape, id: Id, second: bool) -> Id {
             } else {
                 x
             }
+        }
+        Node::Dot { pairs } => {
+            let (x, y) = tape.pairs[pairs as usize][0];
+            if second { y } else { x }
         }
         Node::Select { index, .. } if second => index,
         Node::Select { list, .. } | Node::Highest { list } => tape.lists[list as usize][0],

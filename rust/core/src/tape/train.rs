@@ -17,8 +17,6 @@ pub struct Task<'a> {
     rows: &'a [f64],
     /// The place of each parameter among those of the training.
     places: &'a [u32],
-    params: Vec<f64>,
-    gradients: Vec<f64>,
     batch: Vec<f64>,
     outputs: Vec<f64>,
     /// The examples of the batch.
@@ -27,7 +25,7 @@ pub struct Task<'a> {
 
 impl<'a> Task<'a> {
     /// Allocates the memory for a program, which is replayed in single precision where `single` is
-    /// set.
+    /// set. `places` are those of its parameters among all of the training.
     ///
     /// # Errors
     /// [`Error::Memory`], [`Error::Cpu`], [`Error::Invalid`] where lengths do not fit.
@@ -37,16 +35,15 @@ impl<'a> Task<'a> {
         places: &'a [u32],
         single: bool,
     ) -> Result<Task<'a>> {
-        if places.len() != program.params {
+        if places.len() != program.order.len() {
             return Err(Error::Invalid("places of other parameters".into()));
         }
+        let of_slots = alloc::collected(program.order.iter().map(|&i| places[i as usize]))?;
         Ok(Task {
             program,
-            replayer: AnyReplayer::new(program, single)?,
+            replayer: AnyReplayer::new(program, &of_slots, single)?,
             rows,
             places,
-            params: alloc::zeroed(program.params)?,
-            gradients: alloc::zeroed(program.params)?,
             batch: Vec::new(),
             outputs: Vec::new(),
             chosen: Vec::new(),
@@ -71,18 +68,10 @@ impl<'a> Task<'a> {
             let first = row as usize * width;
             self.batch.extend_from_slice(&self.rows[first..first + width]);
         }
-        for (param, &place) in self.params.iter_mut().zip(self.places) {
-            *param = data[place as usize];
-        }
         self.outputs.resize(self.chosen.len(), 0.0);
-        self.gradients.fill(0.0);
-        let wanted = Some((seed, self.gradients.as_mut_slice()));
-        let to = (self.outputs.as_mut_slice(), wanted);
-        let done = self.replayer.run(self.program, pool, &self.params, &self.batch, to);
+        let to = (self.outputs.as_mut_slice(), Some((seed, gradients)));
+        let done = self.replayer.run(self.program, pool, data, &self.batch, to);
         done.map_err(|(row, stop)| (self.chosen[row] as usize, stop))?;
-        for (gradient, &place) in self.gradients.iter().zip(self.places) {
-            gradients[place as usize] += gradient;
-        }
         Ok(self.outputs.iter().sum())
     }
 }
