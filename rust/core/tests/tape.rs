@@ -9,11 +9,13 @@
 )]
 
 use fastgrad_core::autograd::op::{self, Op};
+use fastgrad_core::autograd::optim::Sgd;
 use fastgrad_core::progress::Progress;
 use fastgrad_core::rng::Rng;
 use fastgrad_core::tape::batch::Replayer;
 use fastgrad_core::tape::program::Instruction;
 use fastgrad_core::tape::replay::Stop;
+use fastgrad_core::tape::train::{Plan, Rule, State, Task, train};
 use fastgrad_core::tape::{Builder, Comparison, Guard, Id, Node, Passes, Tape};
 use fastgrad_core::worker_pool::WorkerPool;
 
@@ -268,6 +270,108 @@ fn layers_of_neurons_become_products_of_matrices() {
     let program = Passes::default().compile(&tape).unwrap();
     let names: Vec<_> = program.varying.instructions.iter().map(Instruction::name).collect();
     assert_eq!(names, ["matmul", "ReLU", "matmul", "ReLU", "sum"]);
+}
+
+#[test]
+fn what_is_ahead_by_a_step_joins_its_like() {
+    // Three positions, x·2, their mean with the ones before, and a layer: the first has no mean.
+    let mut builder = Builder::new(6, 3);
+    let weights: Vec<Id> = (0..6).map(|i| builder.push(Node::Param(i)).unwrap()).collect();
+    let mut sums = Vec::new();
+    let (mut before, mut total) = (None, builder.push(Node::Const(0.0)).unwrap());
+    for i in 0..3 {
+        let x = builder.push(Node::Input(i)).unwrap();
+        let tanh = builder.push(Node::Unary(Op::Tanh, x)).unwrap();
+        let mean = match before {
+            Some(before) => builder.push(Node::Binary(Op::Max, before, tanh)).unwrap(),
+            None => tanh,
+        };
+        before = Some(tanh);
+        for pair in weights.chunks(2) {
+            let scaled = builder.push(Node::Binary(Op::Mul, pair[0], mean)).unwrap();
+            let moved = builder.push(Node::Binary(Op::Add, scaled, pair[1])).unwrap();
+            sums.push(builder.push(Node::Unary(Op::Relu, moved)).unwrap());
+        }
+    }
+    for sum in sums {
+        total = builder.push(Node::Binary(Op::Add, total, sum)).unwrap();
+    }
+    let mut tape = builder.tape;
+    tape.output = total;
+    let program = Passes::default().compile(&tape).unwrap();
+    let names: Vec<_> = program.varying.instructions.iter().map(Instruction::name).collect();
+    assert_eq!(names, ["tanh", "max", "matmul", "ReLU", "sum"]);
+    let (outputs, gradients) = replay(&tape, Passes::default(), 1, &[0.5; 6], &[0.1, 0.2, -0.3]);
+    let (output, expected, _) = oracle(&tape, &[0.5; 6], &[0.1, 0.2, -0.3]);
+    assert!((outputs[0] - output).abs() < 1e-15);
+    for (found, expected) in gradients.iter().zip(&expected) {
+        assert!((found - expected).abs() < 1e-15);
+    }
+}
+
+#[test]
+fn exponentials_are_those_of_the_op_table() {
+    let mut builder = Builder::new(0, 1);
+    let x = builder.push(Node::Input(0)).unwrap();
+    let output = builder.push(Node::Unary(Op::Exp, x)).unwrap();
+    let mut tape = builder.tape;
+    tape.output = output;
+    let mut rng = Rng::new(9, 0);
+    let mut rows: Vec<f64> = (0..4000).map(|i| (rng.unit() - 0.5) * f64::from(i % 1400)).collect();
+    rows.extend([0.0, -0.0, 1.0, -1.0, 700.0, -700.0, 709.5, -745.0, -800.0, f64::NEG_INFINITY]);
+    let (outputs, _) = replay(&tape, Passes::default(), 1, &[], &rows);
+    for (x, found) in rows.iter().zip(&outputs) {
+        let expected = op::unary(Op::Exp, *x).unwrap().value;
+        assert!((found - expected).abs() <= 3e-16 * expected, "exp({x}) is {found}");
+    }
+    let program = Passes::default().compile(&tape).unwrap();
+    let progress = Progress::new();
+    let pool = WorkerPool::new(1, &progress);
+    let mut replayer = Replayer::<f64>::new(&program, &program.order).unwrap();
+    let result = replayer.run(&program, &pool, &[], &[0.0, 800.0], (&mut [0.0; 2], None));
+    assert_eq!(result, Err((1, Stop::Failed(1))));
+}
+
+#[test]
+fn training_over_several_programs_does_not_depend_on_the_number_of_threads() {
+    let mut rng = Rng::new(10, 0);
+    let tapes: Vec<Tape> = (0..5).map(|_| random_tape(&mut rng, 40)).collect();
+    let programs: Vec<_> =
+        tapes.iter().map(|tape| Passes::default().compile(tape).unwrap()).collect();
+    let rows: Vec<f64> =
+        (0..50).flat_map(|_| [rng.unit(), rng.unit(), rng.below(2) as f64]).collect();
+    let order: Vec<[u32; 2]> =
+        (0..200).map(|_| [rng.below(5) as u32, rng.below(50) as u32]).collect();
+    let starts: Vec<usize> = (0..=10).map(|step| step * 20).collect();
+    let places: Vec<u32> = vec![5, 0, 3, 1, 2, 4];
+    let train = |threads: usize| {
+        let progress = Progress::new();
+        let pool = WorkerPool::new(threads, &progress);
+        let mut tasks: Vec<Task<'_>> = programs
+            .iter()
+            .map(|program| Task::new(program, &rows, &places, false).unwrap())
+            .collect();
+        let (mut data, mut gradients) = (vec![0.1; 6], vec![0.0; 6]);
+        let (mut losses, mut first) = (vec![0.0; 10], vec![0.0; 6]);
+        let mut state = State {
+            data: &mut data,
+            gradients: &mut gradients,
+            first: &mut first,
+            second: &mut [],
+            steps: 0,
+        };
+        let rule = Rule::Sgd(Sgd { lr: 0.0, momentum: 0.9, weight_decay: 0.0 });
+        let plan = Plan { lrs: &[0.01; 10], order: &order, starts: &starts };
+        let stopped =
+            pool.run(|| train(&mut tasks, rule, plan, &mut state, &mut losses, &pool)).unwrap();
+        assert_eq!(stopped, None);
+        (data, losses)
+    };
+    let one = train(1);
+    assert!(one.0.iter().all(|p| p.is_finite()));
+    for threads in [2, 3, 8] {
+        assert_eq!(train(threads), one);
+    }
 }
 
 #[test]

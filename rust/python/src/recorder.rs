@@ -117,7 +117,7 @@ impl<'a> Walk<'a> {
                 self.enter_parent(parent, stack);
             }
         } else if value.op() != Op::Leaf {
-            for parent in value.parents().into_iter().rev().flatten() {
+            for parent in value.scalar_parents().into_iter().rev().flatten() {
                 self.enter_parent(parent, stack);
             }
             return Ok(());
@@ -154,7 +154,7 @@ impl<'a> Walk<'a> {
         let two = value.op().is_binary();
         let mut data = value.slopes();
         let mut operands = [0; 2];
-        for (i, parent) in value.parents().into_iter().enumerate().take(2) {
+        for (i, parent) in value.scalar_parents().into_iter().enumerate() {
             if let Some(parent) = parent {
                 operands[i] = self.id(parent);
                 data[i] = parent.data();

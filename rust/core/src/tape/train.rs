@@ -1,10 +1,13 @@
 //! Training: batch after batch, gradient and update, without leaving the core.
+//!
+//! The examples of a step may belong to several programs, their tasks. Where there are enough for all
+//! threads, each task is done by one; gradients are added in the order of the tasks either way.
 
 use super::batch::{AnyReplayer, StopAt};
 use super::program::Program;
 use super::replay::Stop;
 use crate::autograd::optim::{Adam, Sgd};
-use crate::kernels::{Cpu, optim};
+use crate::kernels::{Cpu, lanes, optim};
 use crate::worker_pool::WorkerPool;
 use crate::{Error, Result, alloc};
 
@@ -21,6 +24,10 @@ pub struct Task<'a> {
     outputs: Vec<f64>,
     /// The examples of the batch.
     chosen: Vec<u32>,
+    /// Of the batch: the sum of the outputs, or why there is none.
+    result: std::result::Result<f64, StopAt>,
+    /// Its gradients, where tasks are done side by side.
+    gradients: Vec<f64>,
 }
 
 impl<'a> Task<'a> {
@@ -47,6 +54,8 @@ impl<'a> Task<'a> {
             batch: Vec::new(),
             outputs: Vec::new(),
             chosen: Vec::new(),
+            result: Ok(0.0),
+            gradients: Vec::new(),
         })
     }
 
@@ -142,11 +151,12 @@ pub fn train(
         }
         gradients.fill(0.0);
         let (seed, mut total) = (1.0 / examples.len() as f64, 0.0);
-        for (i, task) in tasks.iter_mut().enumerate() {
-            match task.add_gradients(pool, state.data, seed, &mut gradients) {
+        add_gradients(tasks, pool, state.data, seed, &mut gradients)?;
+        for (i, task) in tasks.iter().enumerate() {
+            match &task.result {
                 Ok(sum) => total += sum,
-                Err((_, Stop::Error(error))) => return Err(error),
-                Err((row, stop)) => return Ok(Some((i, row, stop))),
+                Err((_, Stop::Error(error))) => return Err(error.clone()),
+                Err((row, stop)) => return Ok(Some((i, *row, stop.clone()))),
             }
         }
         pool.progress().check()?;
@@ -157,6 +167,39 @@ pub fn train(
         pool.progress().add(1)?;
     }
     Ok(None)
+}
+
+/// Adds the gradients of all tasks, and leaves their results in them.
+fn add_gradients(
+    tasks: &mut [Task<'_>],
+    pool: &WorkerPool<'_>,
+    data: &[f64],
+    seed: f64,
+    gradients: &mut [f64],
+) -> Result<()> {
+    let with_examples = tasks.iter().filter(|task| !task.chosen.is_empty()).count();
+    if pool.threads() == 1 || with_examples < pool.threads() {
+        for task in tasks {
+            task.result = task.add_gradients(pool, data, seed, gradients);
+        }
+        return Ok(());
+    }
+    for task in &mut *tasks {
+        if task.gradients.is_empty() {
+            task.gradients = alloc::zeroed(gradients.len())?;
+        }
+    }
+    let alone = WorkerPool::new(1, pool.progress());
+    pool.for_each(tasks, |task| {
+        let mut own = std::mem::take(&mut task.gradients);
+        own.fill(0.0);
+        task.result = task.add_gradients(&alone, data, seed, &mut own);
+        task.gradients = own;
+    })?;
+    for task in tasks.iter().filter(|task| !task.chosen.is_empty()) {
+        lanes::add_to(Cpu::chosen()?, &task.gradients, gradients);
+    }
+    Ok(())
 }
 
 /// Checks that all lengths and places fit.

@@ -491,6 +491,17 @@ impl<'a> NodeRef<'a> {
         Some(operands.map(|(node, number)| (node.map(known), number)).collect())
     }
 
+    /// Returns the parents of the result of one op, as [`NodeRef::parents`] does, without a list of
+    /// them; none of a fused op.
+    pub fn scalar_parents(self) -> [Option<NodeRef<'a>>; 2] {
+        match self.node().edges() {
+            Edges::Output(..) => [None, None],
+            Edges::Parents(parents) => {
+                parents.map(|node| node.map(|node| NodeRef::new(self.py(), node)))
+            }
+        }
+    }
+
     /// Returns the parents in operand order, repeats too; None for an operand that was a plain
     /// number.
     pub fn parents(self) -> Vec<Option<NodeRef<'a>>> {
@@ -499,7 +510,7 @@ impl<'a> NodeRef<'a> {
             Edges::Output(fused, index) => {
                 fused.parents_of(index).into_iter().map(|node| node.map(known)).collect()
             }
-            Edges::Parents(parents) => parents.into_iter().map(|node| node.map(known)).collect(),
+            Edges::Parents(_) => self.scalar_parents().into(),
         }
     }
 }
