@@ -4,7 +4,7 @@
 //! enough to be inlined.
 
 use super::dispatch::{Cpu, Dispatch};
-use super::simd::{Simd, kernels};
+use super::simd::kernels;
 
 kernels! {
     /// out = f(x)

@@ -52,11 +52,11 @@ fn in_range(x: f64) -> bool {
 /// 1/n! for n from 0 to 13.
 const INVERSE_FACTORIALS: [f64; 14] = {
     let mut inverse = [1.0; 14];
-    let (mut n, mut factorial) = (1, 1.0);
-    while n < inverse.len() {
-        factorial *= n as f64;
-        inverse[n] = 1.0 / factorial;
-        n += 1;
+    let (mut i, mut n, mut factorial) = (1, 1.0, 1.0);
+    while i < inverse.len() {
+        factorial *= n;
+        inverse[i] = 1.0 / factorial;
+        (i, n) = (i + 1, n + 1.0);
     }
     inverse
 };
@@ -65,8 +65,8 @@ const INVERSE_FACTORIALS: [f64; 14] = {
 /// r¹³, which leaves out less than 5·10⁻¹⁸. It has no branch, so that it runs in vectors.
 #[inline(always)]
 fn exp(x: f64) -> f64 {
-    // Added to a number, it leaves the nearest whole number in the last bits.
-    const TO_WHOLE: f64 = 1.5 * (1_u64 << 52) as f64;
+    // 1.5·2⁵²: added to a number, it leaves the nearest whole number in the last bits.
+    const TO_WHOLE: f64 = 6_755_399_441_055_744.0;
     // ln 2 in two parts; the product of the first one and k is exact.
     const LN_2: [f64; 2] = [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10];
     let shifted = x * std::f64::consts::LOG2_E + TO_WHOLE;

@@ -171,7 +171,9 @@ impl Groups {
             found.entry((is_varying, depth + 1, kind)).or_default().push(id as Id);
         }
         let mut groups: Vec<(Key, Vec<Id>)> = delay(tape, &varying, found)?.into_iter().collect();
-        groups.iter_mut().for_each(|(_, group)| group.sort_unstable());
+        for (_, group) in &mut groups {
+            group.sort_unstable();
+        }
         // Within a depth, in the order of first appearance.
         groups.sort_unstable_by_key(|((_, depth, _), group)| (*depth, group[0]));
         let mut in_order = [Vec::new(), Vec::new()];
