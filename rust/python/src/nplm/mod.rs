@@ -260,9 +260,9 @@ fn train_with<'py, T: Number>(
 /// vocab_size: the number of tokens. rank, size: the number of the rank, and that of all ranks.
 ///
 /// >>> nplm_shard(1000, 0, 2)
-/// (0, 384)
+/// (0, 576)
 /// >>> nplm_shard(1000, 1, 2)
-/// (384, 616)
+/// (576, 424)
 /// >>> nplm_shard(1000, 0, 1)
 /// (0, 1000)
 /// >>> nplm_shard(20, 0, 2)
