@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "MICRO_BATCH",
     "InternalError",
     "InterpolatedTable",
     "KneserNeyTable",
@@ -21,6 +22,7 @@ __all__ = [
     "TableSampler",
     "Value",
     "WordReader",
+    "__cpu__",
     "__version__",
     "affine",
     "bigram_loss_and_gradient",
