@@ -59,7 +59,8 @@ class GradcheckResult:
         if self.count == 1:
             start = f"the gradient is {'right' if self.ok else 'wrong'}; "
         elif self.ok:
-            start = f"all {self.count:,} gradients are right; furthest off is "
+            every = "both" if self.count == 2 else f"all {self.count:,}"
+            start = f"{every} gradients are right; furthest off is "
         else:
             start = f"not all {self.count:,} gradients are right; furthest off is "
         return start + self.worst()

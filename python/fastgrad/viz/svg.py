@@ -115,7 +115,9 @@ class Drawn:
         height = self.size[1] + 2 * MARGIN + legend[2]
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="fg" width="{_n(width)}"'
-            f' height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}" role="img">',
+            f' height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}" role="img"',
+            # JupyterLab scales a picture down to its width: not to less than can be read.
+            f' style="min-width:{_n(0.75 * width)}px">',
             f"<title>{escape(_summary(self.picture))}</title>{sheet}",
             f'<rect class="page" width="{_n(width)}" height="{_n(height)}" rx="6"/>',
             f'<g transform="translate({MARGIN} {MARGIN})">',
