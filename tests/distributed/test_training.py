@@ -1,6 +1,7 @@
 """Networks trained on several ranks, against one process."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -223,6 +224,18 @@ sys.stdout.write(f"rank {{MPI.COMM_WORLD.rank}} agrees\\n")
 """,
     )
     assert sorted(printed.split("\n")[:2]) == ["rank 0 agrees", "rank 1 agrees"]
+
+
+@NEEDS_MPI
+def test_the_program_of_the_page_runs(project_root, tmp_path):
+    page = (project_root / "docs" / "how-to" / "distributed.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"^```python\n# train.py\n(.*?)^```", page, re.M | re.S)
+    (tmp_path / "train.py").write_text(program)
+    (tmp_path / "corpus.txt").write_text("\n".join(TEXT))
+    printed = run_ranks(2, "-m", "mpi4py", "train.py", cwd=tmp_path).stdout
+    # Rank 0 alone prints a sample, of words of the text.
+    assert set(printed.split()) <= {*WORDS, "<unk>"}
+    assert printed.split()
 
 
 @NEEDS_MPI
