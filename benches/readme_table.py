@@ -146,6 +146,20 @@ TABLES = {
             ("Python", ["Python, line by line"]),
         ],
     ),
+    "ranks": Table(
+        lines=[
+            ("A step: 16,384 words, as above", "ranks", "size W, two cores"),
+            ("… sent by a rank", "ranks", "size W, MB"),
+            ("50,000 words, as above", "ranks", "size WL, two cores"),
+            ("… sent by a rank", "ranks", "size WL, MB"),
+        ],
+        columns=[
+            ("one process, two threads", ["fastgrad"]),
+            ("two ranks, exact", ["fastgrad, 2 ranks, exact"]),
+            ("two ranks, fast", ["fastgrad, 2 ranks, fast"]),
+            ("torch, DistributedDataParallel", ["torch, DistributedDataParallel"]),
+        ],
+    ),
 }
 
 

@@ -25,6 +25,7 @@ TITLES = {
     "words": "Text of words: plays by Shakespeare",
     "words in a file": "Text of words: a file of 100 MB, the same plays many times over",
     "nplm": "The neural probabilistic language model: a training step (SGD, float32)",
+    "ranks": "The NPLM over words on two cores: one process, or two ranks",
     "import": "The import statement in a fresh process",
     "wheel": "Size",
 }
@@ -35,6 +36,7 @@ HEADINGS = {
     "bigrams": "Counting, drawing and training bigrams beside peers",
     "words": "Reading words, building n-gram models and training the NPLM over words beside peers",
     "nplm": "Training the NPLM beside its peers",
+    "ranks": "Training the NPLM on two ranks, beside one process and torch",
 }
 
 METHOD = """\
@@ -62,6 +64,10 @@ Of reading and counting, peers are plain Python, as its users write it; a file i
 process for each sample, from the page cache. A step of the NPLM is gather, forward pass, backward
 pass and SGD on a mini-batch in float32. All sides train the same network from the same parameters
 on the same batches. JAX has a process of its own.""",
+    "ranks": """\
+Each sample is a run of its own, in new processes: fastgrad alone with two threads, or two ranks of
+one thread each under mpiexec. Times are those that a run reports, the exchange of rows after a
+chunk of steps included. torch's ranks talk over gloo, and sum dense gradients.""",
     "nplm": """\
 A step is gather, forward pass, backward pass and SGD on a mini-batch in float32. All sides train
 the same network from the same parameters on the same batches. JAX has a process of its own.""",

@@ -41,7 +41,7 @@ def rows(name: str, settings: Settings) -> list[Row]:
     sent: dict[str, float] = {}
     ways = ["alone", "exact", "fast", *(["torch"] if find("torch") else [])]
     sides = [Side(NAMES[way], lambda _, way=way: run(name, way, sent)) for way in ways]
-    cells = alternate(sides, 2 if settings.quick else 5, 1e3)
+    cells = alternate(sides, 1 if settings.quick else 2, 1e3)
     in_mb = {
         NAMES[way]: {"median": mb, "low": mb, "high": mb, "repeats": 1} for way, mb in sent.items()
     }
