@@ -11,7 +11,7 @@ def readme_table(project_root, monkeypatch):
     return readme_table
 
 
-GROUPS = ["engine", "bigrams", "nplm", "words"]
+GROUPS = ["engine", "bigrams", "nplm", "words", "ranks"]
 SHORT, BROWN = "short", "brown"
 
 
