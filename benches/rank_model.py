@@ -1,4 +1,4 @@
-"""What training on many ranks would take, from one rank's measured step and figures of networks.
+"""Predict the speed of training on many ranks from one rank's measured step and network figures.
 
 `python benches/rank_model.py W 0.0428` prints a Markdown table for a step of 42.8 ms on one thread;
 every rank is one thread. The model:

@@ -297,7 +297,7 @@ class Elsewhere:
             raise no_attribute(instance, self.name, {self.name: self.meant})
 
     def __repr__(self) -> str:
-        """Say what is meant."""
+        """Return the advice in short."""
         return f"<use {self.meant}>"
 
 

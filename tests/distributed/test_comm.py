@@ -1,4 +1,4 @@
-"""What ranks say to each other, over each engine that is installed."""
+"""Messages between ranks, over each engine that is installed."""
 
 import importlib.util
 import subprocess

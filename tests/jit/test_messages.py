@@ -1,4 +1,4 @@
-"""What a newcomer does wrong: errors name the argument, its value, and what is expected."""
+"""Mistakes of newcomers: errors name the argument, its value, and what is expected."""
 
 import copy
 import math

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 TINY = 1e-300
 EPSILON = 2.0**-52
-# What the programs compare Values with most often.
+# The numbers that programs compare Values with most often.
 PLAIN_NUMBERS = (2, -1, 0.5, -3, 1.5, 0.1, 1)
 
 
@@ -39,7 +39,7 @@ for name in random_programs.FUNCTIONS:
 
 
 def is_near_a_kink(root):
-    """Tell whether the gradient rests on a number that rounding could move across a kink.
+    """Return True if the gradient rests on a number that rounding could move across a kink.
 
     A replay adds sums in another order: what is 0 in one may be 1e-17 in the other.
     """
@@ -62,7 +62,7 @@ def gradients(program, factor=1.0):
 
 
 def is_ill_conditioned(program, leaves):
-    """Tell whether leaves that differ in their last bits alone would miss a tenth of the bound.
+    """Return True if leaves that differ in their last bits alone would miss a tenth of the bound.
 
     A long product of differences is like that; what a replay rounds otherwise says nothing there.
     """

@@ -1,4 +1,4 @@
-"""What surrounds a jitted function: methods, copies, and what messages and programs show."""
+"""Jitted functions from outside: methods, copies, and what messages and programs show."""
 
 import copy
 import warnings

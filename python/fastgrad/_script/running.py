@@ -92,7 +92,7 @@ class _Swaps:
     def __init__(self) -> None:
         self.found: list[tuple[ast.ClassDef, ast.Module, str]] = []
         self.swapped: tuple[str, str] | None = None
-        # What was said, and the variables around the class, by class.
+        # The messages printed, and the variables around the class, by class.
         self.told: dict[int, str] = {}
         self.around: dict[int, dict[str, Any]] = {}
         setattr(builtins, _HOOK, self.at)

@@ -1,4 +1,4 @@
-"""What ranks need to say to each other, and the engines that say it."""
+"""The protocol by which ranks send arrays to each other, and the engines that carry them."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ class TorchComm:
         self._group = group
         self.rank: int = self._dist.get_rank(group)
         self.size: int = self._dist.get_world_size(group)
-        # What is sent is kept, and waited for, by a thread: gloo does not say what has arrived.
+        # A thread keeps each message and waits for it: gloo does not say what has arrived.
         self._sender: ThreadPoolExecutor | None = None
 
     def _tensor(self, array: NDArray[Any]) -> Any:

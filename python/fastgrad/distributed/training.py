@@ -154,7 +154,7 @@ def lead(run: SharedRun, comm: Comm, go: Callable[[Leader], Any], result: Callab
         with _ending_all(comm), _deferred_signals():
             told = raised
             if isinstance(told, KeyboardInterrupt):
-                told = KeyboardInterrupt(*told.args)  # What rank 0 adds to it is of no use there.
+                told = KeyboardInterrupt(*told.args)  # Without what only rank 0 can use.
             comm.broadcast_object(_End(pickled(0, told), result()))
             send_arrays(comm, run.arrays)
         if raised is not None:
@@ -207,7 +207,7 @@ def _ending_all(comm: Comm) -> Generator[None]:
 
 
 def fail(comm: Comm, error: BaseException) -> NoReturn:
-    """Tell of an error, and end all ranks."""
+    """Print an error, and end all ranks."""
     if not isinstance(error, (MemoryError, OSError)):
         traceback.print_exception(error)
     told = f"rank {comm.rank} of {comm.size}: {type(error).__name__}: {error}; all ranks end"

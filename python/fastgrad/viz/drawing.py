@@ -276,7 +276,7 @@ def _draw(
 
 
 class _Insides:
-    """What is inside of folded boxes, each to be drawn once."""
+    """The insides of folded boxes, each to be drawn once."""
 
     def __init__(self, max_nodes: int, edges: bool) -> None:
         self.max_nodes, self.edges = max_nodes, edges

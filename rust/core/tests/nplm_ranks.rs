@@ -48,7 +48,7 @@ const CONFIG: Config<'_> = Config {
     threads: 1,
 };
 
-/// What all ranks share: a slot for the numbers of each, and a meeting point.
+/// The memory that all ranks share: a slot for the numbers of each, and a meeting point.
 struct Board {
     slots: Vec<Mutex<Vec<f64>>>,
     meeting: Barrier,

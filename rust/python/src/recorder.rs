@@ -14,7 +14,7 @@ use crate::errors::to_python;
 use crate::value::fused_op::FusedOp;
 use crate::value::node::{self, NodeRef};
 
-/// What the recorder knows of leaves: where their numbers come from.
+/// The origins of leaves: where their numbers come from.
 pub enum Origin<'a> {
     /// A number of the example, by its place.
     Input(u32),
@@ -39,7 +39,7 @@ pub struct Walk<'a> {
     guards: Vec<Guard>,
     /// The leaves that may be parameters.
     leaves: Vec<(NodeRef<'a>, Id)>,
-    /// How many edges of the graph end at each leaf.
+    /// The number of edges of the graph that end at each leaf.
     edges: FxHashMap<usize, isize>,
 }
 

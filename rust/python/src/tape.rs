@@ -30,7 +30,7 @@ const A_NUMBER: u64 = 3;
 #[pyclass(module = "fastgrad._core")]
 pub struct Recording {
     tape: Tape,
-    /// How many scalars were recorded, before any pass.
+    /// The number of scalars recorded, before any pass.
     recorded: usize,
     program: Program,
     params: Vec<Py<PyAny>>,

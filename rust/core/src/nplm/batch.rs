@@ -112,7 +112,7 @@ pub struct Logits<T> {
     /// The logits y, then exponentials, then probabilities or dy: (V, `MICRO_BATCH`), or of a tile
     /// only if they are not kept.
     pub values: Buffer<T>,
-    /// Whether they are kept from tile to tile.
+    /// True if they are kept from tile to tile.
     pub kept: bool,
     /// The online softmax over the tiles so far.
     pub softmax: OnlineSoftmax<T>,

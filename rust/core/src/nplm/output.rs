@@ -44,7 +44,7 @@ struct VocabTile {
     row: usize,
     /// The number of tokens.
     count: usize,
-    /// Whether they belong to the last tile.
+    /// True if they belong to the last tile.
     last: bool,
 }
 

@@ -125,7 +125,7 @@ fn drawn(config: &Config<'_>, examples: usize, step: u64) -> impl Iterator<Item 
     (0..config.batch_size).map(move |_| rng.below(examples as u64) as usize)
 }
 
-/// How a run of steps ended.
+/// The end of a run of steps.
 enum Ended {
     /// After all of them.
     Complete,

@@ -96,7 +96,7 @@ fn kind(tape: &Tape, node: Node) -> Option<Kind> {
     })
 }
 
-/// What the nodes of a group have in common: whether they vary, their depth, their op.
+/// The properties that the nodes of a group share: whether they vary, their depth, their op.
 type Key = (bool, u32, Kind);
 
 /// Delays groups, where all their users come later; returns them by where they are now.

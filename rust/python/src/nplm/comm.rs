@@ -21,7 +21,7 @@ pub struct PyComm {
     pub reduction: Reduction,
     /// The first exception of `comm`.
     raised: Mutex<Option<PyErr>>,
-    /// Whether all ranks have ended their steps.
+    /// True once all ranks have ended their steps.
     together: AtomicBool,
 }
 

@@ -74,7 +74,7 @@ pub trait Comm<T>: Sync {
     fn sum_doubles(&self, numbers: &mut [f64]) -> Result<()>;
 }
 
-/// How ranks share the work.
+/// The way in which ranks share the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
     /// With the bits of one rank; each rank has a shard of the output layer.
@@ -88,6 +88,6 @@ pub enum Reduction {
 pub struct Ranks<'a, T> {
     /// Their messages.
     pub comm: &'a dyn Comm<T>,
-    /// How they share the work.
+    /// The way in which they share the work.
     pub reduction: Reduction,
 }
