@@ -14,15 +14,15 @@ use crate::errors::to_python;
 use crate::value::fused_op::FusedOp;
 use crate::value::node::{self, NodeRef};
 
-/// The origins of leaves: where their numbers come from.
+/// Where the number of a leaf comes from.
 pub enum Origin<'a> {
-    /// A number of the example, by its place.
+    /// An input of the example, by its index.
     Input(u32),
     /// A plain number.
     Constant,
     /// The number of another Value, without its gradient.
     Detached(NodeRef<'a>),
-    /// One of a list, at a place that is a Value's number.
+    /// The number of one of a list, at the index that the second Value is.
     Selected(Vec<NodeRef<'a>>, NodeRef<'a>),
     /// The largest number of a list.
     Highest(Vec<NodeRef<'a>>),
@@ -33,13 +33,13 @@ pub struct Walk<'a> {
     builder: Builder,
     known: FxHashMap<usize, Id>,
     origins: FxHashMap<usize, Origin<'a>>,
-    /// The numbers that are local gradients of own ops, by op and operand.
+    /// The local gradients of users' own ops, by op and position of the operand.
     local_grads: FxHashMap<(usize, usize), NodeRef<'a>>,
-    /// The comparisons on which own ops rest.
+    /// The comparisons that must hold for users' own ops to be as recorded.
     guards: Vec<Guard>,
     /// The leaves that may be parameters.
     leaves: Vec<(NodeRef<'a>, Id)>,
-    /// The number of edges of the graph that end at each leaf.
+    /// For each leaf, how many operands of nodes of the graph are this leaf.
     edges: FxHashMap<usize, isize>,
 }
 
@@ -50,7 +50,7 @@ enum Visit<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Starts a walk for a program of that many numbers an example.
+    /// Starts a walk for a program of that many inputs an example.
     pub fn new(inputs: usize) -> Walk<'a> {
         Walk {
             builder: Builder::new(0, inputs),
@@ -63,13 +63,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Tells where the number of a leaf comes from.
+    /// Sets where the number of a leaf comes from.
     pub fn set_origin(&mut self, leaf: &'a Bound<'_, PyAny>, origin: Origin<'a>) -> PyResult<()> {
         self.origins.insert(address(as_node(leaf)?), origin);
         Ok(())
     }
 
-    /// Tells which number is the local gradient of an own op by the operand at a place.
+    /// Sets the local gradient of a user's own op by its operand at a position.
     pub fn set_local_grad(
         &mut self,
         op: &'a Bound<'_, PyAny>,
@@ -103,7 +103,7 @@ impl<'a> Walk<'a> {
         self.known[&address(value)]
     }
 
-    /// Pushes what a node is computed from, the first operand on top.
+    /// Pushes the Values that a node is computed from, the first operand on top.
     fn enter(&mut self, value: NodeRef<'a>, stack: &mut Vec<Visit<'a>>) -> PyResult<()> {
         if value.has(node::HAS_RULE) {
             return Err(not_recordable(value, "has a rule of its own")?);
@@ -179,9 +179,9 @@ impl<'a> Walk<'a> {
         self.builder.push(node).map_err(core)
     }
 
-    /// Records an own op: its number, plus g·(x − x') for each operand, where x' is the number of x
-    /// without its gradient. That is 0, and its derivative g; where it is not 0, since x or g is not
-    /// finite, the program does not hold.
+    /// Records a user's own op: its number, plus g·(x − x′) for each operand x with local gradient g,
+    /// where x′ is x without its gradient. The term is 0, and its derivative by x is g. It is not 0 if
+    /// x or g is not finite; a guard then stops the replay.
     fn add_own(&mut self, value: NodeRef<'a>, fused: &FusedOp) -> PyResult<Id> {
         let core = |error| to_python(&error);
         let mut sum = match self.origins.get(&address(value)) {
@@ -241,8 +241,8 @@ impl<'a> Walk<'a> {
         self.builder.push(node).map_err(core)
     }
 
-    /// Tells parameters from constants: a leaf that only the graph holds is a constant. The guards
-    /// of the tape are those of own ops.
+    /// Returns the tape and its parameters: the leaves that something outside of the graph refers to.
+    /// Other leaves are constants. The tape has the guards of users' own ops only.
     pub fn finish(self) -> PyResult<(Tape, Vec<Py<PyAny>>)> {
         let Walk { builder, guards, leaves, edges, .. } = self;
         let mut tape = builder.tape;
@@ -250,7 +250,7 @@ impl<'a> Walk<'a> {
         let mut params = Vec::new();
         for (leaf, id) in leaves {
             let held = edges.get(&address(leaf)).copied().unwrap_or(0);
-            // SAFETY: the object is alive, the GIL held.
+            // SAFETY: `leaf` is a living node, and `Walk` is only used with the GIL held.
             if unsafe { ffi::Py_REFCNT(leaf.as_ptr().cast()) } > held {
                 tape.nodes[id as usize] = Node::Param(u32::try_from(params.len())?);
                 params.push(leaf.object().unbind());
@@ -261,7 +261,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Returns the operands of an own op.
+/// Returns the operands of a user's own op.
 fn operands(value: NodeRef<'_>) -> Vec<NodeRef<'_>> {
     let operands = value.operands_over_lists().unwrap_or_default();
     operands.into_iter().filter_map(|(operand, _)| operand).collect()

@@ -23,14 +23,14 @@ use crate::recorder::{Origin, Walk, as_node};
 use crate::run::{Cost, run};
 use crate::value::node::NodeRef;
 
-/// The nanoseconds that a number of a program takes, forwards and backwards.
+/// The nanoseconds that it takes to compute a number of a program and its gradient.
 const A_NUMBER: u64 = 3;
 
 /// A recorded program and its parameters.
 #[pyclass(module = "fastgrad._core")]
 pub struct Recording {
     tape: Tape,
-    /// The number of scalars recorded, before any pass.
+    /// The number of nodes of the tape before any pass.
     recorded: usize,
     program: Program,
     params: Vec<Py<PyAny>>,
@@ -47,13 +47,12 @@ type Compared<'py> = (String, Bound<'py, PyAny>, Bound<'py, PyAny>, bool, u32);
 impl Recording {
     /// Record the graph of `output`.
     ///
-    /// `inputs` are the leaves that stand for the numbers of an example, `constants` those of plain
-    /// numbers, `detached` pairs of a leaf
-    /// and the Value whose number it has, `selected` triples of a leaf, the list that it was
-    /// selected from and the leaf of the index, `highest` pairs of a leaf and the list whose largest
-    /// number it has, `local_grads` triples of an own op, the place of an operand, and the Value
-    /// whose number is the derivative by it; `guards` are (comparison, x, y, outcome, place).
-    /// `passes` are the names of the passes to do.
+    /// `inputs` are the leaves for the numbers of an example, `constants` those for plain numbers.
+    /// `detached` are pairs of a leaf and the Value that it has its number from; `selected` are
+    /// triples of a leaf, the list that it was selected from and the leaf of the index; `highest` are
+    /// pairs of a leaf and the list whose largest number it has. `local_grads` are triples of a user's
+    /// own op, the position of an operand, and the Value that is the derivative by this operand.
+    /// `guards` are (comparison, x, y, outcome, place). `passes` are the names of the passes to do.
     #[new]
     #[pyo3(signature = (
         output, inputs, constants, detached, selected, highest, local_grads, guards, passes
@@ -127,13 +126,13 @@ impl Recording {
         })
     }
 
-    /// The parameters, in the order of the program.
+    /// Return the parameters, in the order of the program.
     #[getter]
     fn params<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         PyList::new(py, &self.params)
     }
 
-    /// Compute `seed` times the sum of all rows' gradients by each parameter into `gradients`.
+    /// Write `seed` times the sum of all rows' gradients by each parameter to `gradients`.
     ///
     /// Returns the sum of the outputs, or (row, reason, place) of the first row that needs another
     /// program.
@@ -209,14 +208,14 @@ impl Recording {
         })
     }
 
-    /// The number of parameters.
+    /// Return the number of parameters.
     #[getter]
     fn num_params(&self) -> usize {
         self.params.len()
     }
 
-    /// Return an array that tells which rows the program holds for: no op fails, and all guards come
-    /// out as recorded.
+    /// Return an array that is True for each row for which no op of the program fails and all guards
+    /// come out as recorded.
     #[pyo3(signature = (rows, single))]
     fn fits<'py>(
         &self,
@@ -240,7 +239,7 @@ impl Recording {
                 let mut replayer = AnyReplayer::new(&self.program, &self.program.order, single)?;
                 let pool = WorkerPool::new(1, progress);
                 let width = self.program.inputs;
-                // Mostly all fit, which a replay of the batch tells at once.
+                // Mostly all rows fit, and one replay of the whole batch does not stop.
                 let to = (outputs.as_mut_slice(), None);
                 if replayer.run(&self.program, &pool, &params, rows, to).is_ok() {
                     return Ok(());
@@ -261,9 +260,9 @@ impl Recording {
         })
     }
 
-    /// Return what the passes left: how many scalars were recorded and are left, the bytes of the
-    /// program, the numbers of an example, and the instructions as (section, name, results, shape);
-    /// the shape (rows, inner, columns) is of products of matrices only.
+    /// Return the number of scalars recorded and that after the passes, the bytes of the program, the
+    /// number of inputs of an example, and the instructions as (section, name, results, shape). The
+    /// shape (rows, inner, columns) is None for all but products of matrices.
     #[allow(clippy::type_complexity, reason = "a tuple for Python")]
     fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         guard(|| {
@@ -307,7 +306,7 @@ impl Recording {
         })
     }
 
-    /// Make the recording that `arrays` has written, with these parameters.
+    /// Return the recording that the method `arrays` has written, with these parameters.
     #[staticmethod]
     #[pyo3(signature = (arrays, params))]
     fn from_arrays(arrays: &Bound<'_, PyDict>, params: &Bound<'_, PyList>) -> PyResult<Recording> {
@@ -370,10 +369,11 @@ impl Recording {
 
 /// Train parameters over recorded programs, in place and step by step.
 ///
-/// `tasks` are (recording, rows, places): the examples of each program, and where its parameters
-/// are in `data`. `rule` is ("sgd", momentum, weight decay) or ("adam", beta1, beta2, eps, weight
-/// decay, decoupled). `order` holds task and row of all examples, `starts` where each step's begin.
-/// `done` is set to the number of steps done, also where an exception is raised.
+/// `tasks` are (recording, rows, places): a program, its examples, and the index in `data` of each
+/// of its parameters. `rule` is ("sgd", momentum, weight decay) or ("adam", beta1, beta2, eps, weight
+/// decay, decoupled). `order` has the task and row of each example of all steps, `starts` the first
+/// example of each step, and the end. `done` is set to the number of steps done, also where an
+/// exception is raised.
 ///
 /// Returns None, or (task, row, reason, place) of the first example that needs another program.
 #[pyfunction]

@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::worker_pool::WorkerPool;
 use crate::{Error, Result, alloc};
 
-/// Micro-batches per thread between two additions to the progress.
+/// The number of micro-batches for each thread in a chunk; the progress grows chunk by chunk.
 const AT_ONCE: usize = 8;
 
 /// Returns the mean of −ln p(target) over all examples, summed in doubles in their order.
@@ -105,8 +105,8 @@ pub fn probabilities<T: Dispatch>(
     Ok(result)
 }
 
-/// Splits numbers off the front of those that groups have not taken yet.
-#[allow(clippy::mut_mut, reason = "what is left has to be replaced")]
+/// Splits the next group's rows, `count` numbers, off the front of `rest`.
+#[allow(clippy::mut_mut, reason = "`rest` is replaced by what is left")]
 fn first_rows<'a, T>(rest: &mut &'a mut [T], count: usize) -> &'a mut [T] {
     let Some(rows) = rest.split_off_mut(..count) else { unreachable!("a row for each example") };
     rows
@@ -182,9 +182,9 @@ fn cells(width: usize, shape: &Shape, contexts: &[u32]) -> Result<usize> {
     (contexts.len() / shape.context_length).checked_mul(width).ok_or(Error::Memory)
 }
 
-/// Computes all activations of contexts (B, c), with logits that lack b, and calls `work` with each
-/// group of micro-batches and its part of the output. `part` returns that part, given the number of
-/// examples of the group; it is called in the order of the examples.
+/// Computes all activations of contexts (B, c), the logits without b, and calls `work` with each
+/// group of micro-batches and the part of the output that it fills. `part` returns the next such
+/// part, given the group's number of examples.
 fn for_each_group<T: Dispatch, P: Send>(
     (op, shape, params, contexts): (&'static str, &Shape, &Params<&[T]>, &[u32]),
     (threads, progress): (usize, &Progress),
@@ -235,7 +235,7 @@ pub fn gradients<T: Dispatch>(
     progress: &Progress,
 ) -> Result<(f64, Params<Vec<T>>)> {
     const OP: &str = "nplm_gradients";
-    // Not a multiple of the number of threads: sums are to be the same for any of them.
+    // A constant, so that sums do not depend on the number of threads.
     const AT_ONCE: usize = 32 * MICRO_BATCH;
     params.check(shape, OP)?;
     data.check(shape, OP)?;

@@ -42,9 +42,9 @@
 //!    in the mini-batch, and updates it.
 //!
 //! So no sum depends on which thread computes it, nor on the number of threads. What the owner of a
-//! row needs of the others are plain buffers of each micro-batch: activations (`x_rows`, `z.rows`,
-//! `a.rows`), their gradients (`dx_rows`, `z.grad`, `a.grad`) and the exponentials of logits. They
-//! could as well have been received from another process, with the same bits as result.
+//! row reads are plain buffers of each micro-batch: activations (`x_rows`, `z.rows`, `a.rows`), their
+//! gradients (`dx_rows`, `z.grad`, `a.grad`) and the exponentials of logits. The results would have
+//! the same bits if another process had computed and sent these buffers.
 //!
 //! # A second hidden layer
 //!

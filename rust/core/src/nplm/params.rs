@@ -4,12 +4,14 @@ use std::ops::Range;
 
 use crate::{Error, Result};
 
-/// Tokens in a tile of the vocabulary: a multiple of the register tile's height, whose logits fill
-/// half of the first-level cache, and whose rows of U, up to 512 numbers long, fill a fifth of the
-/// second-level cache.
+/// The number of tokens in a tile of the vocabulary, a multiple of the register tile's height.
+///
+/// The logits of a tile fill half of the first-level cache. Its rows of U fill a fifth of the
+/// second-level cache if they have 512 numbers.
 pub const TILE: usize = 192;
 
-/// The examples of which all ids are looked at before some are drawn: that takes two milliseconds.
+/// The number of examples from which on only the ids of drawn examples are checked. Checking the
+/// ids of fewer takes two milliseconds.
 const FEW: usize = 1 << 22;
 
 /// The sizes of a model.
@@ -27,12 +29,12 @@ pub struct Shape {
     pub direct: bool,
     /// Input and output embeddings are tied: the output layer is C·P·a, and there is no U.
     pub tied: bool,
-    /// The part of the output layer that is here; None if it is all of it.
+    /// The part of the output layer that this rank has; None if it has the whole layer.
     pub shard: Option<Shard>,
 }
 
-/// Neighbouring tokens whose rows of the output layer one rank has: of U, b and W, and of C in tied
-/// models.
+/// Neighbouring tokens whose rows of the output layer one rank has: the rows of U, b and W, and in
+/// tied models those of C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     /// The first token, at the border of a tile.
@@ -42,7 +44,7 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Returns the shard of a rank: whole tiles, as many as the other ranks have, or one more.
+    /// Returns the shard of a rank: whole tiles, whose number differs by at most 1 between ranks.
     ///
     /// The last rank always has the last tile.
     #[must_use]
@@ -54,7 +56,7 @@ impl Shard {
 }
 
 impl Shape {
-    /// Returns the tokens whose rows of the output layer are here.
+    /// Returns the tokens whose rows of the output layer this rank has.
     #[must_use]
     pub fn tokens(&self) -> Range<usize> {
         self.shard.map_or(0..self.vocab_size, |shard| shard.first..shard.first + shard.count)
@@ -125,7 +127,7 @@ impl<B> Params<B> {
         }
     }
 
-    /// Pairs the values of two.
+    /// Pairs each value with the other's value of the same parameter.
     pub fn zip<D>(self, other: Params<D>) -> Params<(B, D)> {
         Params {
             C: (self.C, other.C),
@@ -195,10 +197,10 @@ impl<'a, T> Params<&'a [T]> {
         if self.U.is_empty() { self.C } else { self.U }
     }
 
-    /// Checks that all have the lengths that the shape says.
+    /// Checks that each slice has the length that follows from the shape.
     ///
     /// # Errors
-    /// [`Error::Length`] names the first that does not.
+    /// [`Error::Length`] names the first parameter of another length.
     pub fn check(&self, shape: &Shape, op: &'static str) -> Result<()> {
         let lengths = self.map(<[T]>::len).zip(shape.lengths()).named();
         match lengths.into_iter().find(|(_, (got, expected))| got != expected) {
@@ -210,7 +212,7 @@ impl<'a, T> Params<&'a [T]> {
     }
 }
 
-/// N examples: contexts, and the targets that follow them.
+/// N examples: contexts of c tokens, and the target that follows each.
 #[derive(Clone, Copy, Debug)]
 pub struct Dataset<'a> {
     /// The ids of the contexts, the oldest token first: (N, c). Or the ids of a text, N + c − 1,
@@ -252,8 +254,8 @@ impl<'a> Dataset<'a> {
         check_ids("targets", self.targets, shape.vocab_size)
     }
 
-    /// Checks the lengths, and that the ids of some examples are in the vocabulary; of a short text
-    /// all ids. A long one may be a file that does not fit into memory.
+    /// Checks the lengths, and that all ids are in the vocabulary. Of [`FEW`] examples or more, which
+    /// may be a file that does not fit into memory, only the ids of the examples `numbers`.
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::Length`] or [`Error::Id`].
@@ -279,7 +281,7 @@ impl<'a> Dataset<'a> {
 
     /// Returns where the context of example i begins.
     fn start(&self, i: usize, context_length: usize) -> usize {
-        // Where both layouts have this length, N or c is 1, and they are the same.
+        // N·c = N + c − 1 only where N or c is 1. Then both layouts are the same.
         let is_matrix = self.inputs.len() == self.len() * context_length;
         if is_matrix { i * context_length } else { i }
     }
@@ -298,8 +300,7 @@ impl<'a> Dataset<'a> {
     }
 }
 
-/// Returns the error of an id with its place in an array, of which a part from `first` on was
-/// checked.
+/// Adds `first` to the position of a wrong id: the checked part of the array begins there.
 fn later(error: Error, first: usize) -> Error {
     match error {
         Error::Id { argument, id, position, vocabulary } => {

@@ -13,10 +13,10 @@ use crate::progress::Progress;
 use crate::worker_pool::WorkerPool;
 use crate::{Error, Result};
 
-/// The most parts that a batch is partitioned into, which more threads would not make faster.
+/// The most chunks that a batch is partitioned into, and so the most threads that are used.
 pub const CHUNKS: usize = 8;
 
-/// The numbers of a block that stay in the second-level cache, gradients not counted.
+/// The most numbers of a block, gradients not counted, that stay in the second-level cache.
 const BLOCK: usize = 1 << 15;
 
 /// The memory in which a program is executed.
@@ -87,8 +87,9 @@ struct Part<'a, T> {
 }
 
 impl<T: Dispatch> Replayer<T> {
-    /// Allocates memory for a program; more follows with the first batch. `places` tell where, among
-    /// those given to [`Replayer::run`], the parameter of each slot is.
+    /// Allocates the memory for a program's uniform section; that for blocks is allocated by the first
+    /// batch. `places` has the place of each slot's parameter among those given to
+    /// [`Replayer::run`].
     ///
     /// # Errors
     /// [`Error::Memory`], [`Error::Cpu`].

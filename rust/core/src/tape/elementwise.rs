@@ -44,7 +44,7 @@ pub fn unary<T: Dispatch>(
     Ok(())
 }
 
-/// Returns true for the numbers that [`exp`] is for.
+/// Returns true for the numbers whose exponential [`exp`] computes.
 fn in_range(x: f64) -> bool {
     x.abs() <= 700.0
 }
@@ -61,8 +61,9 @@ const INVERSE_FACTORIALS: [f64; 14] = {
     inverse
 };
 
-/// Returns eˣ = 2ᵏ·eʳ with k = round(x/ln 2) and |r| ≤ ½·ln 2, where eʳ is its Taylor series up to
-/// r¹³, which leaves out less than 5·10⁻¹⁸. It has no branch, so that it runs in vectors.
+/// Returns eˣ = 2ᵏ·eʳ with k = round(x/ln 2) and |r| ≤ ½·ln 2. eʳ is computed by its Taylor series up
+/// to r¹³, whose remainder is less than 5·10⁻¹⁸. There is no branch, so that the compiler vectorizes
+/// it.
 #[inline(always)]
 fn exp(x: f64) -> f64 {
     // 1.5·2⁵²: added to a number, it leaves the nearest whole number in the last bits.

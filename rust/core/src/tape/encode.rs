@@ -1,4 +1,4 @@
-//! A tape as plain arrays of numbers, to be kept in a file, and back.
+//! Encodes a tape as plain arrays of numbers, for a file, and decodes it.
 
 use super::graph::{Comparison, Guard, Id, Node, Tape};
 use crate::autograd::op::Op;
@@ -28,7 +28,7 @@ pub struct Encoded {
 const COMPARISONS: [Comparison; 4] =
     [Comparison::Less, Comparison::LessEqual, Comparison::Equal, Comparison::Same];
 
-/// Writes a tape as arrays.
+/// Encodes a tape.
 ///
 /// # Errors
 /// [`Error::Memory`].
@@ -69,7 +69,7 @@ pub fn encode(tape: &Tape) -> Result<Encoded> {
     Ok(to)
 }
 
-/// Reads a tape from arrays of unknown origin.
+/// Decodes and validates a tape from arrays of unknown origin.
 ///
 /// # Errors
 /// [`Error::Invalid`] for what [`encode`] does not write, [`Error::Memory`].
@@ -114,7 +114,7 @@ pub fn decode(from: &Encoded) -> Result<Tape> {
     Ok(tape)
 }
 
-/// Cuts items at their starts; None where these are not in order.
+/// Splits items at their starts; returns None where these are not in order.
 fn cut<T: Copy>(starts: &[Id], items: &[T]) -> Option<Vec<Vec<T>>> {
     if starts.first() != Some(&0) || starts.last().map(|&end| end as usize) != Some(items.len()) {
         return None;

@@ -1,9 +1,9 @@
-//! A tape written as a plain function in C or Rust, to study or to compile.
+//! Writes a tape as a plain function in C or Rust, to study or to compile.
 //!
 //! The function takes the parameters and the numbers of an example, adds the gradient to an array,
 //! and returns the output: one statement a node, forwards, then one an edge, backwards. Parameters
 //! are p0, p1, …, numbers of the example x0, x1, …, values v, and the derivatives of the output by
-//! these d. Nothing is written that is not used.
+//! these d. Unused nodes are not written.
 
 use std::fmt::{Result as Written, Write};
 
@@ -25,7 +25,8 @@ pub enum Language {
 
 use Language::{C, Rust};
 
-/// Writes a tape as a function of this name. Guards, and what only they read, are left out.
+/// Returns the source of a function of this name. Guards, and nodes that only guards use, are left
+/// out.
 ///
 /// # Errors
 /// [`crate::Error::Memory`].
@@ -72,7 +73,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes the head of the function, in which arguments that are not read are marked.
+    /// Writes the signature, in which unused arguments are marked so that compilers do not warn.
     fn signature(&mut self, name: &str, has_gradients: bool) -> Written {
         let has = |wanted: fn(&Node) -> bool| self.tape.nodes.iter().any(wanted);
         let used = [

@@ -66,7 +66,7 @@ pub struct Guard {
     pub y: Id,
     /// The outcome.
     pub held: bool,
-    /// Who asked: the caller's own number.
+    /// A number by which the caller knows the place in the user's code that compared.
     pub place: u32,
 }
 
@@ -101,7 +101,7 @@ pub struct Tape {
     pub guards: Vec<Guard>,
     /// The number of parameters.
     pub params: usize,
-    /// The numbers of an example.
+    /// The number of inputs of an example.
     pub inputs: usize,
 }
 
@@ -129,7 +129,7 @@ impl Tape {
         }
     }
 
-    /// Returns the bytes that it takes.
+    /// Returns the number of bytes that the tape takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let lists: usize = self.lists.iter().map(|list| size_of_val(list.as_slice())).sum();
@@ -154,8 +154,9 @@ impl Tape {
         Ok(uses)
     }
 
-    /// Checks a tape of unknown origin: that every operand comes before its node, that numbers of
-    /// parameters, inputs and lists exist, and that ops have as many operands as they take.
+    /// Checks a tape of unknown origin: that every operand comes before its node, that all parameters,
+    /// inputs and lists exist, that ops have as many operands as they take, and that exponents of
+    /// `PowInt` and `PowFloat` are constants.
     ///
     /// # Errors
     /// [`Error::Invalid`].
@@ -204,7 +205,7 @@ impl Tape {
 pub struct Builder {
     /// The tape so far.
     pub tape: Tape,
-    /// With [`Builder::sharing`], where each node was first put.
+    /// The position of each node, in a builder made by [`Builder::sharing`].
     known: Option<FxHashMap<Key, Id>>,
     lists: FxHashMap<Vec<Id>, u32>,
 }
@@ -227,7 +228,8 @@ impl Builder {
         Builder { known: Some(FxHashMap::default()), ..Builder::new(params, inputs) }
     }
 
-    /// Appends a node, or finds it; returns its position.
+    /// Appends a node and returns its position; a sharing builder returns that of an equal node, if
+    /// there is one.
     ///
     /// # Errors
     /// [`Error::Memory`], also where there are 2³² nodes.
@@ -247,7 +249,7 @@ impl Builder {
         Ok(id)
     }
 
-    /// Returns a node of another tape, its operands replaced by what they became here.
+    /// Returns a node of another tape as a node of this one, where operand x has become `to(x)`.
     ///
     /// # Errors
     /// [`Error::Memory`].

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! record       the graph of one example, number operands included          graph.rs
-//! simplify     constants, common subexpressions, what nobody reads         simplify.rs
+//! simplify     constants, common subexpressions, unused nodes              simplify.rs
 //! find sums    chains of acc + a·b become sums of products                 sums.rs
 //! schedule     nodes of one op at one depth become one instruction; sums
 //!              of products with common factors become A·X                  schedule.rs, program.rs
@@ -38,7 +38,7 @@ pub use program::Program;
 
 use crate::Result;
 
-/// Which passes are done: all, unless one is switched off to see what it brings.
+/// The passes to do: all, unless one is switched off to measure what it saves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "each is switched by itself")]
 pub struct Passes {
@@ -48,7 +48,7 @@ pub struct Passes {
     pub share: bool,
     /// Find sums of products.
     pub sums: bool,
-    /// Make products of matrices of them.
+    /// Combine sums of products into products of matrices.
     pub matrices: bool,
 }
 
@@ -59,7 +59,7 @@ impl Default for Passes {
 }
 
 impl Passes {
-    /// Returns the tape as the passes leave it.
+    /// Returns the tape after all passes that work on tapes.
     ///
     /// # Errors
     /// [`crate::Error::Memory`].
@@ -75,7 +75,7 @@ impl Passes {
         simplify::drop_unused(&simpler)
     }
 
-    /// Makes the vector program of a tape that [`Passes::simplify`] has returned.
+    /// Returns the vector program of a tape that [`Passes::simplify`] has returned.
     ///
     /// # Errors
     /// [`crate::Error::Memory`].
@@ -86,7 +86,7 @@ impl Passes {
     /// Compiles a tape.
     ///
     /// # Errors
-    /// [`crate::Error::Memory`], and [`crate::Error::Invalid`] for a tape that is none.
+    /// [`crate::Error::Memory`]; [`crate::Error::Invalid`] as of [`Tape::validate`].
     pub fn compile(self, tape: &Tape) -> Result<Program> {
         tape.validate()?;
         self.schedule(&self.simplify(tape)?)

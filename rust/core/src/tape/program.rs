@@ -3,8 +3,8 @@
 use super::graph::Guard;
 use crate::autograd::op::Op;
 
-/// The place of a number, seen from a section: in the section's own memory or, with the highest bit
-/// set, in that of the uniform section.
+/// The place of a number that an instruction reads: an index into the memory of the instruction's
+/// own section or, with the highest bit set, into that of the uniform section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Slot(u32);
 
@@ -14,7 +14,7 @@ impl Slot {
     /// The number of slots that a section can have.
     pub const MOST: usize = OUTER as usize;
 
-    /// A slot of the section itself.
+    /// Returns a slot of the instruction's own section.
     ///
     /// # Panics
     /// If there are more than [`Slot::MOST`].
@@ -24,7 +24,7 @@ impl Slot {
         Slot(index)
     }
 
-    /// A slot of the uniform section, seen from the varying one.
+    /// Returns a slot of the uniform section, for an instruction of the varying one.
     ///
     /// # Panics
     /// If there are more than [`Slot::MOST`].
@@ -34,7 +34,7 @@ impl Slot {
         Slot(index | OUTER)
     }
 
-    /// Returns true for a slot of the uniform section, seen from the varying one.
+    /// Returns true for a slot of the uniform section that an instruction of the varying one reads.
     #[inline]
     #[must_use]
     pub fn is_outer(self) -> bool {
@@ -68,7 +68,7 @@ pub enum Part {
     },
     /// Slots in any order.
     Gather {
-        /// whether they are the uniform section's, seen from the varying one
+        /// true if they are slots of the uniform section, read by the varying one
         outer: bool,
         /// their indices
         indices: Vec<u32>,
@@ -91,7 +91,7 @@ impl Part {
         self.len() == 0
     }
 
-    /// Returns true if they are the uniform section's, seen from the varying one.
+    /// Returns true if they are slots of the uniform section, read by the varying one.
     #[must_use]
     pub fn is_outer(&self) -> bool {
         match self {
@@ -110,8 +110,7 @@ pub struct Operand {
     pub active: bool,
 }
 
-/// The fewest slots for which a range or a repeat is a part of its own: copying fewer takes no
-/// longer as part of a gather.
+/// The fewest slots that are a range or a repeat of their own. Fewer are copied as fast by a gather.
 const SHORTEST: u32 = 8;
 
 impl Operand {
@@ -192,7 +191,7 @@ pub enum Instruction {
         x: Operand,
         /// the first result
         out: u32,
-        /// where df/dx is kept, for functions whose derivative is no matter of one operation
+        /// where df/dx is kept, for functions whose derivative takes more than one operation
         slope: u32,
     },
     /// f(x, y)
@@ -244,7 +243,7 @@ pub enum Instruction {
         /// columns of X
         cols: u32,
     },
-    /// One of `choices` numbers for each index.
+    /// For each index, the number at that position of `choices` numbers.
     Select {
         /// the choices of each result, one result after the other
         from: Vec<Slot>,
@@ -277,7 +276,7 @@ pub struct Program {
     pub order: Vec<u32>,
     /// The constants, in the slots after them.
     pub constants: Vec<f64>,
-    /// The numbers of an example: the first slots of the varying section.
+    /// The number of inputs of an example, which are in the first slots of the varying section.
     pub inputs: usize,
     /// The instructions that do not depend on the example.
     pub uniform: Section,
@@ -290,7 +289,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Returns the bytes that it takes, without the numbers that it computes.
+    /// Returns the number of bytes that the program takes, without the numbers that it computes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let instructions = self.uniform.instructions.iter().chain(&self.varying.instructions);

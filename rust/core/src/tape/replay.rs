@@ -15,14 +15,14 @@ use crate::kernels::gemm::Gemm;
 use crate::kernels::{Cpu, Dispatch, elementwise, lanes};
 use crate::{Error, Result, alloc};
 
-/// Why a replay could not give the recorded program's result.
+/// Why a replay stopped without the result of the recorded program.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stop {
     /// The op of an example failed, such as a division by zero; the example's place in the block.
     Failed(usize),
     /// An index to select by is not one of its list.
     Index(usize),
-    /// A comparison comes out otherwise than it was recorded; the guard's place in the program.
+    /// A comparison of the example comes out otherwise than recorded; the guard's place.
     Guard(usize, u32),
     /// Anything else.
     Error(Error),
@@ -58,7 +58,7 @@ impl<T: Dispatch> Memory<T> {
     }
 }
 
-/// Parameters that lie one after the other both in the program and among those of the caller.
+/// Neighbouring slots of parameters whose places among those of the caller are neighbours, too.
 #[derive(Debug)]
 struct Run {
     slots: Range<usize>,
@@ -66,7 +66,7 @@ struct Run {
 }
 
 impl Run {
-    /// Returns the runs of parameters, whose slots are counted, at these places.
+    /// Returns the runs of parameters, given the place of each slot's parameter.
     fn of(places: &[u32]) -> Result<Vec<Run>> {
         let mut runs: Vec<Run> = Vec::new();
         for (slot, &place) in places.iter().enumerate() {
@@ -135,8 +135,8 @@ impl<T: Dispatch> Uniform<T> {
         Pass { cpu, lanes: 1, outer: &[] }.forward(&program.uniform, memory, scratch)
     }
 
-    /// Takes the gradients of all slots, computes those of the parameters from them, and adds these to
-    /// `grads`.
+    /// Adds the gradients of the parameters to `grads`, given those that the varying section has found
+    /// for all slots of this one.
     ///
     /// # Errors
     /// [`Error::Memory`].
@@ -262,7 +262,7 @@ impl<T: Dispatch> Block<T> {
         Pass { cpu, lanes, outer }.backward(&program.varying, memory, adjoints, scratch)
     }
 
-    /// Compares what the recorded program compared.
+    /// Makes the comparisons of the recorded program; fails at the first other outcome.
     fn check_guards(
         &self,
         program: &Program,
@@ -607,7 +607,7 @@ impl<T: Dispatch> Pass<'_, T> {
                         }
                     }
                 }
-                // Without a gradient, or one that nobody asks for.
+                // They have no gradient, or no parameter depends on it.
                 Instruction::Copy { .. }
                 | Instruction::Highest { .. }
                 | Instruction::Unary { .. }
@@ -618,7 +618,7 @@ impl<T: Dispatch> Pass<'_, T> {
     }
 }
 
-/// The product of a dense (m, k) and a dense (k, n) matrix.
+/// Returns the product of a dense (m, k) and a dense (k, n) matrix.
 fn product<T: Dispatch>(m: usize, k: usize, n: usize) -> Gemm<T> {
     let (alpha, beta) = (T::from_f64(1.0), T::default());
     Gemm { m, k, n, alpha, rsa: k, csa: 1, rsb: n, beta, rsc: n }

@@ -8,8 +8,9 @@
 //! sums of products  those over the same second factors are the rows of one matrix; columns with
 //!                   the same rows make one product of matrices, A·X
 //! ```
-//! A part of a program that lacks a step, as attention to a single position does, is ahead of its
-//! like by a depth from there on; delayed, it joins them.
+//! Groups are delayed because a part of a program may lack a step that similar parts have, as
+//! attention to a single position does. Its nodes are then a depth less from there on, and delaying
+//! puts them into the groups of the other parts again.
 //!
 //! What depends on no input is computed once for all examples (the uniform section), the rest once
 //! for each block of examples (the varying section). A group's results lie one after the other, so
@@ -25,8 +26,8 @@ use super::program::{Instruction, Operand, Program, Section, Slot};
 use crate::autograd::op::Op;
 use crate::{Result, alloc};
 
-/// The fewest multiplications that are done as a product of matrices, where they are done once, and
-/// where they are done for each example.
+/// The fewest multiplications that become a product of matrices, in the uniform section and in the
+/// varying one.
 const SMALLEST_PRODUCTS: [usize; 2] = [32, 4];
 
 /// Schedules a tape; without `matrices`, sums of products stay apart.
@@ -75,7 +76,7 @@ enum Kind {
     Unary(u8),
     Binary(u8),
     Dot,
-    /// A sum of products of that many numbers that do not vary with others: a row of a matrix.
+    /// A sum of that many products whose first factors do not vary: a row of a matrix times a vector.
     Row(usize),
     Highest,
     /// The number of choices.
@@ -87,7 +88,7 @@ fn kind(tape: &Tape, node: Node) -> Option<Kind> {
         Node::Const(_) | Node::Param(_) | Node::Input(_) => return None,
         Node::Detach(_) => Kind::Copy,
         Node::Unary(op, _) => Kind::Unary(op as u8),
-        // Shown differently, computed alike.
+        // They differ only in how they are printed.
         Node::Binary(Op::PowInt | Op::PowFloat, ..) => Kind::Binary(Op::PowFloat as u8),
         Node::Binary(op, ..) => Kind::Binary(op as u8),
         Node::Dot { .. } => Kind::Dot,
@@ -99,7 +100,7 @@ fn kind(tape: &Tape, node: Node) -> Option<Kind> {
 /// The properties that the nodes of a group share: whether they vary, their depth, their op.
 type Key = (bool, u32, Kind);
 
-/// Delays groups, where all their users come later; returns them by where they are now.
+/// Delays each group as far as its users allow; returns the groups by their new keys.
 fn delay(
     tape: &Tape,
     varying: &[bool],
@@ -107,7 +108,7 @@ fn delay(
 ) -> Result<FxHashMap<Key, Vec<Id>>> {
     let mut by_depth: Vec<(Key, Vec<Id>)> = found.into_iter().collect();
     by_depth.sort_unstable_by_key(|((_, depth, _), group)| (u32::MAX - depth, group[0]));
-    // The depth before that of each node's first user.
+    // For each node, the greatest depth that comes before all its users.
     let mut latest = alloc::filled(u32::MAX, tape.nodes.len())?;
     let mut depths: FxHashMap<(bool, Kind), BTreeSet<u32>> = FxHashMap::default();
     let mut delayed: FxHashMap<Key, Vec<Id>> = FxHashMap::default();
@@ -193,8 +194,9 @@ impl Groups {
         }
     }
 
-    /// Gives the parameters slots in the order in which sums have them, those over the same numbers
-    /// one after the other, so that matrices lie in order; returns the parameter of each slot.
+    /// Gives the parameters slots in the order in which sums use them, so that the rows of a matrix lie
+    /// in order: sums over the same second factors come one after the other. Returns the parameter of
+    /// each slot.
     fn order_params(&mut self, tape: &Tape) -> Result<Vec<u32>> {
         let mut slots = alloc::filled(u32::MAX, tape.params)?;
         let mut order = alloc::with_capacity(tape.params)?;
@@ -251,8 +253,8 @@ impl Groups {
         Ok(section)
     }
 
-    /// Sorts a group by where its operands lie: by the first or the second, whichever is less often
-    /// the same number, so that it is read in order.
+    /// Sorts a group by the slots of its first or of its second operands, whichever are more distinct
+    /// slots, so that these are read in order.
     fn sort_by_operand(&self, tape: &Tape, group: &mut [Id]) {
         let slot = |id: Id, second: bool| self.slots[operand_of(tape, id, second) as usize];
         let distinct = |second: bool| {
@@ -275,7 +277,7 @@ impl Groups {
         out
     }
 
-    /// Makes the instruction of a group that is not a product of matrices.
+    /// Returns the instruction of a group that is not a product of matrices.
     fn elementwise(
         &self,
         tape: &Tape,
@@ -356,7 +358,7 @@ impl Groups {
         lists.lists[number as usize].first().map(|&id| self.slots[id as usize])
     }
 
-    /// Makes products of matrices of the sums that have factors in common; returns the others.
+    /// Adds products of matrices for the sums that have factors in common; returns the other sums.
     fn products(
         &mut self,
         tape: &Tape,

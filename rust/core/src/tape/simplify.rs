@@ -1,20 +1,20 @@
-//! Drops what a tape computes twice or in vain.
+//! Folds constants, merges common subexpressions and drops unused nodes.
 //!
 //! ```text
-//! for each node, operands replaced by what they became:
-//!     only constants go in        → the constant that comes out
+//! for each node, with its operands already simplified:
+//!     all operands are constants  → the constant result
 //!     x + 0, x − 0, x·1, x/1, +x  → x
 //!     detached constants, inputs  → themselves: they have no gradient
-//!     seen before                 → the node that was there
-//! then, from the output and the guards backwards: what nobody reads is left out
+//!     equal to an earlier node    → the earlier node
+//! then, from the output and the guards backwards: nodes that nothing uses are dropped
 //! ```
-//! x + 0 is −0 where x is: of zeros only the sign may differ from the eager program's.
+//! Where x is −0, x + 0 becomes −0, and the eager program has 0: only the sign of a zero may differ.
 
 use super::graph::{Builder, Id, Node, Tape};
 use crate::autograd::op::{self, Op};
 use crate::{Result, alloc};
 
-/// Folds constants with `fold`, and common subexpressions with `share`.
+/// Folds constants if `fold` is set, and merges common subexpressions if `share` is.
 ///
 /// # Errors
 /// [`crate::Error::Memory`].
@@ -83,7 +83,7 @@ fn simpler(tape: &Tape, node: Node) -> Simpler {
             _ => Simpler::Node(node),
         },
         Node::Unary(Op::Pos, x) => Simpler::Existing(x),
-        // What fails is left to the replay, which tells of it.
+        // An op that fails stays, so that the replay reports it.
         Node::Unary(op, x) => match number(x).map(|x| op::unary(op, x)) {
             Some(Ok(result)) => Simpler::Node(Node::Const(result.value)),
             _ => Simpler::Node(node),

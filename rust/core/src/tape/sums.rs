@@ -1,8 +1,8 @@
 //! Finds sums of products in chains of additions.
 //!
 //! `((b + w₀·x₀) + w₁·x₁) + …` has one addition and one multiplication a term. An addition or
-//! subtraction whose result is only used by another one is part of that one's sum, and a product
-//! that is only used by a sum is a term of it:
+//! subtraction whose only use is in another one is part of the other's sum, and a product whose only
+//! use is in a sum is a term of it:
 //!
 //! ```text
 //! Σ terms, each x·y or x·1 or x·(−1)
@@ -10,8 +10,8 @@
 //!     others     products of computed numbers, computed numbers alone
 //! both kinds     → Dot(others, Dot(weighted)·1), so that the rows of a linear map stay whole
 //! ```
-//! The terms keep their order, but are added in vectors: results differ from the eager program's in
-//! the last bits, by what another order of summation brings.
+//! The terms keep their order, but are added in vectors, so that results may differ from the eager
+//! program's in their last bits.
 
 use super::graph::{Builder, Id, Node, Tape};
 use crate::autograd::op::Op;
@@ -40,7 +40,7 @@ pub fn find_sums(tape: &Tape) -> Result<Tape> {
     for (id, &node) in tape.nodes.iter().enumerate() {
         let to = |id: Id| map[id as usize];
         let made = match node {
-            // Part of another sum: computed there.
+            // It is part of another sum, which is computed as a whole.
             Node::Binary(Op::Add | Op::Sub, ..) if inner[id] => Id::MAX,
             Node::Binary(op @ (Op::Add | Op::Sub), x, y) => {
                 collect_terms(tape, &inner, &uses, node, &mut terms)?;

@@ -1,7 +1,8 @@
 //! Training: batch after batch, gradient and update, without leaving the core.
 //!
-//! The examples of a step may belong to several programs, their tasks. Where there are enough for all
-//! threads, each task is done by one; gradients are added in the order of the tasks either way.
+//! The examples of a step may belong to several programs, a task each. If there are at least as many
+//! tasks as threads, a thread does whole tasks; otherwise the threads share the examples of each.
+//! Gradients are added in the order of the tasks either way.
 
 use super::batch::{AnyReplayer, StopAt};
 use super::program::Program;
@@ -11,7 +12,7 @@ use crate::kernels::{Cpu, lanes, optim};
 use crate::worker_pool::WorkerPool;
 use crate::{Error, Result, alloc};
 
-/// A program, its examples, and where its parameters are among all.
+/// A program, its examples, and the places of its parameters among those of the training.
 #[derive(Debug)]
 pub struct Task<'a> {
     program: &'a Program,
@@ -22,17 +23,17 @@ pub struct Task<'a> {
     places: &'a [u32],
     batch: Vec<f64>,
     outputs: Vec<f64>,
-    /// The examples of the batch.
+    /// The rows of the step's examples.
     chosen: Vec<u32>,
-    /// Of the batch: the sum of the outputs, or why there is none.
+    /// The sum of the step's outputs, or why there is none.
     result: std::result::Result<f64, StopAt>,
-    /// Its gradients, where tasks are done side by side.
+    /// The gradients of this task alone, where threads do whole tasks.
     gradients: Vec<f64>,
 }
 
 impl<'a> Task<'a> {
-    /// Allocates the memory for a program, which is replayed in single precision where `single` is
-    /// set. `places` are those of its parameters among all of the training.
+    /// Allocates the memory for replaying a program, in single precision where `single` is set.
+    /// `places` has the place of each of its parameters among those of the training.
     ///
     /// # Errors
     /// [`Error::Memory`], [`Error::Cpu`], [`Error::Invalid`] where lengths do not fit.
@@ -85,7 +86,7 @@ impl<'a> Task<'a> {
     }
 }
 
-/// The rule by which parameters follow their gradients; the learning rate is set for each step.
+/// The optimizer. Its learning rate is set for each step.
 #[derive(Clone, Copy, Debug)]
 pub enum Rule {
     /// Gradient descent; the first moment is its velocity.
@@ -94,7 +95,7 @@ pub enum Rule {
     Adam(Adam),
 }
 
-/// The numbers that training changes: those of the last whole step, whenever training stops.
+/// The numbers that training changes. When training stops, they are those after the last whole step.
 #[derive(Debug)]
 pub struct State<'a> {
     /// The parameters; those that are trained come first.
@@ -169,7 +170,7 @@ pub fn train(
     Ok(None)
 }
 
-/// Adds the gradients of all tasks, and leaves their results in them.
+/// Adds the gradients of all tasks, and sets the result of each.
 fn add_gradients(
     tasks: &mut [Task<'_>],
     pool: &WorkerPool<'_>,
@@ -238,7 +239,7 @@ fn check(
     }
 }
 
-/// Moves the trained parameters.
+/// Updates the trained parameters.
 #[allow(clippy::cast_precision_loss, reason = "nobody takes 2^53 steps")]
 fn update(cpu: Cpu, rule: Rule, lr: f64, gradients: &[f64], state: &mut State<'_>) {
     let n = state.first.len();

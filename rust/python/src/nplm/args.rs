@@ -66,15 +66,16 @@ pub fn set<'py, T: Number>(
     found.transpose()
 }
 
-/// Returns the shape of a model, from its parameters and the length of its contexts; `sharded` are
-/// the size of the vocabulary and the shard of the output layer, where the parameters have no more.
+/// Returns the shape of a model, from its parameters and the length of its contexts. If the
+/// parameters have only a shard of the output layer, `sharded` is the size of the vocabulary and that
+/// shard.
 pub fn shape<T: Number>(
     name: &str,
     set: &Params<Option<Named<'_, T>>>,
     context_length: usize,
     sharded: Option<(usize, Shard)>,
 ) -> PyResult<Shape> {
-    // The axes that the shape is read from must be there.
+    // The number of axes is checked first, because the sizes are read from these arrays.
     if let (Some(c), Some(d)) = (&set.C, &set.d) {
         c.expect_shape(&[None, None], "(V, m)")?;
         d.expect_shape(&[None], "(h,)")?;
@@ -140,7 +141,8 @@ pub fn dropout(given: Option<&Bound<'_, PyAny>>) -> PyResult<Dropout> {
     })
 }
 
-/// Returns whether the parameters are float64; whatever is not is refused later, as not float32.
+/// Returns true if the parameters are float64. All others are read as float32, which raises
+/// `TypeError` for other dtypes.
 pub fn is_double(params: &Bound<'_, PyAny>) -> PyResult<bool> {
     let Ok(dict) = params.cast::<PyDict>() else {
         return Err(args::not_a("params", params, "a dict of arrays"));
@@ -190,7 +192,7 @@ impl<'py> Examples<'py> {
         self.targets.axis(0)
     }
 
-    /// Returns the shape of the model that is to see them; see [`shape`].
+    /// Returns the shape of a model that has contexts as long as these; see [`shape`].
     pub fn shape<T: Number>(
         &self,
         set: &Params<Option<Named<'_, T>>>,

@@ -1,4 +1,4 @@
-//! Messages between ranks, which an object of Python carries: a `fastgrad.distributed.Comm`.
+//! Messages between ranks, sent by a Python object: a `fastgrad.distributed.Comm`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -57,20 +57,21 @@ impl PyComm {
         (self.reduction == Reduction::Exact).then_some(shard)
     }
 
-    /// Returns the exception that ended the work, in place of the error that stands for it.
+    /// Returns the exception that `comm` raised, or else this one.
     fn raised(&self, error: PyErr) -> PyErr {
         self.raised.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or(error)
     }
 
-    /// Notes that all ranks have come to the end of the same step.
+    /// Notes that all ranks have ended their steps, after the same number of them.
     pub fn ended_together(&self) {
         self.together.store(true, Ordering::Relaxed);
     }
 
-    /// Ends a call on all ranks where it was interrupted on one: with its own exception there, with
-    /// `KeyboardInterrupt` on the others. `result` has None where the core was interrupted.
+    /// Returns the value, or the exception that ended the call. If the call was interrupted on one
+    /// rank, it raises that rank's exception there, and `KeyboardInterrupt` on all others. `result` is
+    /// `Ok(None)` where the core was interrupted.
     ///
-    /// Other errors come to one rank alone, which does not wait for the others.
+    /// Other errors concern one rank alone, which raises them without waiting for the others.
     pub fn agree<T>(&self, result: PyResult<Option<T>>) -> PyResult<T> {
         if !self.together.load(Ordering::Relaxed) {
             return Err(result.err().map_or_else(interrupt, |error| self.raised(error)));
@@ -83,8 +84,8 @@ impl PyComm {
         }
     }
 
-    /// Calls a method with an array of the numbers and the rank of a partner, and takes the numbers
-    /// that it leaves in the array.
+    /// Calls a method with an array of the numbers and, if there is one, the rank of a partner; copies
+    /// the array back into the numbers.
     fn call<T: Element + Copy>(
         &self,
         method: &str,
@@ -108,7 +109,7 @@ impl PyComm {
     }
 }
 
-/// Parses the number of a rank.
+/// Parses a rank, which must be below the number of ranks.
 pub fn rank_below(rank: &Bound<'_, PyAny>, size: usize) -> PyResult<usize> {
     let number = at_least("rank", rank, 0)?;
     let inside = usize::try_from(number).ok().filter(|number| *number < size);

@@ -12,7 +12,7 @@ use crate::run::Cost;
 
 /// Multiplications per nanosecond, about.
 const PER_NANOSECOND: usize = 15;
-/// Multiplications of a step from which on threads are worth their overhead.
+/// The number of multiplications of a step from which on threads are worth their overhead.
 const WORTH_THREADS: usize = 10_000_000;
 
 /// Twice the number of gemms per matrix in a forward pass.

@@ -28,8 +28,8 @@ struct Arguments<'a, 'py> {
 }
 
 impl<'py> Arguments<'_, 'py> {
-    /// Parses and borrows the arrays, and runs work on them without the GIL; returns the parameters
-    /// as given, and the result.
+    /// Parses and borrows the arrays, and runs work on them without the GIL; returns the parsed
+    /// parameters and the result.
     fn run<T: Number, R: Send>(
         self,
         passes: usize,
@@ -111,8 +111,8 @@ fn losses<T: Number>(arguments: Arguments<'_, '_>) -> PyResult<Vec<f64>> {
 /// arrays like those of params.
 ///
 /// params, inputs and targets as for nplm_train, which also says which errors there are; nothing
-/// is changed. This is for checking: it is what a step of nplm_train computes, with the dropout
-/// masks that seed and the step's number decide.
+/// is changed. A step of nplm_train with this seed and number computes the same from these examples,
+/// dropout included: this is for checks.
 ///
 /// >>> import numpy as np
 /// >>> f = lambda *shape: np.zeros(shape)

@@ -54,35 +54,35 @@ use for_numbers;
 ///     "adamw" (first and second moments), none for "sgd"; zeros before step 0.
 /// inputs, targets: uint32 ids, (N, c) and (N,). Of a text, whose contexts overlap, its ids are
 ///     enough: with inputs of shape (N + c - 1,) the context of targets[i] is inputs[i:i + c].
-/// batch: examples of a step, 1 to N. Which ones, is decided by seed and by the number of the step,
-///     so that training may be cut into calls in any way: they are drawn with replacement.
+/// batch: examples of a step, 1 to N, drawn with replacement. Which ones depends on seed and on the
+///     number of the step alone, so training may be split into calls anywhere.
 /// rates: float64 (steps,), the learning rate of each step, finite and at least 0.
 /// first_step: the number of the first step. seed: 0 to 2**64 - 1.
 /// optimizer: "sgd", "momentum" (velocity = momentum·velocity + gradient) or "adamw" (betas, eps).
-///     In a step, any of them changes only those rows of C, and of what state has for C, that are
-///     in the contexts of its mini-batch: all others stand still, decay included, as in PyTorch's
-///     SparseAdam. In tied models every row of C is changed, since every token's logit reads it.
+///     A step changes only the rows of C, and of the C of state, whose tokens are in the contexts of
+///     its mini-batch. It does not change other rows, nor decays them, as in PyTorch's SparseAdam.
+///     In tied models it changes every row of C, since each token's logit reads its row.
 /// weight_decay: of C, H, U, W and P, never of the biases d and b; decoupled for "adamw".
 /// dropout: the probabilities p that a unit of the embedding x and of the hidden layer tanh(d + H·x)
-///     is set to 0, each at least 0 and below 1; the other units are divided by 1 - p. Seed and step
-///     decide which, as they do for the mini-batch.
+///     is set to 0, each at least 0 and below 1; the other units are divided by 1 - p. Which units
+///     are set to 0 depends on seed and step alone.
 ///     Srivastava et al., "Dropout", JMLR 15 (2014).
 /// threads: number of threads; None chooses. The result does not depend on it.
 /// progress: called with the number of steps done, every few dozen milliseconds.
 /// comm: a fastgrad.distributed.Comm whose ranks all make this call, on the same examples and with
-///     the same settings. With reduction "exact", params and state have of U, b and W (of C in tied
-///     models) only the rows of this rank's tokens, which nplm_shard gives, and vocab_size is V; the
-///     results are, bit for bit, those of one process. With "fast" they have all rows, and gradients
-///     are summed by comm.allreduce.
+///     the same settings. With reduction "exact", U, b and W (in tied models C, b and W) have only
+///     the rows of this rank's tokens, which nplm_shard returns, in params and in state; vocab_size
+///     is V. The results are, bit for bit, those of one process. With "fast" they have all rows, and
+///     comm.allreduce sums the gradients.
 ///
-/// Returns float64 (done,). done is less than the number of rates if the loss of step
-/// first_step + done was nan or infinite, or a parameter after it was that or too large to go on
-/// with (2**50 in float32, 2**500 in float64): that step was taken back.
+/// Returns float64 (done,). done is less than the number of rates if step first_step + done was
+/// undone: its loss was nan or infinite, or a parameter after it was nan, infinite or too large to
+/// go on with (2**50 in float32, 2**500 in float64).
 ///
-/// Any exception, KeyboardInterrupt included, leaves params and state as they were before the call:
-/// they are written to at its end. So does a fork of the process meanwhile, in the child. A
-/// KeyboardInterrupt on one rank is one on all; after any other exception the others wait for this
-/// rank, and must be ended.
+/// Any exception, KeyboardInterrupt included, leaves params and state as they were before the call,
+/// since they are written to at its end. A process forked during the call has them as they were, too.
+/// A KeyboardInterrupt on one rank is raised on all ranks; after any other exception the other ranks
+/// wait for this one, and must be ended.
 /// TypeError for wrong types or dtypes; ValueError for wrong shapes, values out of range, ids that
 /// are no row of C, arrays that are read-only, not contiguous, or share memory.
 ///

@@ -1,4 +1,5 @@
-//! The bits of one rank on several, which have a shard of the output layer each: see [`super`].
+//! Forward and backward pass on ranks that have a shard of the output layer each, with the same bits
+//! as on one rank: see [`super`].
 
 use super::super::batch::{MicroBatch, groups};
 use super::super::dropout::Masks;
@@ -10,8 +11,7 @@ use crate::kernels::{Cpu, Dispatch, MICRO_BATCH};
 use crate::worker_pool::WorkerPool;
 use crate::{Result, alloc};
 
-/// Does what `step::forward_and_backward` does, with the same result, on ranks that have a shard
-/// each.
+/// Returns the same as `step::forward_and_backward`, on ranks that have a shard each.
 ///
 /// # Errors
 /// [`crate::Error::Interrupted`]; those of the communicator.
@@ -65,16 +65,16 @@ pub(in super::super) fn forward_and_backward<T: Dispatch>(
     Ok(weighted_loss(batches, weight))
 }
 
-/// Returns the number of micro-batches that go from rank to rank together: one for each thread, so
-/// that a rank soon has the first ones, or more where there are many, which then share a tile while
-/// it is in the cache.
+/// Returns the number of micro-batches whose states are sent together: one for each thread, so that
+/// the next rank can begin soon. If there are many micro-batches it is more, so that several use a
+/// tile while it is in the cache.
 fn at_once(batches: usize, threads: usize) -> usize {
-    /// The number of groups from which on a rank waits little for the first one.
+    /// The least number of messages for which waiting for the first is short beside all the work.
     const GROUPS: usize = 16;
     (batches / GROUPS).next_multiple_of(threads).max(threads)
 }
 
-/// x ← rows of C, where each rank has those of its shard.
+/// Computes x, the rows of C of each context, where each rank has the rows of its shard.
 fn gather_from_shards<T: Dispatch>(
     shape: &Shape,
     c: &[T],
@@ -82,7 +82,7 @@ fn gather_from_shards<T: Dispatch>(
     comm: &dyn Comm<T>,
 ) -> Result<()> {
     let (m, inputs, here) = (shape.embedding_dim, shape.inputs(), shape.tokens());
-    // The one number that changes no other when it is added, not even the sign of a zero.
+    // Adding −0 changes no number; adding 0 would turn −0 into 0.
     let nothing = T::from_f64(-0.0);
     let mut rows = alloc::filled(nothing, batches.len() * MICRO_BATCH * inputs)?;
     for (batch, rows) in batches.iter().zip(rows.chunks_exact_mut(MICRO_BATCH * inputs)) {
@@ -102,7 +102,7 @@ fn gather_from_shards<T: Dispatch>(
     Ok(())
 }
 
-/// Returns the state of a micro-batch, which goes from rank to rank.
+/// Returns the buffers that are a micro-batch's state, which is sent from rank to rank.
 fn state<T: Dispatch>(batch: &mut MicroBatch<T>) -> impl Iterator<Item = &mut [T]> {
     let MicroBatch { logits, z, dx, target_rows: [rows, direct_rows], .. } = batch;
     let softmax = &mut logits.softmax;

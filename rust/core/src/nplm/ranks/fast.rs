@@ -1,4 +1,4 @@
-//! Gradients of parts of a mini-batch, summed over ranks: see [`super`].
+//! Updates on ranks that have all parameters and sum their gradients: see [`super`].
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,11 +16,11 @@ use crate::kernels::{Cpu, Dispatch, Float};
 use crate::worker_pool::WorkerPool;
 use crate::{Error, Result, alloc};
 
-/// Tiles of the output layer whose gradients are summed at once: some megabytes, so that the time
-/// that a message takes is hardly more than that of its numbers.
+/// The number of tiles of the output layer whose gradients are summed in one message: some
+/// megabytes, beside which the latency of a message is small.
 const TILES: usize = 16;
 
-/// Returns the part of a mini-batch's micro-batches that this rank takes through the model.
+/// Returns the micro-batches of a mini-batch whose forward and backward pass this rank computes.
 pub(in super::super) fn part_of<'a, T>(
     batches: &'a mut [MicroBatch<T>],
     comm: &dyn Comm<T>,
@@ -32,17 +32,17 @@ pub(in super::super) fn part_of<'a, T>(
 
 /// The buffers of a step's gradients.
 pub(in super::super) struct Gradients<'a, T> {
-    /// Of all parameters but an untied C.
+    /// Those of all parameters; of C only in tied models.
     pub dense: &'a mut Params<Vec<T>>,
-    /// Of an untied C.
+    /// That of C in other models.
     pub sparse: &'a mut SparseGrad<T>,
     /// Scratch buffers for a tile of the output layer.
     pub scratch: &'a ScratchPool<T>,
 }
 
-/// Sums the gradients of the ranks' parts of a mini-batch, and updates all parameters; returns
-/// whether they are in range. `batches` are the whole mini-batch, of which only this rank's part has
-/// activations.
+/// Computes the gradients of this rank's part of a mini-batch, sums them over the ranks and updates
+/// all parameters; returns true if these are in range. `batches` are the whole mini-batch, of which
+/// only this rank's part has activations.
 ///
 /// # Errors
 /// [`Error::Interrupted`], [`Error::Memory`]; those of the communicator.
@@ -79,7 +79,8 @@ pub(in super::super) fn update_params<T: Dispatch>(
     Ok(apply(cpu, shape, pool, update, params)? & of_embedding)
 }
 
-/// Computes the gradients of all parameters but an untied C, and calls `ready` with each part.
+/// Computes the gradients of all parameters, of C only in tied models, and calls `ready` with each
+/// array or part of one when it is complete.
 fn compute<'a, T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
@@ -127,15 +128,15 @@ fn compute<'a, T: Dispatch>(
     Ok(())
 }
 
-/// Returns the target that a gradient replaces.
+/// Returns a target that the gradient is written to.
 fn target<T: Float>(out: &mut [T]) -> GradTarget<'_, T> {
     GradTarget { out, alpha: T::from_f64(1.0), beta: T::default() }
 }
 
-/// Some rows of several matrices, with the number of the first one.
+/// The same rows of several matrices, and the number of the first row.
 type Part<'a, T, const N: usize> = (usize, [&'a mut [T]; N]);
 
-/// Partitions matrices of these widths into parts of `at_once` of their rows.
+/// Partitions matrices of these widths into parts of `at_once` rows.
 fn parts<T, const N: usize>(
     rows: usize,
     at_once: usize,
@@ -154,7 +155,8 @@ fn parts<T, const N: usize>(
     }))
 }
 
-/// Updates all parameters but an untied C by their gradients; returns whether they are in range.
+/// Updates all parameters, C only in tied models, by their gradients; returns true if they are in
+/// range.
 fn apply<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,

@@ -15,27 +15,26 @@
 //! update      C H d, own U b W     C H d, own U b W     C H d, own U b W
 //! ```
 //!
-//! The state of a micro-batch is that of its online softmax after the tiles so far, and dz and dx. It
-//! goes from rank to rank in the order of the tiles, so that every sum has the order that it has on
-//! one rank. Groups of micro-batches follow each other: while a rank has one, the rank before it has
-//! the next.
+//! The state of a micro-batch is its online softmax over the tiles so far, dz and dx. Ranks send it on
+//! in the order of the tiles, so that every sum is added in the same order as on one rank. Groups of
+//! micro-batches are pipelined: while a rank computes one, the rank before it computes the next.
 //!
-//! In tied models the rows of C are those of the output layer, and a rank lacks most of the rows
-//! that its contexts need. Each rank copies those that it has into x, and x is summed over the ranks.
+//! In tied models C is the matrix of the output layer, so a rank lacks most of the rows of C that the
+//! contexts need. Each rank copies the rows that it has into x, and x is summed over the ranks.
 //!
 //! # Fast
 //!
 //! Every rank has all parameters, and takes a part of the examples through the model. The gradients
-//! of all parameters are summed over the ranks, in the order that the communicator chooses: a sum of
-//! n numbers is off by at most n·ε/2 times the sum of their magnitudes then, as any sum of floats is.
-//! Rows of the output layer are summed on a thread of its own while the next ones are computed.
+//! of all parameters are summed over the ranks, in an order that the communicator chooses. As with any
+//! sum of n floats, the error is at most n·ε/2 times the sum of their magnitudes. One thread sums the
+//! gradients of some rows of the output layer while the others compute those of the next rows.
 
 pub(super) mod exact;
 pub(super) mod fast;
 
 use crate::Result;
 
-/// Messages between ranks. All ranks make the same calls in the same order.
+/// Sends messages between ranks. All ranks make the same calls in the same order.
 pub trait Comm<T>: Sync {
     /// Returns the number of this rank, from 0.
     fn rank(&self) -> usize;
@@ -43,13 +42,14 @@ pub trait Comm<T>: Sync {
     /// Returns the number of ranks.
     fn size(&self) -> usize;
 
-    /// Sends numbers to another rank, without waiting until they are received; they stay as they are.
+    /// Sends numbers to another rank without waiting until they are received, and does not change
+    /// them.
     ///
     /// # Errors
     /// [`crate::Error::Failed`] where the message cannot be sent.
     fn send(&self, numbers: &mut [T], to: usize) -> Result<()>;
 
-    /// Receives as many numbers as were sent; messages of a rank come in their order.
+    /// Receives the next message of a rank, which has as many numbers.
     ///
     /// # Errors
     /// [`crate::Error::Failed`] where no message can come.
@@ -74,20 +74,20 @@ pub trait Comm<T>: Sync {
     fn sum_doubles(&self, numbers: &mut [f64]) -> Result<()>;
 }
 
-/// The way in which ranks share the work.
+/// How the work of a step is shared out between ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
-    /// With the bits of one rank; each rank has a shard of the output layer.
+    /// Each rank has a shard of the output layer. The results have the same bits as on one rank.
     Exact,
-    /// With sums in the order of the communicator; each rank has all parameters.
+    /// Each rank has all parameters. Gradients are summed in the communicator's order.
     Fast,
 }
 
 /// The ranks that train a model.
 #[derive(Clone, Copy)]
 pub struct Ranks<'a, T> {
-    /// Their messages.
+    /// Sends messages between them.
     pub comm: &'a dyn Comm<T>,
-    /// The way in which they share the work.
+    /// How the work is shared out between them.
     pub reduction: Reduction,
 }
