@@ -53,6 +53,7 @@ FLOOR = Engine("floor", "clink", None, "set FASTGRAD_FLOOR to the folder that ho
 PACKAGES = {
     "jax": "jax",
     "casadi": "casadi",
+    "torch": "torch",
     "numpy": "numpy",
     "polars": "polars",
     "sklearn": "scikit-learn",

@@ -18,6 +18,8 @@ TITLES = {
     "microgpt": "A GPT of scalars, one step (a name of six letters, 54,000 operations)",
     "jit demo": "micrograd's demo through fastgrad.jit: scalars, recorded",
     "jit microgpt": "A GPT of scalars through fastgrad.jit, trained by fit",
+    "jit recording": "The first call: recording 78,000 and 65,500 scalars, or compiling arrays",
+    "jit run": "A GPT of scalars through fastgrad.jit, from Python's start to its end",
     "counting": "Bigrams of the lecture's 32,033 names, in memory",
     "counting a file": "Bigrams of a file of the same names, many times over",
     "sampling": "Names drawn from a model, as a list of strings",
@@ -33,6 +35,7 @@ TITLES = {
 # What a record's file is named after, and the record's heading.
 HEADINGS = {
     "engine": "The scalar engine beside its peers",
+    "jit": "Scalar programs through fastgrad.jit, beside arrays",
     "bigrams": "Counting, drawing and training bigrams beside peers",
     "words": "Reading words, building n-gram models and training the NPLM over words beside peers",
     "nplm": "Training the NPLM beside its peers",
@@ -55,6 +58,12 @@ layers or list operations; for the GPT micrograd is given exp and log, which it 
 in f64, and has a process that it shares with fastgrad only, as its many objects would slow the
 collector down for micrograd. The floor is a C type for CPython written for measuring only: no
 attributes, no errors, hardly any checks.""",
+    "jit": """\
+All sides compute in f64, on one thread of theirs at least. JAX and torch run the same networks on
+arrays, written as their users write them; for many names at once these are padded to the longest.
+The time of a step has what belongs to it: Adam, and what goes through Python. CasADi builds the
+demo's graph of scalars, and interprets it. A whole run is a process of its own, with its imports
+and what it compiles.""",
     "bigrams": """\
 Peers are written as their own users write them, at their fastest reasonable setting; one that
 would take minutes on the whole file counts a part of it, which its note says. Files are read from

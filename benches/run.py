@@ -36,10 +36,14 @@ GROUPS: dict[str, dict[str, Callable[[Settings], list[Row]]]] = {
         "tanh-demo": programs.tanh_demo,
         "jax-demo": programs.jax_demo,
         "microgpt": programs.microgpt,
-        "jit-demo": jitted.demo,
-        "jit-microgpt": jitted.microgpt,
         "import": alone.imports,
         "wheel": alone.wheel,
+    },
+    "jit": {
+        "jit-demo": jitted.demo,
+        "jit-microgpt": jitted.microgpt,
+        "jit-recording": jitted.recording,
+        "jit-run": jitted.whole_runs,
     },
     "bigrams": {
         "counting": counting.in_memory,

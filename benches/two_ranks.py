@@ -3,7 +3,8 @@
 Each sample starts its processes, `mpiexec -n 2 python benches/two_ranks.py SIZE WAY STEPS`: WAY
 is exact, fast or torch; without mpiexec WAY is alone. The last line printed is JSON: seconds a
 step, and the bytes that rank 0 sent in a step. With `--gloo HOST:PORT RANK` two processes, of two
-hosts or of two network namespaces, use torch.distributed's gloo in place of MPI.
+hosts or of two network namespaces, use torch.distributed's gloo in place of MPI, and print what
+messages take too.
 """
 
 import argparse
@@ -100,11 +101,13 @@ def main() -> None:
     parser.add_argument("size", choices=SIZES_SHARED)
     parser.add_argument("way", choices=NAMES)
     parser.add_argument("steps", type=int)
+    parser.add_argument("--threads", type=int, help="of each process; 2 for alone, 1 for others")
     parser.add_argument("--gloo", nargs=2, metavar=("HOST:PORT", "RANK"))
     options = parser.parse_args()
-    comm = None
+    comm, network = None, {}
     if options.gloo:
         comm = gloo(*options.gloo)
+        network = measure_network(comm)
     elif options.way != "alone":
         from fastgrad.distributed import mpi_world
 
@@ -112,9 +115,10 @@ def main() -> None:
     if options.way == "torch":
         seconds, sent = train_torch(SIZES[options.size], options.steps)
     else:
-        seconds, sent = train(SIZES[options.size], options.way, options.steps, comm)
+        threads = options.threads or (2 if options.way == "alone" else 1)
+        seconds, sent = train(SIZES[options.size], options.way, options.steps, comm, threads)
     if comm is None or comm.rank == 0:
-        print(json.dumps({"seconds": seconds, "bytes": sent}))
+        print(json.dumps({"seconds": seconds, "bytes": sent, **network}))
 
 
 def gloo(place: str, rank: str) -> Any:
@@ -127,7 +131,27 @@ def gloo(place: str, rank: str) -> Any:
     return as_comm(distributed)
 
 
-def train(size: Size, way: str, steps: int, comm: Any) -> tuple[float, float]:
+def measure_network(comm: Any) -> dict[str, float]:
+    """Return the seconds of a small message one way, and the bits a second of large ones."""
+    import numpy as np
+
+    def one_way(numbers: int, turns: int) -> float:
+        array, taken = np.zeros(numbers), []
+        for _ in range(turns):
+            begin = perf_counter()
+            if comm.rank == 0:
+                comm.send(array, 1)
+            comm.receive(array, 1 - comm.rank)
+            if comm.rank == 1:
+                comm.send(array, 0)
+            taken.append((perf_counter() - begin) / 2)
+        return sorted(taken)[turns // 2]
+
+    latency, large = one_way(1, 50), 1_000_000
+    return {"latency": latency, "bits": 64 * large / max(one_way(large, 5) - latency, 1e-9)}
+
+
+def train(size: Size, way: str, steps: int, comm: Any, threads: int) -> tuple[float, float]:
     from fastgrad.models import WordNPLM
     from fastgrad.text import WordVocab
 
@@ -151,7 +175,7 @@ def train(size: Size, way: str, steps: int, comm: Any) -> tuple[float, float]:
         callbacks=[lambda progress: speeds.append(progress.examples_per_second)],
         comm=counting,
         reduction="fast" if way == "fast" else "exact",
-        threads=2 if way == "alone" else 1,
+        threads=threads,
     )
     seconds = size.batch / speeds[0] if speeds else 0.0
     return seconds, 0 if counting is None else counting.bytes / steps

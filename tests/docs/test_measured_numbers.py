@@ -11,7 +11,7 @@ def readme_table(project_root, monkeypatch):
     return readme_table
 
 
-GROUPS = ["engine", "bigrams", "nplm", "words", "ranks"]
+GROUPS = ["engine", "jit", "bigrams", "nplm", "words", "ranks"]
 SHORT, BROWN = "short", "brown"
 
 
