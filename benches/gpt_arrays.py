@@ -57,7 +57,7 @@ def causal_mask(positions: int = 16) -> Any:
 def jax_training(
     numbers: dict[str, Any], batches: list[Batch], rate: Callable[[int], float]
 ) -> Callable[[int], Any]:
-    """Return a function that makes a step, compiled for each shape, without waiting for its loss."""
+    """Return a function that makes one step, compiled for each shape; nobody waits for its loss."""
     import jax
 
     jax.config.update("jax_enable_x64", True)
