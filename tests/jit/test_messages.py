@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import random
 import warnings
 
 import numpy as np
@@ -155,6 +156,18 @@ def test_a_warning_of_many_recordings_tells_the_real_reason(w, function, reason)
     assert __file__ in str(warning.message)
     with pytest.warns(JitWarning, match=reason):
         jit(lambda x: function(w, x)).value_and_grad(np.linspace(0.01, 0.99, 20))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [random.random, lambda: random.gauss(0, 1), np.random.rand, lambda: np.random.randn(1)[0]],
+)
+def test_random_numbers_that_stay_are_told(w, draw):
+    f = jit(lambda x: w * x * draw())
+    with pytest.warns(JitWarning, match=r"drew random numbers.*arguments") as told:
+        first = f(1.0).data
+    assert told[0].filename == __file__
+    assert f(1.0).data == first  # and no warning, which would be an error
 
 
 def test_lines_are_those_of_the_user(w):

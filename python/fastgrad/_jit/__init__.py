@@ -28,7 +28,7 @@ from . import files
 from .arguments import flatten, parameter_names, rebuild, split_batch
 from .checking import compare
 from .program import Program
-from .recording import PACKAGE, JitError, current, pick, record, take
+from .recording import PACKAGE, JitError, current, pick, random_states, record, take
 from .training import train
 
 __all__ = ["Jit", "JitError", "JitWarning", "Program", "jit", "pick", "take"]
@@ -47,7 +47,7 @@ _PASSES = ("fold", "share", "sums", "matrices")
 
 
 class JitWarning(UserWarning):
-    """A jitted function is slow, for the reason that the message gives."""
+    """A jitted function is slow, or does not do what it may be meant to; the message says why."""
 
     __module__ = "fastgrad"
 
@@ -327,31 +327,38 @@ class Jit(Generic[Arguments]):
             )
 
         names = self._names_of(len(structure[0]))
+        before = random_states()
         recording, places = record(self.function, row.tolist(), arguments, names, self.passes)
+        if random_states() != before:
+            self._warn(
+                f"{self._name()} drew random numbers while it was recorded, which stay the same in"
+                " each replay. Give them as arguments"
+            )
         programs = self._programs.pop(structure, [])
         programs.append(recording)
         self._programs[structure] = programs
         self._places.update(places)
         if len(programs) == _MANY_PROGRAMS:
             told = "; ".join(place for place, _ in self._places.most_common(3))
-            self._warn(
+            self._warn_of_many(
                 f"{_MANY_PROGRAMS} times for examples of one structure, since what it does depends"
                 f" on their numbers: at {told}"
             )
         elif len(programs) == 1 and len(self._programs) == _MANY_STRUCTURES:
-            self._warn(
+            self._warn_of_many(
                 f"for {_MANY_STRUCTURES} structures of its arguments, which differ in lengths of"
                 " lists, or in bools, strings and other objects, where numbers need no recording"
             )
         del programs[:-_MOST_PROGRAMS]
         return recording
 
-    def _warn(self, recorded: str) -> None:
-        warnings.warn(
-            f"{self._name()} was recorded {recorded}. Each recording takes as long as a plain call",
-            JitWarning,
-            stacklevel=_frames_of_ours(),
+    def _warn_of_many(self, recorded: str) -> None:
+        self._warn(
+            f"{self._name()} was recorded {recorded}. Each recording takes as long as a plain call"
         )
+
+    def _warn(self, message: str) -> None:
+        warnings.warn(message, JitWarning, stacklevel=_frames_of_ours())
 
     def _compare(
         self, structure: Any, row: Any, output: float, gradients: Any, params: Any

@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import pickle
+import random
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -398,6 +400,12 @@ def record(
             # An op that only Python can compute.
             raise JitError(str(error)) from None
         return made, recorder.places
+
+
+def random_states() -> tuple[Any, ...]:
+    """Return the states of the global generators of `random` and of `numpy.random`, if imported."""
+    numpys = sys.modules.get("numpy.random")
+    return random.getstate(), numpys and pickle.dumps(numpys.get_state(legacy=False))
 
 
 def _explain(error: AttributeError, arguments: dict[str, Any]) -> None:
