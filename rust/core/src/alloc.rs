@@ -13,8 +13,8 @@ use crate::{Error, Result};
 /// Items collected between two checks for a cancel.
 const ITEMS_PER_CHECK: usize = 1 << 16;
 
-/// The least number of bytes that a thread of their own frees: fewer take a few milliseconds at
-/// most.
+/// The least number of bytes that are freed by a thread of their own; freeing fewer takes a few
+/// milliseconds at most.
 const LARGE: usize = 1 << 26;
 
 /// Bytes freed at once.
@@ -62,8 +62,8 @@ impl<T: Copy + Send + 'static> Drop for Large<T> {
     }
 }
 
-/// Frees a vector's memory from its end on, in pieces: while the system frees one, it gives the
-/// process no other memory, not even for a thread that is to free the next vector.
+/// Frees a vector's memory in pieces, from its end on. While the system frees a piece, the process
+/// can allocate nothing, so that no single piece may take long.
 fn free<T: Copy>(mut items: Vec<T>) {
     let piece = PIECE / size_of::<T>();
     items.clear();

@@ -39,7 +39,7 @@ pub enum Error {
         /// The number of classes.
         classes: usize,
     },
-    /// The variable that chooses the instructions names none that the processor has.
+    /// `FASTGRAD_CPU` names no instruction set that the processor has.
     Cpu {
         /// The name as given.
         name: String,
@@ -81,12 +81,12 @@ pub enum Error {
         name: String,
         /// The system's own number for the error.
         code: Option<i32>,
-        /// The standard library's class of it.
+        /// The standard library's kind of the error.
         kind: ErrorKind,
-        /// The standard library's words for it.
+        /// The standard library's message.
         reason: String,
     },
-    /// An order for which there is no counting.
+    /// An order other than 2 and 3.
     Order(usize),
     /// Counts of different orders, which do not add up.
     Orders(usize, usize),
@@ -141,7 +141,8 @@ pub enum Error {
         /// The loss, nan or inf.
         loss: f64,
     },
-    /// A thread ended without a result, which is a mistake in the core.
+    /// A computation ended without a result. This is a bug in the core, or stands for an exception of
+    /// Python that is raised in its place.
     Failed,
 }
 

@@ -1,4 +1,4 @@
-//! The numerical core of fastgrad, free of Python.
+//! The numerical core of fastgrad, which knows nothing of Python.
 //!
 //! | module | what it does |
 //! | --- | --- |
@@ -14,8 +14,8 @@
 //! | [`kernels`] | SIMD kernels: gemm and vector functions for each instruction set |
 //! | [`neural_bigram`] | the neural bigram: loss, gradient and training |
 //! | [`nplm`] | the neural probabilistic language model, trained in place |
-//! | [`words`] | running text as numbers, one a word |
-//! | [`ngram_lm`] | n-gram models of words: Kneser-Ney, and a trigram of mixed estimates |
+//! | [`words`] | running text as ids, one per word |
+//! | [`ngram_lm`] | n-gram models of words: Kneser-Ney, and an interpolated trigram |
 //! | [`rng`] | seeded random numbers, and alias tables |
 //! | [`worker_pool`] | threads that stay awake between many short parallel loops |
 //! | [`sampling`] | items drawn symbol by symbol from a language model's distributions |

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::Result;
 use crate::progress::Progress;
 
-/// The time after which the caller, without a part, may answer signals.
+/// How long the caller's thread waits for a part before it may answer signals.
 const PATIENCE: Duration = Duration::from_millis(40);
 /// The most parts that a thread may be ahead, so that memory stays bounded.
 const AHEAD: usize = 2;
@@ -18,7 +18,7 @@ const AHEAD: usize = 2;
 ///
 /// Thread t makes the parts t, t + threads, and so on; where the system refuses so many threads,
 /// there are fewer, or the caller's own does all. `take` is called on the caller's thread:
-/// with a part, or with none after some time without one.
+/// with a part, or with None where none was ready for 40 milliseconds.
 ///
 /// # Errors
 /// The first error of `take`, or that of the first part that could not be made; either ends the

@@ -25,18 +25,19 @@ const UNIT: usize = 128;
 #[derive(Debug)]
 pub struct WithReserve;
 
-/// Blocks one after the other; free again once all of them are.
+/// Blocks, one after the other. Their memory is used again only when all of them are free.
 #[repr(align(128))]
 struct Reserve {
     bytes: UnsafeCell<MaybeUninit<[u8; SIZE]>>,
-    /// The blocks in use, times `SIZE` times two, plus the bytes up to the end of the last one.
+    /// The number of blocks in use, times [`BLOCK`], plus the bytes up to the end of the last one.
     state: AtomicUsize,
 }
 
-/// The state's part for one block in use.
+/// What a block in use adds to the state: more than all bytes, so that the two parts do not mix.
 const BLOCK: usize = 2 * SIZE;
 
-// SAFETY: `state` gives each block to one thread.
+// SAFETY: the bytes are only reached through blocks, and the updates of `state`, which are atomic,
+// give no byte to two blocks in use.
 unsafe impl Sync for Reserve {}
 
 static RESERVE: Reserve =
@@ -51,7 +52,7 @@ impl Reserve {
         }
         let taken = |state: usize| (state % BLOCK + size <= SIZE).then_some(state + BLOCK + size);
         match self.state.fetch_update(Acquire, Relaxed, taken) {
-            // SAFETY: within the bytes, as `taken` makes sure.
+            // SAFETY: the offset is at most `SIZE`, as `taken` refuses blocks that end beyond it.
             Ok(before) => unsafe { self.start().add(before % BLOCK) },
             Err(_) => ptr::null_mut(),
         }
@@ -73,7 +74,8 @@ impl Reserve {
     }
 }
 
-// SAFETY: blocks come from the system, or are of the reserve, which gives each to one owner.
+// SAFETY: a block is the system's, or the reserve's, which gives each byte to one block in use; these
+// are multiples of `UNIT` bytes and aligned to it, and larger alignments are refused.
 unsafe impl GlobalAlloc for WithReserve {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -102,14 +104,15 @@ unsafe impl GlobalAlloc for WithReserve {
         if RESERVE.holds(block) {
             RESERVE.free();
         } else {
-            // SAFETY: the block is the system's.
+            // SAFETY: blocks that are not of the reserve came from `System`, with this layout.
             unsafe { System.dealloc(block, layout) }
         }
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: by the caller's contract; what is not the system's, or is refused by it, moves.
+        // SAFETY: by the caller's contract, `block` has this layout, and `size`, rounded up to the
+        // alignment, fits into an isize. A block that moves is copied up to the end of the shorter.
         unsafe {
             if !RESERVE.holds(block) {
                 let moved = System.realloc(block, layout, size);

@@ -94,7 +94,7 @@ fn an_endless_item_can_be_interrupted() {
     let table = table(&[0.0, 1.0, 0.0, 1.0], (2, 1), PLAIN);
     let (progress, sampler) =
         (Progress::new(), Sampler::new(&table, 0, &[], 1 << 40, b"a").unwrap());
-    assert_eq!(sampler.items_a_part(), 1);
+    assert_eq!(sampler.items_per_part(), 1);
     progress.cancel();
     assert_eq!(sampler.draw(0..1, &progress), Err(Error::Interrupted));
 }

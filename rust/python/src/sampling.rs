@@ -158,7 +158,7 @@ impl<'py> Strings<'_, 'py> {
                 Ok(())
             })
         } else {
-            let size = sampler.items_a_part();
+            let size = sampler.items_per_part();
             let unbound = list.clone().unbind();
             let callback = callback.map(|callback| callback.clone().unbind());
             py.detach(|| {

@@ -11,8 +11,8 @@
 //! undo:   every gradient becomes 0, or what it was before
 //! ```
 //!
-//! A node is touched once on the way in and not at all on the way out: on large graphs the time
-//! goes into cache misses, and marking the exit in the node itself cost a fifth of the order.
+//! Entering a node touches it, exiting does not: on large graphs the time goes into cache misses, and
+//! marking the exit in the node made ordering a fifth slower.
 //!
 //! The adjoint of a node lives in its `grad` during the sweep. Gradients of earlier calls are saved
 //! when a node is opened and added at the end, so that a second call doubles them and does not send
@@ -116,8 +116,8 @@ pub enum Stop<E> {
     Memory,
 }
 
-/// The bookkeeping got no memory. Without the graph's error in it a result is one byte, which
-/// matters in the innermost loops.
+/// The bookkeeping got no memory. A result with this error, which has no room for that of the graph,
+/// is one byte; this matters in the innermost loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoMemory;
 

@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::alloc;
 use crate::autograd::op::{self, Unary};
 use crate::error::{Error, Result};
 
@@ -18,7 +19,7 @@ pub enum Vjp {
     Gradients(Vec<f64>),
     /// One output, the sum of its parents.
     Sum,
-    /// Weights that linear maps share. Output i is parent i.
+    /// Weights that linear maps share: output i is parent i, and passes its gradient on.
     Shared(Arc<Weights>),
     /// `y = W·x + b`. Parents: x. The gradients of W and b go to the op that shares the weights.
     Linear {
@@ -105,7 +106,7 @@ impl Activation {
 /// Σ xᵢ, starting from 0 as Python's `sum` does. Parents: x.
 #[must_use]
 pub fn sum(x: &[f64]) -> (f64, Vjp) {
-    (x.iter().fold(0.0, |total, v| total + v), Vjp::Sum)
+    (total(x), Vjp::Sum)
 }
 
 /// Σ wᵢ·xᵢ, starting from 0. Parents: w, then x.
@@ -114,7 +115,8 @@ pub fn sum(x: &[f64]) -> (f64, Vjp) {
 /// [`Error::Length`] when the lists differ in length, [`Error::Memory`].
 pub fn dot(w: &[f64], x: &[f64]) -> Result<(f64, Vjp)> {
     same_length("dot", "x", x.len(), w.len())?;
-    let gradients = collected(x.len() + w.len(), x.iter().chain(w).copied())?;
+    let mut gradients = alloc::with_capacity(x.len() + w.len())?;
+    gradients.extend(x.iter().chain(w));
     Ok((accumulate(0.0, w, x), Vjp::Gradients(gradients)))
 }
 
@@ -124,7 +126,8 @@ pub fn dot(w: &[f64], x: &[f64]) -> Result<(f64, Vjp)> {
 /// [`Error::Length`] when w and x differ in length, [`Error::Memory`].
 pub fn affine(w: &[f64], x: &[f64], b: f64) -> Result<(f64, Vjp)> {
     same_length("affine", "x", x.len(), w.len())?;
-    let gradients = collected(x.len() + w.len() + 1, x.iter().chain(w).copied().chain([1.0]))?;
+    let mut gradients = alloc::with_capacity(x.len() + w.len() + 1)?;
+    gradients.extend(x.iter().chain(w).chain(&[1.0]));
     Ok((accumulate(b, w, x), Vjp::Gradients(gradients)))
 }
 
@@ -134,7 +137,7 @@ pub fn affine(w: &[f64], x: &[f64], b: f64) -> Result<(f64, Vjp)> {
 /// [`Error::Empty`] for no input, [`Error::Memory`].
 pub fn softmax(x: &[f64]) -> Result<(Vec<f64>, Vjp)> {
     let (p, _, _) = shifted("softmax", x)?;
-    Ok((collected(p.len(), p.iter().copied())?, Vjp::Softmax(p)))
+    Ok((alloc::copied(&p)?, Vjp::Softmax(p)))
 }
 
 /// ln pᵢ = (xᵢ−max) − ln Σⱼ e^(xⱼ−max). Parents: x.
@@ -144,7 +147,7 @@ pub fn softmax(x: &[f64]) -> Result<(Vec<f64>, Vjp)> {
 pub fn log_softmax(x: &[f64]) -> Result<(Vec<f64>, Vjp)> {
     let (p, max, total) = shifted("log_softmax", x)?;
     let log_total = total.ln();
-    let outputs = collected(x.len(), x.iter().map(|v| (v - max) - log_total))?;
+    let outputs = alloc::collected(x.iter().map(|v| (v - max) - log_total))?;
     Ok((outputs, Vjp::LogSoftmax(p)))
 }
 
@@ -169,15 +172,14 @@ pub fn cross_entropy(x: &[f64], target: i64) -> Result<(f64, Vjp)> {
 /// yᵢ = s·xᵢ with s = (Σ xⱼ²/n + eps)^−½ (Zhang and Sennrich 2019, without a gain). Parents: x.
 ///
 /// # Errors
-/// [`Error::Empty`] for no input, [`Error::Memory`], and the errors of a power when the mean plus `eps` is not
-/// positive.
+/// [`Error::Empty`] for no input, [`Error::Memory`], and the errors of a power when the mean plus
+/// `eps` is not positive.
 pub fn rms_norm(x: &[f64], eps: f64) -> Result<(Vec<f64>, Vjp)> {
     non_empty("rms_norm", "x", x)?;
     let mean = accumulate(0.0, x, x) / count(x.len());
     let scale = op::pow_number(mean + eps, -0.5)?.value;
-    let outputs = collected(x.len(), x.iter().map(|v| v * scale))?;
-    let x = collected(x.len(), x.iter().copied())?;
-    Ok((outputs, Vjp::RmsNorm { x, scale }))
+    let outputs = alloc::collected(x.iter().map(|v| v * scale))?;
+    Ok((outputs, Vjp::RmsNorm { x: alloc::copied(x)?, scale }))
 }
 
 impl Vjp {
@@ -357,20 +359,12 @@ fn largest(x: &[f64]) -> usize {
 fn shifted(op: &'static str, x: &[f64]) -> Result<(Vec<f64>, f64, f64)> {
     non_empty(op, "logits", x)?;
     let max = x.iter().copied().fold(f64::NEG_INFINITY, |m, v| if v > m { v } else { m });
-    let mut p = collected(x.len(), x.iter().map(|v| (v - max).exp()))?;
+    let mut p = alloc::collected(x.iter().map(|v| (v - max).exp()))?;
     let total = total(&p);
     for e in &mut p {
         *e /= total;
     }
     Ok((p, max, total))
-}
-
-/// Collects the `n` items of an iterator.
-fn collected(n: usize, items: impl Iterator<Item = f64>) -> Result<Vec<f64>> {
-    let mut collected = Vec::new();
-    collected.try_reserve_exact(n).map_err(|_| Error::Memory)?;
-    collected.extend(items);
-    Ok(collected)
 }
 
 fn non_empty(op: &'static str, argument: &'static str, x: &[f64]) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Scalar automatic differentiation, whoever owns the nodes.
+//! Scalar automatic differentiation, generic over who owns the nodes.
 //!
 //! An op computes its value and its local derivatives, a node keeps them, and the backward pass
 //! multiplies them along the graph. [`optim`] holds the update rules that optimizers apply to

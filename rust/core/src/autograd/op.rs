@@ -1,11 +1,15 @@
 //! The op table: each scalar op's value, local derivatives and edge cases, once.
 //!
-//! Values follow Python's `float` and `math` bit for bit, refusals included: the transcendental
-//! functions come from the platform's libm, which is where `CPython` gets them too. Derivatives
-//! are those at the operands given; where a derivative grows past a float it is infinite. With a
-//! libm as good as glibc's they are within 2 ulp of the true ones, those of powers within 4, also
-//! where a value or an operand is subnormal and where a part of the formula leaves the range of
-//! floats.
+//! Values follow Python's `float` and `math` bit for bit, and so do errors: the transcendental
+//! functions come from the platform's libm, as in `CPython`. A derivative that is too large for a
+//! float is infinite. With a libm as good as glibc's, derivatives are within 2 ulp of the true ones,
+//! those of powers within 4, also where a value or an operand is subnormal and where a part of the
+//! formula is out of the range of floats.
+//!
+//! All ops return a `Result`, so that they have one signature; those without a section "Errors" never
+//! fail.
+
+#![allow(clippy::missing_errors_doc, reason = "an op that never fails has no such section")]
 
 use crate::error::{Call, Error, Result};
 
@@ -23,9 +27,9 @@ pub enum Op {
     Mul,
     /// x / y
     Div,
-    /// x**n, n a plain number that is shown as an integer
+    /// x**n, n a plain number that `_op` shows as an integer
     PowInt,
-    /// x**n, n a plain number that is shown as a float
+    /// x**n, n a plain number that `_op` shows as a float
     PowFloat,
     /// x**y with y a node
     Pow,
@@ -178,7 +182,7 @@ pub fn unary(op: Op, x: f64) -> Result<Unary> {
     }
 }
 
-/// Computes a binary op and its derivatives; a power with a plain exponent has none for it: nan.
+/// Computes a binary op and its derivatives. Of a power with a plain exponent, `dy` is nan.
 ///
 /// # Errors
 /// Those of the op.
@@ -203,27 +207,18 @@ pub fn binary(op: Op, x: f64, y: f64) -> Result<Binary> {
 }
 
 /// x + y.
-///
-/// # Errors
-/// Never; the signature is that of all binary ops.
 #[inline]
 pub fn add(x: f64, y: f64) -> Result<Binary> {
     Ok(Binary { value: x + y, dx: 1.0, dy: 1.0 })
 }
 
 /// x − y.
-///
-/// # Errors
-/// Never; the signature is that of all binary ops.
 #[inline]
 pub fn sub(x: f64, y: f64) -> Result<Binary> {
     Ok(Binary { value: x - y, dx: 1.0, dy: -1.0 })
 }
 
 /// x·y.
-///
-/// # Errors
-/// Never; the signature is that of all binary ops.
 #[inline]
 pub fn mul(x: f64, y: f64) -> Result<Binary> {
     Ok(Binary { value: x * y, dx: y, dy: x })
@@ -367,11 +362,8 @@ fn python_pow(x: f64, n: f64) -> Result<f64> {
     }
 }
 
-/// The larger of two, the first when they are equal, as Python's `max`; the other one's
-/// derivative is 0.
-///
-/// # Errors
-/// Never; the signature is that of all binary ops.
+/// The larger of two, the first when they are equal, as Python's `max`; the derivative by the
+/// other is 0.
 #[inline]
 pub fn max(x: f64, y: f64) -> Result<Binary> {
     Ok(if y > x {
@@ -381,11 +373,8 @@ pub fn max(x: f64, y: f64) -> Result<Binary> {
     })
 }
 
-/// The smaller of two, the first when they are equal, as Python's `min`; the other one's
-/// derivative is 0.
-///
-/// # Errors
-/// Never; the signature is that of all binary ops.
+/// The smaller of two, the first when they are equal, as Python's `min`; the derivative by the
+/// other is 0.
 #[inline]
 pub fn min(x: f64, y: f64) -> Result<Binary> {
     Ok(if y < x {
@@ -396,27 +385,18 @@ pub fn min(x: f64, y: f64) -> Result<Binary> {
 }
 
 /// −x.
-///
-/// # Errors
-/// Never; the signature is that of all unary ops.
 #[inline]
 pub fn neg(x: f64) -> Result<Unary> {
     Ok(Unary { value: -x, dx: -1.0 })
 }
 
 /// +x, a node of its own.
-///
-/// # Errors
-/// Never; the signature is that of all unary ops.
 #[inline]
 pub fn pos(x: f64) -> Result<Unary> {
     Ok(Unary { value: x, dx: 1.0 })
 }
 
 /// |x|, with derivative 0 at 0.
-///
-/// # Errors
-/// Never; the signature is that of all unary ops.
 #[inline]
 pub fn abs(x: f64) -> Result<Unary> {
     let dx = if x == 0.0 { 0.0 } else { x.signum() };
@@ -489,9 +469,6 @@ pub fn cos(x: f64) -> Result<Unary> {
 /// tanh x; d/dx = 1 − tanh²x, which would cancel where |tanh x| is near 1 and is 4e/(1 + e)² with e
 /// = e^−2|x| there. That exponential makes an op tanh of such an x 7 % slower; without it the
 /// derivative would be off by more than 2 ulp.
-///
-/// # Errors
-/// Never; the signature is that of all unary ops.
 #[inline]
 pub fn tanh(x: f64) -> Result<Unary> {
     let value = x.tanh();
@@ -513,9 +490,6 @@ fn tanh_tail_slope(x: f64) -> f64 {
 
 /// 1 / (1 + e⁻ˣ), computed from e^−|x| so that neither tail overflows or cancels;
 /// d/dx = e/(1 + e)² with e = e^−|x|.
-///
-/// # Errors
-/// Never; the signature is that of all unary ops.
 #[inline]
 pub fn sigmoid(x: f64) -> Result<Unary> {
     let e = (-x.abs()).exp();
@@ -539,9 +513,6 @@ fn logistic_slope(e: f64) -> f64 {
 }
 
 /// max(x, 0), with derivative 0 at 0; nan stays nan.
-///
-/// # Errors
-/// Never; the signature is that of all unary ops.
 #[inline]
 pub fn relu(x: f64) -> Result<Unary> {
     let value = if x < 0.0 { 0.0 } else { x };

@@ -27,14 +27,15 @@ fn first(n: usize) -> __mmask16 {
 /// Interleaves the numbers of a and b within each 128-bit quarter: its low half, and its high half.
 #[inline(always)]
 fn interleave(a: __m512, b: __m512) -> [__m512; 2] {
-    // SAFETY: vectors of this kind exist only where the processor has the instructions.
+    // SAFETY: only `Avx512::transpose` calls this, whose token proves that the processor has the
+    // instructions.
     unsafe { [_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)] }
 }
 
 /// Interleaves pairs of numbers in the same way.
 #[inline(always)]
 fn interleave_pairs(a: __m512, b: __m512) -> [__m512; 2] {
-    // SAFETY: vectors of this kind exist only where the processor has the instructions.
+    // SAFETY: as for `interleave`.
     unsafe {
         let (a, b): (__m512d, __m512d) = (_mm512_castps_pd(a), _mm512_castps_pd(b));
         let (low, high) = (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
@@ -45,7 +46,7 @@ fn interleave_pairs(a: __m512, b: __m512) -> [__m512; 2] {
 /// Returns the even quarters of a and b, and the odd ones.
 #[inline(always)]
 fn split_quarters(a: __m512, b: __m512) -> [__m512; 2] {
-    // SAFETY: vectors of this kind exist only where the processor has the instructions.
+    // SAFETY: as for `interleave`.
     unsafe { [_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b)] }
 }
 

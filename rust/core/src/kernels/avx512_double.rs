@@ -22,14 +22,14 @@ impl Avx512Double {
     #[inline(always)]
     fn map(self, a: __m512d, f: impl Fn(f64) -> f64) -> __m512d {
         let lanes = self.lanes(a).map(f);
-        // SAFETY: an array of eight numbers.
+        // SAFETY: the array has eight numbers, as many as a vector.
         unsafe { self.load(lanes.as_ptr()) }
     }
 
     #[inline(always)]
     fn lanes(self, a: __m512d) -> [f64; 8] {
         let mut lanes = [0.0; 8];
-        // SAFETY: an array of eight numbers.
+        // SAFETY: the array has eight numbers, as many as a vector.
         unsafe { self.store(lanes.as_mut_ptr(), a) };
         lanes
     }
@@ -70,7 +70,7 @@ impl Simd for Avx512Double {
         sqrt(a) = _mm512_sqrt_pd;
     }
 
-    // Rounded twice, as the portable vectors have it.
+    // Rounds twice, as the portable vectors do.
     #[inline(always)]
     fn fma(self, a: __m512d, b: __m512d, c: __m512d) -> __m512d {
         self.add(self.mul(a, b), c)

@@ -61,8 +61,8 @@ fn advise_huge_pages<T>(numbers: &mut [T]) {
     let offset = start.align_offset(HUGE_PAGE);
     let whole = bytes.saturating_sub(offset) / HUGE_PAGE * HUGE_PAGE;
     if whole > 0 {
-        // SAFETY: the pages lie within the numbers, and their content stays as it is. If the system
-        // refuses, nothing has changed.
+        // SAFETY: the pages lie within the numbers, and the advice does not change their content. If
+        // the system refuses it, nothing happens.
         unsafe { madvise(start.wrapping_add(offset).cast::<c_void>(), whole, MADV_HUGEPAGE) };
     }
 }

@@ -89,7 +89,7 @@ impl Cpu {
             // SAFETY: a Cpu of this set is made only where the features were detected.
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => unsafe { run_avx2(kernel) },
-            // SAFETY: the same.
+            // SAFETY: as for AVX2.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => unsafe { run_avx512(kernel) },
         }

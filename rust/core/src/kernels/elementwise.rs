@@ -1,4 +1,4 @@
-//! Elementwise kernels over activations and slices: what is computed between one gemm and the next.
+//! Elementwise kernels over activations and slices, for the computations between gemms.
 
 use super::dispatch::{Cpu, Dispatch};
 use super::simd::{Block, Float, Kernel, MICRO_BATCH, Simd, kernels};
@@ -19,7 +19,7 @@ where
 #[inline(always)]
 fn map_row<S: Simd>(s: S, row: &mut PerExample<S::T>, f: impl Fn(S::Reg, usize) -> S::Reg) {
     for at in (0..MICRO_BATCH).step_by(S::WIDTH) {
-        // SAFETY: WIDTH divides MICRO_BATCH.
+        // SAFETY: at + WIDTH ≤ MICRO_BATCH, since WIDTH divides MICRO_BATCH.
         unsafe {
             let place = row.as_mut_ptr().add(at);
             s.store(place, f(s.load(place), at));
@@ -157,7 +157,7 @@ kernels! {
             let mut sum = s.splat(T::default());
             for x in activations {
                 for at in (0..MICRO_BATCH).step_by(S::WIDTH) {
-                    // SAFETY: as asserted, and WIDTH divides MICRO_BATCH.
+                    // SAFETY: x has row i, as asserted, and WIDTH divides MICRO_BATCH.
                     sum = s.add(sum, unsafe { s.load(x.as_ptr().add(i * MICRO_BATCH + at)) });
                 }
             }
@@ -229,7 +229,7 @@ impl<T: Float> Kernel<T> for Transpose<'_, T> {
         let Transpose { from, from_stride, rows, cols, to, to_stride } = self;
         for row in (0..rows).step_by(S::WIDTH) {
             for col in (0..cols).step_by(S::WIDTH) {
-                // SAFETY: the lengths are checked above, and the block lies within the matrix.
+                // SAFETY: `transpose` has checked the lengths, and the block lies within the matrix.
                 unsafe {
                     s.transpose(Block {
                         from: from.as_ptr().add(row * from_stride + col),

@@ -46,6 +46,19 @@ pub struct Gemm<T> {
 }
 
 impl<T: Dispatch> Gemm<T> {
+    /// Returns the gemm C = A·B of contiguous matrices.
+    #[must_use]
+    pub fn dense(m: usize, k: usize, n: usize) -> Gemm<T> {
+        let (alpha, beta) = (T::from_f64(1.0), T::default());
+        Gemm { m, k, n, alpha, rsa: k, csa: 1, rsb: n, beta, rsc: n }
+    }
+
+    /// Returns the gemm C = Aᵀ·B of contiguous matrices, of which A is (k, m).
+    #[must_use]
+    pub fn transposed(m: usize, k: usize, n: usize) -> Gemm<T> {
+        Gemm { rsa: 1, csa: m, ..Gemm::dense(m, k, n) }
+    }
+
     /// Computes C from pairs (A, B), whose products are summed in this order.
     ///
     /// # Panics

@@ -105,9 +105,9 @@ kernels! {
         }
     }
 
-    /// Computes sums Σ x·y, or Σ x without y, lane by lane. The terms lie one after the other, the
-    /// first one of all sums, then the second one of the sums that have one, and so on: term k of the
-    /// first `counts[k]` sums.
+    /// Computes sums Σ x·y, or Σ x without y, lane by lane. x and y hold the first terms of all sums,
+    /// then the second terms, and so on. The longest sums come first: the first `counts[k]` have a
+    /// term k.
     ///
     /// # Panics
     /// If the slices do not fit.
@@ -138,14 +138,13 @@ kernels! {
         }
     }
 
-    /// Multiplies each term of [`sum_terms`] by the number of its sum, lane by lane, and by `times`:
-    /// the gradient of one factor from that of the sum, with the other factor as x. Without x it is
-    /// the number itself.
+    /// Computes `times`·g·x for each term of [`sum_terms`], lane by lane, where g is the gradient of
+    /// its sum and x its other factor: the gradient of a factor. Without x that is 1.
     ///
     /// # Panics
     /// If the slices do not fit.
     pub fn scale_terms(
-        counts: &[u32], lanes: usize, x: Option<&[T]>, numbers: &[T], times: T, out: &mut [T]
+        counts: &[u32], lanes: usize, x: Option<&[T]>, g: &[T], times: T, out: &mut [T]
     ) {
         let terms: usize = counts.iter().map(|&count| count as usize).sum();
         assert!(out.len() == terms * lanes && x.is_none_or(|x| x.len() == out.len()));
@@ -153,12 +152,12 @@ kernels! {
         let times = s.splat(times);
         let mut at = 0;
         for &count in counts {
-            for numbers in numbers[..count as usize * lanes].chunks(S::WIDTH) {
-                let n = numbers.len();
+            for g in g[..count as usize * lanes].chunks(S::WIDTH) {
+                let n = g.len();
                 let out = &mut out[at..at + n];
                 // SAFETY: n numbers, 1 to WIDTH, are borrowed from each slice.
                 unsafe {
-                    let mut term = s.mul(times, s.load_first(numbers.as_ptr(), n));
+                    let mut term = s.mul(times, s.load_first(g.as_ptr(), n));
                     if let Some(x) = x {
                         term = s.mul(s.load_first(x[at..at + n].as_ptr(), n), term);
                     }
@@ -169,7 +168,8 @@ kernels! {
         }
     }
 
-    /// Adds to each number the sum of its `lanes` terms, in an order that depends on `lanes` alone.
+    /// Adds each sum of `lanes` numbers of x to a number of `sums`, in an order that depends on
+    /// `lanes` alone.
     ///
     /// # Panics
     /// If the slices do not fit.

@@ -137,7 +137,7 @@ impl<S: Simd> RangeCheck<S> {
     }
 }
 
-/// Moves parameters by the rule of SGD over scalars.
+/// Updates parameters by the rule of SGD over scalars.
 ///
 /// # Panics
 /// If the slices differ in length.
@@ -146,7 +146,7 @@ pub fn scalar_sgd(cpu: Cpu, sgd: Sgd, data: &mut [f64], gradients: &[f64], veloc
     cpu.run(ScalarSgd { sgd, data, gradients, velocity });
 }
 
-/// Moves parameters by the rule of Adam over scalars.
+/// Updates parameters by the rule of Adam over scalars.
 ///
 /// # Panics
 /// If the slices differ in length.

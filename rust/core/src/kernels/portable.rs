@@ -31,7 +31,8 @@ macro_rules! portable {
         const WIDTH: usize = WIDTH;
         const ROWS: usize = $rows;
 
-        // Inlined all the same: doubles are to be compiled with the caller's target features.
+        // Inlined against its name: under AVX2 doubles use these vectors, and only inlined code is
+        // compiled with the caller's features.
         #[inline(always)]
         fn call_outlined<K: Kernel<$t>>(self, kernel: K) -> K::Output {
             kernel.run(self)
@@ -92,8 +93,7 @@ macro_rules! portable {
             zip(a, b, |a, b| a / b)
         }
 
-        // Two roundings: a processor without the instruction would call a function for each fused
-        // one.
+        // Rounds twice: without the instruction, a fused multiplication would be a function call.
         #[inline(always)]
         fn fma(self, a: Self::Reg, b: Self::Reg, c: Self::Reg) -> Self::Reg {
             self.add(self.mul(a, b), c)

@@ -73,8 +73,8 @@ const fn power_of_two(n: u64) -> f64 {
 
 /// A loop over numbers that is compiled for every instruction set.
 ///
-/// `run` must be `#[inline(always)]`, as must be what it calls with its token: only then are they
-/// compiled with the instructions that the token stands for.
+/// `run`, and all that it calls with its token, must be `#[inline(always)]`: only inlined code is
+/// compiled with the token's instructions.
 pub trait Kernel<T: Float> {
     /// The result.
     type Output;

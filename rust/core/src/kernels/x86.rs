@@ -20,8 +20,8 @@ macro_rules! token {
 
         /// Runs a kernel as a function of its own.
         ///
-        /// This one must not be inlined, rather than `run`: rustc 1.95 ignores `inline(never)` on
-        /// functions with target features.
+        /// `inline(never)` is on this function because rustc 1.95 ignores it on `run`, which has
+        /// target features.
         ///
         /// # Safety
         /// The processor has the instruction set.
@@ -49,7 +49,7 @@ macro_rules! instructions {
     )*};
 }
 
-/// Defines the methods of vectors that move whole ones, given the instructions.
+/// Defines `call_outlined`, `prefetch`, and the methods that broadcast, load and store whole vectors.
 macro_rules! moves {
     ($number:ty, $vector:ty, $splat:ident, $load:ident, $store:ident) => {
         #[inline(always)]
@@ -78,7 +78,7 @@ macro_rules! moves {
 
         #[inline(always)]
         fn prefetch(self, at: *const $number) {
-            // SAFETY: no address is wrong for this instruction.
+            // SAFETY: a prefetch may be given any address.
             unsafe {
                 core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T1 }>(at.cast());
             }

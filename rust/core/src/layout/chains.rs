@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::MOST_SLOTS;
 use crate::{Error, Result, alloc};
 
-/// A list for each of several owners, all in one buffer.
+/// A list for each of several owners, all in one buffer by a counting sort.
 #[derive(Default)]
 pub(super) struct Lists {
     pub(super) starts: Vec<usize>,

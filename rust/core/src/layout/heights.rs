@@ -11,7 +11,7 @@ const ROUNDS: usize = 12;
 /// The pull of an edge between two nodes, between node and chain, and within a chain.
 const PULL: [f64; 3] = [1.0, 2.0, 8.0];
 
-/// The heights of slots, improved round by round.
+/// The heights of slots, which each round improves.
 pub(super) struct Heights<'a> {
     chains: &'a Chains,
     order: &'a Order,
@@ -34,7 +34,9 @@ impl<'a> Heights<'a> {
             apart: alloc::filled(0.0, slots)?,
             y: alloc::filled(0.0, slots)?,
         };
-        let half = |slot: u32| sizes.get(slot as usize).map_or(0.0, |size| size.1 / 2.0);
+        // Slots of edges have no box.
+        let half =
+            |slot: u32| if chains.is_node(slot) { sizes[slot as usize].1 / 2.0 } else { 0.0 };
         for layer in 0..order.len() {
             for pair in order.layer(layer).windows(2) {
                 let [a, b] = [pair[0], pair[1]];
@@ -93,6 +95,7 @@ impl<'a> Heights<'a> {
                     weight += pull;
                 }
             }
+            // Without neighbours, a slot stays where it is unless others push it.
             if weight == 0.0 {
                 (sum, weight) = (1e-3 * self.y[slot as usize], 1e-3);
             }

@@ -47,8 +47,7 @@ pub(super) fn layers(n: usize, edges: &[(u32, u32)], progress: &Progress) -> Res
     alloc::collected(numbers)
 }
 
-/// Returns, as negative layers, the lengths of the longest paths from each node to one without
-/// dependents.
+/// Returns for each node minus the length of the longest path from it to a node without dependents.
 fn from_the_right(n: usize, edges: &[(u32, u32)]) -> Result<Vec<i64>> {
     let left = Lists::new(n, edges.iter().map(|&(u, v)| (v, u)))?;
     let mut waiting = alloc::filled(0u32, n)?;

@@ -10,7 +10,8 @@
 //!              gap; then chains are made straight where nothing is in their way
 //! ```
 //! This is the method of Gansner, Koutsofios, North and Vo ("A technique for drawing directed
-//! graphs", 1993), which Graphviz has; only the last step is another, shorter one.
+//! graphs", 1993), which Graphviz uses, but for the coordinates, which they compute by another
+//! network simplex.
 #![allow(
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
@@ -30,7 +31,7 @@ use order::Order;
 use crate::progress::Progress;
 use crate::{Error, Result, alloc};
 
-/// The most slots; a picture of more could not be looked at.
+/// The most slots; a picture with more would be too large to look at.
 const MOST_SLOTS: usize = 1 << 22;
 
 /// The space left free.
@@ -127,8 +128,8 @@ fn place(
     let mut x = 0.0;
     for layer in 0..order.len() {
         let slots = order.layer(layer);
-        let widths = slots.iter().filter_map(|&slot| sizes.get(slot as usize)).map(|size| size.0);
-        let width = widths.fold(0.0, f64::max);
+        let nodes = slots.iter().filter(|&&slot| chains.is_node(slot));
+        let width = nodes.map(|&node| sizes[node as usize].0).fold(0.0, f64::max);
         spans.push((x, x + width));
         let steps =
             slots.iter().flat_map(|&slot| chains.right.of(slot).iter().map(move |to| (slot, to)));

@@ -123,8 +123,8 @@ impl Position {
     }
 
     /// Finds the end of the next block in `text`, which goes on behind it. Returns the block's
-    /// length and the context of the block after it. If `text` is nothing but whitespace, that is
-    /// skipped: returns its length and None, and the position's own context keeps it.
+    /// length and the context of the block after it. If `text` is nothing but whitespace, the position
+    /// moves behind it, with a context that has it: returns its length and None.
     pub fn step(&mut self, text: &[u8], progress: &Progress) -> Result<(usize, Option<Context>)> {
         match cut(text) {
             Cut::At(length) => {

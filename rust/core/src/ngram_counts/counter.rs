@@ -73,7 +73,8 @@ impl Counter {
         Ok(newlines(block.text))
     }
 
-    /// Counts the whitespace before a block, where an item goes on after it.
+    /// Counts the whitespace before the rest of the text if an item goes on after it. Returns the
+    /// history of the rest, and the rest.
     fn close_gap<'t>(&mut self, mut context: Context, text: &'t str) -> (u64, &'t str) {
         let rest = text.trim_start_matches(|c| c != '\n' && is_space(c));
         let (spaces, _) = text.split_at(text.len() - rest.len());
@@ -123,7 +124,8 @@ impl Counter {
         tables.count(Segment { before, text, ended })
     }
 
-    /// Returns true if tables of ASCII pay: the one of trigrams is too large for a small text.
+    /// Returns true if a table of ASCII is worth its setup: that of trigrams is too large for a small
+    /// text.
     fn uses_ascii(&self) -> bool {
         self.order == Order::Bigrams || self.blocks > 1
     }

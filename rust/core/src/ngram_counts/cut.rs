@@ -1,4 +1,4 @@
-//! Finds where a text may be cut into blocks, and what has to be known of the text before a block.
+//! Finds where a text may be cut into blocks, and what counting a block needs of the text before it.
 #![allow(clippy::indexing_slicing, reason = "lengths are those of the text")]
 
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::gram::{Order, symbol};
 use crate::text::is_space;
 
-/// The start of a block's first line, where that lies before the block.
+/// What counting a block needs of the part of its first line that lies before it.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// The symbols up to the last one that is not whitespace; 0 where no item has begun.
@@ -15,7 +15,7 @@ pub struct Context {
     pub gap: Option<Gap>,
 }
 
-/// A run of whitespace of any length: what will be counted if the item goes on after it.
+/// A run of whitespace of any length, as the n-grams that are counted if the item goes on after it.
 #[derive(Clone, Debug)]
 pub struct Gap {
     /// The symbols before the next character.
@@ -50,8 +50,8 @@ impl Context {
         Context::behind(order, text, Some(self)).unwrap_or_else(|| self.clone())
     }
 
-    /// Returns the context of the block after a text; None where it depends on `before`, the
-    /// context of the text itself, and that is not given.
+    /// Returns the context of the block after a text; None where it depends on the context of the
+    /// text itself, and `before`, which is that, is None.
     pub fn behind(order: Order, text: &[u8], before: Option<&Context>) -> Option<Context> {
         let (rest, last) = pop(text)?;
         if last == '\n' {

@@ -20,7 +20,7 @@ pub struct General {
 }
 
 impl General {
-    /// Makes it without counts.
+    /// Makes a counter without counts.
     pub fn new(order: Order) -> General {
         General { table: DenseTable::new(order), map: GramMap::default() }
     }
@@ -80,15 +80,15 @@ impl General {
 
 /// A table with a cell for each n-gram of the symbols met so far, which are numbered as they come.
 ///
-/// With `shift` bits a symbol, the cell of an n-gram is `row << shift | id`, where the row stands
-/// for the history; and the row of the next symbol is that number without its first symbol.
+/// With `shift` bits per symbol, the cell of an n-gram is `row << shift | id`, where the row stands
+/// for the history. The row of the next symbol is the cell's number without its first symbol.
 struct DenseTable {
     order: Order,
     /// The ids of code points, as far as they have been needed.
     ids: Vec<u32>,
     /// The symbol of each id.
     symbols: Vec<u64>,
-    shift: u32,
+    shift: usize,
     cells: Vec<u64>,
 }
 
@@ -98,7 +98,7 @@ impl DenseTable {
     }
 
     /// Returns the most bits for an id: tables of 8 and of 16 MiB.
-    fn most(&self) -> u32 {
+    fn most(&self) -> usize {
         match self.order {
             Order::Bigrams => 10,
             Order::Trigrams => 7,
@@ -144,11 +144,7 @@ impl DenseTable {
         let mask = (1 << self.shift) - 1;
         let places = (0..self.order.get() - 1).rev();
         let ids = places.map(|place| (0..place).fold(row, |row, _| row >> self.shift) & mask);
-        ids.fold(0, |history, id| Order::gram(history, self.symbol(id)))
-    }
-
-    fn symbol(&self, id: usize) -> u64 {
-        self.symbols[id]
+        ids.fold(0, |history, id| Order::gram(history, self.symbols[id]))
     }
 
     /// Returns the id of a symbol, 0 for a new one.
@@ -196,7 +192,7 @@ impl DenseTable {
     fn widen(&mut self) {
         let old = self.shift;
         self.shift = (old + 2).clamp(5, self.most());
-        let order = self.places();
+        let order = self.order.get();
         let mut cells: Vec<u64> = demand(alloc::zeroed(1 << (self.shift * order)));
         for (at, &count) in self.cells.iter().enumerate().filter(|&(_, &count)| count > 0) {
             let ids = (0..order).rev().map(|place| at >> (old * place) & ((1 << old) - 1));
@@ -206,20 +202,13 @@ impl DenseTable {
         self.cells = cells;
     }
 
-    fn places(&self) -> u32 {
-        match self.order {
-            Order::Bigrams => 2,
-            Order::Trigrams => 3,
-        }
-    }
-
     /// Iterates over the n-grams that occur, with their counts.
     fn grams(&self) -> impl Iterator<Item = (u64, u64)> {
         let mask = (1 << self.shift) - 1;
         let used = self.cells.iter().enumerate().filter(|&(_, &count)| count > 0);
         used.filter_map(move |(at, &count)| {
-            let ids = (0..self.places()).rev().map(|place| at >> (self.shift * place) & mask);
-            let gram = ids.fold(0, |gram, id| Order::gram(gram, self.symbol(id)));
+            let ids = (0..self.order.get()).rev().map(|place| at >> (self.shift * place) & mask);
+            let gram = ids.fold(0, |gram, id| Order::gram(gram, self.symbols[id]));
             Some((gram::meaning(gram)?, count))
         })
     }

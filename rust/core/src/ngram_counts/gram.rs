@@ -51,6 +51,11 @@ impl Order {
         }
     }
 
+    /// Returns the number of n-grams of so many symbols; None if it is too large.
+    pub(super) fn cells(self, symbols: usize) -> Option<usize> {
+        (0..self.get()).try_fold(1_usize, |cells, _| cells.checked_mul(symbols))
+    }
+
     /// Returns the n-gram of a symbol and its history, which is 0 where an item starts.
     pub(super) fn gram(history: u64, symbol: u64) -> u64 {
         history << BITS | symbol
@@ -71,9 +76,9 @@ impl Order {
     }
 }
 
-/// Returns the n-gram that a counted one stands for, where lines were counted without a break, with
-/// a boundary between two. None for a blank line; for the first symbol of a line, the n-gram
-/// without the line before.
+/// Returns the n-gram that is meant by one that was counted across lines, which have one boundary
+/// between them: what stands before the boundary belongs to the line before, and is dropped. Returns
+/// None for the two boundaries around a blank line.
 pub fn meaning(gram: u64) -> Option<u64> {
     match (place_of(gram, 1), place_of(gram, 0)) {
         (0, 0) => None,

@@ -32,8 +32,7 @@ pub fn count_ids(
     check_characters(&characters)?;
     check_ids(ids, characters.len(), progress)?;
     let symbols = characters.len() + 1;
-    let power = u32::try_from(order.get()).ok().and_then(|order| symbols.checked_pow(order));
-    let entries = match power.filter(|&cells| cells <= MOST_CELLS) {
+    let entries = match order.cells(symbols).filter(|&cells| cells <= MOST_CELLS) {
         Some(cells) => count_dense(ids, order, symbols, alloc::zeroed(cells)?, progress)?,
         None => count_sparse(ids, order, progress)?,
     };

@@ -55,7 +55,7 @@ pub struct Settings<'a> {
     pub name: &'a str,
     /// The bytes that a thread takes at a time.
     pub block: usize,
-    /// True where a text without items has counts, of nothing; otherwise it is an error.
+    /// True if the counts of a text without items are empty; otherwise such a text is an error.
     pub may_be_blank: bool,
 }
 

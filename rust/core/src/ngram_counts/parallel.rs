@@ -30,6 +30,7 @@ struct Shared<'a, S> {
     runs: Mutex<Runs>,
 }
 
+/// Why a text cannot be counted.
 enum Mistake {
     /// A read failed.
     Read(Error),

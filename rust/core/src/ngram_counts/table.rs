@@ -166,7 +166,7 @@ impl Counts {
     /// # Errors
     /// [`Error::Interrupted`].
     pub fn entries(&self, progress: &Progress) -> Result<(Vec<u32>, Vec<u64>)> {
-        self.apart(&self.entries, progress)
+        self.unzip(&self.entries, progress)
     }
 
     /// Returns the `most` most frequent n-grams, as [`Counts::entries`] does; those of equal counts
@@ -190,11 +190,11 @@ impl Counts {
         let mut best = best.into_vec();
         sort(&mut best, progress)?;
         let best = best.into_iter().map(|(Reverse(count), gram)| (gram, count));
-        self.apart(&alloc::collected_under(progress, best)?, progress)
+        self.unzip(&alloc::collected_under(progress, best)?, progress)
     }
 
     /// Splits entries into the ids of their n-grams, and the counts.
-    fn apart(&self, entries: &[(u64, u64)], progress: &Progress) -> Result<(Vec<u32>, Vec<u64>)> {
+    fn unzip(&self, entries: &[(u64, u64)], progress: &Progress) -> Result<(Vec<u32>, Vec<u64>)> {
         let mut ids = alloc::with_capacity(entries.len().saturating_mul(self.order.get()))?;
         let mut counts = alloc::with_capacity(entries.len())?;
         each(entries, progress, |&(gram, count)| {
@@ -212,8 +212,7 @@ impl Counts {
     /// [`Error::Dense`] where that would be more than 2²⁷ numbers, and [`Error::Interrupted`].
     pub fn dense(&self, progress: &Progress) -> Result<Vec<u64>> {
         let (symbols, order) = (self.characters.len() + 1, self.order.get());
-        let power = u32::try_from(order).ok().and_then(|order| symbols.checked_pow(order));
-        let cells = power.filter(|&cells| cells <= MAX_CELLS);
+        let cells = self.order.cells(symbols).filter(|&cells| cells <= MAX_CELLS);
         let mut dense = alloc::zeroed(cells.ok_or(Error::Dense { symbols, order })?)?;
         each(&self.entries, progress, |&(gram, count)| {
             let place = self.order.symbols(gram).fold(0, |at, id| at * symbols + index(id));

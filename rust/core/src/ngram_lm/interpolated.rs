@@ -59,7 +59,9 @@ impl Interpolated {
         let length = ids.len() as f64;
         let shares = trie.levels[0].counts.iter().map(|&count| f64::from(count) / length);
         let unigrams = Large::from(alloc::collected_under(progress, shares)?);
-        let totals = [totals(&trie, 1, progress)?, totals(&trie, 2, progress)?];
+        let total = |counts: &[u32]| sum(counts, progress, f64::from);
+        let totals =
+            [trie.map_followers(1, progress, total)?, trie.map_followers(2, progress, total)?];
         let weights = vec![[1.0 / 4.0; ORDER + 1]; bin(0.0, length) + 1];
         Ok(Interpolated { trie, unigrams, totals, length, weights })
     }
@@ -74,7 +76,7 @@ impl Interpolated {
     ///
     /// Returns the loss before each iteration, in nats per word; it never grows. The iterations end
     /// once one has gained less than `tolerance`, or after `most`. A bin with no word of the text
-    /// keeps equal weights. An early end leaves the model as it was.
+    /// keeps equal weights. After an error the model is unchanged.
     ///
     /// # Errors
     /// [`Error::Invalid`] for no ids, or one outside the vocabulary; [`Error::Interrupted`].
@@ -202,17 +204,6 @@ impl Model for Interpolated {
 )]
 fn bin(frequency: f64, length: f64) -> usize {
     (-libm::log((1.0 + frequency) / length)).ceil().max(0.0) as usize
-}
-
-/// Counts how often each context of a length was seen in front of a word.
-fn totals(trie: &Trie, length: usize, progress: &Progress) -> Result<Large<f64>> {
-    let nodes = trie.levels[length - 1].ids.len();
-    let mut totals = Large::from(alloc::with_capacity(nodes)?);
-    for node in (0u32..).take(nodes) {
-        progress.check()?;
-        totals.push(sum(trie.followers(length, node).1, progress, f64::from)?);
-    }
-    Ok(totals)
 }
 
 /// Mixes estimates.

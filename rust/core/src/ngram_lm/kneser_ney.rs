@@ -85,8 +85,9 @@ impl KneserNey {
         };
         model.unigrams = model.estimate_unigrams(progress)?.into();
         for length in 1..order {
-            let contexts = model.summarize_contexts(length, progress)?;
-            model.contexts.push(contexts);
+            let discounts = model.discounts_of(length + 1);
+            let sums = |counts: &[u32]| summary(counts, discounts, progress);
+            model.contexts.push(model.trie.map_followers(length, progress, sums)?);
         }
         Ok(model)
     }
@@ -98,8 +99,8 @@ impl KneserNey {
     }
 
     /// Returns the orders whose discounts could not be estimated, so that fixed ones are used; each
-    /// with the counts that the estimate needs and no n-gram has. These are none where a discount
-    /// would have been 0 or less.
+    /// with the counts that the estimate needs and no n-gram has. There are no such counts where a
+    /// discount would have been 0 or less.
     #[must_use]
     pub fn fallbacks(&self) -> &[(usize, Vec<usize>)] {
         &self.fallbacks
@@ -127,20 +128,7 @@ impl KneserNey {
         )
     }
 
-    /// Sums up what follows each context of a length.
-    fn summarize_contexts(&self, length: usize, progress: &Progress) -> Result<Large<Context>> {
-        let discounts = self.discounts_of(length + 1);
-        let nodes = self.trie.levels[length - 1].ids.len();
-        let mut contexts = Large::from(alloc::with_capacity(nodes)?);
-        for node in (0u32..).take(nodes) {
-            progress.check()?;
-            let (_, counts) = self.trie.followers(length, node);
-            contexts.push(summary(counts, discounts, progress)?);
-        }
-        Ok(contexts)
-    }
-
-    /// Returns the sums of a context; none where no word follows it.
+    /// Returns the sums of a context, or None where no word follows it.
     fn context(&self, length: usize, node: u32) -> Option<Context> {
         Some(self.contexts[length - 1][node as usize]).filter(|context| context.total > 0.0)
     }
@@ -237,8 +225,8 @@ fn counts_of_counts(counts: &[u32], progress: &Progress) -> Result<[f64; 4]> {
     Ok(numbers)
 }
 
-/// Returns the discounts, given how many n-grams have the counts 1 to 4. The error holds those of
-/// the counts needed that no n-gram has: of 1 for a single discount, of 1 to 3 for three.
+/// Returns the discounts, given how many n-grams have the counts 1 to 4. A single discount needs
+/// n-grams of count 1, three need those of counts 1 to 3: the error lists the counts that are missing.
 fn estimate(numbers: [f64; 4], modified: bool) -> std::result::Result<Discounts, Vec<usize>> {
     let needed = numbers.iter().take(if modified { 3 } else { 1 });
     let missing: Vec<usize> =

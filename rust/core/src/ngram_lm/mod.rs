@@ -120,7 +120,7 @@ fn check<I: Id>(name: &str, ids: &[I], size: usize, progress: &Progress) -> Resu
     Ok(())
 }
 
-/// Returns the sum of a number for each count.
+/// Returns Σ number(count) over all counts.
 fn sum(counts: &[u32], progress: &Progress, number: impl Fn(u32) -> f64) -> Result<f64> {
     let mut sum = 0.0;
     for part in counts.chunks(VOCABULARY_CHUNK) {

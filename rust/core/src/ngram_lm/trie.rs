@@ -238,6 +238,22 @@ impl Trie {
         self.levels[length - 1].counts[node as usize]
     }
 
+    /// Maps the counts of the ids that follow each context of `length` ids.
+    pub(super) fn map_followers<T: Copy + Send>(
+        &self,
+        length: usize,
+        progress: &Progress,
+        map: impl Fn(&[u32]) -> Result<T>,
+    ) -> Result<Large<T>> {
+        let nodes = self.levels[length - 1].ids.len();
+        let mut mapped = Large::from(alloc::with_capacity(nodes)?);
+        for node in (0u32..).take(nodes) {
+            progress.check()?;
+            mapped.push(map(self.followers(length, node).1)?);
+        }
+        Ok(mapped)
+    }
+
     /// Returns the last ids of the children of a node of level `length`, and their counts.
     pub(super) fn followers(&self, length: usize, node: u32) -> (&[u32], &[u32]) {
         let (range, next) = (self.children(length, node), &self.levels[length]);

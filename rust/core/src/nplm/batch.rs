@@ -1,4 +1,4 @@
-//! A micro-batch: examples side by side, and what every layer makes of them.
+//! A micro-batch: examples side by side, and the activations of all layers.
 //!
 //! All buffers are allocated once and kept from step to step.
 
@@ -38,8 +38,9 @@ pub struct MicroBatch<T> {
     pub dx: Buffer<T>,
     /// dx transposed: (`MICRO_BATCH`, `x_stride`).
     pub dx_rows: Buffer<T>,
-    /// The rows of U and of W of the targets, where ranks share them: (`MICRO_BATCH`, h) and
-    /// (`MICRO_BATCH`, c·m); otherwise empty. Only those that the ranks so far have are filled in.
+    /// The targets' rows of U and of W, where each rank has a shard of them: (`MICRO_BATCH`, h) and
+    /// (`MICRO_BATCH`, c·m); otherwise empty. Rows that neither this rank nor those before it have
+    /// are undefined.
     pub target_rows: [Vec<T>; 2],
     /// −ln p(target) of each example.
     pub losses: [f64; MICRO_BATCH],
@@ -49,7 +50,7 @@ pub struct MicroBatch<T> {
     pub number: u64,
     /// The dropout mask of x, of the shape of `x_rows`; empty without dropout.
     pub x_mask: Buffer<T>,
-    /// With dropout, the derivative of the masked tanh, of the shape of a; empty without.
+    /// The derivative of the masked tanh, of the shape of a; empty without dropout.
     pub tanh_grad: Buffer<T>,
 }
 
@@ -181,17 +182,17 @@ impl<T: Dispatch> MicroBatch<T> {
         })
     }
 
-    /// Returns the ids of the contexts that it holds: (examples, c).
+    /// Returns the ids of the contexts: (examples, c).
     pub(super) fn ids(&self, shape: &Shape) -> &[u32] {
         &self.ids[..self.examples * shape.context_length]
     }
 
-    /// Returns the targets that it holds.
+    /// Returns the targets of the examples.
     pub(super) fn targets(&self) -> &[u32] {
         &self.targets[..self.examples]
     }
 
-    /// Returns the losses of the examples that it holds.
+    /// Returns the losses of the examples.
     pub(super) fn losses(&self) -> &[f64] {
         &self.losses[..self.examples]
     }
@@ -251,7 +252,7 @@ pub fn groups<'a, T>(
     threads: usize,
     batches: &'a mut [MicroBatch<T>],
 ) -> Result<Vec<&'a mut [MicroBatch<T>]>> {
-    // As many as fit into the second-level cache with their activations and a tile.
+    // The activations of so many fit into the second-level cache, with a tile.
     const MOST: usize = 8;
     let rounds = batches.len().div_ceil(MOST * threads).max(1);
     let several = batches.len().div_ceil(rounds * threads);
@@ -267,7 +268,7 @@ pub struct ScratchPool<T>(Mutex<Vec<Scratch<T>>>);
 pub struct Scratch<T> {
     /// For dy.
     pub dy: Vec<T>,
-    /// For dU and dW, where the optimizer needs them apart from the parameters.
+    /// For dU and dW, where the optimizer reads them.
     pub gradients: [Vec<T>; 2],
 }
 
@@ -278,7 +279,7 @@ impl<T> ScratchPool<T> {
         ScratchPool(Mutex::new(Vec::new()))
     }
 
-    /// Calls a function with scratch buffers, those that were used last if any are free.
+    /// Calls a function with the free scratch buffers that were used last, or with new ones.
     pub fn with<R>(&self, work: impl FnOnce(&mut Scratch<T>) -> R) -> R {
         let free = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let scratch = free().pop();

@@ -33,7 +33,7 @@ pub(super) fn forward<T: Dispatch>(
     elementwise::transpose(cpu, (&batch.x_rows, layout.x_stride), (MICRO_BATCH, inputs), to);
 }
 
-/// dx ← the gradient of the rows of C: dx times the dropout mask.
+/// Multiplies dx by the dropout mask: it becomes the gradient of the rows of C.
 pub(super) fn backward<T: Dispatch>(cpu: Cpu, masks: Option<&Masks>, batch: &mut MicroBatch<T>) {
     if masks.is_some_and(Masks::of_embedding) {
         dropout::multiply(cpu, &mut batch.dx_rows, &batch.x_mask);
@@ -43,7 +43,7 @@ pub(super) fn backward<T: Dispatch>(cpu: Cpu, masks: Option<&Masks>, batch: &mut
 /// Adds α·dC to `c`, where `place` maps an id to its row of `c`, or to [`SKIP`]. A row of dC is the
 /// sum of dx over all occurrences of its token, in the order of the examples.
 ///
-/// Returns whether the rows that were changed are in range.
+/// Returns true if the rows that were changed are in range.
 #[must_use]
 pub(super) fn add_gradient<T: Dispatch>(
     cpu: Cpu,
@@ -112,7 +112,7 @@ impl<T: Dispatch> SparseGrad<T> {
         Ok(SparseGrad { places, used: Vec::new(), gradients: Vec::new() })
     }
 
-    /// Updates the rows of C that the mini-batch reads; returns whether they are in range.
+    /// Updates the rows of C that the mini-batch reads; returns true if they are in range.
     ///
     /// All other rows, and their optimizer state, are neither read nor changed: for them momentum,
     /// moments and decay stand still, as in `PyTorch`'s `SparseAdam`.
@@ -147,7 +147,7 @@ impl<T: Dispatch> SparseGrad<T> {
         }
     }
 
-    /// Computes, and returns, the gradients of the rows found: the sum over these micro-batches.
+    /// Returns the gradients of the rows found: the sums over these micro-batches.
     pub(super) fn compute(
         &mut self,
         cpu: Cpu,
@@ -158,13 +158,12 @@ impl<T: Dispatch> SparseGrad<T> {
         gradients.clear();
         demand(alloc::lengthen(gradients, used.len() * shape.embedding_dim));
         let place = |id| places[id as usize];
-        // `apply` checks the range of what comes of them.
+        // `apply` checks the range of the updated rows.
         let _ = add_gradient(cpu, shape, batches, T::from_f64(1.0), place, gradients);
         gradients
     }
 
-    /// Updates the rows found by their gradients, and forgets them; returns whether they are in
-    /// range.
+    /// Updates the rows found by their gradients, and clears them; returns true if they are in range.
     pub(super) fn apply(
         &mut self,
         cpu: Cpu,
@@ -199,7 +198,7 @@ impl<T: Dispatch> SparseGrad<T> {
         }
     }
 
-    /// Forgets the rows, for the next mini-batch.
+    /// Clears the rows found, for the next mini-batch.
     fn clear(&mut self) {
         for id in self.used.drain(..) {
             self.places[id as usize] = SKIP;

@@ -25,19 +25,8 @@ pub(super) fn forward<T: Dispatch>(
     masks: Option<&Masks>,
     batch: &mut MicroBatch<T>,
 ) {
-    let inputs = shape.inputs();
-    let gemm = Gemm {
-        m: shape.hidden_dim,
-        k: inputs,
-        n: MICRO_BATCH,
-        alpha: T::from_f64(1.0),
-        rsa: inputs,
-        csa: 1,
-        rsb: MICRO_BATCH,
-        beta: T::from_f64(0.0),
-        rsc: MICRO_BATCH,
-    };
     let a = &mut batch.a.as_mut().unwrap_or(&mut batch.z).values;
+    let gemm = Gemm::dense(shape.hidden_dim, shape.inputs(), MICRO_BATCH);
     gemm.gemm(cpu, &[(params.H, &batch.x)], a);
     elementwise::bias_tanh(cpu, a, params.d);
     if let Some(masks) = masks.filter(|masks| masks.of_hidden()) {
@@ -65,15 +54,10 @@ pub(super) fn backward<T: Dispatch>(
     }
     let inputs = shape.inputs();
     let mut gemm = Gemm {
-        m: batch.examples,
-        k: 0,
-        n: inputs,
-        alpha: T::from_f64(1.0),
-        rsa: 1,
         csa: MICRO_BATCH,
-        rsb: inputs,
         beta: T::from_f64(if shape.direct { 1.0 } else { 0.0 }),
         rsc: batch.x_stride,
+        ..Gemm::transposed(batch.examples, 0, inputs)
     };
     let blocks = a.grad.chunks(AT_ONCE * MICRO_BATCH).zip(params.H.chunks(AT_ONCE * inputs));
     for (dh, h) in blocks {
@@ -109,21 +93,11 @@ pub(super) fn project<T: Dispatch>(
     a: &Activations<T>,
     z: &mut [T],
 ) {
-    let gemm = Gemm {
-        m: shape.embedding_dim,
-        k: shape.hidden_dim,
-        n: MICRO_BATCH,
-        alpha: T::from_f64(1.0),
-        rsa: shape.hidden_dim,
-        csa: 1,
-        rsb: MICRO_BATCH,
-        beta: T::from_f64(0.0),
-        rsc: MICRO_BATCH,
-    };
+    let gemm = Gemm::dense(shape.embedding_dim, shape.hidden_dim, MICRO_BATCH);
     gemm.gemm(cpu, &[(p, &a.values)], z);
 }
 
-/// da ← Pᵀ·dz, and a transposed, which the gradient of P needs.
+/// da ← Pᵀ·dz. Also transposes a, for the gradient of P.
 pub(super) fn project_backward<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
@@ -131,17 +105,7 @@ pub(super) fn project_backward<T: Dispatch>(
     dz: &[T],
     a: &mut Activations<T>,
 ) {
-    let gemm = Gemm {
-        m: shape.hidden_dim,
-        k: shape.embedding_dim,
-        n: MICRO_BATCH,
-        alpha: T::from_f64(1.0),
-        rsa: 1,
-        csa: shape.hidden_dim,
-        rsb: MICRO_BATCH,
-        beta: T::from_f64(0.0),
-        rsc: MICRO_BATCH,
-    };
+    let gemm = Gemm::transposed(shape.hidden_dim, shape.embedding_dim, MICRO_BATCH);
     gemm.gemm(cpu, &[(p, dz)], &mut a.grad);
     a.transpose(cpu);
 }

@@ -102,8 +102,7 @@ impl<T: Float> Update<T> {
         }
     }
 
-    /// Returns α and β of the gradient's [`GradTarget`], and whether that is the parameters
-    /// themselves.
+    /// Returns α and β of the gradient's [`GradTarget`], and true if it is the parameters themselves.
     fn factors(&self) -> (T, T, bool) {
         match self {
             Update::Gradient => (T::from_f64(1.0), T::from_f64(1.0), true),
@@ -139,7 +138,8 @@ impl<'a, T: Dispatch> ParamSlice<'a, T> {
         ParamSlice { p: p.0, g: g.0, states: [first.0, second.0] }
     }
 
-    /// Returns the same parameters with a scratch buffer for their gradient, where one is needed.
+    /// Borrows the parameters with a scratch buffer for their gradient, which is empty if the
+    /// gradient is written to the parameters themselves.
     pub fn with_buffer<'b>(
         &'b mut self,
         update: &Update<T>,
@@ -157,8 +157,8 @@ impl<'a, T: Dispatch> ParamSlice<'a, T> {
         GradTarget { out: if into_parameters { self.p } else { self.g }, alpha, beta }
     }
 
-    /// Updates the parameters, whose gradient is in `g` whatever the optimizer; returns whether they
-    /// are in range.
+    /// Updates the parameters by the gradient in `g`, which has it for every optimizer; returns true
+    /// if they are in range.
     #[must_use]
     pub fn apply_gradient(&mut self, cpu: Cpu, update: &Update<T>) -> bool {
         if let Update::Sgd { down, keep } = *update {
@@ -170,7 +170,7 @@ impl<'a, T: Dispatch> ParamSlice<'a, T> {
     }
 
     /// Updates the parameters, whose gradient was written to [`ParamSlice::grad_target`]; returns
-    /// whether they are in range.
+    /// true if they are in range.
     #[must_use]
     pub fn apply(&mut self, cpu: Cpu, update: &Update<T>) -> bool {
         let [first, second] = &mut self.states;
@@ -211,18 +211,9 @@ impl<T: Dispatch> GradTarget<'_, T> {
         (rows, cols): (usize, usize),
         x_stride: usize,
     ) {
-        let gemm = Gemm {
-            m: rows,
-            k: MICRO_BATCH,
-            n: cols,
-            alpha: self.alpha,
-            rsa: MICRO_BATCH,
-            csa: 1,
-            rsb: x_stride,
-            beta: self.beta,
-            rsc: cols,
-        };
-        gemm.gemm(cpu, pairs, self.out);
+        let GradTarget { out, alpha, beta } = self;
+        let gemm = Gemm { alpha, rsb: x_stride, beta, ..Gemm::dense(rows, MICRO_BATCH, cols) };
+        gemm.gemm(cpu, pairs, out);
     }
 
     /// Writes the gradient of biases: Σ dy over all examples.

@@ -32,7 +32,8 @@ use crate::kernels::gemm::Gemm;
 use crate::kernels::{Cpu, Dispatch, Float, MICRO_BATCH};
 use crate::progress::Progress;
 
-/// Micro-batches whose dy is computed at once: as many as the second-level cache holds.
+/// The number of micro-batches whose dy is computed at once: as many as the second-level cache
+/// holds.
 const DY_AT_ONCE: usize = 16;
 
 /// A tile of the vocabulary, or some neighbouring tokens of one.
@@ -40,11 +41,11 @@ const DY_AT_ONCE: usize = 16;
 struct VocabTile {
     /// The first token.
     first: usize,
-    /// Its row in the matrices, which have those of the shard only.
+    /// The first token's row in the matrices of this rank, which have the rows of its shard only.
     row: usize,
     /// The number of tokens.
     count: usize,
-    /// True if they belong to the last tile.
+    /// True for the last tile, or a part of it.
     last: bool,
 }
 
@@ -55,19 +56,19 @@ impl VocabTile {
         VocabTile { first, row: first - shape.tokens().start, count, last: first / TILE == last }
     }
 
-    /// Returns the tiles of the tokens whose rows are here.
+    /// Returns the tiles of the tokens whose rows this rank has.
     fn all(shape: Shape) -> impl Iterator<Item = VocabTile> {
         let tokens = shape.tokens();
         let firsts = tokens.clone().step_by(TILE);
         firsts.map(move |first| VocabTile::new(&shape, first, TILE.min(tokens.end - first)))
     }
 
-    /// Returns the number of the tile among those that are here.
+    /// Returns the number of the tile among those of this rank.
     fn number(&self) -> usize {
         self.row / TILE
     }
 
-    /// Returns the tokens' rows of a matrix that has a row for each token of the vocabulary.
+    /// Returns the tokens' rows of a matrix that has a row for each token of this rank.
     fn rows_of<'a, T>(&self, matrix: &'a [T], width: usize) -> &'a [T] {
         &matrix[self.row * width..(self.row + self.count) * width]
     }
@@ -278,24 +279,15 @@ fn logits<T: Dispatch>(
     let (logits, terms) = batch.terms(shape, params);
     let (y, behind) = logits.of_mut_and_behind(tile);
     for (term, beta) in terms.zip([0.0, 1.0]) {
-        let gemm = Gemm {
-            m: tile.count,
-            k: term.width,
-            n: MICRO_BATCH,
-            alpha: T::from_f64(1.0),
-            rsa: term.width,
-            csa: 1,
-            rsb: MICRO_BATCH,
-            beta: T::from_f64(beta),
-            rsc: MICRO_BATCH,
-        };
+        let beta = T::from_f64(beta);
+        let gemm = Gemm { beta, ..Gemm::dense(tile.count, term.width, MICRO_BATCH) };
         let matrix = tile.rows_of(term.matrix, term.width);
         gemm.gemm_prefetching(cpu, &[(matrix, term.input)], y, &[behind]);
     }
 }
 
-/// Computes the logits y of a tile, notes those of targets, and replaces them by e = exp(y + b −
-/// max). Returns the factors that rescale dz and dx of earlier tiles.
+/// Computes the logits y of a tile, stores those of targets in `target_logits`, and replaces all by
+/// e = exp(y + b − max). Returns the factors that rescale dz and dx of earlier tiles.
 fn exponentials<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
@@ -352,7 +344,7 @@ pub(super) fn forward_and_backward<T: Dispatch>(
     }
 }
 
-/// Adds the tiles that are here to the softmax and to dz and dx; the last tile completes them.
+/// Adds the tiles of this rank to the softmax and to dz and dx; the last tile completes them.
 /// Returns early once the work is cancelled.
 pub(super) fn add_tiles<T: Dispatch>(
     cpu: Cpu,
@@ -389,8 +381,8 @@ impl<T: Dispatch> MicroBatch<T> {
         }
     }
 
-    /// Copies the rows of U and W of those targets that are here to `target_rows`, for the rank
-    /// that has the last tile.
+    /// Copies the targets' rows of U and W that this rank has to `target_rows`, for the rank that
+    /// has the last tile.
     pub(super) fn copy_target_rows(&mut self, shape: &Shape, params: &Params<&[T]>) {
         let (examples, targets, here) = (self.examples, self.targets, shape.tokens());
         for term in self.terms(shape, params).1 {
@@ -418,17 +410,8 @@ fn backward<T: Dispatch>(
     let (logits, terms) = batch.terms(shape, params);
     for term in terms {
         let next = part(tile.rows_behind(term.matrix, term.width), i, several);
-        let gemm = Gemm {
-            m: term.width,
-            k: tile.count,
-            n: MICRO_BATCH,
-            alpha: T::from_f64(1.0),
-            rsa: 1,
-            csa: term.width,
-            rsb: MICRO_BATCH,
-            beta: T::from_f64(if tile.first > 0 { 1.0 } else { 0.0 }),
-            rsc: MICRO_BATCH,
-        };
+        let beta = T::from_f64(if tile.first > 0 { 1.0 } else { 0.0 });
+        let gemm = Gemm { beta, ..Gemm::transposed(term.width, tile.count, MICRO_BATCH) };
         let matrix = tile.rows_of(term.matrix, term.width);
         gemm.gemm_prefetching(cpu, &[(matrix, logits.of(tile))], term.grad, &[next]);
     }
@@ -570,15 +553,11 @@ fn write_weights<T: Dispatch>(
     for block in 0..blocks {
         let first = block * units;
         let gemm = Gemm {
-            m: out.len() / width,
-            k: MICRO_BATCH,
-            n: units.min(width - first),
             alpha,
-            rsa: MICRO_BATCH,
-            csa: 1,
             rsb: stride,
             beta,
             rsc: width,
+            ..Gemm::dense(out.len() / width, MICRO_BATCH, units.min(width - first))
         };
         let z = batches.iter().map(|batch| &batch.z.rows[block * MICRO_BATCH * stride..]);
         let pairs: Vec<(&[T], &[T])> = demand(collected(dy.iter().copied().zip(z)));

@@ -17,7 +17,7 @@ use crate::{Result, alloc};
 
 // Phase 1: examples -------------------------------------------------------------------------------
 
-/// Computes the activations that the output layer reads: x, a, z.
+/// Computes x, a and z, all activations before the output layer.
 pub(super) fn forward_hidden<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
@@ -123,7 +123,7 @@ struct OutputRows<'a, T> {
     direct: ParamSlice<'a, T>,
 }
 
-/// Computes all gradients and updates the parameters; returns whether they are in range.
+/// Computes all gradients and updates the parameters; returns true if they are in range.
 ///
 /// # Errors
 /// [`crate::Error::Interrupted`]; some parameters are updated then, others are not.
@@ -148,9 +148,10 @@ pub(super) fn update_params<T: Dispatch>(
 
 /// Returns the number of matrix elements in a work item.
 fn numbers_per_item(shape: &Shape, examples: usize, threads: usize) -> usize {
-    /// Work items per thread: so many that the others do not wait long for the last one.
+    /// Work items per thread. With fewer, the other threads wait longer for the last item.
     const ITEMS: usize = 8;
-    /// Multiplications that take some milliseconds. A cancel is checked for after each item.
+    /// The most multiplications of an item: some milliseconds, since a cancel is only checked for
+    /// between items.
     const MOST: usize = 1 << 28;
     let Params { H, W, P, .. } = shape.lengths();
     let all = H + P + shape.tokens().len() * shape.output_width() + W;
@@ -169,7 +170,7 @@ fn partition<'a, T: Dispatch>(
     /// The largest height of a register tile.
     const ROWS: usize = 12;
     let rows_of = |cols: usize| (numbers / cols.max(1)).div_ceil(ROWS).max(1) * ROWS;
-    let Params { C, mut H, mut d, mut U, mut b, mut W, mut P } = params;
+    let Params { C, mut H, mut d, U, b, W, mut P } = params;
     let inputs = shape.inputs();
     let mut items = Vec::new();
     let step = rows_of(inputs);
@@ -182,23 +183,13 @@ fn partition<'a, T: Dispatch>(
         let weights = P.take(step * shape.hidden_dim);
         alloc::push(&mut items, Rows::Projection { first, weights })?;
     }
-    let embedding = if shape.tied {
-        U = C;
-        None
-    } else {
-        Some(Rows::Embedding(C, sparse))
-    };
-    let width = shape.output_width();
-    let direct_width = if shape.direct { inputs } else { 0 };
-    let step = rows_of(width + direct_width);
+    let (weights, embedding) =
+        if shape.tied { (C, None) } else { (U, Some(Rows::Embedding(C, sparse))) };
+    let step = rows_of(shape.output_width() + if shape.direct { inputs } else { 0 });
     let step = if shape.vocab_size > TILE { step.next_multiple_of(TILE) } else { step };
+    let mut output = OutputRows { weights, biases: b, direct: W };
     for first in shape.tokens().step_by(step) {
-        let rows = OutputRows {
-            weights: U.take(step * width),
-            biases: b.take(step),
-            direct: W.take(step * direct_width),
-        };
-        alloc::push(&mut items, Rows::Output { first, rows })?;
+        alloc::push(&mut items, Rows::Output { first, rows: output.take(shape, step) })?;
     }
     if let Some(embedding) = embedding {
         alloc::push(&mut items, embedding)?;
@@ -207,7 +198,7 @@ fn partition<'a, T: Dispatch>(
 }
 
 impl<T: Dispatch> Rows<'_, T> {
-    /// Computes the gradient of the rows and updates them; returns whether they are in range.
+    /// Computes the gradient of the rows and updates them; returns true if they are in range.
     fn update(
         &mut self,
         cpu: Cpu,

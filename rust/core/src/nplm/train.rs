@@ -62,8 +62,8 @@ fn restore<T: Copy>(sets: &mut [Params<&mut [T]>], before: &[Params<&[T]>]) {
 /// `before` are the parameters, then [`Optimizer::states`] sets of the optimizer's state, zeros at
 /// first. Example i of step s is drawn uniformly, with replacement, by number i of `Rng(seed, s)`.
 ///
-/// The arrays given do not change, so that an error, or a fork of the process meanwhile, leaves no
-/// step half done.
+/// The arrays given do not change, so that neither an error nor a fork during the call leaves a step
+/// half done.
 ///
 /// A step is undone, and ends the training, if its loss is not finite, or if one of its new
 /// parameters is not finite or is as large as [`crate::kernels::Float::LARGE`]: then there are
@@ -144,8 +144,8 @@ struct Trainer<'a, T> {
     pool: &'a WorkerPool<'a>,
     progress: &'a Progress,
     batches: Vec<MicroBatch<T>>,
-    /// Gradients of H, d, b and P, where the optimizer needs them apart from the parameters; of all
-    /// but an untied C where ranks sum them.
+    /// Gradients of H, d, b and P, where the optimizer reads them; where ranks sum gradients, those of
+    /// all parameters but an untied C.
     gradients: Params<Vec<T>>,
     /// Gradient of C, unless it is tied.
     sparse: SparseGrad<T>,
@@ -235,7 +235,7 @@ impl<'a, T: Dispatch> Trainer<'a, T> {
         }
     }
 
-    /// Computes the gradients of all parameters, and updates them; returns whether those that this
+    /// Computes the gradients of all parameters, and updates them; returns true if those that this
     /// rank updates are in range.
     fn update(&mut self, sets: &mut [Params<&mut [T]>], lr: f64, step: u64) -> Result<bool> {
         let Trainer { cpu, shape, config, pool, batches, gradients, sparse, scratch, .. } = self;
@@ -257,7 +257,7 @@ impl<'a, T: Dispatch> Trainer<'a, T> {
         update_params(*cpu, shape, pool, (batches, scratch), &update, params)
     }
 
-    /// Returns whether the parameters are in range on all ranks.
+    /// Returns true if the parameters are in range on all ranks.
     ///
     /// # Errors
     /// [`Error::Interrupted`] where the work is cancelled on one of them.

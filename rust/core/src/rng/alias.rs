@@ -43,8 +43,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Fills `cells` with the table of `weights`, which are as many, at least 0 and finite, and
-    /// have a sum that is finite and greater than 0; otherwise the table is of no use.
+    /// Fills `cells` with the table of as many `weights`. These must be finite and at least 0, and
+    /// their sum finite and greater than 0; the table of other weights is meaningless.
     ///
     /// # Errors
     /// [`crate::Error::Memory`].
@@ -89,7 +89,7 @@ impl Builder {
         alloc::reserve(&mut self.units, weights.len())?;
         self.units.extend(weights.iter().map(|weight| (weight / sum * all as f64) as u64));
         let given: u64 = self.units.iter().sum();
-        // Of several that are as likely, the first.
+        // `max_by_key` returns the last of several, so the order is reversed.
         let units = self.units.iter_mut().enumerate().rev();
         let Some((likeliest, units)) = units.max_by_key(|(_, units)| **units) else {
             return Ok(0); // of an empty table

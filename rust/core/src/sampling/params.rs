@@ -150,7 +150,7 @@ fn keep_largest(weights: &mut [f64], k: usize, progress: &Progress) -> Result<()
     if k >= weights.len() {
         return Ok(());
     }
-    // The bits of numbers from 0 on ascend as they do, once -0 is 0.
+    // Numbers of at least 0 have the order of their bits, once −0 has become 0.
     let key = |(place, weight): (usize, &f64)| (Reverse((weight + 0.0).to_bits()), place);
     let mut keys =
         Large::from(alloc::collected_under(progress, weights.iter().enumerate().map(key))?);
@@ -234,7 +234,7 @@ fn search(weights: &[f64], number: u64, progress: &Progress) -> Result<u32> {
             }
         }
     }
-    // A share that is rounded up to the whole sum is that of the last symbol.
+    // Where rounding makes the share as large as the whole sum, the last symbol is drawn.
     last.ok_or(Error::Failed)
 }
 

@@ -96,9 +96,9 @@ impl<'a, C: Copy + Default> Sampler<'a, C> {
         self.max_length
     }
 
-    /// Returns the number of items in a part of the work: a millisecond's worth, less if they are long.
+    /// Returns the number of items in a part of the work, which takes about a millisecond.
     #[must_use]
-    pub fn items_a_part(&self) -> u64 {
+    pub fn items_per_part(&self) -> u64 {
         (PART / self.max_length.saturating_add(1)).clamp(1, PART_ITEMS) as u64
     }
 
@@ -127,8 +127,9 @@ impl<'a, C: Copy + Default> Sampler<'a, C> {
             alloc::reserve(codes, until - length)?;
             while length < until {
                 let symbol = self.table.draw(context, stream.at(length as u64));
-                let Some(code) = self.code(symbol) else {
-                    return self.end(context, symbol);
+                // Only symbols other than the boundary have a code.
+                let Some(&code) = self.codes.get(symbol.wrapping_sub(1) as usize) else {
+                    return if symbol == END { Ok(()) } else { Err(self.dead_end(context)) };
                 };
                 codes.push(code);
                 context = self.table.follow(context, symbol);
@@ -138,21 +139,10 @@ impl<'a, C: Copy + Default> Sampler<'a, C> {
         Ok(())
     }
 
-    /// Returns the code of a symbol; none for the boundary, and for what is no symbol.
-    #[inline]
-    fn code(&self, symbol: u32) -> Option<C> {
-        self.codes.get(symbol.wrapping_sub(1) as usize).copied()
-    }
-
     /// Returns the error for a context that no symbol can follow.
     #[cold]
     #[inline(never)]
     fn dead_end(&self, context: u32) -> Error {
         Error::DeadEnd { context: self.table.symbols(context) }
-    }
-
-    #[inline]
-    fn end(&self, context: u32, symbol: u32) -> Result<()> {
-        if symbol == END { Ok(()) } else { Err(self.dead_end(context)) }
     }
 }

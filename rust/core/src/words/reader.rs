@@ -1,4 +1,4 @@
-//! Reads bytes into the numbers of types.
+//! Reads bytes as tokens, each the number of its type.
 
 use super::interner::Interner;
 use super::tokens::{Eos, Tokenizer};
@@ -88,8 +88,8 @@ impl Reader {
         self.taken + self.text.ids.len()
     }
 
-    /// Returns the tokens read since the last call, which the text then lacks: 0 for the eos token,
-    /// or the number of the type plus 1. So a text of any length needs memory for its types only.
+    /// Takes the tokens read since the last call out of the text: 0 for the eos token, or the number
+    /// of the type plus 1. So a text of any length needs memory for its types only.
     pub fn take(&mut self) -> Vec<u32> {
         self.taken += self.text.ids.len();
         std::mem::take(&mut self.text.ids)

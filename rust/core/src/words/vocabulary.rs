@@ -47,8 +47,8 @@ pub struct Encoded {
 impl Text {
     /// Chooses a vocabulary by counts in the training part, and encodes the text with it.
     ///
-    /// An unk or eos token that the text itself holds is changed, see [`Encoded`]:
-    /// a number is put before the bracket at its end, or behind it where there is none.
+    /// If the unk or the eos token is a type of the text, it gets a number at its end, before a `>`:
+    /// `<unk2>`.
     ///
     /// # Errors
     /// [`Error::Invalid`] for limits that the text does not meet, [`Error::Interrupted`].
@@ -59,8 +59,8 @@ impl Text {
         Ok(Encoded { ids, symbols })
     }
 
-    /// Chooses a vocabulary by how often each id that [`super::Reader::take`] returns occurs in the
-    /// training part; returns the new number of each of these ids, and the symbols.
+    /// Chooses a vocabulary by the counts, in the training part, of all ids that
+    /// [`super::Reader::take`] returns; returns the new number of each of these ids, and the symbols.
     ///
     /// # Errors
     /// As [`Text::choose`], and [`Error::Invalid`] for another number of counts than of ids.
