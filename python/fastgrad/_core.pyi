@@ -271,7 +271,13 @@ def nplm_train(
     """Train in place, one step for each rate; losses of the steps done, fewer after a nan."""
 
 def nplm_loss(
-    params: _Params, inputs: _Ids32, targets: _Ids32, *, threads: int | None = None
+    params: _Params,
+    inputs: _Ids32,
+    targets: _Ids32,
+    *,
+    threads: int | None = None,
+    comm: Any = None,  # a fastgrad.distributed.Comm
+    vocab_size: int | None = None,
 ) -> float: ...
 def nplm_losses(
     params: _Params, inputs: _Ids32, targets: _Ids32, *, threads: int | None = None

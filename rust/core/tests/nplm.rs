@@ -124,7 +124,7 @@ fn losses_are_those_of_the_formula() {
             let example = Example::new(&shape, examples);
             let (params, data) = (example.params(), example.data());
             let slow = slow_loss(&shape, &params, &data);
-            let fast = eval::loss(&shape, &params, &data, 1, &Progress::new()).unwrap();
+            let fast = eval::loss(&shape, &params, &data, None, 1, &Progress::new()).unwrap();
             assert!((fast - slow).abs() < 1e-12);
             let losses = eval::losses(&shape, &params, &data, 1, &Progress::new()).unwrap();
             assert!((losses.iter().sum::<f64>() / examples as f64 - slow).abs() < 1e-12);
@@ -165,7 +165,7 @@ fn tiles_of_the_vocabulary_leave_no_trace() {
         let example = Example::new(&shape, 70);
         let (params, data) = (example.params(), example.data());
         let slow = slow_loss(&shape, &params, &data);
-        let fast = eval::loss(&shape, &params, &data, 2, &Progress::new()).unwrap();
+        let fast = eval::loss(&shape, &params, &data, None, 2, &Progress::new()).unwrap();
         assert!((fast - slow).abs() < 1e-12);
         let (loss, _) = eval::gradients(&shape, &params, &data, None, 2, &Progress::new()).unwrap();
         assert!((loss - slow).abs() < 1e-12);
@@ -275,7 +275,7 @@ fn an_interruption_ends_the_work() {
     let result = train(&SHAPE, &[example.params()], &example.data(), &CONFIG, None, &progress);
     assert_eq!(result.unwrap_err(), Error::Interrupted);
     assert_eq!(progress.done(), 0);
-    let result = eval::loss(&SHAPE, &example.params(), &example.data(), 1, &progress);
+    let result = eval::loss(&SHAPE, &example.params(), &example.data(), None, 1, &progress);
     assert_eq!(result, Err(Error::Interrupted));
 }
 
@@ -283,7 +283,7 @@ fn an_interruption_ends_the_work() {
 fn wrong_input_is_named() {
     let mut example = Example::new(&SHAPE, 5);
     let loss = |example: &Example| {
-        eval::loss(&SHAPE, &example.params(), &example.data(), 1, &Progress::new())
+        eval::loss(&SHAPE, &example.params(), &example.data(), None, 1, &Progress::new())
             .unwrap_err()
             .to_string()
     };

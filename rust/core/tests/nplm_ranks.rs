@@ -12,7 +12,7 @@ use fastgrad_core::nplm::dropout::Dropout;
 use fastgrad_core::nplm::optimizer::Optimizer;
 use fastgrad_core::nplm::ranks::{Comm, Ranks, Reduction};
 use fastgrad_core::nplm::train::{Config, Trained, train};
-use fastgrad_core::nplm::{Dataset, Params, Shape, Shard};
+use fastgrad_core::nplm::{Dataset, Params, Shape, Shard, eval};
 use fastgrad_core::progress::Progress;
 use fastgrad_core::rng::Rng;
 use fastgrad_core::{Error, Result};
@@ -159,34 +159,70 @@ impl<T: Dispatch> Example<T> {
         (size, reduction): (usize, Reduction),
         cancelled: Option<usize>,
     ) -> Vec<(Shape, Result<Trained<T>>)> {
-        let slots = (0..size).map(|_| Mutex::default()).collect();
-        let board = Board { slots, meeting: Barrier::new(size) };
-        let (mut senders, receivers): (Vec<_>, Vec<_>) = (0..size).map(|_| channel()).unzip();
-        senders.rotate_left(1);
-        let comms = senders.into_iter().zip(receivers).enumerate();
-        let comms = comms.map(|(rank, (to_next, receiver))| Threads {
-            rank,
-            board: &board,
-            to_next,
-            from_previous: Mutex::new(receiver),
-        });
-        thread::scope(|scope| {
-            let run = |comm: Threads<'_, T>| {
-                let shard = Shard::of(shape.vocab_size, comm.rank, size);
-                let shard = (reduction == Reduction::Exact).then_some(shard);
-                let shape = Shape { shard, ..*shape };
-                let sets: Vec<_> = self.sets.iter().map(|set| shard_of(&shape, set)).collect();
-                let progress = Progress::new();
-                if cancelled == Some(comm.rank) {
-                    progress.cancel();
-                }
-                let ranks = Some(Ranks { comm: &comm, reduction });
-                (shape, train(&shape, &sets, &self.data(), config, ranks, &progress))
+        on_ranks(size, |comm: &Threads<'_, T>| {
+            let shape = match reduction {
+                Reduction::Exact => of_rank(shape, comm),
+                Reduction::Fast => *shape,
             };
-            let threads: Vec<_> = comms.map(|comm| scope.spawn(move || run(comm))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            let sets: Vec<_> = self.sets.iter().map(|set| shard_of(&shape, set)).collect();
+            let progress = progress(cancelled == Some(comm.rank));
+            let ranks = Some(Ranks { comm, reduction });
+            (shape, train(&shape, &sets, &self.data(), config, ranks, &progress))
         })
     }
+
+    /// Computes the loss on so many ranks; `cancelled` is one that is cancelled before it begins.
+    fn loss_on_ranks(
+        &self,
+        shape: &Shape,
+        threads: usize,
+        size: usize,
+        cancelled: Option<usize>,
+    ) -> Vec<Result<f64>> {
+        on_ranks(size, |comm: &Threads<'_, T>| {
+            let shape = of_rank(shape, comm);
+            let progress = progress(cancelled == Some(comm.rank));
+            let params = shard_of(&shape, &self.sets[0]);
+            eval::loss(&shape, &params, &self.data(), Some(comm), threads, &progress)
+        })
+    }
+}
+
+/// Calls `work` on ranks that are threads, and returns the result of each.
+fn on_ranks<T: Dispatch, R: Send>(
+    size: usize,
+    work: impl Fn(&Threads<'_, T>) -> R + Sync,
+) -> Vec<R> {
+    let slots = (0..size).map(|_| Mutex::default()).collect();
+    let board = Board { slots, meeting: Barrier::new(size) };
+    let (mut senders, receivers): (Vec<_>, Vec<_>) = (0..size).map(|_| channel()).unzip();
+    senders.rotate_left(1);
+    let comms = senders.into_iter().zip(receivers).enumerate();
+    let comms = comms.map(|(rank, (to_next, receiver))| Threads {
+        rank,
+        board: &board,
+        to_next,
+        from_previous: Mutex::new(receiver),
+    });
+    thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = comms.map(|comm| scope.spawn(move || work(&comm))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+/// Returns the shape of a model of which a rank has a shard.
+fn of_rank<T>(shape: &Shape, comm: &Threads<'_, T>) -> Shape {
+    let shard = Some(Shard::of(shape.vocab_size, comm.rank, comm.board.slots.len()));
+    Shape { shard, ..*shape }
+}
+
+fn progress(is_cancelled: bool) -> Progress {
+    let progress = Progress::new();
+    if is_cancelled {
+        progress.cancel();
+    }
+    progress
 }
 
 /// Returns the part of the parameters that a rank has.
@@ -245,6 +281,38 @@ fn exact_training_with_dropout_and_doubles_has_the_bits_of_one_rank() {
     }
 }
 
+fn same_loss<T: Dispatch>(shape: &Shape, threads: usize, size: usize) {
+    let example = Example::<T>::new(shape, Optimizer::Sgd);
+    let params = example.sets[0].as_ref().map(|array| &array[..]);
+    let expected = eval::loss(shape, &params, &example.data(), None, 1, &Progress::new()).unwrap();
+    for loss in example.loss_on_ranks(shape, threads, size, None) {
+        assert_eq!(loss.unwrap().to_bits(), expected.to_bits(), "{shape:?} of {size}");
+    }
+}
+
+#[test]
+fn the_loss_on_ranks_has_the_bits_of_one_rank() {
+    for shape in SHAPES {
+        for size in [1, 2, 3, 4, 7] {
+            same_loss::<f32>(&shape, 1 + size % 2, size);
+            same_loss::<f64>(&shape, 2 - size % 2, size);
+        }
+    }
+}
+
+#[test]
+fn the_loss_of_more_examples_than_go_at_once_has_the_bits_of_one_rank() {
+    let mut example = Example::<f32>::new(&SHAPE, Optimizer::Sgd);
+    for (ids, width) in [(&mut example.inputs, 3), (&mut example.targets, 1)] {
+        *ids = ids.iter().copied().cycle().take(2500 * width).collect();
+    }
+    let params = example.sets[0].as_ref().map(|array| &array[..]);
+    let expected = eval::loss(&SHAPE, &params, &example.data(), None, 2, &Progress::new()).unwrap();
+    for loss in example.loss_on_ranks(&SHAPE, 1, 3, None) {
+        assert_eq!(loss.unwrap().to_bits(), expected.to_bits());
+    }
+}
+
 #[test]
 fn fast_training_differs_by_rounding() {
     for shape in SHAPES {
@@ -300,5 +368,9 @@ fn a_cancel_of_one_rank_ends_all() {
         for (_, trained) in example.train_on_ranks(&SHAPE, &config, (3, reduction), Some(1)) {
             assert_eq!(trained.unwrap_err(), Error::Interrupted);
         }
+    }
+    let example = Example::<f32>::new(&SHAPE, ADAMW);
+    for loss in example.loss_on_ranks(&SHAPE, 1, 3, Some(1)) {
+        assert_eq!(loss.unwrap_err(), Error::Interrupted);
     }
 }

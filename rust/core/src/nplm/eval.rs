@@ -6,6 +6,7 @@ use super::embedding::SparseGrad;
 use super::optimizer::Update;
 use super::output;
 use super::params::{Dataset, Params, Shape, check_ids};
+use super::ranks::{Comm, exact};
 use super::step::{forward_and_backward, forward_hidden, param_slices, update_params};
 use crate::kernels::elementwise::PerExample;
 use crate::kernels::{Cpu, Dispatch, MICRO_BATCH};
@@ -18,19 +19,29 @@ const AT_ONCE: usize = 8;
 
 /// Returns the mean of −ln p(target) over all examples, summed in doubles in their order.
 ///
+/// With ranks, each of them makes this call with its shard, and gets the bits of one rank. A cancel
+/// on one of them ends the work on all.
+///
 /// # Errors
-/// As of [`Dataset::check`]; [`Error::Cpu`]; [`Error::Interrupted`].
+/// As of [`Dataset::check`]; [`Error::Cpu`]; [`Error::Interrupted`]; those of the communicator.
 pub fn loss<T: Dispatch>(
     shape: &Shape,
     params: &Params<&[T]>,
     data: &Dataset<'_>,
+    ranks: Option<&dyn Comm<T>>,
     threads: usize,
     progress: &Progress,
 ) -> Result<f64> {
     let mut sum = 0.0;
-    for_each_loss(shape, params, data, threads, progress, |losses| {
-        sum += losses.iter().sum::<f64>();
-    })?;
+    let mut add = |losses: &[f64]| sum += losses.iter().sum::<f64>();
+    if let Some(comm) = ranks {
+        for_each_loss_on_ranks(shape, params, data, comm, threads, progress, add)?;
+        let mut sums = [if comm.rank() == comm.size() - 1 { sum } else { -0.0 }];
+        comm.sum_doubles(&mut sums)?;
+        [sum] = sums;
+    } else {
+        for_each_loss(shape, params, data, threads, progress, &mut add)?;
+    }
     #[allow(clippy::cast_precision_loss, reason = "there are fewer than 2^53 examples")]
     Ok(sum / data.len() as f64)
 }
@@ -53,6 +64,9 @@ pub fn losses<T: Dispatch>(
     Ok(result)
 }
 
+/// The name of the functions that compute losses.
+const LOSS: &str = "nplm_loss";
+
 /// Calls `take` with the losses of each micro-batch, in order.
 fn for_each_loss<T: Dispatch>(
     shape: &Shape,
@@ -62,9 +76,8 @@ fn for_each_loss<T: Dispatch>(
     progress: &Progress,
     mut take: impl FnMut(&[f64]) + Send,
 ) -> Result<()> {
-    const OP: &str = "nplm_loss";
-    params.check(shape, OP)?;
-    data.check(shape, OP)?;
+    params.check(shape, LOSS)?;
+    data.check(shape, LOSS)?;
     let cpu = Cpu::chosen()?;
     let pool = WorkerPool::new(threads, progress);
     let at_once = AT_ONCE * MICRO_BATCH * threads;
@@ -79,6 +92,40 @@ fn for_each_loss<T: Dispatch>(
             take(batch.losses());
         }
         Ok(())
+    })
+}
+
+/// Calls `take` with the losses of each micro-batch, in order, on the last of ranks that have a
+/// shard each.
+fn for_each_loss_on_ranks<T: Dispatch>(
+    shape: &Shape,
+    params: &Params<&[T]>,
+    data: &Dataset<'_>,
+    comm: &dyn Comm<T>,
+    threads: usize,
+    progress: &Progress,
+    mut take: impl FnMut(&[f64]) + Send,
+) -> Result<()> {
+    /// Micro-batches between two agreements on a cancel: so many that a rank waits little for the
+    /// first ones.
+    const AT_ONCE: usize = 64;
+    params.check(shape, LOSS)?;
+    data.check(shape, LOSS)?;
+    let cpu = Cpu::chosen()?;
+    // Ranks agree on a cancel, since each waits for the others.
+    let never_cancelled = Progress::new();
+    let pool = WorkerPool::new(threads, &never_cancelled);
+    for_each_chunk(shape, data, &pool, (AT_ONCE * MICRO_BATCH, false), |batches| {
+        exact::losses(cpu, shape, &pool, params, batches, comm)?;
+        if comm.rank() == comm.size() - 1 {
+            for batch in &*batches {
+                take(batch.losses());
+            }
+        }
+        let done = batches.iter().map(|batch| batch.examples as u64).sum();
+        let mut cancelled = [if progress.add(done).is_err() { 1.0 } else { 0.0 }];
+        comm.sum_doubles(&mut cancelled)?;
+        if cancelled[0] > 0.0 { Err(Error::Interrupted) } else { Ok(()) }
     })
 }
 

@@ -188,6 +188,20 @@ pub(super) fn losses<T: Dispatch>(
     for batch in &mut *batches {
         batch.logits.reset();
     }
+    add_exponentials(cpu, shape, params, progress, batches);
+    for batch in batches {
+        batch.finish_softmax(1.0);
+    }
+}
+
+/// Adds the tiles that are here to the softmax. Returns early once the work is cancelled.
+pub(super) fn add_exponentials<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    params: &Params<&[T]>,
+    progress: &Progress,
+    batches: &mut [MicroBatch<T>],
+) {
     for tile in VocabTile::all(*shape) {
         if progress.check().is_err() {
             return;
@@ -195,9 +209,6 @@ pub(super) fn losses<T: Dispatch>(
         for batch in &mut *batches {
             exponentials(cpu, shape, params, tile, batch);
         }
-    }
-    for batch in batches {
-        batch.finish_softmax(1.0);
     }
 }
 

@@ -62,9 +62,15 @@ impl PyComm {
         self.raised.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or(error)
     }
 
-    /// Notes that all ranks have ended their steps, after the same number of them.
-    pub fn ended_together(&self) {
+    /// Notes that all ranks have come to the end of the same work, unless it failed on this one;
+    /// returns None where it was interrupted.
+    pub fn ended<T>(&self, result: Result<T>) -> Result<Option<T>> {
+        let result = match result {
+            Err(Error::Interrupted) => None,
+            result => Some(result?),
+        };
         self.together.store(true, Ordering::Relaxed);
+        Ok(result)
     }
 
     /// Returns the value, or the exception that ended the call. If the call was interrupted on one

@@ -5,13 +5,14 @@
 
 use fastgrad_core::Result;
 use fastgrad_core::nplm::dropout::Masks;
-use fastgrad_core::nplm::{Dataset, Params, Shape, eval};
+use fastgrad_core::nplm::{Dataset, Params, Shape, Shard, eval};
 use fastgrad_core::progress::Progress;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::args::{self as nplm_args, Examples, Named, Number};
+use super::comm::PyComm;
 use super::cost::{self, FORWARD, TRAINING};
 use super::for_numbers;
 use crate::args;
@@ -33,11 +34,12 @@ impl<'py> Arguments<'_, 'py> {
     fn run<T: Number, R: Send>(
         self,
         passes: usize,
+        sharded: Option<(usize, Shard)>,
         work: impl FnOnce(&Shape, &Params<&[T]>, &Dataset<'_>, usize, &Progress) -> Result<R> + Send,
     ) -> PyResult<(Params<Option<Named<'py, T>>>, R)> {
         let examples = Examples::parse(self.inputs, self.targets)?;
         let set = nplm_args::set::<T>("params", self.params)?;
-        let shape = examples.shape(&set, None)?;
+        let shape = examples.shape(&set, sharded)?;
         let borrowed = nplm_args::borrow(&set, Named::read)?;
         let params = nplm_args::slices(&borrowed)?;
         let (inputs, targets) = (examples.inputs.read()?, examples.targets.read()?);
@@ -57,6 +59,9 @@ impl<'py> Arguments<'_, 'py> {
 ///
 /// params, inputs and targets as for nplm_train, which also says which errors there are; nothing
 /// is changed. The same for any number of threads.
+/// comm: a fastgrad.distributed.Comm whose ranks all make this call, on the same examples. params
+///     has of U, b and W (of C in tied models) only the rows of this rank's tokens, which nplm_shard
+///     gives, and vocab_size is V; every rank gets the bits of one process.
 ///
 /// >>> import numpy as np
 /// >>> f = lambda *shape: np.zeros(shape)
@@ -65,19 +70,40 @@ impl<'py> Arguments<'_, 'py> {
 /// >>> round(nplm_loss(params, inputs, targets), 4)
 /// 1.0986
 #[pyfunction]
-#[pyo3(signature = (params, inputs, targets, *, threads=None))]
+#[pyo3(signature = (params, inputs, targets, *, threads=None, comm=None, vocab_size=None))]
 pub fn nplm_loss(
     params: &Bound<'_, PyAny>,
     inputs: &Bound<'_, PyAny>,
     targets: &Bound<'_, PyAny>,
     threads: Option<&Bound<'_, PyAny>>,
+    comm: Option<&Bound<'_, PyAny>>,
+    vocab_size: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<f64> {
     let arguments = Arguments { params, inputs, targets, threads };
-    guard(|| for_numbers!(params, loss(arguments)))
+    guard(|| {
+        let comm = PyComm::parse(comm, "exact")?;
+        let vocab_size = vocab_size.map(|size| args::count("vocab_size", size)).transpose()?;
+        for_numbers!(params, loss(arguments, comm.as_ref(), vocab_size))
+    })
 }
 
-fn loss<T: Number>(arguments: Arguments<'_, '_>) -> PyResult<f64> {
-    Ok(arguments.run::<T, _>(FORWARD, eval::loss)?.1)
+fn loss<T: Number>(
+    arguments: Arguments<'_, '_>,
+    comm: Option<&PyComm>,
+    vocab_size: Option<usize>,
+) -> PyResult<f64> {
+    let Some(comm) = comm else {
+        let work =
+            arguments.run::<T, _>(FORWARD, None, |shape, params, data, threads, progress| {
+                eval::loss(shape, params, data, None, threads, progress)
+            });
+        return Ok(work?.1);
+    };
+    let sharded = vocab_size.and_then(|size| comm.shard(size).map(|shard| (size, shard)));
+    let work = arguments.run::<T, _>(FORWARD, sharded, |shape, params, data, threads, progress| {
+        comm.ended(eval::loss(shape, params, data, Some(comm), threads, progress))
+    });
+    comm.agree(work.map(|(_, loss)| loss))
 }
 
 /// Return the loss of each example, in nats: float64 (N,), -ln p(target).
@@ -104,7 +130,7 @@ pub fn nplm_losses<'py>(
 }
 
 fn losses<T: Number>(arguments: Arguments<'_, '_>) -> PyResult<Vec<f64>> {
-    Ok(arguments.run::<T, _>(FORWARD, eval::losses)?.1)
+    Ok(arguments.run::<T, _>(FORWARD, None, eval::losses)?.1)
 }
 
 /// Return the mean loss over all examples, taken as one mini-batch, and a dict of its gradients,
@@ -151,7 +177,7 @@ fn gradients<'py, T: Number>(
 ) -> PyResult<(f64, Bound<'py, PyDict>)> {
     let py = arguments.params.py();
     let (set, (loss, gradients)) =
-        arguments.run::<T, _>(TRAINING, |shape, params, data, threads, progress| {
+        arguments.run::<T, _>(TRAINING, None, |shape, params, data, threads, progress| {
             eval::gradients(shape, params, data, Some(masks), threads, progress)
         })?;
     let result = PyDict::new(py);

@@ -9,7 +9,6 @@ mod comm;
 mod cost;
 mod eval;
 
-use fastgrad_core::Error;
 use fastgrad_core::nplm::Shard;
 use fastgrad_core::nplm::optimizer::Optimizer;
 use fastgrad_core::nplm::ranks::Ranks;
@@ -23,7 +22,7 @@ use self::comm::{PyComm, rank_below};
 use self::cost::TRAINING;
 use crate::args::{ByteBounds, at_least, count, number, quoted};
 use crate::borrow::Writing;
-use crate::errors::{guard, to_python};
+use crate::errors::guard;
 use crate::memory::reserve;
 use crate::run::run;
 
@@ -230,20 +229,14 @@ fn train_with<'py, T: Number>(
     let step = cost::multiplications(&shape, config.batch_size, TRAINING);
     config.threads = cost::threads(threads, step, config.batch_size)?;
     let all = cost::cost(step).times(config.lr.len() as u64);
-    let trained = run(py, all, progress, |progress| {
-        let ranks = comm.map(|comm| Ranks { comm, reduction: comm.reduction });
-        let trained = match train::train(&shape, &before, &data, &config, ranks, progress) {
-            Err(Error::Interrupted) => None,
-            trained => Some(trained?),
-        };
-        if let Some(comm) = comm {
-            comm.ended_together();
-        }
-        Ok(trained)
-    });
+    let train =
+        |ranks, progress: &_| train::train(&shape, &before, &data, &config, ranks, progress);
     let trained = match comm {
-        Some(comm) => comm.agree(trained)?,
-        None => trained?.ok_or_else(|| to_python(&Error::Interrupted))?,
+        None => run(py, all, progress, |progress| train(None, progress))?,
+        Some(comm) => comm.agree(run(py, all, progress, |progress| {
+            let ranks = Ranks { comm, reduction: comm.reduction };
+            comm.ended(train(Some(ranks), progress))
+        }))?,
     };
     for (set, new) in borrowed.iter_mut().zip(&trained.sets) {
         let written = set.as_mut().zip(new.as_ref()).map(|(array, new)| match array {

@@ -25,6 +25,62 @@ pub(in super::super) fn forward_and_backward<T: Dispatch>(
     comm: &dyn Comm<T>,
 ) -> Result<f64> {
     let (rank, last) = (comm.rank(), comm.size() - 1);
+    forward_hidden(cpu, shape, pool, params, masks, batches, comm)?;
+    hand_on(shape, pool, batches, comm, state, |group| {
+        output::add_tiles(cpu, shape, params, (weight, pool.progress()), group);
+        if rank < last {
+            for batch in group {
+                batch.copy_target_rows(shape, params);
+            }
+        }
+    })?;
+    if rank == last {
+        comm.broadcast(&mut pack(batches, state)?, last)?;
+    } else {
+        unpack(batches, state, |message| comm.broadcast(message, last))?;
+    }
+    pool.for_each(batches, |batch| {
+        batch.finish_softmax(weight);
+        batch.transpose_for_gradients(cpu, shape);
+        backward_hidden(cpu, shape, params, masks, batch);
+    })?;
+    Ok(weighted_loss(batches, weight))
+}
+
+/// Computes the loss of each example on ranks that have a shard each; the last one has them.
+///
+/// # Errors
+/// As of [`forward_and_backward`].
+pub(in super::super) fn losses<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    pool: &WorkerPool<'_>,
+    params: &Params<&[T]>,
+    batches: &mut [MicroBatch<T>],
+    comm: &dyn Comm<T>,
+) -> Result<()> {
+    forward_hidden(cpu, shape, pool, params, None, batches, comm)?;
+    hand_on(shape, pool, batches, comm, softmax, |group| {
+        output::add_exponentials(cpu, shape, params, pool.progress(), group);
+    })?;
+    if comm.rank() == comm.size() - 1 {
+        for batch in batches {
+            batch.finish_softmax(1.0);
+        }
+    }
+    Ok(())
+}
+
+/// Computes x, a and z, which every rank does with the same bits.
+fn forward_hidden<T: Dispatch>(
+    cpu: Cpu,
+    shape: &Shape,
+    pool: &WorkerPool<'_>,
+    params: &Params<&[T]>,
+    masks: Option<&Masks>,
+    batches: &mut [MicroBatch<T>],
+    comm: &dyn Comm<T>,
+) -> Result<()> {
     if shape.tied {
         gather_from_shards(shape, params.C, batches, comm)?;
     }
@@ -33,36 +89,39 @@ pub(in super::super) fn forward_and_backward<T: Dispatch>(
             embedding::gather(cpu, shape, params.C, batch);
         }
         forward_from_x(cpu, shape, params, masks, batch);
-    })?;
+    })
+}
+
+/// The parts of a micro-batch that go from rank to rank.
+type Parts<T, const N: usize> = for<'a> fn(&'a mut MicroBatch<T>) -> [&'a mut [T]; N];
+
+/// Calls `add_shard` with each group of micro-batches, once the rank before has added its shard to
+/// their parts, and hands these on to the next rank.
+fn hand_on<T: Dispatch, const N: usize>(
+    shape: &Shape,
+    pool: &WorkerPool<'_>,
+    batches: &mut [MicroBatch<T>],
+    comm: &dyn Comm<T>,
+    parts: Parts<T, N>,
+    add_shard: impl Fn(&mut [MicroBatch<T>]) + Sync,
+) -> Result<()> {
+    let (rank, last) = (comm.rank(), comm.size() - 1);
     let at_once = at_once(batches.len(), pool.threads());
     for in_flight in batches.chunks_mut(at_once) {
         if rank > 0 {
-            unpack(in_flight, |message| comm.receive(message, rank - 1))?;
+            unpack(in_flight, parts, |message| comm.receive(message, rank - 1))?;
         }
         pool.for_each(&mut groups(shape, pool.threads(), in_flight)?, |group| {
             if rank == 0 {
                 group.iter_mut().for_each(|batch| batch.logits.reset());
             }
-            output::add_tiles(cpu, shape, params, (weight, pool.progress()), group);
+            add_shard(group);
         })?;
         if rank < last {
-            for batch in &mut *in_flight {
-                batch.copy_target_rows(shape, params);
-            }
-            comm.send(&mut pack(in_flight)?, rank + 1)?;
+            comm.send(&mut pack(in_flight, parts)?, rank + 1)?;
         }
     }
-    if rank == last {
-        comm.broadcast(&mut pack(batches)?, last)?;
-    } else {
-        unpack(batches, |message| comm.broadcast(message, last))?;
-    }
-    pool.for_each(batches, |batch| {
-        batch.finish_softmax(weight);
-        batch.transpose_for_gradients(cpu, shape);
-        backward_hidden(cpu, shape, params, masks, batch);
-    })?;
-    Ok(weighted_loss(batches, weight))
+    Ok(())
 }
 
 /// Returns the number of micro-batches whose states are sent together: one for each thread, so that
@@ -102,12 +161,12 @@ fn gather_from_shards<T: Dispatch>(
     Ok(())
 }
 
-/// Returns the buffers that are a micro-batch's state, which is sent from rank to rank.
-fn state<T: Dispatch>(batch: &mut MicroBatch<T>) -> impl Iterator<Item = &mut [T]> {
+/// Returns the buffers that are a micro-batch's state in training.
+fn state<T: Dispatch>(batch: &mut MicroBatch<T>) -> [&mut [T]; 7] {
     let MicroBatch { logits, z, dx, target_rows: [rows, direct_rows], .. } = batch;
     let softmax = &mut logits.softmax;
     [
-        &mut softmax.max[..],
+        &mut softmax.max,
         &mut softmax.sum,
         &mut logits.target_logits,
         &mut z.grad,
@@ -115,28 +174,37 @@ fn state<T: Dispatch>(batch: &mut MicroBatch<T>) -> impl Iterator<Item = &mut [T
         rows,
         direct_rows,
     ]
-    .into_iter()
 }
 
-/// Returns the states of micro-batches as one message.
-fn pack<T: Dispatch>(batches: &mut [MicroBatch<T>]) -> Result<Vec<T>> {
+/// Returns the buffers of a micro-batch's state that its losses need.
+fn softmax<T: Dispatch>(batch: &mut MicroBatch<T>) -> [&mut [T]; 3] {
+    let logits = &mut batch.logits;
+    [&mut logits.softmax.max, &mut logits.softmax.sum, &mut logits.target_logits]
+}
+
+/// Returns parts of micro-batches as one message.
+fn pack<T: Dispatch, const N: usize>(
+    batches: &mut [MicroBatch<T>],
+    parts: Parts<T, N>,
+) -> Result<Vec<T>> {
     let mut message =
-        alloc::with_capacity(batches.iter_mut().flat_map(state).map(|s| s.len()).sum())?;
-    for part in batches.iter_mut().flat_map(state) {
+        alloc::with_capacity(batches.iter_mut().flat_map(parts).map(|s| s.len()).sum())?;
+    for part in batches.iter_mut().flat_map(parts) {
         message.extend_from_slice(part);
     }
     Ok(message)
 }
 
-/// Receives the states of micro-batches.
-fn unpack<T: Dispatch>(
+/// Receives parts of micro-batches.
+fn unpack<T: Dispatch, const N: usize>(
     batches: &mut [MicroBatch<T>],
+    parts: Parts<T, N>,
     receive: impl FnOnce(&mut [T]) -> Result<()>,
 ) -> Result<()> {
-    let mut message = alloc::zeroed(batches.iter_mut().flat_map(state).map(|s| s.len()).sum())?;
+    let mut message = alloc::zeroed(batches.iter_mut().flat_map(parts).map(|s| s.len()).sum())?;
     receive(&mut message)?;
     let mut rest = &message[..];
-    for part in batches.iter_mut().flat_map(state) {
+    for part in batches.iter_mut().flat_map(parts) {
         let (values, others) = rest.split_at(part.len());
         part.copy_from_slice(values);
         rest = others;
