@@ -29,8 +29,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import stat
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -41,7 +45,8 @@ from ._checks import cut, escape, path_name, shorten
 from ._files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
@@ -53,6 +58,9 @@ _LIBRARY = "fastgrad"
 # A configuration is small. The limit keeps what a hostile header can cost below 50 MB, since a
 # byte or two of JSON can become a Python object of 64 bytes.
 _LARGEST_HEADER = 2**20
+
+# The bytes of a file that are read at a time where it is not to be in memory.
+_PART = 2**22
 
 # A header starts with these, each at its fixed place, so that they can be checked before anything
 # is parsed: 64 hexadecimal digits, and 16 decimal ones.
@@ -91,6 +99,25 @@ def previous(path: str | os.PathLike[str]) -> Path:
 # --- Saving ----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Parts:
+    """An array whose numbers come in parts, one after the other, when they are written."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    parts: Callable[[], Iterable[NDArray[Any]]]
+
+    @property
+    def itemsize(self) -> int:
+        """The bytes of a number."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all numbers."""
+        return math.prod(self.shape) * self.itemsize
+
+
 def save(
     path: str | os.PathLike[str],
     tensors: Mapping[str, NDArray[Any]],
@@ -108,25 +135,63 @@ def save(
     Raises `ValueError` or `TypeError` for what cannot be stored, before anything is written, and
     `OSError` where the file cannot be written.
     """
+    write(path, tensors, config, keep_previous=keep_previous)
+
+
+def write(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, NDArray[Any] | Parts],
+    config: Mapping[str, Any],
+    *,
+    keep_previous: bool = True,
+) -> None:
+    """Do what `save` does, also for arrays that come in parts."""
     path = path_name("path", path)
     arrays = {name: _storable(name, array) for name, array in tensors.items()}
     # The widest numbers first, so that each array starts at a multiple of its numbers' size.
     names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
     head = _head([(name, arrays[name]) for name in names], _config_text(config))
-    bodies = [arrays[name].reshape(-1).view(np.uint8).data for name in names]
-    digest = hashlib.sha256(head)
-    for body in bodies:
-        digest.update(body)
-    sealed = bytearray(head)
-    sealed[_DIGEST_AT : _DIGEST_AT + 64] = digest.hexdigest().encode()
+    ordered = [arrays[name] for name in names]
+    content: Any = partial(_write_sealed, head, ordered)
+    if not any(isinstance(array, Parts) for array in ordered):
+        # What is at hand can be read twice, so that the file may be one that cannot be rewound.
+        bodies = [body for array in ordered for body in _bodies(array)]
+        digest = hashlib.sha256(head)
+        for body in bodies:
+            digest.update(body)
+        content = [_sealed(head, digest.hexdigest()), *bodies]
     # The file that a link points to is replaced, not the link.
     kept = previous(os.path.realpath(path)) if keep_previous else None
-    write_atomically(path, [sealed, *bodies], previous=kept)
+    write_atomically(path, content, previous=kept)
 
 
-def _storable(name: str, array: NDArray[Any]) -> NDArray[Any]:
+def _write_sealed(head: bytes, arrays: list[NDArray[Any] | Parts], file: BinaryIO) -> None:
+    """Write arrays as they come, and then the head with the digest of all that was written."""
+    file.write(head)
+    digest = hashlib.sha256(head)
+    for array in arrays:
+        for body in _bodies(array):
+            file.write(body)
+            digest.update(body)
+    file.seek(0)
+    file.write(_sealed(head, digest.hexdigest()))
+
+
+def _sealed(head: bytes, digest: str) -> bytes:
+    """Return the length and the header with the digest in its place."""
+    return head[:_DIGEST_AT] + digest.encode() + head[_DIGEST_AT + 64 :]
+
+
+def _bodies(array: NDArray[Any] | Parts) -> Iterator[memoryview]:
+    for part in array.parts() if isinstance(array, Parts) else [array]:
+        yield part.reshape(-1).view(np.uint8).data
+
+
+def _storable(name: str, array: NDArray[Any] | Parts) -> NDArray[Any] | Parts:
     if not isinstance(name, str) or name == "__metadata__":
         raise ValueError(f"{shorten(name)} cannot be the name of an array")
+    if isinstance(array, Parts):
+        return array
     if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("<") not in _CODES:
         kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(f"tensors[{shorten(name)}] is of type {kind}; expected an array of numbers")
@@ -143,7 +208,7 @@ def _config_text(config: Mapping[str, Any]) -> str:
     return text
 
 
-def _head(arrays: list[tuple[str, NDArray[Any]]], config: str) -> bytes:
+def _head(arrays: list[tuple[str, NDArray[Any] | Parts]], config: str) -> bytes:
     """Make the length and the header, zeros in the digest's place."""
     fields: dict[str, Any] = {"library": _LIBRARY, "format": _FORMAT, "config": config}
     entries: dict[str, Any] = {}
@@ -182,21 +247,55 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[st
     is taken for what a header merely claims, and `OSError` where there is no file to read.
     """
     name = path_name("path", path)
-    try:
+    with _refusing(name):
         data = _read_checked(name)
         # This refuses overlaps, holes, sizes that overflow, and whatever is not of the right type.
         entries = _deserialized(data)
         config = _json_object(_metadata(data)["config"])
-        tensors = {key: _array(key, entry) for key, entry in entries}
-    except _DamageError as damage:
-        _refuse(name, str(damage))
-    except (safetensors.SafetensorError, RecursionError, ValueError) as error:
-        _refuse(name, f"not a valid checkpoint: {error}")
-    return tensors, config
+        return {key: _array(key, entry) for key, entry in entries}, config
+
+
+def load_mapped(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Do what `load` does, but leave the arrays in the file, which is mapped into memory.
+
+    What is written to an array is not written to the file. The file is read through once, for its
+    digest, and after that only where an array is looked at.
+    """
+    name = path_name("path", path)
+    with _refusing(name), _opened(name) as (file, start):
+        _check_digest(start, iter(partial(file.read, _PART), b""))
+        with safetensors.safe_open(name, "np"):
+            pass  # This refuses what `load` refuses.
+        file.seek(0)
+        head = file.read(8 + int.from_bytes(start[:8], "little"))
+        config = _json_object(_metadata(head)["config"])
+        header = _json_object(head[8:].decode("utf-8"))
+        mapped = np.asarray(np.memmap(file, np.uint8, "c", len(head)))
+        del header["__metadata__"]
+        return {key: _array(key, _mapped(mapped, entry)) for key, entry in header.items()}, config
+
+
+def _mapped(mapped: NDArray[np.uint8], entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an array's entry in the header with its bytes."""
+    start, end = entry["data_offsets"]
+    return entry | {"data": mapped[start:end]}
 
 
 class _DamageError(Exception):
     """A fault of a file, before its name is put in front."""
+
+
+@contextmanager
+def _refusing(name: str) -> Generator[None]:
+    """Raise `CheckpointError` with a file's name for whatever is wrong with it."""
+    try:
+        yield
+    except _DamageError as damage:
+        _refuse(name, str(damage))
+    except (safetensors.SafetensorError, RecursionError, ValueError) as error:
+        _refuse(name, f"not a valid checkpoint: {error}")
 
 
 def _refuse(name: str, reason: str) -> NoReturn:
@@ -205,8 +304,9 @@ def _refuse(name: str, reason: str) -> NoReturn:
     raise CheckpointError(f"{escape(name)}: {cut(reason)}{hint}") from None
 
 
-def _read_checked(name: str) -> bytes:
-    """Read a file whose start, size and digest are right."""
+@contextmanager
+def _opened(name: str) -> Generator[tuple[BinaryIO, bytes]]:
+    """Open a file, and check its start and its size; it is behind the digest's place then."""
     mode = os.stat(name).st_mode
     if not stat.S_ISREG(mode):
         raise _DamageError("a directory; expected a file" if stat.S_ISDIR(mode) else "not a file")
@@ -224,12 +324,25 @@ def _read_checked(name: str) -> bytes:
             raise _DamageError("damaged, its header claims to be longer than it can be")
         if start[_SIZE_AT:] != f"{size:016}".encode():
             raise _DamageError(f"damaged, its {size} bytes are not as many as it was saved with")
-        file.seek(0)
-        data = file.read()
-    digest = hashlib.sha256(data[:_DIGEST_AT] + _NO_DIGEST)
-    digest.update(memoryview(data)[_DIGEST_AT + 64 :])
+        file.seek(_DIGEST_AT + 64)
+        yield file, start
+
+
+def _check_digest(start: bytes, rest: Iterable[bytes | memoryview]) -> None:
+    """Compare the digest in the start of a file with that of the file; `rest` is behind it."""
+    digest = hashlib.sha256(start[:_DIGEST_AT] + _NO_DIGEST)
+    for part in rest:
+        digest.update(part)
     if digest.hexdigest().encode() != start[_DIGEST_AT : _DIGEST_AT + 64]:
         raise _DamageError("damaged, its checksum does not match")
+
+
+def _read_checked(name: str) -> bytes:
+    """Read a file whose start, size and digest are right."""
+    with _opened(name) as (file, start):
+        file.seek(0)
+        data = file.read()
+    _check_digest(start, [memoryview(data)[_DIGEST_AT + 64 :]])
     return data
 
 

@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "text": {"_checks", "_core", "_files", "_hints", "text"},
     "base": {"text"},
     "distributed": {"_checks", "distributed"},
+    "distributed.training": {"_checks", "distributed", "training.snapshots"},
     "checkpoint": {"_checks", "_files"},
     "models": {
         *("_checks", "_core", "_defaults", "_display", "_hints", "_progress", "_tables"),

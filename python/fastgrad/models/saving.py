@@ -40,7 +40,7 @@ def model_path(path: str | os.PathLike[str], name: str = "path") -> Path:
 def write_model(
     path: str | os.PathLike[str],
     kind: str,
-    tensors: Mapping[str, NDArray[Any]],
+    tensors: Mapping[str, NDArray[Any] | checkpoint.Parts],
     config: Mapping[str, Any],
     note: Note | None = None,
     *,
@@ -51,7 +51,7 @@ def write_model(
     file = model_path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
     settings = {"model": kind, **config, **noted}
-    checkpoint.save(file, tensors, settings, keep_previous=keep_previous)
+    checkpoint.write(file, tensors, settings, keep_previous=keep_previous)
 
 
 def read_note(config: Mapping[str, Any]) -> Note | None:
@@ -65,14 +65,18 @@ def read_note(config: Mapping[str, Any]) -> Note | None:
 def read_model(
     path: str | os.PathLike[str],
     makers: Mapping[str, Callable[[dict[str, NDArray[Any]], dict[str, Any]], Model]],
+    *,
+    mapped: bool = False,
 ) -> Model:
     """Return the model of a checkpoint, made by the maker of its kind.
+
+    `mapped` gives the maker arrays that are in the file still.
 
     Raises `CheckpointError`, with the file's name, also for a checkpoint that holds no model or one
     of another kind, and for what the maker refuses.
     """
     file = model_path(path)
-    tensors, config = checkpoint.load(file)
+    tensors, config = (checkpoint.load_mapped if mapped else checkpoint.load)(file)
     kinds = ", ".join(makers)
     kind = config.get("model")
     named = escape(str(file))

@@ -15,7 +15,7 @@ from .history import History, Record, update_ratios
 from .plan import Plan, Progress, check_patience
 from .report import Report
 from .resuming import write_saved
-from .snapshots import Best, LastTwo, Snapshot
+from .snapshots import Best, LastTwo, Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +85,9 @@ class Loop:
         self._uniform = getattr(run, "uniform_loss", math.inf)
         self._smoothed = Smoothed(self._uniform, self._record.losses)
         self._smoothed_start = self._smoothed.loss
-        self._last_two = LastTwo(run.arrays, self._first)
+        # Ranks that share a run make its snapshots together.
+        self._snapshots: Snapshots = getattr(run, "snapshots", None) or Snapshots(run.arrays)
+        self._last_two = LastTwo(self._snapshots, self._first)
         # The lowest dev loss of an evaluation, which early stopping puts back.
         self._best = best if plan.patience is not None else None
         # The lowest loss of an evaluation or of the start, which divergence goes back to.
@@ -147,7 +149,7 @@ class Loop:
         elif not place.exists():
             self._save(report)
         if self._good is None and math.isfinite(self._uniform):
-            self._good = Best(Snapshot.of(self._run.arrays, self._first), None)
+            self._good = Best(self._snapshots.copy(self._first), None)
 
     def _make_steps(self, report: Report) -> str:
         """Make chunks of steps until there is a reason to stop; return it."""
@@ -230,7 +232,7 @@ class Loop:
         is_good = self._good is not None and self._is_better_than(self._good, loss)
         is_best = self._plan.patience is not None and self._record.is_lowest(dev_loss)
         if is_good or is_best:
-            best = Best(Snapshot.of(self._run.arrays, self._record.steps), loss)
+            best = Best(self._snapshots.copy(self._record.steps), loss)
             self._good = best if is_good else self._good
             self._best = best if is_best else self._best
 
@@ -282,7 +284,7 @@ class Loop:
             self._back_to_best()
         else:
             snapshot = self._last_two.before(before)
-            _surely(lambda: snapshot.put(self._run.arrays))
+            _surely(lambda: self._snapshots.put(snapshot))
             if before > snapshot.step:
                 self._run.train(snapshot.step, self._plan.lrs.part(snapshot.step, before))
             self._cut(before)
@@ -298,7 +300,7 @@ class Loop:
         """Set the parameters to the best that were seen, where a run keeps them."""
         if self._good is not None:
             snapshot = self._good.snapshot
-            _surely(lambda: snapshot.put(self._run.arrays))
+            _surely(lambda: self._snapshots.put(snapshot))
             self._cut(snapshot.step)
 
     def _lr(self, step: int) -> float:
@@ -316,7 +318,7 @@ class Loop:
         self._record.stopped = stopped
         if stopped in _COMPLETE and self._best is not None:
             best = self._best.snapshot
-            _surely(lambda: best.put(self._run.arrays))
+            _surely(lambda: self._snapshots.put(best))
         if (self._record.steps, self._evaluated, stopped) == self._was:
             return  # A run that was over is resumed: there is nothing new to save.
         if stopped == "diverged" and self._record.steps == self._first and self._has_file():
@@ -328,7 +330,7 @@ class Loop:
         """Take back what was begun and not ended, and save, unless there is nothing to save."""
         if not self._record.stopped:
             newest = self._last_two.newer
-            _surely(lambda: newest.put(self._run.arrays))
+            _surely(lambda: self._snapshots.put(newest))
             self._cut(newest.step)
             self._record.stopped = stopped
         try:

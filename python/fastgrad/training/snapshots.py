@@ -15,28 +15,35 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
 
 
-@dataclass
+@dataclass(eq=False)
 class Snapshot:
     """The arrays after some number of steps."""
 
     step: int
     arrays: dict[str, NDArray[Any]]
 
-    @classmethod
-    def of(cls, arrays: Arrays, step: int) -> Snapshot:
+
+class Snapshots:
+    """The way in which the arrays of a run are copied and put back."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        """Keep the arrays, not yet copied."""
+        self._arrays = arrays
+
+    def copy(self, step: int) -> Snapshot:
         """Copy the arrays."""
-        return cls(step, {name: array.copy() for name, array in arrays.items()})
+        return Snapshot(step, {name: array.copy() for name, array in self._arrays.items()})
 
-    def take(self, arrays: Arrays, step: int) -> None:
-        """Copy the arrays into this snapshot's own memory."""
-        for name, array in arrays.items():
-            np.copyto(self.arrays[name], array)
-        self.step = step
+    def take(self, snapshot: Snapshot, step: int) -> None:
+        """Copy the arrays into a snapshot's own memory."""
+        for name, array in self._arrays.items():
+            np.copyto(snapshot.arrays[name], array)
+        snapshot.step = step
 
-    def put(self, arrays: Arrays) -> None:
+    def put(self, snapshot: Snapshot) -> None:
         """Set the arrays to what they were."""
-        for name, array in arrays.items():
-            np.copyto(array, self.arrays[name])
+        for name, array in self._arrays.items():
+            np.copyto(array, snapshot.arrays[name])
 
 
 @dataclass(frozen=True)
@@ -54,11 +61,11 @@ class LastTwo:
     fails at the first step of a chunk, where the parameters in the newer one are at fault.
     """
 
-    def __init__(self, arrays: Arrays, step: int) -> None:
+    def __init__(self, snapshots: Snapshots, step: int) -> None:
         """Copy the arrays as they are at the start."""
-        self._arrays = arrays
-        self.newer = Snapshot.of(arrays, step)
-        self.older = Snapshot.of(arrays, step)
+        self._snapshots = snapshots
+        self.newer = snapshots.copy(step)
+        self.older = snapshots.copy(step)
 
     def take(self, step: int) -> None:
         """Copy the arrays into the memory of the older snapshot.
@@ -66,7 +73,7 @@ class LastTwo:
         An interrupt half-way leaves the newer one as it was.
         """
         spare, kept = self.older, self.newer
-        spare.take(self._arrays, step)
+        self._snapshots.take(spare, step)
         self.newer, self.older = spare, kept
 
     def before(self, step: int) -> Snapshot:

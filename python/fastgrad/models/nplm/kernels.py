@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .optimizers import Optimizer
 
     Reduction: TypeAlias = Literal["exact", "fast"]
+    OutputLayer: TypeAlias = Literal["whole", "sharded"]
 
     Parameters = dict[str, NDArray[Any]]
 
@@ -68,10 +69,24 @@ def train(
     )
 
 
-def loss(parameters: Parameters, examples: Prepared, threads: int | None) -> float:
-    """Return the mean negative log-likelihood of the examples."""
+def loss(
+    parameters: Parameters,
+    examples: Prepared,
+    threads: int | None,
+    comm: Comm | None = None,
+    vocab_size: int | None = None,
+) -> float:
+    """Return the mean negative log-likelihood of the examples.
+
+    All ranks of `comm` make this call, each with its rows of the output layer.
+    """
     return _core.nplm_loss(
-        parameters, examples.contexts, examples.targets, threads=thread_count(threads)
+        parameters,
+        examples.contexts,
+        examples.targets,
+        threads=thread_count(threads),
+        comm=comm,
+        vocab_size=vocab_size,
     )
 
 

@@ -12,7 +12,7 @@ from ..._checks import shorten, whole
 from ..._hints import hint_names
 from ..._threads import thread_count
 from ...base import AnyTexts
-from ...checkpoint import CheckpointError
+from ...checkpoint import CheckpointError, load_mapped
 from ...distributed import as_comm
 from ...distributed.together import same, together
 from ...distributed.training import follow, lead
@@ -25,9 +25,10 @@ from ..saving import model_path, read_model
 from . import saved
 from .network import Network
 from .optimizers import Optimizer, checked_dropout
-from .ranks import REDUCTIONS, RanksRun
+from .ranks import OUTPUT_LAYERS, REDUCTIONS, RanksRun, rows_of
 from .run import NPLMRun, steps_of
 from .shape import INITS, MAX_SEED, Shape, initial
+from .sharded import ShardedRun
 
 if TYPE_CHECKING:
     import os
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
     from ...training.plan import Plan
     from ...training.resuming import Saved
     from .examples import Prepared
-    from .kernels import Reduction
+    from .kernels import OutputLayer, Reduction
+    from .saved import RowsOf
 
 # The part of all steps in which the learning rate of AdamW over words climbs.
 _WARMUP = 20
@@ -90,10 +92,12 @@ class Learner(Network[AnyVocab, AnyTexts]):
         names = [name for name in asdict(Shape(2)) if name != "vocab_size"]
         return Shape(vocab_size, **{name: self._settings[name] for name in names})
 
-    def _draw(self, vocab: AnyVocab) -> None:
-        """Draw the parameters for a vocabulary."""
+    def _draw(self, vocab: AnyVocab, rows_of: RowsOf | None = None) -> None:
+        """Draw the parameters for a vocabulary; of the output layer only `rows_of` it."""
         shape = self._shape_for(len(vocab))
-        self._set(vocab, shape, initial(shape, self._settings["init"], self._settings["seed"]))
+        rows = None if rows_of is None else rows_of(len(vocab))
+        drawn = initial(shape, self._settings["init"], self._settings["seed"], rows)
+        self._set(vocab, shape, drawn)
 
     @property
     def history(self) -> History:
@@ -108,11 +112,22 @@ class Learner(Network[AnyVocab, AnyTexts]):
     def _examples(self, texts: AnyTexts, name: str) -> Prepared:
         """Return the examples of a text, or check those that were made before."""
 
-    def _prepared(self, train: AnyTexts, dev: AnyTexts | None) -> tuple[Any, Any]:
-        """Return the texts; draw the parameters where their vocabulary decides."""
+    def _prepared(
+        self, train: AnyTexts, dev: AnyTexts | None, rows_of: RowsOf | None = None
+    ) -> tuple[Any, Any]:
+        """Return the texts; draw the parameters where their vocabulary decides.
+
+        With `rows_of` the model has only those rows of the output layer afterwards.
+        """
         if self._shape is None:
             vocab, train, dev = self._read(train, dev)
-            self._draw(vocab)
+            self._draw(vocab, rows_of)
+        elif rows_of is not None:
+            shape, rows = self._shape, rows_of(self._shape.vocab_size)
+            self._parameters = {
+                name: array[rows].copy() if shape.is_output(name) else array.copy()
+                for name, array in self._parameters.items()
+            }
         return train, dev
 
     def _start(
@@ -129,6 +144,7 @@ class Learner(Network[AnyVocab, AnyTexts]):
         eps: float | None = None,
         seed: int = 0,
         threads: int | None = None,
+        rows_of: RowsOf | None = None,
     ) -> NPLMRun:
         """Check data and settings and be ready to train: for training loops; see `fit`."""
         rule = Optimizer.of(optimizer, weight_decay, momentum=momentum, betas=betas, eps=eps)
@@ -136,7 +152,7 @@ class Learner(Network[AnyVocab, AnyTexts]):
             batch_size = whole("batch_size", batch_size, least=1)
         seed, shares = whole("seed", seed, most=MAX_SEED), checked_dropout(dropout)
         threads = thread_count(threads)
-        train, dev = self._prepared(train, dev)
+        train, dev = self._prepared(train, dev, rows_of)
         examples = self._examples(train, "train")
         if batch_size is None:
             batch_size = min(self._defaults.batch_size, len(examples.targets))
@@ -177,6 +193,7 @@ class Learner(Network[AnyVocab, AnyTexts]):
         threads: int | None = None,
         comm: object = None,
         reduction: Reduction = "exact",
+        output_layer: OutputLayer = "whole",
     ) -> Self:
         """Train the parameters in place, and return the model; `history` is what was seen.
 
@@ -222,7 +239,11 @@ class Learner(Network[AnyVocab, AnyTexts]):
         `comm`, a communicator such as `mpi4py.MPI.COMM_WORLD`, trains on all its ranks, which call
         `fit` with the same arguments and have the same model at the end. With `reduction` "exact"
         that is, bit for bit, the model of one process; with "fast" gradients are added up in the
-        communicator's order. Rank 0 calls `callbacks`, writes files and shows the bar.
+        communicator's order. Rank 0 calls `callbacks`, writes files and shows the bar. With
+        `output_layer` "sharded", for vocabularies too large for one machine, each rank has only its
+        rows of U, b and W (of C where it is tied) and of the optimizer's state. Then `checkpoint`
+        is needed, in a folder that all ranks see: the parameters at the end are mapped from it into
+        memory. Until then, and after an exception, the model is what it was before the call.
 
         Raises `DivergedError` where the loss becomes nan or infinite, or rises to more than twice
         its start and twice ln V, with good parameters in place (the last, or the best seen);
@@ -258,9 +279,16 @@ class Learner(Network[AnyVocab, AnyTexts]):
         if steps is None and epochs is None:
             steps, epochs = self._defaults.steps, self._defaults.epochs
         ranks = None if comm is None else as_comm(comm)
+        rows_of = checked_rows(ranks, reduction, output_layer)
+        if rows_of is not None and checkpoint is None:
+            raise ValueError(
+                "checkpoint is None, but output_layer is 'sharded'; expected a file for the"
+                " parameters, of which no rank has all"
+            )
+        model = self if rows_of is None else copy.copy(self)
 
         def prepare() -> tuple[NPLMRun, Plan]:
-            run = self._start(
+            run = model._start(
                 train,
                 dev,
                 batch_size=batch_size,
@@ -272,6 +300,7 @@ class Learner(Network[AnyVocab, AnyTexts]):
                 eps=eps,
                 seed=seed,
                 threads=threads,
+                rows_of=rows_of,
             )
             made, every = steps, evaluate_every
             if made is None:
@@ -295,29 +324,40 @@ class Learner(Network[AnyVocab, AnyTexts]):
 
         before = self._vocab, self._shape, self._parameters
         try:
-            run, plan = self._prepared_on(ranks, reduction, prepare)
+            run, plan = model._prepared_on(ranks, reduction, output_layer, prepare)
         except BaseException:
             # A vocabulary and parameters that only this call brought are gone with it.
             self._vocab, self._shape, self._parameters = before
             raise
-        self._go(run, plan)
+        model._go(run, plan)
+        vars(self).update(vars(model))
         return self
 
     def _prepared_on(
-        self, comm: Comm | None, reduction: Reduction, prepare: Callable[[], tuple[NPLMRun, Plan]]
+        self,
+        comm: Comm | None,
+        reduction: Reduction,
+        output_layer: OutputLayer,
+        prepare: Callable[[], tuple[NPLMRun, Plan]],
     ) -> tuple[NPLMRun, Plan]:
         """Prepare a run, on all ranks of `comm` if there are any; raise what any of them raises."""
-        if reduction not in REDUCTIONS:
-            raise ValueError(
-                f"reduction is {shorten(reduction)}; expected one of {', '.join(REDUCTIONS)}"
-            )
         if comm is None:
             return prepare()
-        run, plan = together(comm, prepare)
-        ranks_run = RanksRun(**vars(run), comm=comm, reduction=reduction)
-        for what, value in (ranks_run.settings() | plan.settings()).items():
+        kind = RanksRun if output_layer == "whole" else ShardedRun
+
+        def prepare_here() -> tuple[RanksRun, Plan]:
+            run, plan = prepare()
+            if plan.update_ratio and output_layer == "sharded":
+                raise ValueError(
+                    "update_ratio is True, but output_layer is 'sharded'; expected False, as no"
+                    " rank has all rows to measure"
+                )
+            return kind(**vars(run), comm=comm, reduction=reduction), plan
+
+        run, plan = together(comm, prepare_here)
+        for what, value in (run.settings() | plan.settings()).items():
             same(comm, what, value)
-        return ranks_run, plan
+        return run, plan
 
     def _default_lr(self, steps: int, is_adamw: bool) -> LearningRate:
         steps = whole("steps", steps, least=1, most=2**62)
@@ -345,6 +385,7 @@ class Learner(Network[AnyVocab, AnyTexts]):
         live: bool = False,
         comm: object = None,
         reduction: Reduction = "exact",
+        output_layer: OutputLayer = "whole",
     ) -> Self:
         """Go on with a training run from its checkpoint; return the model when it is done.
 
@@ -353,7 +394,8 @@ class Learner(Network[AnyVocab, AnyTexts]):
         for the steps to come, and is needed where `steps` asks for more than were planned. `log` is
         continued, and the checkpoint goes on to be saved at `path`. `live` is that of `fit`, and
         `update_ratio` too, which is as it was where it is None. With `comm` all ranks read the
-        checkpoint, and train as in `fit`; their number may be another one than before.
+        checkpoint, and train as in `fit`; their number, and `output_layer`, may be others than
+        before.
 
         Raises `CheckpointError` where the file is none or holds no training run, and `ValueError`
         where it holds one on other examples.
@@ -368,10 +410,11 @@ class Learner(Network[AnyVocab, AnyTexts]):
         [0.1, 0.1, 0.01, 0.01]
         """
         ranks = None if comm is None else as_comm(comm)
+        rows_of = checked_rows(ranks, reduction, output_layer)
         file = model_path(path)
 
         def read() -> tuple[Self, saved.RunState]:
-            model, state = read_model(file, {cls.kind: partial(saved.read_run, cls)})
+            model, state = cls._read_rows(file, rows_of)
             if state is None:
                 raise CheckpointError(
                     f"{file}: holds a model without a training run; fit starts one"
@@ -398,8 +441,16 @@ class Learner(Network[AnyVocab, AnyTexts]):
             )
             return run, plan
 
-        model._go(*model._prepared_on(ranks, reduction, prepare), past)
+        model._go(*model._prepared_on(ranks, reduction, output_layer, prepare), past)
         return model
+
+    @classmethod
+    def _read_rows(
+        cls, file: str | os.PathLike[str], rows_of: RowsOf | None
+    ) -> tuple[Self, saved.RunState | None]:
+        """Return the model and the run of a checkpoint; of the output layer only `rows_of` it."""
+        maker = partial(saved.read_run, cls, rows_of=rows_of)
+        return read_model(file, {cls.kind: maker}, mapped=rows_of is not None)
 
     def _restart(
         self, state: saved.RunState, train: AnyTexts, dev: AnyTexts | None, threads: int | None
@@ -431,10 +482,15 @@ class Learner(Network[AnyVocab, AnyTexts]):
 
         if not isinstance(run, RanksRun):
             go(run)
-        elif run.comm.rank == 0:
-            lead(run, run.comm, go, lambda: self._history)
+            return
+        best = None if past is None or past.best is None else past.best.snapshot
+        if run.comm.rank == 0:
+            lead(run, run.comm, go, lambda: self._history, best)
         else:
-            follow(run, run.comm, partial(setattr, self, "_history"))
+            follow(run, run.comm, partial(setattr, self, "_history"), best)
+        if run.output_layer == "sharded":
+            tensors, _ = together(run.comm, partial(load_mapped, plan.checkpoint or ""))
+            self._parameters = {name: tensors[name] for name in self._shape_of().shapes}
 
     def copy(self) -> Self:
         """Return a model of its own with the same parameters and no history."""
@@ -461,3 +517,27 @@ class Learner(Network[AnyVocab, AnyTexts]):
     def _from_parts(cls, tensors: dict[str, NDArray[Any]], config: dict[str, Any]) -> Self:
         model, _ = saved.read_run(cls, tensors, config)
         return model
+
+
+def checked_rows(
+    comm: Comm | None, reduction: Reduction, output_layer: OutputLayer
+) -> RowsOf | None:
+    """Check how ranks share the work; return the rows of this one where it is to have no others."""
+    for name, value, known in (
+        ("reduction", reduction, REDUCTIONS),
+        ("output_layer", output_layer, OUTPUT_LAYERS),
+    ):
+        if value not in known:
+            raise ValueError(f"{name} is {shorten(value)}; expected one of {', '.join(known)}")
+    if output_layer == "whole":
+        return None
+    if comm is None:
+        raise ValueError(
+            "output_layer is 'sharded', but comm is None; expected the communicator of the ranks"
+        )
+    if reduction != "exact":
+        raise ValueError(
+            f"reduction is {shorten(reduction)}, but output_layer is 'sharded'; expected 'exact',"
+            " as 'fast' needs all rows on every rank"
+        )
+    return partial(rows_of, rank=comm.rank, size=comm.size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...distributed import Comm
-    from .kernels import Reduction
+    from .kernels import OutputLayer, Reduction
 
 REDUCTIONS = ("exact", "fast")
+OUTPUT_LAYERS = ("whole", "sharded")
 
 
 @dataclass
@@ -35,16 +36,29 @@ class RanksRun(NPLMRun):
     get the rows of each. With "fast" it takes a part of each mini-batch, and gradients are added.
     """
 
+    output_layer: ClassVar[OutputLayer] = "whole"
+
     comm: Comm
     reduction: Reduction
     exchange_seconds: float = 0.0
     """The time that ranks took to exchange rows after the last chunk of steps."""
 
+    @property
+    def shards(self) -> dict[str, NDArray[Any]]:
+        """Those of `arrays` of which each rank has other rows: none."""
+        return {}
+
+    def give_rows(self, best: dict[str, NDArray[Any]] | None) -> None:
+        """Give nothing, as rank 0 has all rows."""
+
     def settings(self) -> dict[str, Any]:
         """Return what has to be the same on all ranks, in words or as a digest."""
         model = self.model
         arrays = hashlib.blake2b(digest_size=16)
+        shards = self.shards
         for name, array in sorted(self.arrays.items()):
+            if name in shards:
+                continue
             arrays.update(f"{name} {array.shape} {array.dtype.str}".encode())
             arrays.update(array.data)
         return {
@@ -53,6 +67,7 @@ class RanksRun(NPLMRun):
             "the size of the model": model._shape,
             "vocab": hashlib.blake2b(repr(list(model.vocab)).encode(), digest_size=16).hexdigest(),
             "reduction": self.reduction,
+            "output_layer": self.output_layer,
             **self.to_config(),
             "the parameters at the start": arrays.hexdigest(),
         }
@@ -65,10 +80,9 @@ class RanksRun(NPLMRun):
     ) -> NDArray[np.float64]:
         """Make as many steps as there are learning rates, on all ranks; return the losses."""
         parameters, state = self.model._parameters, self.state
-        is_sharded = self.reduction == "exact"
         losses = kernels.train(
-            self._own_rows(parameters) if is_sharded else parameters,
-            self._own_rows(state) if is_sharded else state,
+            self._own_rows(parameters),
+            self._own_rows(state),
             self.train_examples,
             self.optimizer,
             lrs,
@@ -83,10 +97,7 @@ class RanksRun(NPLMRun):
             vocab_size=self._vocab_size,
         )
         start = perf_counter()
-        if is_sharded:
-            for name, array in (parameters | state).items():
-                if self._is_sharded(name):
-                    self._exchange_rows(array)
+        self._exchange_rows(parameters | state)
         self.exchange_seconds = perf_counter() - start
         return losses
 
@@ -113,25 +124,32 @@ class RanksRun(NPLMRun):
     def _vocab_size(self) -> int:
         return len(self.model.vocab)
 
-    def _is_sharded(self, name: str) -> bool:
-        """Return whether ranks share the rows of an array, such as `U` or `mean.U`."""
-        tied = "P" in self.model._parameters
-        return name.rpartition(".")[2] in ({"C", "b", "W"} if tied else {"U", "b", "W"})
-
     def _rows(self, rank: int) -> slice:
-        first, count = _core.nplm_shard(self._vocab_size, rank, self.comm.size)
-        return slice(first, first + count)
+        return rows_of(self._vocab_size, rank, self.comm.size)
 
     def _own_rows(self, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        rows = self._rows(self.comm.rank)
+        """Return arrays with those rows of the output layer that this rank changes."""
+        if self.reduction == "fast":
+            return arrays
+        shape, rows = self.model._shape_of(), self._rows(self.comm.rank)
         return {
-            name: array[rows] if self._is_sharded(name) else array for name, array in arrays.items()
+            name: array[rows] if shape.is_output(name) else array for name, array in arrays.items()
         }
 
-    def _exchange_rows(self, array: NDArray[Any]) -> None:
+    def _exchange_rows(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Give all ranks the rows that each has changed."""
-        for rank in range(self.comm.size):
-            self.comm.broadcast(array[self._rows(rank)], rank)
+        if self.reduction == "fast":
+            return
+        for name, array in arrays.items():
+            if self.model._shape_of().is_output(name):
+                for rank in range(self.comm.size):
+                    self.comm.broadcast(array[self._rows(rank)], rank)
+
+
+def rows_of(vocab_size: int, rank: int, size: int) -> slice:
+    """Return the rows of the output layer that a rank changes in exact training."""
+    first, count = _core.nplm_shard(vocab_size, rank, size)
+    return slice(first, first + count)
 
 
 def _mean(losses: NDArray[np.float64]) -> float:

@@ -83,6 +83,24 @@ class Shape:
         }
         return shapes | {"W": (self.vocab_size, inputs)} if self.direct else shapes
 
+    def is_output(self, name: str) -> bool:
+        """Return whether a parameter, or an array of its shape, has a row for each token's logit.
+
+        In a checkpoint `U` is such an array, and `optimizer.mean.U` too.
+        """
+        outputs = ("C", "b", "W") if self.tie_weights else ("U", "b", "W")
+        return name.rpartition(".")[2] in outputs and not name.startswith("history.")
+
+    def shapes_of(self, rows: slice | None) -> dict[str, tuple[int, ...]]:
+        """Return the shapes where only these rows of the output layer are at hand; None is all."""
+        if rows is None:
+            return self.shapes
+        count = rows.stop - rows.start
+        return {
+            name: (count, *sizes[1:]) if self.is_output(name) else sizes
+            for name, sizes in self.shapes.items()
+        }
+
     @property
     def num_parameters(self) -> int:
         """The number of parameters."""
@@ -99,9 +117,11 @@ class Shape:
         """Return the shape of a `to_config`, or of an older file, whose names were others."""
         return cls(vocab_size, **{_OLD_NAMES.get(name, name): config[name] for name in config})
 
-    def check(self, parameters: Mapping[str, NDArray[Any]], of: str = "") -> None:
+    def check(
+        self, parameters: Mapping[str, NDArray[Any]], of: str = "", rows: slice | None = None
+    ) -> None:
         """Raise `ValueError` unless these are the parameters of such a network, all finite."""
-        for name, shape in self.shapes.items():
+        for name, shape in self.shapes_of(rows).items():
             array = parameters.get(of + name)
             if array is None or array.shape != shape or array.dtype != self.dtype:
                 found = "missing" if array is None else f"{array.shape} of {array.dtype}"
@@ -110,8 +130,10 @@ class Shape:
                 raise ValueError(f"{of}{name} holds a number that is not finite")
 
 
-def initial(shape: Shape, init: str, seed: int) -> Parameters:
+def initial(shape: Shape, init: str, seed: int, rows: slice | None = None) -> Parameters:
     """Return the parameters that a network starts with, drawn by `seed`.
+
+    Of the output layer only `rows` are returned, by default all.
 
     "normal" draws all of them from the standard normal distribution, as the lecture does at first.
     "scaled" draws the same numbers and multiplies: C by 1, H by (5/3)/sqrt(c·m) (He et al. 2015,
@@ -130,7 +152,7 @@ def initial(shape: Shape, init: str, seed: int) -> Parameters:
         raise ValueError(f"init is {shorten(init)}; expected one of {', '.join(INITS)}")
     generator = np.random.Generator(np.random.PCG64(whole("seed", seed, most=MAX_SEED)))
     try:
-        return _drawn(shape, init, generator)
+        return _drawn(shape, init, generator, rows)
     except (MemoryError, ValueError):  # numpy has a ValueError for what no address can reach.
         sizes = ", ".join(f"{name} {sizes}" for name, sizes in shape.shapes.items())
         told = (
@@ -141,22 +163,33 @@ def initial(shape: Shape, init: str, seed: int) -> Parameters:
         raise MemoryError(cut(told)) from None
 
 
-def _drawn(shape: Shape, init: str, generator: np.random.Generator) -> Parameters:
-    drawn = {name: _normal(generator, sizes) for name, sizes in shape.shapes.items()}
-    if init != "normal":
-        factors = _factors(shape, small=init == "small")
-        # Adding 0 makes -0.0 a plain 0.
-        drawn = {name: array * factors[name] + 0.0 for name, array in drawn.items()}
-    return {name: array.astype(shape.dtype) for name, array in drawn.items()}
-
-
-def _normal(generator: np.random.Generator, sizes: tuple[int, ...]) -> NDArray[np.float64]:
-    """Draw an array in parts, between which Ctrl-C is answered; they change no number."""
-    drawn = np.empty(sizes)
-    flat = drawn.reshape(-1)
-    for start in range(0, flat.size, _PART):
-        generator.standard_normal(out=flat[start : start + _PART])
+def _drawn(
+    shape: Shape, init: str, generator: np.random.Generator, rows: slice | None
+) -> Parameters:
+    factors = {} if init == "normal" else _factors(shape, small=init == "small")
+    drawn: Parameters = {}
+    for name, sizes in shape.shapes_of(rows).items():
+        drawn[name] = np.empty(sizes, shape.dtype)
+        width = math.prod(sizes[1:])
+        start = rows.start * width if rows is not None and shape.is_output(name) else 0
+        size = math.prod(shape.shapes[name])
+        _fill(drawn[name].reshape(-1), start, size, generator, factors.get(name))
     return drawn
+
+
+def _fill(
+    own: NDArray[Any], start: int, size: int, generator: np.random.Generator, factor: float | None
+) -> None:
+    """Draw `size` numbers, and keep those from `start` on; in parts, between which Ctrl-C works."""
+    part = np.empty(min(size, _PART))
+    for at in range(0, size, _PART):
+        numbers = part[: size - at]
+        generator.standard_normal(out=numbers)
+        first, end = max(at, start), min(at + len(numbers), start + len(own))
+        if first < end:
+            kept = numbers[first - at : end - at]
+            # Adding 0 makes -0.0 a plain 0.
+            own[first - start : end - start] = kept if factor is None else kept * factor + 0.0
 
 
 def _factors(shape: Shape, *, small: bool) -> dict[str, float]:

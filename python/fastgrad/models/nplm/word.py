@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ...base import Examples
     from ..word_model import WordTexts
+    from .saved import RowsOf
 
     # A text, or the examples that somebody has made of one.
     WordExamples: TypeAlias = WordTexts | Examples
@@ -104,11 +105,14 @@ class WordNPLM(Learner[WordVocab, "WordExamples"], WordModel["WordExamples"]):
         text = text_to_learn(train, None)
         return text.vocab, text, dev
 
-    def _prepared(self, train: WordExamples, dev: WordExamples | None) -> tuple[Any, Any]:
+    def _prepared(
+        self, train: WordExamples, dev: WordExamples | None, rows_of: RowsOf | None = None
+    ) -> tuple[Any, Any]:
         is_new = self._shape is None
-        text, dev = super()._prepared(train, dev)
+        text, dev = super()._prepared(train, dev, rows_of)
         if is_new:
-            self._parameters["b"][:] = _log_shares(text.counts, len(text.vocab))
+            shares = _log_shares(text.counts, len(text.vocab))
+            self._parameters["b"][:] = shares if rows_of is None else shares[rows_of(len(shares))]
         return text, dev
 
     def _distributions(self, contexts: NDArray[np.uint32]) -> NDArray[np.float64]:
