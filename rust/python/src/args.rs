@@ -3,6 +3,7 @@
 //! An error names the argument, its value (shortened) and what was expected.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 
 use fastgrad_core::progress::Progress;
 use fastgrad_core::words::Names;
@@ -35,6 +36,11 @@ const MOST_THREADS: usize = 1024;
 /// Returns the name of an object's class.
 pub fn class_name(object: Borrowed<'_, '_, PyAny>) -> String {
     object.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string())
+}
+
+/// Returns an object's class and its repr, shortened: `str: 'abc'`.
+pub fn described(object: Borrowed<'_, '_, PyAny>) -> String {
+    format!("{}: {}", class_name(object), shorten(object))
 }
 
 /// Returns an object's repr, shortened to a line; of a long container only the start is formatted.
@@ -77,7 +83,7 @@ pub fn not_a(name: &str, argument: &Bound<'_, PyAny>, expected: &str) -> PyErr {
     PyTypeError::new_err(format!("{name} is of type {class}; expected {expected}"))
 }
 
-/// Reads a whole number and returns what a check makes of it.
+/// Reads a whole number and returns the result of a check.
 ///
 /// # Errors
 /// `TypeError` for what is no int, `ValueError` for one that the check refuses.
@@ -138,8 +144,10 @@ pub fn number(name: &str, argument: f64, least: f64, below: f64) -> PyResult<f64
 ///
 /// # Errors
 /// `TypeError` for anything else, `ValueError` for one that is no text.
-pub fn text<'a>(name: &str, argument: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
-    let Ok(text) = argument.cast::<PyString>() else { return Err(not_a(name, argument, "str")) };
+pub fn text<'a>(name: impl Display, argument: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+    let Ok(text) = argument.cast::<PyString>() else {
+        return Err(not_a(&name.to_string(), argument, "str"));
+    };
     text.to_str().map_err(|error| {
         let reason = error.value(argument.py());
         PyValueError::new_err(format!("{name} is no text: {reason}"))
@@ -162,7 +170,7 @@ pub fn strings(name: &str, argument: &Bound<'_, PyAny>) -> PyResult<Names> {
     let mut names = Names::default();
     for (place, item) in iterate(name, argument, "a sequence of str")?.enumerate() {
         let item = item?;
-        let pushed = names.push(text(&format!("{name}[{place}]"), &item)?);
+        let pushed = names.push(text(format_args!("{name}[{place}]"), &item)?);
         pushed.map_err(|error| to_python(&error))?;
         pause(argument.py(), place)?;
     }
@@ -292,7 +300,7 @@ impl<'py, T: Element, D: Dimension> Array<'py, T, D> {
 
     /// Borrows the array for writing; refused while another call uses it.
     pub fn write(&self) -> PyResult<Writing<'py, T, D>> {
-        // SAFETY: the array is alive.
+        // SAFETY: the array is alive, and its flags are set once it is made.
         let flags = unsafe { (*self.array.as_array_ptr()).fields.flags };
         if flags & NPY_ARRAY_WRITEABLE == 0 {
             let message = format!("{} is read-only; expected a writeable array", self.name);
@@ -315,7 +323,7 @@ impl<'py, T: Element, D: Dimension> Array<'py, T, D> {
     }
 }
 
-/// The first and last addresses of arrays that must not share memory.
+/// The addresses of arrays that must not share memory.
 #[derive(Clone, Default)]
 pub struct ByteBounds<'a>(Vec<(&'a str, usize, usize)>);
 

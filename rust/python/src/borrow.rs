@@ -25,7 +25,7 @@ struct Use {
 /// The uses of arrays by calls that run, and the number of the last one.
 static USES: GilCell<RefCell<(Vec<Use>, u64)>> = GilCell::new(RefCell::new((Vec::new(), 0)));
 
-/// Ends all uses: called in the child of a fork.
+/// Ends all uses. Called in the child of a fork.
 pub fn after_fork(py: Python<'_>) {
     USES.get(py).borrow_mut().0.clear();
 }
@@ -47,7 +47,7 @@ impl<'py, T: Element, D: Dimension> Reading<'py, T, D> {
         let (uses, last) = &mut *USES.get(array.py()).borrow_mut();
         let clashes =
             |other: &Use| (writes || other.writes) && start < other.end && other.start < end;
-        if uses.iter().any(clashes) || uses.try_reserve(1).is_err() {
+        if uses.iter().any(clashes) {
             return None;
         }
         *last += 1;
@@ -57,7 +57,8 @@ impl<'py, T: Element, D: Dimension> Reading<'py, T, D> {
 
     /// Returns the numbers as a view.
     pub fn as_array(&self) -> ArrayView<'_, T, D> {
-        // SAFETY: no other call writes to it, nor does this one while the view is in use.
+        // SAFETY: `borrow` let no other call write to the array while it is borrowed, and this call
+        // writes only by `Writing::as_slice_mut`, which borrows it mutably.
         unsafe { self.array.as_array() }
     }
 
@@ -96,7 +97,8 @@ impl<'py, T: Element, D: Dimension> Writing<'py, T, D> {
 
     /// Returns the numbers for writing, if they are contiguous.
     pub fn as_slice_mut(&mut self) -> Result<&mut [T], AsSliceError> {
-        // SAFETY: no other call uses it.
+        // SAFETY: `borrow` let no other call use the array while it is borrowed, and the slice borrows
+        // this value mutably.
         unsafe { self.0.array.as_slice_mut() }
     }
 }

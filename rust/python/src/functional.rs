@@ -16,12 +16,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 use pyo3::{ffi, intern};
 
-use crate::errors::guard;
-use crate::errors::to_python;
+use crate::args::described;
+use crate::errors::{guard, to_python};
 use crate::operands::{Operands, detached};
 use crate::overrides;
 use crate::value::node::NodeRef;
-use crate::value::{number, ops, patches};
+use crate::value::{ops, patches};
 use crate::written_out::{self, Output, Outputs};
 
 /// Return the sum of Values and numbers as one node, added from left to right.
@@ -42,7 +42,7 @@ fn sum<'py>(values: &Bound<'py, PyAny>) -> Output<'py> {
     })
 }
 
-/// Return the larger of two, the first when they are equal; the other one's derivative is 0.
+/// Return the larger of two, the first when they are equal; the derivative by the other is 0.
 ///
 /// >>> max(Value(1.0), 2.0).data
 /// 2.0
@@ -52,7 +52,7 @@ fn max<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> Output<'py> {
     guard(|| extremum(a, b, "max", ops::max))
 }
 
-/// Return the smaller of two, the first when they are equal; the other one's derivative is 0.
+/// Return the smaller of two, the first when they are equal; the derivative by the other is 0.
 ///
 /// >>> min(Value(1.0), 2.0).data
 /// 1.0
@@ -227,7 +227,7 @@ fn cross_entropy<'py>(logits: &Bound<'py, PyAny>, target: &Bound<'py, PyAny>) ->
     })
 }
 
-/// Returns the method of a number of a program that is being recorded that picks from a list.
+/// Returns a target's method that picks from a list, which numbers have while a program is recorded.
 fn recorded<'py>(target: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     match NodeRef::of(target.as_borrowed()) {
         Some(_) => target.getattr_opt(intern!(target.py(), "_pick_from")),
@@ -241,10 +241,9 @@ fn index(target: &Bound<'_, PyAny>) -> PyResult<i64> {
         if error.is_instance_of::<PyOverflowError>(target.py()) {
             return PyIndexError::new_err("cross_entropy: target is out of range");
         }
-        let class = number::class_name(target.as_borrowed());
-        let shown = number::shorten(target.as_borrowed());
+        let got = described(target.as_borrowed());
         PyTypeError::new_err(format!(
-            "cross_entropy: target must be an int, got {class}: {shown} \
+            "cross_entropy: target must be an int, got {got} \
              (for rows of logits there is fastgrad.nn.cross_entropy)"
         ))
     })

@@ -59,7 +59,7 @@ impl NgramCounts {
         self.0.order().get()
     }
 
-    /// The alphabet in ascending order, without the boundary; that of id i + 1 at index i.
+    /// The alphabet in ascending order, without the boundary: the character of id i + 1 is at index i.
     #[getter]
     fn characters(&self) -> PyResult<String> {
         guard(|| {
@@ -212,8 +212,8 @@ fn read_order(order: &Bound<'_, PyAny>) -> PyResult<Order> {
     args::whole("order", order, expected, check)
 }
 
-/// Count the n-grams of a file, one item per line; "-" is standard input. With `blank` a file
-/// without items has counts, of nothing.
+/// Count the n-grams of a file, one item per line; "-" is standard input. With `blank`, the counts of
+/// a file without items are empty; otherwise such a file is an error.
 #[pyfunction]
 #[pyo3(signature = (path, order=None, threads=None, progress=None, blank=false))]
 #[pyo3(text_signature = "(path, order=2, threads=None, progress=None, blank=False)")]
@@ -497,14 +497,7 @@ impl Lines<'_> {
     }
 
     fn add(&self, item: &Bound<'_, PyAny>, chunk: &mut Vec<u8>) -> PyResult<()> {
-        let position = self.position;
-        let Ok(text) = item.cast::<PyString>() else {
-            return Err(args::not_a(&format!("items[{position}]"), item, "str"));
-        };
-        let text = text.to_str().map_err(|error| {
-            let reason = error.value(item.py());
-            PyValueError::new_err(format!("items[{position}] is no text: {reason}"))
-        })?;
+        let text = args::text(format_args!("items[{}]", self.position), item)?;
         chunk.extend_from_slice(text.as_bytes());
         chunk.push(b'\n');
         Ok(())

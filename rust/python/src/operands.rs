@@ -7,6 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyList, PyTuple};
 
+use crate::args::described;
 use crate::errors::to_python;
 use crate::memory::{reserve, with_capacity};
 use crate::overrides;
@@ -25,9 +26,10 @@ pub struct Operands {
     pub data: Vec<f64>,
     /// a number of the op itself, as the target of a cross-entropy
     pub setting: Option<f64>,
-    /// an operand's class has ops of its own
+    /// true if an operand's class has ops of its own
     own_ops: bool,
-    /// the item refused is neither Value nor number, but its class may implement `Value * item`
+    /// true if an item was refused that is neither Value nor number, but whose class may implement
+    /// `Value * item`
     stranger: bool,
 }
 
@@ -228,11 +230,11 @@ impl FusedOutputs {
         n: usize,
         mut made: impl FnMut(usize) -> fastgrad_core::Result<Unary>,
     ) -> PyResult<Bound<'py, PyList>> {
-        // Only while a long list is filled may Python code run: the collector tracks it once it is
-        // full.
+        // Python code runs only while a long list is filled, which the collector therefore tracks
+        // once it is full.
         let is_long = n >= PAUSE_EVERY;
-        // SAFETY: each place of the list is filled once; after an error the rest stay null, as a
-        // list may be until it is shown.
+        // SAFETY: the list is new, and each of its places is filled once. After an error the rest are
+        // null, as in any list of `PyList_New`, and no Python code has seen the list.
         unsafe {
             let list = ffi::PyList_New(n.cast_signed());
             let list = Bound::from_owned_ptr_or_err(py, list)?;
@@ -274,18 +276,12 @@ pub fn detached<T: Send>(py: Python<'_>, data: &[f64], op: impl FnOnce(&[f64]) -
 
 #[cold]
 fn not_an_operand(item: &Bound<'_, PyAny>, argument: &str) -> PyErr {
-    let (class, shown) = describe(item);
-    PyTypeError::new_err(format!("{argument} must hold Values and numbers, got {class}: {shown}"))
+    let got = described(item.as_borrowed());
+    PyTypeError::new_err(format!("{argument} must hold Values and numbers, got {got}"))
 }
 
 #[cold]
 fn not_iterable(source: &Bound<'_, PyAny>, argument: &str) -> PyErr {
-    let (class, shown) = describe(source);
-    PyTypeError::new_err(format!(
-        "{argument} must be an iterable of Values and numbers, got {class}: {shown}"
-    ))
-}
-
-fn describe(object: &Bound<'_, PyAny>) -> (String, String) {
-    (number::class_name(object.as_borrowed()), number::shorten(object.as_borrowed()))
+    let got = described(source.as_borrowed());
+    PyTypeError::new_err(format!("{argument} must be an iterable of Values and numbers, got {got}"))
 }

@@ -1,4 +1,4 @@
-//! Optimisers over lists of Values: the state in Rust, one call a step.
+//! Optimisers over lists of Values: the state is in Rust, and a step is one call.
 
 use fastgrad_core::autograd::optim::{Adam, Sgd};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -7,13 +7,13 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
-use crate::args::read_all;
+use crate::args::{described, read_all};
 use crate::errors::guard;
 use crate::memory::{filled, with_capacity};
 use crate::overrides;
 use crate::run::pause;
 use crate::value::node::{self, NodeRef};
-use crate::value::{number, patches};
+use crate::value::patches;
 
 /// The parameters of an optimiser, checked to be Values.
 struct Params(Vec<Py<PyAny>>);
@@ -22,10 +22,10 @@ impl Params {
     fn read(given: &Bound<'_, PyAny>) -> PyResult<Params> {
         let params = read_all(given.try_iter()?, |_, item| {
             if NodeRef::of(item.as_borrowed()).is_none() {
-                let class = number::class_name(item.as_borrowed());
-                let shown = number::shorten(item.as_borrowed());
-                let message = format!("params must hold Values only, got {class}: {shown}");
-                return Err(PyTypeError::new_err(message));
+                let got = described(item.as_borrowed());
+                return Err(PyTypeError::new_err(format!(
+                    "params must hold Values only, got {got}"
+                )));
             }
             Ok(item.unbind())
         })?;
@@ -80,7 +80,7 @@ impl Params {
         Ok(false)
     }
 
-    /// Does what [`Params::update`] does through the attributes `data` and `grad`.
+    /// Does what [`Params::update`] does, through the attributes `data` and `grad`.
     #[cold]
     fn update_by_attributes<S: Copy>(
         &self,

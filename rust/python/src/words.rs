@@ -1,6 +1,8 @@
 //! Running text as arrays of ids.
 
-use fastgrad_core::words::{Encoded, Eos, Ids, Limits, Reader, Tokenizer};
+use fastgrad_core::Result;
+use fastgrad_core::progress::Progress;
+use fastgrad_core::words::{Encoded, Eos, Ids, Limits, Reader, Text, Tokenizer};
 use numpy::{IntoPyArray, Ix1, PyArray1};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -10,12 +12,12 @@ use crate::args;
 use crate::errors::guard;
 use crate::run::{Cost, run};
 
-/// The nanoseconds that a byte takes.
+/// The nanoseconds to read a byte.
 const A_BYTE: u64 = 5;
 /// The nanoseconds to encode a token.
 const A_TOKEN: u64 = 10;
 
-/// A reader of a text that comes in chunks; encoding the text ends the reader.
+/// A reader of a text that comes in chunks. Encoding the text ends the reader.
 #[pyclass(module = "fastgrad._core")]
 pub struct WordReader {
     reader: Option<Reader>,
@@ -72,20 +74,20 @@ impl WordReader {
         })
     }
 
-    /// The number of tokens so far, those that end sentences included.
+    /// Return the number of tokens so far, those that end sentences included.
     #[getter]
     fn tokens(&self) -> PyResult<usize> {
         self.reader.as_ref().map(Reader::tokens).ok_or_else(ended)
     }
 
-    /// The number of distinct tokens so far.
+    /// Return the number of distinct tokens so far.
     #[getter]
     fn types(&self) -> PyResult<usize> {
         self.reader.as_ref().map(Reader::types).ok_or_else(ended)
     }
 
-    /// Return the tokens read since the last call, (T,) uint32, which the reader then lacks: 0 for one
-    /// that ends sentences, otherwise the number of its type plus 1.
+    /// Take the tokens read since the last call out of the reader and return them, (T,) uint32: 0 for
+    /// one that ends sentences, otherwise the number of its type plus 1.
     fn take<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u32>>> {
         guard(|| {
             let reader = self.reader.as_mut().ok_or_else(ended)?;
@@ -93,8 +95,8 @@ impl WordReader {
         })
     }
 
-    /// Choose a vocabulary by how often each of the numbers that `take` returns occurs in a training
-    /// part, (types + 1,) uint64; return the id of each number, and the vocabulary.
+    /// Choose a vocabulary by the counts, (types + 1,) uint64, that the numbers of `take` have in a
+    /// training part; return the id of each number, and the vocabulary.
     #[pyo3(signature = (counts, rare, mark=None, *, max_size=None, min_count=1))]
     fn vocabulary<'py>(
         &mut self,
@@ -104,19 +106,16 @@ impl WordReader {
         mark: Option<&Bound<'_, PyAny>>,
         max_size: Option<usize>,
         min_count: u64,
-    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyList>)> {
+    ) -> PyResult<(Bound<'py, PyArray1<u32>>, Bound<'py, PyList>)> {
         guard(|| {
-            let rare = args::owned("rare", rare)?;
-            let mark = mark.map(|mark| args::owned("mark", mark)).transpose()?;
-            let limits = Limits { train: None, max_size, min_count, unk: rare, eos: mark };
+            let limits = Limits { max_size, min_count, ..read_limits(rare, mark)? };
             let counts = args::array::<u64, Ix1>("counts", counts)?.read()?;
             let counts = counts.as_array();
-            let reader = self.reader.take().ok_or_else(ended)?;
-            let (numbers, symbols) = run(py, cost(&reader, 0), None, |progress| {
+            let (numbers, symbols) = self.end_with(py, 0, |text, progress| {
                 let counts = args::contiguous(&counts, progress)?;
-                reader.finish(progress)?.numbers_by_count(&counts, &limits, progress)
+                text.numbers_by_count(&counts, &limits, progress)
             })?;
-            Ok((to_array(py, Ids::Long(numbers)), args::string_list(py, symbols.iter())?))
+            Ok((numbers.into_pyarray(py), args::string_list(py, symbols.iter())?))
         })
     }
 
@@ -129,15 +128,13 @@ impl WordReader {
         symbols: &Bound<'py, PyAny>,
         rare: u32,
         mark: Option<u32>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    ) -> PyResult<Bound<'py, PyArray1<u32>>> {
         guard(|| {
             let symbols = args::strings("symbols", symbols)?;
-            let reader = self.reader.take().ok_or_else(ended)?;
-            let cost = cost(&reader, symbols.len());
-            let numbers = run(py, cost, None, |progress| {
-                reader.finish(progress)?.numbers(&symbols, rare, mark, progress)
+            let numbers = self.end_with(py, symbols.len(), |text, progress| {
+                text.numbers(&symbols, rare, mark, progress)
             })?;
-            Ok(to_array(py, Ids::Long(numbers)))
+            Ok(numbers.into_pyarray(py))
         })
     }
 
@@ -153,13 +150,9 @@ impl WordReader {
         min_count: u64,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyList>)> {
         guard(|| {
-            let rare = args::owned("rare", rare)?;
-            let mark = mark.map(|mark| args::owned("mark", mark)).transpose()?;
-            let limits = Limits { train, max_size, min_count, unk: rare, eos: mark };
-            let reader = self.reader.take().ok_or_else(ended)?;
-            let Encoded { ids, symbols } = run(py, cost(&reader, 0), None, |progress| {
-                reader.finish(progress)?.choose(&limits, progress)
-            })?;
+            let limits = Limits { train, max_size, min_count, ..read_limits(rare, mark)? };
+            let Encoded { ids, symbols } =
+                self.end_with(py, 0, |text, progress| text.choose(&limits, progress))?;
             Ok((to_array(py, ids), args::string_list(py, symbols.iter())?))
         })
     }
@@ -176,19 +169,33 @@ impl WordReader {
     ) -> PyResult<Bound<'py, PyAny>> {
         guard(|| {
             let symbols = args::strings("symbols", symbols)?;
-            let reader = self.reader.take().ok_or_else(ended)?;
-            let cost = cost(&reader, symbols.len());
-            let ids = run(py, cost, None, |progress| {
-                reader.finish(progress)?.encode(&symbols, rare, mark, progress)
+            let ids = self.end_with(py, symbols.len(), |text, progress| {
+                text.encode(&symbols, rare, mark, progress)
             })?;
             Ok(to_array(py, ids))
         })
     }
 }
 
-/// Returns the cost of encoding what a reader has read, with a vocabulary of so many symbols.
-fn cost(reader: &Reader, symbols: usize) -> Cost {
-    Cost::of(reader.tokens().saturating_add(reader.pending()).saturating_add(symbols), A_TOKEN)
+impl WordReader {
+    /// Ends the reader, and runs work on its text and a vocabulary of so many symbols.
+    fn end_with<T: Send>(
+        &mut self,
+        py: Python<'_>,
+        symbols: usize,
+        work: impl FnOnce(Text, &Progress) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        let reader = self.reader.take().ok_or_else(ended)?;
+        let items = reader.tokens().saturating_add(reader.pending()).saturating_add(symbols);
+        run(py, Cost::of(items, A_TOKEN), None, |progress| work(reader.finish(progress)?, progress))
+    }
+}
+
+/// Reads the unk token and the eos token of a vocabulary without other limits.
+fn read_limits(rare: &Bound<'_, PyAny>, mark: Option<&Bound<'_, PyAny>>) -> PyResult<Limits> {
+    let unk = args::owned("rare", rare)?;
+    let eos = mark.map(|mark| args::owned("mark", mark)).transpose()?;
+    Ok(Limits { train: None, max_size: None, min_count: 1, unk, eos })
 }
 
 #[cold]

@@ -48,10 +48,11 @@ pub fn copy_of<T: Copy>(numbers: &[T]) -> Result<Vec<T>> {
     Ok(copy)
 }
 
-/// Advises the system to use huge pages for untouched memory: fewer page faults more than halve the
-/// time that its first use takes.
+/// Advises the system to use huge pages for untouched memory, for the whole ones that lie in it.
+///
+/// Fewer page faults more than halve the time that the first use of the memory takes.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn advise_huge_pages<T>(numbers: &mut [T]) {
+pub fn advise_huge_pages<T>(numbers: &mut [T]) {
     use core::ffi::{c_int, c_void};
     unsafe extern "C" {
         fn madvise(address: *mut c_void, length: usize, advice: c_int) -> c_int;
@@ -69,7 +70,7 @@ fn advise_huge_pages<T>(numbers: &mut [T]) {
 
 /// Does nothing on other systems.
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-fn advise_huge_pages<T>(_numbers: &mut [T]) {}
+pub fn advise_huge_pages<T>(_numbers: &mut [T]) {}
 
 impl<T> std::ops::Deref for Buffer<T> {
     type Target = [T];

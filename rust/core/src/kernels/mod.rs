@@ -50,6 +50,6 @@ mod vmath;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use buffer::{Buffer, copy_of};
+pub use buffer::{Buffer, advise_huge_pages, copy_of};
 pub use dispatch::{Cpu, Dispatch};
 pub use simd::{Float, MICRO_BATCH};

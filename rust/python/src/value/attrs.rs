@@ -86,7 +86,8 @@ c_functions! {
         answer(shown(value))
     }
 
-    /// `v._repr_mimebundle_()`, which notebooks call; they pick from what it returns themselves.
+    /// `v._repr_mimebundle_()`, which notebooks call. They choose from the formats that it returns, so
+    /// that the arguments are not used.
     pub fn repr_mimebundle(value: NodeRef, _args: Option<Argument>, _kwargs: Option<Argument>)
     -> Object {
         // Imported here, since most programs show no picture.
@@ -97,7 +98,7 @@ c_functions! {
     /// `v.name = value`, and `del v.name` with null.
     pub fn setattro(value: NodeRef, name: Argument, new: Option<Argument>) -> c_int {
         let class = value.class_ptr();
-        // SAFETY: all are alive; a deleted attribute is null.
+        // SAFETY: the value and the arguments are alive; null deletes the attribute.
         let outcome = unsafe {
             let new = new.map_or(ptr::null_mut(), Borrowed::as_ptr);
             ffi::PyObject_GenericSetAttr(value.as_ptr().cast(), name.as_ptr(), new)
@@ -114,7 +115,7 @@ c_functions! {
     }
 
     fn set_dict(value: NodeRef, dict: Option<Argument>, _closure: *mut c_void) -> c_int {
-        // SAFETY: both are alive; null raises an error.
+        // SAFETY: the value and the dict are alive; null raises an error.
         let outcome = unsafe {
             let dict = dict.map_or(ptr::null_mut(), Borrowed::as_ptr);
             ffi::PyObject_GenericSetDict(value.as_ptr().cast(), dict, ptr::null_mut())
@@ -250,62 +251,31 @@ fn own_dict(value: NodeRef<'_>) -> PyResult<Bound<'_, PyAny>> {
     dict
 }
 
-/// Returns the descriptors of the type.
-pub fn getset() -> Vec<ffi::PyGetSetDef> {
-    vec![
-        attribute(c"data".as_ptr(), get_data, Some(set_data), c"The value, a float.".as_ptr()),
-        attribute(
-            c"grad".as_ptr(),
-            get_grad,
-            Some(set_grad),
-            c"d(root)/d(self), summed over the calls of backward().".as_ptr(),
-        ),
-        attribute(
-            c"_prev".as_ptr(),
-            get_prev,
-            None,
-            c"The operands, in order, each once; plain numbers are left out.".as_ptr(),
-        ),
-        attribute(
-            c"_children".as_ptr(),
-            get_children,
-            None,
-            c"The operands that are Values, in order, repeats too.".as_ptr(),
-        ),
-        attribute(
-            c"_local_grads".as_ptr(),
-            get_local_grads,
-            None,
-            c"d(self)/d(child) for each of _children; empty for an op without derivatives."
-                .as_ptr(),
-        ),
-        attribute(
-            c"_operands".as_ptr(),
-            get_operands,
-            None,
-            c"The operands in order, plain numbers as floats: of a linear map w, x and b; of others over \
-              lists x, then the op's own number, as a target."
-                .as_ptr(),
-        ),
-        attribute(
-            c"_call_id".as_ptr(),
-            get_call_id,
-            None,
-            c"A number that the outputs of one call over lists have in common; None for other nodes."
-                .as_ptr(),
-        ),
-        attribute(
-            c"_output".as_ptr(),
-            get_output,
-            None,
-            c"The index among the outputs of one call over lists; 0 for other nodes.".as_ptr(),
-        ),
-        attribute(
-            c"_op".as_ptr(),
-            get_op,
-            None,
-            c"The op that made this node; '' for a leaf.".as_ptr(),
-        ),
-        attribute(c"__dict__".as_ptr(), get_dict, Some(set_dict), ptr::null()),
-    ]
+/// One row an attribute: its name, the C functions that read it and, if it may be set, write it, and
+/// its docstring.
+macro_rules! attributes {
+    ($($name:literal $get:ident $(, $set:ident)? $doc:literal;)+) => {
+        /// Returns the descriptors of the type.
+        pub fn getset() -> Vec<ffi::PyGetSetDef> {
+            vec![$(attribute($name, $get, [$(Some($set as ffi::setter),)? None][0], $doc)),+]
+        }
+    };
+}
+
+attributes! {
+    c"data" get_data, set_data c"The value, a float.";
+    c"grad" get_grad, set_grad c"d(root)/d(self), summed over the calls of backward().";
+    c"_prev" get_prev c"The operands, in order, each once; plain numbers are left out.";
+    c"_children" get_children c"The operands that are Values, in order, repeats too.";
+    c"_local_grads" get_local_grads
+        c"d(self)/d(child) for each of _children; empty for an op without derivatives.";
+    c"_operands" get_operands
+        c"The operands in order, plain numbers as floats: of a linear map w, x and b; of others over \
+          lists x, then the op's own number, as a target.";
+    c"_call_id" get_call_id
+        c"A number that the outputs of one call over lists have in common; None for other nodes.";
+    c"_output" get_output
+        c"The index among the outputs of one call over lists; 0 for other nodes.";
+    c"_op" get_op c"The op that made this node; '' for a leaf.";
+    c"__dict__" get_dict, set_dict c"The attributes that a program has set.";
 }

@@ -6,6 +6,20 @@
 //!
 //! A rule may call `backward()` again. The inner pass finds adjoints of the outer one: those of
 //! nodes are saved like gradients of earlier calls, those of fused ops in [`Walk::aside`].
+//!
+//! # Why handles may be followed
+//!
+//! A [`Handle`] is a pointer without a lifetime. All handles of a pass point to living nodes and fused
+//! ops:
+//!
+//! - each is made from a reference: to the root, or to what the target of another handle refers to;
+//! - the caller keeps the root alive during the pass, as its `NodeRef` says;
+//! - edges are set before anything can reach a node, and never change: Python code that runs during a
+//!   pass can drop its own references, but not those of the graph (`Node::take_parents` replaces a
+//!   node's edges by the same parents, and only where no pass has been);
+//! - a pass keeps handles only in its [`Walk`], which `run` clears at the end of the pass;
+//! - in the child of a fork the thread of the pass is gone, so that its reference to the root is
+//!   never released.
 
 use std::cell::RefCell;
 use std::ptr::{self, NonNull};
@@ -31,13 +45,12 @@ const KEEP: usize = 1 << 20;
 /// From this many nodes on, gradients are put back on two threads.
 const MANY: usize = 1 << 18;
 
-/// A node, or (with the lowest bit set) a fused op: alive during the pass, as it is under the root,
-/// which the caller keeps alive.
+/// A node, or (with the lowest bit set) a fused op, which lives during the pass: see the module.
 #[derive(Clone, Copy)]
 struct Handle(*const u8);
 
-// SAFETY: a pass shares handles with threads of its own only, in `update_grads`, where each thread
-// touches nodes that no other does.
+// SAFETY: a pass shares handles only with the thread that `update_grads` starts and waits for. Each
+// of the two threads reads and writes gradients of nodes that the other does not touch.
 unsafe impl Sync for Handle {}
 
 /// The target of a handle.
@@ -61,7 +74,8 @@ impl Handle {
 
     #[inline(always)]
     fn target<'a>(self) -> Target<'a> {
-        // SAFETY: made of a reference, to what lives during the pass; none is kept beyond it.
+        // SAFETY: it points to what it was made from, which lives during the pass, as the module's
+        // documentation explains; no target is kept beyond it.
         unsafe {
             if self.0.addr() & 1 == 0 {
                 Target::Node(&*self.0.cast())
@@ -88,12 +102,11 @@ impl Undo for Walk {
     }
 }
 
-/// The nodes under a root that the caller keeps alive: edges never change, so all of them stay
-/// alive.
+/// The nodes under a root.
 struct Nodes<'a> {
     py: Python<'a>,
     aside: &'a Aside,
-    /// The pass is inside another one.
+    /// True if the pass is inside another one.
     nested: bool,
     scratch: Vec<f64>,
 }
@@ -143,7 +156,7 @@ impl Graph for Nodes<'_> {
     #[inline(always)]
     fn prefetch_parents(&self, handle: Handle) {
         if let Target::Node(node) = handle.target() {
-            // An address that is none, as of a fused node, does no harm.
+            // A prefetch may be given any address, such as the index of a fused node.
             for parent in node.addresses() {
                 prefetch(parent.wrapping_add(HOT_OFFSET));
             }
@@ -270,7 +283,7 @@ fn set_grad(handle: Handle, grad: f64) {
 #[inline(always)]
 fn prefetch(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing, and ignores an address that is none.
+    // SAFETY: a prefetch may be given any address.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(address.cast());
@@ -343,8 +356,8 @@ pub fn send_alone(value: NodeRef<'_>) -> PyResult<()> {
             // Nothing is sent where there is no memory.
             fused.reserve(&mut scratch).map_err(|NoMemory| no_memory())?;
             send_to_fused_op(&value, fused, index);
-            // Inside a pass this sends what other outputs have left in the op, too: their adjoints
-            // are complete, and the op's own turn sends what comes later.
+            // Inside a pass this also sends the adjoints that other outputs have added so far. Their
+            // rest is sent when the pass comes to the op itself.
             for op in [Some(fused), fused.weights.as_deref()].into_iter().flatten() {
                 op.vjp(&mut scratch).map_err(|NoMemory| no_memory())?;
             }
@@ -380,7 +393,8 @@ fn run(
     // A rule may call backward again: the inner pass then finds the buffers gone and makes its own.
     let kept = KEPT.try_with(RefCell::take).ok().flatten();
     let mut own = kept.unwrap_or_default();
-    // SAFETY: `own` is dropped, or kept for the next pass, after the guard.
+    // SAFETY: `own` is a box, so that the pass stays where it is until the guard is dropped, before
+    // the box is dropped or kept for the next pass.
     let guard = unsafe { PassGuard::take(py, NonNull::from(&mut *own))? };
     let Walk { pass, aside } = &mut *own;
     let outcome = walk(pass, &mut Nodes::new(py, aside, guard.is_nested()));

@@ -50,35 +50,34 @@ fn methods() -> Vec<ffi::PyMethodDef> {
     let mut methods = ops::op_methods();
     methods.extend([
         method(
-            c"backward".as_ptr(),
+            c"backward",
             backward,
             no_argument,
-            c"backward($self)\n--\n\nAdd d(self)/d(node) to the grad of every node that self depends on, self included."
-                .as_ptr(),
+            c"backward($self)\n--\n\nAdd d(self)/d(node) to the grad of every node that self depends on, self included.",
         ),
         method(
-            c"zero_grad".as_ptr(),
+            c"zero_grad",
             zero_grad,
             no_argument,
-            c"zero_grad($self)\n--\n\nSet the grad of every node that self depends on to 0, self included.".as_ptr(),
+            c"zero_grad($self)\n--\n\nSet the grad of every node that self depends on to 0, self included.",
         ),
         method(
-            c"item".as_ptr(),
+            c"item",
             attrs::item,
             no_argument,
-            c"item($self)\n--\n\nReturn data, a float.".as_ptr(),
+            c"item($self)\n--\n\nReturn data, a float.",
         ),
         method(
-            c"__format__".as_ptr(),
+            c"__format__",
             attrs::format_with,
             ffi::METH_O,
-            c"__format__($self, spec, /)\n--\n\nReturn data formatted, as in f\"{v:.3f}\".".as_ptr(),
+            c"__format__($self, spec, /)\n--\n\nReturn data formatted, as in f\"{v:.3f}\".",
         ),
         method(
-            c"_propagate".as_ptr(),
+            c"_propagate",
             propagate,
             no_argument,
-            c"_propagate($self)\n--\n\nAdd self.grad times d(self)/d(operand) to each operand's grad.".as_ptr(),
+            c"_propagate($self)\n--\n\nAdd self.grad times d(self)/d(operand) to each operand's grad.",
         ),
     ]);
     methods.push(ffi::PyMethodDef {
@@ -152,8 +151,9 @@ pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
         flags: flags_word(flags)?,
         slots: slots.as_mut_ptr(),
     };
-    // SAFETY: the tables and names live forever, the slots until the type is made; nobody else has
-    // the new type. An instance is as large as a node, whose fields are where the members say.
+    // SAFETY: the tables and names live forever, the slots until the type is made. Nothing else has
+    // the new type yet. An instance is as large as a node, and the members name the offsets of its
+    // fields.
     let class = unsafe {
         let made = ffi::PyType_FromSpec(&raw mut spec);
         let class = Bound::from_owned_ptr_or_err(py, made)?.cast_into::<PyType>()?;

@@ -27,7 +27,8 @@ c_functions! {
         let mut found = 0;
         let mut tell = |object: Object| {
             if found == 0 && !object.is_null() {
-                // SAFETY: the object is alive, as the node refers to it.
+                // SAFETY: the node owns a reference to the object, which is alive therefore; `visit` and
+                // `arg` are the collector's.
                 found = unsafe { visit(object, arg) };
             }
         };

@@ -22,7 +22,8 @@ impl Deref for Retired {
 
     #[inline(always)]
     fn deref(&self) -> &Node {
-        // SAFETY: nobody else can get at it, and `free` consumes this.
+        // SAFETY: nobody else can reach the node, and its memory is only freed by `free`, which consumes
+        // this.
         unsafe { self.0.as_ref() }
     }
 }
@@ -49,8 +50,8 @@ impl Retired {
     fn untrack_slowly(&self) {
         self.set_tracked(false);
         if !self.weakrefs.get().is_null() {
-            // SAFETY: a node without references, as it should be. Callbacks run here, which cannot
-            // get at the node.
+            // SAFETY: the node has no references, as the function expects. The callbacks that it runs
+            // cannot reach the node.
             unsafe { ffi::PyObject_ClearWeakRefs(self.as_ptr().cast()) }
         }
     }
@@ -58,7 +59,8 @@ impl Retired {
     /// Frees the node's attributes and memory, and returns its edges.
     #[inline(always)]
     fn free(self, py: Python<'_>) -> OwnedEdges {
-        // SAFETY: the node is ours alone, and not used again.
+        // SAFETY: nothing else can reach the node. Its edges, dict, memory and type are each given up
+        // once, and `self` is not used afterwards.
         unsafe {
             let edges = self.give_edges();
             if let Edges::Output(fused, _) = self.edges() {

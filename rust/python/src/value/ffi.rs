@@ -1,6 +1,7 @@
 //! C functions with a `Value` as receiver, and what they return to Python.
 
-use std::os::raw::{c_char, c_int, c_void};
+use std::ffi::CStr;
+use std::os::raw::{c_int, c_void};
 use std::ptr;
 
 use pyo3::prelude::*;
@@ -161,25 +162,22 @@ pub fn not_implemented(py: Python<'_>) -> Object {
 
 /// Defines a method of the type; `doc` starts with the signature, as `inspect` reads it.
 pub fn method(
-    name: *const c_char,
+    name: &'static CStr,
     function: ffi::PyCFunction,
     flags: c_int,
-    doc: *const c_char,
+    doc: &'static CStr,
 ) -> ffi::PyMethodDef {
-    ffi::PyMethodDef {
-        ml_name: name,
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: function },
-        ml_flags: flags,
-        ml_doc: doc,
-    }
+    let ml_meth = ffi::PyMethodDefPointer { PyCFunction: function };
+    ffi::PyMethodDef { ml_name: name.as_ptr(), ml_meth, ml_flags: flags, ml_doc: doc.as_ptr() }
 }
 
 /// Defines an attribute of the type that C functions read and, unless `set` is missing, write.
 pub fn attribute(
-    name: *const c_char,
+    name: &'static CStr,
     get: ffi::getter,
     set: Option<ffi::setter>,
-    doc: *const c_char,
+    doc: &'static CStr,
 ) -> ffi::PyGetSetDef {
+    let (name, doc) = (name.as_ptr(), doc.as_ptr());
     ffi::PyGetSetDef { name, get: Some(get), set, doc, closure: ptr::null_mut() }
 }

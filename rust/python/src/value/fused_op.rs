@@ -24,19 +24,19 @@ use crate::memory::filled;
 pub struct FusedOp {
     /// the reference count: one for each output node, one for each holder of it in Rust
     shares: Cell<usize>,
-    /// a parent, or an ancestor further up, has a rule of its own
+    /// true if a parent, or an ancestor further up, has a rule of its own
     on_rule: bool,
-    /// a node that stands for the fused op in front of the collector: it owns the only share, and
-    /// every further share is a reference to it; none without
+    /// the node that the collector sees in place of the fused op, if there is one: it owns the only
+    /// share, and every other share is a reference to it
     holder: Cell<Option<NonNull<Node>>>,
     /// the mark of the last pass
     pub mark: Cell<u64>,
-    /// the operands; none in the place of a plain number
+    /// the operands; None in the place of a plain number
     pub parents: Vec<Option<OwnedNode>>,
-    /// the plain numbers in order, then that of the op itself, as the target of a cross-entropy;
-    /// not those of linear maps, whose rule has them
+    /// the plain numbers in order, then the op's own number, such as the target of a cross-entropy;
+    /// empty for linear maps, whose rule has the numbers
     pub numbers: Box<[f64]>,
-    /// how gradients reach the parents; none for an op that the user made without derivatives
+    /// how gradients reach the parents; None for an op that the user made without derivatives
     pub rule: Option<Vjp>,
     /// adjoints of the outputs, all 0 between passes
     dout: RefCell<Vec<f64>>,
@@ -96,8 +96,8 @@ impl Share {
 
     fn release_last(self, parents: &mut dyn GiveUp) {
         let fused = self.into_raw();
-        // SAFETY: where there is a holder, the share is a reference to it; otherwise the fused op is
-        // ours alone.
+        // SAFETY: with a holder, this share is a reference to it. Without one, this is the last share, so
+        // that nothing else can reach the fused op, which came from a box.
         unsafe {
             let op = fused.as_ref();
             if let Some(holder) = op.holder.get() {
@@ -122,7 +122,7 @@ impl Deref for Share {
 
     #[inline(always)]
     fn deref(&self) -> &FusedOp {
-        // SAFETY: alive, as we own a share.
+        // SAFETY: the fused op is alive, as this owns a share of it.
         unsafe { self.0.as_ref() }
     }
 }
@@ -131,7 +131,7 @@ impl Clone for Share {
     #[inline(always)]
     fn clone(&self) -> Share {
         match self.holder() {
-            // The reference is the share.
+            // A new reference to the holder is the new share.
             Some(holder) => drop(holder.new_ref().into_raw()),
             None => self.shares.set(self.shares.get() + 1),
         }
@@ -215,7 +215,7 @@ impl FusedOp {
 
     #[inline(always)]
     fn holder(&self) -> Option<&Node> {
-        // SAFETY: a holder is alive as long as its fused op names it.
+        // SAFETY: `forget_holder` clears the field when the holder is deallocated.
         self.holder.get().map(|holder| unsafe { holder.as_ref() })
     }
 
@@ -227,8 +227,8 @@ impl FusedOp {
         }
     }
 
-    /// Calls `visit` with what one owner of a share shows to the collector: each reference exactly
-    /// once, or not at all if that is impossible.
+    /// Calls `visit` with the nodes that the collector is to see behind one owner of a share. Over all
+    /// owners, each reference is visited once; none is where that is impossible.
     pub fn traverse(&self, owner: &Node, visit: &mut dyn FnMut(&Node)) {
         if let Some(holder) = self.holder()
             && !ptr::eq(holder, owner)
@@ -264,8 +264,8 @@ impl FusedOp {
         parents
     }
 
-    /// Returns the operands of one output in order, each a node or else a number (beside a node it
-    /// means nothing). Those of a linear map are its row of weights, x, and its bias.
+    /// Returns the operands of one output in order, each a node, with a number that means nothing, or
+    /// None and a number. Those of a linear map are its row of weights, x, and its bias.
     #[allow(
         clippy::indexing_slicing,
         reason = "an output of the weights has its places among them"
@@ -384,14 +384,14 @@ impl FusedOp {
 
 /// The references of a node.
 pub enum Edges<'a> {
-    /// the operands; none for a number, and where there is no second one
+    /// the operands; None for a number, and where there is no second one
     Parents([Option<&'a Node>; 2]),
     /// the fused op that the node is an output of, and its index among the outputs
     Output(&'a FusedOp, usize),
 }
 
-/// The references of a node that has given them away. They are raw, and leak unless released: an
-/// enum of owners, with its drops, costs a node's deallocation a dozen instructions.
+/// The references that a node has given up, as raw pointers, which leak unless released. An enum of
+/// owners, which would drop them, makes the deallocation of a node a dozen instructions longer.
 pub(super) struct OwnedEdges {
     left: *mut Node,
     right: *mut Node,
@@ -402,7 +402,8 @@ impl OwnedEdges {
     /// Releases the share of a fused op, or gives up each parent.
     #[inline(always)]
     pub(super) fn release_into(self, parents: &mut impl GiveUp) {
-        // SAFETY: the node owned a share of its fused op, or a reference to each parent.
+        // SAFETY: `give_edges` has made this the owner of the share of a fused op, or of a reference to
+        // each parent.
         unsafe {
             if self.is_fused {
                 let share = Share::from_raw(NonNull::new_unchecked(self.left.cast()));
@@ -434,7 +435,7 @@ impl Node {
         }
     }
 
-    /// Gives the edges away, of a node that is not used again.
+    /// Gives up the edges of a node that is not used again.
     ///
     /// # Safety
     /// The node's edges are not read any more.
@@ -535,7 +536,7 @@ static IN_USE: GilCell<Registry> = GilCell::new(Registry(RefCell::new(BTreeMap::
 
 struct Registry(RefCell<BTreeMap<usize, ManuallyDrop<Share>>>);
 
-// SAFETY: fused ops belong to no thread.
+// SAFETY: any thread that holds the GIL may use fused ops.
 unsafe impl Send for Registry {}
 
 /// Returns a share of the fused op of weights that came from the list at this address.

@@ -1,4 +1,4 @@
-//! `node._backward`: reading a node's vjp as a callable, replacing it, calling it.
+//! `node._backward`: reads a node's vjp as a callable, and replaces it.
 
 use std::os::raw::{c_int, c_void};
 
@@ -60,9 +60,9 @@ fn replace(value: NodeRef<'_>, hook: Option<Argument<'_>>) -> PyResult<()> {
 /// Returns the descriptor of `_backward`.
 pub fn getset() -> ffi::PyGetSetDef {
     attribute(
-        c"_backward".as_ptr(),
+        c"_backward",
         get,
         Some(set),
-        c"The rule that sends self.grad to the operands; assign a callable to replace it.".as_ptr(),
+        c"The rule that sends self.grad to the operands; assign a callable to replace it.",
     )
 }

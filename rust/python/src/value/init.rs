@@ -20,7 +20,7 @@ use super::fused_op::FusedOp;
 use super::node::{self, NewNode, NodeRef, OwnedNode, RAW};
 use super::number;
 use super::patches;
-use crate::args::read_all;
+use crate::args::{described, read_all};
 use crate::errors::guard_slot;
 
 c_functions! {
@@ -55,8 +55,8 @@ fn make(class: Class<'_>) -> Object {
         }
         return made.into_ptr();
     }
-    // SAFETY: a type with the layout of a node or a longer one; its instance is zeroed, but for
-    // refcount and type, or null with an exception set.
+    // SAFETY: Python calls `__new__` with `Value` or a subclass, whose instances begin with a node; a
+    // new one is zeroed, but for refcount and type, or null with an exception set.
     unsafe {
         let object = ffi::PyType_GenericAlloc(class.as_type_ptr(), 0);
         if !object.is_null() {
@@ -135,8 +135,8 @@ pub unsafe extern "C" fn vectorcall(
     })
 }
 
-/// Returns the number of an argument of a new Value: of its data or, with a place, of the local
-/// gradient of that operand. A number of a program that is being recorded is told what it is for.
+/// Returns the number of an argument of a new Value: its data or, with a place, the local gradient by
+/// the operand there. While a program is recorded, a number of the program notes this use.
 fn number_of(
     node: NodeRef<'_>,
     given: Argument<'_>,
@@ -325,7 +325,6 @@ fn rule_of(
 }
 
 fn type_error(argument: &str, expected: &str, got: &Bound<'_, PyAny>) -> PyErr {
-    let class = number::class_name(got.as_borrowed());
-    let shown = number::shorten(got.as_borrowed());
-    PyTypeError::new_err(format!("{argument} must be {expected}, got {class}: {shown}"))
+    let got = described(got.as_borrowed());
+    PyTypeError::new_err(format!("{argument} must be {expected}, got {got}"))
 }

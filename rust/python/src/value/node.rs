@@ -55,7 +55,7 @@ pub struct Node {
 pub(super) const FROM_SLAB: u64 = 1 << 8;
 /// `_backward` was assigned: the callable is in the dict.
 pub const HAS_RULE: u64 = 1 << 9;
-/// `__init__` has not run: no operand yet.
+/// `__init__` has not run, so that the node may not be an operand yet.
 pub const RAW: u64 = 1 << 10;
 /// An ancestor has a rule of its own, and had it when this node was made.
 const ON_RULE: u64 = 1 << 11;
@@ -82,8 +82,8 @@ pub fn value_type() -> *mut ffi::PyTypeObject {
     TYPE.load(Relaxed)
 }
 
-/// Sets what [`value_type`] and [`value_class`] return, and keeps it for good: the module may go
-/// before the last node does.
+/// Sets what [`value_type`] and [`value_class`] return. The type is never released, since nodes may
+/// outlive the module.
 ///
 /// # Safety
 /// It is the type `Value`, with instances laid out as nodes.
@@ -98,21 +98,20 @@ pub fn value_class(py: Python<'_>) -> &Bound<'_, PyType> {
     class.bind(py)
 }
 
-/// The result of an op, before it is made a node.
+/// The result of an op, from which a node is made.
 #[derive(Clone, Copy)]
 pub struct Outcome<'a> {
     /// the op
     pub op: Op,
     /// the value
     pub value: f64,
-    /// the operands; none for a number, and where there is no second one
+    /// the operands; None for a number, and where there is no second one
     pub parents: [Option<NodeRef<'a>>; 2],
     /// d(node)/d(operand); the operand itself where it is a number
     pub slopes: [f64; 2],
 }
 
-/// A new reference to a new node of exact type `Value`, or none with an exception set, as a slot
-/// returns it.
+/// A new node of exact type `Value`, or None with an exception set, as slots return it.
 #[must_use]
 pub struct NewNode<'py> {
     node: Option<OwnedNode>,
@@ -120,7 +119,7 @@ pub struct NewNode<'py> {
 }
 
 impl<'py> NewNode<'py> {
-    /// Makes a node without parents; none with `MemoryError` set when the system has no memory.
+    /// Makes a node without parents; None with `MemoryError` set when the system has no memory.
     #[inline(always)]
     pub fn leaf(py: Python<'py>, data: f64) -> NewNode<'py> {
         NewNode::of(py, Op::Leaf, data)
@@ -135,7 +134,7 @@ impl<'py> NewNode<'py> {
         NewNode { node, py }
     }
 
-    /// Makes the node of an op; none with `MemoryError` set when the system has no memory.
+    /// Makes the node of an op; None with `MemoryError` set when the system has no memory.
     #[inline(always)]
     pub fn of_op(py: Python<'py>, outcome: Outcome<'_>) -> NewNode<'py> {
         let made = NewNode::of(py, outcome.op, outcome.value);
@@ -145,8 +144,8 @@ impl<'py> NewNode<'py> {
         made
     }
 
-    /// Makes the node of an op as [`NewNode::of_op`] does, unless that takes a call: None, with
-    /// nothing done, where the slab has no slot at hand, or a parent is [`RAW`] or on a rule.
+    /// Makes the node of an op as [`NewNode::of_op`] does, if that takes no call. Otherwise returns None
+    /// and does nothing: if the slab has no slot at hand, or a parent is [`RAW`] or on a rule.
     #[inline(always)]
     pub fn of_op_at_once(py: Python<'py>, outcome: Outcome<'_>) -> Option<NewNode<'py>> {
         if tags(outcome.parents) & (HAS_RULE | ON_RULE | RAW) != 0 {
@@ -199,8 +198,9 @@ impl OwnedNode {
     #[inline(always)]
     fn new(slot: Slot, op: Op, data: f64) -> OwnedNode {
         let (memory, value_type) = (slot.into_raw().cast::<Node>(), value_type());
-        // SAFETY: the slot is ours, and as large as a node; the type lives as long as the module.
-        // The derivatives, which a leaf has none of, may be any numbers.
+        // SAFETY: nobody else has the slot, which is as large as a node, and the type is never freed.
+        // Of the node's cells, the derivatives are not set: any bytes are numbers, and a leaf's are not
+        // read as derivatives.
         let node = unsafe {
             (*memory.as_ref().base.get()).ob_type = value_type;
             set_refcount(memory, 1);
@@ -235,14 +235,14 @@ impl OwnedNode {
     /// Returns true if this is not the only reference.
     #[inline(always)]
     pub(super) fn has_other_owners(&self) -> bool {
-        // SAFETY: alive, as we own a reference.
+        // SAFETY: the node is alive, as this owns a reference to it.
         unsafe { ffi::Py_REFCNT(self.0.as_ptr().cast()) > 1 }
     }
 
     /// Returns the object.
     #[inline(always)]
     pub fn into_bound(self, py: Python<'_>) -> Bound<'_, PyAny> {
-        // SAFETY: the reference was ours.
+        // SAFETY: the object takes over the reference that this owns.
         unsafe { Bound::from_owned_ptr(py, self.into_raw().as_ptr().cast()) }
     }
 }
@@ -252,7 +252,7 @@ impl Deref for OwnedNode {
 
     #[inline(always)]
     fn deref(&self) -> &Node {
-        // SAFETY: alive, as we own a reference.
+        // SAFETY: the node is alive, as this owns a reference to it.
         unsafe { self.0.as_ref() }
     }
 }
@@ -260,7 +260,7 @@ impl Deref for OwnedNode {
 impl Drop for OwnedNode {
     #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: the reference is ours, and the GIL held.
+        // SAFETY: this owns the reference, and is dropped where the GIL is held.
         unsafe { ffi::Py_DECREF(self.0.as_ptr().cast()) }
     }
 }
@@ -275,7 +275,7 @@ impl Node {
     /// Returns a new reference to the node.
     #[inline(always)]
     pub fn new_ref(&self) -> OwnedNode {
-        // SAFETY: alive, with the GIL held.
+        // SAFETY: whoever has a `&Node` keeps it alive and holds the GIL.
         unsafe { ffi::Py_INCREF(self.as_ptr().cast()) };
         OwnedNode(NonNull::from(self))
     }
@@ -283,7 +283,7 @@ impl Node {
     /// Returns the node's class: `Value` or a subclass.
     #[inline(always)]
     pub fn class_ptr(&self) -> *mut ffi::PyTypeObject {
-        // SAFETY: alive, with the GIL held.
+        // SAFETY: whoever has a `&Node` keeps it alive and holds the GIL.
         unsafe { ffi::Py_TYPE(self.as_ptr().cast()) }
     }
 
@@ -435,7 +435,7 @@ impl Node {
     pub fn set_tracked(&self, tracked: bool) {
         if self.is_tracked() != tracked {
             let node = self.as_ptr().cast();
-            // SAFETY: the node has a collector's head, which is not in that state yet.
+            // SAFETY: the node has a collector's head, and is not in the wanted state yet.
             unsafe {
                 if tracked { ffi::PyObject_GC_Track(node) } else { ffi::PyObject_GC_UnTrack(node) }
             }
@@ -458,7 +458,7 @@ impl Node {
     #[inline(always)]
     pub fn take_dict<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         let dict = self.dict.replace(ptr::null_mut());
-        // SAFETY: the node owned its dict.
+        // SAFETY: the node owned the reference to its dict, and has given it up.
         unsafe { Bound::from_owned_ptr_or_opt(py, dict) }
     }
 }
@@ -531,7 +531,7 @@ impl<'a> NodeRef<'a> {
 
     /// Returns the dict of attributes, if there is one.
     pub fn dict(self) -> PyResult<Option<Bound<'a, PyDict>>> {
-        // SAFETY: the node owns its dict, of which this is a new reference.
+        // SAFETY: the node owns a reference to its dict, so that a new one can be taken.
         let dict = unsafe { Bound::from_borrowed_ptr_or_opt(self.py, self.node.dict.get()) };
         Ok(dict.map(Bound::cast_into).transpose()?)
     }

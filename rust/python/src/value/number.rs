@@ -7,6 +7,7 @@ use pyo3::types::{PyFloat, PyInt, PyType};
 use pyo3::{Borrowed, ffi};
 
 use super::node::{NodeRef, RAW};
+use crate::args::described;
 pub use crate::args::{class_name, shorten};
 
 /// A plain number, or a node.
@@ -69,7 +70,7 @@ pub fn quick_int(object: Borrowed<'_, '_, PyAny>) -> Option<f64> {
 
 #[inline(never)]
 fn int_as_float(int: Borrowed<'_, '_, PyAny>) -> Option<f64> {
-    // SAFETY: a living object, under the GIL; the error of what is no int, or too large, is cleared.
+    // SAFETY: a borrowed object is alive, and the GIL held. An error, as for a large int, is cleared.
     unsafe {
         let data = ffi::PyLong_AsDouble(int.as_ptr());
         if data == -1.0 && !ffi::PyErr_Occurred().is_null() {
@@ -155,7 +156,5 @@ pub fn required(object: Borrowed<'_, '_, PyAny>, argument: &str) -> PyResult<f64
 /// Returns the error, as in `data must be a real number, not str: 'abc'`.
 #[cold]
 pub fn not_a_number(object: Borrowed<'_, '_, PyAny>, argument: &str) -> PyErr {
-    let shown = shorten(object);
-    let class = class_name(object);
-    PyTypeError::new_err(format!("{argument} must be a real number, not {class}: {shown}"))
+    PyTypeError::new_err(format!("{argument} must be a real number, not {}", described(object)))
 }

@@ -337,18 +337,16 @@ macro_rules! methods {
         pub fn op_methods() -> Vec<ffi::PyMethodDef> {
             vec![
                 $(method(
-                    concat!(stringify!($name), "\0").as_ptr().cast(),
+                    ffi::c_str!(stringify!($name)),
                     $name,
                     ffi::METH_NOARGS,
-                    concat!(stringify!($name), "($self)\n--\n\n", $doc, "\0").as_ptr().cast(),
+                    ffi::c_str!(concat!(stringify!($name), "($self)\n--\n\n", $doc)),
                 ),)+
                 $(method(
-                    concat!(stringify!($name2), "\0").as_ptr().cast(),
+                    ffi::c_str!(stringify!($name2)),
                     $name2,
                     ffi::METH_O,
-                    concat!(stringify!($name2), "($self, other, /)\n--\n\n", $doc2, "\0")
-                        .as_ptr()
-                        .cast(),
+                    ffi::c_str!(concat!(stringify!($name2), "($self, other, /)\n--\n\n", $doc2)),
                 ),)+
             ]
         }

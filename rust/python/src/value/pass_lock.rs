@@ -26,25 +26,25 @@ pub trait Undo {
     fn undo(&self, py: Python<'_>);
 }
 
-/// A guard: its thread is inside a pass, and may take another one.
+/// Proof that its thread is inside a pass. The thread may take further guards.
 pub struct PassGuard<'py> {
     py: Python<'py>,
     depth: usize,
 }
 
-/// The thread that is inside passes, and those passes.
+/// The thread that is inside passes, and these passes.
 struct PassLock {
     owner: Option<ThreadId>,
     /// The owner's passes, the outermost first.
     running: [Option<NonNull<dyn Undo>>; DEEPEST],
     depth: usize,
     waiting: usize,
-    /// The bell in use: after a fork a new one, as a thread that is gone may have held the old one's
-    /// mutex.
+    /// The bell in use. After a fork there is a new one, since a thread that is gone may have held the
+    /// mutex of the old one.
     bell: &'static Bell,
 }
 
-// SAFETY: the passes are those of the owner, which is stopped or waits for the GIL meanwhile.
+// SAFETY: another thread reads `running` only in the child of a fork, where the owner is gone.
 unsafe impl Send for PassLock {}
 
 fn pass_lock(py: Python<'_>) -> RefMut<'_, PassLock> {
@@ -162,8 +162,8 @@ pub fn after_fork(py: Python<'_>) {
     lock.waiting = 0;
     if lock.owner.is_some_and(|owner| owner != thread::current().id()) {
         for pass in lock.running.iter().take(lock.depth).rev().flatten() {
-            // SAFETY: the owner was stopped inside the pass, so its bookkeeping and the nodes
-            // under its root are still there, and nobody else will ever touch the former.
+            // SAFETY: the owner was stopped inside the pass, and never ends it: the pass and the nodes
+            // under its root are still there, and nothing else uses the pass.
             unsafe { pass.as_ref().undo(py) };
         }
         lock.depth = 0;

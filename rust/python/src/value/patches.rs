@@ -17,7 +17,7 @@ use super::node;
 static ORIGINAL: PyOnceLock<(Py<PyDict>, ffi::newfunc)> = PyOnceLock::new();
 
 /// The last version of the type that a comparison found unchanged, and the last that it found
-/// patched; more bits than a version has stand for none.
+/// patched; `u64::MAX`, which is no version, before the first.
 static UNCHANGED: AtomicU64 = AtomicU64::new(u64::MAX);
 static PATCHED: AtomicU64 = AtomicU64::new(u64::MAX);
 
@@ -61,12 +61,12 @@ pub fn remember(class: &Bound<'_, PyType>, new: ffi::newfunc) -> PyResult<()> {
 /// 0 while it has none.
 #[inline(always)]
 fn version() -> u64 {
-    // SAFETY: the type lives as long as the module.
+    // SAFETY: the type is never freed.
     u64::from(unsafe { (*node::value_type()).tp_version_tag })
 }
 
-/// Returns true if the type is known to be unchanged; after any assignment to one of its attributes
-/// false, until [`is_patched`] has compared it.
+/// Returns true if the type is known to be unchanged. After an assignment to one of its attributes it
+/// returns false until [`is_patched`] has compared the attributes.
 #[inline(always)]
 pub fn is_pristine() -> bool {
     UNCHANGED.load(Relaxed) == version()
@@ -93,8 +93,8 @@ fn compare(py: Python<'_>) -> PyResult<bool> {
     let Some((attributes, new)) = ORIGINAL.get(py) else { unreachable!("remembered on import") };
     let patched = differs(class, attributes.bind(py))?;
     if !patched {
-        // Python leaves a function of its own here when a patched `__new__` is restored. SAFETY: as
-        // above, with the GIL held.
+        // Python leaves a function of its own here when a patched `__new__` is restored.
+        // SAFETY: the type is never freed, and the GIL is held.
         unsafe { (*node::value_type()).tp_new = Some(*new) }
     }
     if version != 0 {

@@ -52,16 +52,16 @@ fn restore(value: NodeRef<'_>, state: Argument<'_>) -> PyResult<()> {
 pub fn methods() -> [ffi::PyMethodDef; 2] {
     [
         method(
-            c"__reduce__".as_ptr(),
+            c"__reduce__",
             reduce,
             ffi::METH_NOARGS,
-            c"__reduce__($self)\n--\n\nFor copy and pickle; leaves only.".as_ptr(),
+            c"__reduce__($self)\n--\n\nFor copy and pickle; leaves only.",
         ),
         method(
-            c"__setstate__".as_ptr(),
+            c"__setstate__",
             setstate,
             ffi::METH_O,
-            c"__setstate__($self, state, /)\n--\n\nFor copy and pickle.".as_ptr(),
+            c"__setstate__($self, state, /)\n--\n\nFor copy and pickle.",
         ),
     ]
 }

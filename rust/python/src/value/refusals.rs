@@ -54,7 +54,7 @@ c_functions! {
 }
 
 fn identity(x: Argument<'_>, y: Argument<'_>, op: c_int) -> Object {
-    // SAFETY: the function that `object` compares with; both are alive.
+    // SAFETY: both objects are alive, and `object` compares objects of any class.
     unsafe {
         match ffi::PyBaseObject_Type.tp_richcompare {
             Some(compare) => compare(x.as_ptr(), y.as_ptr(), op),
@@ -66,5 +66,5 @@ fn identity(x: Argument<'_>, y: Argument<'_>, op: c_int) -> Object {
 /// Returns `__round__`, which Python looks for by name.
 pub fn methods() -> [ffi::PyMethodDef; 1] {
     let doc = c"__round__($self, ndigits=None, /)\n--\n\nRaises TypeError: use .data.";
-    [method(c"__round__".as_ptr(), round, ffi::METH_VARARGS, doc.as_ptr())]
+    [method(c"__round__", round, ffi::METH_VARARGS, doc)]
 }

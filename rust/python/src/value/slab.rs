@@ -3,17 +3,18 @@
 //! A slot's chunk is found by masking the address, and a chunk is freed with its last node (but for
 //! a few spare ones), so that a dropped graph keeps no memory. Compared with Python's own allocator
 //! it saves about 10 ns per node, puts the nodes of a graph side by side, and counts those alive.
-//! All of it runs under the GIL.
+//! It is only used with the GIL held.
 
 #![allow(clippy::cast_ptr_alignment, reason = "chunks and slots are multiples of a word")]
 
 use std::cell::Cell;
-#[cfg(target_os = "linux")]
-use std::ffi::c_int;
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
+use std::slice;
 
+use fastgrad_core::kernels::advise_huge_pages;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -61,8 +62,8 @@ impl Deref for ChunkRef {
 
     #[inline(always)]
     fn deref(&self) -> &Chunk {
-        // SAFETY: `retire` frees a chunk that is in no list and has no slot in use; those are all
-        // that lead to one.
+        // SAFETY: references to a chunk come from lists and from slots in use, and `retire` frees only
+        // chunks that are in no list and have no slot in use.
         unsafe { self.0.as_ref() }
     }
 }
@@ -80,15 +81,15 @@ struct Slab {
     spare: Cell<Option<ChunkRef>>,
     spares: Cell<usize>,
     chunks: Cell<usize>,
-    /// The most chunks in use at once since next to none were.
+    /// The most chunks in use at once since there was at most one.
     peak: Cell<usize>,
     live: Cell<usize>,
 }
 
-// SAFETY: its pointers lead to chunks that belong to no thread.
+// SAFETY: its pointers lead to chunks, which any thread that holds the GIL may use.
 unsafe impl Send for Slab {}
 
-/// Global, as the nodes of all threads share it.
+/// One for the nodes of all threads.
 static SLAB: GilCell<Slab> = GilCell::new(Slab {
     open: Cell::new(None),
     spare: Cell::new(None),
@@ -98,7 +99,7 @@ static SLAB: GilCell<Slab> = GilCell::new(Slab {
     live: Cell::new(0),
 });
 
-/// Memory for a node, which nobody else has.
+/// Memory for a node, which only the owner of this can reach.
 pub struct Slot(NonNull<c_void>);
 
 impl Slot {
@@ -109,7 +110,7 @@ impl Slot {
     }
 }
 
-/// Allocates memory for a node, its collector's head zeroed; none when the system has none.
+/// Allocates memory for a node, its collector's head zeroed; None when the system has none.
 #[inline(always)]
 pub fn allocate(py: Python<'_>) -> Option<Slot> {
     let slab = SLAB.get(py);
@@ -119,13 +120,13 @@ pub fn allocate(py: Python<'_>) -> Option<Slot> {
     allocate_at_hand(py)
 }
 
-/// Allocates memory as [`allocate`] does, where there is a free slot; none where there is none.
+/// Allocates memory as [`allocate`] does, from an open chunk; None if there is none.
 #[inline(always)]
 pub fn allocate_at_hand(py: Python<'_>) -> Option<Slot> {
     let slab = SLAB.get(py);
     let chunk = slab.open.get()?;
-    // SAFETY: an open chunk has a slot that was freed, which holds the address of the next, or one
-    // that was never used.
+    // SAFETY: an open chunk has a freed slot, which holds the address of the next freed one, or a slot
+    // that was never used, at `fresh`.
     let node = unsafe {
         let mut slot = chunk.free.get();
         if slot.is_null() {
@@ -152,7 +153,8 @@ pub fn allocate_at_hand(py: Python<'_>) -> Option<Slot> {
 #[inline]
 pub unsafe fn release(py: Python<'_>, node: NonNull<c_void>) {
     let slab = SLAB.get(py);
-    // SAFETY: by contract; a chunk is aligned to its size, which the mask relies on.
+    // SAFETY: by contract the node lies in a slot of a chunk, whose address the mask returns, as chunks
+    // are aligned to their size. The slot is not used again, so that it can hold an address.
     let (slot, chunk) = unsafe {
         let slot = node.as_ptr().cast::<u8>().sub(HEAD);
         let chunk = slot.map_addr(|address| address & !(CHUNK - 1));
@@ -164,7 +166,7 @@ pub unsafe fn release(py: Python<'_>, node: NonNull<c_void>) {
     let live = chunk.live.get();
     chunk.live.set(live - 1);
     slab.live.update(|live| live - 1);
-    // One comparison for both.
+    // One comparison for both cases, that of the last free slot and that of the last node.
     if !(2..SLOTS).contains(&live) {
         if live == SLOTS {
             slab.link(chunk);
@@ -190,8 +192,8 @@ pub fn expect_room(values: usize) -> PyResult<()> {
 }
 
 impl Slab {
-    /// Puts a chunk of free slots at the head of the open ones: a spare one, or a new one; none when
-    /// the system has no memory.
+    /// Puts a chunk of free slots at the head of the open ones: a spare one, or a new one. None when the
+    /// system has no memory.
     #[cold]
     fn open_chunk(&self) -> Option<()> {
         let chunk = if let Some(chunk) = self.spare.get() {
@@ -213,7 +215,7 @@ impl Slab {
     fn retire(&self, chunk: ChunkRef) {
         self.unlink(chunk);
         if self.peak.get() <= SPARE {
-            // From the start again: slots in the order of their addresses.
+            // Slots are then used in the order of their addresses again.
             chunk.free.set(ptr::null_mut());
             chunk.fresh.set(chunk.first_slot());
             chunk.next.set(self.spare.replace(Some(chunk)));
@@ -258,36 +260,23 @@ impl Slab {
     }
 }
 
-/// Advises the system to use huge pages. On a large graph a third of the time of an op went into
-/// page faults, of 4 KiB each.
-fn ask_for_large_pages(chunk: *mut c_void) {
-    #[cfg(target_os = "linux")]
-    {
-        const MADV_HUGEPAGE: c_int = 14;
-        unsafe extern "C" {
-            fn madvise(address: *mut c_void, length: usize, advice: c_int) -> c_int;
-        }
-        // SAFETY: advice on how to back memory, which changes none of it.
-        let _refused = unsafe { madvise(chunk, CHUNK, MADV_HUGEPAGE) };
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = chunk;
-}
-
-/// Allocates a chunk of untouched memory; none when the system has none.
+/// Allocates a chunk of untouched memory; None when the system has none.
 ///
 /// It comes from the allocator of Python's arenas, which returns freed ranges to the system at
 /// once; the C library's allocator kept them.
 fn new_chunk(large_pages: bool) -> Option<ChunkRef> {
     let arenas = arenas();
-    // SAFETY: the allocator's own function; within a range there is an aligned chunk, which is ours.
+    // SAFETY: the function gets its own context. The range is twice as long as a chunk, so that an
+    // aligned chunk lies within it, which nobody else has yet.
     unsafe {
         let range = arenas.alloc?(arenas.ctx, RANGE);
         let start = range.cast::<u8>();
         let chunk = ChunkRef(NonNull::new(start)?.add(start.align_offset(CHUNK)).cast());
         if large_pages {
-            // Before the first touch, which decides.
-            ask_for_large_pages(chunk.0.as_ptr().cast());
+            // Before the first touch, which decides. On a large graph a third of the time of an op went
+            // into page faults, of 4 KiB each.
+            let start = chunk.0.as_ptr().cast::<MaybeUninit<u8>>();
+            advise_huge_pages(slice::from_raw_parts_mut(start, CHUNK));
         }
         chunk.0.write(Chunk {
             free: Cell::new(ptr::null_mut()),
@@ -303,7 +292,7 @@ fn new_chunk(large_pages: bool) -> Option<ChunkRef> {
 
 fn arenas() -> ffi::PyObjectArenaAllocator {
     let mut arenas = ffi::PyObjectArenaAllocator { ctx: ptr::null_mut(), alloc: None, free: None };
-    // SAFETY: fills in the struct.
+    // SAFETY: the function fills in the struct that it is given.
     unsafe { ffi::PyObject_GetArenaAllocator(&raw mut arenas) };
     arenas
 }

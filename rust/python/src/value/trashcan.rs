@@ -14,15 +14,15 @@ use std::mem::ManuallyDrop;
 
 use pyo3::prelude::*;
 
-/// The most deallocations that may nest: enough that most objects are freed at once, and, with the
-/// lists and closures between two nodes, some 20 KiB of stack.
+/// The most deallocations that may nest. So many free most objects at once, and take some 20 KiB of
+/// stack, with the lists and closures between two nodes.
 const DEEPEST: usize = 32;
 
 /// The nested deallocations of a thread.
 struct Trashcan {
     depth: Cell<usize>,
-    /// References still to be given up. Never dropped, as a thread may give up objects while its
-    /// locals are being taken down; an empty list owns no memory.
+    /// References still to be released. The list is never dropped, because a thread may release objects
+    /// while its locals are destroyed; an empty list owns no memory.
     waiting: Cell<ManuallyDrop<Vec<Py<PyAny>>>>,
 }
 
@@ -51,8 +51,8 @@ impl Trashcan {
         let object = if depth < DEEPEST { Some(object) } else { self.wait(object) };
         let Some(object) = object else { return };
         self.depth.set(depth + 1);
-        // Python code may run here, and come back to this function; the list is in its place
-        // meanwhile.
+        // Python code may run here and call this function again, so that the list must be in its
+        // place.
         drop(object);
         if depth + 1 == DEEPEST {
             while let Some(next) = self.next() {
