@@ -129,17 +129,8 @@ fn gemms(criterion: &mut Criterion) {
         let mut b = demand(Buffer::zeros(terms * row));
         b.copy_from_slice(&random_numbers(2, terms * row));
         let mut out = demand(Buffer::zeros(rows * row));
-        let gemm = Gemm {
-            m: rows,
-            n: columns,
-            k: terms,
-            rsa: if transposed { 1 } else { terms },
-            csa: if transposed { rows } else { 1 },
-            rsb: row,
-            rsc: row,
-            alpha: 1.0,
-            beta: 0.0,
-        };
+        let gemm = if transposed { Gemm::transposed } else { Gemm::dense };
+        let gemm = Gemm { rsb: row, rsc: row, ..gemm(rows, terms, columns) };
         group.throughput(Throughput::Elements((2 * rows * columns * terms) as u64));
         group.bench_function(name, |bencher| {
             bencher.iter(|| gemm.gemm(cpu, &[(black_box(&a), &b)], &mut out));

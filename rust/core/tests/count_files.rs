@@ -7,6 +7,8 @@
     reason = "tests may fail loudly"
 )]
 
+mod random;
+
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -15,6 +17,7 @@ use fastgrad_core::ngram_counts::{
 };
 use fastgrad_core::progress::Progress;
 use fastgrad_core::{Error, Result};
+use random::Random;
 
 /// A file of which a read gives a few bytes, and which may change at some read.
 struct Fake {
@@ -57,21 +60,6 @@ impl ReadAt for Fake {
     }
 }
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % n as u64).unwrap()
-    }
-
-    fn text(&mut self, pieces: &[&str], length: usize) -> String {
-        (0..length).map(|_| *pieces.get(self.below(pieces.len())).unwrap()).collect()
-    }
-}
-
 const ALPHABETS: [&[&str]; 6] = [
     &["a", "b", "c", "d", "e", "f", "\n"],
     &["a", "b", " ", "\t", "\n", "\r\n", "\r", "\0", "\u{1d}", "\u{b}"],
@@ -84,6 +72,10 @@ const ALPHABETS: [&[&str]; 6] = [
 fn settings(n: usize, threads: usize, block: usize) -> Settings<'static> {
     let order = Order::new(n).unwrap();
     Settings { threads, block, ..Settings::new(order, "the text") }
+}
+
+fn in_memory(text: &[u8], order: Order) -> Result<Counts> {
+    count_bytes(text, &Settings::new(order, "the text"), &Progress::new())
 }
 
 #[test]
@@ -100,8 +92,7 @@ fn files_are_counted_as_texts_in_memory_wherever_blocks_end() {
             let block = 4 + random.below(if length > 90 { 4000 } else { 40 });
             let settings = settings(n, 1 + random.below(3), block);
             let file = Fake::new(text.as_bytes(), 1 + random.below(2000));
-            let whole = Settings::new(settings.order, "the text");
-            let expected = count_bytes(text.as_bytes(), &whole, &Progress::new());
+            let expected = in_memory(text.as_bytes(), settings.order);
             assert_eq!(file.count(&settings), expected, "{text:?} in blocks of {block}");
         }
     }
@@ -123,8 +114,7 @@ fn what_is_not_utf8_is_named_as_in_a_text_in_memory() {
         let text = [one.as_bytes(), bad, other.as_bytes()].concat();
         let block = 4 + random.below(long / 2);
         let settings = settings(2 + round % 2, 1 + random.below(3), block);
-        let expected =
-            count_bytes(&text, &Settings::new(settings.order, "the text"), &Progress::new());
+        let expected = in_memory(&text, settings.order);
         assert!(matches!(expected, Err(Error::NotUtf8 { .. })));
         assert_eq!(Fake::new(&text, 100).count(&settings), expected, "{text:?} in {block}");
     }
@@ -137,8 +127,7 @@ fn a_file_is_read_once_but_for_the_ends_of_blocks() {
         for n in [2, 3] {
             let file = Fake::new(text.as_bytes(), usize::MAX);
             let counts = file.count(&settings(n, 2, 1 << 14)).unwrap();
-            let whole = Settings::new(counts.order(), "the text");
-            assert_eq!(counts, count_bytes(text.as_bytes(), &whole, &Progress::new()).unwrap());
+            assert_eq!(counts, in_memory(text.as_bytes(), counts.order()).unwrap());
             let blocks = text.len().div_ceil((1 << 14) - 512);
             assert!(file.bytes.into_inner() <= text.len() + 512 * blocks + 3);
         }

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
 
+mod random;
+
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use fastgrad_core::ngram_counts::{Counts, Order, Settings, count_bytes, count_ids, count_reader};
 use fastgrad_core::progress::Progress;
 use fastgrad_core::{Error, Result};
+use random::Random;
 
 type Table = BTreeMap<Vec<char>, u64>;
 
@@ -49,7 +52,11 @@ fn settings(n: usize, threads: usize, block: usize) -> Settings<'static> {
 }
 
 fn count(text: &[u8], n: usize) -> Result<Counts> {
-    count_bytes(text, &Settings::new(order(n), "the text"), &Progress::new())
+    count_in_blocks(text, &Settings::new(order(n), "the text"))
+}
+
+fn count_in_blocks(text: &[u8], settings: &Settings<'_>) -> Result<Counts> {
+    count_bytes(text, settings, &Progress::new())
 }
 
 /// Gives a few bytes at a time, as a pipe may.
@@ -62,21 +69,6 @@ impl Read for Drops<'_> {
         buffer.split_at_mut(count).0.copy_from_slice(now);
         self.0 = later;
         Ok(count)
-    }
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % n as u64).unwrap()
-    }
-
-    fn text(&mut self, pieces: &[&str], length: usize) -> String {
-        (0..length).map(|_| *pieces.get(self.below(pieces.len())).unwrap()).collect()
     }
 }
 
@@ -142,9 +134,7 @@ fn large_alphabets_and_long_runs_of_ascii() {
     for n in [2, 3] {
         let expected = slowly(&text, n);
         for (threads, block) in [(1, 1 << 18), (2, 5000), (3, 100)] {
-            let counts =
-                count_bytes(text.as_bytes(), &settings(n, threads, block), &Progress::new());
-            let counts = counts.unwrap();
+            let counts = count_in_blocks(text.as_bytes(), &settings(n, threads, block)).unwrap();
             assert_eq!(table(&counts), expected);
             assert_eq!(counts.total(), expected.values().sum::<u64>());
         }
@@ -158,9 +148,8 @@ fn spaces_without_end_inside_a_line_and_after_it() {
         for end in ["", "b", "\n", "\nb", "я", "\r\n  \n"] {
             let text = format!("{spaces}\nxa{spaces}{end}");
             for threads in [1, 3] {
-                let counts =
-                    count_bytes(text.as_bytes(), &settings(n, threads, 64), &Progress::new());
-                assert_eq!(table(&counts.unwrap()), slowly(&text, n), "{end:?}");
+                let counts = count_in_blocks(text.as_bytes(), &settings(n, threads, 64)).unwrap();
+                assert_eq!(table(&counts), slowly(&text, n), "{end:?}");
             }
         }
     }
@@ -176,7 +165,7 @@ fn what_is_not_utf8_is_named_by_line_and_offset() {
     text.extend_from_slice(b"\xc3\n");
     for (n, threads, block) in [(2, 1, 1 << 18), (2, 1, 10), (3, 1, 10), (2, 3, 10), (3, 3, 100)] {
         let settings = settings(n, threads, block);
-        let error = count_bytes(&text, &settings, &Progress::new()).unwrap_err();
+        let error = count_in_blocks(&text, &settings).unwrap_err();
         let name = "the text".to_owned();
         let expected = Error::NotUtf8 { name, line: 104, offset, byte: 0xff };
         assert_eq!(error, expected);
@@ -184,7 +173,7 @@ fn what_is_not_utf8_is_named_by_line_and_offset() {
     }
     for (cut_off, offset) in [(&b"a\n\xf0\x9f\x99"[..], 2), (b"\xe6\x97", 0), (b"ab \xc3", 3)] {
         for block in [4, 5, 100] {
-            let error = count_bytes(cut_off, &settings(3, 1, block), &Progress::new()).unwrap_err();
+            let error = count_in_blocks(cut_off, &settings(3, 1, block)).unwrap_err();
             let Error::NotUtf8 { offset: found, .. } = error else { panic!("{error}") };
             assert_eq!(found, offset);
         }
@@ -324,7 +313,7 @@ fn lines_are_numbered_whatever_came_before() {
         let text = random.text(pieces, length).replace('\u{feff}', "");
         let bad = [text.as_bytes(), b"\xc0", text.as_bytes()].concat();
         let (n, threads, block) = (2 + round % 2, 1 + random.below(3), 4 + random.below(20));
-        let error = count_bytes(&bad, &settings(n, threads, block), &Progress::new()).unwrap_err();
+        let error = count_in_blocks(&bad, &settings(n, threads, block)).unwrap_err();
         let Error::NotUtf8 { line, offset, .. } = error else { panic!("{error}") };
         assert_eq!(line, 1 + text.matches('\n').count() as u64, "{text:?} in blocks of {block}");
         assert_eq!(offset, text.len() as u64);
@@ -348,9 +337,8 @@ fn more_n_grams_than_a_thread_keeps_for_itself() {
     let expected = count_ids(&ids, characters, order(2), "ids", &Progress::new()).unwrap();
     assert!(expected.len() > 1_300_000);
     for threads in [1, 2] {
-        let settings = settings(2, threads, 1 << 18);
-        let counts = count_bytes(text.as_bytes(), &settings, &Progress::new()).unwrap();
-        assert_eq!(counts, expected);
+        let counts = count_in_blocks(text.as_bytes(), &settings(2, threads, 1 << 18));
+        assert_eq!(counts.unwrap(), expected);
     }
 }
 

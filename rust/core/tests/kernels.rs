@@ -95,8 +95,7 @@ fn products_are_those_of_the_definition() {
 #[test]
 fn a_number_of_a_product_does_not_depend_on_its_place() {
     let (a, b) = (numbers::<f32>(1, 40 * 30), numbers::<f32>(2, 30 * 70));
-    let whole =
-        Gemm { m: 40, n: 70, k: 30, rsa: 30, csa: 1, rsb: 70, rsc: 70, alpha: 1.0, beta: 0.0 };
+    let whole = Gemm::dense(40, 30, 70);
     for cpu in Cpu::available() {
         let mut all = vec![0.0; 40 * 70];
         whole.gemm(cpu, &[(&a, &b)], &mut all);
@@ -118,27 +117,15 @@ fn a_number_of_a_product_does_not_depend_on_its_place() {
 #[test]
 #[should_panic(expected = "operand too short")]
 fn a_product_does_not_read_beyond_its_operands() {
-    let product = Gemm { m: 2, n: 2, k: 2, rsa: 2, csa: 1, rsb: 2, rsc: 2, alpha: 1.0, beta: 0.0 };
-    let cpu = Cpu::available()[0];
-    product.gemm(cpu, &[(&[0.0f32; 4], &[0.0; 3])], &mut [0.0; 4]);
+    let product = Gemm::dense(2, 2, 2);
+    product.gemm(Cpu::available()[0], &[(&[0.0f32; 4], &[0.0; 3])], &mut [0.0; 4]);
 }
 
 #[test]
 #[should_panic(expected = "C too short")]
 fn a_product_does_not_write_beyond_its_result() {
-    let product = Gemm {
-        m: 2,
-        n: 2,
-        k: 2,
-        rsa: usize::MAX,
-        csa: 1,
-        rsb: 2,
-        rsc: usize::MAX,
-        alpha: 1.0,
-        beta: 0.0,
-    };
-    let cpu = Cpu::available()[0];
-    product.gemm(cpu, &[(&[0.0f32; 4], &[0.0; 4])], &mut [0.0; 4]);
+    let product = Gemm { rsa: usize::MAX, rsc: usize::MAX, ..Gemm::dense(2, 2, 2) };
+    product.gemm(Cpu::available()[0], &[(&[0.0f32; 4], &[0.0; 4])], &mut [0.0; 4]);
 }
 
 // Functions ---------------------------------------------------------------------------------------

@@ -93,19 +93,15 @@ fn slow_loss(shape: &Shape, params: &Params<&[f64]>, data: &Dataset<'_>) -> f64 
     total / data.len() as f64
 }
 
-fn run(
-    example: &Example,
-    config: &Config<'_>,
-    progress: &Progress,
-) -> (Vec<Params<Vec<f64>>>, Vec<f64>) {
-    run_shape(&SHAPE, example, config, progress)
+fn run(shape: &Shape, example: &Example, config: &Config<'_>) -> (Vec<Params<Vec<f64>>>, Vec<f64>) {
+    run_under(&Progress::new(), shape, example, config)
 }
 
-fn run_shape(
+fn run_under(
+    progress: &Progress,
     shape: &Shape,
     example: &Example,
     config: &Config<'_>,
-    progress: &Progress,
 ) -> (Vec<Params<Vec<f64>>>, Vec<f64>) {
     let mut sets = vec![example.params.clone()];
     sets.resize(1 + config.optimizer.states(), shape.lengths().map(|n| vec![0.0; n]));
@@ -215,10 +211,10 @@ fn threads_change_nothing() {
         for (shape, example) in [(SHAPE, &example), (TIED, &tied)] {
             for dropout in [NONE, SOME] {
                 let config = Config { optimizer, dropout, ..CONFIG };
-                let alone = run_shape(&shape, example, &config, &Progress::new());
+                let alone = run(&shape, example, &config);
                 for threads in [2, 3, 5] {
                     let config = Config { threads, ..config };
-                    let shared = run_shape(&shape, example, &config, &Progress::new());
+                    let shared = run(&shape, example, &config);
                     assert_eq!(shared, alone, "{threads} threads");
                 }
             }
@@ -232,8 +228,7 @@ fn rows_that_no_example_uses_stand_still() {
     let mut example = Example::new(&shape, 500);
     example.inputs.iter_mut().for_each(|id| *id %= 25);
     for optimizer in [Optimizer::Sgd, Optimizer::Momentum { momentum: 0.9 }, ADAMW] {
-        let (sets, _) =
-            run_shape(&shape, &example, &Config { optimizer, ..CONFIG }, &Progress::new());
+        let (sets, _) = run(&shape, &example, &Config { optimizer, ..CONFIG });
         let start = 25 * shape.embedding_dim;
         assert_eq!(sets[0].C[start..], example.params.C[start..]);
         assert!(sets[0].C[..start].iter().zip(&example.params.C).all(|(now, then)| now != then));
@@ -244,12 +239,12 @@ fn rows_that_no_example_uses_stand_still() {
 #[test]
 fn training_can_be_cut_anywhere() {
     let example = Example::new(&SHAPE, 500);
-    let (whole, losses) = run(&example, &CONFIG, &Progress::new());
+    let (whole, losses) = run(&SHAPE, &example, &CONFIG);
     let first = Config { lr: &CONFIG.lr[..5], ..CONFIG };
-    let (mut parts, mut all) = run(&example, &first, &Progress::new());
+    let (mut parts, mut all) = run(&SHAPE, &example, &first);
     let second = Config { lr: &CONFIG.lr[5..], first_step: 5, ..CONFIG };
     let next = Example { params: parts.remove(0), ..example };
-    let (parts, rest) = run(&next, &second, &Progress::new());
+    let (parts, rest) = run(&SHAPE, &next, &second);
     all.extend(rest);
     assert_eq!((parts, all), (whole, losses));
 }
@@ -257,11 +252,11 @@ fn training_can_be_cut_anywhere() {
 #[test]
 fn a_step_that_goes_wrong_is_taken_back() {
     let example = Example::new(&SHAPE, 500);
-    let good = run(&example, &Config { lr: &[0.1; 3], ..CONFIG }, &Progress::new());
+    let good = run(&SHAPE, &example, &Config { lr: &[0.1; 3], ..CONFIG });
     let mut rates = [0.1; 10];
     rates[3..].fill(f64::MAX);
     let progress = Progress::new();
-    let bad = run(&example, &Config { lr: &rates, ..CONFIG }, &progress);
+    let bad = run_under(&progress, &SHAPE, &example, &Config { lr: &rates, ..CONFIG });
     assert_eq!(bad, good);
     // The steps that were made once more count once.
     assert_eq!(progress.done(), 3);
