@@ -92,14 +92,6 @@ pub fn filled<T: Clone>(item: T, length: usize) -> Result<Vec<T>> {
     Ok(items)
 }
 
-/// Makes a vector of `length` copies of an item, with checks for a cancel.
-///
-/// # Errors
-/// [`Error::Memory`], [`Error::Interrupted`].
-pub fn filled_under<T: Clone>(progress: &Progress, item: &T, length: usize) -> Result<Vec<T>> {
-    collected_under(progress, std::iter::repeat_n(item, length).cloned())
-}
-
 /// Makes a vector of `length` zeros; its pages take memory when they are first written.
 ///
 /// # Errors

@@ -282,15 +282,6 @@ fn several<'py>(
 
 /// Adds the functions to the module.
 pub fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(sum, module)?)?;
-    module.add_function(wrap_pyfunction!(max, module)?)?;
-    module.add_function(wrap_pyfunction!(min, module)?)?;
-    module.add_function(wrap_pyfunction!(dot, module)?)?;
-    module.add_function(wrap_pyfunction!(affine, module)?)?;
-    module.add_function(wrap_pyfunction!(neuron, module)?)?;
-    module.add_function(wrap_pyfunction!(softmax, module)?)?;
-    module.add_function(wrap_pyfunction!(log_softmax, module)?)?;
-    module.add_function(wrap_pyfunction!(cross_entropy, module)?)?;
-    module.add_function(wrap_pyfunction!(rms_norm, module)?)?;
+    add_functions!(module; sum, max, min, dot, affine, neuron, softmax, log_softmax, cross_entropy, rms_norm);
     Ok(())
 }

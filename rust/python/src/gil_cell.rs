@@ -17,7 +17,7 @@ compile_error!("fastgrad does not support free-threaded builds of Python yet");
 /// Raises `ImportError` in any interpreter but the first that imports the module.
 pub fn expect_first_interpreter(_: Python<'_>) -> PyResult<()> {
     static FIRST: AtomicI64 = AtomicI64::new(-1);
-    // SAFETY: the GIL is held, so there is a current interpreter.
+    // SAFETY: the argument proves that the GIL is held, so that there is a current interpreter.
     let this = unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) };
     match FIRST.compare_exchange(-1, this, Relaxed, Relaxed) {
         Err(first) if first != this => {

@@ -164,7 +164,7 @@ unsafe fn fields<'a, 'py>(
     neuron: *mut ffi::PyObject,
     neuron_type: &Originals,
 ) -> Option<Borrowed<'a, 'py, NeuronData>> {
-    // SAFETY: an exact instance of such a type may be cast.
+    // SAFETY: by contract the neuron is alive, and instances of the type begin with a `NeuronData`.
     unsafe {
         let exact = ffi::Py_TYPE(neuron) == neuron_type.class();
         exact.then(|| Borrowed::from_ptr(py, neuron).cast_unchecked())
@@ -175,7 +175,7 @@ unsafe fn fields<'a, 'py>(
 fn common_activation(neurons: &Bound<'_, PyList>, neuron_type: &Originals) -> Option<Activation> {
     let py = neurons.py();
     let base = py.get_type::<NeuronData>();
-    // SAFETY: both are living types. Python's `issubclass` looks for hooks, at 100 ns.
+    // SAFETY: both types are alive. Python's `issubclass` would look for hooks, which takes 100 ns.
     if unsafe { ffi::PyType_IsSubtype(neuron_type.class(), base.as_type_ptr()) } == 0 {
         return None;
     }
@@ -237,11 +237,11 @@ fn read_neurons<'py>(
     let (rows, bias) = (with_capacity(neurons.len())?, with_capacity(neurons.len())?);
     let mut source = Source { key: neurons.as_ptr(), rows, bias };
     for neuron in neurons {
-        // SAFETY: held by `neuron`.
+        // SAFETY: `neuron` is alive; `common_activation` has seen that the type extends `NeuronData`.
         let Some(fields) = (unsafe { fields(neurons.py(), neuron.as_ptr(), neuron_type) }) else {
             return Err(PyRuntimeError::new_err("the neurons changed while x was read"));
         };
-        // SAFETY: cloned before any Python code runs.
+        // SAFETY: the references are cloned before any Python code runs.
         let Some((w, b)) = (unsafe { fields.get().parameters(neurons.py()) }) else {
             return Err(PyValueError::new_err("a neuron without w or b cannot be called"));
         };
@@ -262,8 +262,6 @@ fn layer_op(activation: Activation) -> &'static str {
 
 /// Adds the functions to the module.
 pub fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(linear, module)?)?;
-    module.add_function(wrap_pyfunction!(layer, module)?)?;
-    module.add_function(wrap_pyfunction!(layer_batch, module)?)?;
+    add_functions!(module; linear, layer, layer_batch);
     Ok(())
 }

@@ -30,6 +30,13 @@
 // Where unsafe code may be, in this crate and in the core: see ADR 1 and ARCHITECTURE.md.
 #![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]
 
+/// Adds functions to a module.
+macro_rules! add_functions {
+    ($module:expr; $($function:path),+ $(,)?) => {
+        $($module.add_function(wrap_pyfunction!($function, $module)?)?;)+
+    };
+}
+
 mod args;
 mod borrow;
 mod data;
@@ -82,27 +89,30 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     nplm::add_functions(module)?;
     module.add_class::<neuron::NeuronData>()?;
     module.add_class::<overrides::Originals>()?;
-    module.add_function(wrap_pyfunction!(value::slab::expect_room, module)?)?;
-    module.add_function(wrap_pyfunction!(layout::layout, module)?)?;
     module.add_class::<optim::Momentum>()?;
     module.add_class::<optim::Moments>()?;
     module.add_class::<words::WordReader>()?;
     module.add_class::<ngram_lm::KneserNeyTable>()?;
     module.add_class::<ngram_lm::InterpolatedTable>()?;
-    module.add_function(wrap_pyfunction!(optim::zero_grads, module)?)?;
-    module.add_function(wrap_pyfunction!(data::names, module)?)?;
-    module.add_function(wrap_pyfunction!(data::plays, module)?)?;
-    module.add_function(wrap_pyfunction!(neural_bigram::train_bigram, module)?)?;
-    module.add_function(wrap_pyfunction!(neural_bigram::bigram_loss_and_gradient, module)?)?;
     module.add_class::<tape::Recording>()?;
-    module.add_function(wrap_pyfunction!(tape::train_recorded, module)?)?;
     module.add_class::<sampling::TableSampler>()?;
-    module.add_function(wrap_pyfunction!(sampling::draw_rows, module)?)?;
-    module.add_function(wrap_pyfunction!(sampling::normal_numbers, module)?)?;
-    module.add_function(wrap_pyfunction!(live_nodes, module)?)?;
-    module.add_function(wrap_pyfunction!(node_bytes, module)?)?;
-    module.add_function(wrap_pyfunction!(value_is_patched, module)?)?;
     ngram_counts::add_to(module)?;
+    add_functions!(
+        module;
+        value::slab::expect_room,
+        layout::layout,
+        optim::zero_grads,
+        data::names,
+        data::plays,
+        neural_bigram::train_bigram,
+        neural_bigram::bigram_loss_and_gradient,
+        tape::train_recorded,
+        sampling::draw_rows,
+        sampling::normal_numbers,
+        live_nodes,
+        node_bytes,
+        value_is_patched,
+    );
     Ok(())
 }
 

@@ -32,13 +32,14 @@ type Field = GilCell<Cell<Option<Py<PyAny>>>>;
 /// The object is not used once Python code has run, which may replace it.
 #[inline(always)]
 unsafe fn peek<'a>(field: &'a Field, py: Python<'a>) -> Option<&'a Py<PyAny>> {
-    // SAFETY: by contract; the GIL is held.
+    // SAFETY: only Python code replaces the object, and by contract the reference is not used after any
+    // has run.
     unsafe { (*field.get(py).as_ptr()).as_ref() }
 }
 
 fn required<'py>(field: &Field, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     let missing = || PyAttributeError::new_err(format!("this neuron has no {name} yet"));
-    // SAFETY: a clone owns a reference of its own.
+    // SAFETY: the object is cloned at once, before any Python code runs.
     unsafe { peek(field, py) }.map(|object| object.bind(py).clone()).ok_or_else(missing)
 }
 
@@ -52,7 +53,7 @@ impl NeuronData {
         &'a self,
         py: Python<'py>,
     ) -> Option<(&'a Bound<'py, PyAny>, &'a Bound<'py, PyAny>)> {
-        // SAFETY: by contract.
+        // SAFETY: the contract is that of `peek`.
         unsafe { Some((peek(&self.w, py)?.bind(py), peek(&self.b, py)?.bind(py))) }
     }
 
@@ -117,7 +118,7 @@ impl NeuronData {
 
     #[allow(clippy::needless_pass_by_value, reason = "the signature is PyO3's")]
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // SAFETY: the collector runs with the GIL held, and no Python code during a visit.
+        // SAFETY: the collector calls this with the GIL held, and its visits run no Python code.
         unsafe {
             let py = Python::assume_attached();
             visit.call(peek(&self.w, py))?;

@@ -34,11 +34,8 @@ const CHUNK: usize = 1 << 18;
 /// Adds the type and the functions to the module.
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<NgramCounts>()?;
-    module.add_function(wrap_pyfunction!(count_path, module)?)?;
-    module.add_function(wrap_pyfunction!(count_part, module)?)?;
-    module.add_function(wrap_pyfunction!(count_bytes, module)?)?;
-    module.add_function(wrap_pyfunction!(count_items, module)?)?;
-    module.add_function(wrap_pyfunction!(count_ids, module)?)
+    add_functions!(module; count_path, count_part, count_bytes, count_items, count_ids);
+    Ok(())
 }
 
 /// The count of each n-gram of characters in a text.

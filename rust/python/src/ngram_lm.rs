@@ -23,7 +23,7 @@ enum Ids<'py> {
     Long(PyReadonlyArray1<'py, u32>),
 }
 
-/// Calls a function that takes ids in any width.
+/// Evaluates an expression over the ids as a slice, of either width.
 macro_rules! with_ids {
     ($ids:expr, $slice:ident => $body:expr) => {
         match $ids {
@@ -118,7 +118,7 @@ impl KneserNeyTable {
         })
     }
 
-    /// The order: the length of the longest n-grams.
+    /// Return the order: the length of the longest n-grams.
     #[getter]
     fn order(&self) -> usize {
         self.model.trie().order()
@@ -130,20 +130,20 @@ impl KneserNeyTable {
         self.model.trie().size()
     }
 
-    /// The number of distinct n-grams of each order, from 1.
+    /// Return the number of distinct n-grams of each order, from 1.
     #[getter]
     fn entries(&self) -> Vec<usize> {
         self.model.trie().entries()
     }
 
-    /// The discounts of each order, from 1, for the counts 1, 2, and 3 or more.
+    /// Return the discounts of each order, from 1, for the counts 1, 2, and 3 or more.
     #[getter]
     fn discounts(&self) -> Vec<(f64, f64, f64)> {
         self.model.discounts().iter().map(|&discounts| discounts.into()).collect()
     }
 
-    /// The orders with fixed discounts, since these could not be estimated: for each the counts, of
-    /// those needed, that no n-gram has.
+    /// Return the orders whose discounts are fixed because they could not be estimated, each with the
+    /// counts that the estimate needs and no n-gram has.
     #[getter]
     fn fallbacks(&self) -> Vec<(usize, Vec<usize>)> {
         self.model.fallbacks().to_vec()
@@ -197,7 +197,7 @@ impl InterpolatedTable {
         self.model.trie().size()
     }
 
-    /// The weights of each bin, that of the most frequent contexts first.
+    /// Return the weights of each bin, the bin of the most frequent contexts first.
     #[getter]
     fn weights<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
         guard(|| {

@@ -146,7 +146,7 @@ impl Momentum {
         })
     }
 
-    /// For copy and pickle.
+    /// Return what copy and pickle need.
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         guard(|| {
             let make = py.get_type::<Momentum>();

@@ -14,38 +14,12 @@ use pyo3::types::{PyString, PyTuple, PyType};
 use crate::errors::guard;
 use crate::value::node;
 
-/// The attributes that ops over lists and optimizers stand for: arithmetic, functions, fields. A
+/// The attributes whose work ops over lists and optimizers do: arithmetic, functions, fields. A
 /// subclass's `__init__` is not among them, as no op makes an instance of a subclass.
-const OPS: [&str; 28] = [
-    "__add__",
-    "__radd__",
-    "__sub__",
-    "__rsub__",
-    "__mul__",
-    "__rmul__",
-    "__truediv__",
-    "__rtruediv__",
-    "__pow__",
-    "__rpow__",
-    "__neg__",
-    "__pos__",
-    "__abs__",
-    "exp",
-    "log",
-    "sqrt",
-    "sin",
-    "cos",
-    "tanh",
-    "sigmoid",
-    "relu",
-    "abs",
-    "max",
-    "min",
-    "data",
-    "grad",
-    "__setattr__",
-    "__getattribute__",
-];
+const OPS: &str = "\
+    __add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ __pow__ \
+    __rpow__ __neg__ __pos__ __abs__ exp log sqrt sin cos tanh sigmoid relu abs max min data \
+    grad __setattr__ __getattribute__";
 
 /// The last subclass of `Value` that was found to override none of [`OPS`], and its version.
 static ORDINARY: (AtomicPtr<ffi::PyTypeObject>, AtomicU32) =
@@ -67,7 +41,7 @@ fn subclass_has_own_ops(class: &Bound<'_, PyType>) -> PyResult<bool> {
         return Ok(false);
     }
     let value = node::value_class(class.py());
-    for name in OPS {
+    for name in OPS.split_ascii_whitespace() {
         if !class.getattr(name)?.is(&value.getattr(name)?) {
             return Ok(true);
         }
@@ -81,14 +55,14 @@ fn subclass_has_own_ops(class: &Bound<'_, PyType>) -> PyResult<bool> {
 /// Returns a type's version; 0 while it has none.
 #[inline(always)]
 fn version(class: &Bound<'_, PyType>) -> u32 {
-    // SAFETY: a living type, whose fields are read with the GIL held.
+    // SAFETY: the type is alive, and the GIL held.
     unsafe { (*class.as_type_ptr()).tp_version_tag }
 }
 
 /// Returns true if the class of an object that is neither a `Value` nor a number may implement
 /// `Value * object`.
 pub fn answers_multiplication(object: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: the class of a living object; its table of number slots may be missing.
+    // SAFETY: the class of a living object is alive; its table of number slots may be null.
     let slots = unsafe { (*object.get_type_ptr()).tp_as_number.as_ref() };
     slots.is_some_and(|slots| slots.nb_multiply.is_some())
 }
@@ -118,7 +92,7 @@ impl Originals {
         })
     }
 
-    /// True as long as none of the attributes has been replaced.
+    /// Return True as long as none of the attributes has been replaced.
     pub fn intact(&self, py: Python<'_>) -> PyResult<bool> {
         let version = version(self.class.bind(py));
         if version != 0 && version == self.version.load(Relaxed) {

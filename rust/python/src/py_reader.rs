@@ -60,7 +60,8 @@ pub fn run_on_chunks<T: Send>(
                     break Err(error);
                 }
             }
-            // Only a signal during a read ends it, so one that came before is answered first.
+            // A read is ended only by a signal that comes during it. One that came before is therefore
+            // answered here.
             if let Err(error) = py.check_signals() {
                 break Err(error);
             }

@@ -30,7 +30,7 @@ pub const PAUSE_EVERY: usize = 1 << 16;
 pub struct Cost(u64);
 
 impl Cost {
-    /// The most work that is done on the calling thread: 2 ms, a few dozen times what starting a
+    /// The most work that is done on the calling thread: 2 ms, a few dozen times as long as starting a
     /// thread takes.
     pub const QUICK: Cost = Cost(2_000_000);
     /// The cost of work whose length is not known beforehand.
@@ -98,8 +98,8 @@ pub fn run<T: Send>(
     Ok(value)
 }
 
-/// Runs work on a thread of its own, and meanwhile `wait` on this one, which gets a channel that
-/// closes when the work has ended; None where the system refuses a thread.
+/// Runs work on a thread of its own and, meanwhile, `wait` on this one; returns None where the system
+/// refuses a thread. `wait` gets a channel that closes when the work has ended.
 pub fn in_background<T: Send>(
     work: impl FnOnce() -> T + Send,
     wait: impl FnOnce(&mut Receiver<()>),

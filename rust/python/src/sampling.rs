@@ -21,7 +21,7 @@ use crate::borrow::Reading;
 use crate::errors::{guard, to_python};
 use crate::run::{Cost, report, run};
 
-/// The nanoseconds to draw a symbol, or to make a cell of a table ready for that.
+/// The nanoseconds to draw a symbol, or to make a cell of an alias table.
 const A_SYMBOL: u64 = 30;
 
 /// The distributions of a language model as alias tables, to draw from.
@@ -136,7 +136,7 @@ impl From<PyErr> for Stop {
 }
 
 impl<'py> Strings<'_, 'py> {
-    /// Draws all items with the GIL released, and takes it to make the strings of each part.
+    /// Draws all items with the GIL released, and takes the GIL to make the strings of each part.
     fn collect<C: Code>(
         self,
         streams: Range<u64>,
@@ -231,8 +231,8 @@ fn append<C: Code>(list: &Bound<'_, PyList>, items: &Items<C>) -> PyResult<()> {
 
 /// Makes a string of characters.
 fn string<'py, C: Code>(py: Python<'py>, item: &[C]) -> PyResult<Bound<'py, PyString>> {
-    // SAFETY: the buffer holds `length` characters of this kind, each of them from a `str`; the
-    // result is a new reference to a string, or null with an exception.
+    // SAFETY: the buffer has `length` characters of this kind, which come from a `str` and so are code
+    // points. The result is a new reference to a string, or null with an exception.
     unsafe {
         let (start, length) = (item.as_ptr().cast(), item.len().cast_signed());
         let made = ffi::PyUnicode_FromKindAndData(C::KIND, start, length);

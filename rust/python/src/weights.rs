@@ -33,8 +33,8 @@ pub struct Source<'py> {
     pub bias: Vec<Bound<'py, PyAny>>,
 }
 
-/// A fused op of weights. One that earlier calls with a list used is to be compared with the list
-/// as it is now.
+/// A fused op of weights. If it was found in the cache, the weights must be compared with the list as
+/// it is now.
 pub struct Shared {
     fused: Share,
     weights: Arc<Weights>,
@@ -79,8 +79,8 @@ impl Shared {
         items.iter().zip(nodes).zip(values).all(|((&item, node), value)| {
             // Its class is unchanged as well, see `fused_op::unregister_all`.
             let address = node.as_ref().map_or(ptr::null_mut(), |node| node.as_ptr().cast());
-            // SAFETY: no item of a list is null, so that there is a node. A test more for each weight
-            // would take 1 % of a network's step.
+            // SAFETY: no item of a list is null, so that an equal address is that of a node. Testing for
+            // a node as well would take 1 % of a network's step.
             item == address
                 && unsafe { node.as_ref().unwrap_unchecked() }.data().to_bits() == value.to_bits()
         })
@@ -104,8 +104,8 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// Makes a fused op of the weights, to be found by the calls that follow unless one is of a
-    /// subclass.
+    /// Makes a fused op of the weights. Calls that follow find it, unless a weight is of a subclass of
+    /// `Value`.
     pub fn share(&self, py: Python<'_>, weights: Operands, n: usize) -> PyResult<Shared> {
         let findable = weights.are_exact();
         let (nodes, values) = weights.into_parts();
@@ -126,7 +126,8 @@ impl Source<'_> {
 /// # Safety
 /// No Python code runs while the slice is in use.
 pub unsafe fn items<'a>(list: &'a Bound<'_, PyList>) -> &'a [*mut ffi::PyObject] {
-    // SAFETY: by contract of the caller; an empty list may have no array.
+    // SAFETY: a list that is not empty has an array of its items, which only Python code changes, and
+    // by contract none runs.
     unsafe {
         let raw = list.as_ptr().cast::<ffi::PyListObject>();
         if list.is_empty() { &[] } else { std::slice::from_raw_parts((*raw).ob_item, list.len()) }

@@ -1,7 +1,7 @@
 //! The programs of scalar ops that the ops over lists stand for.
 //!
 //! They run in an op's place where a program has patched `Value`, or an operand's class has ops of
-//! its own: then every addition and multiplication has to be called.
+//! its own, since then every addition and multiplication must call the changed ops.
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -99,7 +99,7 @@ fn shifted<'py>(logits: &[Bound<'py, PyAny>]) -> PyResult<Vec<Bound<'py, PyAny>>
     let data = |logit: &Bound<'py, PyAny>| {
         if is_value(logit) { logit.getattr(intern!(py, "data")) } else { Ok(logit.clone()) }
     };
-    // A program that is being recorded has numbers of its own, with a maximum of their own.
+    // While a program is recorded, its numbers have a method that computes the maximum.
     if let Some(max) = data(first)?.getattr_opt(intern!(py, "_max_of"))? {
         let highest = max.call1((PyList::new(py, logits)?,))?;
         return each(logits, |logit| as_value(logit)?.sub(&highest));

@@ -85,7 +85,8 @@ impl Cpu {
     /// Runs a kernel, compiled for this instruction set.
     pub(super) fn run<T: Dispatch, K: Kernel<T>>(self, kernel: K) -> K::Output {
         match self.0 {
-            Set::Portable => kernel.run(T::Portable::default()),
+            // SAFETY: any processor has the portable instructions.
+            Set::Portable => kernel.run(unsafe { T::Portable::new() }),
             // SAFETY: a Cpu of this set is made only where the features were detected.
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => unsafe { run_avx2(kernel) },
@@ -100,37 +101,26 @@ impl Cpu {
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2<T: Dispatch, K: Kernel<T>>(kernel: K) -> K::Output {
     // SAFETY: this function has the features.
-    kernel.run(unsafe { T::avx2() })
+    kernel.run(unsafe { T::Avx2::new() })
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx2,fma")]
 fn run_avx512<T: Dispatch, K: Kernel<T>>(kernel: K) -> K::Output {
     // SAFETY: this function has the features.
-    kernel.run(unsafe { T::avx512() })
+    kernel.run(unsafe { T::Avx512::new() })
 }
 
 /// A number type, and its vectors on each instruction set.
 pub trait Dispatch: Float {
     #[doc(hidden)]
-    type Portable: Simd<T = Self> + Default;
+    type Portable: Simd<T = Self>;
     #[doc(hidden)]
     #[cfg(target_arch = "x86_64")]
     type Avx2: Simd<T = Self>;
     #[doc(hidden)]
     #[cfg(target_arch = "x86_64")]
     type Avx512: Simd<T = Self>;
-
-    #[doc(hidden)]
-    #[cfg(target_arch = "x86_64")]
-    /// # Safety
-    /// The processor has AVX2 and FMA.
-    unsafe fn avx2() -> Self::Avx2;
-    #[doc(hidden)]
-    #[cfg(target_arch = "x86_64")]
-    /// # Safety
-    /// The processor has AVX-512F.
-    unsafe fn avx512() -> Self::Avx512;
 }
 
 impl Dispatch for f32 {
@@ -139,20 +129,6 @@ impl Dispatch for f32 {
     type Avx2 = Avx2;
     #[cfg(target_arch = "x86_64")]
     type Avx512 = Avx512;
-
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    unsafe fn avx2() -> Avx2 {
-        // SAFETY: the caller's promise.
-        unsafe { Avx2::new() }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    unsafe fn avx512() -> Avx512 {
-        // SAFETY: the caller's promise.
-        unsafe { Avx512::new() }
-    }
 }
 
 /// With AVX2 doubles use the portable vectors, which `run_avx2` compiles for its features.
@@ -162,19 +138,6 @@ impl Dispatch for f64 {
     type Avx2 = Portable64;
     #[cfg(target_arch = "x86_64")]
     type Avx512 = Avx512Double;
-
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    unsafe fn avx2() -> Portable64 {
-        Portable64
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    unsafe fn avx512() -> Avx512Double {
-        // SAFETY: the caller's promise.
-        unsafe { Avx512Double::new() }
-    }
 }
 
 #[cfg(test)]

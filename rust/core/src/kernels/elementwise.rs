@@ -1,7 +1,6 @@
 //! Elementwise kernels over activations and slices, for the computations between gemms.
 
-use super::dispatch::{Cpu, Dispatch};
-use super::simd::{Block, Float, Kernel, MICRO_BATCH, Simd, kernels};
+use super::simd::{Block, Float, MICRO_BATCH, Simd, kernels};
 
 /// A number for each example of a micro-batch.
 pub type PerExample<T> = [T; MICRO_BATCH];
@@ -167,6 +166,41 @@ kernels! {
         }
     }
 
+    /// Writes the transpose of a matrix of `size` (rows, columns), block by block. Each matrix comes
+    /// with its row stride.
+    ///
+    /// # Panics
+    /// If a slice is too short.
+    pub fn transpose(from: (&[T], usize), size: (usize, usize), to: (&mut [T], usize)) {
+        let (rows, cols) = size;
+        if rows == 0 || cols == 0 {
+            return;
+        }
+        let fits = |length: usize, rows: usize, stride: usize, cols: usize| {
+            let last = (rows - 1).checked_mul(stride);
+            last.and_then(|n| n.checked_add(cols)).is_some_and(|n| n <= length)
+        };
+        assert!(fits(from.0.len(), rows, from.1, cols), "matrix too short");
+        assert!(fits(to.0.len(), cols, to.1, rows), "transpose too short");
+    } loop(s) {
+        let ((from, from_stride), (rows, cols), (to, to_stride)) = (from, size, to);
+        for row in (0..rows).step_by(S::WIDTH) {
+            for col in (0..cols).step_by(S::WIDTH) {
+                // SAFETY: the lengths are checked, and the block lies within the matrix.
+                unsafe {
+                    s.transpose(Block {
+                        from: from.as_ptr().add(row * from_stride + col),
+                        from_stride,
+                        rows: S::WIDTH.min(rows - row),
+                        cols: S::WIDTH.min(cols - col),
+                        to: to.as_mut_ptr().add(col * to_stride + row),
+                        to_stride,
+                    });
+                }
+            }
+        }
+    }
+
     /// x ← eˣ. The error of `f32` is below 1.5 units in the last place.
     pub fn exp(x: &mut [T]) {} loop(s) {
         map_slice(s, x, |x| s.exp(x));
@@ -185,62 +219,5 @@ fn map_slice<S: Simd>(s: S, x: &mut [S::T], f: impl Fn(S::Reg) -> S::Reg) {
         let (at, n) = (part.as_mut_ptr(), part.len());
         // SAFETY: n numbers, 1 to WIDTH, are borrowed here.
         unsafe { s.store_first(at, n, f(s.load_first(at, n))) };
-    }
-}
-
-/// Writes the transpose of a (`rows`, `cols`) matrix, block by block; strides are those of rows.
-///
-/// # Panics
-/// If a slice is too short.
-pub fn transpose<T: Dispatch>(
-    cpu: Cpu,
-    (from, from_stride): (&[T], usize),
-    (rows, cols): (usize, usize),
-    (to, to_stride): (&mut [T], usize),
-) {
-    if rows == 0 || cols == 0 {
-        return;
-    }
-    let fits = |length: usize, rows: usize, stride: usize, cols: usize| {
-        (rows - 1)
-            .checked_mul(stride)
-            .and_then(|n| n.checked_add(cols))
-            .is_some_and(|n| n <= length)
-    };
-    assert!(fits(from.len(), rows, from_stride, cols), "matrix too short");
-    assert!(fits(to.len(), cols, to_stride, rows), "transpose too short");
-    cpu.run(Transpose { from, from_stride, rows, cols, to, to_stride });
-}
-
-struct Transpose<'a, T> {
-    from: &'a [T],
-    from_stride: usize,
-    rows: usize,
-    cols: usize,
-    to: &'a mut [T],
-    to_stride: usize,
-}
-
-impl<T: Float> Kernel<T> for Transpose<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T = T>>(self, s: S) {
-        let Transpose { from, from_stride, rows, cols, to, to_stride } = self;
-        for row in (0..rows).step_by(S::WIDTH) {
-            for col in (0..cols).step_by(S::WIDTH) {
-                // SAFETY: `transpose` has checked the lengths, and the block lies within the matrix.
-                unsafe {
-                    s.transpose(Block {
-                        from: from.as_ptr().add(row * from_stride + col),
-                        from_stride,
-                        rows: S::WIDTH.min(rows - row),
-                        cols: S::WIDTH.min(cols - col),
-                        to: to.as_mut_ptr().add(col * to_stride + row),
-                        to_stride,
-                    });
-                }
-            }
-        }
     }
 }

@@ -4,11 +4,11 @@ use super::simd::{Kernel, Simd, Simd32};
 use super::vmath;
 
 /// Eight `f32`.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub struct Portable32;
 
 /// Eight `f64`.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub struct Portable64;
 
 const WIDTH: usize = 8;
@@ -30,6 +30,11 @@ macro_rules! portable {
         type Reg = [$t; WIDTH];
         const WIDTH: usize = WIDTH;
         const ROWS: usize = $rows;
+
+        #[inline(always)]
+        unsafe fn new() -> Self {
+            Self
+        }
 
         // Inlined against its name: under AVX2 doubles use these vectors, and only inlined code is
         // compiled with the caller's features.

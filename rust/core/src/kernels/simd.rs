@@ -131,6 +131,12 @@ pub trait Simd: Copy {
     /// Rows of a gemm register tile that is two vectors wide: as many as the registers hold.
     const ROWS: usize;
 
+    /// Makes the token.
+    ///
+    /// # Safety
+    /// The processor has the instruction set.
+    unsafe fn new() -> Self;
+
     /// Runs a kernel as a function that is not inlined, so that its loops have all registers.
     fn call_outlined<K: Kernel<Self::T>>(self, kernel: K) -> K::Output;
 

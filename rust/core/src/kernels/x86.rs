@@ -7,17 +7,6 @@ macro_rules! token {
         #[derive(Clone, Copy)]
         pub struct $token(());
 
-        impl $token {
-            /// Makes the token.
-            ///
-            /// # Safety
-            /// The processor has the instruction set.
-            #[inline(always)]
-            pub unsafe fn new() -> $token {
-                $token(())
-            }
-        }
-
         /// Runs a kernel as a function of its own.
         ///
         /// `inline(never)` is on this function because rustc 1.95 ignores it on `run`, which has
@@ -49,9 +38,15 @@ macro_rules! instructions {
     )*};
 }
 
-/// Defines `call_outlined`, `prefetch`, and the methods that broadcast, load and store whole vectors.
+/// Defines `new`, `call_outlined`, `prefetch`, and the methods that broadcast, load and store whole
+/// vectors.
 macro_rules! moves {
     ($number:ty, $vector:ty, $splat:ident, $load:ident, $store:ident) => {
+        #[inline(always)]
+        unsafe fn new() -> Self {
+            Self(())
+        }
+
         #[inline(always)]
         fn call_outlined<K: Kernel<$number>>(self, kernel: K) -> K::Output {
             // SAFETY: the token is the proof that the processor has the instructions.

@@ -1,6 +1,8 @@
 //! All distributions of a model with a short context, ready for drawing.
 #![allow(clippy::indexing_slicing, reason = "contexts are the table's own")]
 
+use std::iter::repeat_n;
+
 use crate::alloc::{self, Large};
 use crate::progress::Progress;
 use crate::rng::alias::{self, Builder, Cell};
@@ -45,8 +47,8 @@ impl AliasTables {
                 probabilities.len()
             )));
         }
-        let nothing = alias::certain(NOTHING);
-        let mut cells = Large::from(alloc::filled_under(progress, &nothing, probabilities.len())?);
+        let nothing = repeat_n(alias::certain(NOTHING), probabilities.len());
+        let mut cells = Large::from(alloc::collected_under(progress, nothing)?);
         let (mut builder, mut weights, width) = (Builder::default(), Vec::new(), size as usize);
         let pairs = probabilities.chunks_exact(width).zip(cells.chunks_exact_mut(width));
         for (number, (row, cells)) in pairs.enumerate() {

@@ -7,11 +7,10 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use super::ffi::{Argument, Object, c_functions, method, none};
+use super::attrs::{self, format_with, item};
+use super::ffi::{Argument, Object, c_functions, methods, none};
 use super::node::{self, Node, NodeRef};
-use super::{
-    attrs, backward, collector, dealloc, hooks, init, number, ops, patches, pickle, refusals,
-};
+use super::{backward, collector, dealloc, hooks, init, number, ops, patches, pickle, refusals};
 
 const DOC: &std::ffi::CStr = c"Value(data, _children=(), _op='', label='', *, local_grads=None)
 --
@@ -46,39 +45,17 @@ c_functions! {
 }
 
 fn methods() -> Vec<ffi::PyMethodDef> {
-    let no_argument = ffi::METH_NOARGS;
     let mut methods = ops::op_methods();
-    methods.extend([
-        method(
-            c"backward",
-            backward,
-            no_argument,
-            c"backward($self)\n--\n\nAdd d(self)/d(node) to the grad of every node that self depends on, self included.",
-        ),
-        method(
-            c"zero_grad",
-            zero_grad,
-            no_argument,
-            c"zero_grad($self)\n--\n\nSet the grad of every node that self depends on to 0, self included.",
-        ),
-        method(
-            c"item",
-            attrs::item,
-            no_argument,
-            c"item($self)\n--\n\nReturn data, a float.",
-        ),
-        method(
-            c"__format__",
-            attrs::format_with,
-            ffi::METH_O,
-            c"__format__($self, spec, /)\n--\n\nReturn data formatted, as in f\"{v:.3f}\".",
-        ),
-        method(
-            c"_propagate",
-            propagate,
-            no_argument,
-            c"_propagate($self)\n--\n\nAdd self.grad times d(self)/d(operand) to each operand's grad.",
-        ),
+    methods.extend(methods![
+        c"backward" backward METH_NOARGS
+            c"backward($self)\n--\n\nAdd d(self)/d(node) to the grad of every node that self depends on, self included.";
+        c"zero_grad" zero_grad METH_NOARGS
+            c"zero_grad($self)\n--\n\nSet the grad of every node that self depends on to 0, self included.";
+        c"item" item METH_NOARGS c"item($self)\n--\n\nReturn data, a float.";
+        c"__format__" format_with METH_O
+            c"__format__($self, spec, /)\n--\n\nReturn data formatted, as in f\"{v:.3f}\".";
+        c"_propagate" propagate METH_NOARGS
+            c"_propagate($self)\n--\n\nAdd self.grad times d(self)/d(operand) to each operand's grad.";
     ]);
     methods.push(ffi::PyMethodDef {
         ml_name: c"_repr_mimebundle_".as_ptr(),

@@ -32,7 +32,8 @@ impl Receive for Argument<'_> {
 
     #[inline(always)]
     unsafe fn receive(object: Object) -> Self {
-        // SAFETY: by contract; a living object has an address, which the compiler would test again.
+        // SAFETY: by contract the object is alive, and so not null; told so, the compiler does not test
+        // for null again.
         unsafe {
             std::hint::assert_unchecked(!object.is_null());
             Borrowed::from_ptr(Python::assume_attached(), object)
@@ -109,7 +110,7 @@ macro_rules! c_functions {
                 $crate::errors::guard_slot(|| {
                     use $crate::value::ffi::Receive;
                     $(
-                        // SAFETY: Python calls this, with such arguments.
+                        // SAFETY: Python calls this with arguments of the kinds that the slot has.
                         let $parameter = unsafe { <$kind>::receive($parameter) };
                     )*
                     $body
@@ -170,6 +171,14 @@ pub fn method(
     let ml_meth = ffi::PyMethodDefPointer { PyCFunction: function };
     ffi::PyMethodDef { ml_name: name.as_ptr(), ml_meth, ml_flags: flags, ml_doc: doc.as_ptr() }
 }
+
+/// Defines methods of the type, one row a method: its name, C function, flags and docstring.
+macro_rules! methods {
+    ($($name:literal $function:ident $flags:ident $doc:literal;)+) => {
+        [$($crate::value::ffi::method($name, $function, ffi::$flags, $doc)),+]
+    };
+}
+pub(crate) use methods;
 
 /// Defines an attribute of the type that C functions read and, unless `set` is missing, write.
 pub fn attribute(

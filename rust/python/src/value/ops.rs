@@ -41,8 +41,8 @@ fn binary(x: Argument<'_>, y: Argument<'_>, kind: Op, f: impl Formula) -> Object
     }
 }
 
-/// Goes on where [`binary`] ends: an int is read by a call. As nothing unwinds out of a C function,
-/// its caller needs no frame to catch it.
+/// Continues [`binary`] with what takes calls, such as reading an int. As a C function does not unwind,
+/// its caller needs no stack frame.
 #[allow(improper_ctypes_definitions, reason = "only Rust calls it")]
 #[inline(never)]
 extern "C" fn binary_by_calls(
@@ -67,7 +67,7 @@ fn quickly<'a>(
     f: impl Formula,
     read: impl Fn(Argument<'a>) -> Option<f64>,
 ) -> Option<NewNode<'a>> {
-    // A case for each, as the code for a Value then has no tests for numbers.
+    // With a case for each pair of kinds, the code for two Values has no tests for numbers.
     match (NodeRef::exact(x), NodeRef::exact(y)) {
         (Some(a), Some(b)) => at_once(Operand::value(a), Operand::value(b), kind, f),
         (Some(a), None) => at_once(Operand::value(a), Operand::number(read(y)?), kind, f),
@@ -142,7 +142,7 @@ fn binary_slowly(
 
 /// Returns true if micrograd writes this op with operators that the value's class has replaced.
 fn is_rewritten(value: Argument<'_>, kind: Op, left_is_number: bool) -> bool {
-    // SAFETY: Value and its subclasses have number slots.
+    // SAFETY: the class is alive, and `Value` and its subclasses have number slots.
     let now = unsafe { &*(*value.get_type_ptr()).tp_as_number };
     let add = || now.nb_add.is_none_or(|f| f as usize != nb_add as *const () as usize);
     let mul = || now.nb_multiply.is_none_or(|f| f as usize != nb_multiply as *const () as usize);

@@ -22,35 +22,17 @@ static UNCHANGED: AtomicU64 = AtomicU64::new(u64::MAX);
 static PATCHED: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// Attributes that no op reads.
-const FREE: [&str; 20] = [
-    "label",
-    "__doc__",
-    "__module__",
-    "__array_priority__",
-    "__repr__",
-    "__format__",
-    "__hash__",
-    "__eq__",
-    "__ne__",
-    "__lt__",
-    "__le__",
-    "__gt__",
-    "__ge__",
-    "__float__",
-    "__int__",
-    "_prev",
-    "_children",
-    "_local_grads",
-    "__reduce__",
-    "__setstate__",
-];
+const FREE: &str = "\
+    label __doc__ __module__ __array_priority__ __repr__ __format__ __hash__ __eq__ __ne__ \
+    __lt__ __le__ __gt__ __ge__ __float__ __int__ _prev _children _local_grads __reduce__ \
+    __setstate__";
 
 /// Remembers the type as it is now.
 pub fn remember(class: &Bound<'_, PyType>, new: ffi::newfunc) -> PyResult<()> {
     let attributes = PyDict::new(class.py());
     // As a method: a cast to a mapping would import `collections.abc`.
     attributes.call_method1("update", (class.getattr("__dict__")?,))?;
-    for name in FREE {
+    for name in FREE.split_ascii_whitespace() {
         attributes.del_item(name)?;
     }
     let _ = ORIGINAL.set(class.py(), (attributes.unbind(), new));

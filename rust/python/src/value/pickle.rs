@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyTuple};
 use pyo3::{ffi, intern};
 
 use super::attrs;
-use super::ffi::{Argument, Object, answer, c_functions, method, none};
+use super::ffi::{Argument, Object, answer, c_functions, methods, none};
 use super::node::{HAS_RULE, NodeRef, RAW};
 
 c_functions! {
@@ -50,18 +50,10 @@ fn restore(value: NodeRef<'_>, state: Argument<'_>) -> PyResult<()> {
 
 /// Returns the methods that `copy` and `pickle` call.
 pub fn methods() -> [ffi::PyMethodDef; 2] {
-    [
-        method(
-            c"__reduce__",
-            reduce,
-            ffi::METH_NOARGS,
-            c"__reduce__($self)\n--\n\nFor copy and pickle; leaves only.",
-        ),
-        method(
-            c"__setstate__",
-            setstate,
-            ffi::METH_O,
-            c"__setstate__($self, state, /)\n--\n\nFor copy and pickle.",
-        ),
+    methods![
+        c"__reduce__" reduce METH_NOARGS
+            c"__reduce__($self)\n--\n\nFor copy and pickle; leaves only.";
+        c"__setstate__" setstate METH_O
+            c"__setstate__($self, state, /)\n--\n\nFor copy and pickle.";
     ]
 }

@@ -9,7 +9,7 @@ use std::os::raw::c_int;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 
-use super::ffi::{Argument, Object, c_functions, method, not_implemented, raise};
+use super::ffi::{Argument, Object, c_functions, methods, not_implemented, raise};
 use super::number;
 
 #[cold]
@@ -65,6 +65,8 @@ fn identity(x: Argument<'_>, y: Argument<'_>, op: c_int) -> Object {
 
 /// Returns `__round__`, which Python looks for by name.
 pub fn methods() -> [ffi::PyMethodDef; 1] {
-    let doc = c"__round__($self, ndigits=None, /)\n--\n\nRaises TypeError: use .data.";
-    [method(c"__round__", round, ffi::METH_VARARGS, doc)]
+    methods![
+        c"__round__" round METH_VARARGS
+            c"__round__($self, ndigits=None, /)\n--\n\nRaises TypeError: use .data.";
+    ]
 }
