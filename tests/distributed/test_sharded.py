@@ -14,7 +14,7 @@ from fastgrad.checkpoint import CheckpointError
 from fastgrad.distributed import SelfComm
 from fastgrad.models import NPLM, WordNPLM
 from fastgrad.training import DivergedError
-from ranks import NEEDS_MPI, mpiexec, run_code
+from ranks import NEEDS_MPI, mpiexec, run_code, run_ranks
 from thread_ranks import bits, run_threads
 
 # A vocabulary of several tiles of 192 tokens, so that ranks share it.
@@ -343,3 +343,43 @@ def test_ranks_share_the_memory(tmp_path):
     assert len(ranks) == 4
     assert max(ranks) < 0.4 * alone
     assert (tmp_path / "one").read_bytes() == (tmp_path / "four").read_bytes()
+
+
+@NEEDS_MPI
+def test_the_command_line_trains_and_resumes(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(TEXT))
+    small = ["--hidden-dim", 10, "--embedding-dim", 4, "--context-length", 3, "--threads", 1]
+    command = ["-m", "fastgrad", "train", "word-nplm", text, *small, "--epochs", 2]
+    sharded = ["--mpi", "--mpi-output", "sharded"]
+    one = subprocess.run(
+        [sys.executable, "-I", *map(str, [*command, "-o", tmp_path / "one"])],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    done = run_ranks(3, *command, "-o", tmp_path / "three", *sharded)
+    lines = [line for line in done.stdout.splitlines() if not line.startswith(("steps", "saved"))]
+    assert [line for line in one.stdout.splitlines() if line in lines] == lines
+    files = [tmp_path / place / "model.safetensors" for place in ("one", "three")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    resume = ["-m", "fastgrad", "train", "word-nplm", "--resume"]
+    resumed = run_ranks(2, *resume, tmp_path / "three", *sharded)
+    assert "none were left to make" in resumed.stdout
+    nothing = run_ranks(2, *resume, tmp_path / "nothing", *sharded, status=1)
+    assert "nothing" in nothing.stderr
+    for wrong in (["--mpi-output", "sharded"], [*sharded, "--mpi-reduction", "fast"]):
+        told = run_ranks(1, *command, "-o", tmp_path / "wrong", *wrong, status=2).stderr
+        assert "--mpi-output" in told
+        assert "--mpi" in told
+    assert not (tmp_path / "wrong").exists()
+
+
+@NEEDS_MPI
+def test_the_command_line_trains_over_characters(tmp_path):
+    text = tmp_path / "names.txt"
+    text.write_text("\n".join(["emma", "olivia", "ava", "mia", "isla", "amelia"] * 20))
+    small = ["--hidden-dim", 10, "--embedding-dim", 4, "--context-length", 3, "--threads", 1]
+    command = ["-m", "fastgrad", "train", "nplm", text, *small, "--steps", 40]
+    run_ranks(1, *command, "-o", tmp_path / "one")
+    run_ranks(2, *command, "-o", tmp_path / "two", "--mpi", "--mpi-output", "sharded")
+    files = [tmp_path / place / "model.safetensors" for place in ("one", "two")]
+    assert files[0].read_bytes() == files[1].read_bytes()

@@ -158,6 +158,11 @@ _TABLE: dict[str, dict[str, Any]] = {
     "mpi-reduction": _choice(
         "exact fast", "With --mpi: the bits of one process, or gradients added up in any order."
     ),
+    "mpi-output": _choice(
+        "whole sharded",
+        "With --mpi: all of the output layer on each process, or a part of its words; for a"
+        " vocabulary too large for one machine.",
+    ),
     "threads": _whole("Number of threads; the result is the same for any."),
     "tokenizer": _choice("simple space", "Cut words from punctuation, or at whitespace."),
     "eos": _choice("paragraph line none", "What an end-of-sequence token ends; samples end there."),

@@ -19,7 +19,7 @@ from ._report import show
 from ._texts import Text, folder_of, knows_words, load_model, make_folder, noted_text, read_note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     from ..distributed import Comm
 
@@ -158,9 +158,12 @@ def counted_words(train: Any) -> Any:
     return counted
 
 
-def on_ranks(mpi: bool, reduction: str, comm: Comm) -> dict[str, Any]:
+def on_ranks(given: Mapping[str, Any], comm: Comm) -> dict[str, Any]:
     """Return the settings of `fit` on several ranks; none without --mpi."""
-    return {"comm": comm, "reduction": reduction} if mpi else {}
+    if not given["mpi"]:
+        return {}
+    reduction, output_layer = given["mpi_reduction"], given["mpi_output"]
+    return {"comm": comm, "reduction": reduction, "output_layer": output_layer}
 
 
 def train(fit: Callable[..., Any], parts: Parts, place: Path, comm: Comm, made: int = 0) -> None:
@@ -191,14 +194,28 @@ def show_saved(place: Path) -> None:
     show("saved", str(place / "model.safetensors" if place.is_dir() else place))
 
 
-def resume(place: Path, mpi: bool = False, reduction: str = "exact") -> None:
+def resume(place: Path, given: Mapping[str, Any] | None = None) -> None:
     """Go on with the training run of a folder, or of a model's file in it."""
-    with ranks(mpi) as comm:
-        _resume(place, comm, on_ranks(mpi, reduction, comm))
+    given = given or {"mpi": False}
+    with ranks(given["mpi"]) as comm:
+        _resume(place, comm, on_ranks(given, comm))
+
+
+def _without_output(place: Path) -> Any:
+    """Load a network with no rows of the output layer, which may be larger than memory."""
+    from ..models import NPLM, WordNPLM
+    from ..models.nplm.saved import read_run
+    from ..models.saving import read_model
+
+    def maker(kind: Any) -> Any:
+        return lambda *parts: read_run(kind, *parts, lambda _size: slice(0, 0))[0]
+
+    return read_model(place, {kind.kind: maker(kind) for kind in (NPLM, WordNPLM)}, mapped=True)
 
 
 def _resume(place: Path, comm: Comm, more: dict[str, Any]) -> None:
-    before = load_model(place, "fastgrad train nplm")
+    is_sharded = more.get("output_layer") == "sharded"
+    before = load_model(place, "fastgrad train nplm", _without_output if is_sharded else None)
     from ..checkpoint import CheckpointError, previous
     from ..models import NPLM, WordNPLM
     from ..models.saving import model_path

@@ -6,11 +6,14 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from .._checks import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Larger files are streamed and not looked at item by item, which would take memory and patience.
 _LARGE = 2**25
@@ -117,8 +120,12 @@ def has_model(place: Path) -> bool:
     return model_path(place).is_file()
 
 
-def load_model(place: Path, command: str = "fastgrad train bigram") -> Any:
-    """Load the model of a folder, or of a file."""
+def load_model(
+    place: Path,
+    command: str = "fastgrad train bigram",
+    read: Callable[[Path], Any] | None = None,
+) -> Any:
+    """Load the model of a folder, or of a file; by `read` in place of `fastgrad.models.load`."""
     from ..models import load
 
     if not has_model(place):
@@ -126,7 +133,7 @@ def load_model(place: Path, command: str = "fastgrad train bigram") -> Any:
         raise click.ClickException(
             f"{place}: there is no {what}; `{command} -o {place}` trains one"
         )
-    return load(place)
+    return (read or load)(place)
 
 
 def knows_words(model: Any) -> bool:

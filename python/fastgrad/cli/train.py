@@ -120,7 +120,8 @@ _WORD_SCHEDULE = {
     "type": click.Choice(("cosine", "linear", "constant")),
 }
 # Options of networks that are trained on several ranks.
-_MPI = "mpi mpi-reduction"
+_MPI = "mpi mpi-reduction mpi-output"
+_MPI_SHOWN = {"mpi_reduction": "exact", "mpi_output": "whole"}
 # Options of all networks that `fit` and `lr_find` take.
 _FIT = "optimizer seed threads"
 # Options of the three models that are a table.
@@ -251,7 +252,7 @@ def _save(model: Any, text: Text, counts: Any, out: Path) -> None:
 @as_command(
     "nplm",
     f"out resume {NETWORK} steps lr schedule patience {TRAINING}{_MPI}",
-    vars(CHARACTERS) | {"split": "random", "mpi_reduction": "exact"},
+    vars(CHARACTERS) | {"split": "random"} | _MPI_SHOWN,
     CHARACTERS_SHOWN,
     file=ITEMS,
     examples=_NPLM_EXAMPLES,
@@ -275,7 +276,7 @@ def nplm(**given: Any) -> None:
         text = parts.text.note(len(parts.whole), model.vocab)
         model.note = {"text": text, "run": parts.how}
         settings |= {"steps": args.steps, "lr": _lr(args), "patience": args.patience}
-        settings |= on_ranks(args.mpi, args.mpi_reduction, comm)
+        settings |= on_ranks(given, comm)
         train(partial(model.fit, checkpoint=args.out, **settings), parts, args.out, comm)
 
 
@@ -329,7 +330,7 @@ def _lr(args: Any) -> Any:
     "out resume tokenizer eos vocab-size min-count dev-fraction test-fraction"
     f" {NETWORK} tie-weights/--no-tie-weights preset epochs steps batch-size optimizer lr schedule"
     f" weight-decay dropout patience seed threads {_MPI}",
-    vars(WORDS) | vars(WORD_TEXTS) | {"preset": "modern", "mpi_reduction": "exact"},
+    vars(WORDS) | vars(WORD_TEXTS) | {"preset": "modern"} | _MPI_SHOWN,
     _WORD_SHOWN,
     schedule=_WORD_SCHEDULE,
     file=_WORD_FILE,
@@ -363,10 +364,11 @@ def word_nplm(**given: Any) -> None:
             "init": init_for(settings["optimizer"]),
             **chosen(args, "context_length embedding_dim hidden_dim direct tie_weights init seed"),
         }
-        model = WordNPLM(parts.whole.vocab, counts=parts.train.counts, **shape)
-        show("model", repr(model))
+        # `fit` draws the parameters for this vocabulary: of a sharded one those of each rank.
+        model, vocab = WordNPLM(**shape), parts.train.vocab
+        show("model", repr(WordNPLM._of(vocab, model._shape_for(len(vocab)), {})))
         model.note = {"run": parts.how}
-        settings |= on_ranks(args.mpi, args.mpi_reduction, comm)
+        settings |= on_ranks(given, comm)
         train(partial(model.fit, checkpoint=args.out, **settings), parts, args.out, comm)
 
 
@@ -423,6 +425,11 @@ def _resumed(given: dict[str, Any]) -> bool:
         not (given["mpi"] and given["file"] == "-"),
         "FILE: not standard input with --mpi, as one rank alone can read it",
     )
+    require(given["mpi"] or given["mpi_output"] == "whole", "--mpi-output sharded: only with --mpi")
+    require(
+        given["mpi_output"] == "whole" or given["mpi_reduction"] == "exact",
+        "--mpi-output sharded: not with --mpi-reduction fast, which needs all of the output layer",
+    )
     if place is None:
         require(given["out"] is not None, "missing option -o/--out, the folder for the model")
         return False
@@ -432,10 +439,10 @@ def _resumed(given: dict[str, Any]) -> bool:
         written = parameter.opts[-1] if is_option else parameter.make_metavar(ctx)
         require(
             parameter.name not in given
-            or parameter.name in ("mpi", "mpi_reduction")
+            or parameter.name in ("mpi", "mpi_reduction", "mpi_output")
             or ctx.get_parameter_source(parameter.name) not in typed,
             f"{written}: not with --resume, which goes on with the text and the settings of its"
             " folder",
         )
-    resume_run(place, given["mpi"], given["mpi_reduction"])
+    resume_run(place, given)
     return True

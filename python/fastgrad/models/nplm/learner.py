@@ -165,7 +165,7 @@ class Learner(Network[AnyVocab, AnyTexts]):
         state = rule.state(self._parameters)
         return NPLMRun(self, examples, dev_examples, rule, state, batch_size, seed, shares, threads)
 
-    @hint_names(l2="weight_decay")
+    @hint_names(l2="weight_decay", sharded="output_layer")
     def fit(
         self,
         train: AnyTexts,
@@ -368,7 +368,7 @@ class Learner(Network[AnyVocab, AnyTexts]):
         return cosine(self._defaults.lr, 0.0, steps)
 
     @classmethod
-    @hint_names(l2="weight_decay")
+    @hint_names(l2="weight_decay", sharded="output_layer")
     def resume(
         cls,
         path: str | os.PathLike[str],
