@@ -272,7 +272,7 @@ def load_mapped(
         head = file.read(8 + int.from_bytes(start[:8], "little"))
         config = _json_object(_metadata(head)["config"])
         header = _json_object(head[8:].decode("utf-8"))
-        mapped = np.asarray(np.memmap(file, np.uint8, "c", len(head)))
+        mapped = np.asarray(np.memmap(file, np.uint8, "c"))[len(head) :]
         del header["__metadata__"]
         return {key: _array(key, _mapped(mapped, entry)) for key, entry in header.items()}, config
 

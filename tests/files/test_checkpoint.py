@@ -28,6 +28,12 @@ def path(tmp_path):
     return tmp_path / "model.safetensors"
 
 
+@pytest.fixture(params=[checkpoint.load, checkpoint.load_mapped], ids=["in memory", "mapped"])
+def load(request):
+    """Return a function that reads a checkpoint."""
+    return request.param
+
+
 def small(path):
     """Save a checkpoint of two arrays, and return its bytes."""
     tensors = {"ids": np.array([[0, 1]], dtype=np.uint32), "b": np.array([0.5])}
@@ -56,7 +62,7 @@ def entry(name="a", dtype="U8", shape="[1]", offsets="[0,1]", more=""):
     return b"," + fields.encode()
 
 
-def test_what_is_saved_is_loaded(path):
+def test_what_is_saved_is_loaded(path, load):
     tensors = {
         "weights": np.arange(6.0).reshape(2, 3),
         "counts": np.array([2**64 - 1, 0], dtype=np.uint64),
@@ -66,7 +72,7 @@ def test_what_is_saved_is_loaded(path):
     }
     config = {"characters": 'й\0"\\{}', "nested": {"list": [1, 2.5, None, True, "x"]}, "big": 2**70}
     checkpoint.save(path, tensors, config)
-    loaded, found = checkpoint.load(path)
+    loaded, found = load(path)
     assert found == config
     assert set(loaded) == set(tensors)
     for name, array in tensors.items():
@@ -104,12 +110,33 @@ def test_what_is_saved_is_loaded(path):
 def test_anything_storable_survives(tmp_path_factory, tensors, config):
     path = tmp_path_factory.mktemp("saved") / "c"
     checkpoint.save(path, tensors, config)
-    loaded, found = checkpoint.load(path)
-    assert found == config
-    assert set(loaded) == set(tensors)
-    for name, array in tensors.items():
-        np.testing.assert_array_equal(loaded[name], array)
+    for load in (checkpoint.load, checkpoint.load_mapped):
+        loaded, found = load(path)
+        assert found == config
+        assert set(loaded) == set(tensors)
+        for name, array in tensors.items():
+            np.testing.assert_array_equal(loaded[name], array)
     assert set(safetensors.numpy.load_file(path)) == set(tensors)
+
+
+def test_arrays_that_come_in_parts_give_the_same_file(path, tmp_path):
+    array, other = np.arange(12.0).reshape(4, 3), np.arange(5, dtype=np.int32)
+    checkpoint.save(path, {"array": array, "other": other}, {"number": 1})
+    parts = checkpoint.Parts((4, 3), array.dtype, lambda: [array[:1], array[1:1], array[1:]])
+    checkpoint.write(tmp_path / "parts", {"array": parts, "other": other}, {"number": 1})
+    assert (tmp_path / "parts").read_bytes() == path.read_bytes()
+
+
+def test_what_is_written_to_mapped_arrays_stays_in_memory(path):
+    before = small(path)
+    tensors, _ = checkpoint.load_mapped(path)
+    tensors["b"][:] = 7
+    assert path.read_bytes() == before
+    if os.name == "nt":
+        return  # A file that is mapped cannot be replaced there.
+    # The arrays are those of the file that was mapped, whatever takes its name.
+    checkpoint.save(path, {"b": np.zeros(1)}, {})
+    assert tensors["ids"].tolist() == [[0, 1]]
 
 
 def test_other_tools_read_the_file(path):
@@ -253,7 +280,7 @@ def test_what_cannot_be_stored_is_refused_and_nothing_written(
 
 
 @pytest.mark.slow
-def test_every_flipped_bit_is_noticed(path):
+def test_every_flipped_bit_is_noticed(path, load):
     data = small(path)
     for position in range(len(data)):
         for bit in range(8):
@@ -261,29 +288,29 @@ def test_every_flipped_bit_is_noticed(path):
             broken[position] ^= 1 << bit
             path.write_bytes(broken)
             with pytest.raises(CheckpointError, match=re.escape(str(path))):
-                checkpoint.load(path)
+                load(path)
 
 
-def test_every_cut_and_every_addition_is_noticed(path):
+def test_every_cut_and_every_addition_is_noticed(path, load):
     data = small(path)
     for other in [*(data[:end] for end in range(len(data))), data + b"\0", data * 2, b"\0" + data]:
         path.write_bytes(other)
         with pytest.raises(CheckpointError, match=re.escape(str(path))):
-            checkpoint.load(path)
+            load(path)
 
 
-def test_the_message_points_to_the_one_before(path):
+def test_the_message_points_to_the_one_before(path, load):
     small(path)
     data = small(path)
     path.write_bytes(data[:-1])
     with pytest.raises(CheckpointError, match=r"the checkpoint before it is .*\.previous$"):
-        checkpoint.load(path)
+        load(path)
 
 
-def test_a_hostile_file_made_like_a_right_one_loads(path):
+def test_a_hostile_file_made_like_a_right_one_loads(path, load):
     """The helper of the tests below makes loadable files, so that each fails for its own reason."""
     path.write_bytes(sealed(PLAIN + entry() + b"}", b"\7"))
-    tensors, config = checkpoint.load(path)
+    tensors, config = load(path)
     assert tensors["a"].tolist() == [7]
     assert config == {}
 
@@ -353,37 +380,37 @@ HOSTILE = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("data", "message"), HOSTILE.values(), ids=HOSTILE)
-def test_hostile_files_are_refused_at_little_cost(path, data, message):
+def test_hostile_files_are_refused_at_little_cost(path, data, message, load):
     path.write_bytes(data)
     tracemalloc.start()
     try:
         with pytest.raises(CheckpointError, match=message) as caught:
-            checkpoint.load(path)
+            load(path)
         assert tracemalloc.get_traced_memory()[1] < 50e6
     finally:
         tracemalloc.stop()
     assert str(caught.value).startswith(str(path))
 
 
-def test_a_file_of_ten_gigabytes_is_not_read(path):
+def test_a_file_of_ten_gigabytes_is_not_read(path, load):
     data = small(path)
     for start in (b"", data):
         path.write_bytes(start)
         os.truncate(path, 10 * 2**30)
         with pytest.raises(CheckpointError):
-            checkpoint.load(path)
+            load(path)
     path.unlink()
 
 
-def test_what_is_not_a_file_is_refused(tmp_path):
+def test_what_is_not_a_file_is_refused(tmp_path, load):
     with pytest.raises(CheckpointError, match="a directory;"):
-        checkpoint.load(tmp_path)
+        load(tmp_path)
     with pytest.raises(FileNotFoundError, match="nothing"):
-        checkpoint.load(tmp_path / "nothing")
+        load(tmp_path / "nothing")
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
         with pytest.raises(CheckpointError, match="not a file"):
-            checkpoint.load(tmp_path / "pipe")
+            load(tmp_path / "pipe")
     if pathlib.Path("/dev/zero").exists():
         with pytest.raises(CheckpointError, match="not a file"):
-            checkpoint.load("/dev/zero")
+            load("/dev/zero")

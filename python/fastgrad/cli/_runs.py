@@ -6,6 +6,7 @@ import sys
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
@@ -207,10 +208,13 @@ def _without_output(place: Path) -> Any:
     from ..models.nplm.saved import read_run
     from ..models.saving import read_model
 
-    def maker(kind: Any) -> Any:
-        return lambda *parts: read_run(kind, *parts, lambda _size: slice(0, 0))[0]
+    def no_rows(_size: int) -> slice:
+        return slice(0, 0)
 
-    return read_model(place, {kind.kind: maker(kind) for kind in (NPLM, WordNPLM)}, mapped=True)
+    makers: dict[str, Any] = {
+        kind.kind: partial(read_run, kind, rows_of=no_rows) for kind in (NPLM, WordNPLM)
+    }
+    return read_model(place, makers, mapped=True)[0]
 
 
 def _resume(place: Path, comm: Comm, more: dict[str, Any]) -> None:
