@@ -303,7 +303,7 @@ def nplm_probabilities(
 class WordReader:
     """A text of words, read in chunks, ended, and encoded once."""
 
-    def __new__(cls, name: str, tokenizer: str = "space", marks: str | None = None) -> Self: ...
+    def __new__(cls, name: str, tokenizer: str = "space", eos: str | None = None) -> Self: ...
     def feed(self, chunk: bytes, /) -> None: ...
     def end(self) -> None: ...
     @property
@@ -312,25 +312,25 @@ class WordReader:
     def types(self) -> int: ...
     def choose(
         self,
-        rare: str,
-        mark: str | None = None,
+        unk: str,
+        eos: str | None = None,
         *,
         train: int | None = None,
         max_size: int | None = None,
         min_count: int = 1,
     ) -> tuple[_Ids, list[str]]: ...
-    def encode(self, symbols: Sequence[str], rare: int, mark: int | None = None) -> _Ids: ...
+    def encode(self, symbols: Sequence[str], unk: int, eos: int | None = None) -> _Ids: ...
     def take(self) -> _Ids32: ...
     def vocabulary(
         self,
         counts: NDArray[np.uint64],
-        rare: str,
-        mark: str | None = None,
+        unk: str,
+        eos: str | None = None,
         *,
         max_size: int | None = None,
         min_count: int = 1,
     ) -> tuple[_Ids32, list[str]]: ...
-    def numbers(self, symbols: Sequence[str], rare: int, mark: int | None = None) -> _Ids32: ...
+    def numbers(self, symbols: Sequence[str], unk: int, eos: int | None = None) -> _Ids32: ...
 
 @final
 class KneserNeyTable:

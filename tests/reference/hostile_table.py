@@ -969,18 +969,18 @@ TABLE = {
         "__setstate__": {"self": moments, "state": lambda: (3, [(0.1, 0.2)] * 3)},
     },
     "_core.WordReader": {
-        "": {"name": "a text", "tokenizer": "simple", "marks": "line"},
+        "": {"name": "a text", "tokenizer": "simple", "eos": "line"},
         "feed": {"self": reader, "chunk": lambda: bytes(TEXT)},
         "feed 2": {"self": reader_ended, "chunk": lambda: bytes(TEXT)},
         "end": {"self": reader_fed},
-        "choose": {"self": reader_ended, "rare": "<r>", "mark": "<m>", "train": 20, "max_size": 8}
+        "choose": {"self": reader_ended, "unk": "<r>", "eos": "<m>", "train": 20, "max_size": 8}
         | {"min_count": 2},
-        "choose 2": {"self": reader_fed, "rare": "<r>"},
+        "choose 2": {"self": reader_fed, "unk": "<r>"},
         "take": {"self": reader_fed},
-        "vocabulary": {"self": reader_ended, "counts": type_counts, "rare": "<r>", "mark": "<m>"}
+        "vocabulary": {"self": reader_ended, "counts": type_counts, "unk": "<r>", "eos": "<m>"}
         | {"max_size": 8, "min_count": 2},
-        "numbers": {"self": reader_ended, "symbols": ["<r>", "<m>", "the"], "rare": 0, "mark": 1},
-        "encode": {"self": reader_ended, "symbols": ["<r>", "<m>", "the"], "rare": 0, "mark": 1},
+        "numbers": {"self": reader_ended, "symbols": ["<r>", "<m>", "the"], "unk": 0, "eos": 1},
+        "encode": {"self": reader_ended, "symbols": ["<r>", "<m>", "the"], "unk": 0, "eos": 1},
     },
     "_core.Recording": {
         "": {

@@ -37,7 +37,7 @@ fn equal_counts_are_ordered_by_first_occurrence() {
     let limited =
         Limits { train: Some(4), max_size: Some(3), eos: Some("</s>".into()), ..limits() };
     let encoded = read(&[b"c b a b\na a a a\n"], &limited).unwrap();
-    // The mark is the fifth token, behind the training part, and has its number all the same.
+    // The eos token is the fifth, after the training part, and has its number all the same.
     assert!(encoded.symbols.iter().eq(["<rare>", "</s>", "b"]));
     assert_eq!(encoded.ids, Ids::Short(vec![0, 2, 0, 2, 1, 0, 0, 0, 0, 1]));
 }

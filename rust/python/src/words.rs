@@ -27,8 +27,8 @@ pub struct WordReader {
 impl WordReader {
     /// Make a reader; `name` is the text's, for messages.
     #[new]
-    #[pyo3(signature = (name, tokenizer="space", marks=None))]
-    fn new(name: &Bound<'_, PyAny>, tokenizer: &str, marks: Option<&str>) -> PyResult<WordReader> {
+    #[pyo3(signature = (name, tokenizer="space", eos=None))]
+    fn new(name: &Bound<'_, PyAny>, tokenizer: &str, eos: Option<&str>) -> PyResult<WordReader> {
         guard(|| {
             let name = args::owned("name", name)?;
             let refused = |name, given, expected| {
@@ -40,13 +40,13 @@ impl WordReader {
                 "simple" => Tokenizer::Simple,
                 _ => return Err(refused("tokenizer", tokenizer, "'space' or 'simple'")),
             };
-            let marks = match marks {
+            let eos = match eos {
                 None => Eos::None,
                 Some("line") => Eos::Line,
                 Some("paragraph") => Eos::Paragraph,
-                Some(marks) => return Err(refused("marks", marks, "None, 'line' or 'paragraph'")),
+                Some(eos) => return Err(refused("eos", eos, "None, 'line' or 'paragraph'")),
             };
-            Ok(WordReader { reader: Some(Reader::new(name, tokenizer, marks)) })
+            Ok(WordReader { reader: Some(Reader::new(name, tokenizer, eos)) })
         })
     }
 
@@ -62,7 +62,7 @@ impl WordReader {
         })
     }
 
-    /// End the text, which must have a token, and its last sentence, if `marks` was given; an error
+    /// End the text, which must have a token, and its last sentence, if `eos` was given; an error
     /// ends the reader.
     fn end(&mut self, py: Python<'_>) -> PyResult<()> {
         guard(|| {
@@ -97,18 +97,18 @@ impl WordReader {
 
     /// Choose a vocabulary by the counts, (types + 1,) uint64, that the numbers of `take` have in a
     /// training part; return the id of each number, and the vocabulary.
-    #[pyo3(signature = (counts, rare, mark=None, *, max_size=None, min_count=1))]
+    #[pyo3(signature = (counts, unk, eos=None, *, max_size=None, min_count=1))]
     fn vocabulary<'py>(
         &mut self,
         py: Python<'py>,
         counts: &Bound<'py, PyAny>,
-        rare: &Bound<'_, PyAny>,
-        mark: Option<&Bound<'_, PyAny>>,
+        unk: &Bound<'_, PyAny>,
+        eos: Option<&Bound<'_, PyAny>>,
         max_size: Option<usize>,
         min_count: u64,
     ) -> PyResult<(Bound<'py, PyArray1<u32>>, Bound<'py, PyList>)> {
         guard(|| {
-            let limits = Limits { max_size, min_count, ..read_limits(rare, mark)? };
+            let limits = Limits { max_size, min_count, ..read_limits(unk, eos)? };
             let counts = args::array::<u64, Ix1>("counts", counts)?.read()?;
             let counts = counts.as_array();
             let (numbers, symbols) = self.end_with(py, 0, |text, progress| {
@@ -121,56 +121,56 @@ impl WordReader {
 
     /// Return the id that a vocabulary has for each of the numbers that `take` returns; see
     /// `encode`.
-    #[pyo3(signature = (symbols, rare, mark=None))]
+    #[pyo3(signature = (symbols, unk, eos=None))]
     fn numbers<'py>(
         &mut self,
         py: Python<'py>,
         symbols: &Bound<'py, PyAny>,
-        rare: u32,
-        mark: Option<u32>,
+        unk: u32,
+        eos: Option<u32>,
     ) -> PyResult<Bound<'py, PyArray1<u32>>> {
         guard(|| {
             let symbols = args::strings("symbols", symbols)?;
             let numbers = self.end_with(py, symbols.len(), |text, progress| {
-                text.numbers(&symbols, rare, mark, progress)
+                text.numbers(&symbols, unk, eos, progress)
             })?;
             Ok(numbers.into_pyarray(py))
         })
     }
 
     /// Encode the text with a vocabulary chosen from its counts; return the ids and the vocabulary.
-    #[pyo3(signature = (rare, mark=None, *, train=None, max_size=None, min_count=1))]
+    #[pyo3(signature = (unk, eos=None, *, train=None, max_size=None, min_count=1))]
     fn choose<'py>(
         &mut self,
         py: Python<'py>,
-        rare: &Bound<'_, PyAny>,
-        mark: Option<&Bound<'_, PyAny>>,
+        unk: &Bound<'_, PyAny>,
+        eos: Option<&Bound<'_, PyAny>>,
         train: Option<usize>,
         max_size: Option<usize>,
         min_count: u64,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyList>)> {
         guard(|| {
-            let limits = Limits { train, max_size, min_count, ..read_limits(rare, mark)? };
+            let limits = Limits { train, max_size, min_count, ..read_limits(unk, eos)? };
             let Encoded { ids, symbols } =
                 self.end_with(py, 0, |text, progress| text.choose(&limits, progress))?;
             Ok((to_array(py, ids), args::string_list(py, symbols.iter())?))
         })
     }
 
-    /// Encode the text with a given vocabulary and return the ids; `rare` and `mark` are the ids of
+    /// Encode the text with a given vocabulary and return the ids; `unk` and `eos` are the ids of
     /// its unk and eos tokens.
-    #[pyo3(signature = (symbols, rare, mark=None))]
+    #[pyo3(signature = (symbols, unk, eos=None))]
     fn encode<'py>(
         &mut self,
         py: Python<'py>,
         symbols: &Bound<'py, PyAny>,
-        rare: u32,
-        mark: Option<u32>,
+        unk: u32,
+        eos: Option<u32>,
     ) -> PyResult<Bound<'py, PyAny>> {
         guard(|| {
             let symbols = args::strings("symbols", symbols)?;
             let ids = self.end_with(py, symbols.len(), |text, progress| {
-                text.encode(&symbols, rare, mark, progress)
+                text.encode(&symbols, unk, eos, progress)
             })?;
             Ok(to_array(py, ids))
         })
@@ -192,9 +192,9 @@ impl WordReader {
 }
 
 /// Reads the unk token and the eos token of a vocabulary without other limits.
-fn read_limits(rare: &Bound<'_, PyAny>, mark: Option<&Bound<'_, PyAny>>) -> PyResult<Limits> {
-    let unk = args::owned("rare", rare)?;
-    let eos = mark.map(|mark| args::owned("mark", mark)).transpose()?;
+fn read_limits(unk: &Bound<'_, PyAny>, eos: Option<&Bound<'_, PyAny>>) -> PyResult<Limits> {
+    let unk = args::owned("unk", unk)?;
+    let eos = eos.map(|eos| args::owned("eos", eos)).transpose()?;
     Ok(Limits { train: None, max_size: None, min_count: 1, unk, eos })
 }
 

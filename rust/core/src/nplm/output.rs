@@ -90,6 +90,25 @@ impl VocabTile {
     }
 }
 
+/// Calls a function for each tile of this rank, for one micro-batch after the other, with the number
+/// of the micro-batch: so all of them use a tile while it is in the cache. Returns early once the work
+/// is cancelled.
+fn for_each_tile<T>(
+    shape: &Shape,
+    progress: &Progress,
+    batches: &mut [MicroBatch<T>],
+    mut work: impl FnMut(VocabTile, usize, &mut MicroBatch<T>),
+) {
+    for tile in VocabTile::all(*shape) {
+        if progress.check().is_err() {
+            return;
+        }
+        for (i, batch) in batches.iter_mut().enumerate() {
+            work(tile, i, batch);
+        }
+    }
+}
+
 impl<T: Dispatch> Logits<T> {
     /// Resets the softmax, before the first tile.
     pub(super) fn reset(&mut self) {
@@ -194,7 +213,7 @@ pub(super) fn losses<T: Dispatch>(
     }
 }
 
-/// Adds the tiles that are here to the softmax. Returns early once the work is cancelled.
+/// Adds the tiles of this rank to the softmax. Returns early once the work is cancelled.
 pub(super) fn add_exponentials<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
@@ -202,14 +221,9 @@ pub(super) fn add_exponentials<T: Dispatch>(
     progress: &Progress,
     batches: &mut [MicroBatch<T>],
 ) {
-    for tile in VocabTile::all(*shape) {
-        if progress.check().is_err() {
-            return;
-        }
-        for batch in &mut *batches {
-            exponentials(cpu, shape, params, tile, batch);
-        }
-    }
+    for_each_tile(shape, progress, batches, |tile, _, batch| {
+        exponentials(cpu, shape, params, tile, batch);
+    });
 }
 
 /// Computes the logits of all tokens, without b: (V, `MICRO_BATCH`) in each micro-batch. Returns
@@ -221,14 +235,9 @@ pub(super) fn all_logits<T: Dispatch>(
     progress: &Progress,
     batches: &mut [MicroBatch<T>],
 ) {
-    for tile in VocabTile::all(*shape) {
-        if progress.check().is_err() {
-            return;
-        }
-        for batch in &mut *batches {
-            logits(cpu, shape, params, tile, batch);
-        }
-    }
+    for_each_tile(shape, progress, batches, |tile, _, batch| {
+        logits(cpu, shape, params, tile, batch);
+    });
 }
 
 /// Iterates over the logits of [`all_logits`], plus b, token by token.
@@ -364,21 +373,16 @@ pub(super) fn add_tiles<T: Dispatch>(
     (weight, progress): (f64, &Progress),
     batches: &mut [MicroBatch<T>],
 ) {
-    for tile in VocabTile::all(*shape) {
-        if progress.check().is_err() {
-            return;
+    let several = batches.len();
+    for_each_tile(shape, progress, batches, |tile, i, batch| {
+        let factors = exponentials(cpu, shape, params, tile, batch);
+        if tile.last {
+            finish(cpu, shape, params, tile, factors, weight, batch);
+        } else if tile.first > 0 {
+            rescale(cpu, shape, params, &factors, batch);
         }
-        let several = batches.len();
-        for (i, batch) in batches.iter_mut().enumerate() {
-            let factors = exponentials(cpu, shape, params, tile, batch);
-            if tile.last {
-                finish(cpu, shape, params, tile, factors, weight, batch);
-            } else if tile.first > 0 {
-                rescale(cpu, shape, params, &factors, batch);
-            }
-            backward(cpu, shape, params, tile, batch, (i, several));
-        }
-    }
+        backward(cpu, shape, params, tile, batch, (i, several));
+    });
 }
 
 impl<T: Dispatch> MicroBatch<T> {
