@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -217,6 +218,16 @@ def test_a_damaged_file_is_refused(tmp_path):
     assert [type(error) for error in run_threads(2, go_on)] == [FileNotFoundError] * 2
 
 
+def test_ranks_may_differ_in_their_threads(tmp_path):
+    expected = bits(fitted(words(), batch_size=900))
+
+    def train(comm):
+        more = SHARDED | {"checkpoint": tmp_path / "run", "threads": 1 + 2 * comm.rank}
+        return bits(fitted(words(), comm, batch_size=900, **more))
+
+    assert run_threads(3, train) == [expected] * 3
+
+
 def test_a_file_that_cannot_be_written_ends_all_ranks(tmp_path, monkeypatch):
     from fastgrad import checkpoint
 
@@ -343,6 +354,16 @@ def test_ranks_share_the_memory(tmp_path):
     assert len(ranks) == 4
     assert max(ranks) < 0.4 * alone
     assert (tmp_path / "one").read_bytes() == (tmp_path / "four").read_bytes()
+
+
+@NEEDS_MPI
+def test_the_program_of_the_page_runs(project_root, tmp_path):
+    page = (project_root / "docs" / "how-to" / "distributed.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"^```python\n# large.py\n(.*?)^```", page, re.M | re.S)
+    (tmp_path / "large.py").write_text(program)
+    (tmp_path / "corpus.txt").write_text("\n".join(TEXT))
+    run_ranks(2, "-m", "mpi4py", "large.py", cwd=tmp_path)
+    assert WordNPLM.load(tmp_path / "model").history.stopped == "finished"
 
 
 @NEEDS_MPI

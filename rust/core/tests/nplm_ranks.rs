@@ -167,7 +167,9 @@ impl<T: Dispatch> Example<T> {
             let sets: Vec<_> = self.sets.iter().map(|set| shard_of(&shape, set)).collect();
             let progress = progress(cancelled == Some(comm.rank));
             let ranks = Some(Ranks { comm, reduction });
-            (shape, train(&shape, &sets, &self.data(), config, ranks, &progress))
+            // Ranks may differ in their threads.
+            let config = Config { threads: config.threads + comm.rank % 2, ..*config };
+            (shape, train(&shape, &sets, &self.data(), &config, ranks, &progress))
         })
     }
 
@@ -183,6 +185,7 @@ impl<T: Dispatch> Example<T> {
             let shape = of_rank(shape, comm);
             let progress = progress(cancelled == Some(comm.rank));
             let params = shard_of(&shape, &self.sets[0]);
+            let threads = threads + comm.rank % 2;
             eval::loss(&shape, &params, &self.data(), Some(comm), threads, &progress)
         })
     }

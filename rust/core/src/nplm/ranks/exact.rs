@@ -1,6 +1,8 @@
 //! Forward and backward pass on ranks that have a shard of the output layer each, with the same bits
 //! as on one rank: see [`super`].
 
+use std::slice;
+
 use super::super::batch::{MicroBatch, groups};
 use super::super::dropout::Masks;
 use super::super::params::{Params, Shape};
@@ -108,8 +110,11 @@ fn hand_on<T: Dispatch, const N: usize>(
     let (rank, last) = (comm.rank(), comm.size() - 1);
     let at_once = at_once(batches.len(), pool.threads());
     for in_flight in batches.chunks_mut(at_once) {
+        // A message for each micro-batch, since ranks may differ in their threads.
         if rank > 0 {
-            unpack(in_flight, parts, |message| comm.receive(message, rank - 1))?;
+            for batch in &mut *in_flight {
+                unpack(slice::from_mut(batch), parts, |message| comm.receive(message, rank - 1))?;
+            }
         }
         pool.for_each(&mut groups(shape, pool.threads(), in_flight)?, |group| {
             if rank == 0 {
@@ -118,17 +123,19 @@ fn hand_on<T: Dispatch, const N: usize>(
             add_shard(group);
         })?;
         if rank < last {
-            comm.send(&mut pack(in_flight, parts)?, rank + 1)?;
+            for batch in in_flight {
+                comm.send(&mut pack(slice::from_mut(batch), parts)?, rank + 1)?;
+            }
         }
     }
     Ok(())
 }
 
-/// Returns the number of micro-batches whose states are sent together: one for each thread, so that
+/// Returns the number of micro-batches that a rank computes together: one for each thread, so that
 /// the next rank can begin soon. If there are many micro-batches it is more, so that several use a
 /// tile while it is in the cache.
 fn at_once(batches: usize, threads: usize) -> usize {
-    /// The least number of messages for which waiting for the first is short beside all the work.
+    /// The least number of rounds for which waiting for the first is short beside all the work.
     const GROUPS: usize = 16;
     (batches / GROUPS).next_multiple_of(threads).max(threads)
 }
