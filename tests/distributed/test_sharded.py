@@ -345,6 +345,40 @@ sys.stdout.write(f"{peak() - before}\\n")
 
 
 @NEEDS_MPI
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [("_Copy", 3), ("_Train", 3), ("_Measure", 3), ("_Save", 2), ("_Put", 1), ("_End", 1)],
+)
+def test_ctrl_c_at_any_command_ends_all_ranks_and_leaves_a_whole_file(tmp_path, command, number):
+    path = tmp_path / "run"
+    done = run_ranks(
+        2,
+        *("-m", "mpi4py", "-c"),
+        f"""{PROGRAM}
+import os
+import signal
+from fastgrad.distributed import MPIComm
+broadcast_object, left = MPIComm.broadcast_object, [{number}]
+def interrupted(self, value, root=0):
+    if type(value).__name__ == "{command}":
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+    return broadcast_object(self, value, root)
+MPIComm.broadcast_object = interrupted
+def stop(progress):
+    if progress.step == 20:
+        raise LookupError("enough")
+train(40, checkpoint={str(path)!r}, patience=5, callbacks=[stop])
+""",
+        status=None,
+    )
+    assert done.returncode != 0
+    expected = bits(fitted(words(), steps=40, patience=5))
+    assert bits(WordNPLM.resume(path, TEXT, DEV, threads=1)) == expected
+
+
+@NEEDS_MPI
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has other units elsewhere")
 def test_ranks_share_the_memory(tmp_path):
     (alone,) = map(int, run_code(1, MEMORY, tmp_path / "one").split())

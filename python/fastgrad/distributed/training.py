@@ -118,8 +118,12 @@ class SharedRun(Protocol):
         config: dict[str, Any],
         *,
         keep_previous: bool = True,
+        progress: Callable[[int], object] | None = None,
     ) -> None:
-        """Write a checkpoint, on rank 0, with the rows that it asks the others for."""
+        """Write a checkpoint, on rank 0, with the rows that it asks the others for.
+
+        An exception of `progress` interrupts it.
+        """
         ...
 
     def give_rows(self, best: Arrays | None) -> None:
@@ -172,10 +176,13 @@ class Leader:
         keep_previous: bool = True,
     ) -> None:
         """Write a checkpoint, on rank 0; the others give it their rows."""
-        if self._run.shards:
-            with ending_all(self._comm), deferred_signals():
+        if not self._run.shards:
+            self._run.save(path, arrays, config, keep_previous=keep_previous)
+            return
+        with deferred_signals() as answer:
+            with ending_all(self._comm):
                 self._comm.broadcast_object(_Save(config.get("best_step")))
-        self._run.save(path, arrays, config, keep_previous=keep_previous)
+            self._run.save(path, arrays, config, keep_previous=keep_previous, progress=answer)
 
 
 class _SharedSnapshots(Snapshots):

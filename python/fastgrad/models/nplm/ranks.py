@@ -16,6 +16,7 @@ from .examples import Prepared
 from .run import NPLMRun
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     from numpy.typing import NDArray
@@ -50,6 +51,18 @@ class RanksRun(NPLMRun):
 
     def give_rows(self, best: dict[str, NDArray[Any]] | None) -> None:
         """Give nothing, as rank 0 has all rows."""
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        arrays: dict[str, NDArray[Any]],
+        config: dict[str, Any],
+        *,
+        keep_previous: bool = True,
+        progress: Callable[[int], object] | None = None,
+    ) -> None:
+        """Write a checkpoint, on rank 0 alone."""
+        super().save(path, arrays, config, keep_previous=keep_previous)
 
     def settings(self) -> dict[str, Any]:
         """Return what has to be the same on all ranks, in words or as a digest."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...checkpoint import Parts
-from ...distributed.training import deferred_signals, ending_all
+from ...distributed.training import ending_all
 from . import kernels
 from .ranks import RanksRun
 
@@ -69,27 +69,30 @@ class ShardedRun(RanksRun):
         config: dict[str, Any],
         *,
         keep_previous: bool = True,
+        progress: Callable[[int], object] | None = None,
     ) -> None:
         """Write a checkpoint on rank 0, while the others are in `give_rows`."""
-        with deferred_signals() as answer:
+        try:
             shards = sorted(self._shards_of(self.arrays | arrays).items())
             whole: dict[str, Any] = {
-                name: self._whole(number, own, answer) for number, (name, own) in enumerate(shards)
+                name: self._whole(number, own, progress)
+                for number, (name, own) in enumerate(shards)
             }
-            try:
-                super().save(path, arrays | whole, config, keep_previous=keep_previous)
-            finally:
-                with ending_all(self.comm):
-                    for rank in range(1, self.comm.size):
-                        self.comm.send(np.array(_NO_MORE, np.int64), rank)
+            super().save(path, arrays | whole, config, keep_previous=keep_previous)
+        finally:
+            with ending_all(self.comm):
+                for rank in range(1, self.comm.size):
+                    self.comm.send(np.array(_NO_MORE, np.int64), rank)
 
-    def _whole(self, number: int, own: NDArray[Any], answer: Callable[[int], None]) -> Parts:
+    def _whole(
+        self, number: int, own: NDArray[Any], progress: Callable[[int], object] | None
+    ) -> Parts:
         """Return an array with the rows of all ranks, which are asked for when they are written."""
         shape = (self._vocab_size, *own.shape[1:])
-        return Parts(shape, own.dtype, partial(self._all_rows, number, own, answer))
+        return Parts(shape, own.dtype, partial(self._all_rows, number, own, progress))
 
     def _all_rows(
-        self, number: int, own: NDArray[Any], answer: Callable[[int], None]
+        self, number: int, own: NDArray[Any], progress: Callable[[int], object] | None
     ) -> Generator[NDArray[Any]]:
         yield own
         row_bytes = math.prod(own.shape[1:]) * own.itemsize
@@ -98,7 +101,8 @@ class ShardedRun(RanksRun):
             rows = self._rows(rank)
             count = rows.stop - rows.start
             for first in range(0, count, at_once):
-                answer(0)
+                if progress is not None:
+                    progress(first)
                 part = np.empty((min(at_once, count - first), *own.shape[1:]), own.dtype)
                 with ending_all(self.comm):
                     self.comm.send(np.array((number, first, first + len(part)), np.int64), rank)
