@@ -14,6 +14,7 @@ from fastgrad.base import NotFittedError
 from fastgrad.checkpoint import CheckpointError
 from fastgrad.distributed import SelfComm
 from fastgrad.models import NPLM, WordNPLM
+from fastgrad.models.nplm import shape, sharded
 from fastgrad.training import DivergedError
 from ranks import NEEDS_MPI, mpiexec, run_code, run_ranks
 from thread_ranks import bits, run_threads
@@ -61,6 +62,20 @@ def test_direct_connections_in_either_precision(tmp_path, dtype, init):
     same_as_one_process(tmp_path, (2,), network | {"tie_weights": True})
 
 
+@pytest.mark.parametrize("part", [1, 7, 100, 2**22])
+@pytest.mark.parametrize("tied", [True, False])
+def test_rows_are_drawn_as_if_all_were(monkeypatch, part, tied):
+    network = shape.Shape(50, 3, 4, 5, direct=True, tie_weights=tied)
+    expected = shape.initial(network, "small", seed=3)
+    monkeypatch.setattr(shape, "_PART", part)
+    for rows in (None, slice(0, 50), slice(0, 0), slice(13, 31), slice(49, 50)):
+        drawn = shape.initial(network, "small", 3, rows)
+        assert drawn.keys() == expected.keys()
+        for name, array in drawn.items():
+            own = rows if rows is not None and network.is_output(name) else slice(None)
+            assert array.tobytes() == expected[name][own].tobytes()
+
+
 def test_more_ranks_than_tiles(tmp_path):
     def train(comm=None, **settings):
         model = NPLM(context_length=3, embedding_dim=4, hidden_dim=10)
@@ -69,6 +84,20 @@ def test_more_ranks_than_tiles(tmp_path):
 
     settings = SHARDED | {"checkpoint": tmp_path / "run"}
     assert run_threads(3, lambda comm: train(comm, **settings)) == [train()] * 3
+
+
+def test_direct_connections_alone(tmp_path):
+    def train(comm=None, **settings):
+        model = WordNPLM(hidden_dim=0, direct=True, tie_weights=False)
+        return bits(fitted(model, comm, **settings))
+
+    settings = SHARDED | {"checkpoint": tmp_path / "run"}
+    assert run_threads(2, lambda comm: train(comm, **settings)) == [train()] * 2
+
+
+def test_messages_with_few_rows_give_the_same_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(sharded, "_MESSAGE", 1000)
+    same_as_one_process(tmp_path, (3,), {"direct": True}, patience=2)
 
 
 def test_parameters_that_a_model_has_are_where_training_starts(tmp_path):

@@ -96,7 +96,9 @@ class ShardedRun(RanksRun):
     ) -> Generator[NDArray[Any]]:
         yield own
         row_bytes = math.prod(own.shape[1:]) * own.itemsize
-        at_once = max(1, _MESSAGE // max(1, row_bytes))
+        if not row_bytes:  # There are no hidden units.
+            return
+        at_once = max(1, _MESSAGE // row_bytes)
         for rank in range(1, self.comm.size):
             rows = self._rows(rank)
             count = rows.stop - rows.start
