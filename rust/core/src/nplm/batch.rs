@@ -13,12 +13,12 @@ use crate::{Result, alloc};
 /// Up to [`MICRO_BATCH`] examples and their activations.
 ///
 /// Activations are (units, `MICRO_BATCH`): an example is a column. The gradient of a matrix is
-/// Σ dy·xᵀ, a gemm whose B is xᵀ: for it they are stored transposed as well, in `…rows`, where an
+/// Σ dy·xᵀ, a gemm whose B is xᵀ. So activations are also stored transposed, in `…rows`, where an
 /// example is a row.
 #[derive(Debug)]
 pub struct MicroBatch<T> {
-    /// The number of examples. In the columns behind them x and dy are 0, so that they add nothing
-    /// to gradients.
+    /// The number of examples. x and dy are 0 in the other columns, which so add nothing to
+    /// gradients.
     pub examples: usize,
     /// The ids of the contexts: (examples, c).
     pub ids: Vec<u32>,
@@ -32,21 +32,21 @@ pub struct MicroBatch<T> {
     pub z: Activations<T>,
     /// a = tanh(d + H·x) in tied models; None in others, where z is a.
     pub a: Option<Activations<T>>,
-    /// The logits y, then their gradient.
+    /// The logits y, then numbers made from them in place.
     pub logits: Logits<T>,
     /// The part of dx that comes through W: (c·m, `MICRO_BATCH`), or empty.
     pub dx: Buffer<T>,
     /// dx transposed: (`MICRO_BATCH`, `x_stride`).
     pub dx_rows: Buffer<T>,
-    /// The targets' rows of U and of W, where each rank has a shard of them: (`MICRO_BATCH`, h) and
-    /// (`MICRO_BATCH`, c·m); otherwise empty. Rows that neither this rank nor those before it have
-    /// are undefined.
+    /// Copies of the targets' rows of U and of W, which the last rank subtracts from dz and dx:
+    /// (`MICRO_BATCH`, h) and (`MICRO_BATCH`, c·m); empty unless ranks have shards. A row is
+    /// undefined if neither this rank nor one before it has the target in its shard.
     pub target_rows: [Vec<T>; 2],
     /// −ln p(target) of each example.
     pub losses: [f64; MICRO_BATCH],
     /// Row stride of `x_rows` and `dx_rows`.
     pub x_stride: usize,
-    /// The number of the first example in its mini-batch.
+    /// The position of the first example in the mini-batch.
     pub number: u64,
     /// The dropout mask of x, of the shape of `x_rows`; empty without dropout.
     pub x_mask: Buffer<T>,
@@ -110,10 +110,10 @@ fn padded(length: usize) -> usize {
 /// The logits of a micro-batch, and the state of its softmax.
 #[derive(Debug)]
 pub struct Logits<T> {
-    /// The logits y, then exponentials, then probabilities or dy: (V, `MICRO_BATCH`), or of a tile
-    /// only if they are not kept.
+    /// The logits y, then their exponentials, then, in the last tile, dy: (V, `MICRO_BATCH`), or
+    /// the rows of one tile if they are not kept.
     pub values: Buffer<T>,
-    /// True if they are kept from tile to tile.
+    /// True if `values` holds all tiles; false if each tile overwrites the one before it.
     pub kept: bool,
     /// The online softmax over the tiles so far.
     pub softmax: OnlineSoftmax<T>,
@@ -128,7 +128,7 @@ pub struct Logits<T> {
 }
 
 impl<T: Float> Logits<T> {
-    /// Allocates the logits of so many tokens, or of a tile if they are not kept.
+    /// Allocates the logits of `tokens` tokens, or of one tile if they are not kept.
     ///
     /// # Errors
     /// [`crate::Error::Memory`].
@@ -205,7 +205,7 @@ impl<T: Dispatch> MicroBatch<T> {
     /// Fills the micro-batch with the examples of these numbers, as many as fit.
     ///
     /// # Panics
-    /// If a number is not below that of examples.
+    /// If a number is not below the number of examples.
     pub fn fill(
         &mut self,
         context_length: usize,
@@ -223,7 +223,8 @@ impl<T: Dispatch> MicroBatch<T> {
     }
 }
 
-/// Allocates the micro-batches of a mini-batch, with all of their logits if they are kept.
+/// Allocates the micro-batches of a mini-batch, with the logits of all tokens if they are `kept`,
+/// otherwise of one tile.
 ///
 /// # Errors
 /// [`crate::Error::Memory`], [`crate::Error::Interrupted`].
@@ -252,7 +253,7 @@ pub fn groups<'a, T>(
     threads: usize,
     batches: &'a mut [MicroBatch<T>],
 ) -> Result<Vec<&'a mut [MicroBatch<T>]>> {
-    // The activations of so many fit into the second-level cache, with a tile.
+    // The activations of this many micro-batches and a tile fit into the second-level cache.
     const MOST: usize = 8;
     let rounds = batches.len().div_ceil(MOST * threads).max(1);
     let several = batches.len().div_ceil(rounds * threads);
@@ -268,7 +269,7 @@ pub struct ScratchPool<T>(Mutex<Vec<Scratch<T>>>);
 pub struct Scratch<T> {
     /// For dy.
     pub dy: Vec<T>,
-    /// For dU and dW, where the optimizer reads them.
+    /// For dU and dW of optimizers that read them; SGD's gemm adds them to the parameters.
     pub gradients: [Vec<T>; 2],
 }
 

@@ -17,7 +17,7 @@ pub(super) fn gather<T: Dispatch>(cpu: Cpu, shape: &Shape, c: &[T], batch: &mut 
     embedding::gather(cpu, layout(shape, batch), c, ids, &mut batch.x_rows);
 }
 
-/// x ← x masked: `x_rows`, and x (c·m, `MICRO_BATCH`).
+/// Multiplies `x_rows` by the dropout mask, and transposes it to x (c·m, `MICRO_BATCH`).
 pub(super) fn forward<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,

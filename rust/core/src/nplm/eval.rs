@@ -19,8 +19,8 @@ const AT_ONCE: usize = 8;
 
 /// Returns the mean of −ln p(target) over all examples, summed in doubles in their order.
 ///
-/// With ranks, each of them makes this call with its shard, and gets the bits of one rank. A cancel
-/// on one of them ends the work on all.
+/// With ranks, each of them makes this call with its shard, and gets the same bits as a process
+/// without ranks. A cancel on one of them ends the work on all.
 ///
 /// # Errors
 /// As of [`Dataset::check`]; [`Error::Cpu`]; [`Error::Interrupted`]; those of the communicator.
@@ -95,8 +95,7 @@ fn for_each_loss<T: Dispatch>(
     })
 }
 
-/// Calls `take` with the losses of each micro-batch, in order, on the last of ranks that have a
-/// shard each.
+/// Does the same on ranks that have a shard each; `take` is called on the last of them only.
 fn for_each_loss_on_ranks<T: Dispatch>(
     shape: &Shape,
     params: &Params<&[T]>,
@@ -106,8 +105,8 @@ fn for_each_loss_on_ranks<T: Dispatch>(
     progress: &Progress,
     mut take: impl FnMut(&[f64]) + Send,
 ) -> Result<()> {
-    /// Micro-batches between two agreements on a cancel: so many that a rank waits little for the
-    /// first ones.
+    /// Micro-batches between two agreements on a cancel. After each agreement the last rank waits
+    /// for the first micro-batch; with this many that is a small part of the time.
     const AT_ONCE: usize = 64;
     params.check(shape, LOSS)?;
     data.check(shape, LOSS)?;

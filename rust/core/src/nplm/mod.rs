@@ -28,6 +28,7 @@
 //! | `step` | one step: forward and backward, then gradients and updates |
 //! | [`train`] | many steps |
 //! | [`eval`] | losses, activations, probabilities and gradients without training |
+//! | [`ranks`] | the same step on several processes, and the messages between them |
 //!
 //! `d…` names a gradient: `dx` is the gradient of the loss with respect to x.
 //!
@@ -53,10 +54,14 @@
 //! 1. `params`: two fields of [`Params`] and its methods, a length in [`Shape`]; and the names of
 //!    parameters in the bindings (`nplm/args.rs`) and in Python (`models/nplm/`);
 //! 2. [`batch`]: one more [`batch::Activations`] in a micro-batch;
-//! 3. [`hidden`]: `forward`, `backward` and `gradient` take x from, and leave dx in, a micro-batch's
-//!    x; they would be given the input and the output, as `project` is;
-//! 4. `step`: `forward_hidden` and `backward_hidden` call both layers, and `partition` makes work
-//!    items of the new rows. [`output`], which reads only z, and [`optimizer`] stay as they are.
+//! 3. [`hidden`]: `forward`, `backward` and `gradient` read and write `x`, `dx_rows` and a of the
+//!    micro-batch by name; they would take the layer's input and output as arguments, as `project`
+//!    does. So would the masks of [`dropout`];
+//! 4. `step`: `forward_from_x` and `backward_hidden` call both layers, and `partition` makes work
+//!    items of the new rows;
+//! 5. [`ranks`], `fast.rs` alone: `compute` and `apply` name each parameter.
+//!
+//! [`output`], which reads only z, and [`optimizer`] stay as they are.
 
 #![allow(
     clippy::indexing_slicing,

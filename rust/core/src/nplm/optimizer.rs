@@ -157,8 +157,8 @@ impl<'a, T: Dispatch> ParamSlice<'a, T> {
         GradTarget { out: if into_parameters { self.p } else { self.g }, alpha, beta }
     }
 
-    /// Updates the parameters by the gradient in `g`, which has it for every optimizer; returns true
-    /// if they are in range.
+    /// Updates the parameters by the gradient in `g`, for SGD too, which has no such buffer
+    /// elsewhere; returns true if they are in range.
     #[must_use]
     pub fn apply_gradient(&mut self, cpu: Cpu, update: &Update<T>) -> bool {
         if let Update::Sgd { down, keep } = *update {

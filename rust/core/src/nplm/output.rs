@@ -6,18 +6,18 @@
 //! dz = Uᵀ·dy    dx = Wᵀ·dy    dU = Σ dy·zᵀ    dW = Σ dy·xᵀ    db = Σ dy
 //! ```
 //!
-//! z is a, or P·a in tied models, whose matrix is C, here called U all the same. The vocabulary is
-//! processed in tiles of [`TILE`] tokens, in two passes:
+//! z is a. In tied models z is P·a, and U stands for C. The vocabulary is processed in tiles of
+//! [`TILE`] tokens, in two passes:
 //!
-//! 1. `forward_and_backward`, for a group of micro-batches. While a tile's rows of U are in the
+//! 1. `add_tiles`, for a group of micro-batches. While a tile's rows of U are in the
 //!    cache, its logits become e = exp(y − max), max over the tiles so far, and Uᵀ·e is added to dz.
 //!    Whenever max grows, dz is rescaled (online softmax). After the last tile, dz is divided by Σ e
 //!    and the targets' rows are subtracted.
 //! 2. `gradient`, for rows of U that one thread owns. It makes dy of a tile from its e, then dU,
 //!    and the optimizer updates the rows while they are in the cache.
 //!
-//! e is stored in between, V numbers per example: no other buffer is as large. Computing the logits
-//! again would be a fourth gemm beside three. For the last tile Σ e is known before e is used, so
+//! e is stored in between, V numbers per example: no other buffer is as large. Without it the second
+//! pass would have to compute the logits again, a fourth gemm in addition to three. For the last tile Σ e is known before e is used, so
 //! that e becomes dy at once; a small vocabulary has only this tile.
 
 use std::iter;
@@ -90,9 +90,9 @@ impl VocabTile {
     }
 }
 
-/// Calls a function for each tile of this rank, for one micro-batch after the other, with the number
-/// of the micro-batch: so all of them use a tile while it is in the cache. Returns early once the work
-/// is cancelled.
+/// Calls `work` with each tile of this rank and, for each tile, with all micro-batches and their
+/// numbers: so all of them use a tile while it is in the cache. Returns early once the work is
+/// cancelled.
 fn for_each_tile<T>(
     shape: &Shape,
     progress: &Progress,
@@ -454,8 +454,8 @@ fn rescale<T: Dispatch>(
     }
 }
 
-/// Computes the losses and the last tile's dy. Then rescales dz and dx, which hold the tiles before
-/// it, and subtracts from them the rows of those tiles' targets.
+/// Computes the losses and the last tile's dy. Then rescales dz and dx, which are sums over the
+/// earlier tiles, and subtracts from them the rows of targets in these tiles.
 fn finish<T: Dispatch>(
     cpu: Cpu,
     shape: &Shape,
@@ -530,8 +530,8 @@ pub(super) fn gradient<T: Dispatch>(
     let mut chunks = batches.chunks(DY_AT_ONCE).peekable();
     while let Some(chunk) = chunks.next() {
         let dy = logit_gradients(cpu, tile, chunk, scratch);
-        // Prefetches the logits of these tokens of the next chunk or, after the last chunk, those
-        // of the next tokens of the first.
+        // Prefetches what the next round reads: the next chunk's logits of the same tokens or,
+        // after the last chunk, the first chunk's logits of the next tokens.
         let next: Vec<&[T]> = demand(match chunks.peek() {
             Some(next) => collected(next.iter().map(|batch| batch.logits.of(tile))),
             None => collected(

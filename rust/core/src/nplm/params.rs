@@ -10,8 +10,8 @@ use crate::{Error, Result};
 /// second-level cache if they have 512 numbers.
 pub const TILE: usize = 192;
 
-/// The number of examples from which on only the ids of drawn examples are checked. Checking the
-/// ids of fewer takes two milliseconds.
+/// The number of examples below which all ids are checked, which takes two milliseconds at most. Of
+/// longer data sets only the ids of drawn examples are.
 const FEW: usize = 1 << 22;
 
 /// The sizes of a model.
@@ -92,8 +92,8 @@ impl Shape {
     }
 }
 
-/// A value for each parameter: an array, a length, a gradient. Matrices are row-major. W is empty
-/// without direct connections; in tied models U is empty, in others P.
+/// A `B` for each parameter: its array, its length or its gradient, for example. Matrices are
+/// row-major. W is empty without direct connections; U is empty in tied models, P in all others.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[allow(non_snake_case, reason = "the paper's names")]
 pub struct Params<B> {
@@ -127,7 +127,7 @@ impl<B> Params<B> {
         }
     }
 
-    /// Pairs each value with the other's value of the same parameter.
+    /// Pairs each value with that of the same parameter in `other`.
     pub fn zip<D>(self, other: Params<D>) -> Params<(B, D)> {
         Params {
             C: (self.C, other.C),
@@ -254,8 +254,9 @@ impl<'a> Dataset<'a> {
         check_ids("targets", self.targets, shape.vocab_size)
     }
 
-    /// Checks the lengths, and that all ids are in the vocabulary. Of [`FEW`] examples or more, which
-    /// may be a file that does not fit into memory, only the ids of the examples `numbers`.
+    /// Checks the lengths, and that ids are in the vocabulary: all ids of fewer than [`FEW`]
+    /// examples, otherwise those of the examples `numbers` alone, since a longer data set may be a
+    /// file that does not fit into memory.
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::Length`] or [`Error::Id`].

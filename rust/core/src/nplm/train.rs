@@ -50,7 +50,7 @@ fn copies<T: Copy>(sets: &[Params<&[T]>], progress: &Progress) -> Result<Vec<Par
     sets.iter().map(|set| set.as_ref().map(|slice| copy(slice)).transpose()).collect()
 }
 
-/// Restores what was copied.
+/// Overwrites the copies with the arrays that they were made from.
 fn restore<T: Copy>(sets: &mut [Params<&mut [T]>], before: &[Params<&[T]>]) {
     for (now, before) in sets.iter_mut().zip(before) {
         now.as_mut().zip(before.as_ref()).map(|(now, before)| now.copy_from_slice(before));
@@ -144,8 +144,8 @@ struct Trainer<'a, T> {
     pool: &'a WorkerPool<'a>,
     progress: &'a Progress,
     batches: Vec<MicroBatch<T>>,
-    /// Gradients of H, d, b and P, where the optimizer reads them; where ranks sum gradients, those of
-    /// all parameters but an untied C.
+    /// Gradients of H, d, b and P; empty for SGD, which adds them to the parameters directly. If
+    /// ranks sum gradients, those of all parameters but an untied C, for every optimizer.
     gradients: Params<Vec<T>>,
     /// Gradient of C, unless it is tied.
     sparse: SparseGrad<T>,

@@ -13,7 +13,7 @@ use crate::kernels::{Cpu, Dispatch, MICRO_BATCH};
 use crate::worker_pool::WorkerPool;
 use crate::{Result, alloc};
 
-/// Returns the same as `step::forward_and_backward`, on ranks that have a shard each.
+/// Computes and returns the same as `step::forward_and_backward`, on ranks that have a shard each.
 ///
 /// # Errors
 /// [`crate::Error::Interrupted`]; those of the communicator.
@@ -97,8 +97,8 @@ fn forward_hidden<T: Dispatch>(
 /// The parts of a micro-batch that go from rank to rank.
 type Parts<T, const N: usize> = for<'a> fn(&'a mut MicroBatch<T>) -> [&'a mut [T]; N];
 
-/// Calls `add_shard` with each group of micro-batches, once the rank before has added its shard to
-/// their parts, and hands these on to the next rank.
+/// Receives the parts of micro-batches from the rank before, calls `add_shard` with each group, and
+/// sends the parts on to the next rank.
 fn hand_on<T: Dispatch, const N: usize>(
     shape: &Shape,
     pool: &WorkerPool<'_>,
@@ -110,7 +110,7 @@ fn hand_on<T: Dispatch, const N: usize>(
     let (rank, last) = (comm.rank(), comm.size() - 1);
     let at_once = at_once(batches.len(), pool.threads());
     for in_flight in batches.chunks_mut(at_once) {
-        // A message for each micro-batch, since ranks may differ in their threads.
+        // A message for each micro-batch: ranks with other numbers of threads have other groups.
         if rank > 0 {
             for batch in &mut *in_flight {
                 unpack(slice::from_mut(batch), parts, |message| comm.receive(message, rank - 1))?;

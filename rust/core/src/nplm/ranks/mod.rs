@@ -1,4 +1,4 @@
-//! A mini-batch on several ranks: processes, mostly of different machines, that train one model.
+//! A mini-batch on several ranks: processes, usually on different machines, that train one model.
 //!
 //! # Exact
 //!
@@ -49,7 +49,7 @@ pub trait Comm<T>: Sync {
     /// [`crate::Error::Failed`] where the message cannot be sent.
     fn send(&self, numbers: &mut [T], to: usize) -> Result<()>;
 
-    /// Receives the next message of a rank, which has as many numbers.
+    /// Receives the next message of a rank, which has the length of `numbers`.
     ///
     /// # Errors
     /// [`crate::Error::Failed`] where no message can come.
