@@ -48,7 +48,7 @@ pub fn copy_of<T: Copy>(numbers: &[T]) -> Result<Vec<T>> {
     Ok(copy)
 }
 
-/// Advises the system to use huge pages for untouched memory, for the whole ones that lie in it.
+/// Advises the system to use huge pages for untouched memory, as far as whole ones lie within it.
 ///
 /// Fewer page faults more than halve the time that the first use of the memory takes.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]

@@ -1,7 +1,7 @@
 //! Dropout masks: random factors that are 0 or 1/(1 − p), and products with them.
 //!
-//! The loops use no vector types. As kernels they are compiled for each instruction set, for which
-//! the compiler vectorizes them: numbers are drawn six times as fast.
+//! The loops use no vector types. They are kernels so that the compiler vectorizes them for each
+//! instruction set, which draws numbers six times as fast.
 
 use super::simd::{Float, MICRO_BATCH, kernels};
 use crate::rng::CounterRng;
@@ -79,8 +79,8 @@ kernels! {
         }
     }
 
-    /// a ← a·f, and f ← f·(1 − a²), the derivative of dropout(tanh) for the former a, a result of
-    /// tanh.
+    /// a ← a·f, and f ← f·(1 − a²) with a before that. For a = tanh(z) the new f is the derivative
+    /// of the new a with respect to z.
     ///
     /// # Panics
     /// If the lengths differ.

@@ -1,4 +1,4 @@
-//! Sums of matrix products: C ← β·C + α·Σ A·B, the A of one shape, the B of another.
+//! Sums of matrix products: C ← β·C + α·Σ A·B, where all A have one shape, and all B.
 //!
 //! ```text
 //! for each register tile of C, S::ROWS × 2 vectors at most:

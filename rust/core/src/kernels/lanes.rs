@@ -138,8 +138,8 @@ kernels! {
         }
     }
 
-    /// Computes `times`·g·x for each term of [`sum_terms`], lane by lane, where g is the gradient of
-    /// its sum and x its other factor: the gradient of a factor. Without x that is 1.
+    /// Computes the gradient of a factor of each term of [`sum_terms`], lane by lane: `times`·g·x,
+    /// where g is the gradient of the term's sum and x the term's other factor, 1 if there is none.
     ///
     /// # Panics
     /// If the slices do not fit.
@@ -168,8 +168,8 @@ kernels! {
         }
     }
 
-    /// Adds each sum of `lanes` numbers of x to a number of `sums`, in an order that depends on
-    /// `lanes` alone.
+    /// Adds the sum of row i of x to `sums[i]`; rows have `lanes` numbers, which are added in an
+    /// order that depends on `lanes` alone.
     ///
     /// # Panics
     /// If the slices do not fit.

@@ -16,7 +16,7 @@
 //! | [`Buffer`] | memory aligned to cache lines |
 //!
 //! Kernels are written once, over the trait [`simd::Simd`], and compiled for each backend. Unsafe
-//! code is allowed here. Entries assert lengths and ranges once; the loops behind them index.
+//! code is allowed here: public functions assert lengths and ranges before they run a loop.
 //!
 //! **Layout.** A micro-batch holds [`MICRO_BATCH`] examples side by side: activations of n units
 //! are a row-major (n, `MICRO_BATCH`) matrix, an example is a column. Vectors run across examples

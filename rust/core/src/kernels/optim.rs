@@ -137,7 +137,7 @@ impl<S: Simd> RangeCheck<S> {
     }
 }
 
-/// Updates parameters by the rule of SGD over scalars.
+/// Updates each parameter with [`Sgd::update`], the rule for Values.
 ///
 /// # Panics
 /// If the slices differ in length.
@@ -146,7 +146,7 @@ pub fn scalar_sgd(cpu: Cpu, sgd: Sgd, data: &mut [f64], gradients: &[f64], veloc
     cpu.run(ScalarSgd { sgd, data, gradients, velocity });
 }
 
-/// Updates parameters by the rule of Adam over scalars.
+/// Updates each parameter with [`Adam::update`], the rule for Values.
 ///
 /// # Panics
 /// If the slices differ in length.

@@ -36,8 +36,8 @@ macro_rules! portable {
             Self
         }
 
-        // Inlined against its name: under AVX2 doubles use these vectors, and only inlined code is
-        // compiled with the caller's features.
+        // Inlined in spite of its name: with AVX2, doubles use these vectors, and only inlined code
+        // is compiled with the caller's features.
         #[inline(always)]
         fn call_outlined<K: Kernel<$t>>(self, kernel: K) -> K::Output {
             kernel.run(self)

@@ -85,8 +85,8 @@ pub trait Kernel<T: Float> {
 /// Defines functions whose loops are compiled for each instruction set.
 ///
 /// `fn name[generics](parameters) -> output { checks } loop(s) { … }` becomes a function of a
-/// [`Cpu`](super::Cpu) and the parameters: it checks them, and runs the loop as a [`Kernel`] with
-/// the token s of the vectors `S`, of numbers `T`.
+/// [`Cpu`](super::Cpu) and the parameters: it checks them, and runs the loop as a [`Kernel`]. In
+/// the loop, `T` is the number type, `S` the [`Simd`] of the instruction set, and s a value of it.
 macro_rules! kernels {
     ($(
         $(#[$attribute:meta])*
