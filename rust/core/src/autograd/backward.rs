@@ -11,8 +11,8 @@
 //! undo:   every gradient becomes 0, or what it was before
 //! ```
 //!
-//! Entering a node touches it, exiting does not: on large graphs the time goes into cache misses, and
-//! marking the exit in the node made ordering a fifth slower.
+//! Entering a node reads and writes it, exiting does not: on large graphs most of the time is cache
+//! misses, and recording the exit in the node made ordering a fifth slower.
 //!
 //! The adjoint of a node lives in its `grad` during the sweep. Gradients of earlier calls are saved
 //! when a node is opened and added at the end, so that a second call doubles them and does not send
@@ -57,7 +57,7 @@ pub trait Graph {
     fn parents(&self, node: Self::Node, visit: impl FnMut(Self::Node));
     /// Returns the node's gradient; 0 for a node that keeps none between passes.
     fn grad(&self, node: Self::Node) -> f64;
-    /// Sets the gradient, or for a node with several outputs all of theirs.
+    /// Sets the gradient; for a node with several outputs, that of each output.
     fn set_grad(&self, node: Self::Node, grad: f64);
     /// Sets the gradient of each item's node to `new(item, old gradient)`. All nodes differ, so
     /// that a graph may use several threads.
@@ -116,8 +116,8 @@ pub enum Stop<E> {
     Memory,
 }
 
-/// The bookkeeping got no memory. A result with this error, which has no room for that of the graph,
-/// is one byte; this matters in the innermost loops.
+/// The bookkeeping got no memory. `Result<(), NoMemory>` is one byte, as it has no room for the
+/// graph's error; this matters in the innermost loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoMemory;
 
@@ -238,7 +238,7 @@ impl<N: Copy + Sync> Pass<N> {
                 Step::Enter(node) => self.enter(graph, node, mark)?,
                 Step::Exit(node) => push(&mut self.order, node)?,
             }
-            // Both kinds of steps count: a chain is entered as a whole before anything is done.
+            // Both kinds of steps count: all nodes of a chain are entered before the first exit.
             until_pause -= 1;
             if until_pause == 0 {
                 until_pause = PAUSE_EVERY;
@@ -282,7 +282,7 @@ impl<N: Copy + Sync> Pass<N> {
     fn sweep<G: Graph<Node = N>>(&mut self, graph: &mut G, root: N) -> Result<(), Stop<G::Error>> {
         self.is_sweeping = true;
         if self.stack.capacity() > LARGE {
-            // Freed here, as freeing it takes time that an interrupt would have to wait for later.
+            // Freed now, since that takes time: an interrupted pass is to end without delay.
             self.stack = Vec::new();
         }
         write_out(self);
@@ -314,8 +314,7 @@ impl<N: Copy + Sync> Pass<N> {
         if !self.is_sweeping {
             return self.add_back(graph);
         }
-        // Nodes in `saved` need not be set to 0 first: if all of the order are, this loop is
-        // skipped.
+        // Skipped if all nodes of the order are in `saved`, whose gradients are set below.
         if self.saved.len() - self.leaves < self.order.len() {
             graph.update_grads(&self.order, |&node| node, |_, _| 0.0);
         }

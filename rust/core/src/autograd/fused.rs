@@ -41,8 +41,7 @@ pub enum Vjp {
     },
 }
 
-/// The weights of linear maps over several inputs, which share them: W row by row (m·n), then
-/// b (m, or none).
+/// The weights that linear maps of several inputs share: W row by row (m·n), then b (m, or none).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
     n: usize,
@@ -222,8 +221,8 @@ impl Vjp {
             }
             Vjp::Softmax(p) => {
                 assert_eq!(p.len(), dout.len(), "an adjoint for each output");
-                // dxᵢ = pᵢ·(gᵢ − Σⱼ gⱼ·pⱼ), the same for gᵢ less any constant: less that of the
-                // largest p, nothing cancels where p is all but 1.
+                // dxᵢ = pᵢ·(gᵢ − Σⱼ gⱼ·pⱼ). A constant may be subtracted from all g, as Σ p is 1:
+                // here the g of the largest p, so that nothing cancels where that p is almost 1.
                 let pivot = dout[largest(p)];
                 let mean = p.iter().zip(dout).fold(0.0, |sum, (p, g)| sum + (g - pivot) * p);
                 let pairs = p.iter().zip(dout).enumerate();
@@ -231,8 +230,8 @@ impl Vjp {
             }
             Vjp::LogSoftmax(p) => {
                 assert_eq!(p.len(), dout.len(), "an adjoint for each output");
-                // dxᵢ = gᵢ − pᵢ·Σⱼ gⱼ = gᵢ·(1 − pᵢ) − pᵢ·Σ gⱼ of the others, and 1 − pᵢ is the
-                // others' p, which does not cancel for the largest.
+                // dxᵢ = gᵢ − pᵢ·Σⱼ gⱼ = gᵢ·(1 − pᵢ) − pᵢ·Σ gⱼ of the others. For the largest p,
+                // 1 − pᵢ is computed as the sum of the others, so that it does not cancel.
                 let g_sum = total(dout);
                 let top = largest(p);
                 let others = |x: &[f64]| {

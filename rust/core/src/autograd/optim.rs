@@ -36,7 +36,7 @@ pub struct Adam {
     pub eps: f64,
     /// weight decay λ
     pub weight_decay: f64,
-    /// p shrinks by lr·λ·p at once (`AdamW`), instead of λ·p joining the gradient
+    /// true: lr·λ·p is subtracted from p (`AdamW`); false: λ·p is added to the gradient
     pub decoupled: bool,
     /// 1 − β₁ᵗ
     pub correction1: f64,
