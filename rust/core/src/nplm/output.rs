@@ -16,9 +16,10 @@
 //! 2. `gradient`, for rows of U that one thread owns. It makes dy of a tile from its e, then dU,
 //!    and the optimizer updates the rows while they are in the cache.
 //!
-//! e is stored in between, V numbers per example: no other buffer is as large. Without it the second
-//! pass would have to compute the logits again, a fourth gemm in addition to three. For the last tile Σ e is known before e is used, so
-//! that e becomes dy at once; a small vocabulary has only this tile.
+//! e is stored in between, V numbers per example: no other buffer is as large. Without it the
+//! second pass would have to compute the logits again, a fourth gemm in addition to three. For the
+//! last tile Σ e is known before e is used, so that e becomes dy at once; a small vocabulary has
+//! only this tile.
 
 use std::iter;
 use std::ops::Range;
