@@ -18,7 +18,8 @@ use super::node::NodeRef;
 use super::number;
 use crate::args::shorten;
 
-/// The longest format, in characters, that an error repeats in Python's words.
+/// The longest format, in characters, for which Python's own error message, which repeats the
+/// format, is passed on.
 const LONGEST_FORMAT_ECHOED: usize = 100;
 
 c_functions! {
@@ -197,7 +198,7 @@ fn shown(value: NodeRef<'_>) -> PyResult<Bound<'_, PyString>> {
 fn label(value: NodeRef<'_>) -> PyResult<String> {
     let Some(dict) = value.dict()? else { return Ok(String::new()) };
     match dict.get_item(intern!(value.py(), "label"))? {
-        // No other object: its repr might ask for that of this node.
+        // Only a str: the repr of another object might call this node's repr.
         Some(label) if label.is_exact_instance_of::<PyString>() && label.is_truthy()? => {
             Ok(format!(", label={}", label.repr()?.to_string_lossy()))
         }

@@ -12,7 +12,8 @@
 //! A [`Handle`] is a pointer without a lifetime. All handles of a pass point to living nodes and fused
 //! ops:
 //!
-//! - each is made from a reference: to the root, or to what the target of another handle refers to;
+//! - each is made from a reference to the root, or to a parent or fused op of another handle's
+//!   target;
 //! - the caller keeps the root alive during the pass, as its `NodeRef` says;
 //! - edges are set before anything can reach a node, and never change: Python code that runs during a
 //!   pass can drop its own references, but not those of the graph (`Node::take_parents` replaces a
@@ -36,7 +37,7 @@ use super::hooks;
 use super::node::{GRAD_OFFSET, HAS_RULE, HOT_OFFSET, Node, NodeRef};
 use super::pass_lock::{PassGuard, Undo};
 
-/// Marks handed out so far; 48 bits of it fit into a node, which lasts for centuries.
+/// The last mark that was handed out. A node has 48 bits for it, enough for centuries.
 static MARKS: AtomicU64 = AtomicU64::new(1);
 
 /// Buffers larger than this many entries are freed after a pass.
@@ -168,7 +169,7 @@ impl Graph for Nodes<'_> {
         if let Target::Node(node) = handle.target()
             && let Edges::Parents(parents) = node.edges()
         {
-            // One call for both, so that it is worth inlining.
+            // A loop has one call of `visit` for both parents, which is worth inlining.
             #[allow(clippy::manual_flatten, reason = "`flatten` of an array is not inlined")]
             for parent in parents {
                 if let Some(parent) = parent {

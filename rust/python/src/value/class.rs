@@ -110,7 +110,7 @@ pub fn add_type(module: &Bound<'_, PyModule>) -> PyResult<()> {
         slot(ffi::Py_tp_clear, collector::clear as *mut _),
         slot(ffi::Py_tp_repr, attrs::repr as *mut _),
         slot(ffi::Py_tp_richcompare, refusals::richcompare as *mut _),
-        // By identity: Python gives a type with a comparison of its own no hash.
+        // By identity: a type with a comparison of its own does not inherit a hash.
         slot(ffi::Py_tp_hash, hash_of_object()),
         slot(ffi::Py_nb_float, refusals::nb_float as *mut _),
         slot(ffi::Py_nb_int, refusals::nb_int as *mut _),

@@ -19,11 +19,11 @@ pub trait Receive {
     /// The type that Python passes.
     type Raw;
 
-    /// Makes the parameter of what Python passes.
+    /// Makes the parameter from what Python passes.
     ///
     /// # Safety
-    /// Python calls the C function with this in the place of such a parameter: objects stay alive
-    /// during the call and the GIL is held, so the parameter is not kept beyond it.
+    /// Python has passed `raw` for this parameter. Only during the call is an object alive and the
+    /// GIL held, so the parameter is not kept beyond it.
     unsafe fn receive(raw: Self::Raw) -> Self;
 }
 

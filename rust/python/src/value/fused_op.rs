@@ -22,12 +22,12 @@ use crate::memory::filled;
 
 /// One op over lists. Each output node owns a share of it; it is freed with the last one.
 pub struct FusedOp {
-    /// the reference count: one for each output node, one for each holder of it in Rust
+    /// the number of shares: one for each output node, and for each [`Share`] in Rust
     shares: Cell<usize>,
     /// true if a parent, or an ancestor further up, has a rule of its own
     on_rule: bool,
-    /// the node that the collector sees in place of the fused op, if there is one: it owns the only
-    /// share, and every other share is a reference to it
+    /// the node that the cyclic collector sees in place of the fused op, if there is one: `shares`
+    /// counts its share alone, and every other [`Share`] is a reference to this node
     holder: Cell<Option<NonNull<Node>>>,
     /// the mark of the last pass
     pub mark: Cell<u64>,
@@ -227,8 +227,9 @@ impl FusedOp {
         }
     }
 
-    /// Calls `visit` with the nodes that the collector is to see behind one owner of a share. Over all
-    /// owners, each reference is visited once; none is where that is impossible.
+    /// Calls `visit` with the nodes that the collector reaches through `owner`, a node with a
+    /// share. All owners together visit each reference once; without a holder several owners could
+    /// not, and visit none.
     pub fn traverse(&self, owner: &Node, visit: &mut dyn FnMut(&Node)) {
         if let Some(holder) = self.holder()
             && !ptr::eq(holder, owner)
@@ -264,8 +265,8 @@ impl FusedOp {
         parents
     }
 
-    /// Returns the operands of one output in order, each a node, with a number that means nothing, or
-    /// None and a number. Those of a linear map are its row of weights, x, and its bias.
+    /// Returns the operands of one output in order: a node and a number without meaning, or None
+    /// and a plain number. Those of a linear map are its row of weights, x, and its bias.
     #[allow(
         clippy::indexing_slicing,
         reason = "an output of the weights has its places among them"
@@ -301,8 +302,8 @@ impl FusedOp {
         }
     }
 
-    /// Returns d(output)/d(parent) for each of [`FusedOp::parents_of`]: what an adjoint of `slope`
-    /// sends. Empty for an op without derivatives.
+    /// Returns the gradients that an output with the adjoint `slope` sends, one for each of
+    /// [`FusedOp::parents_of`]. Empty for an op without derivatives.
     #[allow(clippy::indexing_slicing, reason = "the core gives to parents that there are")]
     pub fn local_gradients(&self, output: usize, slope: f64) -> PyResult<Vec<f64>> {
         let Some(rule) = &self.rule else { return Ok(Vec::new()) };
@@ -559,8 +560,8 @@ fn unregister(py: Python<'_>, list: usize, fused: NonNull<FusedOp>) {
     }
 }
 
-/// Removes all entries, as a node has changed its class, which may have ops of its own: all
-/// registered fused ops hold nodes of exact type `Value`.
+/// Removes all entries after a node has changed its class: registered fused ops must hold nodes of
+/// exact type `Value` only, as a subclass may have ops of its own.
 #[cold]
 pub fn unregister_all(py: Python<'_>) {
     IN_USE.get(py).0.borrow_mut().clear();

@@ -89,8 +89,8 @@ pub fn finish(made: NewNode<'_>) -> Object {
     }
 }
 
-/// Calls the type as micrograd's ops do, `Value(data, (self, other), op)`, and gives what it makes
-/// the edges of the op.
+/// Calls the type as micrograd's ops do, `Value(data, (self, other), op)`, and gives the node that
+/// it returns the edges of `made`, which have the derivatives.
 #[cold]
 fn construct(made: Argument<'_>) -> PyResult<Bound<'_, PyAny>> {
     let py = made.py();
@@ -100,8 +100,8 @@ fn construct(made: Argument<'_>) -> PyResult<Bound<'_, PyAny>> {
     let Some(op) = NodeRef::exact(made) else { unreachable!("made by an op") };
     let children = attrs::children(op)?;
     let value = node::value_class(py).call1((op.data(), &children, attrs::op_name(op)?))?;
-    // Only of the same parents, and where no pass is under way, so that nothing but the rule
-    // changes.
+    // Only if the parents are the same and no pass has reached the node, so that nothing but its
+    // derivatives changes.
     if let Some(node) = NodeRef::of(value.as_borrowed())
         && let Some((fused, _)) = node.fused_op()
         && fused.rule.is_none()
@@ -114,7 +114,7 @@ fn construct(made: Argument<'_>) -> PyResult<Bound<'_, PyAny>> {
     Ok(value)
 }
 
-/// `Value(x)` with one plain number and nothing else, which is how nearly all are made.
+/// `tp_vectorcall`: makes `Value(x)` of one plain number, the usual call, without a tuple or dict.
 pub unsafe extern "C" fn vectorcall(
     class: Object,
     args: *const Object,
@@ -135,8 +135,9 @@ pub unsafe extern "C" fn vectorcall(
     })
 }
 
-/// Returns the number of an argument of a new Value: its data or, with a place, the local gradient by
-/// the operand there. While a program is recorded, a number of the program notes this use.
+/// Returns the number that was given as the data of a new Value or, with `place`, as the local
+/// gradient for its operand at that place. While `jit` records a program, a number of the program
+/// may be given; it notes this use.
 fn number_of(
     node: NodeRef<'_>,
     given: Argument<'_>,

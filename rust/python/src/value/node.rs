@@ -28,8 +28,8 @@ use super::slab::{self, Slot};
 
 /// A scalar in a graph; the memory behind every `Value`.
 ///
-/// Whoever has a `&Node` keeps the node alive and is on the thread that holds the GIL, as cells
-/// cannot be shared between threads. (`backward.rs` has one exception.)
+/// A `&Node` is used only while the node is alive and by the thread that holds the GIL, as its
+/// cells cannot be shared between threads. The one exception is `Handle` in `backward.rs`.
 #[repr(C)]
 pub struct Node {
     base: UnsafeCell<ffi::PyObject>,
@@ -44,10 +44,10 @@ pub struct Node {
     pub(super) left: Cell<*mut Node>,
     /// second parent, or null; of a fused node the output's index
     pub(super) right: Cell<*mut Node>,
-    /// d(node)/d(left), or without it the operand, a plain number; of a fused node the slope of its
-    /// activation
+    /// d(node)/d(left), or the left operand itself if that is a plain number; of a fused node the
+    /// slope of its activation
     pub(super) d_left: Cell<f64>,
-    /// d(node)/d(right), or without it the operand, a plain number
+    /// d(node)/d(right), or the right operand itself if that is a plain number
     d_right: Cell<f64>,
 }
 
@@ -57,7 +57,7 @@ pub(super) const FROM_SLAB: u64 = 1 << 8;
 pub const HAS_RULE: u64 = 1 << 9;
 /// `__init__` has not run, so that the node may not be an operand yet.
 pub const RAW: u64 = 1 << 10;
-/// An ancestor has a rule of its own, and had it when this node was made.
+/// An ancestor had a rule of its own when this node was made.
 const ON_RULE: u64 = 1 << 11;
 const MARK_SHIFT: u32 = 16;
 const FLAGS_AND_OP: u64 = (1 << MARK_SHIFT) - 1;
@@ -374,8 +374,8 @@ impl Node {
         self.tag.get() & (HAS_RULE | 0xFF) == Op::Leaf as u64
     }
 
-    /// Returns the derivatives for two parents, with the number operand in place of a missing one;
-    /// of a fused node first the slope of its activation.
+    /// Returns d(node)/d(operand) for both operands, or the operand itself where it is a plain
+    /// number; of a fused node the slope of its activation, and a number without meaning.
     #[inline(always)]
     pub fn slopes(&self) -> [f64; 2] {
         [self.d_left.get(), self.d_right.get()]

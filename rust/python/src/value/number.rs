@@ -81,8 +81,8 @@ fn int_as_float(int: Borrowed<'_, '_, PyAny>) -> Option<f64> {
     }
 }
 
-/// Reads any operand; None for what is not a number, errors as [`number`], and for a `Value` whose
-/// `__init__` has not run.
+/// Reads any operand; None for what is not a number. Its errors are those of [`number`], and one
+/// for a `Value` whose `__init__` has not run.
 pub fn any<'a>(object: Borrowed<'a, '_, PyAny>, op: &str) -> PyResult<Option<Operand<'a>>> {
     if let Some(operand) = quick(object) {
         return Ok(Some(operand));

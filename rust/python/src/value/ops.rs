@@ -8,9 +8,9 @@
 //! compute value and local derivatives in the core
 //! make a node; a number is no parent, and takes the place of its derivative
 //! ```
-//! As long as nothing is unusual, no step makes a call, so that the slot needs no stack frame. What
-//! is unusual starts anew in a function of its own (`binary_slowly`, `unary_slowly`): other operands,
-//! a patched `Value`, no slot at hand, errors.
+//! In the usual case no step makes a call, so that the slot needs no stack frame. Otherwise (other
+//! operands, a patched `Value`, no free slot at hand, an error) nothing has been done yet, and
+//! `binary_slowly` or `unary_slowly` does all steps.
 //!
 //! Micrograd writes some operators by means of others: `2 + x` is `x + 2`, `-x` is `x * -1`,
 //! `x - y` is `x + -y`, and `x / y` is `x * y**-1`. Here each is an op of its own, unless a program
@@ -41,8 +41,8 @@ fn binary(x: Argument<'_>, y: Argument<'_>, kind: Op, f: impl Formula) -> Object
     }
 }
 
-/// Continues [`binary`] with what takes calls, such as reading an int. As a C function does not unwind,
-/// its caller needs no stack frame.
+/// Does what [`binary`] cannot do without calls, such as reading an int. It is a C function, which
+/// does not unwind, so that its caller needs no stack frame.
 #[allow(improper_ctypes_definitions, reason = "only Rust calls it")]
 #[inline(never)]
 extern "C" fn binary_by_calls(
@@ -194,8 +194,8 @@ fn read_both<'a>(
     }
 }
 
-/// Returns true for an object that can never be an operand. Of others Python tries the reflected
-/// op, which an array distributes over its items.
+/// Returns true for an object that can never be an operand. For any other object Python tries the
+/// reflected op, which an array distributes over its items.
 fn is_refused(object: Borrowed<'_, '_, PyAny>) -> bool {
     let class = object.get_type();
     let module = class.module().map_or_else(|_| String::new(), |name| name.to_string());

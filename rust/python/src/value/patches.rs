@@ -1,8 +1,8 @@
 //! Detects that a program has patched `Value`, in which case fast paths are not taken.
 //!
 //! `Value.__mul__ = f`, `Value.relu = f`, `Value.data = property(f)`: Python keeps a version number
-//! in every type, which changes with each assignment to one of its attributes. While it is that of
-//! the last comparison, the result of the comparison holds.
+//! in every type, which changes with each assignment to one of its attributes. As long as it is the
+//! same as at the last comparison, that comparison's result holds.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -69,7 +69,7 @@ pub fn is_patched(py: Python<'_>) -> PyResult<bool> {
 #[cold]
 fn compare(py: Python<'_>) -> PyResult<bool> {
     let class = node::value_class(py);
-    // Looking an attribute up gives a type that has changed its new version.
+    // A type that has changed gets its new version when an attribute is looked up.
     class.getattr("_op")?;
     let version = version();
     let Some((attributes, new)) = ORIGINAL.get(py) else { unreachable!("remembered on import") };

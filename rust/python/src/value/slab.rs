@@ -33,8 +33,8 @@ const CHUNK: usize = 1 << 21;
 /// touched, and so takes no memory.
 const RANGE: usize = 2 * CHUNK;
 const SLOTS: usize = (CHUNK - size_of::<Chunk>()) / SLOT;
-/// Empty chunks kept back, as long as no more were in use at once: about what a training step of
-/// a small network makes and drops. A larger graph gives all of its memory back.
+/// The most empty chunks kept for reuse, about as many as a training step of a small network fills.
+/// Once more than this were in use at a time, chunks are freed as soon as they are empty.
 const SPARE: usize = 4;
 
 /// The start of a chunk; slots follow.
@@ -81,7 +81,7 @@ struct Slab {
     spare: Cell<Option<ChunkRef>>,
     spares: Cell<usize>,
     chunks: Cell<usize>,
-    /// The most chunks in use at once since there was at most one.
+    /// The most chunks in use at once, since the last time that at most one was.
     peak: Cell<usize>,
     live: Cell<usize>,
 }
@@ -166,7 +166,7 @@ pub unsafe fn release(py: Python<'_>, node: NonNull<c_void>) {
     let live = chunk.live.get();
     chunk.live.set(live - 1);
     slab.live.update(|live| live - 1);
-    // One comparison for both cases, that of the last free slot and that of the last node.
+    // One comparison for both rare cases: the chunk was full, or this was its last node.
     if !(2..SLOTS).contains(&live) {
         if live == SLOTS {
             slab.link(chunk);
@@ -273,8 +273,8 @@ fn new_chunk(large_pages: bool) -> Option<ChunkRef> {
         let start = range.cast::<u8>();
         let chunk = ChunkRef(NonNull::new(start)?.add(start.align_offset(CHUNK)).cast());
         if large_pages {
-            // Before the first touch, which decides. On a large graph a third of the time of an op went
-            // into page faults, of 4 KiB each.
+            // Before the first write, at which the system chooses the size of a page. On a large
+            // graph page faults of 4 KiB each took a third of an op's time.
             let start = chunk.0.as_ptr().cast::<MaybeUninit<u8>>();
             advise_huge_pages(slice::from_raw_parts_mut(start, CHUNK));
         }

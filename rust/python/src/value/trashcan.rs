@@ -14,8 +14,8 @@ use std::mem::ManuallyDrop;
 
 use pyo3::prelude::*;
 
-/// The most deallocations that may nest. So many free most objects at once, and take some 20 KiB of
-/// stack, with the lists and closures between two nodes.
+/// The most deallocations that may nest. With this many, most objects are freed at once, and some
+/// 20 KiB of stack are used, including the lists and closures between two nodes.
 const DEEPEST: usize = 32;
 
 /// The nested deallocations of a thread.
@@ -58,7 +58,7 @@ impl Trashcan {
             while let Some(next) = self.next() {
                 drop(next.into_bound(py));
             }
-            // A node with many such parents has made a long list.
+            // The list is freed, since a node with many such parents makes it long.
             drop(ManuallyDrop::into_inner(self.waiting.take()));
         }
         self.depth.set(depth);
