@@ -1,8 +1,8 @@
 //! A trigram model that mixes relative frequencies: deleted interpolation.
 //!
-//! Jelinek & Mercer, "Interpolated estimation of Markov source parameters from sparse data" (1980),
-//! as Bengio, Ducharme, Vincent & Jauvin, "A neural probabilistic language model" (2003), section
-//! 4.1, compare with. With u, v the two words before w:
+//! Jelinek & Mercer, "Interpolated estimation of Markov source parameters from sparse data" (1980).
+//! It is a baseline of Bengio, Ducharme, Vincent & Jauvin, "A neural probabilistic language model"
+//! (2003), section 4.1. With u, v the two words before w:
 //!
 //! ```text
 //! p(w | u v) = a0 / V + a1 p1(w) + a2 p2(w | v) + a3 p3(w | u v)

@@ -15,10 +15,10 @@
 //! begin with the start of a sentence, before which no word occurs, have their counts, like the
 //! longest ones, as in `KenLM` (Heafield et al., "Scalable modified Kneser-Ney language model
 //! estimation", 2013); the start itself is not a word. c(h .) sums over the words after h, `N_i(h
-//! .)` counts those with count i. After a context that was never seen p is that after the shorter
-//! one. With `n_i` n-grams of count i, each order has the discount D = n1 / (n1 + 2 n2) for all
-//! counts, or, modified, D1 = 1 - 2 D n2 / n1, D2 = 2 - 3 D n3 / n2 and D3 = 3 - 4 D n4 / n3 for
-//! the counts 1, 2, and 3 or more. Where a discount cannot be computed, see
+//! .)` counts those with count i. After a context that was never seen, p is the same as after the
+//! shorter one. With `n_i` n-grams of count i, an order has the discount D = n1 / (n1 + 2 n2) for
+//! all counts, or, modified, D1 = 1 - 2 D n2 / n1, D2 = 2 - 3 D n3 / n2 and D3 = 3 - 4 D n4 / n3
+//! for the counts 1, 2, and 3 or more. Where a discount cannot be computed, see
 //! [`KneserNey::fallbacks`].
 
 use super::trie::{State, Trie};
@@ -99,8 +99,8 @@ impl KneserNey {
     }
 
     /// Returns the orders whose discounts could not be estimated, so that fixed ones are used; each
-    /// with the counts that the estimate needs and no n-gram has. There are no such counts where a
-    /// discount would have been 0 or less.
+    /// with the counts that the estimate needs and no n-gram has. The list of counts is empty if
+    /// the reason was an estimate of 0 or less.
     #[must_use]
     pub fn fallbacks(&self) -> &[(usize, Vec<usize>)] {
         &self.fallbacks
@@ -180,7 +180,8 @@ impl Model for KneserNey {
 /// begin with the start of a sentence.
 fn count_predecessors(trie: &mut Trie, progress: &Progress) -> Result<()> {
     let order = trie.order();
-    // The suffix link of each node of the level: the node of the level before without the first id.
+    // The suffix link of each node of a level: the node of its n-gram without the first id, in the
+    // level before.
     let mut tails = Large::<u32>::default();
     for length in 1..order {
         let nodes = trie.levels[length - 1].ids.len();

@@ -6,9 +6,9 @@
 //!
 //! All levels are built from one sorted list of the ids that follow each position.
 //!
-//! Where an id, eos, ends sentences, no n-gram crosses the end of a sentence: eos is only its first
-//! id, as the start of a sentence, `<s>`, or its last, as `</s>`. The text is counted with one eos
-//! more in front.
+//! If sentences end with an id, eos, no n-gram crosses the end of a sentence: eos is either the
+//! first id of an n-gram, as the start of a sentence, `<s>`, or its last id, as `</s>`. For the
+//! first sentence an eos is counted in front of the text.
 
 use super::{Id, ORDERS, check};
 use crate::alloc::{self, Large};
@@ -28,8 +28,8 @@ pub(super) struct Level {
     pub ids: Large<u32>,
     /// The count of each k-gram; a Kneser-Ney model replaces some by continuation counts.
     pub counts: Large<u32>,
-    /// For each k-gram the index in the next level where those that continue it begin, and the end
-    /// of the last ones; empty for the last level.
+    /// For each k-gram the index in the next level of the first (k+1)-gram that continues it; then
+    /// the length of the next level. Empty for the last level.
     pub children: Large<u32>,
 }
 
@@ -160,8 +160,8 @@ impl Trie {
         self.levels.iter().map(|level| level.ids.len()).collect()
     }
 
-    /// Adds n-grams that begin with the last id added, sorted by what follows it; `last` is the one
-    /// added before them.
+    /// Adds the n-grams of sorted keys, which begin with the last id of level 1. `last` is the key
+    /// added before these; returns the last of these.
     fn add(&mut self, keys: &[u128], mut last: Option<u128>) -> Option<u128> {
         self.count(0, keys.len());
         for &key in keys {
