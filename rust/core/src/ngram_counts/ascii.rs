@@ -12,7 +12,7 @@
 //! ```
 //!
 //! That holds as long as no other whitespace stands at either end of a line, which the tables show
-//! as well. A text where it does is taken out of the tables again.
+//! as well. A text that has some is subtracted from the tables again.
 
 use super::gram::{self, Order};
 use super::pairs::Pairs;
@@ -44,7 +44,7 @@ pub struct Segment<'a> {
     pub before: [u8; 2],
     /// The text: ASCII, of [`Segment::LEAST`] bytes at least.
     pub text: &'a [u8],
-    /// True where its last line ends with it.
+    /// True if the last line ends with the text, newline or not.
     pub ended: bool,
 }
 
@@ -90,8 +90,8 @@ impl Ascii {
         }
     }
 
-    /// Returns the number of n-grams that end with a newline: that of newlines, as each byte ends
-    /// one n-gram.
+    /// Returns the number of n-grams that end with a newline, which is the number of newlines, as
+    /// each byte ends one n-gram.
     fn ends(&self) -> u64 {
         match &self.tables {
             Tables::Pairs(pairs) => pairs.ends(b'\n'),

@@ -122,9 +122,9 @@ impl Position {
         Position { order, size, index: 0, offset: 0, context, ended: false }
     }
 
-    /// Finds the end of the next block in `text`, which goes on behind it. Returns the block's
-    /// length and the context of the block after it. If `text` is nothing but whitespace, the position
-    /// moves behind it, with a context that has it: returns its length and None.
+    /// Finds the end of the next block in `text`, after which more follows. Returns the block's
+    /// length and the context of the block after it. If `text` is nothing but whitespace, adds it
+    /// to the context, moves the position past it, and returns its length and None.
     pub fn step(&mut self, text: &[u8], progress: &Progress) -> Result<(usize, Option<Context>)> {
         match cut(text) {
             Cut::At(length) => {
@@ -159,8 +159,9 @@ impl Position {
     }
 }
 
-/// Fills a buffer behind its first bytes by calls of `read` with the free part and the number of
-/// bytes so far. Returns that number, less than the buffer's length only at the end of the text.
+/// Fills a buffer, which has `filled` bytes already, by calls of `read` with the free part and the
+/// number of bytes so far. Returns that number, less than the buffer's length only at the end of
+/// the text.
 pub fn fill(
     buffer: &mut [u8],
     mut filled: usize,

@@ -204,7 +204,7 @@ pub fn strip_lines(text: &str, mut begun: bool, last: bool, stripped: &mut Strin
             changed = true;
             stripped.push_str(&text[unchanged..start]);
             stripped.push_str(item);
-            // A blank line goes with its newline, unless that ends an item.
+            // A blank line is dropped together with its newline, unless the newline ends an item.
             unchanged = if item.is_empty() && !begun { end + 1 } else { end };
         }
         start = end + 1;

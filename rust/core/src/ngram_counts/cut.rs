@@ -50,8 +50,8 @@ impl Context {
         Context::behind(order, text, Some(self)).unwrap_or_else(|| self.clone())
     }
 
-    /// Returns the context of the block after a text; None where it depends on the context of the
-    /// text itself, and `before`, which is that, is None.
+    /// Returns the context of the block after a text, given that of the text itself in `before`. If
+    /// `before` is None, returns None where the result depends on it.
     pub fn behind(order: Order, text: &[u8], before: Option<&Context>) -> Option<Context> {
         let (rest, last) = pop(text)?;
         if last == '\n' {

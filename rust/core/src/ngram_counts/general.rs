@@ -2,8 +2,8 @@
 //! the others.
 //!
 //! As for ASCII, newlines are counted like other symbols, as boundaries, and the meaning of the
-//! n-grams around them is worked out at the end. Symbols that come early are the frequent ones, so
-//! that even of a text with thousands of symbols little goes to the map.
+//! n-grams around them is worked out at the end. Frequent symbols come early, so that even in a
+//! text with thousands of symbols few n-grams are counted in the map.
 #![allow(clippy::indexing_slicing, reason = "cells and ids are the table's own")]
 
 use super::gram::{self, GramMap, Order, symbol};
@@ -97,7 +97,7 @@ impl DenseTable {
         DenseTable { order, ids: Vec::new(), symbols: vec![0, 0], shift: 1, cells: Vec::new() }
     }
 
-    /// Returns the most bits for an id: tables of 8 and of 16 MiB.
+    /// Returns the most bits that an id may have; the table has 8 or 16 MiB then.
     fn most(&self) -> usize {
         match self.order {
             Order::Bigrams => 10,

@@ -51,7 +51,7 @@ impl Order {
         }
     }
 
-    /// Returns the number of n-grams of so many symbols; None if it is too large.
+    /// Returns the number of n-grams over an alphabet of `symbols`; None if it is too large.
     pub(super) fn cells(self, symbols: usize) -> Option<usize> {
         (0..self.get()).try_fold(1_usize, |cells, _| cells.checked_mul(symbols))
     }
@@ -76,9 +76,9 @@ impl Order {
     }
 }
 
-/// Returns the n-gram that is meant by one that was counted across lines, which have one boundary
-/// between them: what stands before the boundary belongs to the line before, and is dropped. Returns
-/// None for the two boundaries around a blank line.
+/// Returns the n-gram to count for one that was counted with newlines as boundaries. If it reaches
+/// across a newline, the symbols before the newline belong to the line before and are dropped.
+/// Returns None for the two newlines around a blank line.
 pub fn meaning(gram: u64) -> Option<u64> {
     match (place_of(gram, 1), place_of(gram, 0)) {
         (0, 0) => None,

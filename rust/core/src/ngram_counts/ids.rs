@@ -78,7 +78,7 @@ fn count_dense(
     Ok(entries)
 }
 
-/// Counts in a hash map, which is emptied into sorted runs as often as it is large.
+/// Counts in a hash map, which is emptied into sorted runs whenever it has become large.
 fn count_sparse(ids: &[u32], order: Order, progress: &Progress) -> Result<Vec<(u64, u64)>> {
     let (mut map, mut runs) = (GramMap::default(), Runs::default());
     let mut history = 0;

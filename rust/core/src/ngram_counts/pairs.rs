@@ -27,7 +27,7 @@ impl Pairs {
         Pairs(demand(zeroed(CELLS)))
     }
 
-    /// Adds a step to the cell of each pair of neighbours, wrapping around.
+    /// Adds `STEP` to the cell of each pair of neighbours, wrapping around.
     pub fn add<const STEP: u32>(&mut self, text: &[u8]) {
         let Some(cells) = self.0.first_chunk_mut::<CELLS>() else {
             unreachable!("so long it is made")

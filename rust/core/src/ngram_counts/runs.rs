@@ -12,7 +12,7 @@ pub const CHUNK: usize = 1 << 17;
 /// N-grams and their counts.
 pub type Entries = Vec<(u64, u64)>;
 
-/// Runs of ascending n-grams, each more than twice as long as the next.
+/// Runs of ascending n-grams, each at least twice as long as the next.
 #[derive(Default)]
 pub struct Runs(Vec<Entries>);
 

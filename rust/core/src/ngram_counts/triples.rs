@@ -20,7 +20,7 @@ impl Triples {
         Triples(demand(zeroed(CELLS)))
     }
 
-    /// Adds a step to the cell of each triple, wrapping around.
+    /// Adds `STEP` to the cell of each triple, wrapping around.
     pub fn add<const STEP: u32>(&mut self, text: &[u8]) {
         let Some(table) = self.0.first_chunk_mut::<CELLS>() else {
             unreachable!("so long it is made")
