@@ -69,10 +69,10 @@ pub struct Interner {
     names: Names,
     /// An open-addressing table with linear probing, at most half of it full.
     ///
-    /// A slot is 0, or has 32 bits of the string's hash above its number plus 1. The first bits of
-    /// the hash say where a search begins, so that growth needs no string.
+    /// A slot is 0, or has 32 bits of the string's hash above its number plus 1. These bits alone
+    /// decide where a search begins, so that growth does not hash the strings again.
     slots: Large<u64>,
-    /// Randomly keyed, as a text may be made to collide.
+    /// Randomly keyed, so that nobody can write a text whose words all collide.
     hasher: RandomState,
 }
 

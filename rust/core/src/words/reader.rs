@@ -28,7 +28,7 @@ pub struct Reader {
     blank: bool,
     /// True where there are tokens since the last end of a sentence.
     open: bool,
-    /// The number of tokens that were taken.
+    /// The number of tokens that [`Reader::take`] has returned.
     taken: usize,
     text: Text,
 }

@@ -54,8 +54,8 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
-/// Returns true for what words are made of: a letter, a digit, or what is written with them, a
-/// combining mark (Unicode's category M), a zero-width joiner or non-joiner, or a soft hyphen.
+/// Returns true for a character that words are made of: a letter, a digit, a combining mark
+/// (Unicode's category M), a zero-width joiner or non-joiner, or a soft hyphen.
 #[must_use]
 pub fn is_letter(c: char) -> bool {
     // No mark is below U+0300, so that ASCII needs no look-up in Unicode's tables.

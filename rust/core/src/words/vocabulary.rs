@@ -39,8 +39,8 @@ pub enum Ids {
 pub struct Encoded {
     /// An id for each token: its index in `symbols`.
     pub ids: Ids,
-    /// The unk token, the eos token if there is one, and then the types that are
-    /// kept: the most frequent first, and of equals the one that occurs first.
+    /// The unk token, the eos token if there is one, and then the types that are kept: the most
+    /// frequent first, and of those with equal counts the one that occurs first.
     pub symbols: Names,
 }
 
@@ -113,7 +113,7 @@ impl Text {
     /// Encodes the text with a vocabulary; types that it lacks become `unk`.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], and [`Error::Memory`] for more symbols than have numbers.
+    /// [`Error::Interrupted`], [`Error::Memory`].
     pub fn encode(
         self,
         symbols: &Names,
