@@ -1,7 +1,7 @@
 //! Sampling: items drawn symbol after symbol from the distributions of a language model.
 //!
 //! Item i of a seed uses the random numbers of stream i, and its symbol at position t the number of
-//! step t, whether the distributions come from a [`AliasTables`] or row by row from [`draw_rows`].
+//! step t, whether all rows are in [`AliasTables`] or they are given one by one to [`draw_rows`].
 //! So both give the same items, and the items do not depend on how the work is partitioned.
 //!
 //! | file | what it holds |

@@ -209,7 +209,8 @@ pub fn draw_rows(
     Ok(drawn)
 }
 
-/// Returns the first symbol at which the running sum of weights exceeds the number's share of all.
+/// Returns the first symbol at which the running sum of weights exceeds u times the sum of all,
+/// where u in [0, 1) is made of the upper 53 bits of a random number.
 #[allow(clippy::cast_precision_loss, reason = "a number of 53 bits is exact")]
 #[allow(clippy::cast_possible_truncation, reason = "a vocabulary has fewer than 2^32 symbols")]
 fn search(weights: &[f64], number: u64, progress: &Progress) -> Result<u32> {
