@@ -13,7 +13,7 @@ use fastgrad_core::autograd::optim::Sgd;
 use fastgrad_core::progress::Progress;
 use fastgrad_core::rng::Rng;
 use fastgrad_core::tape::batch::Replayer;
-use fastgrad_core::tape::program::Instruction;
+use fastgrad_core::tape::program::{Instruction, Operand, Part};
 use fastgrad_core::tape::replay::Stop;
 use fastgrad_core::tape::train::{Plan, Rule, State, Task, train};
 use fastgrad_core::tape::{Builder, Comparison, Guard, Id, Node, Passes, Tape};
@@ -270,6 +270,26 @@ fn layers_of_neurons_become_products_of_matrices() {
     let program = Passes::default().compile(&tape).unwrap();
     let names: Vec<_> = program.varying.instructions.iter().map(Instruction::name).collect();
     assert_eq!(names, ["matmul", "ReLU", "matmul", "ReLU", "sum"]);
+    // Weights, biases and layers are each one slice.
+    for (instruction, width) in program.varying.instructions.iter().step_by(2).zip([inputs, units])
+    {
+        assert_eq!(instruction.shape(), Some((units, width, 1)));
+        let is_slice = |operand: &Operand| matches!(operand.parts[..], [Part::Range { .. }]);
+        assert!(matches!(instruction, Instruction::MatMul { a, x, bias: Some(bias), .. }
+            if is_slice(a) && is_slice(x) && is_slice(bias)));
+    }
+    let params: Vec<f64> = (0..tape.params).map(|i| (i as f64).sin()).collect();
+    let rows: Vec<f64> = (0..13 * inputs).map(|i| f64::from(i).cos()).collect();
+    let (outputs, gradients) = replay(&tape, Passes::default(), 1, &params, &rows);
+    let mut sums = vec![0.0; tape.params];
+    for (row, found) in rows.chunks(inputs as usize).zip(outputs) {
+        let (output, of_row, _) = oracle(&tape, &params, row);
+        assert!((found - output).abs() < 1e-13);
+        sums.iter_mut().zip(of_row).for_each(|(sum, of_row)| *sum += of_row);
+    }
+    for (found, expected) in gradients.iter().zip(&sums) {
+        assert!((found - expected).abs() < 1e-12);
+    }
 }
 
 #[test]

@@ -53,6 +53,17 @@ impl AnyReplayer {
         })
     }
 
+    /// Does what [`Replayer::reserve`] does.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn reserve(&mut self, program: &Program, examples: usize) -> Result<()> {
+        match self {
+            AnyReplayer::Double(replayer) => replayer.reserve(program, examples),
+            AnyReplayer::Single(replayer) => replayer.reserve(program, examples),
+        }
+    }
+
     /// Does what [`Replayer::run`] does.
     ///
     /// # Errors
@@ -106,6 +117,26 @@ impl<T: Dispatch> Replayer<T> {
         })
     }
 
+    /// Allocates the memory for batches of up to so many examples.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn reserve(&mut self, program: &Program, examples: usize) -> Result<()> {
+        let lanes = self.lanes.min(examples);
+        for i in 0..examples.div_ceil(self.examples_of_chunk(examples)) {
+            match self.chunks.get_mut(i) {
+                Some(block) => block.reserve(program, lanes)?,
+                None => self.chunks.push(Block::new(program, lanes)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the number of examples of each chunk but the last, of a batch of so many.
+    fn examples_of_chunk(&self, examples: usize) -> usize {
+        examples.div_ceil(self.lanes).div_ceil(CHUNKS).max(1) * self.lanes
+    }
+
     /// Computes the output of each row of inputs and, with `grads`, adds to them the gradient of
     /// `seed` times the sum of all outputs by each parameter.
     ///
@@ -125,17 +156,10 @@ impl<T: Dispatch> Replayer<T> {
         let none = |error: Error| (0, Stop::Error(error));
         assert_eq!(rows.len(), outputs.len() * program.inputs, "inputs");
         self.uniform.forward(program, self.cpu, params).map_err(|stop| (0, stop))?;
+        self.reserve(program, outputs.len()).map_err(none)?;
         let (cpu, lanes) = (self.cpu, self.lanes);
-        let blocks = outputs.len().div_ceil(lanes);
-        let of_chunk = blocks.div_ceil(CHUNKS).max(1) * lanes;
+        let of_chunk = self.examples_of_chunk(outputs.len());
         let count = outputs.len().div_ceil(of_chunk);
-        let room = lanes.min(outputs.len());
-        for i in 0..count {
-            match self.chunks.get_mut(i) {
-                Some(block) => block.reserve(program, room).map_err(none)?,
-                None => self.chunks.push(Block::new(program, room).map_err(none)?),
-            }
-        }
         let Replayer { uniform, chunks, .. } = self;
         let seed = grads.as_ref().map(|(seed, _)| *seed);
         let mut parts: Vec<Part<'_, T>> = chunks

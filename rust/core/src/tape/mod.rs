@@ -6,7 +6,8 @@
 //! find sums    chains of acc + a·b become sums of products                 sums.rs
 //! schedule     nodes of one op at one depth become one instruction; sums
 //!              of products with common factors become A·X                  schedule.rs, program.rs
-//! replay       forward and backward over blocks of examples                replay.rs, elementwise.rs
+//! replay       forward and backward over blocks of examples                replay.rs, operands.rs,
+//!                                                                           elementwise.rs
 //! run          all examples of a batch, on all threads                     batch.rs
 //! train        gradients and updates, step after step                      train.rs
 //! export       the program as a function in C or Rust                      export.rs
@@ -26,6 +27,7 @@ mod elementwise;
 pub mod encode;
 pub mod export;
 pub mod graph;
+mod operands;
 pub mod program;
 pub mod replay;
 pub mod schedule;

@@ -228,12 +228,15 @@ pub enum Instruction {
         /// the first result
         out: u32,
     },
-    /// A·X; A is (`rows`, `inner`), X (`inner`, `cols`), both row by row, and so are the results.
+    /// A·X + b; A is (`rows`, `inner`), X (`inner`, `cols`), both row by row, and so are the
+    /// results; b has a number a row.
     MatMul {
         /// A, the same for all examples
         a: Operand,
         /// X
         x: Operand,
+        /// b, the same for all examples
+        bias: Option<Box<Operand>>,
         /// the first result
         out: u32,
         /// rows of A
@@ -351,7 +354,9 @@ impl Instruction {
                 size_of_val(counts.as_slice()) + of(x) + y.as_ref().map_or(0, of)
             }
             Instruction::Highest { counts, x, .. } => size_of_val(counts.as_slice()) + of(x),
-            Instruction::MatMul { a, x, .. } => of(a) + of(x),
+            Instruction::MatMul { a, x, bias, .. } => {
+                of(a) + of(x) + bias.as_deref().map_or(0, |bias| size_of::<Operand>() + of(bias))
+            }
             Instruction::Select { from, index, .. } => size_of_val(from.as_slice()) + of(index),
         }
     }

@@ -9,7 +9,8 @@
 use std::ops::Range;
 
 use super::elementwise::{binary, binary_vjp, unary, unary_vjp};
-use super::program::{Instruction, Operand, Part, Program, Section, Slot};
+use super::operands::{Pass, Scratch, room};
+use super::program::{Instruction, Operand, Program, Section, Slot};
 use crate::autograd::op::Op;
 use crate::kernels::gemm::Gemm;
 use crate::kernels::{Cpu, Dispatch, elementwise, lanes};
@@ -290,153 +291,7 @@ impl<T: Dispatch> Block<T> {
     }
 }
 
-/// Memory for gathered operands and their gradients.
-#[derive(Debug, Default)]
-struct Scratch<T> {
-    x: Vec<T>,
-    y: Vec<T>,
-    d: Vec<T>,
-}
-
-/// Returns `n` numbers of memory to write to.
-fn room<T: Dispatch>(memory: &mut Vec<T>, n: usize) -> Result<&mut [T]> {
-    if memory.len() < n {
-        memory.try_reserve(n - memory.len()).map_err(|_| Error::Memory)?;
-        memory.resize(n, T::default());
-    }
-    Ok(&mut memory[..n])
-}
-
-/// Returns where an operand's numbers lie, if they are one slice, and whether that is in the uniform
-/// section, seen from the varying one.
-fn slice_of(operand: &Operand, lanes: usize) -> Option<(bool, Range<usize>)> {
-    let [Part::Range { slot, len }] = operand.parts[..] else { return None };
-    let (first, len) = (slot.index(), len as usize);
-    // Numbers of the uniform section are the same in all lanes.
-    (lanes == 1 || !slot.is_outer())
-        .then(|| (slot.is_outer(), first * lanes..(first + len) * lanes))
-}
-
-/// The context of an execution of a section.
-#[derive(Clone, Copy)]
-struct Pass<'a, T> {
-    cpu: Cpu,
-    lanes: usize,
-    /// The numbers of the uniform section.
-    outer: &'a [T],
-}
-
 impl<T: Dispatch> Pass<'_, T> {
-    /// Returns the numbers of an operand, one slot's lanes after the other's.
-    fn fetch<'m>(
-        &'m self,
-        operand: &Operand,
-        own: &'m [T],
-        lanes: usize,
-        memory: &'m mut Vec<T>,
-    ) -> Result<&'m [T]> {
-        if let Some((outer, range)) = slice_of(operand, lanes) {
-            return Ok(if outer { &self.outer[range] } else { &own[range] });
-        }
-        let gathered = room(memory, operand.len() * lanes)?;
-        let mut rest = &mut *gathered;
-        for part in &operand.parts {
-            let (to, others) = rest.split_at_mut(part.len() * lanes);
-            rest = others;
-            // Numbers of the uniform section are the same in all lanes.
-            let (from, width) = if part.is_outer() { (self.outer, 1) } else { (own, lanes) };
-            match part {
-                Part::Range { slot, len } if width == lanes => {
-                    let first = slot.index() * lanes;
-                    to.copy_from_slice(&from[first..first + *len as usize * lanes]);
-                }
-                Part::Range { slot, .. } => {
-                    for (to, &number) in to.chunks_exact_mut(lanes).zip(&from[slot.index()..]) {
-                        to.fill(number);
-                    }
-                }
-                Part::Repeat { slot, .. } if width == 1 => to.fill(from[slot.index()]),
-                Part::Repeat { slot, .. } => {
-                    lanes::copy_rows(self.cpu, lanes, from, |_| slot.index(), to);
-                }
-                Part::Gather { indices, .. } if lanes == 1 => {
-                    lanes::gather(self.cpu, from, indices, to);
-                }
-                Part::Gather { outer: true, indices } => {
-                    for (to, &index) in to.chunks_exact_mut(lanes).zip(indices) {
-                        to.fill(from[index as usize]);
-                    }
-                }
-                Part::Gather { indices, .. } => {
-                    lanes::copy_rows(self.cpu, lanes, from, |i| indices[i] as usize, to);
-                }
-            }
-        }
-        Ok(gathered)
-    }
-
-    /// Adds gradients to those of an operand's slots.
-    fn add(&self, operand: &Operand, d: &[T], own: &mut [T], outer: &mut [T], lanes: usize) {
-        let cpu = self.cpu;
-        let mut rest = d;
-        for part in &operand.parts {
-            let (d, others) = rest.split_at(part.len() * lanes);
-            rest = others;
-            // The gradients of all lanes belong to one number of the uniform section.
-            let (to, width) = if part.is_outer() { (&mut *outer, 1) } else { (&mut *own, lanes) };
-            match part {
-                Part::Range { slot, len } if width == lanes => {
-                    let first = slot.index() * lanes;
-                    lanes::add_to(cpu, d, &mut to[first..first + *len as usize * lanes]);
-                }
-                Part::Range { slot, len } => {
-                    let first = slot.index();
-                    lanes::add_sums(cpu, d, lanes, &mut to[first..first + *len as usize]);
-                }
-                Part::Repeat { slot, .. } if width == 1 => {
-                    let to = &mut to[slot.index()];
-                    *to = *to + lanes::sum(cpu, d);
-                }
-                Part::Repeat { slot, .. } => {
-                    lanes::add_rows(cpu, lanes, d, |_| slot.index(), to);
-                }
-                Part::Gather { indices, .. } if lanes == 1 => {
-                    for (&index, &d) in indices.iter().zip(d) {
-                        to[index as usize] = to[index as usize] + d;
-                    }
-                }
-                Part::Gather { outer: true, indices } => {
-                    for (&index, d) in indices.iter().zip(d.chunks_exact(lanes)) {
-                        to[index as usize] = to[index as usize] + lanes::sum(cpu, d);
-                    }
-                }
-                Part::Gather { indices, .. } => {
-                    lanes::add_rows(cpu, lanes, d, |i| indices[i] as usize, to);
-                }
-            }
-        }
-    }
-
-    /// Adds a product of matrices to the gradients of an operand's slots, in place where they are one
-    /// slice.
-    fn add_product(
-        &self,
-        product: Gemm<T>,
-        factors: (&[T], &[T]),
-        (operand, lanes): (&Operand, usize),
-        (own, outer, memory): (&mut [T], &mut [T], &mut Vec<T>),
-    ) -> Result<()> {
-        if let Some((is_outer, range)) = slice_of(operand, lanes) {
-            let to = if is_outer { &mut outer[range] } else { &mut own[range] };
-            Gemm { beta: T::from_f64(1.0), ..product }.gemm(self.cpu, &[factors], to);
-        } else {
-            let d = room(memory, operand.len() * lanes)?;
-            product.gemm(self.cpu, &[factors], d);
-            self.add(operand, d, own, outer, lanes);
-        }
-        Ok(())
-    }
-
     fn forward(
         &self,
         section: &Section,
@@ -472,7 +327,14 @@ impl<T: Dispatch> Pass<'_, T> {
                         Some(y) => Some(self.fetch(y, own, lanes, &mut scratch.y)?),
                         None => None,
                     };
-                    lanes::sum_terms(cpu, counts, lanes, x, y, out);
+                    match (out, y) {
+                        ([sum], Some(y)) => {
+                            let products = room(&mut scratch.d, x.len())?;
+                            lanes::zip(cpu, x, y, products, |x, y| x * y);
+                            *sum = lanes::sum(cpu, products);
+                        }
+                        (out, y) => lanes::sum_terms(cpu, counts, lanes, x, y, out),
+                    }
                 }
                 Instruction::Highest { counts, x, .. } => {
                     let mut x = self.fetch(x, own, lanes, &mut scratch.x)?;
@@ -485,12 +347,20 @@ impl<T: Dispatch> Pass<'_, T> {
                         }
                     }
                 }
-                Instruction::MatMul { a, x, rows, inner, cols, .. } => {
+                Instruction::MatMul { a, x, bias, rows, inner, cols, .. } => {
                     let (m, k) = (*rows as usize, *inner as usize);
                     let n = *cols as usize * lanes;
+                    let mut product = product(m, k, n);
+                    if let Some(bias) = bias {
+                        let bias = self.fetch(bias, own, 1, &mut scratch.d)?;
+                        for (out, &bias) in out.chunks_exact_mut(n).zip(bias) {
+                            out.fill(bias);
+                        }
+                        product.beta = T::from_f64(1.0);
+                    }
                     let a = self.fetch(a, own, 1, &mut scratch.x)?;
                     let x = self.fetch(x, own, lanes, &mut scratch.y)?;
-                    product(m, k, n).gemm(cpu, &[(a, x)], out);
+                    product.gemm(cpu, &[(a, x)], out);
                 }
                 Instruction::Select { from, choices, index, .. } => {
                     let index = self.fetch(index, own, lanes, &mut scratch.x)?;
@@ -562,7 +432,10 @@ impl<T: Dispatch> Pass<'_, T> {
                             None => None,
                         };
                         let times = T::from_f64(times);
-                        lanes::scale_terms(cpu, counts, lanes, factor, g, times, d);
+                        match (g, factor) {
+                            (&[g], Some(factor)) => lanes::map(cpu, factor, d, |x| x * (times * g)),
+                            _ => lanes::scale_terms(cpu, counts, lanes, factor, g, times, d),
+                        }
                         self.add(operand, d, d_own, outer, lanes);
                         Ok::<(), Error>(())
                     };
@@ -575,9 +448,12 @@ impl<T: Dispatch> Pass<'_, T> {
                         }
                     }
                 }
-                Instruction::MatMul { a, x, rows, inner, cols, .. } => {
+                Instruction::MatMul { a, x, bias, rows, inner, cols, .. } => {
                     let (m, k) = (*rows as usize, *inner as usize);
                     let columns = *cols as usize * lanes;
+                    for bias in bias.iter().filter(|bias| bias.active) {
+                        self.add(bias, g, d_own, outer, columns);
+                    }
                     if x.active {
                         let weights = self.fetch(a, own, 1, &mut scratch.x)?;
                         let product = Gemm { rsa: 1, csa: k, ..product(k, m, columns) };
@@ -594,24 +470,38 @@ impl<T: Dispatch> Pass<'_, T> {
                 }
                 Instruction::Select { from, choices, index, active: true, .. } => {
                     let index = self.fetch(index, own, lanes, &mut scratch.x)?;
-                    let rows = g.chunks_exact(lanes).zip(index.chunks_exact(lanes));
-                    for ((g, index), from) in rows.zip(from.chunks_exact(*choices as usize)) {
-                        for (lane, (&g, &index)) in g.iter().zip(index).enumerate() {
-                            let slot = from[chosen(index, *choices).ok_or(Error::Failed)?];
-                            let to = if slot.is_outer() {
-                                &mut outer[slot.index()]
-                            } else {
-                                &mut d_own[slot.index() * lanes + lane]
-                            };
-                            *to = *to + g;
-                        }
-                    }
+                    self.add_to_chosen(from, *choices, index, g, (d_own, outer))?;
                 }
                 // They have no gradient, or no parameter depends on it.
                 Instruction::Copy { .. }
                 | Instruction::Highest { .. }
                 | Instruction::Unary { .. }
                 | Instruction::Select { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds gradients to those of the slots that indices choose.
+    fn add_to_chosen(
+        &self,
+        from: &[Slot],
+        choices: u32,
+        index: &[T],
+        g: &[T],
+        (own, outer): (&mut [T], &mut [T]),
+    ) -> Result<()> {
+        let lanes = self.lanes;
+        let rows = g.chunks_exact(lanes).zip(index.chunks_exact(lanes));
+        for ((g, index), from) in rows.zip(from.chunks_exact(choices as usize)) {
+            for (lane, (&g, &index)) in g.iter().zip(index).enumerate() {
+                let slot = from[chosen(index, choices).ok_or(Error::Failed)?];
+                let to = if slot.is_outer() {
+                    &mut outer[slot.index()]
+                } else {
+                    &mut own[slot.index() * lanes + lane]
+                };
+                *to = *to + g;
             }
         }
         Ok(())

@@ -6,7 +6,8 @@
 //! delay             from the last group to the first: a group moves to the last depth that its
 //!                   users allow, if possible to one with a group of the same op, which it joins
 //! sums of products  those over the same second factors are the rows of one matrix; columns with
-//!                   the same rows make one product of matrices, A·X
+//!                   the same rows make one product of matrices, A·X; a column of A over ones
+//!                   is the bias of A·X + b
 //! ```
 //! Groups are delayed because a part of a program may lack a step that similar parts have, as
 //! attention to a single position does. Its nodes are then a depth less from there on, and delaying
@@ -195,8 +196,8 @@ impl Groups {
     }
 
     /// Gives the parameters slots in the order in which sums use them, so that the rows of a matrix lie
-    /// in order: sums over the same second factors come one after the other. Returns the parameter of
-    /// each slot.
+    /// in order: sums over the same second factors come one after the other, then those factors that
+    /// nothing is multiplied with, the biases. Returns the parameter of each slot.
     fn order_params(&mut self, tape: &Tape) -> Result<Vec<u32>> {
         let mut slots = alloc::filled(u32::MAX, tape.params)?;
         let mut order = alloc::with_capacity(tape.params)?;
@@ -209,9 +210,14 @@ impl Groups {
         for group in self.in_order.iter().rev().flatten() {
             let mut sums: Vec<&[(Id, Id)]> = group.iter().map(|&id| pairs_of(tape, id)).collect();
             sums.sort_by_key(|pairs| pairs.first().map(|&(_, y)| y));
-            for &(x, _) in sums.into_iter().flatten() {
-                if let Node::Param(param) = tape.nodes[x as usize] {
-                    put(param);
+            for are_biases in [false, true] {
+                for &(x, y) in sums.iter().copied().flatten() {
+                    let is_bias = matches!(tape.nodes[y as usize], Node::Const(_));
+                    if let Node::Param(param) = tape.nodes[x as usize]
+                        && is_bias == are_biases
+                    {
+                        put(param);
+                    }
                 }
             }
         }
@@ -403,21 +409,29 @@ impl Groups {
             let cells = (0..height).flat_map(|row| matrix_columns.iter().map(move |&c| (c, row)));
             let nodes = cells.map(|(c, row)| of_column[c as usize][row].1);
             let nodes = gathered(height * width, nodes)?;
-            if height * width * inner < SMALLEST_PRODUCTS[usize::from(varying)] {
+            let is_one_sum = height * width == 1 && !varying;
+            if is_one_sum || height * width * inner < SMALLEST_PRODUCTS[usize::from(varying)] {
                 others.extend(nodes);
                 continue;
             }
             let (rows, columns) = (&rows, &columns);
-            let row = |&r: &u32| rows.lists[r as usize].iter().copied();
-            let a = gathered(height * inner, matrix_rows.iter().flat_map(row))?;
             let column =
                 |k: usize| matrix_columns.iter().map(move |&c| columns.lists[c as usize][k]);
-            let x = gathered(inner * width, (0..inner).flat_map(column))?;
+            let is_one = |id: Id| tape.nodes[id as usize] == Node::Const(1.0);
+            let bias = (0..inner).find(|&k| varying && inner > 1 && column(k).all(is_one));
+            let terms = || (0..inner).filter(|&k| Some(k) != bias);
+            let row = |&r: &u32| terms().map(move |k| rows.lists[r as usize][k]);
+            let a = gathered(height * inner, matrix_rows.iter().flat_map(row))?;
+            let x = gathered(inner * width, terms().flat_map(column))?;
             let (a, x) = (self.operand(a, varying), self.operand(x, varying));
+            let of_row = |k: usize| matrix_rows.iter().map(move |&r| rows.lists[r as usize][k]);
+            let bias = bias.map(|k| Box::new(self.operand(of_row(k), varying)));
+            let inner = inner - usize::from(bias.is_some());
             let out = self.place(&nodes, section);
             section.instructions.push(Instruction::MatMul {
                 a,
                 x,
+                bias,
                 out,
                 rows: index(height),
                 inner: index(inner),

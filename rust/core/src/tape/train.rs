@@ -142,6 +142,7 @@ pub fn train(
     check(tasks, rule, plan, state, losses)?;
     let cpu = Cpu::chosen()?;
     let mut gradients = alloc::zeroed(state.data.len())?;
+    reserve(tasks, plan)?;
     for (step, (&lr, loss)) in plan.lrs.iter().zip(losses).enumerate() {
         let examples = &plan.order[plan.starts[step]..plan.starts[step + 1]];
         for task in &mut *tasks {
@@ -168,6 +169,23 @@ pub fn train(
         pool.progress().add(1)?;
     }
     Ok(None)
+}
+
+/// Allocates the memory of each task at once, for the most examples that it has in a step.
+fn reserve(tasks: &mut [Task<'_>], plan: Plan<'_>) -> Result<()> {
+    let mut counts = alloc::filled((0, 0), tasks.len())?;
+    for step in plan.starts.windows(2) {
+        for &[task, _] in &plan.order[step[0]..step[1]] {
+            counts[task as usize].0 += 1;
+        }
+        for (count, most) in &mut counts {
+            *most = (*most).max(std::mem::take(count));
+        }
+    }
+    for (task, (_, most)) in tasks.iter_mut().zip(counts) {
+        task.replayer.reserve(task.program, most)?;
+    }
+    Ok(())
 }
 
 /// Adds the gradients of all tasks, and sets the result of each.
