@@ -34,6 +34,7 @@ __all__ = [
     "cross_entropy",
     "dot",
     "draw_rows",
+    "environment",
     "expect_room",
     "layer",
     "layer_batch",
@@ -55,6 +56,7 @@ __all__ = [
     "nplm_shard",
     "nplm_train",
     "plays",
+    "read_examples",
     "rms_norm",
     "softmax",
     "sum",
@@ -73,6 +75,9 @@ _Operands: TypeAlias = Iterable[_Operand]
 _Floats: TypeAlias = NDArray[np.float64]
 _Ids32: TypeAlias = NDArray[np.uint32]
 _Ids: TypeAlias = NDArray[np.uint16] | _Ids32
+_Examples: TypeAlias = dict[
+    tuple[tuple[Any, ...], tuple[str, ...]], tuple[NDArray[np.int64], _Floats]
+]
 # It is told how much is done.
 _Progress: TypeAlias = Callable[[int], object] | None
 
@@ -206,6 +211,9 @@ def value_is_patched() -> bool: ...
 
 class InternalError(RuntimeError):
     """A fault in fastgrad itself, not in the call; please report it with what led to it."""
+
+def environment(name: str) -> str | None:
+    """Return a variable of the environment, faster than os.environ where it is not set."""
 
 def live_nodes() -> int:
     """Nodes alive in this process."""
@@ -486,8 +494,26 @@ class Recording:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the program as arrays by name, for a file."""
     @staticmethod
-    def from_arrays(arrays: dict[str, NDArray[Any]], params: list[Value]) -> Recording:
-        """Make the recording that arrays() wrote, with these parameters."""
+    def from_arrays(
+        arrays: dict[str, NDArray[Any]], params: list[Value], passes: Sequence[str]
+    ) -> Recording:
+        """Make the recording that arrays() wrote, with these parameters, by these passes."""
+    def places(self, params: list[Value]) -> _Ids32:
+        """Return where its parameters are in params, to which missing ones are appended."""
+
+def read_examples(
+    arguments: tuple[Any, ...],
+    names: list[str],
+    keywords: tuple[str, ...],
+    read: Callable[[Any, str], Any],
+    column: Callable[[Any], Any] | None = None,
+) -> tuple[int, _Examples] | None:
+    """Read one example or, with column, a batch: places and rows by structures and keywords.
+
+    column(argument) gives a list, an array of float64 or what is the same for all examples, and
+    read(object, name) a float, a list or a pair ("static", object) for other objects. Returns the
+    number of examples too, or None where arguments differ in it or have none.
+    """
 
 def train_recorded(
     tasks: list[tuple[Recording, _Floats, _Ids32]],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ._checks import MOST, whole
+from ._core import environment
 
 __all__ = ["get_num_threads", "set_num_threads", "thread_count"]
 
@@ -47,7 +48,7 @@ def default_threads() -> int | None:
     """Return the number that was set, or None for as many as pay."""
     if _chosen is not None:
         return _chosen
-    text = os.environ.get(_VARIABLE, "")
+    text = environment(_VARIABLE)
     if not text:
         return None
     # Digits without end are no int: Python refuses to read them.

@@ -274,3 +274,51 @@ def test_kinks_keep_special_numbers(number):
         f = jit(function)
         replayed, plain = both(f, [w], number)
         assert repr(replayed) == repr(plain)
+
+
+def test_a_training_finds_the_programs_of_its_examples():
+    from fastgrad import SGD
+
+    def loss_of(w):
+        @jit
+        def loss(x):
+            y = w * x
+            return y * y if y.data > 0 else (y * 0.5).exp()
+
+        return loss
+
+    x, orders = np.linspace(-1.0, 1.0, 21), []
+    for by_hand in (False, True):
+        w = Value(0.5)
+        loss, optimizer = loss_of(w), SGD([w], lr=0.3)
+        if by_hand:
+            for step in range(30):
+                rows = np.arange(step * 4, (step + 1) * 4) % 21
+                optimizer.zero_grad()
+                loss.value_and_grad(x[rows])
+                optimizer.step()
+        else:
+            loss.fit(
+                (x,), steps=30, optimizer=optimizer, batch_size=4, shuffle=False, progress=False
+            )
+        assert len(loss.programs) == 2
+        orders.append((w.data, w.grad))
+    assert orders[0] == pytest.approx(orders[1], rel=1e-13)
+
+
+def test_an_example_that_cannot_be_recorded_ends_a_training_at_its_step():
+    from fastgrad import SGD, pick
+
+    w = [Value(1.0), Value(2.0)]
+    f = jit(lambda i: pick(w, i) * 1.0)
+    optimizer = SGD(w, lr=0.5)
+    with pytest.raises(IndexError, match="index is 2"):
+        f.fit(
+            ([0, 1, 1, 2],),
+            steps=4,
+            optimizer=optimizer,
+            batch_size=1,
+            shuffle=False,
+            progress=False,
+        )
+    assert ([v.data for v in w], optimizer.steps) == ([0.5, 1.0], 3)

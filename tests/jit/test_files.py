@@ -75,6 +75,31 @@ def test_a_wrong_file_is_refused(recorded, tmp_path):
         Jit.load(path)
 
 
+def test_a_file_keeps_settings_and_keywords(tmp_path):
+    w = Value(2.0)
+    f = jit(lambda x, y=0.0: (w * x + y) * (w * x + y), passes=("fold", "sums"))
+    f(1.0, y=3.0)
+    f.save(tmp_path / "f.safetensors")
+    loaded = Jit.load(tmp_path / "f.safetensors")
+    assert loaded.passes == ("fold", "sums")
+    assert loaded.program.nodes == f.program.nodes
+    assert loaded(2.0, y=1.0).data == 25.0
+
+
+def test_unknown_passes_of_a_file_are_refused(tmp_path):
+    from fastgrad import checkpoint
+
+    path = tmp_path / "f.safetensors"
+    f = jit(lambda x: x * Value(1.0))
+    f(1.0)
+    f.save(path)
+    tensors, config = checkpoint.load(path)
+    for passes in (["folds"], 3, [["fold"]]):
+        checkpoint.save(path, tensors, config | {"passes": passes})
+        with pytest.raises(CheckpointError, match="damaged"):
+            Jit.load(path)
+
+
 def test_a_file_holds_no_objects(tmp_path):
     w = Value(1.0)
     f = jit(lambda x, shape: w * x)

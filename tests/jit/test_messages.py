@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 import random
+import statistics
 import warnings
 
 import numpy as np
@@ -88,6 +89,30 @@ def test_other_missing_attributes_stay_what_they_are(w):
     with pytest.raises(AttributeError, match="nothing"):
         jit(lambda x: w.nothing * x)(1.0)
     assert jit(lambda x: w * (x.shape if hasattr(x, "shape") else x))(1.0).data == 2.0
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (lambda x, y: x @ x * y, "@: 'list' and 'list'"),
+        (lambda x, y: Value(1.0) * y * x, "list"),
+        (lambda x, y: x * 2.0, "sequence by non-int"),
+        (lambda x, y: x + y, "list"),
+        (lambda x, y: x + 1.0, "concatenate list"),
+        (lambda x, y: Value(1.0) * statistics.mean(x), "'number'"),
+    ],
+)
+def test_ops_that_lists_lack_are_named_with_their_line(function, told):
+    with pytest.raises(JitError, match=rf"test_messages\.py:\d+: .*{told}.*in a jitted") as raised:
+        jit(function).value_and_grad(np.ones((3, 2)), np.ones(3))
+    assert type(raised.value.__cause__) is TypeError
+
+
+def test_other_type_errors_stay_what_they_are(w):
+    for function in (lambda x: len(3), lambda x: w * x * "a", lambda x: round(x, 1.5)):
+        with pytest.raises(TypeError) as raised:
+            jit(function)(1.0)
+        assert type(raised.value) is TypeError
 
 
 def test_numbers_of_an_example_are_floats_to_isinstance(w):

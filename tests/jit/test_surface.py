@@ -173,3 +173,60 @@ def test_a_jitted_method_may_call_that_of_a_parent():
     assert steep.loss(1.0, 0.0).data == 8.0
     assert steep.loss.value_and_grad([1.0, 2.0], [0.0, 0.0]) == 20.0
     assert jit(steep.slope.relu)().data == 2.0
+
+
+def test_arguments_are_given_by_keyword():
+    w = Value(2.0)
+
+    @jit(check=True)
+    def loss(x, target, *, scale=1.0, name=None):
+        return (w * x - target) ** 2 * scale
+
+    x, target = np.array([1.0, 2.0]), [0.0, 1.0]
+    assert loss.value_and_grad(target=target, x=x) == loss.value_and_grad(x, target) == 6.5
+    assert loss.value_and_grad(x, target=target, scale=2.0) == 13.0
+    assert loss.value_and_grad(x, target, scale=[1.0, 2.0], name="a") == 11.0
+    assert loss(x=1.0, target=0.0).data == 4.0
+    assert (len(loss.programs), w.grad) == (4, 46.0)
+    with pytest.raises(ValueError, match=r"x 2, target 1"):
+        loss.value_and_grad(x, target=[1.0])
+    with pytest.raises(TypeError, match="unexpected keyword argument 'y'"):
+        loss.value_and_grad(x, target, y=x)
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        loss.value_and_grad(x)
+
+
+def test_all_kinds_of_batches_are_the_same_rows():
+    w = [Value(0.5), Value(-2.0)]
+    f = jit(lambda x, y: (w[0] * x[0] + w[1] * x[1] - y) ** 2)
+    x, y = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], [1.0, 2.0, 3.0]
+    mean = f.value_and_grad(x, y)
+    array = np.array(x)
+    for points in (
+        *(array, array.astype(int), array.astype(np.float32), np.array(x[::-1])[::-1]),
+        *(np.asfortranarray(array), array.tolist(), tuple(map(tuple, x)), list(array)),
+        *([[1, 2], (3.0, 4), np.array([5, 6])], array.astype(object)),
+    ):
+        for targets in (y, tuple(y), np.array(y), np.array([1, 2, 3], dtype=np.uint8)):
+            assert f.value_and_grad(points, targets) == mean
+    assert len(f.programs) == 1
+    assert f.value_and_grad(array, np.array(2.0)) == f.value_and_grad(x, [2, 2, 2])
+    assert f([1, 2], True).data == f.function([1.0, 2.0], True).data
+    assert len(f.programs) == 2
+
+
+def test_structures_are_told_apart():
+    w = Value(1.0)
+    f = jit(lambda x: w * len(x) + sum(map(len, x)) if x and type(x[0]) is list else w)
+    examples = [[], [[]], [[1.0]], [[1.0], []], [[], [1.0]], [1.0], ["a"], ["b"], ["a"], [None]]
+    assert f.value_and_grad(examples) == pytest.approx(sum(f(x).data for x in examples) / 10)
+    assert len(f.programs) == 9
+
+
+def test_a_list_that_holds_itself_is_refused():
+    endless = []
+    endless.append(endless)
+    f = jit(lambda x: Value(1.0))
+    for call in (lambda: f(endless), lambda: f.value_and_grad([endless])):
+        with pytest.raises(RecursionError, match="x has lists"):
+            call()

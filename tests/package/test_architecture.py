@@ -18,7 +18,7 @@ CORE = ROOT / "rust" / "core"
 MAY_IMPORT = {
     "_core": set(),
     "_checks": set(),
-    "_threads": {"_checks"},
+    "_threads": {"_checks", "_core"},
     "_fork": set(),
     "_hints": set(),
     "_defaults": set(),

@@ -360,6 +360,11 @@ def recording():
     return jitted().program._recording
 
 
+def static(item, name):
+    """Read an object as one that belongs to the structure."""
+    return "static", item
+
+
 def core_rows():
     return np.array([[1.0, 2.0], [0.5, 1.0], [2.0, 3.0]])
 
@@ -914,6 +919,7 @@ TABLE = {
         | {"layer_gap": 4.0, "node_gap": 2.0},
         "expect_room": {"values": 1000},
         "zero_grads": {"params": values},
+        "environment": {"name": "HOME"},
         "live_nodes": {},
         "node_bytes": {},
         "names": {},
@@ -942,6 +948,9 @@ TABLE = {
         | {"steps": 3, "lr": 0.1, "momentum": 0.9, "penalty": 0.1, "batch": 3, "progress": told},
         "train_bigram 2": {"w": square, "velocity": square, "ids": ngram_ids}
         | {"counts": ngram_counts, "steps": 3},
+        "read_examples": {"arguments": lambda: ([1.0, [2.0, 3]], np.ones(2), "a")}
+        | {"names": lambda: ["x", "y", "z"], "keywords": ("z",)}
+        | {"read": lambda: static, "column": lambda: tuple},
         "train_recorded": trained_recorded(("sgd", 0.9, 0.0), 0),
         "train_recorded 2": trained_recorded(("adam", 0.9, 0.99, 1e-8, 0.1, True), 2),
         "bigram_loss_and_gradient": {"w": square, "ids": ngram_ids, "counts": ngram_counts}
@@ -1000,7 +1009,9 @@ TABLE = {
         "describe": {"self": recording},
         "source": {"self": recording, "name": "loss", "rust": False},
         "arrays": {"self": recording},
-        "from_arrays": {"arrays": lambda: recording().arrays(), "params": lambda: values()[:2]},
+        "from_arrays": {"arrays": lambda: recording().arrays(), "params": lambda: values()[:2]}
+        | {"passes": lambda: ["sums"]},
+        "places": {"self": recording, "params": lambda: values()[:1]},
     },
     "_core.KneserNeyTable": {
         "": {"ids": ids, "size": 20, "order": 3, "modified": True},

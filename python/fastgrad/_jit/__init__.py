@@ -14,7 +14,6 @@ import types
 import warnings
 from collections import Counter
 from collections.abc import Callable, Collection
-from itertools import repeat
 from typing import Any, Generic, ParamSpec, overload
 
 import numpy as np
@@ -25,10 +24,10 @@ from .._threads import thread_count
 from ..optim import SGD, Adam
 from ..training.history import History
 from . import files
-from .arguments import flatten, parameter_names, rebuild, split_batch
+from .arguments import Structure, parameter_names, read_example, rebuild_all, split_batch
 from .checking import compare
 from .program import Program
-from .recording import PACKAGE, JitError, current, pick, random_states, record, take
+from .recording import PACKAGE, PASSES, JitError, current, pick, random_states, record, take
 from .training import train
 
 __all__ = ["Jit", "JitError", "JitWarning", "Program", "jit", "pick", "take"]
@@ -42,8 +41,6 @@ _MANY_PROGRAMS = 8
 # The number of structures from which on a warning tells of it.
 _MANY_STRUCTURES = 64
 _NOT_YET = "nothing is recorded yet; expected a call first"
-# The passes over a recording, each of which can be left out.
-_PASSES = ("fold", "share", "sums", "matrices")
 
 
 class JitWarning(UserWarning):
@@ -61,7 +58,7 @@ class Jit(Generic[Arguments]):
         *,
         check: bool = False,
         dtype: str = "float64",
-        passes: Collection[str] = _PASSES,
+        passes: Collection[str] = PASSES,
     ) -> None:
         if not callable(function):
             raise TypeError(f"function is {shorten(function)}; expected a function")
@@ -69,13 +66,13 @@ class Jit(Generic[Arguments]):
         self.function = function
         if dtype not in ("float64", "float32"):
             raise ValueError(f"dtype is {shorten(dtype)}; expected 'float64' or 'float32'")
-        if not isinstance(passes, Collection) or any(name not in _PASSES for name in passes):
-            raise ValueError(f"passes is {shorten(passes)}; expected some of {_PASSES}")
+        if not isinstance(passes, Collection) or any(name not in PASSES for name in passes):
+            raise ValueError(f"passes is {shorten(passes)}; expected some of {PASSES}")
         self.check = check
         self.dtype = dtype
         self.passes = tuple(passes)
         # The structure for which a program was recorded last is the last one.
-        self._programs: dict[Any, list[Recording]] = {}
+        self._programs: dict[Structure, list[Recording]] = {}
         self._places: Counter[str] = Counter()
         self._names: list[str] = []
 
@@ -87,12 +84,7 @@ class Jit(Generic[Arguments]):
         """
         if current() is not None:
             return self.function(*args, **kwargs)
-        numbers: list[float] = []
-        structure = (
-            tuple(map(flatten, args, repeat(numbers), self._names_of(len(args)))),
-            tuple((name, flatten(item, numbers, name)) for name, item in sorted(kwargs.items())),
-        )
-        rows = np.array([numbers], dtype=np.float64)
+        structure, rows = read_example(*self._arguments(args, kwargs))
         for recording in self._programs.get(structure, ()):
             if (part := self._replayed(recording, rows, 1.0, None)) is not None:
                 break
@@ -165,14 +157,26 @@ class Jit(Generic[Arguments]):
             self._names = parameter_names(self.function, count)
         return self._names
 
-    def value_and_grad(self, *batch: Any, threads: int | None = None) -> float:
+    def _arguments(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], list[str], tuple[str, ...]]:
+        """Return all arguments, their names, and those of the last ones, given by keyword."""
+        names = self._names_of(len(args))[: len(args)]
+        if not kwargs:
+            return args, names, ()
+        keywords = tuple(sorted(kwargs))
+        return (*args, *(kwargs[name] for name in keywords)), [*names, *keywords], keywords
+
+    def value_and_grad(
+        self, *batch: Any, threads: int | None = None, **batch_by_name: Any
+    ) -> float:
         """Return the mean over a batch; add its gradient to the parameters' `grad`.
 
         Lists, tuples and arrays hold an item an example: of an array of shape (B, n) each example
         gets a list of n numbers. A number is the same for all. The result does not depend on the
-        number of threads.
+        number of threads. Arguments may be given by keyword, but for one that is called `threads`.
         """
-        size, groups = split_batch(batch, self._names_of(len(batch)))
+        size, groups = split_batch(*self._arguments(batch, batch_by_name))
         threads = thread_count(threads)
         if self.check:
             self._check_batch(groups)
@@ -180,7 +184,7 @@ class Jit(Generic[Arguments]):
         done = [
             part
             for structure, (_, rows) in groups.items()
-            for part in self._replay((structure, ()), rows, 1.0 / size, threads)
+            for part in self._replay(structure, rows, 1.0 / size, threads)
         ]
         for recording, _, gradients in done:
             recording.add_gradients(gradients)
@@ -222,7 +226,7 @@ class Jit(Generic[Arguments]):
         Raises `TypeError` where an argument other than numbers, strings and None belongs to a
         structure, and `OSError` where the file cannot be written.
         """
-        files.save(path, self._programs, self._name(), self.dtype)
+        files.save(path, self._programs, self._name(), self.dtype, self.passes)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Jit[...]:
@@ -232,18 +236,18 @@ class Jit(Generic[Arguments]):
         no Python function to record. Raises `CheckpointError` for a file that `save` has not
         written, or that was damaged.
         """
-        programs, name, dtype = files.load(path)
+        programs, name, dtype, passes = files.load(path)
 
         def missing(*args: Any, **kwargs: Any) -> Any:
             raise JitError(f"{name} was loaded from a file, which holds no program for this call")
 
         missing.__name__ = name
-        loaded = cls(missing, dtype=dtype)
+        loaded = cls(missing, dtype=dtype, passes=passes)
         loaded._programs = programs
         return loaded
 
     def _replay(
-        self, structure: Any, rows: Any, seed: float, threads: int | None
+        self, structure: Structure, rows: Any, seed: float, threads: int | None
     ) -> list[tuple[Recording, float, Any]]:
         """Return programs, each with the sum of its outputs and `seed` times that of gradients."""
         known = self._programs.get(structure, [])
@@ -281,10 +285,10 @@ class Jit(Generic[Arguments]):
         whole("steps", steps, least=0)
         if batch_size is not None:
             whole("batch_size", batch_size, least=1)
-        groups = split_batch(batch, self._names_of(len(batch)))
+        groups = split_batch(*self._arguments(batch, {}))
         return train(
-            *(self._partition, groups, steps, optimizer, batch_size, shuffle, seed, progress),
-            *(self.dtype == "float32", thread_count(threads)),
+            *(self._first_program, self._partition, groups, steps, optimizer, batch_size),
+            *(shuffle, seed, progress, self.dtype == "float32", thread_count(threads)),
         )
 
     def _replayed(
@@ -296,7 +300,12 @@ class Jit(Generic[Arguments]):
         total = recording.replay(rows, gradients, seed, single, threads)
         return (recording, total, gradients) if isinstance(total, float) else None
 
-    def _partition(self, structure: Any, rows: Any) -> list[tuple[Recording, Any]]:
+    def _first_program(self, structure: Structure, row: Any) -> Recording:
+        """Return a program of a structure; record one, if there is none."""
+        known = self._programs.get(structure)
+        return known[0] if known else self._record(structure, row)
+
+    def _partition(self, structure: Structure, rows: Any) -> list[tuple[Recording, Any]]:
         """Return the programs of a structure with the places of the rows that each can replay."""
         left = np.arange(len(rows))
         parts: list[tuple[Recording, Any]] = []
@@ -313,21 +322,14 @@ class Jit(Generic[Arguments]):
         """Compare the replay of each example with a plain call."""
         for structure, (_, rows) in groups.items():
             for row in rows:
-                [(recording, output, gradients)] = self._replay((structure, ()), row[None], 1.0, 1)
-                self._compare((structure, ()), row, output, gradients.tolist(), recording.params)
+                [(recording, output, gradients)] = self._replay(structure, row[None], 1.0, 1)
+                self._compare(structure, row, output, gradients.tolist(), recording.params)
 
-    def _record(self, structure: Any, row: Any) -> Recording:
+    def _record(self, structure: Structure, row: Any) -> Recording:
         """Record the function anew with an example for which no program holds."""
-
-        def arguments(tracers: Any) -> tuple[list[Any], dict[str, Any]]:
-            positional, named = structure
-            return (
-                [rebuild(item, tracers) for item in positional],
-                {name: rebuild(item, tracers) for name, item in named},
-            )
-
         names = self._names_of(len(structure[0]))
         before = random_states()
+        arguments = functools.partial(rebuild_all, structure)
         recording, places = record(self.function, row.tolist(), arguments, names, self.passes)
         if random_states() != before:
             self._warn(
@@ -361,13 +363,10 @@ class Jit(Generic[Arguments]):
         warnings.warn(message, JitWarning, stacklevel=_frames_of_ours())
 
     def _compare(
-        self, structure: Any, row: Any, output: float, gradients: Any, params: Any
+        self, structure: Structure, row: Any, output: float, gradients: Any, params: Any
     ) -> None:
         """Raise `JitError` where a replay and a plain call of the function differ."""
-        numbers = iter(row.tolist())
-        positional, named = structure
-        args = [rebuild(item, numbers) for item in positional]
-        by_name = {name: rebuild(item, numbers) for name, item in named}
+        args, by_name = rebuild_all(structure, iter(row.tolist()))
         example = dict(zip(self._names_of(len(args)), args, strict=False)) | by_name
         call: Callable[[], Any] = functools.partial(self.function, *args, **by_name)
         compare(call, example, output, gradients, params, self.dtype)
@@ -404,7 +403,7 @@ def jit(
     *,
     check: bool = False,
     dtype: str = "float64",
-    passes: Collection[str] = _PASSES,
+    passes: Collection[str] = PASSES,
 ) -> Any:
     """Record a function of numbers and Values once, and replay it in vectors.
 

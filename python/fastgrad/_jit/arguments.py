@@ -5,19 +5,31 @@ from __future__ import annotations
 import inspect
 import numbers
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from .._checks import shorten
-from .._core import Value
+from .._core import Value, read_examples
 
-__all__ = ["flatten", "is_real", "parameter_names", "rebuild", "split_batch"]
+__all__ = [
+    "NUMBER",
+    "STATIC",
+    "Structure",
+    "is_real",
+    "parameter_names",
+    "read_example",
+    "rebuild_all",
+    "split_batch",
+]
 
 # The structure of an argument: NUMBER, a tuple of the structures of a list's items, or a pair
 # of STATIC and an object that is not a number.
 NUMBER = "number"
 STATIC = "static"
+# That of an example: the structures of its arguments, and the names of those given by keyword,
+# which come last.
+Structure: TypeAlias = tuple[tuple[Any, ...], tuple[str, ...]]
 
 
 def parameter_names(function: Any, count: int) -> list[str]:
@@ -36,34 +48,26 @@ def is_real(argument: Any) -> bool:
     return isinstance(argument, numbers.Real)
 
 
-def flatten(argument: Any, found: list[float], name: str) -> Any:
-    """Append the numbers of one argument to `found`; return its structure.
+def _read(argument: Any, name: str) -> Any:
+    """Return a float, a list of items, or the pair of what belongs to the structure.
 
     Numbers are floats, ints and those of numpy; lists, tuples, and arrays of any library keep their
     shape.
     Anything else belongs to the structure, and must be hashable.
     """
-    if type(argument) in (float, int):
-        found.append(float(argument))
-        return NUMBER
-    if type(argument) in (list, tuple):
-        return tuple([flatten(item, found, name) for item in argument])
     if isinstance(argument, bool | str | bytes | type(None)):
         return (STATIC, argument)
     if is_real(argument):
-        found.append(float(argument))
-        return NUMBER
-    if isinstance(argument, np.ndarray):
-        return flatten(argument.tolist(), found, name)
+        return float(argument)
     if isinstance(argument, list | tuple):
-        return flatten([*cast(Any, argument)], found, name)
+        return [*cast(Any, argument)]
     if isinstance(argument, Value):
         raise TypeError(
             f"{name} is {shorten(argument)}; expected numbers: a jitted function finds the Values"
             " that it closes over by itself"
         )
     if hasattr(argument, "__array__"):
-        return flatten(np.asarray(argument), found, name)
+        return np.asarray(argument).tolist()
     try:
         hash(argument)
     except TypeError:
@@ -78,84 +82,71 @@ def rebuild(structure: Any, found: Iterator[Any]) -> Any:
     """Return the argument of a structure, with the next numbers in it."""
     if structure == NUMBER:
         return next(found)
-    if len(structure) == 2 and structure[0] is STATIC:
+    if len(structure) == 2 and structure[0] == STATIC:
         return structure[1]
     return [rebuild(item, found) for item in structure]
 
 
+def rebuild_all(structure: Structure, found: Iterator[Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Return the positional and the named arguments of an example's structure."""
+    structures, keywords = structure
+    arguments = [rebuild(item, found) for item in structures]
+    count = len(arguments) - len(keywords)
+    return arguments[:count], dict(zip(keywords, arguments[count:], strict=True))
+
+
+def read_example(
+    arguments: tuple[Any, ...], names: list[str], keywords: tuple[str, ...]
+) -> tuple[Structure, Any]:
+    """Return the structure of one example and its row, float64 (1, numbers)."""
+    found = read_examples(arguments, names, keywords, _read)
+    assert found is not None, "one example has no length"
+    [(structure, (_, rows))] = found[1].items()
+    return structure, rows
+
+
 def split_batch(
-    arguments: Sequence[Any], names: Sequence[str]
-) -> tuple[int, dict[tuple[Any, ...], tuple[Any, Any]]]:
+    arguments: tuple[Any, ...], names: list[str], keywords: tuple[str, ...]
+) -> tuple[int, dict[Structure, tuple[Any, Any]]]:
     """Return the number of examples, and their rows by structure; `names` are for messages.
 
     Lists, tuples and arrays hold an item an example; a number or anything else is the same for
-    all. The dict maps the structure of an example to (numbers of the examples, rows): their places
-    in the batch (n,), and their numbers as float64 (n, numbers of an example).
+    all. The last arguments are those given by keyword. The dict maps the structure of an example to
+    (numbers of the examples, rows): their places in the batch (n,), and their numbers as float64
+    (n, numbers of an example).
     """
-    arguments = [
-        np.asarray(argument) if hasattr(argument, "__array__") else argument
-        for argument in arguments
-    ]
-    if (regular := _regular(arguments)) is not None:
-        return regular
+    found = read_examples(arguments, names, keywords, _read, _column)
+    if found is None:
+        raise _no_batch(arguments, names)
+    return found
+
+
+def _column(argument: Any) -> Any:
+    """Return a list or an array of float64 where an argument has an item an example."""
+    if hasattr(argument, "__array__"):
+        array = np.asarray(argument)
+        if array.ndim and array.dtype.kind in "iuf":
+            return np.ascontiguousarray(array, dtype=np.float64)
+        return array.tolist()
+    return [*cast(Any, argument)] if isinstance(argument, list | tuple) else argument
+
+
+def _no_batch(arguments: Sequence[Any], names: Sequence[str]) -> Exception:
+    """Return the error for arguments that hold no items, or different numbers of them."""
+    columns = zip(names, map(_column, arguments), strict=True)
     lengths = {
-        name: len(cast(Any, argument))
-        for name, argument in zip(names, arguments, strict=False)
-        if isinstance(argument, list | tuple)
-        or (isinstance(argument, np.ndarray) and argument.ndim)
+        name: len(cast(Any, column))
+        for name, column in columns
+        if isinstance(column, list | np.ndarray)
     }
-    if not lengths:
-        given = zip(names, arguments, strict=False)
-        told = ", ".join(f"{name} is {shorten(argument)}" for name, argument in given)
-        raise TypeError(
-            f"{told or 'no argument is given'}; expected a batch: a list or an array of an item an"
-            " example"
-        )
-    if len(set(lengths.values())) > 1:
+    if set(lengths.values()) == {0}:
+        return ValueError("the batch is empty; expected at least one example")
+    if lengths:
         told = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise ValueError(f"arguments have lengths {told}; expected an item an example in each")
-    size = next(iter(lengths.values()))
-    if size == 0:
-        raise ValueError("the batch is empty; expected at least one example")
-    places: dict[Any, list[int]] = {}
-    rows: dict[Any, list[list[float]]] = {}
-    for i in range(size):
-        row: list[float] = []
-        structure = tuple(
-            flatten(argument[i] if name in lengths else argument, row, name)
-            for name, argument in zip(names, arguments, strict=False)
-        )
-        places.setdefault(structure, []).append(i)
-        rows.setdefault(structure, []).append(row)
-    return size, {
-        structure: (
-            np.array(places[structure]),
-            np.array(rows[structure], dtype=np.float64).reshape(len(places[structure]), -1),
-        )
-        for structure in places
-    }
-
-
-def _regular(arguments: Sequence[Any]) -> tuple[int, dict[Any, Any]] | None:
-    """Return the batch without a loop over examples, where all arguments are arrays of numbers."""
-    columns: list[Any] = []
-    structures: list[Any] = []
-    size = len(arguments[0]) if arguments and type(arguments[0]) is np.ndarray else 0
-    if not arguments:
-        return None
-    for argument in arguments:
-        if (
-            type(argument) is not np.ndarray
-            or argument.dtype.kind not in "iuf"
-            or argument.ndim == 0
-            or len(argument) != size
-            or size == 0
-        ):
-            return None
-        structure: Any = NUMBER
-        for length in reversed(argument.shape[1:]):
-            structure = (structure,) * length
-        structures.append(structure)
-        columns.append(argument.reshape(size, -1))
-    rows = np.concatenate(columns, axis=1, dtype=np.float64)
-    return size, {tuple(structures): (np.arange(size), rows)}
+        return ValueError(f"arguments have lengths {told}; expected an item an example in each")
+    given = zip(names, arguments, strict=False)
+    told = ", ".join(f"{name} is {shorten(argument)}" for name, argument in given)
+    return TypeError(
+        f"{told or 'no argument is given'}; expected a batch: a list or an array of an item an"
+        " example"
+    )

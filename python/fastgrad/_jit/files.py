@@ -11,7 +11,8 @@ from .. import checkpoint
 from .._checks import cut, escape, path_name, shorten
 from .._core import Recording, Value
 from ..checkpoint import CheckpointError
-from .arguments import NUMBER, STATIC
+from .arguments import NUMBER, STATIC, Structure
+from .recording import PASSES
 
 __all__ = ["load", "save"]
 
@@ -19,7 +20,11 @@ _KIND = "jit"
 
 
 def save(
-    path: str | os.PathLike[str], programs: dict[Any, list[Recording]], name: str, dtype: str
+    path: str | os.PathLike[str],
+    programs: dict[Structure, list[Recording]],
+    name: str,
+    dtype: str,
+    passes: tuple[str, ...],
 ) -> None:
     """Write the programs of all structures, and the parameters' numbers, as a checkpoint."""
     params: list[Value] = []
@@ -29,9 +34,8 @@ def save(
     for structure, recordings in programs.items():
         for recording in recordings:
             number = len(structures)
-            positional, named = structure
-            names = [[name, _to_json(item)] for name, item in named]
-            structures.append([_to_json(positional), names])
+            arguments, keywords = structure
+            structures.append([_to_json(arguments), [*keywords]])
             for param in recording.params:
                 if places.setdefault(id(param), len(params)) == len(params):
                     params.append(param)
@@ -39,12 +43,13 @@ def save(
             found["params"] = np.array([places[id(p)] for p in recording.params], dtype=np.uint32)
             arrays |= {f"{number}.{key}": array for key, array in found.items()}
     arrays["data"] = np.array([param.data for param in params])
-    checkpoint.save(
-        path, arrays, {"kind": _KIND, "name": name, "dtype": dtype, "structures": structures}
-    )
+    settings = {"name": name, "dtype": dtype, "passes": [*passes]}
+    checkpoint.save(path, arrays, {"kind": _KIND, **settings, "structures": structures})
 
 
-def load(path: str | os.PathLike[str]) -> tuple[dict[Any, list[Recording]], str, str]:
+def load(
+    path: str | os.PathLike[str],
+) -> tuple[dict[Structure, list[Recording]], str, str, tuple[str, ...]]:
     """Read what `save` has written; the parameters are new Values."""
     tensors, config = checkpoint.load(path)
     named = escape(path_name("path", path))
@@ -52,8 +57,9 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[Any, list[Recording]], str,
         raise CheckpointError(f"{named}: holds no jitted function")
     try:
         params: list[Value] = [Value(number) for number in tensors["data"].tolist()]
-        programs: dict[Any, list[Recording]] = {}
-        for number, (positional, names) in enumerate(config["structures"]):
+        programs: dict[Structure, list[Recording]] = {}
+        passes = tuple(config["passes"])
+        for number, (arguments, keywords) in enumerate(config["structures"]):
             start = f"{number}."
             arrays: dict[str, Any] = {
                 key.removeprefix(start): array
@@ -61,12 +67,14 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[Any, list[Recording]], str,
                 if key.startswith(start)
             }
             own: list[Value] = [params[place] for place in arrays.pop("params").tolist()]
-            recording = Recording.from_arrays(arrays, own)
-            structure = _from_json(positional), tuple((n, _from_json(item)) for n, item in names)
+            recording = Recording.from_arrays(arrays, own, passes)
+            structure = _from_json(arguments), tuple(map(str, keywords))
             programs.setdefault(structure, []).append(recording)
         if config["dtype"] not in ("float64", "float32"):
             raise CheckpointError(f"{named}: damaged: dtype is {cut(str(config['dtype']))}")
-        return programs, str(config["name"]), config["dtype"]
+        if not set(passes) <= set(PASSES):
+            raise CheckpointError(f"{named}: damaged: passes are {cut(str(passes))}")
+        return programs, str(config["name"]), config["dtype"], passes
     except KeyError as error:
         raise CheckpointError(f"{named}: damaged, {cut(str(error))} is missing") from None
     except (LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
@@ -76,7 +84,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[Any, list[Recording]], str,
 def _to_json(structure: Any) -> Any:
     if structure == NUMBER:
         return NUMBER
-    if len(structure) == 2 and structure[0] is STATIC:
+    if len(structure) == 2 and structure[0] == STATIC:
         if not isinstance(structure[1], str | bool | None):
             raise TypeError(
                 f"a program was recorded for {shorten(structure[1])}; expected numbers, strings"

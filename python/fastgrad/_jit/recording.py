@@ -13,8 +13,10 @@ import math
 import os
 import pickle
 import random
+import re
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar, cast
 
@@ -30,6 +32,9 @@ T = TypeVar("T")
 
 # The folder of this package's code.
 PACKAGE = os.path.dirname(os.path.dirname(__file__))
+
+# The passes over a recording, each of which can be left out.
+PASSES = ("fold", "share", "sums", "matrices")
 
 # Why a recording holds for one number only.
 _FLOAT = "a plain float is made there, as float() and math.exp() do; Value(x).exp() makes none"
@@ -379,6 +384,9 @@ def record(
             except AttributeError as error:
                 _explain(error, dict(zip(names, positional, strict=False)) | named)
                 raise
+            except TypeError as error:
+                _explain_type(error)
+                raise
         if not isinstance(output, Value):
             if not is_real(output):
                 raise JitError(f"the function returned {shorten(output)}; expected one Value")
@@ -422,6 +430,27 @@ def _explain(error: AttributeError, arguments: dict[str, Any]) -> None:
     raise JitError(
         f"{name} is {kind} in a jitted function, without {error.name!r}; expected what floats and"
         " lists have: of an array of shape (B, n) each example is a list of n numbers"
+    ) from error
+
+
+# What Python says of an op that got a list or a tracer, where a plain call has an array or a float.
+_OF_TYPES = re.compile(r"'(list|Tracer)'|\blist \[|sequence by non-int|concatenate list")
+
+
+def _explain_type(error: TypeError) -> None:
+    """Raise `JitError`, with the line, where an op cannot take a list or a tracer."""
+    if isinstance(error, JitError) or not _OF_TYPES.search(told := str(error)):
+        return
+    library = os.path.dirname(os.__file__)
+    lines = [
+        f"{frame.f_code.co_filename}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith((PACKAGE, library))
+    ]
+    raise JitError(
+        f"{lines[-1] if lines else 'in the function'}: {told.replace('Tracer', 'number')}; in a"
+        " jitted function an array is a list, and a number remembers where it came from: expected"
+        " + - * / ** of numbers, and the ops over lists of fastgrad.engine, as dot(x, w)"
     ) from error
 
 

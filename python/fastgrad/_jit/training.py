@@ -12,6 +12,7 @@ from .._core import Recording, Value, train_recorded
 from .._progress import bar
 from ..optim import SGD, Adam
 from ..training.history import History
+from .arguments import Structure
 
 __all__ = ["train"]
 
@@ -22,8 +23,9 @@ _LISTED = 1 << 20
 
 
 def train(
-    partition: Callable[[Any, Any], list[tuple[Recording, Any]]],
-    batch: tuple[int, dict[tuple[Any, ...], tuple[Any, Any]]],
+    first: Callable[[Structure, Any], Recording],
+    partition: Callable[[Structure, Any], list[tuple[Recording, Any]]],
+    batch: tuple[int, dict[Structure, tuple[Any, Any]]],
     steps: int,
     optimizer: SGD | Adam,
     batch_size: int | None,
@@ -35,12 +37,13 @@ def train(
 ) -> History:
     """Train for some steps over what `split_batch` has returned.
 
-    `partition` finds the programs of examples of one structure.
+    `first` returns a program for the examples of one structure, which a step tries; `partition`
+    finds the one for each of them, where it does not hold for all.
     """
     if not isinstance(optimizer, SGD | Adam):
         raise TypeError(f"optimizer is {shorten(optimizer)}; expected one of fastgrad.optim")
     size, groups = batch
-    examples = _Examples(size, groups, partition, optimizer.params, single)
+    examples = _Examples(size, groups, first, partition, optimizer.params, single)
     if all(
         int(places.min(initial=len(optimizer.params))) >= len(optimizer.params)
         for _, _, places in examples.tasks
@@ -111,44 +114,37 @@ class _Examples:
     def __init__(
         self,
         size: int,
-        groups: dict[Any, tuple[Any, Any]],
-        partition: Callable[[Any, Any], list[tuple[Recording, Any]]],
+        groups: dict[Structure, tuple[Any, Any]],
+        first: Callable[[Structure, Any], Recording],
+        partition: Callable[[Structure, Any], list[tuple[Recording, Any]]],
         trained: list[Value],
         single: bool,
     ) -> None:
         self.single = single
         self._partition = partition
-        self._structures: list[tuple[Any, Any]] = []
+        self._groups = [(structure, rows) for structure, (_, rows) in groups.items()]
+        # Those of which each example has the program that was found for it.
+        self._partitioned: set[int] = set()
         self.params = list(trained)
-        self._places = {id(param): i for i, param in enumerate(trained)}
         self.tasks: list[tuple[Recording, Any, Any]] = []
         self._task_of: dict[tuple[int, int], int] = {}
         self._group_of_task: list[int] = []
         # Each example's group, task and row within the group.
         self._group = np.empty(size, dtype=np.int64)
         self._pairs = np.empty((size, 2), dtype=np.uint32)
-        for structure, (places, rows) in groups.items():
-            group = len(self._structures)
-            self._structures.append(((structure, ()), rows))
+        for group, (structure, (places, rows)) in enumerate(groups.items()):
             self._group[places] = group
+            self._pairs[places, 0] = self._task(group, first(structure, rows[0]))
             self._pairs[places, 1] = np.arange(len(rows))
-            for recording, fitting in partition((structure, ()), rows):
-                self._pairs[places[fitting], 0] = self._task(group, recording)
 
     def _task(self, group: int, recording: Recording) -> int:
         """Return the number of the task of a program, for which there may be none yet."""
         key = group, id(recording)
         if key not in self._task_of:
-            places: list[int] = []
-            for param in recording.params:
-                if id(param) not in self._places:
-                    self._places[id(param)] = len(self.params)
-                    self.params.append(param)
-                places.append(self._places[id(param)])
             self._task_of[key] = len(self.tasks)
             self._group_of_task.append(group)
-            rows = self._structures[group][1]
-            self.tasks.append((recording, rows, np.array(places, dtype=np.uint32)))
+            rows = self._groups[group][1]
+            self.tasks.append((recording, rows, recording.places(self.params)))
         return self._task_of[key]
 
     def pairs(self, chosen: Any) -> Any:
@@ -156,12 +152,18 @@ class _Examples:
         return self._pairs[chosen]
 
     def record_anew(self, task: int, row: int) -> None:
-        """Find or record another program for a row whose program does not hold any more."""
+        """Find or record another program for a row whose program does not hold.
+
+        The first time that this happens in a group, all of it is partitioned.
+        """
         group = self._group_of_task[task]
-        structure, rows = self._structures[group]
-        [(recording, _)] = self._partition(structure, rows[row : row + 1])
-        example = np.flatnonzero((self._group == group) & (self._pairs[:, 1] == row))
-        self._pairs[example, 0] = self._task(group, recording)
+        structure, rows = self._groups[group]
+        examples = np.flatnonzero(self._group == group)
+        if group in self._partitioned:
+            examples, rows = examples[row : row + 1], rows[row : row + 1]
+        self._partitioned.add(group)
+        for recording, fitting in self._partition(structure, rows):
+            self._pairs[examples[fitting], 0] = self._task(group, recording)
 
 
 class _State:

@@ -25,7 +25,9 @@
 //! | `neural_bigram` | training of the neural bigram |
 //! | `sampling` | items drawn from tables and rows of probabilities |
 //! | `recorder` | reads the graph under a Value as a tape |
+//! | `examples` | the numbers of examples as rows, by the structure of the arguments around them |
 //! | `tape` | scalar programs, recorded from a graph and replayed over arrays |
+//! | `recorded_training` | training over these programs |
 
 // Where unsafe code may be, in this crate and in the core: see ADR 1 and ARCHITECTURE.md.
 #![allow(clippy::inline_always, reason = "the ops of a Value are worth it, measured")]
@@ -41,6 +43,7 @@ mod args;
 mod borrow;
 mod data;
 mod errors;
+mod examples;
 mod fork;
 mod functional;
 mod gil_cell;
@@ -56,6 +59,7 @@ mod operands;
 mod optim;
 mod overrides;
 mod py_reader;
+mod recorded_training;
 mod recorder;
 mod run;
 mod sampling;
@@ -64,6 +68,8 @@ mod value;
 mod weights;
 mod words;
 mod written_out;
+
+use std::ffi::OsString;
 
 use fastgrad_core::kernels::{Cpu, MICRO_BATCH};
 use fastgrad_core::reserve::WithReserve;
@@ -106,14 +112,23 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         data::plays,
         neural_bigram::train_bigram,
         neural_bigram::bigram_loss_and_gradient,
-        tape::train_recorded,
+        examples::read_examples,
+        recorded_training::train_recorded,
         sampling::draw_rows,
         sampling::normal_numbers,
+        environment,
         live_nodes,
         node_bytes,
         value_is_patched,
     );
     Ok(())
+}
+
+/// Return a variable of the environment, or None: `os.environ.get` takes a microsecond for those
+/// that are not set.
+#[pyfunction]
+fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 /// Return the number of living nodes in this process, instances of subclasses not counted.

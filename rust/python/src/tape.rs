@@ -3,12 +3,10 @@
 use std::sync::Mutex;
 
 use fastgrad_core::Error;
-use fastgrad_core::autograd::optim::{Adam, Sgd};
 use fastgrad_core::tape::batch::{AnyReplayer, CHUNKS, StopAt};
 use fastgrad_core::tape::encode::{Encoded, decode, encode};
 use fastgrad_core::tape::export::{Language, export};
 use fastgrad_core::tape::replay::Stop;
-use fastgrad_core::tape::train::{Plan, Rule, State, Task, train};
 use fastgrad_core::tape::{Comparison, Guard, Passes, Program, Tape};
 use fastgrad_core::worker_pool::WorkerPool;
 use numpy::{IntoPyArray, Ix1, Ix2, PyArray1, PyArray2};
@@ -16,6 +14,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
+use rustc_hash::FxHashMap;
 
 use crate::args;
 use crate::errors::{guard, to_python};
@@ -24,7 +23,7 @@ use crate::run::{Cost, run};
 use crate::value::node::NodeRef;
 
 /// The nanoseconds that it takes to compute a number of a program and its gradient.
-const A_NUMBER: u64 = 3;
+pub const A_NUMBER: u64 = 3;
 
 /// A recorded program and its parameters.
 #[pyclass(module = "fastgrad._core")]
@@ -32,7 +31,7 @@ pub struct Recording {
     tape: Tape,
     /// The number of nodes of the tape before any pass.
     recorded: usize,
-    program: Program,
+    pub program: Program,
     params: Vec<Py<PyAny>>,
     /// The memory of the last replay, and whether it was in single precision.
     memory: Mutex<Option<(bool, AnyReplayer)>>,
@@ -115,14 +114,7 @@ impl Recording {
             let (mut tape, params) = walk.finish()?;
             tape.output = output;
             tape.guards.append(&mut read);
-            let is_done = |name: &str| passes.iter().any(|pass| pass == name);
-            let passes = Passes {
-                fold: is_done("fold"),
-                share: is_done("share"),
-                sums: is_done("sums"),
-                matrices: is_done("matrices"),
-            };
-            Recording::compile(&tape, params, passes)
+            Recording::compile(&tape, params, passes_of(&passes))
         })
     }
 
@@ -306,10 +298,16 @@ impl Recording {
         })
     }
 
-    /// Return the recording that the method `arrays` has written, with these parameters.
+    /// Return the recording that the method `arrays` has written, with these parameters, by these
+    /// passes.
     #[staticmethod]
-    #[pyo3(signature = (arrays, params))]
-    fn from_arrays(arrays: &Bound<'_, PyDict>, params: &Bound<'_, PyList>) -> PyResult<Recording> {
+    #[pyo3(signature = (arrays, params, passes))]
+    #[allow(clippy::needless_pass_by_value, reason = "the signature is PyO3's")]
+    fn from_arrays(
+        arrays: &Bound<'_, PyDict>,
+        params: &Bound<'_, PyList>,
+        passes: Vec<String>,
+    ) -> PyResult<Recording> {
         guard(|| {
             let encoded = Encoded {
                 nodes: read_rows(arrays, "nodes")?,
@@ -335,7 +333,31 @@ impl Recording {
                 )));
             }
             let params = params.iter().map(Bound::unbind).collect();
-            Recording::compile(&tape, params, Passes::default())
+            Recording::compile(&tape, params, passes_of(&passes))
+        })
+    }
+
+    /// Return where its parameters are in `params`, to which those that are missing are appended.
+    fn places<'py>(
+        &self,
+        py: Python<'py>,
+        params: &Bound<'py, PyList>,
+    ) -> PyResult<Bound<'py, PyArray1<u32>>> {
+        guard(|| {
+            let mut known = FxHashMap::default();
+            let length = params.len() + self.params.len();
+            known.try_reserve(length).map_err(|_| to_python(&Error::Memory))?;
+            known.extend(params.iter().map(|param| param.as_ptr()).zip(0..));
+            let mut places = crate::memory::with_capacity(self.params.len())?;
+            for param in &self.params {
+                let new = u32::try_from(params.len())?;
+                let place = *known.entry(param.as_ptr()).or_insert(new);
+                if place == new {
+                    params.append(param)?;
+                }
+                places.push(place);
+            }
+            Ok(places.into_pyarray(py))
         })
     }
 
@@ -367,108 +389,15 @@ impl Recording {
     }
 }
 
-/// Train parameters over recorded programs, in place and step by step.
-///
-/// `tasks` are (recording, rows, places): a program, its examples, and the index in `data` of each
-/// of its parameters. `rule` is ("sgd", momentum, weight decay) or ("adam", beta1, beta2, eps, weight
-/// decay, decoupled). `order` has the task and row of each example of all steps, `starts` the first
-/// example of each step, and the end. `done` is set to the number of steps done, also where an
-/// exception is raised.
-///
-/// Returns None, or (task, row, reason, place) of the first example that needs another program.
-#[pyfunction]
-#[pyo3(signature = (
-    tasks, rule, data, gradients, first, second, steps, lrs, order, starts, losses, done,
-    single, threads=None, progress=None
-))]
-#[allow(clippy::too_many_arguments, reason = "the state of a training")]
-#[allow(clippy::type_complexity, reason = "a tuple of four")]
-pub fn train_recorded(
-    py: Python<'_>,
-    tasks: &Bound<'_, PyList>,
-    rule: &Bound<'_, PyTuple>,
-    data: &Bound<'_, PyAny>,
-    gradients: &Bound<'_, PyAny>,
-    first: &Bound<'_, PyAny>,
-    second: &Bound<'_, PyAny>,
-    steps: u64,
-    lrs: &Bound<'_, PyAny>,
-    order: &Bound<'_, PyAny>,
-    starts: &Bound<'_, PyAny>,
-    losses: &Bound<'_, PyAny>,
-    done: &Bound<'_, PyAny>,
-    single: bool,
-    threads: Option<usize>,
-    progress: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Option<(usize, usize, &'static str, u32)>> {
-    guard(|| {
-        let mut recordings = Vec::new();
-        let mut arrays = Vec::new();
-        for task in tasks {
-            let (recording, rows, places) =
-                task.extract::<(PyRef<'_, Recording>, Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
-            let rows = args::array::<f64, Ix2>("rows", &rows)?.contiguous()?.read()?;
-            let places = args::array::<u32, Ix1>("places", &places)?.contiguous()?.read()?;
-            recordings.push(recording);
-            arrays.push((rows, places));
-        }
-        let programs: Vec<&Program> =
-            recordings.iter().map(|recording| &recording.program).collect();
-        let mut slices = Vec::new();
-        for (rows, places) in &arrays {
-            slices.push((rows.as_slice()?, places.as_slice()?));
-        }
-        let rule = read_rule(rule)?;
-        let mut data = args::array::<f64, Ix1>("data", data)?.contiguous()?.write()?;
-        let mut gradients =
-            args::array::<f64, Ix1>("gradients", gradients)?.contiguous()?.write()?;
-        let mut first = args::array::<f64, Ix1>("first", first)?.contiguous()?.write()?;
-        let mut second = args::array::<f64, Ix1>("second", second)?.contiguous()?.write()?;
-        let lrs = args::array::<f64, Ix1>("lrs", lrs)?.contiguous()?.read()?;
-        let order = args::array::<u32, Ix2>("order", order)?.contiguous()?.read()?;
-        let starts = args::array::<u64, Ix1>("starts", starts)?.contiguous()?.read()?;
-        let mut losses = args::array::<f64, Ix1>("losses", losses)?.contiguous()?.write()?;
-        let mut done = args::array::<u64, Ix1>("done", done)?.contiguous()?.write()?;
-        let starts = starts.as_slice()?.iter().map(|&start| usize::try_from(start));
-        let starts = starts.collect::<Result<Vec<usize>, _>>()?;
-        let (order, _) = order.as_slice()?.as_chunks::<2>();
-        let plan = Plan { lrs: lrs.as_slice()?, order, starts: &starts };
-        let mut state = State {
-            data: data.as_slice_mut()?,
-            gradients: gradients.as_slice_mut()?,
-            first: first.as_slice_mut()?,
-            second: second.as_slice_mut()?,
-            steps,
-        };
-        let losses = losses.as_slice_mut()?;
-        let each = programs.iter().map(|program| program.varying.slots as usize).max();
-        let cost = Cost::of(each.unwrap_or(0).saturating_mul(order.len()), A_NUMBER);
-        let threads = threads.unwrap_or(1).min(CHUNKS);
-        let result = run(py, cost, progress, |progress| {
-            let pool = WorkerPool::new(threads, progress);
-            let mut tasks = Vec::new();
-            for (program, &(rows, places)) in programs.iter().zip(&slices) {
-                tasks.push(Task::new(program, rows, places, single)?);
-            }
-            pool.run(|| train(&mut tasks, rule, plan, &mut state, losses, &pool))
-        });
-        done.as_slice_mut()?.fill(state.steps - steps);
-        Ok(result?.map(|(task, row, stop)| {
-            let (row, why, place) = reason(&(row, stop));
-            (task, row, why, place)
-        }))
-    })
-}
-
-fn read_rule(given: &Bound<'_, PyTuple>) -> PyResult<Rule> {
-    if let Ok((_, momentum, weight_decay)) = given.extract::<(String, f64, f64)>() {
-        return Ok(Rule::Sgd(Sgd { lr: 0.0, momentum, weight_decay }));
+/// Returns the passes of these names.
+fn passes_of(names: &[String]) -> Passes {
+    let is_done = |name: &str| names.iter().any(|pass| pass == name);
+    Passes {
+        fold: is_done("fold"),
+        share: is_done("share"),
+        sums: is_done("sums"),
+        matrices: is_done("matrices"),
     }
-    let (_, beta1, beta2, eps, weight_decay, decoupled) =
-        given.extract::<(String, f64, f64, f64, f64, bool)>()?;
-    let (lr, correction1, correction2) = (0.0, 1.0, 1.0);
-    let adam = Adam { lr, beta1, beta2, eps, weight_decay, decoupled, correction1, correction2 };
-    Ok(Rule::Adam(adam))
 }
 
 /// Makes an array of rows.
@@ -504,7 +433,7 @@ fn available() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn reason((row, stop): &StopAt) -> (usize, &'static str, u32) {
+pub fn reason((row, stop): &StopAt) -> (usize, &'static str, u32) {
     match stop {
         Stop::Failed(_) => (*row, "failed", 0),
         Stop::Index(_) => (*row, "index", 0),
