@@ -44,8 +44,8 @@
 //!
 //! So no sum depends on which thread computes it, nor on the number of threads. What the owner of a
 //! row reads are plain buffers of each micro-batch: activations (`x_rows`, `z.rows`, `a.rows`), their
-//! gradients (`dx_rows`, `z.grad`, `a.grad`) and the exponentials of logits. The results would have
-//! the same bits if another process had computed and sent these buffers.
+//! gradients (`dx_rows`, `z.grad`, `a.grad`) and the exponentials of logits. The results have the
+//! same bits if another process has computed and sent these buffers, as exact [`ranks`] do.
 //!
 //! # A second hidden layer
 //!

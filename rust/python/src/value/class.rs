@@ -17,9 +17,9 @@ const DOC: &std::ffi::CStr = c"Value(data, _children=(), _op='', label='', *, lo
 
 A float that remembers how it was computed.
 
-data: the value. _children, _op and local_grads make a node of one's own: its operands, its name,
-and d(self)/d(operand) for each of them, which may also stand in the place of _op, as a tuple or
-list. label: a name to show.
+data: the value. _children, _op and local_grads make the node of an op of your own: its operands,
+its name, and d(self)/d(operand) for each operand. A tuple or list as the third argument is
+local_grads. label: a name to show.
 
 Operators that micrograd defines by means of others call these where a subclass or a patch has
 changed them: 2 + v is v + 2, -v is v * -1, a - b is a + -b, a / b is a * b**-1.
