@@ -1,5 +1,7 @@
 """Whole programs: what is replayed gives the values and gradients of the plain program."""
 
+import itertools
+import operator
 import random
 
 import numpy as np
@@ -21,6 +23,35 @@ def plain(function, params, examples):
     loss = sum(function(*example) for example in examples) / len(examples)
     loss.backward()
     return loss.data, gradients(params)
+
+
+PASSES = ("fold", "share", "sums", "matrices")
+OPS = [
+    *(operator.pos, operator.neg, abs, Value.exp, Value.log, Value.sqrt, Value.sin, Value.cos),
+    *(Value.tanh, Value.sigmoid, Value.relu, lambda x: x**2, lambda x: x**-1.5, lambda x: 2.0**x),
+    *(lambda x: x**x, lambda x: x - 1, lambda x: 1 / x, lambda x: x.max(0.3), lambda x: x.min(0.3)),
+]
+
+
+@pytest.mark.parametrize("count", range(len(PASSES) + 1))
+def test_each_op_with_any_passes(count):
+    params = [Value(0.7), Value(0.4)]
+    examples = [(0.5,), (2.0,), (0.5,)]
+
+    def everything(x):
+        return sum(op(params[0] * x) * op(params[1]) for op in OPS)
+
+    expected, slopes = plain(everything, params, examples)
+    for passes in itertools.combinations(PASSES, count):
+        f = jit(everything, passes=passes)
+        mean = f.value_and_grad([x for (x,) in examples])
+        assert mean == pytest.approx(expected, rel=1e-12), passes
+        assert gradients(params) == pytest.approx(slopes, rel=1e-11), passes
+    for op in OPS:
+        expected, slopes = plain(lambda x, op=op: op(params[0] * x), params, examples)
+        f = jit(lambda x, op=op: op(params[0] * x), passes=PASSES[:count])
+        assert f.value_and_grad([x for (x,) in examples]) == pytest.approx(expected, rel=1e-12)
+        assert gradients(params) == pytest.approx(slopes, rel=1e-12)
 
 
 @pytest.fixture

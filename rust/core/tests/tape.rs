@@ -114,7 +114,9 @@ fn random_tape(rng: &mut Rng, nodes: usize) -> Tape {
             8 => Node::Unary(Op::Tanh, x),
             9 => Node::Unary(Op::Relu, x),
             10 => Node::Unary(Op::Sigmoid, x),
-            11 => Node::Unary([Op::Neg, Op::Abs, Op::Sin, Op::Cos][rng.below(4) as usize], x),
+            11 => {
+                Node::Unary([Op::Neg, Op::Pos, Op::Abs, Op::Sin, Op::Cos][rng.below(5) as usize], x)
+            }
             12 => Node::Binary([Op::Max, Op::Min][rng.below(2) as usize], x, y),
             13 => {
                 // A quotient whose divisor is at least 1.

@@ -137,8 +137,8 @@ impl<T: Dispatch> Replayer<T> {
         examples.div_ceil(self.lanes).div_ceil(CHUNKS).max(1) * self.lanes
     }
 
-    /// Computes the output of each row of inputs and, with `grads`, adds to them the gradient of
-    /// `seed` times the sum of all outputs by each parameter.
+    /// Computes the output of each row of inputs and, with `grads`, adds to them `seed` times
+    /// the gradient of the sum of all outputs.
     ///
     /// # Errors
     /// The first row that stops, and why.

@@ -16,6 +16,7 @@ pub fn unary<T: Dispatch>(
 ) -> std::result::Result<(), usize> {
     let zero = T::default();
     match op {
+        Op::Pos => out.copy_from_slice(x),
         Op::Neg => lanes::map(cpu, x, out, |x| -x),
         Op::Relu => lanes::map(cpu, x, out, |x| if x < zero { zero } else { x }),
         Op::Abs => lanes::map(cpu, x, out, |x| if x > zero { x } else { zero - x }),
@@ -34,14 +35,21 @@ pub fn unary<T: Dispatch>(
                 *out = T::from_f64(result.value);
             }
         }
-        _ => {
+        Op::Tanh | Op::Sigmoid | Op::Sin | Op::Cos => {
+            let slopes = &mut slopes[..x.len()];
             for (i, ((out, &x), slope)) in out.iter_mut().zip(x).zip(slopes).enumerate() {
                 let result = op::unary(op, x.to_f64()).map_err(|_| i)?;
                 (*out, *slope) = (T::from_f64(result.value), T::from_f64(result.dx));
             }
         }
+        _ => unreachable!("{op:?} has not one operand"),
     }
     Ok(())
+}
+
+/// Returns true for functions of which [`unary`] computes slopes.
+pub fn has_slopes(op: Op) -> bool {
+    matches!(op, Op::Tanh | Op::Sigmoid | Op::Sin | Op::Cos)
 }
 
 /// Returns true for the numbers whose exponential [`exp`] computes.
@@ -88,6 +96,7 @@ pub fn unary_vjp<T: Dispatch>(
     let zero = T::default();
     let divide = |a: T, b: T| T::from_f64(a.to_f64() / b.to_f64());
     match op {
+        Op::Pos => d.copy_from_slice(g),
         Op::Neg => lanes::map(cpu, g, d, |g| -g),
         Op::Relu => lanes::zip(cpu, g, x, d, |g, x| if x > zero { g } else { zero }),
         Op::Abs => lanes::zip(cpu, g, x, d, |g, x| {
@@ -102,7 +111,10 @@ pub fn unary_vjp<T: Dispatch>(
         Op::Exp => lanes::zip(cpu, g, out, d, |g, out| g * out),
         Op::Log => lanes::zip(cpu, g, x, d, divide),
         Op::Sqrt => lanes::zip(cpu, g, out, d, |g, out| divide(g, out + out)),
-        _ => lanes::zip(cpu, g, &slopes[..g.len()], d, |g, slope| g * slope),
+        Op::Tanh | Op::Sigmoid | Op::Sin | Op::Cos => {
+            lanes::zip(cpu, g, &slopes[..g.len()], d, |g, slope| g * slope);
+        }
+        _ => unreachable!("{op:?} has not one operand"),
     }
 }
 

@@ -291,7 +291,8 @@ impl Writer<'_> {
             Op::Tanh => format!("1.0 - {value} * {value}"),
             Op::Sigmoid => format!("{value} * (1.0 - {value})"),
             Op::Relu => self.choice(&format!("{x} > 0.0"), "1.0", "0.0"),
-            _ => "1.0".into(),
+            Op::Pos => "1.0".into(),
+            _ => unreachable!("{op:?} has not one operand"),
         }
     }
 
@@ -300,6 +301,7 @@ impl Writer<'_> {
         let one = || "1.0".to_owned();
         let (dx, dy) = match op {
             Op::Pow | Op::PowInt | Op::PowFloat => self.power_slopes(id, x, y),
+            Op::Add => (one(), one()),
             Op::Sub => (one(), "-1.0".into()),
             Op::Mul => (self.name(y), self.name(x)),
             Op::Div => {
@@ -308,7 +310,7 @@ impl Writer<'_> {
             }
             Op::Max => self.either(&format!("{} > {}", self.name(y), self.name(x))),
             Op::Min => self.either(&format!("{} < {}", self.name(y), self.name(x))),
-            _ => (one(), one()),
+            _ => unreachable!("{op:?} has not two operands"),
         };
         (dx, Some(dy).filter(|_| !matches!(op, Op::PowInt | Op::PowFloat)))
     }

@@ -1,4 +1,4 @@
-//! The vector program: instructions over slots, each slot a number an example.
+//! The vector program: instructions over slots; a slot holds a number for each example.
 
 use super::graph::Guard;
 use crate::autograd::op::Op;
@@ -106,7 +106,7 @@ impl Part {
 pub struct Operand {
     /// Their places.
     pub parts: Vec<Part>,
-    /// True if a parameter depends on the gradient of one of them.
+    /// True if the gradient of a parameter depends on that of one of them.
     pub active: bool,
 }
 
@@ -229,7 +229,7 @@ pub enum Instruction {
         out: u32,
     },
     /// A·X + b; A is (`rows`, `inner`), X (`inner`, `cols`), both row by row, and so are the
-    /// results; b has a number a row.
+    /// results; b has a number for each row.
     MatMul {
         /// A, the same for all examples
         a: Operand,
@@ -256,7 +256,7 @@ pub enum Instruction {
         index: Operand,
         /// the first result
         out: u32,
-        /// True if a parameter depends on the gradient of a choice.
+        /// True if the gradient of a parameter depends on that of a choice.
         active: bool,
     },
 }
@@ -321,7 +321,7 @@ impl Program {
 }
 
 impl Instruction {
-    /// Returns a name for people.
+    /// Returns the name that is shown to users.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {

@@ -59,7 +59,7 @@ impl<T: Dispatch> Memory<T> {
     }
 }
 
-/// Neighbouring slots of parameters whose places among those of the caller are neighbours, too.
+/// Parameters that lie one after the other both in the slots and in the caller's array.
 #[derive(Debug)]
 struct Run {
     slots: Range<usize>,
@@ -136,8 +136,8 @@ impl<T: Dispatch> Uniform<T> {
         Pass { cpu, lanes: 1, outer: &[] }.forward(&program.uniform, memory, scratch)
     }
 
-    /// Adds the gradients of the parameters to `grads`, given those that the varying section has found
-    /// for all slots of this one.
+    /// Adds the gradients of the parameters to `grads`. The varying section has left in the adjoints
+    /// what it adds to the gradient of each slot of this section.
     ///
     /// # Errors
     /// [`Error::Memory`].
@@ -399,13 +399,13 @@ impl<T: Dispatch> Pass<'_, T> {
             match instruction {
                 Instruction::Unary { op, x, slope, .. } if x.active => {
                     let d = room(&mut scratch.d, n)?;
-                    let slope = slopes.get(*slope as usize * lanes..).unwrap_or(&[]);
+                    let slope = &slopes[*slope as usize * lanes..];
                     let values = self.fetch(x, own, lanes, &mut scratch.x)?;
                     unary_vjp(cpu, *op, (values, out, slope, g), d);
                     self.add(x, d, d_own, outer, lanes);
                 }
                 Instruction::Binary { op, x, y, slope, .. } => {
-                    let slope = slopes.get(*slope as usize * lanes..).unwrap_or(&[]);
+                    let slope = &slopes[*slope as usize * lanes..];
                     for (which, operand) in [(0, x), (1, y)] {
                         if !operand.active {
                             continue;

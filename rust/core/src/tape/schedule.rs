@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! depth of a node   1 + the largest depth of its operands; parameters, inputs, constants: 0
-//! group             nodes of one section, depth and op, ordered by where an operand is
-//! delay             from the last group to the first: a group moves to the last depth that its
-//!                   users allow, if possible to one with a group of the same op, which it joins
-//! sums of products  those over the same second factors are the rows of one matrix; columns with
-//!                   the same rows make one product of matrices, A·X; a column of A over ones
-//!                   is the bias of A·X + b
+//! group             nodes of one section, depth and op, in the order of their operands' slots
+//! delay             from the last group to the first: a group moves to a later depth, before all
+//!                   that use it; to one that has a group of the same op, if there is one: they
+//!                   become one group. Else to the last depth that is possible
+//! sums of products  sums whose second factors are the same are the rows of a product A·X with one
+//!                   column; products whose rows of A are the same become one, with several
+//!                   columns. A column of A whose factors are 1 is the bias b of A·X + b
 //! ```
 //! Groups are delayed because a part of a program may lack a step that similar parts have, as
-//! attention to a single position does. Its nodes are then a depth less from there on, and delaying
-//! puts them into the groups of the other parts again.
+//! attention to a single position does. All its later nodes are then at a smaller depth than their
+//! like, and join them when they are delayed.
 //!
 //! What depends on no input is computed once for all examples (the uniform section), the rest once
 //! for each block of examples (the varying section). A group's results lie one after the other, so
@@ -22,6 +23,7 @@ use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
+use super::elementwise::has_slopes;
 use super::graph::{Id, Node, Tape};
 use super::program::{Instruction, Operand, Program, Section, Slot};
 use crate::autograd::op::Op;
@@ -64,7 +66,7 @@ pub fn schedule(tape: &Tape, matrices: bool) -> Result<Program> {
     })
 }
 
-/// Converts a number of slots, which [`Slot`] bounds.
+/// Returns a number of slots, which is below [`Slot::MOST`], as u32.
 fn index(n: usize) -> u32 {
     assert!(n < Slot::MOST, "too many slots");
     n as u32
@@ -309,7 +311,7 @@ impl Groups {
         match tape.nodes[group[0] as usize] {
             Node::Detach(_) => Instruction::Copy { x: first, out },
             Node::Unary(op, _) => {
-                let slope = if keeps_slope(op) { kept(1) } else { 0 };
+                let slope = if has_slopes(op) { kept(1) } else { 0 };
                 Instruction::Unary { op, x: first, out, slope }
             }
             Node::Binary(op, ..) => {
@@ -462,11 +464,6 @@ fn gathered(length: usize, items: impl Iterator<Item = Id>) -> Result<Vec<Id>> {
     let mut gathered = alloc::with_capacity(length)?;
     gathered.extend(items);
     Ok(gathered)
-}
-
-/// Returns true for functions whose derivative the op table computes together with the value.
-fn keeps_slope(op: Op) -> bool {
-    matches!(op, Op::Tanh | Op::Sigmoid | Op::Sin | Op::Cos)
 }
 
 fn pairs_of(tape: &Tape, id: Id) -> &[(Id, Id)] {
