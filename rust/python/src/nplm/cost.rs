@@ -15,17 +15,17 @@ const PER_NANOSECOND: usize = 15;
 /// The number of multiplications of a step from which on threads are worth their overhead.
 const WORTH_THREADS: usize = 10_000_000;
 
-/// Twice the number of gemms per matrix in a forward pass.
-pub const FORWARD: usize = 2;
-/// Twice the number of gemms per matrix in forward pass, backward pass and gradients.
-pub const TRAINING: usize = 6;
+/// The number of gemms per matrix in a forward pass.
+pub const FORWARD: usize = 1;
+/// The number of gemms per matrix in forward pass, backward pass and gradients.
+pub const TRAINING: usize = 3;
 
 /// Returns the number of multiplications for so many examples, `passes` being [`FORWARD`] or
 /// [`TRAINING`].
 pub fn multiplications(shape: &Shape, examples: usize, passes: usize) -> usize {
     let lengths = shape.lengths();
     let each = lengths.H + lengths.W + lengths.P + shape.tokens().len() * shape.output_width();
-    each.saturating_mul(examples).saturating_mul(passes) / 2
+    each.saturating_mul(examples).saturating_mul(passes)
 }
 
 /// Returns how long so many multiplications take.
