@@ -1,12 +1,9 @@
 """Networks whose output layer is split over ranks, against one process."""
 
-import os
 import pickle
 import re
-import signal
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
@@ -16,7 +13,7 @@ from fastgrad.distributed import SelfComm
 from fastgrad.models import NPLM, WordNPLM
 from fastgrad.models.nplm import shape, sharded
 from fastgrad.training import DivergedError
-from ranks import NEEDS_MPI, mpiexec, run_code, run_ranks
+from ranks import NEEDS_MPI, run_code, run_ranks
 from thread_ranks import bits, run_threads
 
 # A vocabulary of several tiles of 192 tokens, so that ranks share it.
@@ -306,48 +303,6 @@ train(100, checkpoint={str(tmp_path / "run")!r})
         status=1,
     )
     assert not (tmp_path / "run").exists()
-
-
-def started(tmp_path, steps):
-    """Start a run of two ranks."""
-    path = str(tmp_path / "run")
-    code = f"""{PROGRAM}
-def tell(progress):
-    sys.stdout.write(f"{{progress.step}}\\n")
-    sys.stdout.flush()
-if {steps}:
-    train({steps}, checkpoint={path!r}, callbacks=[tell])
-else:
-    WordNPLM.resume(
-        {path!r}, TEXT, TEXT[:9], comm=MPI.COMM_WORLD, output_layer="sharded"
-    )
-"""
-    command = [mpiexec(), "-n", "2", sys.executable, "-I", "-m", "mpi4py", "-c", code]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        start_new_session=True, env={**os.environ, "FASTGRAD_NUM_THREADS": "1"},
-    )  # fmt: skip
-
-
-@NEEDS_MPI
-def test_ctrl_c_on_mpiexec_saves_and_a_killed_run_is_resumed_bit_for_bit(tmp_path):
-    steps = 400
-    expected = bits(fitted(words(), steps=steps))
-    run = started(tmp_path, steps)
-    while int(run.stdout.readline()) < 20:
-        pass
-    os.killpg(run.pid, signal.SIGINT)
-    run.communicate(timeout=60)
-    assert run.returncode != 0
-    model = WordNPLM.load(tmp_path / "run")
-    assert 20 <= len(model.history.loss) < steps
-    for delay in RNG.uniform(0.5, 2.0, 2):
-        run = started(tmp_path, 0)
-        killer = threading.Timer(delay, os.killpg, (run.pid, signal.SIGKILL))
-        killer.start()
-        run.communicate(timeout=60)
-        killer.cancel()
-    assert bits(WordNPLM.resume(tmp_path / "run", TEXT, DEV, threads=1)) == expected
 
 
 MEMORY = """

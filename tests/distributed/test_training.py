@@ -254,31 +254,33 @@ train(100)
     )
 
 
-def started(tmp_path, steps, **settings):
-    """Start a run of two ranks; return it when it has saved a checkpoint."""
+def started(tmp_path, steps, output_layer):
+    """Start a run of two ranks, or go on with it."""
+    path, output = str(tmp_path / "run"), f"output_layer={output_layer!r}"
     code = f"""{PROGRAM}
 def tell(progress):
     sys.stdout.write(f"{{progress.step}}\\n")
     sys.stdout.flush()
 if {steps}:
-    train({steps}, checkpoint={str(tmp_path / "run")!r}, callbacks=[tell])
+    train({steps}, checkpoint={path!r}, callbacks=[tell], {output})
 else:
-    WordNPLM.resume({str(tmp_path / "run")!r}, TEXT, TEXT[:9], comm=MPI.COMM_WORLD)
+    WordNPLM.resume({path!r}, TEXT, TEXT[:9], comm=MPI.COMM_WORLD, {output})
 """
     command = [mpiexec(), "-n", "2", sys.executable, "-I", "-m", "mpi4py", "-c", code]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        start_new_session=True, env={**os.environ, "FASTGRAD_NUM_THREADS": "1"}, **settings,
+        start_new_session=True, env={**os.environ, "FASTGRAD_NUM_THREADS": "1"},
     )  # fmt: skip
 
 
 @NEEDS_MPI
-def test_ctrl_c_on_mpiexec_saves_and_a_killed_run_is_resumed_bit_for_bit(tmp_path):
+@pytest.mark.parametrize("output_layer", ["whole", "sharded"])
+def test_ctrl_c_on_mpiexec_saves_and_a_killed_run_is_resumed_bit_for_bit(tmp_path, output_layer):
     steps = 400
     expected = bits(
         words().fit(TEXT, DEV, steps=steps, batch_size=100, evaluate_every=5, threads=1)
     )
-    run = started(tmp_path, steps)
+    run = started(tmp_path, steps, output_layer)
     while int(run.stdout.readline()) < 20:
         pass
     os.killpg(run.pid, signal.SIGINT)
@@ -287,7 +289,7 @@ def test_ctrl_c_on_mpiexec_saves_and_a_killed_run_is_resumed_bit_for_bit(tmp_pat
     model = WordNPLM.load(tmp_path / "run")
     assert 20 <= len(model.history.loss) < steps
     for delay in RNG.uniform(0.5, 2.0, 2):
-        run = started(tmp_path, 0)
+        run = started(tmp_path, 0, output_layer)
         killer = threading.Timer(delay, os.killpg, (run.pid, signal.SIGKILL))
         killer.start()
         run.communicate(timeout=60)
