@@ -154,7 +154,7 @@ def write(
     ordered = [arrays[name] for name in names]
     content: Any = partial(_write_sealed, head, ordered)
     if not any(isinstance(array, Parts) for array in ordered):
-        # What is at hand can be read twice, so that the file may be one that cannot be rewound.
+        # Arrays in memory are read twice, for the digest first, so that the file may be a pipe.
         bodies = [body for array in ordered for body in _bodies(array)]
         digest = hashlib.sha256(head)
         for body in bodies:

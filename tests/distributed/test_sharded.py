@@ -108,7 +108,7 @@ def test_parameters_that_a_model_has_are_where_training_starts(tmp_path):
 
     models = run_threads(2, train)
     assert [bits(model) for model in models] == [expected] * 2
-    # What is mapped from the file can be used as any other model, and changed without the file.
+    # A model mapped from the file can be used as any other, and changed without the file.
     model, saved = models[0], (tmp_path / "run").read_bytes()
     assert bits(pickle.loads(pickle.dumps(model))) == expected
     assert model.loss(DEV) == expected[2][-1]

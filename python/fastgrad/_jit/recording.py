@@ -433,7 +433,7 @@ def _explain(error: AttributeError, arguments: dict[str, Any]) -> None:
     ) from error
 
 
-# What Python says of an op that got a list or a tracer, where a plain call has an array or a float.
+# Python's messages for an op on a list or a tracer, where a plain call has an array or a float.
 _OF_TYPES = re.compile(r"'(list|Tracer)'|\blist \[|sequence by non-int|concatenate list")
 
 

@@ -69,7 +69,7 @@ class _Put:
 
 @dataclass(frozen=True)
 class _Save:
-    """Give rank 0 the rows that it asks for, also those copied after `best` steps."""
+    """Send rank 0 the rows that it asks for, also those copied after `best` steps."""
 
     best: int | None
 
@@ -127,7 +127,7 @@ class SharedRun(Protocol):
         ...
 
     def give_rows(self, best: Arrays | None) -> None:
-        """Give rank 0 the rows of `shards`, and of the copies `best`, that it asks for."""
+        """Send rank 0 the rows of `shards`, and of the copies `best`, that it asks for."""
         ...
 
 

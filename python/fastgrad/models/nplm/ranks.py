@@ -50,7 +50,7 @@ class RanksRun(NPLMRun):
         return {}
 
     def give_rows(self, best: dict[str, NDArray[Any]] | None) -> None:
-        """Give nothing, as rank 0 has all rows."""
+        """Do nothing, as rank 0 has all rows."""
 
     def save(
         self,

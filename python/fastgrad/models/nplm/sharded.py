@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # The bytes of a message with rows, of which few are in memory at a time.
 _MESSAGE = 2**22
-# What rank 0 asks for when it needs no more rows.
+# Rank 0's request when it needs no more rows.
 _NO_MORE = (-1, 0, 0)
 
 
